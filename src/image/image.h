@@ -1,0 +1,219 @@
+/*-------------------------------------------------------------------------
+ *
+ * image.h
+ *	  Bytes to pixels and back: the one public header of src/image.
+ *
+ * Plain C11 and libjpeg; no server, no network core.  Nothing here prints,
+ * exits or jumps out: every function returns an ImgStatus, and libjpeg's own
+ * error jump never leaves jpeg.c.
+ *
+ * Pixels are unsigned 8 bits, rows from top to bottom, row-major, channels
+ * interleaved (H, W, C) with C = 1 (grey) or 3 (RGB), no padding between rows:
+ * pixel (y, x, c) is at (y * width + x) * channels + c.
+ *
+ * Memory comes from the caller.  Functions that need scratch have a twin
+ * *_scratch_bytes() that tells how much (0 on overflow or bad arguments; all
+ * products are overflow-checked); scratch must be aligned to 64 bytes.
+ * (libjpeg allocates for itself, bounded by ImgLimits.max_codec_bytes.)
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNEUMO_IMAGE_IMAGE_H
+#define PNEUMO_IMAGE_IMAGE_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum ImgStatus
+{
+	IMG_OK = 0,
+	IMG_BAD_ARGUMENT,			/* a caller's mistake: sizes, ranges */
+	IMG_NOT_JPEG,				/* the bytes are not a JPEG stream */
+	IMG_CORRUPT,				/* damaged or truncated: any libjpeg warning
+								 * that means missing or invented pixels */
+	IMG_UNSUPPORTED,			/* CMYK/YCCK, 12 bits, lossless, other counts
+								 * of components than 1 and 3 */
+	IMG_TOO_LARGE,				/* bytes, width, height, pixels, scans or
+								 * decoder memory above a limit */
+	IMG_NO_MEMORY,				/* the decoder's own allocation failed */
+	IMG_NO_SPACE,				/* the output buffer is too small */
+	IMG_INTERRUPTED				/* *limits->interrupt became nonzero */
+} ImgStatus;
+
+#define IMG_MESSAGE_LEN 200
+
+/* Why a call failed; message is lower-case, without full stop. */
+typedef struct ImgError
+{
+	ImgStatus	status;
+	char		message[IMG_MESSAGE_LEN];
+} ImgError;
+
+typedef struct ImgLimits
+{
+	size_t		max_bytes;		/* of the compressed stream; 64 MB if 0 */
+	uint32_t	max_side;		/* pixels; 65500 (JPEG's own) if 0 */
+	uint64_t	max_pixels;		/* width * height; 50 million if 0 */
+	size_t		max_codec_bytes;	/* libjpeg's memory; 64 MB if 0 */
+	int			max_scans;		/* of a progressive image; 100 if 0 */
+	volatile sig_atomic_t *interrupt;	/* polled while decoding; may be NULL */
+} ImgLimits;
+
+/* What the header of a JPEG stream says, without decoding it. */
+typedef struct ImgInfo
+{
+	uint32_t	width,
+				height;			/* pixels */
+	int			components;		/* 1 or 3 */
+	int			progressive;	/* 0 or 1 */
+	int			bits;			/* per sample: 8 */
+} ImgInfo;
+
+extern ImgStatus img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes,
+							   const ImgLimits *limits, ImgError *error);
+
+/*
+ * Preprocessing: JPEG bytes to the network's pixels.  The one path for
+ * training and prediction.
+ *
+ * Decodes with IDCT scaling 1/8, 1/4, 1/2 or 1, the smallest that leaves at
+ * least 1.5 times the network's size on both sides (else full size); grey
+ * straight from luma, RGB from grey by repetition; then one resize to
+ * (height, width), rounded to 8 bits.  The aspect ratio is not kept, as
+ * Keras's image_dataset_from_directory does by default.
+ */
+typedef enum ImgInterpolation
+{
+	IMG_INTERPOLATION_AREA = 0,	/* antialiased box (pixel area) filter when
+								 * shrinking, bilinear when enlarging; per axis */
+	IMG_INTERPOLATION_BILINEAR	/* half-pixel centres, no antialiasing, as
+								 * tf.image.resize(antialias=False) */
+} ImgInterpolation;
+
+typedef struct ImgPreprocess
+{
+	int			height,
+				width;			/* of the result, pixels, 1..4096 */
+	int			channels;		/* 1 "grayscale" or 3 "rgb" */
+	ImgInterpolation interpolation;
+} ImgPreprocess;
+
+/* Bytes of the decoder's full output plus resize scratch for an image of that info. */
+extern size_t img_preprocess_scratch_bytes(const ImgInfo *info, const ImgPreprocess *pre);
+
+/* dst: height * width * channels bytes.  info comes from img_jpeg_info() of the same bytes. */
+extern ImgStatus img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes,
+								const ImgInfo *info, const ImgPreprocess *pre,
+								const ImgLimits *limits, void *scratch, size_t scratch_bytes,
+								ImgError *error);
+
+/* Decode at full size to (height, width, channels) of info / channels wanted (1 or 3). */
+extern ImgStatus img_decode_jpeg(uint8_t *dst, size_t dst_bytes, int channels,
+								 const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
+								 const ImgLimits *limits, ImgError *error);
+
+/* Resize alone, any size to any size, same channels. */
+extern size_t img_resize_scratch_bytes(int src_h, int src_w, int dst_h, int dst_w, int channels);
+extern ImgStatus img_resize(uint8_t *dst, int dst_h, int dst_w,
+							const uint8_t *src, int src_h, int src_w, int channels,
+							ImgInterpolation interpolation,
+							volatile sig_atomic_t *interrupt, void *scratch);
+
+/*
+ * Encode as baseline JPEG (4:4:4, quality 1..100).  dst must hold
+ * img_encode_bound(); *dst_bytes is what was used.
+ */
+extern size_t img_encode_bound(int height, int width, int channels);
+extern ImgStatus img_encode_jpeg(uint8_t *dst, size_t dst_capacity, size_t *dst_bytes,
+								 const uint8_t *src, int height, int width, int channels,
+								 int quality, ImgError *error);
+
+/* dst[i] = (float) src[i] * rescale; the only place where pixels become floats. */
+extern void img_rescale(float *dst, const uint8_t *src, size_t n, float rescale);
+
+/*
+ * Augmentation: Keras's ImageDataGenerator, meaning for meaning.
+ *
+ * img_augment_draw() draws one transform from the ranges with counter-based
+ * random numbers (Philox4x32-10 keyed by seed and sample, counter by epoch and
+ * draw): the same (seed, epoch, sample) always gives the same transform.
+ * img_augment_apply() applies it in one affine pass (bilinear, order 1),
+ * then flips, then brightness on 8 bits with clipping, then rescale to float.
+ * Order of the affine parts: rotation, shift, shear, zoom.
+ */
+typedef enum ImgFillMode
+{
+	IMG_FILL_NEAREST = 0,
+	IMG_FILL_CONSTANT,			/* with cval */
+	IMG_FILL_REFLECT,
+	IMG_FILL_WRAP
+} ImgFillMode;
+
+typedef struct ImgAugmentRanges
+{
+	float		rotation_range; /* degrees, 0..180: drawn from [-r, r] */
+	float		width_shift_range,	/* < 1: fraction of the width; >= 1: pixels */
+				height_shift_range;
+	float		brightness_low,
+				brightness_high;	/* factor; both 1 (or both 0): none */
+	float		shear_range;	/* degrees */
+	float		zoom_low,
+				zoom_high;		/* factor, zx and zy drawn apart; zoom_range z
+								 * means [1 - z, 1 + z] */
+	int			horizontal_flip,
+				vertical_flip;	/* 0 or 1: with probability 1/2 */
+	ImgFillMode fill_mode;
+	float		cval;			/* 0..255, for IMG_FILL_CONSTANT */
+} ImgAugmentRanges;
+
+typedef struct ImgTransform
+{
+	float		theta;			/* degrees */
+	float		tx,
+				ty;				/* as Keras: tx along height, ty along width, pixels */
+	float		shear;			/* degrees */
+	float		zx,
+				zy;				/* zx along height, zy along width */
+	int			flip_horizontal,
+				flip_vertical;
+	float		brightness;		/* factor; 1 none */
+	ImgFillMode fill_mode;
+	float		cval;
+} ImgTransform;
+
+/* True if the ranges change nothing. */
+extern int	img_augment_is_identity(const ImgAugmentRanges *ranges);
+
+/* NULL if the ranges are valid, else a message that names the key and its limits. */
+extern const char *img_augment_check(const ImgAugmentRanges *ranges);
+
+extern void img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ranges,
+							 int height, int width,
+							 uint64_t seed, uint32_t epoch, uint32_t sample);
+
+/* dst, src: height * width * channels; scratch as told by img_augment_scratch_bytes(). */
+extern size_t img_augment_scratch_bytes(int height, int width, int channels);
+extern void img_augment_apply(float *dst, const uint8_t *src, int height, int width, int channels,
+							  const ImgTransform *transform, float rescale, void *scratch);
+
+/*
+ * A drawn chest radiograph (grey, 8 bits): ribs, heart, diaphragm, lungs,
+ * spine, noise, exposure; with pneumonia != 0 patches of consolidation.
+ * Pose, size and exposure vary enough that neither a constant nor a threshold
+ * on brightness tells the classes.  Same (seed, pneumonia): same bytes on the
+ * same build.  dst: height * width; sides 64..2048.
+ */
+extern size_t img_phantom_scratch_bytes(int height, int width);
+extern ImgStatus img_phantom(uint8_t *dst, int height, int width, uint64_t seed, int pneumonia,
+							 volatile sig_atomic_t *interrupt, void *scratch);
+
+/*
+ * A heat map over an image: values (map_h, map_w), blended by a perceptually
+ * ordered diverging colour map symmetric about zero, scaled by max_abs (> 0;
+ * 0: the map is empty and the image is returned as grey).  dst: height * width * 3.
+ */
+extern void img_overlay(uint8_t *dst, const uint8_t *grey, int height, int width,
+						const float *map, int map_h, int map_w, float max_abs, float opacity);
+
+#endif							/* PNEUMO_IMAGE_IMAGE_H */
