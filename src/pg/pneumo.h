@@ -1,0 +1,293 @@
+/*-------------------------------------------------------------------------
+ *
+ * pneumo.h
+ *	  The internal header of src/pg, the only folder that knows the server.
+ *
+ * Include after postgres.h.  Sections, each with the file that owns it:
+ * settings (settings.c), errors (errors.c), catalog (catalog.c), model
+ * metadata (model_meta.c), versions (version.c), rights (rights.c), shared
+ * memory (shmem.c), engine cache (cache.c), images (pixels.c), BLAS (blas.c),
+ * splits (split.c), config (config.c, layers.c), dataset (dataset.c), runs
+ * (run_slots.c, train.c, worker.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNEUMO_PG_PNEUMO_H
+#define PNEUMO_PG_PNEUMO_H
+
+#include "fmgr.h"
+#include "storage/condition_variable.h"
+#include "storage/dsm.h"
+#include "storage/lwlock.h"
+#include "utils/jsonb.h"
+#include "utils/relcache.h"
+#include "utils/timestamp.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "compat.h"
+
+#define PNEUMO_VERSION "0.1.0"
+#define PNEUMO_SCHEMA "pneumo"	/* of the relations; functions live where the
+								 * extension was created */
+#define PNEUMO_SHA256_LEN 32
+
+/* ---------------------------------------------------- settings (settings.c) */
+
+typedef enum PneumoOnBadImage
+{
+	PNEUMO_BAD_IMAGE_ERROR, PNEUMO_BAD_IMAGE_NULL
+} PneumoOnBadImage;
+
+extern char *pneumo_default_model;
+extern int	pneumo_on_bad_image;	/* PneumoOnBadImage */
+extern int	pneumo_train_threads;	/* 0: all cores */
+extern int	pneumo_train_memory;	/* kB */
+extern int	pneumo_max_image_pixels;
+extern int	pneumo_simd;		/* -1 auto, else NnPath */
+extern char *pneumo_blas_library;	/* "" or "none": built-in kernel */
+extern int	pneumo_max_training_runs;
+extern int	pneumo_shared_cache_size;	/* kB */
+extern int	pneumo_local_cache_size;	/* kB */
+
+extern void pneumo_settings_define(void);
+
+/* The CPU path that the settings and the machine allow. */
+extern NnPath pneumo_path(void);
+
+/* --------------------------------------------------------- errors (errors.c) */
+
+/* The one place where a status of the plain-C layers becomes an error. */
+extern void pneumo_nn_ereport(const NnError *error) pg_attribute_noreturn();
+extern void pneumo_image_ereport(const ImgError *error) pg_attribute_noreturn();
+extern int	pneumo_image_sqlstate(ImgStatus status);
+
+/* ------------------------------------------------------- catalog (catalog.c) */
+
+/* Relations of schema pneumo, by name; columns in sql/install/10_catalog.sql. */
+typedef enum PneumoRelation
+{
+	PNEUMO_REL_MODEL,
+	PNEUMO_REL_VERSION,
+	PNEUMO_REL_CHUNK,
+	PNEUMO_REL_MANIFEST,
+	PNEUMO_REL_PRIVILEGE,
+	PNEUMO_REL_DEPLOYMENT,
+	PNEUMO_REL_RUN,
+	PNEUMO_REL_HISTORY,
+	PNEUMO_REL_LOOK
+} PneumoRelation;
+
+/*
+ * Opens a relation of the extension after checking, by pg_depend, that it
+ * belongs to the extension.  With missing_ok NULL if the extension is gone.
+ */
+extern Relation pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, bool missing_ok);
+extern Oid	pneumo_catalog_index(PneumoRelation relation, const char *index_name);
+
+/* Next value of the relation's id sequence (model, version, run, deployment), without privilege checks. */
+extern int64 pneumo_catalog_nextval(PneumoRelation relation);
+
+/* Inserts, updates (by tuple id) and deletes rows, with indexes kept, no triggers. */
+extern void pneumo_catalog_insert(Relation rel, Datum *values, bool *nulls);
+extern void pneumo_catalog_update(Relation rel, HeapTuple old, Datum *values, bool *nulls, bool *replace);
+extern void pneumo_catalog_delete(Relation rel, HeapTuple old);
+
+/* ------------------------------------------- model metadata (model_meta.c) */
+
+typedef enum PneumoCalibrationKind
+{
+	PNEUMO_CALIBRATION_NONE, PNEUMO_CALIBRATION_PLATT, PNEUMO_CALIBRATION_TEMPERATURE
+} PneumoCalibrationKind;
+
+/*
+ * Everything beside graph and weights that decides a score.  Stored as the
+ * sections of the model bytes, and so covered by the version's SHA-256.
+ */
+typedef struct PneumoModelMeta
+{
+	ImgPreprocess preprocess;
+	float		rescale;
+	int			n_classes;		/* >= 2 */
+	char	  **classes;		/* in the order of the labels; binary: [negative,
+								 * positive] */
+	NnPrecision precision;
+	PneumoCalibrationKind calibration;
+	double		calibration_a,	/* Platt: p = 1/(1+exp(-(a*logit + b))) */
+				calibration_b;	/* temperature: logit / a */
+	double		threshold;		/* operating point on the calibrated scale:
+								 * positive when score >= threshold */
+	const char *operating_point;	/* JSON text of what was asked for */
+} PneumoModelMeta;
+
+/* Sections to hand to nn_model_write(), allocated in the current context. */
+extern int	pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta);
+/* Checks everything; allocates in cxt; errors with ERRCODE_DATA_CORRUPTED. */
+extern PneumoModelMeta *pneumo_meta_from_view(const NnModelView *view, MemoryContext cxt);
+/* Calibrated probability of one class from raw probabilities and logits. */
+extern double pneumo_meta_calibrate(const PneumoModelMeta *meta, double logit);
+
+/* ----------------------------------------------------- versions (version.c) */
+
+typedef struct PneumoNewVersion
+{
+	const char *model;			/* name; created for owner if it does not exist */
+	Oid			owner;			/* role that owns a new model; needs manage on an
+								 * existing one */
+	int64		run;			/* 0: imported */
+	const void *bytes;			/* whole model bytes (nn_model_write) */
+	size_t		n_bytes;
+	int64		n_parameters;
+	const PneumoModelMeta *meta;
+	Jsonb	   *metrics;		/* validation figures, or NULL */
+	Jsonb	   *provenance;		/* build, CPU path, BLAS, data fingerprint, config */
+	const char *comment;		/* or NULL */
+	const void *manifest;		/* or NULL; format in dataset.c */
+	size_t		manifest_bytes;
+	bool		deploy;			/* deploy even if the model has a deployed version */
+	bool		never_deploy;	/* a cancelled run's version */
+} PneumoNewVersion;
+
+typedef struct PneumoVersionId
+{
+	int64		version;		/* row id */
+	uint8		sha256[PNEUMO_SHA256_LEN];
+	bool		deployed;
+} PneumoVersionId;
+
+/*
+ * Stores a version in the current transaction: model row if new, version row,
+ * chunks (shared with an equal hash), manifest, deployment.
+ */
+extern PneumoVersionId pneumo_version_store(const PneumoNewVersion *version);
+
+/* Reads whole model bytes (palloc'd, huge) of a version id under the active snapshot; no rights check. */
+extern void *pneumo_version_read(int64 version, size_t *n_bytes);
+
+extern void pneumo_sha256(uint8 *digest, const void *bytes, size_t n_bytes);
+extern char *pneumo_sha256_hex(const uint8 *digest);	/* palloc'd */
+
+/* --------------------------------------------------------- rights (rights.c) */
+
+typedef enum PneumoPrivilege
+{
+	PNEUMO_PREDICT = 1, PNEUMO_MANAGE = 2, PNEUMO_EXPORT = 4
+} PneumoPrivilege;
+
+/*
+ * Model id by name under the active snapshot, after checking that role has
+ * the privilege (owner: all).  Errors: undefined object, insufficient
+ * privilege (the same message for both where the role may not know).
+ * missing_ok: 0 if there is no such model.
+ */
+extern int64 pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool missing_ok);
+/* Version id and hash that is deployed; false if none. */
+extern bool pneumo_model_deployed(int64 model, PneumoVersionId *id);
+/* Version row of a model by number or NULL-checked hash; errors if it is not of that model. */
+extern bool pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role, PneumoVersionId *id);
+
+/* ---------------------------------------------------- shared memory (shmem.c) */
+
+#define PNEUMO_CACHE_SLOTS 48
+#define PNEUMO_RUN_SLOTS 8		/* upper limit of pneumo.max_training_runs */
+
+typedef enum PneumoCacheState
+{
+	PNEUMO_CACHE_EMPTY, PNEUMO_CACHE_LOADING, PNEUMO_CACHE_READY
+} PneumoCacheState;
+
+typedef struct PneumoCacheSlot
+{
+	PneumoCacheState state;
+	Oid			database;
+	int			path;			/* NnPath of the packed form */
+	int			loader_pid;
+	uint8		sha256[PNEUMO_SHA256_LEN];
+	dsm_handle	handle;
+	uint64		bytes;
+	uint64		hits;
+	TimestampTz last_used;
+	int64		version;
+} PneumoCacheSlot;
+
+/* A training run's slot: who holds it, and its live figures.  Guarded by lock. */
+typedef struct PneumoRunSlot
+{
+	bool		in_use;
+	Oid			database;
+	Oid			owner;			/* role whose rights the run has */
+	int			worker_pid;		/* 0 until the worker has attached */
+	int			caller_pid;
+	uint32		generation;		/* grows each time the slot is taken */
+	int64		run;			/* 0 until drawn */
+	bool		queued;			/* waiting for the caller's transaction */
+	bool		cancel_requested;
+	char		phase[32];		/* "reading images", "training", ... */
+	NnProgress	progress;
+	TimestampTz started;
+	double		time_left;		/* seconds; NaN unknown */
+} PneumoRunSlot;
+
+typedef struct PneumoShared
+{
+	LWLock		lock;			/* guards all that follows; never held while
+								 * creating or attaching a segment */
+	int			tranche_id;
+	ConditionVariable cache_changed;
+	ConditionVariable run_changed;
+	uint64		cache_bytes;
+	PneumoCacheSlot cache[PNEUMO_CACHE_SLOTS];
+	PneumoRunSlot runs[PNEUMO_RUN_SLOTS];
+} PneumoShared;
+
+/* The control struct, created by whoever comes first; no preloading needed. */
+extern PneumoShared *pneumo_shared(void);
+
+/* ------------------------------------------------------ engine cache (cache.c) */
+
+typedef struct PneumoEngine
+{
+	NnEngine	engine;
+	PneumoModelMeta *meta;
+	PneumoVersionId id;
+	bool		shared;			/* in a DSM segment; else a backend-local copy */
+} PneumoEngine;
+
+/*
+ * The ready engine of a version; loads it if nobody has.  Stays valid until
+ * cxt is reset or deleted (a reference is held by a callback of cxt).
+ * Rights are the caller's to check before.
+ */
+extern PneumoEngine *pneumo_engine_get(const PneumoVersionId *id, MemoryContext cxt);
+
+/* ------------------------------------------------------------ images (pixels.c) */
+
+extern void pneumo_image_limits(ImgLimits *limits); /* from the settings */
+
+/*
+ * JPEG bytes to the network's 8-bit pixels: the path of training and of
+ * prediction.  dst: height * width * channels.  Returns the status instead of
+ * raising it; raises only for interrupts and memory.
+ */
+extern ImgStatus pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes,
+							   const ImgPreprocess *preprocess, ImgError *error);
+
+/* -------------------------------------------------------------- BLAS (blas.c) */
+
+/* Loads the library on first use, all signals blocked; NULL if there is none. */
+extern NnSgemm pneumo_blas_sgemm(void);
+extern const char *pneumo_blas_version(void);	/* "OpenBLAS 0.3.21 …" or "built-in" */
+
+/* ------------------------------------------------------------ splits (split.c) */
+
+typedef enum PneumoSplit
+{
+	PNEUMO_TRAIN, PNEUMO_VALIDATION, PNEUMO_TEST
+} PneumoSplit;
+
+extern PneumoSplit pneumo_split_key(const void *key, size_t key_bytes, int split_seed,
+									double validation_split, double test_split);
+extern const char *pneumo_split_name(PneumoSplit split);
+
+#endif							/* PNEUMO_PG_PNEUMO_H */
