@@ -1,0 +1,100 @@
+# pneumo: train convolutional networks on chest X-rays and score them from SQL
+#
+#   make                    build against the server of PG_CONFIG
+#   make install            install into it
+#   make check              everything, on a private copy of the server
+#   make demo               train and predict in a private server
+#   make unit               the tests that need no server
+#   make check-style        layers, names, lists
+#   make compile-check      gcc and clang, warnings are errors
+
+EXTENSION = pneumo
+MODULE_big = pneumo
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(srcdir)/pneumo.control)
+
+# ---------------------------------------------------------------- objects
+# One a line, in the order of the alphabet.
+
+OBJS_NN = \
+	src/nn/kernels/cpu.o \
+	src/nn/kernels/sgemm.o \
+	src/nn/kernels/sgemm_avx2.o \
+	src/nn/kernels/sgemm_avx512.o \
+	src/nn/kernels/sgemm_portable.o \
+	$(end)
+
+OBJS_IMAGE = \
+	src/image/jpeg.o \
+	src/image/philox.o \
+	src/image/preprocess.o \
+	src/image/resize.o \
+	src/image/status.o \
+	$(end)
+
+OBJS_STATS = \
+	src/stats/metrics.o \
+	src/stats/multiclass.o \
+	src/stats/roc.o \
+	src/stats/rows.o \
+	$(end)
+
+OBJS_REPORT = \
+	$(end)
+
+OBJS_PG = \
+	$(end)
+
+# ------------------------------------------------------------------ tests
+
+REGRESS = \
+	$(end)
+
+ISOLATION = \
+	$(end)
+
+OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT)
+OBJS = $(OBJS_PLAIN) $(OBJS_PG)
+
+# ------------------------------------------------------------------ goals
+# These need no server headers: make can be run before anything is installed.
+
+OWN_GOALS = check check-style compile-check demo dependencies print-% unit
+
+ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
+
+srcdir = .
+include scripts/goals.mk
+
+else
+
+# ------------------------------------------------------------------ build
+
+PG_CPPFLAGS = -I$(srcdir)/src
+SHLIB_LINK = -ljpeg -lpthread -lm
+INSTALL_PARTS = $(sort $(wildcard $(srcdir)/sql/install/*.sql))
+DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/sql/pneumo--*--*.sql)))
+DATA_built = sql/pneumo--$(EXTVERSION).sql
+EXTRA_CLEAN = build $(OBJS:.o=.d)
+
+PG_CONFIG ?= pg_config
+ifeq (,$(shell command -v $(PG_CONFIG)))
+$(error $(PG_CONFIG) not found: install the server's development files (Debian: postgresql-server-dev-15) or set PG_CONFIG)
+endif
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# PGXS does not track headers; the bitcode has the same ones as the object.
+%.o: override CFLAGS += -MMD -MP -MF $(@:.o=.d) -MT $@ -MT $(@:.o=.bc)
+-include $(wildcard $(OBJS:.o=.d))
+
+# The server's headers are not written for all of -Wextra.
+$(OBJS): override CFLAGS += -Wextra -Wvla
+$(OBJS_PG): override CFLAGS += -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
+$(OBJS_PLAIN): override CFLAGS += -Wno-declaration-after-statement
+$(OBJS_NN): override CFLAGS += -O3
+
+sql/pneumo--$(EXTVERSION).sql: $(INSTALL_PARTS) $(srcdir)/pneumo.control
+	@mkdir -p sql
+	cat $(INSTALL_PARTS) > $@
+
+endif

@@ -1,0 +1,66 @@
+# The goals that need no server headers.
+
+CC_UNIT ?= cc
+UNIT_DIR ?= build/unit
+# SANITIZE=1 builds the unit tests with the address and undefined-behaviour
+# sanitizers, into a folder of their own.
+SANITIZE ?=
+ifneq (,$(SANITIZE))
+UNIT_DIR = build/unit-sanitize
+UNIT_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+endif
+
+UNIT_WARNINGS = -Wall -Wextra -Wvla -Wmissing-prototypes -Werror
+UNIT_CFLAGS = -std=c11 -O2 -g $(UNIT_WARNINGS) $(UNIT_SANITIZE)
+UNIT_CPPFLAGS = -Isrc -Itests/unit -MMD -MP
+UNIT_LIBS = -ljpeg -lpthread -lm
+UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c))
+UNIT_PROGRAMS = $(UNIT_TESTS:tests/unit/%.c=$(UNIT_DIR)/%)
+UNIT_OBJS = $(OBJS_PLAIN:%.o=$(UNIT_DIR)/%.o)
+
+.PHONY: check check-style compile-check demo dependencies unit unit-build
+
+# Whatever else was asked for beside them is the server build's.
+OTHER_GOALS = $(filter-out $(OWN_GOALS),$(MAKECMDGOALS))
+ifneq (,$(OTHER_GOALS))
+.PHONY: $(OTHER_GOALS)
+$(OTHER_GOALS):
+	$(MAKE) $@
+endif
+
+check:
+	scripts/check.sh
+
+demo:
+	scripts/demo.sh
+
+dependencies:
+	scripts/dependencies.sh
+
+check-style:
+	scripts/check-style.sh
+
+compile-check:
+	scripts/compile-check.sh
+
+print-%:
+	@echo $($*)
+
+unit: unit-build
+	@scripts/run-unit.sh $(UNIT_PROGRAMS)
+
+unit-build: $(UNIT_PROGRAMS)
+
+$(UNIT_OBJS): $(UNIT_DIR)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -c -o $@ $<
+
+$(UNIT_DIR)/libpneumo.a: $(UNIT_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(UNIT_DIR)/%: tests/unit/%.c $(UNIT_DIR)/libpneumo.a
+	@mkdir -p $(@D)
+	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/libpneumo.a $(UNIT_LIBS)
+
+-include $(wildcard $(UNIT_OBJS:.o=.d) $(UNIT_PROGRAMS:%=%.d))

@@ -1,0 +1,1 @@
+\echo Use "CREATE EXTENSION pneumo" to load this file. \quit
