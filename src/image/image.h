@@ -136,7 +136,7 @@ extern void img_rescale(float *dst, const uint8_t *src, size_t n, float rescale)
  * Augmentation: Keras's ImageDataGenerator, meaning for meaning.
  *
  * img_augment_draw() draws one transform from the ranges with counter-based
- * random numbers (Philox4x32-10 keyed by seed and sample, counter by epoch and
+ * random numbers (Philox4x32-10 keyed by seed; the counter is sample, epoch and
  * draw): the same (seed, epoch, sample) always gives the same transform.
  * img_augment_apply() applies it in one affine pass (bilinear, order 1),
  * then flips, then brightness on 8 bits with clipping, then rescale to float.
@@ -152,32 +152,46 @@ typedef enum ImgFillMode
 
 typedef struct ImgAugmentRanges
 {
-	float		rotation_range; /* degrees, 0..180: drawn from [-r, r] */
+	float		rotation_range; /* degrees, 0..360: drawn from [-r, r] */
 	float		width_shift_range,	/* < 1: fraction of the width; >= 1: pixels */
 				height_shift_range;
 	float		brightness_low,
 				brightness_high;	/* factor; both 1 (or both 0): none */
-	float		shear_range;	/* degrees */
+	float		shear_range;	/* degrees, 0..89 */
 	float		zoom_low,
 				zoom_high;		/* factor, zx and zy drawn apart; zoom_range z
-								 * means [1 - z, 1 + z] */
+								 * means [1 - z, 1 + z]; both 1 (or both 0): none */
 	int			horizontal_flip,
 				vertical_flip;	/* 0 or 1: with probability 1/2 */
 	ImgFillMode fill_mode;
 	float		cval;			/* 0..255, for IMG_FILL_CONSTANT */
+
+	/*
+	 * Keras tells an integer shift (2) from a float (2.0): the integer n means
+	 * a whole number of pixels from -(n - 1) to n - 1.  1 for that meaning.
+	 */
+	int			width_shift_integer,
+				height_shift_integer;
 } ImgAugmentRanges;
 
+/*
+ * One drawn transform, with Keras's names and, deliberately, its meaning:
+ * since it exchanges rows and columns when it applies the matrix, tx (drawn
+ * from height_shift_range, times the height) moves along the width and zx
+ * scales the width; ty and zy act along the height.  A factor zx > 1 shows
+ * more of the source: the object gets smaller.
+ */
 typedef struct ImgTransform
 {
-	float		theta;			/* degrees */
-	float		tx,
-				ty;				/* as Keras: tx along height, ty along width, pixels */
-	float		shear;			/* degrees */
-	float		zx,
-				zy;				/* zx along height, zy along width */
+	double		theta;			/* degrees */
+	double		tx,
+				ty;				/* pixels */
+	double		shear;			/* degrees */
+	double		zx,
+				zy;				/* 1 none */
 	int			flip_horizontal,
 				flip_vertical;
-	float		brightness;		/* factor; 1 none */
+	double		brightness;		/* factor; 1 none */
 	ImgFillMode fill_mode;
 	float		cval;
 } ImgTransform;
@@ -192,7 +206,16 @@ extern void img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ra
 							 int height, int width,
 							 uint64_t seed, uint32_t epoch, uint32_t sample);
 
-/* dst, src: height * width * channels; scratch as told by img_augment_scratch_bytes(). */
+/*
+ * dst, src: height * width * channels; scratch as told by img_augment_scratch_bytes().
+ *
+ * Coordinates and weights are double precision in the order of SciPy's
+ * affine_transform (order 1), and its conventions hold: pixel centres at
+ * integers, the centre of rotation at (size / 2 - 0.5), "wrap" with a period
+ * of n - 1, "constant" without interpolation beyond the edge.  The result is
+ * rounded to float32, as Keras's images are.  A brightness other than 1
+ * truncates to 8 bits first and again after the product, as Pillow does.
+ */
 extern size_t img_augment_scratch_bytes(int height, int width, int channels);
 extern void img_augment_apply(float *dst, const uint8_t *src, int height, int width, int channels,
 							  const ImgTransform *transform, float rescale, void *scratch);
