@@ -60,4 +60,213 @@ extern void nn_sgemm_avx512(int transpose_a, int transpose_b, int m, int n, int 
 /* The product of a path; never NULL.  nn_sgemm is the portable one. */
 extern NnSgemm nn_sgemm_for(NnPath path);
 
+/* ------------------------------------------------ convolution 3 x 3, same */
+
+/*
+ * A convolution with a 3 x 3 kernel, stride 1 and "same" padding, with its
+ * bias, its activation (relu or none) and optionally the 2 x 2 pooling with
+ * stride 2 that follows it (Keras's valid pooling: an odd last row or column
+ * is dropped), in one pass: the unpooled map is never written.
+ *
+ * src (h, w, ic); weight (3, 3, ic, oc); bias (oc) or NULL;
+ * dst (h, w, oc), or (h / 2, w / 2, oc) if pool.
+ *
+ * Few input channels (up to NN_CONV3_DIRECT_IC) run as a direct convolution,
+ * the others by Winograd's F(4 x 4, 3 x 3) (Lavin and Gray, 2015), whose
+ * rounding error is about 1e-6 of the output's size.  All sizes from 1 x 1 on
+ * are good.  An item of work is a sample.
+ */
+typedef struct NnConv3
+{
+	int			h,
+				w,
+				ic,
+				oc;
+	int			relu;			/* 1: relu, 0: linear */
+	int			pool;			/* 1: 2 x 2 max pooling fused; h and w at least 2 */
+} NnConv3;
+
+#define NN_CONV3_DIRECT_IC 4
+
+/*
+ * Which of the four pixels of a pooling window won, for every pooled pixel and
+ * channel: 16-bit words [h / 2][w / 2][ceil(oc / 16)][4]; bit c % 16 of word
+ * 2 * dy + dx.  One bit of four is set, the first maximum in reading order, or
+ * none where relu was off.
+ */
+static inline size_t
+nn_mask_words(int oc)
+{
+	return (size_t) (oc + 15) / 16 * 4;
+}
+
+/* ---------------------------------------------------------------- dense */
+
+/*
+ * Inputs are summed in blocks of NN_DENSE_BLOCK from the first, each block from
+ * zero in ascending order, and the blocks' sums added in ascending order: a
+ * row's result has the same bits whatever n is, and whoever computes the blocks.
+ */
+#define NN_DENSE_BLOCK 512
+
+/* --------------------------------------------------------------- updates */
+
+/*
+ * One optimiser step in place (Keras 3's formulas).  The scalars are those of
+ * the step: rate is the learning rate, for Adam already times
+ * sqrt(1 - beta_2^t) / (1 - beta_1^t).  decay is AdamW's and every optimiser's
+ * decoupled weight decay times the plain learning rate, 0 for none.
+ * grad_scale multiplies the gradient first (clipping by norm); clip > 0 clips
+ * it to [-clip, clip].
+ *
+ * Slots of a weight: NN_SGD: [0] momentum (if momentum != 0).  NN_RMSPROP: [0]
+ * velocity, [1] momentum (if momentum != 0), [2] average gradient (if
+ * centered).  NN_ADAM, NN_ADAMW: [0] m, [1] v, [2] largest v (if amsgrad).
+ * Those not used may be NULL.
+ */
+typedef struct NnUpdate
+{
+	NnOptimizerKind kind;
+	float		rate,
+				decay,
+				grad_scale,
+				clip,
+				momentum,
+				rho,
+				epsilon,
+				beta_1,
+				beta_2;
+	int			nesterov,
+				centered,
+				amsgrad;
+} NnUpdate;
+
+typedef struct NnSlots
+{
+	float	   *s[3];
+} NnSlots;
+
+/* ----------------------------------------------------------- the kernels */
+
+/* The kernels of one path.  Arguments: outputs, inputs, weights, sizes, scratch. */
+typedef struct NnKernels
+{
+	NnPath		path;
+	NnSgemm		sgemm;
+
+	/*
+	 * Convolution 3 x 3.
+	 *
+	 * packed_floats, pack: the forward weights, ready to run; with transposed,
+	 * those of the data gradient (only for ic > NN_CONV3_DIRECT_IC: 0 floats
+	 * otherwise).  The packed form differs between paths.
+	 *
+	 * scratch_bytes: for any of the functions below, per thread.
+	 *
+	 * forward: mask may be NULL (prediction); it is written only with pool.
+	 *
+	 * dsrc: dsrc (h, w, ic) is written.  ddst has dst's shape.  With pool, mask
+	 * tells where it goes; without, dst (the output of forward) gates it if
+	 * relu.  For the direct form use the reference or none: the first layer's
+	 * data gradient is not needed.
+	 *
+	 * dweight: adds a sample's weight gradient to acc (acc_floats, zeroed by the
+	 * caller at the start of a chunk), in the transformed domain, bias gradient
+	 * at its end.  Samples must come in a fixed order.
+	 *
+	 * dweight_finish: dweight (3, 3, ic, oc) and dbias (oc, may be NULL) from
+	 * n_acc accumulators, acc_stride floats apart, summed in ascending order;
+	 * for the input channels [ic0, ic1) only, so that it can be divided among
+	 * threads; dbias is written with ic0 = 0.
+	 */
+	size_t		(*conv3_packed_floats) (const NnConv3 *c, int transposed);
+	void		(*conv3_pack) (float *packed, const float *weight, const NnConv3 *c, int transposed);
+	size_t		(*conv3_scratch_bytes) (const NnConv3 *c);
+	void		(*conv3_forward) (float *dst, uint16_t *mask, const float *src, const float *packed,
+								  const float *bias, const NnConv3 *c, void *scratch);
+	void		(*conv3_dsrc) (float *dsrc, const float *ddst, const uint16_t *mask, const float *dst,
+							   const float *packed_transposed, const NnConv3 *c, void *scratch);
+	size_t		(*conv3_acc_floats) (const NnConv3 *c);
+	void		(*conv3_dweight) (float *acc, const float *src, const float *ddst, const uint16_t *mask,
+								  const float *dst, const NnConv3 *c, void *scratch);
+	void		(*conv3_dweight_finish) (float *dweight, float *dbias, const float *acc, int n_acc,
+										 size_t acc_stride, const NnConv3 *c, int ic0, int ic1);
+
+	/*
+	 * Dense layers: dst[n][out] = act(src[n][in] weight[in][out] + bias[out]).
+	 *
+	 * dense_forward: the whole, single-threaded; scratch of
+	 * nn_dense_scratch_bytes(n, out).  relu: 0 or 1.  bias may be NULL.
+	 *
+	 * dense_partial: the sums of one block b of inputs, those from
+	 * b * NN_DENSE_BLOCK on, to partial[n][out]; dense_finish: adds n_blocks of
+	 * them, [n_blocks][n][out], in order, then bias and relu.  Together they
+	 * give dense_forward's bits.
+	 *
+	 * dense_backward: for the inputs [i0, i1): dsrc[:, i0..i1) (may be NULL),
+	 * and either the weight's update in place (update not NULL; weight and
+	 * slots point to the whole matrix) or dweight[i0..i1)[out] written.
+	 * n up to NN_DENSE_MAX_N; scratch of nn_dense_backward_scratch_bytes(out).
+	 * i0 a multiple of 16.  The data gradient uses the weights before the
+	 * update.
+	 */
+	void		(*dense_forward) (float *dst, const float *src, const float *weight, const float *bias,
+								  int n, int in, int out, int relu, void *scratch);
+	void		(*dense_partial) (float *partial, const float *src, const float *weight,
+								  int n, int in, int out, int block);
+	void		(*dense_finish) (float *dst, const float *partial, const float *bias,
+								 int n, int out, int n_blocks, int relu);
+	void		(*dense_backward) (float *dsrc, float *dweight, float *weight, const NnSlots *slots,
+								   const float *src, const float *ddst, int n, int in, int out,
+								   int i0, int i1, const NnUpdate *update, void *scratch);
+
+	/* weight[n] and its slots by grad[n], in place. */
+	void		(*update) (float *weight, const NnSlots *slots, const float *grad, size_t n,
+						   const NnUpdate *update);
+
+	/* dst = relu(src), in place allowed; dsrc = dst > 0 ? ddst : 0. */
+	void		(*relu) (float *dst, const float *src, size_t n);
+	void		(*relu_backward) (float *dsrc, const float *ddst, const float *dst, size_t n);
+
+	/* dst += src; dst = a * dst; sum of squares in a fixed order, in double. */
+	void		(*add) (float *dst, const float *src, size_t n);
+	void		(*scale) (float *dst, float a, size_t n);
+	double		(*sum_squares) (const float *src, size_t n);
+
+	/*
+	 * 2 x 2 max pooling with stride 2, one sample (h, w, c); mask as above, may
+	 * be NULL.  Backward writes all of dsrc (h, w, c).
+	 */
+	void		(*maxpool2) (float *dst, uint16_t *mask, const float *src, int h, int w, int c);
+	void		(*maxpool2_backward) (float *dsrc, const float *ddst, const uint16_t *mask,
+									  int h, int w, int c);
+
+	/*
+	 * Depthwise 3 x 3, stride 1, same, one sample (h, w, c), weight (3, 3, c),
+	 * bias and relu as above.
+	 */
+	void		(*depthwise3) (float *dst, const float *src, const float *weight, const float *bias,
+							   int h, int w, int c, int relu);
+
+	/*
+	 * Per-channel sums of rows (pixels) [rows][c] in double, in ascending
+	 * order: sum[c] += x, sum_sq[c] += x * x (either may be NULL), and
+	 * dot[c] += x * y.  One call is one chunk; chunks are added by the caller.
+	 */
+	void		(*channel_sums) (double *sum, double *sum_sq, const float *x, size_t rows, int c);
+	void		(*channel_dots) (double *dot, const float *x, const float *y, size_t rows, int c);
+
+	/* dst[r][c] = src[r][c] * a[c] + b[c]; in place allowed; relu 0 or 1. */
+	void		(*channel_affine) (float *dst, const float *src, const float *a, const float *b,
+								   size_t rows, int c, int relu);
+} NnKernels;
+
+#define NN_DENSE_MAX_N 64
+
+extern size_t nn_dense_scratch_bytes(int n, int out);
+extern size_t nn_dense_backward_scratch_bytes(int out);
+
+/* The kernels of a path; those of the portable one where the path is not built. */
+extern const NnKernels *nn_kernels(NnPath path);
+
 #endif							/* PNEUMO_NN_KERNELS_H */
