@@ -100,6 +100,6 @@ main(void)
 	test_point_figures();
 	test_row_errors();
 	test_classes();
-	printf("test_stats: %d checks, %d failures\n", checks, failures);
+	printf("%d passed, %d failed\n", checks - failures, failures);
 	return failures != 0;
 }

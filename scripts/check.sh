@@ -1,0 +1,227 @@
+#!/bin/bash
+# check.sh
+#
+# `make check`: installs what is missing, builds with gcc and clang, and runs
+# every suite on a copy of the server below build/ (or in a temporary folder
+# when the server's user cannot reach the checkout).  Nothing else on the
+# machine changes, and no port is opened: servers listen on Unix sockets.
+#
+#   SUITES="unit regress"        only these; all: compile style unit regress
+#                                isolation tap
+#   TESTS="config rights"        only these of regress, isolation or tap
+#   KEEP=1                       keep the work folder
+
+source "$(dirname "$0")/common.sh"
+cd "$ROOT"
+
+SUITES=${SUITES:-compile style unit regress isolation tap}
+TESTS=${TESTS:-}
+passed=0
+failed=0
+started=$SECONDS
+
+wanted()
+{
+    [[ " $SUITES " == *" $1 "* ]]
+}
+
+# count PASSED FAILED
+count()
+{
+    ((passed += $1, failed += $2)) || true
+}
+
+# run_counted NAME COMMAND...: a command whose last line ends in
+# "N passed, N failed"; anything else is one failure.
+run_counted()
+{
+    local name=$1
+    local log=$ROOT/build/$1.check.log
+    shift
+
+    "$@" 2>&1 | tee "$log" || true
+    if [[ $(tail -n 1 "$log") =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        count "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+    else
+        echo "$name: did not finish"
+        count 0 1
+    fi
+}
+
+finish()
+{
+    local status=$?
+
+    trap - EXIT
+    if [[ -n $WORK_IS_TEMPORARY && -z ${KEEP:-} ]]; then
+        rm -rf "$WORK"
+    fi
+    if ((status != 0)); then
+        count 0 1
+    fi
+    echo "pneumo was checked in $((SECONDS - started)) seconds"
+    echo "$passed passed, $failed failed"
+    ((failed == 0)) || exit 1
+    exit "$status"
+}
+
+"$ROOT/scripts/dependencies.sh"
+PG_CONFIG=$(find_pg_config) || die "no PostgreSQL with server headers found"
+export PG_CONFIG
+choose_server_user
+mkdir -p "$ROOT/build"
+trap finish EXIT
+
+if wanted compile; then
+    run_counted compile scripts/compile-check.sh
+fi
+if wanted style; then
+    say "style"
+    run_counted style scripts/check-style.sh
+fi
+if wanted unit; then
+    say "unit tests"
+    make -s -j "$(jobs)" unit-build || count 0 1
+    run_counted unit make -s unit
+fi
+
+if ! wanted regress && ! wanted isolation && ! wanted tap; then
+    exit 0
+fi
+
+# ------------------------------------------------- the private installation
+
+say "installing into a copy of $("$PG_CONFIG" --version)"
+if ! wanted compile; then
+    sync_tree "$ROOT/build/gcc"
+    make -s -j "$(jobs)" -C "$ROOT/build/gcc" all
+fi
+make_work_folder check
+copy_server "$PG_CONFIG" "$WORK/server"
+make -s -C "$ROOT/build/gcc" PG_CONFIG="$SERVER_CONFIG" install > "$ROOT/build/install.log" 2>&1 ||
+    { cat "$ROOT/build/install.log"; die "make install failed"; }
+mkdir -p "$WORK/sources" "$WORK/home"
+cp -r sql expected tests "$WORK/sources/"
+if [[ -n $SERVER_USER ]]; then
+    chown -R "$SERVER_USER" "$WORK/sources" "$WORK/home"
+fi
+PGXS_TEST=$(dirname "$("$SERVER_CONFIG" --pgxs)")/../test
+CONFIG=$WORK/sources/tests/regress.conf
+
+# The environment of whoever runs the servers; nothing of the caller's PG*.
+server_env()
+{
+    as_server env -i HOME="$WORK/home" PATH="$SERVER_BIN:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
+        LC_ALL=C TMPDIR=/tmp USER="${SERVER_USER:-$(id -un)}" "$@"
+}
+
+# count_regress LOG STATUS: the closing line of pg_regress.
+count_regress()
+{
+    local all bad
+
+    if all=$(grep -oE 'All [0-9]+ tests passed' "$1" | grep -oE '[0-9]+'); then
+        count "$all" 0
+    elif [[ $(grep -oE '[0-9]+ of [0-9]+ tests failed' "$1") =~ ([0-9]+)\ of\ ([0-9]+) ]]; then
+        bad=${BASH_REMATCH[1]}
+        count $((BASH_REMATCH[2] - bad)) "$bad"
+    else
+        count 0 1
+    fi
+}
+
+# show_failure FOLDER LOG
+show_failure()
+{
+    if [[ -s $1/regression.diffs ]]; then
+        cp "$1/regression.diffs" "$ROOT/build/" 2> /dev/null || true
+        head -n 200 "$1/regression.diffs"
+    else
+        cat "$2"
+        tail -n 30 "$1"/log/*.log 2> /dev/null || true
+    fi
+}
+
+run_regress()
+{
+    local name=$1
+    local program=$2
+    local input=$3
+    local out=$WORK/$1
+    shift 3
+
+    as_server mkdir -p "$out/results"
+    (cd "$out" && server_env "$program" --inputdir="$input" --outputdir="$out" --bindir="$SERVER_BIN" \
+        --temp-instance="$out/instance" --temp-config="$CONFIG" --no-locale --encoding=UTF8 \
+        --dbname="pneumo_$name" "$@") > "$ROOT/build/$name.log" 2>&1 || true
+    grep -E '(\.\.\. (ok|FAILED|failed))|^(not )?ok ' "$ROOT/build/$name.log" || true
+    if ! grep -qE 'All [0-9]+ tests passed' "$ROOT/build/$name.log"; then
+        show_failure "$out" "$ROOT/build/$name.log"
+    fi
+    count_regress "$ROOT/build/$name.log"
+}
+
+if wanted regress; then
+    list=${TESTS:-$(make -s print-REGRESS)}
+    if [[ -n ${list// /} ]]; then
+        say "regression tests"
+        run_regress regress "$PGXS_TEST/regress/pg_regress" "$WORK/sources" $list
+    fi
+fi
+if wanted isolation; then
+    list=${TESTS:-$(make -s print-ISOLATION)}
+    if [[ -n ${list// /} ]]; then
+        say "isolation tests"
+        run_regress isolation "$PGXS_TEST/isolation/pg_isolation_regress" "$WORK/sources/tests/isolation" \
+            --load-extension=pneumo $list
+    fi
+fi
+
+# -------------------------------------------------------------------- TAP
+
+run_tap()
+{
+    local name=$1
+    local log=$WORK/tap/$name.log
+    local status=0
+    local t=$SECONDS
+    local p f
+
+    as_server mkdir -p "$WORK/tap/$name"
+    (cd "$WORK/tap/$name" && server_env TESTDIR="$WORK/tap/$name" TESTDATADIR="$WORK/tap/$name/tmp_check" \
+        PG_TEST_PORT_DIR="$WORK/tap/ports" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
+        PNEUMO_SOURCES="$WORK/sources" PG_TEST_TIMEOUT_DEFAULT=120 \
+        timeout 600 perl -I "$PGXS_TEST/perl" -I "$WORK/sources/tests/t" \
+        "$WORK/sources/tests/t/$name.pl") > "$log" 2>&1 || status=$?
+    p=$(grep -c '^ok ' "$log" || true)
+    f=$(grep -c '^not ok ' "$log" || true)
+    if ((status != 0 && f == 0)); then
+        f=1
+    fi
+    count "$p" "$f"
+    printf '%-32s %d passed, %d failed%s (%d s)\n' "$name" "$p" "$f" \
+        "$(grep -q '^1\.\.0 # SKIP\|# skip' "$log" && echo ', some skipped')" $((SECONDS - t))
+    if ((f > 0)); then
+        grep -vE '^ok |^# (Running|Checking|Taking|Backup)' "$log" | tail -n 40
+        mkdir -p "$ROOT/build/tap"
+        cp -r "$WORK/tap/$name/tmp_check/log" "$ROOT/build/tap/$name" 2> /dev/null || true
+        cp "$log" "$ROOT/build/tap/" 2> /dev/null || true
+    fi
+    # Data folders of a test that is done.
+    [[ -n ${KEEP:-} ]] || rm -rf "$WORK/tap/$name/tmp_check"/t_*
+}
+
+if wanted tap; then
+    list=$TESTS
+    if [[ -z $list ]]; then
+        list=$(cd tests/t && ls *.pl 2> /dev/null | sed 's/\.pl$//' || true)
+    fi
+    if [[ -n $list ]]; then
+        say "server tests"
+        mkdir -p "$WORK/tap/ports"
+        [[ -z $SERVER_USER ]] || chown -R "$SERVER_USER" "$WORK/tap"
+        for test in $list; do
+            run_tap "$test"
+        done
+    fi
+fi

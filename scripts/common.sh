@@ -1,0 +1,147 @@
+# common.sh
+#
+# What the scripts share: finding the server, a private copy of it, and running
+# as a user that a server accepts.  To be sourced; ROOT is set to the sources.
+
+set -euo pipefail
+export LC_ALL=C
+umask 022
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say()
+{
+    printf '== %s\n' "$*"
+}
+
+die()
+{
+    printf 'pneumo: %s\n' "$*" >&2
+    exit 1
+}
+
+# The pg_config of a server that extensions can be built for: PG_CONFIG if set,
+# else the newest of the distribution's, else the one in the path.  Empty output
+# and status 1 if there is none.
+find_pg_config()
+{
+    local candidate
+
+    if [[ -n ${PG_CONFIG:-} ]]; then
+        command -v "$PG_CONFIG" && return 0
+        return 1
+    fi
+    for candidate in $(ls -d /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -t/ -k5 -rn) \
+        $(command -v pg_config || true); do
+        if [[ -x $candidate && -f $("$candidate" --pgxs) && -x $("$candidate" --bindir)/postgres ]]; then
+            echo "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# A server refuses to run as root: then it runs as SERVER_USER, through
+# as_server; otherwise as whoever calls.
+SERVER_USER=
+choose_server_user()
+{
+    local user
+
+    if [[ $(id -u) -ne 0 ]]; then
+        return 0
+    fi
+    for user in postgres nobody; do
+        if id "$user" > /dev/null 2>&1; then
+            SERVER_USER=$user
+            return 0
+        fi
+    done
+    die "running as root, and neither user postgres nor user nobody exists to run a server as"
+}
+
+as_server()
+{
+    if [[ -n $SERVER_USER ]]; then
+        runuser -u "$SERVER_USER" -- "$@"
+    else
+        "$@"
+    fi
+}
+
+# Sets WORK to an empty folder that the server's user owns: build/NAME, or, if
+# that user cannot get there (a checkout below /root), a temporary one.
+WORK=
+WORK_IS_TEMPORARY=
+make_work_folder()
+{
+    local name=$1
+
+    WORK=$ROOT/build/$name
+    if ! rm -rf "$WORK" 2>/dev/null || ! mkdir -p "$WORK" 2>/dev/null; then
+        die "cannot write $ROOT/build: remove it as the user who made it"
+    fi
+    if [[ -n $SERVER_USER ]]; then
+        chown "$SERVER_USER" "$WORK"
+        if ! runuser -u "$SERVER_USER" -- test -w "$WORK"; then
+            rmdir "$WORK"
+            WORK=$(mktemp -d "${TMPDIR:-/tmp}/pneumo-$name.XXXXXX")
+            chown "$SERVER_USER" "$WORK"
+            WORK_IS_TEMPORARY=1
+        fi
+    fi
+}
+
+# sync_tree DIR: the sources that a build needs, with what a build made there
+# before kept, and without files that are gone from the sources.
+sync_tree()
+{
+    local tree=$1
+    local file
+
+    mkdir -p "$tree"
+    if [[ -d $tree/src ]]; then
+        (cd "$tree" && find src sql -type f \( -name '*.[ch]' -o -name '*.sql' \)) |
+            while read -r file; do
+                [[ -e $ROOT/$file ]] || rm -f "$tree/$file"
+            done
+    fi
+    (cd "$ROOT" && find src sql -type f \( -name '*.[ch]' -o -name '*.sql' \) ! -name 'pneumo--0.1.0.sql' -print0 |
+        xargs -0 cp -pu --parents -t "$tree")
+    cp -pru "$ROOT/scripts" "$tree/"
+    cp -pu "$ROOT/Makefile" "$ROOT/pneumo.control" "$tree/"
+}
+
+jobs()
+{
+    nproc 2> /dev/null || echo 1
+}
+
+# copy_server FROM_PG_CONFIG DIR: a server finds its files relative to its own
+# program, so a copy of its folders, side by side, is an installation of its
+# own.  Sets SERVER_CONFIG to the pg_config of the copy and SERVER_BIN.
+SERVER_CONFIG=
+SERVER_BIN=
+copy_server()
+{
+    local from=$1
+    local to=$2
+    local bindir pkglibdir sharedir prefix folder
+
+    bindir=$("$from" --bindir)
+    pkglibdir=$("$from" --pkglibdir)
+    sharedir=$("$from" --sharedir)
+    prefix=$bindir
+    while [[ $pkglibdir/ != "$prefix"/* || $sharedir/ != "$prefix"/* ]]; do
+        prefix=$(dirname "$prefix")
+    done
+    for folder in "$bindir" "$pkglibdir" "$sharedir"; do
+        mkdir -p "$to/${folder#"$prefix"}"
+        cp -a "$folder/." "$to/${folder#"$prefix"}/"
+    done
+    SERVER_BIN=$to${bindir#"$prefix"}
+    SERVER_CONFIG=$SERVER_BIN/pg_config
+    # A version of pneumo that the machine's own server may have.
+    rm -rf "$to${sharedir#"$prefix"}"/extension/pneumo* "$to${pkglibdir#"$prefix"}"/pneumo.so \
+        "$to${pkglibdir#"$prefix"}"/bitcode/pneumo*
+}

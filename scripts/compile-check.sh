@@ -1,0 +1,51 @@
+#!/bin/bash
+# compile-check.sh
+#
+# Builds everything with gcc and with clang, warnings as errors, each in a tree
+# of its own below build/ (build/gcc is what `make check` installs).  clang
+# comes with the server's headers on Debian; without it only gcc is tried.
+
+source "$(dirname "$0")/common.sh"
+
+PG_CONFIG=$(find_pg_config) || die "no PostgreSQL with server headers found (make dependencies installs it)"
+export PG_CONFIG
+passed=0
+failed=0
+
+build()
+{
+    local name=$1
+    shift
+
+    sync_tree "$ROOT/build/$name"
+    say "building with $name"
+    if make -s -j "$(jobs)" -C "$ROOT/build/$name" "$@" all > "$ROOT/build/$name.log" 2>&1; then
+        ((passed += 1))
+    else
+        ((failed += 1))
+        grep -vE '^(make|In file)' "$ROOT/build/$name.log" | head -n 60
+    fi
+}
+
+find_clang()
+{
+    local name
+
+    for name in clang $(ls /usr/bin/clang-[0-9]* 2> /dev/null | sort -t- -k2 -rn); do
+        command -v "$name" && return 0
+    done
+    return 1
+}
+
+if command -v gcc > /dev/null; then
+    build gcc CC=gcc COPT=-Werror
+fi
+if clang=$(find_clang); then
+    # The server's flags are gcc's.
+    build clang CC="$clang" with_llvm=no \
+        COPT="-Werror -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-unused-command-line-argument"
+else
+    echo "no clang: not tried"
+fi
+echo "compile: $passed passed, $failed failed"
+((failed == 0))
