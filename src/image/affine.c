@@ -134,15 +134,11 @@ static double
 reflect_coordinate(double c, int n)
 {
 	double		period = 2.0 * n;
+	double		folded = c - period * trunc(c / period);
 
 	if (c < 0)
-	{
-		if (c < -period)
-			c += period * trunc(-c / period);
-		return c < -n ? c + period : -c - 1;
-	}
-	c -= period * trunc(c / period);
-	return c >= n ? period - c - 1 : c;
+		return folded < -n ? folded + period : -folded - 1;
+	return folded >= n ? period - folded - 1 : folded;
 }
 
 /* SciPy's "wrap" repeats with n - 1: the last pixel takes the place of the first. */
@@ -151,14 +147,13 @@ wrap_coordinate(double c, int n)
 {
 	double		period = n - 1;
 
-	if (n == 1)
-		return 0;
-	if (c < 0)
-		return c + period * (trunc(-c / period) + 1);
-	return c - period * trunc(c / period);
+	return c - period * (trunc(c / period) - (c < 0 ? 1 : 0));
 }
 
-/* Map into the source, at most one pixel beyond it; *outside for "constant". */
+/*
+ * Map into the source, at most one pixel beyond it; *outside for "constant".
+ * Not even an infinite or NaN coordinate leads out of the border.
+ */
 static double
 map_coordinate(double c, int n, ImgFillMode mode, int *outside)
 {
@@ -167,16 +162,13 @@ map_coordinate(double c, int n, ImgFillMode mode, int *outside)
 	if (c >= 0 && c <= last)
 		return c;
 	*outside = 1;
-	if (mode == IMG_FILL_REFLECT && isfinite(c))
-		c = n == 1 ? 0 : reflect_coordinate(c, n);
-	else if (mode == IMG_FILL_WRAP && isfinite(c))
+	if (mode == IMG_FILL_REFLECT)
+		c = reflect_coordinate(c, n);
+	else if (mode == IMG_FILL_WRAP)
 		c = wrap_coordinate(c, n);
 	else
 		return clamp_coordinate(c, last);
-
-	/* rounding must not lead out of the border, whatever the size of c */
-	if (c < -1)
-		c = -1;
+	c = c > -1 ? c : -1;
 	return c < n ? c : last;
 }
 
@@ -239,6 +231,40 @@ sample_row_portable(float *dst, const Job *job, int y)
 /* No FMA in the list: a fused product would round differently. */
 #define AVX2 __attribute__((target("avx2")))
 
+/* reflect_coordinate() and wrap_coordinate(), operation by operation */
+AVX2 static __m256d
+fold_coordinates_avx2(__m256d c, int n, ImgFillMode mode)
+{
+	__m256d		one = _mm256_set1_pd(1);
+	__m256d		size = _mm256_set1_pd(n);
+	__m256d		period = _mm256_set1_pd(mode == IMG_FILL_REFLECT ? 2.0 * n : n - 1);
+	__m256d		negative = _mm256_cmp_pd(c, _mm256_setzero_pd(), _CMP_LT_OQ);
+	__m256d		turns = _mm256_round_pd(_mm256_div_pd(c, period),
+										_MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+
+	if (mode == IMG_FILL_REFLECT)
+	{
+		__m256d		minus_size = _mm256_set1_pd(-n);
+		__m256d		folded = _mm256_sub_pd(c, _mm256_mul_pd(period, turns));
+		__m256d		mirrored = _mm256_sub_pd(_mm256_sub_pd(_mm256_setzero_pd(), folded), one);
+		__m256d		below = _mm256_blendv_pd(mirrored, _mm256_add_pd(folded, period),
+											 _mm256_cmp_pd(folded, minus_size, _CMP_LT_OQ));
+		__m256d		above = _mm256_blendv_pd(folded,
+											 _mm256_sub_pd(_mm256_sub_pd(period, folded), one),
+											 _mm256_cmp_pd(folded, size, _CMP_GE_OQ));
+
+		c = _mm256_blendv_pd(above, below, negative);
+	}
+	else
+	{
+		turns = _mm256_sub_pd(turns, _mm256_and_pd(negative, one));
+		c = _mm256_sub_pd(c, _mm256_mul_pd(period, turns));
+	}
+	/* max returns its second operand for a NaN */
+	c = _mm256_max_pd(c, _mm256_set1_pd(-1));
+	return _mm256_blendv_pd(_mm256_set1_pd(n - 1), c, _mm256_cmp_pd(c, size, _CMP_LT_OQ));
+}
+
 /* Four coordinates at once; bits of *outside where "constant" fills. */
 AVX2 static __m256d
 map_coordinates_avx2(__m256d c, int n, ImgFillMode mode, __m256d *outside)
@@ -248,19 +274,12 @@ map_coordinates_avx2(__m256d c, int n, ImgFillMode mode, __m256d *outside)
 	__m256d		inside = _mm256_and_pd(_mm256_cmp_pd(c, zero, _CMP_GE_OQ),
 									   _mm256_cmp_pd(c, last, _CMP_LE_OQ));
 
+	if (_mm256_movemask_pd(inside) == 15)
+		return c;
 	*outside = _mm256_or_pd(*outside, _mm256_xor_pd(inside,
 													_mm256_cmp_pd(zero, zero, _CMP_EQ_OQ)));
-	if ((mode == IMG_FILL_REFLECT || mode == IMG_FILL_WRAP) && _mm256_movemask_pd(inside) != 15)
-	{
-		double		lanes[4];
-		int			ignored = 0;
-
-		_mm256_storeu_pd(lanes, c);
-		for (int k = 0; k < 4; k++)
-			lanes[k] = map_coordinate(lanes[k], n, mode, &ignored);
-		return _mm256_loadu_pd(lanes);
-	}
-	/* max returns its second operand for a NaN */
+	if (mode == IMG_FILL_REFLECT || mode == IMG_FILL_WRAP)
+		return _mm256_blendv_pd(fold_coordinates_avx2(c, n, mode), c, inside);
 	return _mm256_min_pd(_mm256_max_pd(c, zero), last);
 }
 

@@ -1,0 +1,755 @@
+/*-------------------------------------------------------------------------
+ *
+ * phantom.c
+ *	  A drawn chest radiograph, so that tests and the demonstration need no
+ *	  foreign data.
+ *
+ * The picture is a sum of attenuations: soft tissue, mediastinum, heart,
+ * spine, ribs, clavicles, shoulder blades, vessels, minus the air of the
+ * lungs, from which pneumonia takes away patches.  Anatomy is written in body
+ * coordinates: x from -1 (patient's right, left in the picture) to 1, y from
+ * -1 (top) to 1; a pose (rotation, size, shift) leads there from the pixels.
+ * Shapes are products of soft steps, textures are value noise.
+ *
+ * A patch makes a film brighter, so brightness alone would tell the classes.
+ * As digital radiography does, the film is therefore developed by a tone curve
+ * that takes quantiles of the film to given grey levels; these levels are drawn
+ * (exposure, contrast, gamma) without regard to the class.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <math.h>
+#include <string.h>
+
+#include "image_internal.h"
+
+#define MIN_SIDE 64
+#define MAX_SIDE 2048
+
+#define PI_F 3.14159265f
+
+#define LATTICE 64				/* random lattice for value noise, a power of 2 */
+#define BINS 1024				/* of the film's histogram */
+#define KNOTS 9					/* of the tone curve */
+#define MAX_PATCHES 9
+#define FILM_LOW (-0.6f)		/* range of the histogram */
+#define FILM_HIGH 1.8f
+
+/* Third word of the Philox counter */
+#define STREAM_PARAMETERS UINT32_C(1)
+#define STREAM_LATTICE UINT32_C(2)
+#define STREAM_GRAIN UINT32_C(3)
+#define PHANTOM_STREAM UINT32_C(0x50480000)
+
+typedef struct Random
+{
+	uint64_t	seed;
+	uint32_t	label;			/* the classes have unrelated anatomy */
+	uint32_t	index;
+} Random;
+
+typedef struct Patch
+{
+	float		x,
+				y,
+				rx,
+				ry;
+	float		density;		/* 0..1 of the air replaced */
+	float		rough;			/* how far the noise moves the border */
+	float		noise_x,
+				noise_y;
+	float		fissure;		/* 0, or 1 above / -1 below: a straight border */
+	float		fissure_y,
+				fissure_slope;
+} Patch;
+
+typedef struct Body
+{
+	/* pose */
+	float		cosine,
+				sine,
+				shift_x,
+				shift_y,
+				scale_x,
+				scale_y,
+				turn;			/* rotation about the long axis: the middle moves */
+	/* shape */
+	float		torso,
+				shoulder_y,
+				lung_width,
+				apex_y,
+				middle_y,
+				diaphragm_y,
+				dome,
+				dome_side;
+	float		heart_x,
+				heart_y,
+				heart_rx,
+				heart_ry,
+				heart_cos,
+				heart_sin,
+				mediastinum,
+				knob;
+	float		rib_y,
+				rib_space,
+				rib_half,
+				rib_slope,
+				rib_asymmetry;
+	float		clavicle_y,
+				clavicle_slope;
+	float		gas_x,
+				gas_size;
+	/* attenuation */
+	float		soft,
+				air,
+				air_side,		/* one lung darker than the other */
+				air_slope,
+				bone,
+				heart,
+				vessel,
+				breast;
+	/* film */
+	float		grain,
+				film_slope_x,
+				film_slope_y;
+	float		noise_x,
+				noise_y;
+	int			n_patches;
+	Patch		patches[MAX_PATCHES];
+} Body;
+
+typedef struct Canvas
+{
+	float	   *film;			/* height * width */
+	float	   *lattice;		/* LATTICE * LATTICE */
+	uint32_t   *histogram;		/* BINS */
+	int			height,
+				width;
+} Canvas;
+
+static float
+draw(Random *random, float low, float high)
+{
+	uint32_t	counter[4];
+	uint32_t	words[4];
+
+	counter[0] = random->index++;
+	counter[1] = 0;
+	counter[2] = STREAM_PARAMETERS;
+	counter[3] = PHANTOM_STREAM + random->label;
+	img_philox(words, counter, random->seed);
+	return low + (high - low) * (float) img_unit_double(words[0], words[1]);
+}
+
+/* 0 below 0, 1 above 1, smooth between. */
+static inline float
+soft_step(float t)
+{
+	t = t < 0 ? 0 : (t > 1 ? 1 : t);
+	return t * t * (3 - 2 * t);
+}
+
+/* 1 inside (d > 0), 0 outside, over a transition of the given width. */
+static inline float
+inside(float d, float width)
+{
+	return soft_step(d / width + 0.5f);
+}
+
+static inline float
+square(float x)
+{
+	return x * x;
+}
+
+/* exp(-t) for t >= 0, good to a few per cent, which no eye can tell. */
+static inline float
+fade(float t)
+{
+	float		d = 1 + t * (0.25f + t * (0.03125f + t * 0.0026f));
+
+	d *= d;
+	return 1 / (d * d);
+}
+
+/* Value noise in 0..1, one cell of the lattice per unit. */
+static inline float
+value_noise(const float *lattice, float x, float y)
+{
+	float		fx = floorf(x),
+				fy = floorf(y);
+	unsigned	x0 = (unsigned) (int) fx & (LATTICE - 1),
+				y0 = (unsigned) (int) fy & (LATTICE - 1),
+				x1 = (x0 + 1) & (LATTICE - 1),
+				y1 = (y0 + 1) & (LATTICE - 1);
+	float		u = soft_step(x - fx),
+				v = soft_step(y - fy);
+	float		top = lattice[y0 * LATTICE + x0] +
+		u * (lattice[y0 * LATTICE + x1] - lattice[y0 * LATTICE + x0]);
+	float		bottom = lattice[y1 * LATTICE + x0] +
+		u * (lattice[y1 * LATTICE + x1] - lattice[y1 * LATTICE + x0]);
+
+	return top + v * (bottom - top);
+}
+
+static void
+fill_lattice(float *lattice, uint64_t seed, uint32_t label)
+{
+	for (uint32_t i = 0; i < LATTICE * LATTICE / 4; i++)
+	{
+		uint32_t	counter[4] = {i, 0, STREAM_LATTICE, PHANTOM_STREAM + label};
+		uint32_t	words[4];
+
+		img_philox(words, counter, seed);
+		for (int k = 0; k < 4; k++)
+			lattice[4 * i + (uint32_t) k] = (float) (words[k] >> 8) * (1.0f / 16777216.0f);
+	}
+}
+
+static void
+draw_pose(Body *body, Random *random)
+{
+	float		angle = draw(random, -5, 5) * (PI_F / 180);
+	float		size = draw(random, 0.92f, 1.10f);
+
+	body->cosine = cosf(angle);
+	body->sine = sinf(angle);
+	body->shift_x = draw(random, -0.07f, 0.07f);
+	body->shift_y = draw(random, -0.08f, 0.08f);
+	body->scale_x = size * draw(random, 0.94f, 1.06f);
+	body->scale_y = size * draw(random, 0.94f, 1.06f);
+	body->turn = draw(random, -0.06f, 0.06f);
+}
+
+static void
+draw_shape(Body *body, Random *random)
+{
+	float		tilt = draw(random, 0.45f, 0.85f);
+	float		heart = draw(random, 0.86f, 1.16f);
+
+	body->torso = draw(random, 0.92f, 1.06f);
+	body->shoulder_y = draw(random, -0.86f, -0.74f);
+	body->lung_width = draw(random, 0.74f, 0.84f);
+	body->apex_y = draw(random, -0.86f, -0.76f);
+	body->middle_y = draw(random, 0.02f, 0.20f);
+	body->diaphragm_y = draw(random, 0.52f, 0.78f);
+	body->dome = draw(random, 0.14f, 0.26f);
+	body->dome_side = draw(random, -0.01f, 0.05f);
+	body->heart_x = draw(random, 0.08f, 0.16f);
+	body->heart_y = body->diaphragm_y - draw(random, 0.26f, 0.34f);
+	body->heart_rx = 0.37f * heart;
+	body->heart_ry = 0.27f * heart;
+	body->heart_cos = cosf(tilt);
+	body->heart_sin = sinf(tilt);
+	body->mediastinum = draw(random, 0.11f, 0.16f);
+	body->knob = draw(random, 0.06f, 0.10f);
+	body->rib_space = draw(random, 0.145f, 0.175f);
+	body->rib_y = draw(random, 0, body->rib_space);
+	body->rib_half = draw(random, 0.024f, 0.032f);
+	body->rib_slope = draw(random, 0.20f, 0.36f);
+	body->rib_asymmetry = draw(random, -0.04f, 0.04f);
+	body->clavicle_y = draw(random, -0.66f, -0.56f);
+	body->clavicle_slope = draw(random, -0.02f, 0.26f);
+	body->gas_x = draw(random, 0.30f, 0.50f);
+	body->gas_size = draw(random, -0.06f, 0.10f);
+}
+
+static void
+draw_exposure(Body *body, Random *random)
+{
+	body->soft = draw(random, 0.58f, 0.68f);
+	body->air = draw(random, 0.36f, 0.48f);
+	body->air_side = draw(random, -0.10f, 0.10f);
+	body->air_slope = draw(random, -0.15f, 0.15f);
+	body->bone = draw(random, 0.75f, 1.25f);
+	body->heart = draw(random, 0.12f, 0.20f);
+	body->vessel = draw(random, 0.7f, 1.4f);
+	body->breast = draw(random, -0.04f, 0.09f);
+	body->grain = draw(random, 1.5f, 5.0f);
+	body->film_slope_x = draw(random, -0.05f, 0.05f);
+	body->film_slope_y = draw(random, -0.05f, 0.05f);
+	body->noise_x = draw(random, 0, LATTICE);
+	body->noise_y = draw(random, 0, LATTICE);
+}
+
+/* A place inside a lung; side -1 or 1. */
+static void
+place_patch(Patch *patch, const Body *body, Random *random, float side, float size)
+{
+	float		height = draw(random, 0, 1);
+
+	memset(patch, 0, sizeof(*patch));
+	patch->y = body->apex_y + 0.28f +
+		height * (body->diaphragm_y - body->dome - body->apex_y - 0.38f);
+	patch->x = side * draw(random, side > 0 ? 0.34f : 0.26f, body->lung_width - 0.22f);
+	patch->rx = size * draw(random, 0.8f, 1.25f);
+	patch->ry = size * draw(random, 0.8f, 1.25f);
+	patch->density = draw(random, 0.60f, 0.95f);
+	patch->rough = draw(random, 0.5f, 1.1f);
+	patch->noise_x = draw(random, 0, LATTICE);
+	patch->noise_y = draw(random, 0, LATTICE);
+}
+
+/* One to three large patches (some with the straight border of a lobe), or many small ones. */
+static void
+draw_pneumonia(Body *body, Random *random)
+{
+	float		kind = draw(random, 0, 1);
+	float		side = draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
+
+	if (kind < 0.3f)
+	{
+		int			both = draw(random, 0, 1) < 0.5f;
+
+		body->n_patches = 5 + (int) draw(random, 0, 4.99f);
+		for (int i = 0; i < body->n_patches; i++)
+		{
+			place_patch(&body->patches[i], body, random, both && i % 2 ? -side : side,
+						draw(random, 0.09f, 0.15f));
+			body->patches[i].density *= 0.9f;
+		}
+		return;
+	}
+	body->n_patches = 1 + (int) draw(random, 0, 2.4f);
+	for (int i = 0; i < body->n_patches; i++)
+	{
+		Patch	   *patch = &body->patches[i];
+
+		place_patch(patch, body, random, i == 1 ? -side : side,
+					draw(random, 0.19f, 0.30f));
+		if (kind > 0.65f)
+		{
+			patch->fissure = draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
+			patch->fissure_y = patch->y + patch->fissure * draw(random, 0, 0.08f);
+			patch->fissure_slope = draw(random, -0.25f, 0.25f);
+		}
+	}
+}
+
+/* Half the width of the rib cage at a height. */
+static float
+cage_half_width(const Body *body, float y)
+{
+	float		t = y < body->middle_y
+		? (body->middle_y - y) / (body->middle_y - body->apex_y)
+		: (y - body->middle_y) * 0.42f;
+	float		inner = 1 - t * t * (y < body->middle_y ? 0.35f * t + 0.65f : 1);
+
+	return inner <= 0 ? 0 : body->lung_width * sqrtf(inner);
+}
+
+/* 0..1: how much of the path is lung. */
+static float
+lung_at(const Body *body, float x, float y, float half_width, float *below)
+{
+	float		side = x < 0 ? -1.0f : 1.0f;
+	float		a = fabsf(x);
+	float		medial = body->mediastinum + 0.16f * soft_step((-0.42f - y) / 0.42f) +
+		(side < 0 ? 0.05f * fade(square((y - 0.28f) / 0.22f)) : 0);
+	float		diaphragm = body->diaphragm_y + side * body->dome_side -
+		body->dome * (1 - square((a - 0.34f) / 0.42f));
+	float		column = inside(half_width - a, 0.05f) * inside(a - medial, 0.06f);
+
+	*below = inside(y - diaphragm, 0.04f);
+	return column * (1 - *below);
+}
+
+static float
+heart_at(const Body *body, float x, float y)
+{
+	float		dx = x - body->heart_x,
+				dy = y - body->heart_y;
+	float		p = (body->heart_cos * dx + body->heart_sin * dy) / body->heart_rx,
+				q = (body->heart_cos * dy - body->heart_sin * dx) / body->heart_ry;
+	float		knob = square(x - 0.11f) + square(y + 0.30f);
+	float		heart = inside(1 - (p * p + q * q), 0.22f);
+	float		arch = inside(square(body->knob + 0.04f) - knob, 0.012f);
+
+	return heart > arch ? heart : arch;
+}
+
+/* A band with brighter borders, as a tube of bone has. */
+static float
+band(float distance, float half)
+{
+	float		t = distance / half;
+
+	if (t > 1.3f)
+		return 0;
+	return inside(1 - t, 0.5f) * (0.55f + 0.45f * (t > 1 ? 1 : t * t));
+}
+
+/* Distance to the nearest rib of an evenly spaced set whose centre lines are y = curve + k * space. */
+static float
+nearest_rib(const Body *body, float y)
+{
+	float		t = (y - body->rib_y) / body->rib_space;
+
+	return fabsf(t - floorf(t + 0.5f)) * body->rib_space;
+}
+
+static float
+ribs_at(const Body *body, float x, float y, float half_width)
+{
+	float		a = fabsf(x);
+	float		s = a / body->lung_width;
+	float		skew = body->rib_asymmetry * (x < 0 ? -1 : 1);
+	float		cage = inside(half_width + 0.03f - a, 0.04f) * inside(a - 0.07f, 0.05f) *
+		inside(y - body->apex_y, 0.1f) * (1 - 0.6f * soft_step((y - 0.5f) / 0.3f));
+	float		back,
+				front;
+
+	if (cage <= 0)
+		return 0;
+
+	/* posterior: from the spine a little up, then down and around */
+	back = nearest_rib(body, y - skew + 0.10f * s * (1 - s) * 2 -
+					   body->rib_slope * s * s * (0.35f + 0.65f * s));
+	/* anterior: from the side down to the middle, fading into cartilage */
+	front = nearest_rib(body, y - skew - body->rib_slope - 0.42f * (1 - s) * (1.15f - 0.3f * s));
+	return cage * (0.105f * band(back, body->rib_half) * (1 - 0.35f * s) +
+				   0.075f * band(front, body->rib_half * 1.15f) * soft_step((s - 0.35f) / 0.3f));
+}
+
+static float
+other_bones_at(const Body *body, float x, float y)
+{
+	float		a = fabsf(x);
+	float		spine = inside(0.085f - fabsf(x + 0.3f * body->turn), 0.03f);
+	float		vertebra = 0.5f + 0.5f * cosf(y * (2 * PI_F / 0.135f));
+	float		along = (a - 0.09f) / 0.68f;
+	float		centre = body->clavicle_y - body->clavicle_slope * along -
+		0.05f * sinf(along * 5.2f) - 0.03f;
+	float		clavicle = along > -0.05f && along < 1.15f
+		? band(fabsf(y - centre), 0.034f + 0.012f * along) * inside(along, 0.08f) : 0;
+	float		blade_edge = 0.66f + 0.22f * (y + 0.6f);
+	float		blade = y < 0.1f && y > -0.75f
+		? inside(a - blade_edge, 0.04f) * inside(0.05f - y, 0.1f) * inside(y + 0.66f, 0.1f) : 0;
+
+	return spine * (0.05f + 0.035f * vertebra * vertebra) + 0.125f * clavicle + 0.04f * blade;
+}
+
+/* Streaks that leave the two hila, thinning out towards the periphery. */
+static float
+vessels_at(const Body *body, const float *lattice, float x, float y)
+{
+	float		side = x < 0 ? -1.0f : 1.0f;
+	float		dx = fabsf(x) - 0.17f,
+				dy = y + 0.02f + 0.03f * side;
+	float		r = sqrtf(dx * dx + dy * dy);
+	float		angle = atan2f(dy, dx) + side * 3.5f;
+	float		wander = value_noise(lattice, body->noise_x + x * 5, body->noise_y + y * 5) - 0.5f;
+	float		n1 = value_noise(lattice, body->noise_x + angle * 3.2f + wander,
+								 body->noise_y + r * 3.5f);
+	float		n2 = value_noise(lattice, body->noise_y + angle * 6.5f + 2 * wander,
+								 body->noise_x + r * 6);
+	float		ridge1 = 1 - fabsf(2 * n1 - 1),
+				ridge2 = 1 - fabsf(2 * n2 - 1);
+
+	ridge1 *= ridge1;
+	ridge2 *= ridge2;
+	return body->vessel * (0.16f * ridge1 * ridge1 * fade(r / 0.26f) +
+						   0.09f * ridge2 * ridge2 * fade(r / 0.45f) +
+						   0.09f * fade(square(dx / 0.10f) + square(dy / 0.17f)));
+}
+
+/* 0..1: how much of the air is replaced here. */
+static float
+consolidation_at(const Body *body, const float *lattice, float x, float y)
+{
+	float		clear = 1;
+
+	for (int i = 0; i < body->n_patches; i++)
+	{
+		const Patch *p = &body->patches[i];
+		float		d = square((x - p->x) / p->rx) + square((y - p->y) / p->ry);
+		float		cloud,
+					m;
+
+		if (d > 4)
+			continue;
+		cloud = value_noise(lattice, p->noise_x + x * 6, p->noise_y + y * 6) * 0.6f +
+			value_noise(lattice, p->noise_y + x * 15, p->noise_x + y * 15) * 0.4f;
+		m = soft_step((1.25f - d + p->rough * 1.6f * (cloud - 0.5f)) / 1.1f);
+		if (p->fissure != 0)
+			m *= inside((p->fissure_y + p->fissure_slope * (x - p->x) - y) * p->fissure, 0.05f);
+		clear *= 1 - p->density * m * (0.8f + 0.2f * cloud);
+	}
+	return 1 - clear;
+}
+
+/* Attenuation along the ray that hits the film at body coordinates (x, y). */
+static float
+attenuation_at(const Body *body, const float *lattice, float x, float y)
+{
+	float		shoulder = soft_step((y - body->shoulder_y + 0.32f) / 0.36f);
+	float		torso = 0.26f + (body->torso - 0.26f) * shoulder;
+	float		body_mask = inside(torso - fabsf(x), 0.05f);
+	float		middle = x + body->turn * (1 - y * y);
+	float		half_width = cage_half_width(body, y);
+	float		below,
+				lung,
+				heart,
+				total;
+
+	if (body_mask <= 0)
+		return 0.02f;
+
+	lung = lung_at(body, middle, y, half_width, &below);
+	heart = heart_at(body, middle, y);
+	total = body->soft * sqrtf(1.02f - 0.55f * square(x / torso));
+	total += 0.07f * (value_noise(lattice, body->noise_y + x * 3, body->noise_x + y * 3) - 0.5f);
+	total += 0.10f * below * inside(half_width + 0.05f - fabsf(x), 0.15f);
+	total += body->heart * heart * (1 - 0.4f * below);
+	total += 0.10f * inside(body->mediastinum - fabsf(middle), 0.10f) * (0.6f + 0.4f * soft_step(y + 0.6f));
+	total -= 0.10f * inside(0.045f - fabsf(middle - 0.02f), 0.04f) * (1 - soft_step((y + 0.40f) / 0.25f));
+	if (body->gas_size > 0)
+		total -= 0.22f * below * inside(1 - square((middle - body->gas_x) / (body->gas_size * 1.6f)) -
+										square((y - body->diaphragm_y - 0.02f) / body->gas_size), 0.5f);
+	if (body->breast > 0)
+		total += body->breast * inside(1 - square((fabsf(x) - 0.48f) / 0.36f) -
+									   square((y - 0.28f) / 0.34f), 0.35f);
+
+	if (lung > 0)
+	{
+		float		air = lung * (1 - 0.80f * heart) * body->air *
+			(1 + body->air_side * (x < 0 ? -1 : 1) + body->air_slope * y);
+		float		filled = body->n_patches > 0 ? consolidation_at(body, lattice, middle, y) : 0;
+
+		total -= air * (1 - filled);
+		total += lung * (1 - 0.7f * filled) * (1 - 0.7f * heart) *
+			vessels_at(body, lattice, middle, y);
+	}
+	total += body->bone * (ribs_at(body, middle, y, half_width) * (1 - 0.55f * heart) +
+						   other_bones_at(body, middle, y) * (1 - 0.6f * heart));
+	return body_mask * total + (1 - body_mask) * 0.02f;
+}
+
+static ImgStatus
+expose_film(const Canvas *canvas, const Body *body, volatile sig_atomic_t *interrupt)
+{
+	for (int row = 0; row < canvas->height; row++)
+	{
+		float	   *film = canvas->film + (size_t) row * (size_t) canvas->width;
+		float		v = ((float) row + 0.5f) * 2 / (float) canvas->height - 1;
+
+		if (interrupt != NULL && *interrupt)
+			return IMG_INTERRUPTED;
+		for (int col = 0; col < canvas->width; col++)
+		{
+			float		u = ((float) col + 0.5f) * 2 / (float) canvas->width - 1;
+			float		x = (body->cosine * (u - body->shift_x) +
+							 body->sine * (v - body->shift_y)) / body->scale_x;
+			float		y = (body->cosine * (v - body->shift_y) -
+							 body->sine * (u - body->shift_x)) / body->scale_y;
+
+			film[col] = attenuation_at(body, canvas->lattice, x, y) +
+				body->film_slope_x * u + body->film_slope_y * v;
+		}
+	}
+	return IMG_OK;
+}
+
+static int
+bin_of(float value)
+{
+	float		t = (value - FILM_LOW) * (BINS / (FILM_HIGH - FILM_LOW));
+
+	return t < 0 ? 0 : (t >= BINS ? BINS - 1 : (int) t);
+}
+
+/* Film values that the given fractions of all pixels do not exceed. */
+static void
+film_quantiles(const Canvas *canvas, const float *fractions, float *quantiles)
+{
+	size_t		n = (size_t) canvas->height * (size_t) canvas->width;
+	double		seen = 0;
+	int			bin = 0;
+
+	memset(canvas->histogram, 0, BINS * sizeof(uint32_t));
+	for (size_t i = 0; i < n; i++)
+		canvas->histogram[bin_of(canvas->film[i])]++;
+	for (int k = 0; k < KNOTS; k++)
+	{
+		while (bin < BINS - 1 && seen + canvas->histogram[bin] < fractions[k] * (double) n)
+			seen += canvas->histogram[bin++];
+		quantiles[k] = FILM_LOW + ((float) bin + 0.5f) * ((FILM_HIGH - FILM_LOW) / BINS);
+	}
+}
+
+/*
+ * The grey level of each histogram bin: a monotone curve through the
+ * quantiles.  Levels are those of an average chest film before the draws.
+ */
+static void
+draw_tone_curve(float *curve, const Canvas *canvas, Random *random)
+{
+	static const float fractions[KNOTS] =
+	{0.01f, 0.05f, 0.15f, 0.30f, 0.45f, 0.60f, 0.75f, 0.90f, 0.99f};
+	static const float levels[KNOTS] = {14, 36, 68, 94, 118, 141, 164, 190, 220};
+	float		quantiles[KNOTS];
+	float		tones[KNOTS];
+	float		gamma = draw(random, 0.80f, 1.25f),
+				contrast = draw(random, 0.72f, 1.12f),
+				brightness = draw(random, -22, 22);
+	int			k = 0;
+
+	film_quantiles(canvas, fractions, quantiles);
+	for (int i = 0; i < KNOTS; i++)
+	{
+		float		level = levels[i] + draw(random, -6, 6);
+
+		level = 255 * powf(level / 255, gamma);
+		tones[i] = 128 + contrast * (level - 128) + brightness;
+		if (i > 0 && tones[i] < tones[i - 1] + 2)
+			tones[i] = tones[i - 1] + 2;
+		if (i > 0 && quantiles[i] < quantiles[i - 1] + 0.004f)
+			quantiles[i] = quantiles[i - 1] + 0.004f;
+	}
+	for (int bin = 0; bin < BINS; bin++)
+	{
+		float		value = FILM_LOW + ((float) bin + 0.5f) * ((FILM_HIGH - FILM_LOW) / BINS);
+		float		t;
+
+		while (k < KNOTS - 2 && value > quantiles[k + 1])
+			k++;
+		t = (value - quantiles[k]) / (quantiles[k + 1] - quantiles[k]);
+		/* beyond the ends: flatter, as film saturates */
+		if (t < 0)
+			t *= 0.35f;
+		else if (t > 1)
+			t = 1 + (t - 1) * 0.5f;
+		curve[bin] = tones[k] + t * (tones[k + 1] - tones[k]);
+	}
+}
+
+/* About normal, variance 1: the sum of the four bytes of a word. */
+static float
+grain_of(uint32_t word)
+{
+	float		sum = (float) (word & 255) + (float) (word >> 8 & 255) +
+		(float) (word >> 16 & 255) + (float) (word >> 24);
+
+	return (sum - 510) * (1.0f / 147.8f);
+}
+
+/* Develop: tone curve, grain (stronger where the film is dark), 8 bits. */
+static void
+develop_film(uint8_t *dst, const Canvas *canvas, const Body *body, const float *curve,
+			 const Random *random)
+{
+	size_t		n = (size_t) canvas->height * (size_t) canvas->width;
+	uint32_t	words[4] = {0};
+	float		previous = 0;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		float		t = (canvas->film[i] - FILM_LOW) * (BINS / (FILM_HIGH - FILM_LOW)) - 0.5f;
+		int			bin = t < 0 ? 0 : (t >= BINS - 1 ? BINS - 2 : (int) t);
+		float		level = curve[bin] + (t - (float) bin) * (curve[bin + 1] - curve[bin]);
+		float		grain;
+
+		if (i % 4 == 0)
+		{
+			uint32_t	counter[4] = {(uint32_t) (i / 4), 0, STREAM_GRAIN,
+			PHANTOM_STREAM + random->label};
+
+			img_philox(words, counter, random->seed);
+		}
+		/* neighbours share some of it: a film's grain is not white */
+		grain = grain_of(words[i % 4]);
+		level += body->grain * (0.8f * grain + 0.6f * previous) * (1.2f - level * (0.6f / 255));
+		previous = grain;
+		dst[i] = level <= 0 ? 0 : (level >= 255 ? 255 : (uint8_t) (level + 0.5f));
+	}
+}
+
+/* The edge of the exposed field: dark strips on some sides, whatever the class. */
+static void
+draw_collimation(uint8_t *dst, int height, int width, Random *random)
+{
+	int			strips[4];
+
+	for (int k = 0; k < 4; k++)
+	{
+		float		present = draw(random, 0, 1),
+					size = draw(random, 0.01f, 0.06f);
+
+		strips[k] = present < 0.2f ? (int) (size * (float) (k < 2 ? height : width)) : 0;
+	}
+	for (int y = 0; y < height; y++)
+		for (int x = 0; x < width; x++)
+			if (y < strips[0] || y >= height - strips[1] ||
+				x < strips[2] || x >= width - strips[3])
+				dst[(size_t) y * (size_t) width + (size_t) x] /= 12;
+}
+
+/* A lead marker, the letter L, in a corner of some films. */
+static void
+draw_marker(uint8_t *dst, int height, int width, Random *random)
+{
+	float		present = draw(random, 0, 1);
+	int			size = (int) (draw(random, 0.05f, 0.08f) * (float) height);
+	int			stroke = size / 5 + 1;
+	int			top = (int) (draw(random, 0.04f, 0.12f) * (float) height);
+	int			left = (int) (draw(random, 0.82f, 0.89f) * (float) width);
+	int			level = (int) draw(random, 215, 255);
+
+	if (present > 0.6f)
+		return;
+	for (int y = 0; y < size && top + y < height; y++)
+		for (int x = 0; x < size * 2 / 3 && left + x < width; x++)
+			if (x < stroke || y >= size - stroke)
+				dst[(size_t) (top + y) * (size_t) width + (size_t) (left + x)] = (uint8_t) level;
+}
+
+static int
+sides_are_valid(int height, int width)
+{
+	return height >= MIN_SIDE && height <= MAX_SIDE && width >= MIN_SIDE && width <= MAX_SIDE;
+}
+
+size_t
+img_phantom_scratch_bytes(int height, int width)
+{
+	if (!sides_are_valid(height, width))
+		return 0;
+	return img_align64((size_t) height * (size_t) width * sizeof(float)) +
+		LATTICE * LATTICE * sizeof(float) + BINS * (sizeof(uint32_t) + sizeof(float));
+}
+
+ImgStatus
+img_phantom(uint8_t *dst, int height, int width, uint64_t seed, int pneumonia,
+			volatile sig_atomic_t *interrupt, void *scratch)
+{
+	Random		random = {seed, pneumonia != 0, 0};
+	Body		body = {0};
+	Canvas		canvas;
+	float	   *curve;
+	ImgStatus	status;
+
+	if (!sides_are_valid(height, width) || scratch == NULL)
+		return IMG_BAD_ARGUMENT;
+	canvas.height = height;
+	canvas.width = width;
+	canvas.lattice = scratch;
+	canvas.histogram = (uint32_t *) (void *) (canvas.lattice + LATTICE * LATTICE);
+	curve = (float *) (void *) (canvas.histogram + BINS);
+	canvas.film = curve + BINS;
+
+	draw_pose(&body, &random);
+	draw_shape(&body, &random);
+	draw_exposure(&body, &random);
+	if (pneumonia)
+		draw_pneumonia(&body, &random);
+	fill_lattice(canvas.lattice, seed, random.label);
+
+	status = expose_film(&canvas, &body, interrupt);
+	if (status != IMG_OK)
+		return status;
+	draw_tone_curve(curve, &canvas, &random);
+	develop_film(dst, &canvas, &body, curve, &random);
+	draw_collimation(dst, height, width, &random);
+	draw_marker(dst, height, width, &random);
+	return IMG_OK;
+}
