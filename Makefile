@@ -24,6 +24,8 @@ OBJS_NN = \
 	$(end)
 
 OBJS_IMAGE = \
+	src/image/affine.o \
+	src/image/augment.o \
 	src/image/jpeg.o \
 	src/image/philox.o \
 	src/image/preprocess.o \
@@ -58,7 +60,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = check check-style compile-check demo dependencies print-% unit
+OWN_GOALS = check check-style compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

@@ -43,7 +43,7 @@ fi
 if clang=$(find_clang); then
     # The server's flags are gcc's.
     build clang CC="$clang" with_llvm=no \
-        COPT="-Werror -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-unused-command-line-argument"
+        COPT="-Werror -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes -Wno-unused-command-line-argument"
 else
     echo "no clang: not tried"
 fi
