@@ -39,6 +39,8 @@ stats_status_text(StatsStatus status)
 			return "the fit has no finite solution";
 		case STATS_UNREACHABLE:
 			return "no threshold meets the demand";
+		case STATS_TOO_FEW:
+			return "a class has fewer than two patients";
 	}
 	return "unknown status";
 }

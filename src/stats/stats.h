@@ -41,7 +41,8 @@ typedef enum StatsStatus
 	STATS_NO_MEMORY,			/* the allocator refused, or a size overflows */
 	STATS_INTERRUPTED,			/* the stop callback said so */
 	STATS_NO_CONVERGENCE,		/* an iteration found no finite solution */
-	STATS_UNREACHABLE			/* no threshold meets the demand */
+	STATS_UNREACHABLE,			/* no threshold meets the demand */
+	STATS_TOO_FEW				/* fewer than two clusters of a class */
 } StatsStatus;
 
 /* Lower-case English, no full stop; never NULL. */
@@ -201,5 +202,449 @@ extern StatsStatus stats_class_figures(StatsClassFigures *figures,
 extern StatsStatus stats_class_one_vs_rest(double *score, uint8_t *label,
 										   const StatsClassRows *rows,
 										   int32_t positive_class);
+
+/* ------------------------------------------------------------------------
+ * Intervals (intervals.c, auc.c)
+ *
+ * confidence is two-sided, above 0 and below 1 (0.95).
+ * ------------------------------------------------------------------------
+ */
+#define STATS_DEFAULT_CONFIDENCE 0.95
+
+/* value lies in [low, high]; all NaN where the figure is not defined */
+typedef struct StatsInterval
+{
+	double		value;
+	double		low;
+	double		high;
+} StatsInterval;
+
+/*
+ * Wilson's score interval (Wilson 1927; Newcombe, Stat Med 1998, method 3)
+ * of proportion p observed on n rows; n may be a fraction.  Never empty, and
+ * inside [0, 1].
+ */
+extern StatsStatus stats_wilson(StatsInterval *interval, double p, double n,
+								double confidence);
+
+/*
+ * A proportion over rows that come in clusters: Wilson's interval on the
+ * effective number of rows, n_effective = n / D * (t[n-1] / t[k-1])^2 with k
+ * clusters, t the Student quantiles of the level (Korn and Graubard, Survey
+ * Methodology 1998) and D, at least 1, the design effect
+ *
+ *		D = [k/(k-1) sum (x_i - p m_i)^2 / n^2] / [p (1-p) / (n-1)]
+ *
+ * where cluster i has x_i successes in m_i rows.  With e clusters that hold
+ * the rarer outcome D knows little: a share 1/(1+e) of the way to its value
+ * under perfect correlation, sum m_i^2 / n, is added (all of it for p = 0 or
+ * 1).  With one row per cluster this is the plain Wilson interval.
+ * success[i] is 0 or 1; cluster may be NULL; n_effective may be NULL.
+ * Memory: 56 bytes a row.
+ */
+extern StatsStatus stats_proportion(StatsInterval *interval,
+									double *n_effective,
+									const uint8_t *success,
+									const uint64_t *cluster, size_t n,
+									double confidence, const StatsEnv *env);
+
+/*
+ * AUC with its standard error and interval.  The variance is that of DeLong,
+ * DeLong and Clarke-Pearson (Biometrics 1988); with clusters that of
+ * Obuchowski (Biometrics 1997), which equals it for one row per cluster.
+ * Limits: logit(AUC) +- t se / (AUC (1 - AUC)), t the Student quantile with
+ * k - 1 degrees of freedom, k the smaller of the numbers of clusters with
+ * positive and with negative rows.
+ * Where that does not exist (AUC 0 or 1, variance 0, a class with a single
+ * cluster): Newcombe's score interval (Stat Med 2006, Part 2, method 5) with
+ * the numbers of clusters as numbers of rows.  Never a point.
+ * Memory: 80 bytes a row.
+ */
+typedef struct StatsAuc
+{
+	StatsInterval auc;
+	double		se;				/* may be 0 */
+	bool		score_interval; /* Newcombe's limits were used */
+} StatsAuc;
+
+extern StatsStatus stats_auc_interval(StatsAuc *result, const StatsRows *rows,
+									  double confidence, const StatsEnv *env);
+
+/* ------------------------------------------------------------------------
+ * A whole evaluation (evaluate.c, bootstrap.c)
+ * ------------------------------------------------------------------------
+ */
+#define STATS_DEFAULT_REPLICATES 2000
+#define STATS_MIN_REPLICATES 100
+#define STATS_MAX_REPLICATES 100000
+
+typedef struct StatsOptions
+{
+	double		threshold;
+	double		confidence;
+	uint32_t	replicates;		/* of the bootstrap */
+	uint64_t	seed;			/* of the bootstrap */
+} StatsOptions;
+
+/*
+ * Figures with limits.
+ *
+ *	accuracy, sensitivity, specificity, ppv, npv
+ *		as stats_proportion
+ *	lr_positive, lr_negative
+ *		limits on the logarithmic scale with the variance
+ *		(1-a)/(a n_a) + (1-b)/(b n_b) of the ratio of the rates a and b (Simel,
+ *		J Clin Epidemiol 1991), n the effective numbers.  If a rate is 0 or 1,
+ *		half a row is added to each cell for the limits, which then extend to
+ *		the value.
+ *	auc
+ *		as stats_auc_interval
+ *	f1, log_loss, brier
+ *		bootstrap of clusters within class (a cluster with rows of both
+ *		classes belongs to a third stratum): bias-corrected and accelerated
+ *		percentiles (Efron, JASA 1987), widened for few clusters as Hesterberg
+ *		(Am Stat 2015) does for the percentile interval.  If all replicates
+ *		are equal: F1 from Wilson's interval of F1 / (2 - F1), which is the
+ *		proportion TP / (TP + FP + FN); log loss and Brier from Wilson's
+ *		interval of their share of the largest possible value; the effective
+ *		number is then the number of clusters involved.
+ *
+ * The bootstrap draws with Philox4x32-10 keyed by the seed, so that the same
+ * rows, seed and replicates give the same limits.
+ */
+typedef struct StatsEvaluation
+{
+	size_t		n;
+	size_t		n_positive;
+	size_t		n_negative;
+	size_t		n_clusters;
+	size_t		n_clusters_positive;	/* clusters with a positive row */
+	size_t		n_clusters_negative;
+	StatsOptions options;		/* as used */
+	StatsCounts counts;
+	StatsInterval accuracy;
+	StatsInterval sensitivity;
+	StatsInterval specificity;
+	StatsInterval ppv;
+	StatsInterval npv;
+	StatsInterval lr_positive;
+	StatsInterval lr_negative;
+	StatsInterval f1;
+	StatsInterval log_loss;
+	StatsInterval brier;
+	StatsInterval auc;
+	double		auc_se;
+} StatsEvaluation;
+
+/*
+ * options may be NULL: threshold 0.5, confidence 0.95, 2000 replicates, seed
+ * 0.  STATS_ONE_CLASS: *result is filled all the same, with NaN for the AUC
+ * and for each figure of the missing class.
+ */
+extern StatsStatus stats_evaluate(StatsEvaluation *result,
+								  const StatsRows *rows,
+								  const StatsOptions *options,
+								  const StatsEnv *env);
+
+/* ------------------------------------------------------------------------
+ * ROC curve and operating points (roc.c, threshold.c)
+ * ------------------------------------------------------------------------
+ */
+typedef struct StatsRocPoint
+{
+	double		threshold;		/* +infinity for the first point */
+	double		false_positive_rate;
+	double		true_positive_rate;
+} StatsRocPoint;
+
+/*
+ * The points of the ROC curve by falling threshold, (0,0) first, (1,1) last,
+ * one per distinct score.  points has room for n + 1.  With corners_only,
+ * points on a straight line between their neighbours are left out.
+ */
+extern StatsStatus stats_roc(StatsRocPoint *points, size_t *n_points,
+							 const StatsRows *rows, bool corners_only,
+							 const StatsEnv *env);
+
+typedef enum StatsThresholdRule
+{
+	STATS_THRESHOLD_FIXED,		/* the given threshold */
+	STATS_THRESHOLD_SENSITIVITY,	/* highest with sensitivity >= target */
+	STATS_THRESHOLD_SENSITIVITY_LIMIT,	/* the same for its lower limit */
+	STATS_THRESHOLD_YOUDEN		/* largest sensitivity + specificity - 1; of
+								 * equal ones the most sensitive */
+} StatsThresholdRule;
+
+/*
+ * STATS_THRESHOLD_SENSITIVITY_LIMIT uses the one-sided lower limit of
+ * stats_proportion at the level `confidence` (0.95), by cluster, and goes up
+ * from the lowest score as long as every lower threshold keeps it too.
+ */
+typedef struct StatsThresholdDemand
+{
+	StatsThresholdRule rule;
+	double		threshold;		/* FIXED: in [0, 1] */
+	double		sensitivity;	/* SENSITIVITY*: in (0, 1] */
+	double		confidence;		/* SENSITIVITY_LIMIT: in (0, 1), one-sided;
+								 * always: level of the limits reported */
+} StatsThresholdDemand;
+
+typedef struct StatsOperatingPoint
+{
+	double		threshold;
+	StatsCounts counts;			/* achieved on the rows given */
+	StatsInterval sensitivity;	/* two-sided, level `confidence` */
+	StatsInterval specificity;
+	double		sensitivity_limit;	/* one-sided lower limit */
+} StatsOperatingPoint;
+
+/*
+ * A fitted threshold is the middle between the lowest score that is called
+ * positive and the next lower one (the score itself if there is none, or no
+ * number between).  STATS_UNREACHABLE: even calling every row positive does
+ * not bring the lower limit to the target (too few patients).
+ */
+extern StatsStatus stats_operating_point(StatsOperatingPoint *point,
+										 const StatsThresholdDemand *demand,
+										 const StatsRows *rows,
+										 const StatsEnv *env);
+
+/* ------------------------------------------------------------------------
+ * Calibration (calibration.c, scaling.c)
+ * ------------------------------------------------------------------------
+ */
+typedef enum StatsBinning
+{
+	STATS_BINS_EQUAL_WIDTH,		/* bin b holds [b/B, (b+1)/B), the last one 1 */
+	STATS_BINS_EQUAL_COUNT		/* by rank, equal scores kept together */
+} StatsBinning;
+
+#define STATS_MAX_BINS 1000
+
+typedef struct StatsCalibrationBin
+{
+	double		low;			/* edges on the score axis (equal count: the
+								 * lowest and highest score inside) */
+	double		high;
+	size_t		n;				/* rows; 0: the figures below are NaN */
+	double		mean_score;
+	StatsInterval observed;		/* share of positives, as stats_proportion */
+} StatsCalibrationBin;
+
+/*
+ * slope, intercept: of the logistic regression of the label on the logit of
+ * the (clipped) score; 1 and 0 are perfect (Cox, Biometrika 1958).
+ * in_the_large: intercept with the slope held at 1.  Limits: normal, with the
+ * cluster-robust (sandwich) variance times k/(k-1).  If the scores separate
+ * the classes there is no finite slope: fitted is false and the three are NaN.
+ * ece: sum over bins of n_b/n |observed - mean score|; mce: the largest term
+ * without its weight.
+ */
+typedef struct StatsCalibration
+{
+	size_t		n;
+	double		mean_score;
+	double		observed;		/* share of positives */
+	double		ece;
+	double		mce;
+	bool		fitted;
+	StatsInterval slope;
+	StatsInterval intercept;
+	StatsInterval in_the_large;
+} StatsCalibration;
+
+/* bins: n_bins entries (1 to STATS_MAX_BINS), filled. */
+extern StatsStatus stats_calibration(StatsCalibration *result,
+									 StatsCalibrationBin *bins, size_t n_bins,
+									 StatsBinning binning,
+									 const StatsRows *rows, double confidence,
+									 const StatsEnv *env);
+
+/* 1 / (1 + exp(-x)), exact in both tails, and its inverse on clipped p. */
+extern double stats_sigmoid(double x);
+extern double stats_logit(double p);
+
+/*
+ * Platt's scaling: p = sigmoid(slope * logit + intercept), maximum likelihood
+ * on the smoothed targets (N1 + 1)/(N1 + 2) and 1/(N0 + 2) (Platt 1999), so
+ * that it is finite also for separated classes.  The slope is kept within
+ * the bounds below (the intercept is then fitted alone): positive, so that
+ * calibration never turns the order of the scores around.
+ */
+#define STATS_PLATT_MIN_SLOPE 0.01
+#define STATS_PLATT_MAX_SLOPE 100.0
+
+typedef struct StatsPlatt
+{
+	double		slope;
+	double		intercept;
+	bool		bounded;		/* the slope is at a bound */
+} StatsPlatt;
+
+/* logit: n finite numbers (STATS_BAD_ARGUMENT otherwise). */
+extern StatsStatus stats_fit_platt(StatsPlatt *platt, const double *logit,
+								   const uint8_t *label, size_t n,
+								   const StatsEnv *env);
+
+/*
+ * Temperature scaling (Guo et al., ICML 2017): softmax(logit / temperature),
+ * maximum likelihood, temperature within the bounds.  logit is row-major
+ * [n][n_logits], label 0 .. n_logits-1; with n_logits = 1 the logit of class
+ * 1 of two.  No memory; env for stop only, may be NULL.
+ */
+#define STATS_MIN_TEMPERATURE 0.05
+#define STATS_MAX_TEMPERATURE 20.0
+
+extern StatsStatus stats_fit_temperature(double *temperature,
+										 const double *logit,
+										 const int32_t *label, size_t n,
+										 int32_t n_logits,
+										 const StatsEnv *env);
+
+/* ------------------------------------------------------------------------
+ * Two models on the same rows (compare.c)
+ * ------------------------------------------------------------------------
+ */
+typedef struct StatsPair
+{
+	const double *score_a;		/* n each, in [0, 1] */
+	const double *score_b;
+	const uint8_t *label;
+	const uint64_t *cluster;	/* or NULL */
+	size_t		n;
+	double		threshold_a;
+	double		threshold_b;
+} StatsPair;
+
+/*
+ * Differences are a - b.
+ *
+ *	auc		normal limits and two-sided p with the paired variance of DeLong
+ *			et al., clustered as Obuchowski (1997).  With variance 0: the two
+ *			single intervals combined by squares (Newcombe, Stat Med 1998,
+ *			method 10, no correlation), unless the scores are all equal.
+ *	accuracy, sensitivity, specificity, log_loss, brier
+ *			paired bootstrap of clusters within class, as in StatsEvaluation;
+ *			a proportion without any discordant row: plus and minus the upper
+ *			Wilson limit of 0 in the number of clusters.
+ *	mcnemar_p
+ *			two-sided exact test that errors are as frequent in a as in b: the
+ *			sign of each cluster's difference (rows only a gets right, minus
+ *			rows only b gets right) is equally often either.  One row per
+ *			cluster: McNemar's exact test.  Above 4000 discordant rows the
+ *			normal approximation, z^2 = (sum d)^2 / sum d^2.
+ */
+typedef struct StatsComparison
+{
+	size_t		n;
+	size_t		n_clusters;
+	StatsInterval auc_a;
+	StatsInterval auc_b;
+	StatsInterval auc;
+	double		auc_se;
+	double		auc_p;
+	StatsInterval accuracy;
+	StatsInterval sensitivity;
+	StatsInterval specificity;
+	StatsInterval log_loss;
+	StatsInterval brier;
+	uint64_t	only_a_right;
+	uint64_t	only_b_right;
+	double		mcnemar_p;
+	uint32_t	replicates;
+	uint64_t	seed;
+} StatsComparison;
+
+/* options->threshold is not used; NULL as in stats_evaluate. */
+extern StatsStatus stats_compare(StatsComparison *result,
+								 const StatsPair *pair,
+								 const StatsOptions *options,
+								 const StatsEnv *env);
+
+/* ------------------------------------------------------------------------
+ * Logistic regression and the shortcut check (logistic.c, shortcut.c)
+ * ------------------------------------------------------------------------
+ */
+#define STATS_MAX_FEATURES 32
+
+/*
+ * Features are standardised (mean 0, standard deviation 1 with divisor n; a
+ * constant feature gets weight 0); minimised is the summed log loss plus
+ * half the squared length of the weights, the intercept left free (as
+ * scikit-learn's StandardScaler and LogisticRegression at C = 1).
+ */
+typedef struct StatsLogistic
+{
+	size_t		n_features;
+	double		mean[STATS_MAX_FEATURES];
+	double		deviation[STATS_MAX_FEATURES];	/* 0: constant */
+	double		weight[STATS_MAX_FEATURES];
+	double		intercept;
+} StatsLogistic;
+
+/*
+ * feature is row-major [n][n_features], finite.  use (may be NULL) marks the
+ * rows to fit.  STATS_ONE_CLASS when these are of one class.
+ */
+extern StatsStatus stats_fit_logistic(StatsLogistic *model,
+									  const double *feature,
+									  size_t n_features, const uint8_t *label,
+									  const uint8_t *use, size_t n,
+									  const StatsEnv *env);
+extern double stats_logistic_score(const StatsLogistic *model,
+								   const double *feature);
+
+/*
+ * How well do features that are no radiology (width, height, aspect ratio,
+ * bytes, components, mean and spread of brightness) tell the classes?  The
+ * AUC of the logistic model above, cross-validated: clusters are dealt to
+ * n_folds folds by seed within class, each fold is scored by a model fitted
+ * on the others, and the pooled scores give AUC and limits as
+ * stats_auc_interval.  Fewer folds are used if a class has fewer clusters;
+ * STATS_TOO_FEW below two.  score (n, may be NULL) receives the scores.
+ */
+#define STATS_SHORTCUT_WARNING 0.7
+#define STATS_SHORTCUT_FOLDS 5
+
+typedef struct StatsShortcut
+{
+	StatsAuc	auc;
+	uint32_t	n_folds;		/* as used */
+	StatsLogistic model;		/* fitted on all rows: its weights tell which
+								 * feature it is */
+} StatsShortcut;
+
+extern StatsStatus stats_shortcut(StatsShortcut *result, double *score,
+								  const double *feature, size_t n_features,
+								  const uint8_t *label,
+								  const uint64_t *cluster, size_t n,
+								  uint32_t n_folds, uint64_t seed,
+								  double confidence, const StatsEnv *env);
+
+/* ------------------------------------------------------------------------
+ * Symmetric eigenvectors (eigen.c)
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * LAPACK's dsyev with 32-bit integers, as OpenBLAS exports it (dsyev_); the
+ * last two arguments are the lengths of the two strings that a Fortran
+ * compiler adds.
+ */
+typedef void (*StatsDsyev) (const char *jobz, const char *uplo,
+							const int32_t *n, double *a, const int32_t *lda,
+							double *w, double *work, const int32_t *lwork,
+							int32_t *info, size_t jobz_len, size_t uplo_len);
+
+/*
+ * matrix: n x n, symmetric, finite (the lower triangle is read), destroyed:
+ * row i becomes the i-th eigenvector, of length 1, its component of largest
+ * size positive (the first of equal ones).  value: n eigenvalues, falling.
+ * dsyev NULL: cyclic Jacobi rotations, about 10 n^3 steps a sweep; stop is
+ * polled.  LAPACK itself cannot be stopped: about 1 s for n = 2000.
+ */
+extern StatsStatus stats_eigen_symmetric(double *matrix, double *value,
+										 size_t n, StatsDsyev dsyev,
+										 const StatsEnv *env);
 
 #endif							/* PNEUMO_STATS_STATS_H */

@@ -1,0 +1,290 @@
+/*-------------------------------------------------------------------------
+ *
+ * evaluate.c
+ *		All figures of a two-class evaluation, with limits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stats_internal.h"
+
+/* A row's state: bit 0 its label, bit 1 whether it is called positive. */
+enum
+{
+	TRUE_NEGATIVE = 0,
+	FALSE_NEGATIVE = 1,
+	FALSE_POSITIVE = 2,
+	TRUE_POSITIVE = 3
+};
+
+#define STATE(s) (1u << (s))
+
+/* A proportion: successes among the rows whose state is in `base`. */
+typedef struct Proportion
+{
+	unsigned	base;			/* sets of states */
+	unsigned	success;
+} Proportion;
+
+enum
+{
+	ACCURACY,
+	SENSITIVITY,
+	SPECIFICITY,
+	PPV,
+	NPV,
+	N_PROPORTIONS
+};
+
+static const Proportion proportions[N_PROPORTIONS] = {
+	{0xF, STATE(TRUE_POSITIVE) | STATE(TRUE_NEGATIVE)},
+	{STATE(TRUE_POSITIVE) | STATE(FALSE_NEGATIVE), STATE(TRUE_POSITIVE)},
+	{STATE(TRUE_NEGATIVE) | STATE(FALSE_POSITIVE), STATE(TRUE_NEGATIVE)},
+	{STATE(TRUE_POSITIVE) | STATE(FALSE_POSITIVE), STATE(TRUE_POSITIVE)},
+	{STATE(TRUE_NEGATIVE) | STATE(FALSE_NEGATIVE), STATE(TRUE_NEGATIVE)}
+};
+
+/* What a cluster adds up: rows by state, then the two losses. */
+enum
+{
+	SUM_LOSS = 4,
+	SUM_BRIER,
+	N_SUMS
+};
+
+enum
+{
+	F1,
+	LOG_LOSS,
+	BRIER,
+	N_BOOTSTRAPPED
+};
+
+static void
+sum_clusters(double *sums, const StatsRows *rows, double threshold,
+			 const StatsClusters *clusters)
+{
+	memset(sums, 0, clusters->n_clusters * N_SUMS * sizeof(double));
+	for (size_t i = 0; i < rows->n; i++)
+	{
+		double	   *sum = sums + clusters->number[i] * N_SUMS;
+		double		p = stats_clip_probability(rows->score[i]);
+		double		error = rows->score[i] - rows->label[i];
+
+		sum[rows->label[i] | ((rows->score[i] >= threshold) << 1)] += 1.0;
+		sum[SUM_LOSS] -= rows->label[i] ? log(p) : log1p(-p);
+		sum[SUM_BRIER] += error * error;
+	}
+}
+
+static void
+bootstrapped_figures(double *value, const double *sums)
+{
+	double		n = sums[0] + sums[1] + sums[2] + sums[3];
+	double		f1_base = 2.0 * sums[TRUE_POSITIVE] + sums[FALSE_POSITIVE] +
+		sums[FALSE_NEGATIVE];
+
+	value[F1] = f1_base > 0.0 ? 2.0 * sums[TRUE_POSITIVE] / f1_base : NAN;
+	value[LOG_LOSS] = sums[SUM_LOSS] / n;
+	value[BRIER] = sums[SUM_BRIER] / n;
+}
+
+static void
+sum_proportion(StatsProportionSums *result, const Proportion *proportion,
+			   const double *sums, size_t n_clusters)
+{
+	memset(result, 0, sizeof(*result));
+	for (size_t c = 0; c < n_clusters; c++)
+	{
+		double		x = 0.0;
+		double		m = 0.0;
+
+		for (unsigned s = 0; s < 4; s++)
+		{
+			if (proportion->base & STATE(s))
+				m += sums[c * N_SUMS + s];
+			if (proportion->success & STATE(s))
+				x += sums[c * N_SUMS + s];
+		}
+		stats_proportion_add(result, x, m, 1.0);
+	}
+}
+
+/* Limits of a / b on the logarithmic scale; value is filled already. */
+static void
+ratio_limits(StatsInterval *interval, double a, double n_a, double b,
+			 double n_b, double confidence)
+{
+	double		half;
+	double		centre;
+
+	interval->low = interval->high = NAN;
+	if (isnan(interval->value) || !(n_a > 0.0) || !(n_b > 0.0))
+		return;
+	if (a <= 0.0 || a >= 1.0 || b <= 0.0 || b >= 1.0)
+	{
+		a = (a * n_a + 0.5) / (n_a + 1.0);
+		b = (b * n_b + 0.5) / (n_b + 1.0);
+	}
+	centre = log(a / b);
+	half = stats_two_sided_z(confidence) *
+		sqrt((1.0 - a) / (a * n_a) + (1.0 - b) / (b * n_b));
+	interval->low = fmin(interval->value, exp(centre - half));
+	interval->high = fmax(interval->value, exp(centre + half));
+}
+
+/* Limits where all replicates of the bootstrap were equal. */
+static void
+share_limits(StatsInterval *interval, double largest, double n,
+			 double confidence)
+{
+	StatsInterval share;
+
+	if (isnan(interval->value) || interval->low < interval->high)
+		return;
+	if (stats_wilson(&share, fmin(1.0, interval->value / largest), n,
+					 confidence) != STATS_OK)
+		return;
+	interval->low = fmin(interval->value, share.low * largest);
+	interval->high = fmax(interval->value, share.high * largest);
+}
+
+static void
+f1_limits(StatsInterval *interval, const double *sums, size_t n_clusters,
+		  double confidence)
+{
+	const Proportion jaccard = {
+		STATE(TRUE_POSITIVE) | STATE(FALSE_POSITIVE) | STATE(FALSE_NEGATIVE),
+		STATE(TRUE_POSITIVE)
+	};
+	StatsProportionSums of;
+	StatsInterval j;
+
+	if (isnan(interval->value) || interval->low < interval->high)
+		return;
+	sum_proportion(&of, &jaccard, sums, n_clusters);
+	stats_proportion_interval(&j, NULL, &of, confidence);
+	interval->low = fmin(interval->value, 2.0 * j.low / (1.0 + j.low));
+	interval->high = fmax(interval->value, 2.0 * j.high / (1.0 + j.high));
+}
+
+static StatsStatus
+bootstrap_figures(StatsEvaluation *result, const double *sums,
+				  const uint8_t *stratum, const StatsEnv *env)
+{
+	StatsInterval interval[N_BOOTSTRAPPED];
+	StatsBootstrap plan = {
+		.sums = sums,
+		.stratum = stratum,
+		.n_clusters = result->n_clusters,
+		.n_sums = N_SUMS,
+		.n_statistics = N_BOOTSTRAPPED,
+		.statistic = bootstrapped_figures,
+		.confidence = result->options.confidence,
+		.replicates = result->options.replicates,
+		.seed = result->options.seed
+	};
+	StatsStatus status = stats_bootstrap(interval, &plan, env);
+
+	if (status != STATS_OK)
+		return status;
+	f1_limits(&interval[F1], sums, plan.n_clusters, plan.confidence);
+	share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON),
+				 (double) plan.n_clusters, plan.confidence);
+	share_limits(&interval[BRIER], 1.0, (double) plan.n_clusters,
+				 plan.confidence);
+	result->f1 = interval[F1];
+	result->log_loss = interval[LOG_LOSS];
+	result->brier = interval[BRIER];
+	return STATS_OK;
+}
+
+static void
+fill_proportions(StatsEvaluation *result, const double *sums)
+{
+	StatsInterval *target[N_PROPORTIONS] = {
+		&result->accuracy, &result->sensitivity, &result->specificity,
+		&result->ppv, &result->npv
+	};
+	double		n_effective[N_PROPORTIONS];
+	StatsProportionSums of;
+	StatsFigures figures;
+	double		confidence = result->options.confidence;
+
+	for (int i = 0; i < N_PROPORTIONS; i++)
+	{
+		sum_proportion(&of, &proportions[i], sums, result->n_clusters);
+		stats_proportion_interval(target[i], &n_effective[i], &of, confidence);
+		if (i == SENSITIVITY)
+			result->n_clusters_positive = (size_t) of.clusters;
+		if (i == SPECIFICITY)
+			result->n_clusters_negative = (size_t) of.clusters;
+	}
+	stats_figures_from_counts(&figures, &result->counts);
+	result->lr_positive.value = figures.lr_positive;
+	result->lr_negative.value = figures.lr_negative;
+	ratio_limits(&result->lr_positive, figures.sensitivity,
+				 n_effective[SENSITIVITY], 1.0 - figures.specificity,
+				 n_effective[SPECIFICITY], confidence);
+	ratio_limits(&result->lr_negative, 1.0 - figures.sensitivity,
+				 n_effective[SENSITIVITY], figures.specificity,
+				 n_effective[SPECIFICITY], confidence);
+}
+
+static StatsStatus
+fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum,
+				const StatsRows *rows, const StatsClusters *clusters,
+				const StatsEnv *env)
+{
+	StatsStatus status;
+
+	sum_clusters(sums, rows, result->options.threshold, clusters);
+	status = stats_cluster_strata(stratum, clusters, rows->label, rows->n,
+								  env);
+	if (status != STATS_OK)
+		return status;
+	fill_proportions(result, sums);
+	return bootstrap_figures(result, sums, stratum, env);
+}
+
+StatsStatus
+stats_evaluate(StatsEvaluation *result, const StatsRows *rows,
+			   const StatsOptions *options, const StatsEnv *env)
+{
+	StatsClusters clusters = {NULL, 0};
+	StatsFigures figures;
+	StatsAuc	auc = {{NAN, NAN, NAN}, NAN, false};
+	double	   *sums = NULL;
+	uint8_t    *stratum = NULL;
+	StatsStatus auc_status;
+	StatsStatus status = stats_check_options(&result->options, options);
+
+	if (status == STATS_OK)
+		status = stats_figures(&figures, rows, result->options.threshold, env);
+	if (status != STATS_OK)
+		return status;
+	auc_status = stats_auc_interval(&auc, rows, result->options.confidence,
+									env);
+	if (auc_status != STATS_OK && auc_status != STATS_ONE_CLASS)
+		return auc_status;
+	result->auc = auc.auc;
+	result->auc_se = auc.se;
+	result->n = rows->n;
+	stats_count_labels(rows, &result->n_positive, &result->n_negative);
+	result->counts = figures.counts;
+	status = stats_number_clusters(&clusters, rows, env);
+	result->n_clusters = clusters.n_clusters;
+	if (status == STATS_OK)
+	{
+		sums = stats_array(env, clusters.n_clusters, N_SUMS * sizeof(double));
+		stratum = stats_array(env, clusters.n_clusters, sizeof(uint8_t));
+		if (sums == NULL || stratum == NULL)
+			status = STATS_NO_MEMORY;
+		else
+			status = fill_evaluation(result, sums, stratum, rows, &clusters,
+									 env);
+	}
+	stats_free(env, stratum);
+	stats_free(env, sums);
+	stats_free(env, clusters.number);
+	return status != STATS_OK ? status : auc_status;
+}

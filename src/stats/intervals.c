@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ *
+ * intervals.c
+ *		Intervals of proportions, over independent rows and over rows that
+ *		come in clusters.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stats_internal.h"
+
+bool
+stats_level_is_valid(double confidence)
+{
+	return confidence > 0.0 && confidence < 1.0;
+}
+
+/* Wilson's limits for z standard normal units on either side. */
+void
+stats_wilson_limits(StatsInterval *interval, double p, double n, double z)
+{
+	double		centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+	double		half = z * sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n)) /
+		(1.0 + z * z / n);
+
+	/* rounding must not put the value outside at 0 and 1 */
+	interval->value = p;
+	interval->low = p == 0.0 ? 0.0 : fmax(0.0, fmin(p, centre - half));
+	interval->high = p == 1.0 ? 1.0 : fmin(1.0, fmax(p, centre + half));
+}
+
+StatsStatus
+stats_wilson(StatsInterval *interval, double p, double n, double confidence)
+{
+	if (!stats_level_is_valid(confidence) || !(p >= 0.0 && p <= 1.0) ||
+		!(n > 0.0) || isinf(n))
+		return STATS_BAD_ARGUMENT;
+	stats_wilson_limits(interval, p, n, stats_two_sided_z(confidence));
+	return STATS_OK;
+}
+
+/* What few clusters take from the effective number: (t[n-1] / t[k-1])^2. */
+double
+stats_student_shrink(double n, double k, double confidence)
+{
+	double		ratio;
+
+	if (k < 2.0 || k >= n)
+		return 1.0;
+	ratio = stats_two_sided_t(confidence, n - 1.0) /
+		stats_two_sided_t(confidence, k - 1.0);
+	return ratio * ratio;
+}
+
+/* Adds a cluster with x successes in m rows (sign -1 takes it out). */
+void
+stats_proportion_add(StatsProportionSums *sums, double x, double m,
+					 double sign)
+{
+	if (m <= 0.0)
+		return;
+	sums->clusters += sign;
+	sums->rows += sign * m;
+	sums->successes += sign * x;
+	sums->xx += sign * x * x;
+	sums->xm += sign * x * m;
+	sums->mm += sign * m * m;
+	if (x > 0.0)
+		sums->any_success += sign;
+	if (x < m)
+		sums->any_failure += sign;
+}
+
+double
+stats_effective_number(const StatsProportionSums *sums, double shrink)
+{
+	double		k = sums->clusters;
+	double		n = sums->rows;
+	double		p = sums->successes / n;
+	double		most = sums->mm / n;	/* design effect, perfect correlation */
+	double		effect = 1.0;
+	double		rare;
+
+	if (k < 2.0)
+		return 1.0;
+	if (k == n)
+		return n;
+	if (p > 0.0 && p < 1.0)
+	{
+		double		squares = sums->xx - 2.0 * p * sums->xm +
+			p * p * sums->mm;
+
+		effect = k / (k - 1.0) * fmax(squares, 0.0) / (n * n) /
+			(p * (1.0 - p) / (n - 1.0));
+		effect = fmax(effect, 1.0);
+	}
+	rare = p <= 0.5 ? sums->any_success : sums->any_failure;
+	if (most > effect)
+		effect += (most - effect) / (1.0 + rare);
+	return fmax(1.0, n / effect * shrink);
+}
+
+/* All NaN for no rows. */
+void
+stats_proportion_interval(StatsInterval *interval, double *n_effective,
+						  const StatsProportionSums *sums, double confidence)
+{
+	double		effective;
+
+	if (!(sums->rows > 0.0))
+	{
+		interval->value = interval->low = interval->high = NAN;
+		if (n_effective != NULL)
+			*n_effective = 0.0;
+		return;
+	}
+	effective = stats_effective_number(sums,
+									   stats_student_shrink(sums->rows, sums->clusters,
+															confidence));
+	(void) stats_wilson(interval, sums->successes / sums->rows, effective,
+						confidence);
+	if (n_effective != NULL)
+		*n_effective = effective;
+}
+
+StatsStatus
+stats_proportion(StatsInterval *interval, double *n_effective,
+				 const uint8_t *success, const uint64_t *cluster, size_t n,
+				 double confidence, const StatsEnv *env)
+{
+	StatsProportionSums sums = {0};
+	StatsKey   *keys;
+	StatsKey   *spare;
+	StatsStatus status = STATS_OK;
+
+	if (n == 0)
+		return STATS_NO_ROWS;
+	if (success == NULL || !stats_level_is_valid(confidence))
+		return STATS_BAD_ARGUMENT;
+	for (size_t i = 0; i < n; i++)
+	{
+		if (success[i] > 1)
+			return STATS_BAD_LABEL;
+		if (cluster == NULL)
+			stats_proportion_add(&sums, success[i], 1.0, 1.0);
+	}
+	if (cluster == NULL)
+	{
+		stats_proportion_interval(interval, n_effective, &sums, confidence);
+		return STATS_OK;
+	}
+	keys = stats_array(env, n, sizeof(StatsKey));
+	spare = stats_array(env, n, sizeof(StatsKey));
+	if (keys == NULL || spare == NULL)
+		status = STATS_NO_MEMORY;
+	for (size_t i = 0; status == STATS_OK && i < n; i++)
+	{
+		keys[i].key = cluster[i];
+		keys[i].idx = i;
+	}
+	if (status == STATS_OK)
+		status = stats_sort_keys(keys, spare, n, env);
+	for (size_t i = 0; status == STATS_OK && i < n;)
+	{
+		uint64_t	id = keys[i].key;
+		double		x = 0.0;
+		double		m = 0.0;
+
+		for (; i < n && keys[i].key == id; i++)
+		{
+			x += success[keys[i].idx];
+			m += 1.0;
+		}
+		stats_proportion_add(&sums, x, m, 1.0);
+	}
+	stats_free(env, spare);
+	stats_free(env, keys);
+	if (status == STATS_OK)
+		stats_proportion_interval(interval, n_effective, &sums, confidence);
+	return status;
+}
