@@ -29,19 +29,19 @@ $(OTHER_GOALS):
 endif
 
 check:
-	scripts/check.sh
+	@scripts/check.sh
 
 demo:
-	scripts/demo.sh
+	@scripts/demo.sh
 
 dependencies:
-	scripts/dependencies.sh
+	@scripts/dependencies.sh
 
 check-style:
-	scripts/check-style.sh
+	@scripts/check-style.sh
 
 compile-check:
-	scripts/compile-check.sh
+	@scripts/compile-check.sh
 
 print-%:
 	@echo $($*)
