@@ -153,7 +153,7 @@ soft_step(float t)
 static inline float
 inside(float d, float width)
 {
-	return soft_step(d / width + 0.5f);
+	return soft_step(d * (1 / width) + 0.5f);	/* width is mostly a constant */
 }
 
 static inline float
@@ -172,18 +172,43 @@ fade(float t)
 	return 1 / (d * d);
 }
 
+/* floorf() is a library call where the compiler may not assume SSE4.1. */
+static inline int
+floor_int(float x)
+{
+	int			i = (int) x;
+
+	return i - ((float) i > x);
+}
+
+/* atan2 to about 0.01 rad, enough to comb a texture. */
+static inline float
+rough_angle(float y, float x)
+{
+	float		ax = fabsf(x) + 1e-6f,
+				ay = fabsf(y);
+	float		t = ay < ax ? ay / ax : ax / ay;
+	float		angle = t * (1.0584f - 0.273f * t);
+
+	if (ay >= ax)
+		angle = PI_F / 2 - angle;
+	if (x < 0)
+		angle = PI_F - angle;
+	return y < 0 ? -angle : angle;
+}
+
 /* Value noise in 0..1, one cell of the lattice per unit. */
 static inline float
 value_noise(const float *lattice, float x, float y)
 {
-	float		fx = floorf(x),
-				fy = floorf(y);
-	unsigned	x0 = (unsigned) (int) fx & (LATTICE - 1),
-				y0 = (unsigned) (int) fy & (LATTICE - 1),
+	int			ix = floor_int(x),
+				iy = floor_int(y);
+	unsigned	x0 = (unsigned) ix & (LATTICE - 1),
+				y0 = (unsigned) iy & (LATTICE - 1),
 				x1 = (x0 + 1) & (LATTICE - 1),
 				y1 = (y0 + 1) & (LATTICE - 1);
-	float		u = soft_step(x - fx),
-				v = soft_step(y - fy);
+	float		u = soft_step(x - (float) ix),
+				v = soft_step(y - (float) iy);
 	float		top = lattice[y0 * LATTICE + x0] +
 		u * (lattice[y0 * LATTICE + x1] - lattice[y0 * LATTICE + x0]);
 	float		bottom = lattice[y1 * LATTICE + x0] +
@@ -262,7 +287,7 @@ draw_exposure(Body *body, Random *random)
 	body->air_side = draw(random, -0.10f, 0.10f);
 	body->air_slope = draw(random, -0.15f, 0.15f);
 	body->bone = draw(random, 0.75f, 1.25f);
-	body->heart = draw(random, 0.12f, 0.20f);
+	body->heart = draw(random, 0.13f, 0.21f);
 	body->vessel = draw(random, 0.7f, 1.4f);
 	body->breast = draw(random, -0.04f, 0.09f);
 	body->grain = draw(random, 1.5f, 5.0f);
@@ -284,7 +309,7 @@ place_patch(Patch *patch, const Body *body, Random *random, float side, float si
 	patch->x = side * draw(random, side > 0 ? 0.34f : 0.26f, body->lung_width - 0.22f);
 	patch->rx = size * draw(random, 0.8f, 1.25f);
 	patch->ry = size * draw(random, 0.8f, 1.25f);
-	patch->density = draw(random, 0.60f, 0.95f);
+	patch->density = draw(random, 0.45f, 0.90f);
 	patch->rough = draw(random, 0.5f, 1.1f);
 	patch->noise_x = draw(random, 0, LATTICE);
 	patch->noise_y = draw(random, 0, LATTICE);
@@ -354,6 +379,7 @@ lung_at(const Body *body, float x, float y, float half_width, float *below)
 	return column * (1 - *below);
 }
 
+/* The heart and, above it, the arch of the aorta and the pulmonary trunk. */
 static float
 heart_at(const Body *body, float x, float y)
 {
@@ -361,18 +387,20 @@ heart_at(const Body *body, float x, float y)
 				dy = y - body->heart_y;
 	float		p = (body->heart_cos * dx + body->heart_sin * dy) / body->heart_rx,
 				q = (body->heart_cos * dy - body->heart_sin * dx) / body->heart_ry;
-	float		knob = square(x - 0.11f) + square(y + 0.30f);
-	float		heart = inside(1 - (p * p + q * q), 0.22f);
-	float		arch = inside(square(body->knob + 0.04f) - knob, 0.012f);
+	float		arch = square(x - 0.08f) + square((y + 0.32f) * 0.85f),
+				trunk = square((x - 0.06f) / 0.16f) + square((y + 0.06f) / 0.24f);
+	float		clear = (1 - inside(1 - (p * p + q * q), 0.22f)) *
+		(1 - 0.8f * inside(square(body->knob + 0.06f) - arch, 0.012f)) *
+		(1 - 0.8f * inside(1 - trunk, 0.35f));
 
-	return heart > arch ? heart : arch;
+	return 1 - clear;
 }
 
 /* A band with brighter borders, as a tube of bone has. */
 static float
 band(float distance, float half)
 {
-	float		t = distance / half;
+	float		t = distance * (1 / half);
 
 	if (t > 1.3f)
 		return 0;
@@ -385,7 +413,7 @@ nearest_rib(const Body *body, float y)
 {
 	float		t = (y - body->rib_y) / body->rib_space;
 
-	return fabsf(t - floorf(t + 0.5f)) * body->rib_space;
+	return fabsf(t - (float) floor_int(t + 0.5f)) * body->rib_space;
 }
 
 static float
@@ -412,21 +440,37 @@ ribs_at(const Body *body, float x, float y, float half_width)
 }
 
 static float
-other_bones_at(const Body *body, float x, float y)
+spine_at(const Body *body, float x, float y)
 {
-	float		a = fabsf(x);
 	float		spine = inside(0.085f - fabsf(x + 0.3f * body->turn), 0.03f);
-	float		vertebra = 0.5f + 0.5f * cosf(y * (2 * PI_F / 0.135f));
-	float		along = (a - 0.09f) / 0.68f;
-	float		centre = body->clavicle_y - body->clavicle_slope * along -
-		0.05f * sinf(along * 5.2f) - 0.03f;
-	float		clavicle = along > -0.05f && along < 1.15f
-		? band(fabsf(y - centre), 0.034f + 0.012f * along) * inside(along, 0.08f) : 0;
-	float		blade_edge = 0.66f + 0.22f * (y + 0.6f);
-	float		blade = y < 0.1f && y > -0.75f
-		? inside(a - blade_edge, 0.04f) * inside(0.05f - y, 0.1f) * inside(y + 0.66f, 0.1f) : 0;
+	float		vertebra;
 
-	return spine * (0.05f + 0.035f * vertebra * vertebra) + 0.125f * clavicle + 0.04f * blade;
+	if (spine <= 0)
+		return 0;
+	vertebra = 0.5f + 0.5f * cosf(y * (2 * PI_F / 0.135f));
+	return spine * (0.04f + 0.035f * vertebra * vertebra);
+}
+
+static float
+clavicle_at(const Body *body, float x, float y)
+{
+	float		along = (fabsf(x) - 0.09f) / 0.68f;
+	float		centre;
+
+	if (along < -0.05f || along > 1.15f || fabsf(y - body->clavicle_y) > 0.5f)
+		return 0;
+	centre = body->clavicle_y - body->clavicle_slope * along - 0.05f * sinf(along * 5.2f) - 0.03f;
+	return 0.125f * band(fabsf(y - centre), 0.034f + 0.012f * along) * inside(along, 0.08f);
+}
+
+static float
+blade_at(float x, float y)
+{
+	float		edge = 0.66f + 0.22f * (y + 0.6f);
+
+	if (y > 0.1f || y < -0.75f)
+		return 0;
+	return 0.04f * inside(fabsf(x) - edge, 0.04f) * inside(0.05f - y, 0.1f) * inside(y + 0.66f, 0.1f);
 }
 
 /* Streaks that leave the two hila, thinning out towards the periphery. */
@@ -434,10 +478,10 @@ static float
 vessels_at(const Body *body, const float *lattice, float x, float y)
 {
 	float		side = x < 0 ? -1.0f : 1.0f;
-	float		dx = fabsf(x) - 0.17f,
+	float		dx = fabsf(x) - 0.14f,
 				dy = y + 0.02f + 0.03f * side;
 	float		r = sqrtf(dx * dx + dy * dy);
-	float		angle = atan2f(dy, dx) + side * 3.5f;
+	float		angle = rough_angle(dy, dx) + side * 3.5f;
 	float		wander = value_noise(lattice, body->noise_x + x * 5, body->noise_y + y * 5) - 0.5f;
 	float		n1 = value_noise(lattice, body->noise_x + angle * 3.2f + wander,
 								 body->noise_y + r * 3.5f);
@@ -445,12 +489,15 @@ vessels_at(const Body *body, const float *lattice, float x, float y)
 								 body->noise_x + r * 6);
 	float		ridge1 = 1 - fabsf(2 * n1 - 1),
 				ridge2 = 1 - fabsf(2 * n2 - 1);
+	float		near;
 
 	ridge1 *= ridge1;
 	ridge2 *= ridge2;
-	return body->vessel * (0.16f * ridge1 * ridge1 * fade(r / 0.26f) +
-						   0.09f * ridge2 * ridge2 * fade(r / 0.45f) +
-						   0.09f * fade(square(dx / 0.10f) + square(dy / 0.17f)));
+	near = soft_step((r - 0.02f) / 0.16f);
+	return body->vessel * (near * (0.17f * ridge1 * ridge1 * fade(r / 0.24f) +
+								   0.10f * ridge2 * ridge2 * fade(r / 0.42f)) +
+						   (0.05f + 0.10f * (wander + 0.5f)) *
+						   fade(square(dx / 0.09f) + square(dy / 0.17f)));
 }
 
 /* 0..1: how much of the air is replaced here. */
@@ -490,6 +537,7 @@ attenuation_at(const Body *body, const float *lattice, float x, float y)
 	float		below,
 				lung,
 				heart,
+				flank,
 				total;
 
 	if (body_mask <= 0)
@@ -499,11 +547,12 @@ attenuation_at(const Body *body, const float *lattice, float x, float y)
 	heart = heart_at(body, middle, y);
 	total = body->soft * sqrtf(1.02f - 0.55f * square(x / torso));
 	total += 0.07f * (value_noise(lattice, body->noise_y + x * 3, body->noise_x + y * 3) - 0.5f);
-	total += 0.10f * below * inside(half_width + 0.05f - fabsf(x), 0.15f);
-	total += body->heart * heart * (1 - 0.4f * below);
-	total += 0.10f * inside(body->mediastinum - fabsf(middle), 0.10f) * (0.6f + 0.4f * soft_step(y + 0.6f));
+	flank = inside(half_width + 0.05f - fabsf(x), 0.15f);
+	/* heart, great vessels and liver hide each other: no sum, a union */
+	total += body->heart * (1 - (1 - heart) * (1 - 0.92f * below * flank) *
+							(1 - 0.75f * inside(body->mediastinum - fabsf(middle), 0.14f)));
 	total -= 0.10f * inside(0.045f - fabsf(middle - 0.02f), 0.04f) * (1 - soft_step((y + 0.40f) / 0.25f));
-	if (body->gas_size > 0)
+	if (body->gas_size > 0.03f)
 		total -= 0.22f * below * inside(1 - square((middle - body->gas_x) / (body->gas_size * 1.6f)) -
 										square((y - body->diaphragm_y - 0.02f) / body->gas_size), 0.5f);
 	if (body->breast > 0)
@@ -521,7 +570,8 @@ attenuation_at(const Body *body, const float *lattice, float x, float y)
 			vessels_at(body, lattice, middle, y);
 	}
 	total += body->bone * (ribs_at(body, middle, y, half_width) * (1 - 0.55f * heart) +
-						   other_bones_at(body, middle, y) * (1 - 0.6f * heart));
+						   spine_at(body, middle, y) * (1 - 0.5f * heart) +
+						   clavicle_at(body, middle, y) + blade_at(middle, y));
 	return body_mask * total + (1 - body_mask) * 0.02f;
 }
 
