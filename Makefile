@@ -27,6 +27,8 @@ OBJS_IMAGE = \
 	src/image/affine.o \
 	src/image/augment.o \
 	src/image/jpeg.o \
+	src/image/overlay.o \
+	src/image/phantom.o \
 	src/image/philox.o \
 	src/image/preprocess.o \
 	src/image/resize.o \
