@@ -46,6 +46,17 @@ OBJS_REPORT = \
 	$(end)
 
 OBJS_PG = \
+	src/pg/blas.o \
+	src/pg/catalog.o \
+	src/pg/errors.o \
+	src/pg/model_meta.o \
+	src/pg/pixels.o \
+	src/pg/pneumo.o \
+	src/pg/rights.o \
+	src/pg/settings.o \
+	src/pg/shmem.o \
+	src/pg/version.o \
+	src/pg/views.o \
 	$(end)
 
 # ------------------------------------------------------------------ tests

@@ -6,7 +6,8 @@
  * Include after postgres.h.  Sections, each with the file that owns it:
  * settings (settings.c), errors (errors.c), catalog (catalog.c), model
  * metadata (model_meta.c), versions (version.c), rights (rights.c), shared
- * memory (shmem.c), engine cache (cache.c), images (pixels.c), BLAS (blas.c),
+ * memory (shmem.c), engine cache (cache.c), images (pixels.c), scoring
+ * (predict.c), BLAS (blas.c),
  * splits (split.c), config (config.c, layers.c), dataset (dataset.c), runs
  * (run_slots.c, train.c, worker.c).
  *
@@ -15,17 +16,22 @@
 #ifndef PNEUMO_PG_PNEUMO_H
 #define PNEUMO_PG_PNEUMO_H
 
+#include "access/genam.h"
+#include "access/htup.h"
+#include "common/cryptohash.h"
 #include "fmgr.h"
 #include "storage/condition_variable.h"
 #include "storage/dsm.h"
 #include "storage/lwlock.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
+#include "utils/snapshot.h"
 #include "utils/timestamp.h"
 
 #include "image/image.h"
 #include "nn/nn.h"
 
+#include "catalog.h"
 #include "compat.h"
 
 #define PNEUMO_VERSION "0.1.0"
@@ -63,9 +69,16 @@ extern void pneumo_nn_ereport(const NnError *error) pg_attribute_noreturn();
 extern void pneumo_image_ereport(const ImgError *error) pg_attribute_noreturn();
 extern int	pneumo_image_sqlstate(ImgStatus status);
 
+/* True if the image is to blame, so that pneumo.on_bad_image applies. */
+extern bool pneumo_image_is_bad(ImgStatus status);
+
 /* ------------------------------------------------------- catalog (catalog.c) */
 
-/* Relations of schema pneumo, by name; columns in sql/install/10_catalog.sql. */
+/*
+ * Relations of schema pneumo; columns in catalog.h and
+ * sql/install/10_catalog.sql.  PNEUMO_REL_HISTORY is the table pneumo.epoch:
+ * pneumo.history is the view over it.
+ */
 typedef enum PneumoRelation
 {
 	PNEUMO_REL_MODEL,
@@ -86,13 +99,29 @@ typedef enum PneumoRelation
 extern Relation pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, bool missing_ok);
 extern Oid	pneumo_catalog_index(PneumoRelation relation, const char *index_name);
 
-/* Next value of the relation's id sequence (model, version, run, deployment), without privilege checks. */
+/* Next value of the relation's id sequence (model, version, run, deployment, look), without privilege checks. */
 extern int64 pneumo_catalog_nextval(PneumoRelation relation);
 
 /* Inserts, updates (by tuple id) and deletes rows, with indexes kept, no triggers. */
 extern void pneumo_catalog_insert(Relation rel, Datum *values, bool *nulls);
 extern void pneumo_catalog_update(Relation rel, HeapTuple old, Datum *values, bool *nulls, bool *replace);
 extern void pneumo_catalog_delete(Relation rel, HeapTuple old);
+
+/*
+ * Registered snapshots, to be given to UnregisterSnapshot(): the calling
+ * query's for reading, the latest for deciding what to write (taken after the
+ * lock that makes the decision safe).  A function that wrote ends with
+ * CommandCounterIncrement(), so that the next one in the same query sees it.
+ */
+extern Snapshot pneumo_read_snapshot(void);
+extern Snapshot pneumo_write_snapshot(void);
+
+/* Errors in a read-only transaction, a parallel worker and on a standby; function as in "pneumo_deploy()". */
+extern void pneumo_prevent_write(const char *function);
+
+/* Until the end of the transaction: one writer of a model, of a version's bytes. */
+extern void pneumo_lock_model(int64 model);
+extern void pneumo_lock_bytes(const uint8 *sha256);
 
 /* ------------------------------------------- model metadata (model_meta.c) */
 
@@ -121,12 +150,24 @@ typedef struct PneumoModelMeta
 	const char *operating_point;	/* JSON text of what was asked for */
 } PneumoModelMeta;
 
-/* Sections to hand to nn_model_write(), allocated in the current context. */
+#define PNEUMO_META_SECTIONS 5
+
+/* PNEUMO_META_SECTIONS sections to hand to nn_model_write(), allocated in the current context; returns their number. */
 extern int	pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta);
 /* Checks everything; allocates in cxt; errors with ERRCODE_DATA_CORRUPTED. */
 extern PneumoModelMeta *pneumo_meta_from_view(const NnModelView *view, MemoryContext cxt);
-/* Calibrated probability of one class from raw probabilities and logits. */
+/* Errors if the metadata is not of that graph: input shape, number of classes. */
+extern void pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph);
+/* Calibrated probability of the positive class from its logit (two classes). */
 extern double pneumo_meta_calibrate(const PneumoModelMeta *meta, double logit);
+
+/*
+ * Calibrated probabilities of all classes (dst: n_classes) of one sample from
+ * the network's output_units probabilities and logits.  Uncalibrated: the
+ * network's own probabilities, to the bit; binary with one unit: 1 - p and p.
+ */
+extern void pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, int output_units,
+									  const float *probabilities, const float *logits);
 
 /* ----------------------------------------------------- versions (version.c) */
 
@@ -162,18 +203,58 @@ typedef struct PneumoVersionId
  */
 extern PneumoVersionId pneumo_version_store(const PneumoNewVersion *version);
 
+/* Id of a model by name, created for owner if there is none; else owner needs manage on it. */
+extern int64 pneumo_model_claim(const char *name, Oid owner);
+
+/* Appends to pneumo.deployment; previous: the deployment that a rollback goes back to, or 0. */
+extern void pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous,
+								  Oid role);
+
+/* Row of a version (palloc'd copy) or NULL, and what it says. */
+extern HeapTuple pneumo_version_tuple(Relation rel, int64 version, Snapshot snapshot);
+extern void pneumo_version_id(Relation rel, HeapTuple tuple, PneumoVersionId *id);
+
 /* Reads whole model bytes (palloc'd, huge) of a version id under the active snapshot; no rights check. */
 extern void *pneumo_version_read(int64 version, size_t *n_bytes);
 
+/* The stored bytes of a version, piece by piece; a piece is valid until the next. */
+typedef struct PneumoChunks
+{
+	uint8		sha256[PNEUMO_SHA256_LEN];
+	int32		seqno;			/* of the next piece */
+	bytea	   *hash;
+	bytea	   *data;
+	Relation	rel;
+	Relation	index;
+	SysScanDesc scan;
+	Snapshot	snapshot;
+} PneumoChunks;
+
+extern PneumoChunks *pneumo_chunks_open(const uint8 *sha256);
+extern bool pneumo_chunks_next(PneumoChunks *chunks, const uint8 **bytes, size_t *n_bytes);
+extern void pneumo_chunks_close(PneumoChunks *chunks);
+extern void pneumo_chunks_drop(const uint8 *sha256);	/* deletes the rows */
+
+/* SHA-256; may also be used where no transaction is open. */
 extern void pneumo_sha256(uint8 *digest, const void *bytes, size_t n_bytes);
 extern char *pneumo_sha256_hex(const uint8 *digest);	/* palloc'd */
+extern pg_cryptohash_ctx *pneumo_sha256_begin(void);
+extern void pneumo_sha256_add(pg_cryptohash_ctx *ctx, const void *bytes, size_t n_bytes);
+extern void pneumo_sha256_end(uint8 *digest, pg_cryptohash_ctx *ctx);
+extern bytea *pneumo_bytea(const void *bytes, size_t n_bytes);	/* palloc'd */
 
 /* --------------------------------------------------------- rights (rights.c) */
 
 typedef enum PneumoPrivilege
 {
-	PNEUMO_PREDICT = 1, PNEUMO_MANAGE = 2, PNEUMO_EXPORT = 4
+	PNEUMO_PREDICT = 1, PNEUMO_MANAGE = 2, PNEUMO_EXPORT = 4,
+	PNEUMO_OWNER = 8			/* not grantable: grants, gives away, drops */
 } PneumoPrivilege;
+
+#define PNEUMO_PUBLIC "public"	/* grantee: everybody; no role can have this name */
+
+extern bool pneumo_privilege_parse(const char *name, PneumoPrivilege *privilege);
+extern const char *pneumo_privilege_name(PneumoPrivilege privilege);
 
 /*
  * Model id by name under the active snapshot, after checking that role has
@@ -182,10 +263,18 @@ typedef enum PneumoPrivilege
  * missing_ok: 0 if there is no such model.
  */
 extern int64 pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool missing_ok);
+extern int64 pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid role,
+										  bool missing_ok, Snapshot snapshot);
+/* Row of a model (palloc'd copy), or NULL. */
+extern HeapTuple pneumo_model_tuple(Relation rel, const char *name, Snapshot snapshot);
+/* The last deployment of a model: its id and version; false if none. */
+extern bool pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 *version);
 /* Version id and hash that is deployed; false if none. */
 extern bool pneumo_model_deployed(int64 model, PneumoVersionId *id);
-/* Version row of a model by number or NULL-checked hash; errors if it is not of that model. */
+/* A version of that hash in a model on which role has the privilege; errors if there is none. */
 extern bool pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role, PneumoVersionId *id);
+/* True if role has any privilege on a model with a version of that hash. */
+extern bool pneumo_version_visible(const uint8 *sha256, Oid role);
 
 /* ---------------------------------------------------- shared memory (shmem.c) */
 
@@ -236,7 +325,8 @@ typedef struct PneumoShared
 	int			tranche_id;
 	ConditionVariable cache_changed;
 	ConditionVariable run_changed;
-	uint64		cache_bytes;
+	uint64		cache_bytes;	/* sum over the slots, also of those loading */
+	uint64		cache_generation;	/* grows when a slot is emptied */
 	PneumoCacheSlot cache[PNEUMO_CACHE_SLOTS];
 	PneumoRunSlot runs[PNEUMO_RUN_SLOTS];
 } PneumoShared;
@@ -264,6 +354,10 @@ extern PneumoEngine *pneumo_engine_get(const PneumoVersionId *id, MemoryContext 
 /* ------------------------------------------------------------ images (pixels.c) */
 
 extern void pneumo_image_limits(ImgLimits *limits); /* from the settings */
+
+/* Scratch in the current context, room for aligning it to NN_ALIGN; pfree() what pneumo_scratch() gave. */
+extern void *pneumo_scratch(Size n_bytes);
+extern void *pneumo_align(void *memory);
 
 /*
  * JPEG bytes to the network's 8-bit pixels: the path of training and of

@@ -1,0 +1,277 @@
+-- The relations of schema pneumo: models, their versions, rights, deployments
+-- and runs.  Base tables are for the extension's C code alone, which checks
+-- rights itself and writes without triggers (so there are no foreign keys);
+-- everybody else reads the views, which show what is one's own or granted.
+
+CREATE SCHEMA pneumo;
+COMMENT ON SCHEMA pneumo IS 'models, versions, runs and rights of the extension pneumo; the functions are in the schema the extension was created in';
+GRANT USAGE ON SCHEMA pneumo TO PUBLIC;
+
+-- ----------------------------------------------------------------- sequences
+
+CREATE SEQUENCE pneumo.model_id_seq;
+COMMENT ON SEQUENCE pneumo.model_id_seq IS 'ids of pneumo.model';
+CREATE SEQUENCE pneumo.version_id_seq;
+COMMENT ON SEQUENCE pneumo.version_id_seq IS 'ids of pneumo.version';
+CREATE SEQUENCE pneumo.deployment_id_seq;
+COMMENT ON SEQUENCE pneumo.deployment_id_seq IS 'ids of pneumo.deployment';
+CREATE SEQUENCE pneumo.run_id_seq;
+COMMENT ON SEQUENCE pneumo.run_id_seq IS 'ids of pneumo.run';
+CREATE SEQUENCE pneumo.look_id_seq;
+COMMENT ON SEQUENCE pneumo.look_id_seq IS 'ids of pneumo.look';
+
+-- ---------------------------------------------------------------- base tables
+-- Texts that are looked up have the C collation: index scans from C compare so.
+
+CREATE TABLE pneumo.model (
+	id bigint NOT NULL,
+	name text COLLATE "C" NOT NULL,
+	owner name NOT NULL,
+	created timestamptz NOT NULL,
+	comment text,
+	CONSTRAINT model_pkey PRIMARY KEY (id),
+	CONSTRAINT model_name_key UNIQUE (name)
+);
+COMMENT ON TABLE pneumo.model IS 'a name with versions; at most one version is deployed';
+
+CREATE TABLE pneumo.version (
+	id bigint NOT NULL,
+	model bigint NOT NULL,
+	run bigint,
+	sha256 bytea NOT NULL,
+	created timestamptz NOT NULL,
+	creator name NOT NULL,
+	parameters bigint NOT NULL,
+	bytes bigint NOT NULL,
+	image_size integer[] NOT NULL,
+	classes text[] NOT NULL,
+	threshold double precision NOT NULL,
+	operating_point jsonb NOT NULL,
+	calibration jsonb NOT NULL,
+	metrics jsonb,
+	provenance jsonb,
+	comment text,
+	CONSTRAINT version_pkey PRIMARY KEY (id)
+);
+CREATE INDEX version_model_idx ON pneumo.version (model, id);
+CREATE INDEX version_sha256_idx ON pneumo.version (sha256, id);
+COMMENT ON TABLE pneumo.version IS 'immutable versions of models; sha256 is the digest of the model bytes, which cover everything that decides a score';
+
+CREATE TABLE pneumo.chunk (
+	sha256 bytea NOT NULL,
+	seqno integer NOT NULL,
+	data bytea NOT NULL,
+	CONSTRAINT chunk_pkey PRIMARY KEY (sha256, seqno)
+);
+ALTER TABLE pneumo.chunk ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE pneumo.chunk IS 'model bytes in pieces of 4 MB, seqno from 0; versions of equal sha256 share them';
+
+CREATE TABLE pneumo.manifest (
+	version bigint NOT NULL,
+	seqno integer NOT NULL,
+	data bytea NOT NULL,
+	CONSTRAINT manifest_pkey PRIMARY KEY (version, seqno)
+);
+ALTER TABLE pneumo.manifest ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE pneumo.manifest IS 'the samples of a trained version (image hash, group hash, split), in pieces of 4 MB, seqno from 0';
+
+CREATE TABLE pneumo.privilege (
+	model bigint NOT NULL,
+	grantee name NOT NULL,
+	privilege text COLLATE "C" NOT NULL,
+	grantor name NOT NULL,
+	granted timestamptz NOT NULL,
+	CONSTRAINT privilege_pkey PRIMARY KEY (model, grantee, privilege)
+);
+COMMENT ON TABLE pneumo.privilege IS 'privileges predict, manage and export on models, by role name; grantee public is everybody';
+
+CREATE TABLE pneumo.deployment (
+	id bigint NOT NULL,
+	model bigint NOT NULL,
+	version bigint NOT NULL,
+	action text COLLATE "C" NOT NULL,
+	previous bigint,
+	role name NOT NULL,
+	deployed timestamptz NOT NULL,
+	CONSTRAINT deployment_pkey PRIMARY KEY (id)
+);
+CREATE INDEX deployment_model_idx ON pneumo.deployment (model, id);
+COMMENT ON TABLE pneumo.deployment IS 'append-only: which version was deployed when and by whom; the last row of a model names its deployed version, previous is the deployment that a rollback goes back to';
+
+CREATE TABLE pneumo.run (
+	id bigint NOT NULL,
+	model text COLLATE "C" NOT NULL,
+	version bigint,
+	owner name NOT NULL,
+	source text NOT NULL,
+	source_oid oid,
+	state text COLLATE "C" NOT NULL,
+	config jsonb NOT NULL,
+	settings jsonb,
+	samples jsonb,
+	left_out jsonb,
+	created timestamptz NOT NULL,
+	started timestamptz,
+	finished timestamptz,
+	epochs integer,
+	epoch integer,
+	best_epoch integer,
+	metrics jsonb,
+	fingerprint bytea,
+	sqlstate text,
+	error text,
+	build text,
+	CONSTRAINT run_pkey PRIMARY KEY (id),
+	CONSTRAINT run_state_check CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted'))
+);
+COMMENT ON TABLE pneumo.run IS 'trainings: state as stored (the view pneumo.runs also knows whether the worker lives), config as completed, samples per split and class, what was left out and why';
+
+CREATE TABLE pneumo.epoch (
+	run bigint NOT NULL,
+	epoch integer NOT NULL,
+	loss double precision,
+	accuracy double precision,
+	val_loss double precision,
+	val_accuracy double precision,
+	val_auc double precision,
+	learning_rate double precision,
+	seconds double precision,
+	val_seconds double precision,
+	CONSTRAINT history_pkey PRIMARY KEY (run, epoch)
+);
+COMMENT ON TABLE pneumo.epoch IS 'one row an epoch, as in Keras''s History; epochs count from 1';
+
+CREATE TABLE pneumo.look (
+	id bigint NOT NULL,
+	version bigint NOT NULL,
+	looked timestamptz NOT NULL,
+	role name NOT NULL,
+	split text COLLATE "C" NOT NULL,
+	source text NOT NULL,
+	images bigint,
+	metrics jsonb,
+	CONSTRAINT look_pkey PRIMARY KEY (id)
+);
+CREATE INDEX look_version_idx ON pneumo.look (version, id);
+COMMENT ON TABLE pneumo.look IS 'evaluations of versions: each look at a held-out split is counted';
+
+REVOKE ALL ON pneumo.model, pneumo.version, pneumo.chunk, pneumo.manifest, pneumo.privilege,
+	pneumo.deployment, pneumo.run, pneumo.epoch, pneumo.look FROM PUBLIC;
+REVOKE ALL ON SEQUENCE pneumo.model_id_seq, pneumo.version_id_seq, pneumo.deployment_id_seq,
+	pneumo.run_id_seq, pneumo.look_id_seq FROM PUBLIC;
+
+-- What pg_dump keeps: everything but runs that have not finished.
+
+SELECT pg_catalog.pg_extension_config_dump('pneumo.model_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.version_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.deployment_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.run_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.look_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.model', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.version', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.chunk', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.manifest', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.privilege', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.deployment', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.look', '');
+SELECT pg_catalog.pg_extension_config_dump('pneumo.run',
+	$$WHERE state NOT IN ('queued', 'running')$$);
+SELECT pg_catalog.pg_extension_config_dump('pneumo.epoch',
+	$$WHERE run IN (SELECT id FROM pneumo.run WHERE state NOT IN ('queued', 'running'))$$);
+
+-- ---------------------------------------------- functions that the views need
+
+CREATE FUNCTION pneumo_has_privilege(model text, privilege text) RETURNS boolean
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_has_privilege';
+COMMENT ON FUNCTION pneumo_has_privilege(text, text) IS 'whether the current user has a privilege on a model: predict, manage, export, owner, or any (one of them); false if there is no such model';
+
+CREATE FUNCTION pneumo_run_state(run bigint, stored text) RETURNS text
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_run_state';
+COMMENT ON FUNCTION pneumo_run_state(bigint, text) IS 'the state of a run given its stored state: interrupted where queued or running is stored and no worker has it; on a standby the stored state';
+
+CREATE FUNCTION pneumo_cache_entries(
+		OUT sha256 bytea, OUT version bigint, OUT place text, OUT state text, OUT path text,
+		OUT bytes bigint, OUT hits bigint, OUT last_used timestamptz, OUT mapped boolean)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'pneumo_cache_entries';
+COMMENT ON FUNCTION pneumo_cache_entries() IS 'what pneumo.cache shows: versions of this database in shared memory, and the copies of this session; those that the current user may see (pg_monitor: all)';
+
+-- --------------------------------------------------------------------- views
+
+CREATE VIEW pneumo.models WITH (security_barrier) AS
+	SELECT m.name AS model, m.owner,
+		   d.version AS deployed_version, v.sha256 AS deployed_sha256,
+		   v.classes, v.image_size, d.deployed,
+		   (SELECT pg_catalog.count(*) FROM pneumo.version n WHERE n.model OPERATOR(pg_catalog.=) m.id) AS versions,
+		   m.created, m.comment
+	FROM pneumo.model m
+	LEFT JOIN LATERAL (
+		SELECT l.version, l.deployed FROM pneumo.deployment l
+		WHERE l.model OPERATOR(pg_catalog.=) m.id ORDER BY l.id DESC LIMIT 1) d ON true
+	LEFT JOIN pneumo.version v ON v.id OPERATOR(pg_catalog.=) d.version
+	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
+COMMENT ON VIEW pneumo.models IS 'models that the current user owns or has a privilege on, with their deployed versions';
+
+CREATE VIEW pneumo.versions WITH (security_barrier) AS
+	SELECT m.name AS model, v.id AS version, v.sha256, v.run, v.created, v.creator,
+		   v.parameters, v.bytes, v.image_size, v.classes, v.threshold, v.operating_point,
+		   v.calibration, v.metrics, v.provenance, v.comment,
+		   (SELECT pg_catalog.count(*) FROM pneumo.look l
+			WHERE l.version OPERATOR(pg_catalog.=) v.id AND l.split OPERATOR(pg_catalog.=) 'test') AS test_looks,
+		   COALESCE(v.id OPERATOR(pg_catalog.=) (
+				SELECT d.version FROM pneumo.deployment d
+				WHERE d.model OPERATOR(pg_catalog.=) m.id ORDER BY d.id DESC LIMIT 1), false) AS deployed
+	FROM pneumo.version v
+	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) v.model
+	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
+COMMENT ON VIEW pneumo.versions IS 'versions of the models that the current user owns or has a privilege on; bytes of the stored model, image_size as [height, width], classes in label order, metrics on validation data';
+
+CREATE VIEW pneumo.deployments WITH (security_barrier) AS
+	SELECT m.name AS model, d.version, v.sha256, d.action, d.role, d.deployed,
+		   d.id OPERATOR(pg_catalog.=) (
+				SELECT pg_catalog.max(l.id) FROM pneumo.deployment l
+				WHERE l.model OPERATOR(pg_catalog.=) d.model) AS current
+	FROM pneumo.deployment d
+	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) d.model
+	LEFT JOIN pneumo.version v ON v.id OPERATOR(pg_catalog.=) d.version
+	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
+COMMENT ON VIEW pneumo.deployments IS 'which version was deployed when and by whom (action: first, deploy or rollback); sha256 is null once the version was dropped';
+
+CREATE VIEW pneumo.privileges WITH (security_barrier) AS
+	SELECT m.name AS model, p.grantee, p.privilege, p.grantor, p.granted
+	FROM pneumo.privilege p
+	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) p.model
+	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
+COMMENT ON VIEW pneumo.privileges IS 'privileges granted on the models that the current user owns or has a privilege on; grantee public is everybody';
+
+CREATE VIEW pneumo.runs WITH (security_barrier) AS
+	SELECT r.id AS run, r.model, r.version, r.owner, r.source,
+		   @extschema@.pneumo_run_state(r.id, r.state) AS state,
+		   r.config, r.samples, r.left_out, r.created, r.started, r.finished,
+		   r.epoch, r.epochs, r.best_epoch, r.metrics, r.sqlstate, r.error, r.build
+	FROM pneumo.run r
+	WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+	   OR EXISTS (SELECT FROM pg_catalog.pg_roles o
+				  WHERE o.rolname OPERATOR(pg_catalog.=) r.owner AND pg_catalog.pg_has_role(o.oid, 'USAGE'));
+COMMENT ON VIEW pneumo.runs IS 'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, cancelled or interrupted; samples per split and class, what was left out and why';
+
+CREATE VIEW pneumo.history WITH (security_barrier) AS
+	SELECT e.run, e.epoch, e.loss, e.accuracy, e.val_loss, e.val_accuracy, e.val_auc,
+		   e.learning_rate, e.seconds, e.val_seconds
+	FROM pneumo.epoch e
+	JOIN pneumo.run r ON r.id OPERATOR(pg_catalog.=) e.run
+	WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+	   OR EXISTS (SELECT FROM pg_catalog.pg_roles o
+				  WHERE o.rolname OPERATOR(pg_catalog.=) r.owner AND pg_catalog.pg_has_role(o.oid, 'USAGE'));
+COMMENT ON VIEW pneumo.history IS 'the epochs of the runs in pneumo.runs: running means over the augmented training batches, validation figures, learning rate, seconds of the training part and of the validation';
+
+CREATE VIEW pneumo.cache WITH (security_barrier) AS
+	SELECT c.sha256, c.version, c.place, c.state, c.path, c.bytes, c.hits, c.last_used, c.mapped
+	FROM @extschema@.pneumo_cache_entries() c;
+COMMENT ON VIEW pneumo.cache IS 'model versions ready to predict: place is shared (one copy for the server) or local (a copy of this session, where shared memory could not hold it), path the kernels it is packed for, mapped whether this session has it attached';
+
+GRANT SELECT ON pneumo.models, pneumo.versions, pneumo.deployments, pneumo.privileges,
+	pneumo.runs, pneumo.history, pneumo.cache TO PUBLIC;

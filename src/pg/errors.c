@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * errors.c
+ *	  Statuses of the plain-C layers to errors of the server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "pg/pneumo.h"
+
+static int
+nn_sqlstate(NnStatus status)
+{
+	switch (status)
+	{
+		case NN_BAD_ARGUMENT:
+			return ERRCODE_INVALID_PARAMETER_VALUE;
+		case NN_UNSUPPORTED:
+			return ERRCODE_FEATURE_NOT_SUPPORTED;
+		case NN_TOO_LARGE:
+			return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		case NN_CORRUPT:
+			return ERRCODE_DATA_CORRUPTED;
+		case NN_INTERRUPTED:
+			return ERRCODE_QUERY_CANCELED;
+		case NN_NOT_FINITE:
+			return ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE;
+		case NN_THREAD:
+			return ERRCODE_INSUFFICIENT_RESOURCES;
+		case NN_OK:
+		case NN_LOAD_FAILED:
+			break;
+	}
+	return ERRCODE_INTERNAL_ERROR;
+}
+
+void
+pneumo_nn_ereport(const NnError *error)
+{
+	/* an interrupt that was the reason speaks for itself */
+	if (error->status == NN_INTERRUPTED)
+		CHECK_FOR_INTERRUPTS();
+
+	ereport(ERROR,
+			(errcode(nn_sqlstate(error->status)),
+			 errmsg("%s", error->message[0] != '\0' ? error->message : "the network core failed"),
+			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
+	pg_unreachable();
+}
+
+int
+pneumo_image_sqlstate(ImgStatus status)
+{
+	switch (status)
+	{
+		case IMG_NOT_JPEG:
+		case IMG_CORRUPT:
+			return ERRCODE_INVALID_BINARY_REPRESENTATION;
+		case IMG_UNSUPPORTED:
+		case IMG_TOO_LARGE:
+			return ERRCODE_INVALID_PARAMETER_VALUE;
+		case IMG_NO_MEMORY:
+			return ERRCODE_OUT_OF_MEMORY;
+		case IMG_INTERRUPTED:
+			return ERRCODE_QUERY_CANCELED;
+		case IMG_OK:
+		case IMG_BAD_ARGUMENT:
+		case IMG_NO_SPACE:
+			break;
+	}
+	return ERRCODE_INTERNAL_ERROR;
+}
+
+bool
+pneumo_image_is_bad(ImgStatus status)
+{
+	return status == IMG_NOT_JPEG || status == IMG_CORRUPT ||
+		status == IMG_UNSUPPORTED || status == IMG_TOO_LARGE;
+}
+
+void
+pneumo_image_ereport(const ImgError *error)
+{
+	if (error->status == IMG_INTERRUPTED)
+		CHECK_FOR_INTERRUPTS();
+
+	ereport(ERROR,
+			(errcode(pneumo_image_sqlstate(error->status)),
+			 pneumo_image_is_bad(error->status) ?
+			 errmsg("invalid image: %s", error->message) :
+			 errmsg("%s", error->message)));
+	pg_unreachable();
+}

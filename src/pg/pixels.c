@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * pixels.c
+ *	  JPEG bytes to the network's pixels, for training and for prediction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "pg/pneumo.h"
+
+/* Interrupts that turn out to be no reason to stop, before one image is decoded deaf. */
+#define MAX_RETRIES 8
+
+void
+pneumo_image_limits(ImgLimits *limits)
+{
+	memset(limits, 0, sizeof(*limits));
+	limits->max_pixels = (uint64) pneumo_max_image_pixels;
+	/* while interrupts are held off the flag would stay up */
+	limits->interrupt = INTERRUPTS_CAN_BE_PROCESSED() ? &InterruptPending : NULL;
+}
+
+void *
+pneumo_scratch(Size n_bytes)
+{
+	return MemoryContextAllocExtended(CurrentMemoryContext, n_bytes + NN_ALIGN, MCXT_ALLOC_HUGE);
+}
+
+void *
+pneumo_align(void *memory)
+{
+	return (void *) TYPEALIGN(NN_ALIGN, memory);
+}
+
+static ImgStatus
+decode(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreprocess *preprocess,
+	   const ImgLimits *limits, ImgError *error)
+{
+	ImgInfo		info;
+	ImgStatus	status;
+	size_t		scratch_bytes;
+	void	   *scratch;
+
+	status = img_jpeg_info(&info, bytes, n_bytes, limits, error);
+	if (status != IMG_OK)
+		return status;
+	scratch_bytes = img_preprocess_scratch_bytes(&info, preprocess);
+	if (scratch_bytes == 0)
+	{
+		error->status = IMG_TOO_LARGE;
+		snprintf(error->message, sizeof(error->message), "image of %u x %u pixels is too large",
+				 info.width, info.height);
+		return IMG_TOO_LARGE;
+	}
+	scratch = pneumo_scratch(scratch_bytes);
+	status = img_preprocess(dst, bytes, n_bytes, &info, preprocess, limits,
+							pneumo_align(scratch), scratch_bytes, error);
+	pfree(scratch);
+	return status;
+}
+
+ImgStatus
+pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreprocess *preprocess,
+			  ImgError *error)
+{
+	ImgLimits	limits;
+	ImgStatus	status;
+	int			retries = 0;
+
+	pneumo_image_limits(&limits);
+	for (;;)
+	{
+		status = decode(dst, bytes, n_bytes, preprocess, &limits, error);
+		if (status != IMG_INTERRUPTED)
+			return status;
+
+		/* The flag also means things that do not stop a query: then again. */
+		CHECK_FOR_INTERRUPTS();
+		if (++retries >= MAX_RETRIES)
+			limits.interrupt = NULL;
+	}
+}

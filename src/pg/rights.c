@@ -1,0 +1,381 @@
+/*-------------------------------------------------------------------------
+ *
+ * rights.c
+ *	  Who may do what with a model, and which version a name means now.
+ *
+ * Looked up by index scans under the snapshot of the calling query, each time:
+ * a revoked privilege, SET ROLE, a deployment, a rollback, REPEATABLE READ and
+ * a standby are right by construction, for microseconds a call.
+ *
+ * Owners and grantees are role names, so that a dump restores elsewhere; a
+ * name without a role has no rights.  The owner has all privileges, and so
+ * have the members of that role and superusers.  Privileges are independent:
+ * manage does not imply predict.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_collation.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pg/pneumo.h"
+
+PG_FUNCTION_INFO_V1(pneumo_has_privilege);
+
+static const struct
+{
+	const char *name;
+	PneumoPrivilege privilege;
+}			privileges[] = {
+	{"predict", PNEUMO_PREDICT},
+	{"manage", PNEUMO_MANAGE},
+	{"export", PNEUMO_EXPORT},
+};
+
+bool
+pneumo_privilege_parse(const char *name, PneumoPrivilege *privilege)
+{
+	size_t		i;
+
+	for (i = 0; i < lengthof(privileges); i++)
+	{
+		if (pg_strcasecmp(name, privileges[i].name) == 0)
+		{
+			*privilege = privileges[i].privilege;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *
+pneumo_privilege_name(PneumoPrivilege privilege)
+{
+	size_t		i;
+
+	for (i = 0; i < lengthof(privileges); i++)
+	{
+		if (privileges[i].privilege == privilege)
+			return privileges[i].name;
+	}
+	return "owner";
+}
+
+static bool
+role_acts_as(Oid role, const char *name)
+{
+	Oid			other = get_role_oid(name, true);
+
+	return OidIsValid(other) && has_privs_of_role(role, other);
+}
+
+/* The privileges that a model's rows grant to a role, as a bit mask. */
+static int
+granted_privileges(int64 model, Oid role, Snapshot snapshot)
+{
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, AccessShareLock, false);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int			mask = 0;
+
+	ScanKeyInit(&key[0], Anum_privilege_model, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(model));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_PRIVILEGE, "privilege_pkey"),
+							  true, snapshot, 1, key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Datum		values[Natts_privilege];
+		bool		nulls[Natts_privilege];
+		const char *grantee;
+		char	   *name;
+		PneumoPrivilege privilege;
+
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		grantee = NameStr(*DatumGetName(values[Anum_privilege_grantee - 1]));
+		if (strcmp(grantee, PNEUMO_PUBLIC) != 0 && !role_acts_as(role, grantee))
+			continue;
+		name = TextDatumGetCString(values[Anum_privilege_privilege - 1]);
+		if (pneumo_privilege_parse(name, &privilege))
+			mask |= privilege;
+		pfree(name);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	return mask;
+}
+
+HeapTuple
+pneumo_model_tuple(Relation rel, const char *name, Snapshot snapshot)
+{
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Datum		text_name = CStringGetTextDatum(name);
+
+	ScanKeyInit(&key[0], Anum_model_name, BTEqualStrategyNumber, F_TEXTEQ, text_name);
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_MODEL, "model_name_key"),
+							  true, snapshot, 1, key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	pfree(DatumGetPointer(text_name));
+	return tuple;
+}
+
+/* id and privileges of a model; 0 if there is none of that name. */
+static int64
+model_privileges(const char *name, Oid role, Snapshot snapshot, int *mask)
+{
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
+	HeapTuple	tuple = pneumo_model_tuple(rel, name, snapshot);
+	int64		model = 0;
+
+	*mask = 0;
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		owner = heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull);
+
+		model = DatumGetInt64(heap_getattr(tuple, Anum_model_id, RelationGetDescr(rel), &isnull));
+		if (superuser_arg(role) || role_acts_as(role, NameStr(*DatumGetName(owner))))
+			*mask = PNEUMO_OWNER | PNEUMO_PREDICT | PNEUMO_MANAGE | PNEUMO_EXPORT;
+		else
+			*mask = granted_privileges(model, role, snapshot);
+		heap_freetuple(tuple);
+	}
+	table_close(rel, NoLock);
+	return model;
+}
+
+int64
+pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid role,
+							 bool missing_ok, Snapshot snapshot)
+{
+	int			mask;
+	int64		model = model_privileges(name, role, snapshot, &mask);
+
+	if (mask & privilege)
+		return model;
+	if (missing_ok && model == 0)
+		return 0;
+
+	/*
+	 * Who has no privilege at all is not told whether there is such a model,
+	 * except where the name is to be claimed and the clash would tell anyway.
+	 */
+	if (mask == 0 && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" does not exist", name),
+				 errhint("pneumo.models lists the models that you may use.")));
+	if (privilege == PNEUMO_OWNER)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", name)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for model \"%s\"", name),
+			 errdetail("This needs the privilege %s on it.", pneumo_privilege_name(privilege)),
+			 errhint("Its owner can grant it: SELECT pneumo_grant(%s, %s, %s).",
+					 quote_literal_cstr(name),
+					 quote_literal_cstr(GetUserNameFromId(role, false)),
+					 quote_literal_cstr(pneumo_privilege_name(privilege)))));
+	pg_unreachable();
+}
+
+int64
+pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool missing_ok)
+{
+	Snapshot	snapshot = pneumo_read_snapshot();
+	int64		model = pneumo_model_lookup_snapshot(name, privilege, role, missing_ok, snapshot);
+
+	UnregisterSnapshot(snapshot);
+	return model;
+}
+
+/* The last row of a model in pneumo.deployment: its id and version. */
+bool
+pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 *version)
+{
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
+	Relation	index = index_open(pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx"),
+								   AccessShareLock);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key[0], Anum_deployment_model, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(model));
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+
+		*deployment = DatumGetInt64(heap_getattr(tuple, Anum_deployment_id,
+												 RelationGetDescr(rel), &isnull));
+		*version = DatumGetInt64(heap_getattr(tuple, Anum_deployment_version,
+											  RelationGetDescr(rel), &isnull));
+		found = true;
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, NoLock);
+	table_close(rel, NoLock);
+	return found;
+}
+
+bool
+pneumo_model_deployed(int64 model, PneumoVersionId *id)
+{
+	Snapshot	snapshot = pneumo_read_snapshot();
+	int64		deployment;
+	int64		version;
+	bool		found = false;
+
+	if (pneumo_deployment_last(model, snapshot, &deployment, &version))
+	{
+		Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+		HeapTuple	tuple = pneumo_version_tuple(rel, version, snapshot);
+
+		if (HeapTupleIsValid(tuple))
+		{
+			pneumo_version_id(rel, tuple, id);
+			id->deployed = true;
+			found = true;
+			heap_freetuple(tuple);
+		}
+		table_close(rel, NoLock);
+	}
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+static char *
+model_name(int64 model, Snapshot snapshot)
+{
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *name = NULL;
+
+	ScanKeyInit(&key[0], Anum_model_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_MODEL, "model_pkey"),
+							  true, snapshot, 1, key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+
+		name = TextDatumGetCString(heap_getattr(tuple, Anum_model_name,
+												RelationGetDescr(rel), &isnull));
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	return name;
+}
+
+/*
+ * Finds a version of that hash in a model on which role has one of the
+ * privileges; returns 0 (no version), 1 (no right) or 2 (found).
+ */
+static int
+find_by_hash(const uint8 *sha256, int wanted, Oid role, PneumoVersionId *id)
+{
+	Snapshot	snapshot = pneumo_read_snapshot();
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bytea	   *hash = palloc(VARHDRSZ + PNEUMO_SHA256_LEN);
+	int			result = 0;
+
+	SET_VARSIZE(hash, VARHDRSZ + PNEUMO_SHA256_LEN);
+	memcpy(VARDATA(hash), sha256, PNEUMO_SHA256_LEN);
+	ScanKeyInit(&key[0], Anum_version_sha256, BTEqualStrategyNumber, F_BYTEAEQ,
+				PointerGetDatum(hash));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_sha256_idx"),
+							  true, snapshot, 1, key);
+	while (result < 2 && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		int64		model = DatumGetInt64(heap_getattr(tuple, Anum_version_model,
+													   RelationGetDescr(rel), &isnull));
+		char	   *name = model_name(model, snapshot);
+		int			mask = 0;
+
+		if (name == NULL)
+			continue;
+		(void) model_privileges(name, role, snapshot, &mask);
+		pfree(name);
+		result = Max(result, (mask & wanted) ? 2 : 1);
+		if (result == 2)
+			pneumo_version_id(rel, tuple, id);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	UnregisterSnapshot(snapshot);
+	pfree(hash);
+	return result;
+}
+
+bool
+pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role, PneumoVersionId *id)
+{
+	if (find_by_hash(sha256, privilege, role, id) == 2)
+		return true;
+
+	/* the same message whether it is missing or hidden */
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("model version %s does not exist or is not granted to you",
+					pneumo_sha256_hex(sha256)),
+			 errhint("pneumo.versions lists the versions that you may use.")));
+	pg_unreachable();
+}
+
+bool
+pneumo_version_visible(const uint8 *sha256, Oid role)
+{
+	PneumoVersionId id;
+
+	return find_by_hash(sha256, PNEUMO_OWNER | PNEUMO_PREDICT | PNEUMO_MANAGE | PNEUMO_EXPORT,
+						role, &id) == 2;
+}
+
+Datum
+pneumo_has_privilege(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *wanted = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	PneumoPrivilege privilege;
+	Snapshot	snapshot;
+	int			mask;
+
+	snapshot = pneumo_read_snapshot();
+	(void) model_privileges(name, GetUserId(), snapshot, &mask);
+	UnregisterSnapshot(snapshot);
+
+	if (pg_strcasecmp(wanted, "any") == 0)
+		PG_RETURN_BOOL(mask != 0);
+	if (pg_strcasecmp(wanted, "owner") == 0)
+		PG_RETURN_BOOL((mask & PNEUMO_OWNER) != 0);
+	if (!pneumo_privilege_parse(wanted, &privilege))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown privilege \"%s\"", wanted),
+				 errhint("Privileges are predict, manage, export, owner, and any of them: any.")));
+	PG_RETURN_BOOL((mask & privilege) != 0);
+}

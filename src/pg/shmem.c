@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.c
+ *	  The control struct in main shared memory.
+ *
+ * The server keeps about 100 kB of main shared memory for what is too small
+ * to be estimated; the struct takes a few of them when the first backend asks,
+ * so the library needs no preloading.  The name carries a number that changes
+ * with the layout: an old and a new library in one server never share it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "storage/shmem.h"
+
+#include "pg/pneumo.h"
+
+#define SHARED_NAME "pneumo 1 abi1"
+
+StaticAssertDecl(sizeof(PneumoShared) < 16 * 1024, "the control struct must stay small");
+
+static PneumoShared *shared = NULL;
+
+PneumoShared *
+pneumo_shared(void)
+{
+	PneumoShared *found_shared;
+	bool		found;
+
+	if (shared != NULL)
+		return shared;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	found_shared = ShmemInitStruct(SHARED_NAME, sizeof(PneumoShared), &found);
+	if (!found)
+	{
+		memset(found_shared, 0, sizeof(PneumoShared));
+		found_shared->tranche_id = LWLockNewTrancheId();
+		LWLockInitialize(&found_shared->lock, found_shared->tranche_id);
+		ConditionVariableInit(&found_shared->cache_changed);
+		ConditionVariableInit(&found_shared->run_changed);
+	}
+	LWLockRelease(AddinShmemInitLock);
+
+	LWLockRegisterTranche(found_shared->tranche_id, "pneumo");
+	shared = found_shared;
+	return shared;
+}
