@@ -18,9 +18,6 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(srcdir)/p
 OBJS_NN = \
 	src/nn/kernels/cpu.o \
 	src/nn/kernels/sgemm.o \
-	src/nn/kernels/sgemm_avx2.o \
-	src/nn/kernels/sgemm_avx512.o \
-	src/nn/kernels/sgemm_portable.o \
 	$(end)
 
 OBJS_IMAGE = \
@@ -36,10 +33,22 @@ OBJS_IMAGE = \
 	$(end)
 
 OBJS_STATS = \
+	src/stats/auc.o \
+	src/stats/bootstrap.o \
+	src/stats/calibration.o \
+	src/stats/compare.o \
+	src/stats/distribution.o \
+	src/stats/eigen.o \
+	src/stats/evaluate.o \
+	src/stats/intervals.o \
+	src/stats/logistic.o \
 	src/stats/metrics.o \
 	src/stats/multiclass.o \
 	src/stats/roc.o \
 	src/stats/rows.o \
+	src/stats/scaling.o \
+	src/stats/shortcut.o \
+	src/stats/threshold.o \
 	$(end)
 
 OBJS_REPORT = \
