@@ -59,7 +59,7 @@ blend_pixel(uint8_t *dst, uint8_t grey, float value, float opacity)
 				alpha;
 	int			step;
 
-	if (strength > 1)
+	if (!(strength <= 1))		/* also what overflowed */
 		strength = 1;
 	position = strength * (COLOURS - 1);
 	step = (int) position;
