@@ -159,7 +159,9 @@ typedef struct NnKernels
 	 *
 	 * packed_floats, pack: the forward weights, ready to run; with transposed,
 	 * those of the data gradient (only for ic > NN_CONV3_DIRECT_IC: 0 floats
-	 * otherwise).  The packed form differs between paths.
+	 * otherwise).  The packed form differs between paths.  One call packs the
+	 * channels [k0, k1) of what the products sum over (ic, or oc transposed),
+	 * so that it can be divided among threads.
 	 *
 	 * scratch_bytes: for any of the functions below, per thread.
 	 *
@@ -180,7 +182,8 @@ typedef struct NnKernels
 	 * threads; dbias is written with ic0 = 0.
 	 */
 	size_t		(*conv3_packed_floats) (const NnConv3 *c, int transposed);
-	void		(*conv3_pack) (float *packed, const float *weight, const NnConv3 *c, int transposed);
+	void		(*conv3_pack) (float *packed, const float *weight, const NnConv3 *c, int transposed,
+							   int k0, int k1);
 	size_t		(*conv3_scratch_bytes) (const NnConv3 *c);
 	void		(*conv3_forward) (float *dst, uint16_t *mask, const float *src, const float *packed,
 								  const float *bias, const NnConv3 *c, void *scratch);

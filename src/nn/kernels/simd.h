@@ -295,4 +295,76 @@ v_keep(vf a, unsigned bits)
 
 #endif
 
+#if NN_SIMD == NN_SIMD_AVX512
+
+/* The first n floats, 0 < n <= VW; the rest zero, and not touched. */
+#define v_load_n(p, n) _mm512_maskz_loadu_ps((__mmask16) ((1u << (n)) - 1), p)
+#define v_store_n(p, a, n) _mm512_mask_storeu_ps(p, (__mmask16) ((1u << (n)) - 1), a)
+
+#else
+
+NN_INLINE vf
+v_load_n(const float *p, int n)
+{
+	float		t[VW];
+	int			i;
+
+	if (n == VW)
+		return v_load(p);
+	for (i = 0; i < VW; i++)
+		t[i] = i < n ? p[i] : 0.0f;
+	return v_load(t);
+}
+
+NN_INLINE void
+v_store_n(float *p, vf a, int n)
+{
+	float		t[VW];
+	int			i;
+
+	if (n == VW)
+	{
+		v_store(p, a);
+		return;
+	}
+	v_store(t, a);
+	for (i = 0; i < n; i++)
+		p[i] = t[i];
+}
+
+#endif
+
+/*
+ * Bits of the pooling mask (kernels.h) of the VW channels from c on, c a
+ * multiple of VW: group points to the four words of the pixel's channels
+ * c / 16 * 16.
+ */
+NN_INLINE unsigned
+v_mask_get(const uint16_t *group, int c, int q)
+{
+#if VW == 16
+	(void) c;
+	return group[q];
+#elif VW == 8 && NN_SIMD == NN_SIMD_AVX2
+	return ((const uint8_t *) (group + q))[(c & 15) >> 3];
+#else
+	return (unsigned) group[q] >> (c & 15) & ((1u << VW) - 1);
+#endif
+}
+
+NN_INLINE void
+v_mask_put(uint16_t *group, int c, int q, unsigned bits)
+{
+#if VW == 16
+	(void) c;
+	group[q] = (uint16_t) bits;
+#elif VW == 8 && NN_SIMD == NN_SIMD_AVX2
+	((uint8_t *) (group + q))[(c & 15) >> 3] = (uint8_t) bits;
+#else
+	if ((c & 15) == 0)
+		group[q] = 0;
+	group[q] = (uint16_t) (group[q] | bits << (c & 15));
+#endif
+}
+
 #define NN_STACK_ALIGN __attribute__((aligned(64)))

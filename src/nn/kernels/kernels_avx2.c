@@ -1,0 +1,8 @@
+/* The kernels compiled for one instruction set: see kernels_impl.h. */
+#include "kernels_internal.h"
+
+#if NN_X86
+#define NN_SIMD NN_SIMD_AVX2
+#define NN_SIMD_PATH NN_PATH_AVX2
+#include "kernels_impl.h"
+#endif

@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * kernels_impl.h
+ *	  All kernels of one instruction set and their table.  Included once by
+ *	  each kernels_<isa>.c, which has defined NN_SIMD and NN_SIMD_PATH.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "simd.h"
+
+#include "sgemm_impl.h"
+#include "pool_impl.h"
+#include "winograd_impl.h"
+#include "direct_impl.h"
+#include "conv3_impl.h"
+#include "update_impl.h"
+#include "dense_impl.h"
+#include "misc_impl.h"
+
+#include "simd_end.h"
+
+const NnKernels NN_FN(nn_kernels) = {
+	.path = NN_SIMD_PATH,
+	.sgemm = NN_FN(nn_sgemm),
+	.conv3_packed_floats = conv3_packed_floats,
+	.conv3_pack = conv3_pack,
+	.conv3_scratch_bytes = conv3_scratch_bytes,
+	.conv3_forward = conv3_forward,
+	.conv3_dsrc = conv3_dsrc,
+	.conv3_acc_floats = conv3_acc_floats,
+	.conv3_dweight = conv3_dweight,
+	.conv3_dweight_finish = conv3_dweight_finish,
+	.dense_forward = dense_forward,
+	.dense_partial = dense_partial,
+	.dense_finish = dense_finish,
+	.dense_backward = dense_backward,
+	.update = update_run,
+	.relu = relu_run,
+	.relu_backward = relu_backward,
+	.add = dn_add,
+	.scale = scale_run,
+	.sum_squares = sum_squares,
+	.maxpool2 = maxpool2,
+	.maxpool2_backward = maxpool2_backward,
+	.depthwise3 = depthwise3,
+	.channel_sums = channel_sums,
+	.channel_dots = channel_dots,
+	.channel_affine = channel_affine,
+};

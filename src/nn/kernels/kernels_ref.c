@@ -1,0 +1,240 @@
+/*-------------------------------------------------------------------------
+ *
+ * kernels_ref.c
+ *	  The reference path's table, its element-wise passes and pooling, and the
+ *	  choice of a table by path.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+
+#include "kernels_ref.h"
+
+static void
+relu_ref(float *dst, const float *src, size_t n)
+{
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+		dst[i] = src[i] > 0.0f ? src[i] : 0.0f;
+}
+
+static void
+relu_backward_ref(float *dsrc, const float *ddst, const float *dst, size_t n)
+{
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+		dsrc[i] = dst[i] > 0.0f ? ddst[i] : 0.0f;
+}
+
+static void
+add_ref(float *dst, const float *src, size_t n)
+{
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+		dst[i] += src[i];
+}
+
+static void
+scale_ref(float *dst, float a, size_t n)
+{
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+		dst[i] *= a;
+}
+
+static double
+sum_squares_ref(const float *src, size_t n)
+{
+	double		s[16] = {0.0};
+	double		sum = 0.0;
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+		s[i % 16] += (double) src[i] * (double) src[i];
+	for (i = 0; i < 16; i++)
+		sum += s[i];
+	return sum;
+}
+
+static void
+maxpool2_ref(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
+{
+	int			x,
+				y,
+				k,
+				j;
+
+	if (mask != NULL)
+		memset(mask, 0, sizeof(uint16_t) * (size_t) (h / 2) * (size_t) (w / 2) * nn_mask_words(c));
+	for (y = 0; y < h / 2; y++)
+		for (x = 0; x < w / 2; x++)
+			for (k = 0; k < c; k++)
+			{
+				size_t		at = (size_t) y * (size_t) (w / 2) + (size_t) x;
+				float		best = 0.0f;
+				int			won = 0;
+
+				for (j = 0; j < 4; j++)
+				{
+					float		v = src[((size_t) (2 * y + j / 2) * (size_t) w + (size_t) (2 * x + j % 2)) * (size_t) c + (size_t) k];
+
+					if (j == 0 || v > best)
+					{
+						best = v;
+						won = j;
+					}
+				}
+				dst[at * (size_t) c + (size_t) k] = best;
+				if (mask != NULL)
+					mask[at * nn_mask_words(c) + (size_t) (k / 16 * 4 + won)] |= (uint16_t) (1u << k % 16);
+			}
+}
+
+static void
+maxpool2_backward_ref(float *dsrc, const float *ddst, const uint16_t *mask, int h, int w, int c)
+{
+	int			x,
+				y,
+				k;
+
+	memset(dsrc, 0, sizeof(float) * (size_t) h * (size_t) w * (size_t) c);
+	for (y = 0; y < h / 2 * 2; y++)
+		for (x = 0; x < w / 2 * 2; x++)
+			for (k = 0; k < c; k++)
+			{
+				size_t		at = (size_t) (y / 2) * (size_t) (w / 2) + (size_t) (x / 2);
+
+				if (mask[at * nn_mask_words(c) + (size_t) (k / 16 * 4 + y % 2 * 2 + x % 2)] >> k % 16 & 1)
+					dsrc[((size_t) y * (size_t) w + (size_t) x) * (size_t) c + (size_t) k] = ddst[at * (size_t) c + (size_t) k];
+			}
+}
+
+static void
+depthwise3_ref(float *dst, const float *src, const float *weight, const float *bias,
+			   int h, int w, int c, int relu)
+{
+	int			x,
+				y,
+				e,
+				k;
+
+	for (y = 0; y < h; y++)
+		for (x = 0; x < w; x++)
+			for (k = 0; k < c; k++)
+			{
+				double		sum = bias != NULL ? bias[k] : 0.0;
+
+				for (e = 0; e < 9; e++)
+				{
+					int			sy = y + e / 3 - 1;
+					int			sx = x + e % 3 - 1;
+
+					if (sy >= 0 && sx >= 0 && sy < h && sx < w)
+						sum += (double) weight[(size_t) e * (size_t) c + (size_t) k] *
+							(double) src[((size_t) sy * (size_t) w + (size_t) sx) * (size_t) c + (size_t) k];
+				}
+				dst[((size_t) y * (size_t) w + (size_t) x) * (size_t) c + (size_t) k] =
+					(float) (relu && !(sum > 0.0) ? 0.0 : sum);
+			}
+}
+
+static void
+channel_sums_ref(double *sum, double *sum_sq, const float *x, size_t rows, int c)
+{
+	size_t		i;
+
+	for (i = 0; i < rows * (size_t) c; i++)
+	{
+		if (sum != NULL)
+			sum[i % (size_t) c] += (double) x[i];
+		if (sum_sq != NULL)
+			sum_sq[i % (size_t) c] += (double) x[i] * (double) x[i];
+	}
+}
+
+static void
+channel_dots_ref(double *dot, const float *x, const float *y, size_t rows, int c)
+{
+	size_t		i;
+
+	for (i = 0; i < rows * (size_t) c; i++)
+		dot[i % (size_t) c] += (double) x[i] * (double) y[i];
+}
+
+static void
+channel_affine_ref(float *dst, const float *src, const float *a, const float *b,
+				   size_t rows, int c, int relu)
+{
+	size_t		i;
+
+	for (i = 0; i < rows * (size_t) c; i++)
+	{
+		float		v = src[i] * a[i % (size_t) c] + b[i % (size_t) c];
+
+		dst[i] = relu && !(v > 0.0f) ? 0.0f : v;
+	}
+}
+
+const NnKernels nn_kernels_ref = {
+	.path = NN_PATH_REFERENCE,
+	.sgemm = nn_sgemm_ref,
+	.conv3_packed_floats = nn_conv3_packed_floats_ref,
+	.conv3_pack = nn_conv3_pack_ref,
+	.conv3_scratch_bytes = nn_conv3_scratch_bytes_ref,
+	.conv3_forward = nn_conv3_forward_ref,
+	.conv3_dsrc = nn_conv3_dsrc_ref,
+	.conv3_acc_floats = nn_conv3_acc_floats_ref,
+	.conv3_dweight = nn_conv3_dweight_ref,
+	.conv3_dweight_finish = nn_conv3_dweight_finish_ref,
+	.dense_forward = nn_dense_forward_ref,
+	.dense_partial = nn_dense_partial_ref,
+	.dense_finish = nn_dense_finish_ref,
+	.dense_backward = nn_dense_backward_ref,
+	.update = nn_update_ref,
+	.relu = relu_ref,
+	.relu_backward = relu_backward_ref,
+	.add = add_ref,
+	.scale = scale_ref,
+	.sum_squares = sum_squares_ref,
+	.maxpool2 = maxpool2_ref,
+	.maxpool2_backward = maxpool2_backward_ref,
+	.depthwise3 = depthwise3_ref,
+	.channel_sums = channel_sums_ref,
+	.channel_dots = channel_dots_ref,
+	.channel_affine = channel_affine_ref,
+};
+
+const NnKernels *
+nn_kernels(NnPath path)
+{
+	switch (path)
+	{
+		case NN_PATH_REFERENCE:
+			return &nn_kernels_ref;
+#if NN_X86
+		case NN_PATH_AVX2:
+			return &nn_kernels_avx2;
+		case NN_PATH_AVX512:
+			return &nn_kernels_avx512;
+#endif
+		default:
+			return &nn_kernels_portable;
+	}
+}
+
+size_t
+nn_dense_scratch_bytes(int n, int out)
+{
+	return sizeof(float) * (((size_t) n * (size_t) out + 15) / 16 * 16);
+}
+
+size_t
+nn_dense_backward_scratch_bytes(int out)
+{
+	/* 16 rows of the weights turned, and 16 rows of gradient */
+	return sizeof(float) * 32 * (size_t) out;
+}

@@ -1,0 +1,900 @@
+/*-------------------------------------------------------------------------
+ *
+ * winograd_impl.h
+ *	  Convolution 3 x 3 by Winograd's F(4 x 4, 3 x 3), compiled per
+ *	  instruction set: forward, data gradient, weight gradient.
+ *
+ * Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015,
+ * with the points 0, 1, -1, 2, -2 and infinity.  For one tile of 4 x 4 outputs
+ *
+ *		y = At [ (G g Gt) * (Bt d B) ] A		(* by element, 36 of them)
+ *
+ * d being the 6 x 6 inputs around it.  Over many tiles and channels, each of
+ * the 36 elements (planes) is a matrix product, [tiles][k] x [k][n].
+ *
+ *		forward			k = ic, n = oc, d from src
+ *		data gradient	k = oc, n = ic, d from the gradient of the map before
+ *						pooling and relu; g turned by 180 degrees
+ *		weight gradient	dg = Gt [ sum over tiles (Bt d B) * (A dy At) ] G
+ *
+ * The gradient before pooling and relu is never in memory: it is made from the
+ * pooled gradient and the mask while a tile is read.
+ *
+ * The n channels are divided in blocks of WG_NV vectors (the width of the
+ * micro-kernel; the last may be narrower) and chunks of WG_CHUNK blocks (what
+ * is transformed at once, so that it stays in the cache).  The packed weights,
+ * and the accumulated gradient likewise, are
+ *		[chunk][36 planes][block][k][width of the block].
+ * V is [36][tiles][k], M and Z are [36][block][tiles][width].  Rows and planes
+ * of V are padded by a cache line against conflicts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#define WG_MR 6					/* tiles (or input channels) at a time */
+#if VREGS == 32
+#define WG_NV 4
+#else
+#define WG_NV 2
+#endif
+#define WG_BW (WG_NV * VW)
+#define WG_CHUNK (64 / WG_BW > 0 ? 64 / WG_BW : 1)
+#define WG_CW (WG_CHUNK * WG_BW)	/* channels of a chunk */
+#define WG_LINE 16				/* floats in a cache line */
+#define WG_MAX_TILES 96			/* of a strip */
+
+#ifndef WG_V_BUDGET
+#define WG_V_BUDGET (256 * 1024)	/* bytes of V in a forward strip */
+#endif
+
+/* Where the inputs of a transform come from. */
+typedef enum WgKind
+{
+	WG_PLAIN,					/* a map */
+	WG_GATED,					/* a gradient, 0 where gate is not positive */
+	WG_POOLED					/* a pooled gradient, placed by its mask */
+} WgKind;
+
+typedef struct WgSource
+{
+	WgKind		kind;
+	const float *map;
+	const float *gate;
+	const uint16_t *mask;
+	const float *zeros;			/* c floats, for what lies outside */
+	int			h,				/* of the unpooled map */
+				w,
+				c;
+} WgSource;
+
+/* The forms in which the result of the products is written. */
+typedef struct WgTarget
+{
+	float	   *map;
+	uint16_t   *mask;
+	const float *bias;
+	int			h,				/* of the unpooled map */
+				w,
+				c,
+				relu,
+				pool;
+} WgTarget;
+
+NN_INLINE size_t
+wg_up(size_t n, size_t m)
+{
+	return (n + m - 1) / m * m;
+}
+
+NN_INLINE size_t
+wg_row(int k)
+{
+	return wg_up((size_t) k, WG_LINE) + WG_LINE;
+}
+
+/* Vectors of block b among the vectors of n channels. */
+NN_INLINE int
+wg_block_vectors(int b, int vectors)
+{
+	return vectors - b * WG_NV < WG_NV ? vectors - b * WG_NV : WG_NV;
+}
+
+/* Offset of (plane, block b) in the packed form; b counts over all chunks. */
+NN_INLINE size_t
+wg_offset(int plane, int b, int k, int vectors)
+{
+	int			first = b / WG_CHUNK * WG_CHUNK;	/* block, of this chunk */
+	int			in_chunk = vectors - first * WG_NV;
+
+	if (in_chunk > WG_CHUNK * WG_NV)
+		in_chunk = WG_CHUNK * WG_NV;
+	return (size_t) k * VW * ((size_t) first * WG_NV * 36 +
+							  (size_t) plane * (size_t) in_chunk + (size_t) (b - first) * WG_NV);
+}
+
+/* Tiles in a strip: even shares of what the budget allows. */
+static int
+wg_strip_tiles(int tiles, int k, int budget)
+{
+	int			most = budget / (int) (36 * sizeof(float) * wg_row(k));
+	int			strips;
+	int			t;
+
+	most = most / WG_MR * WG_MR;
+	if (most < 2 * WG_MR)
+		most = 2 * WG_MR;
+	if (most > WG_MAX_TILES)
+		most = WG_MAX_TILES;
+	strips = (tiles + most - 1) / most;
+	t = (tiles + strips - 1) / strips;
+	t = (int) wg_up((size_t) t, WG_MR);
+	return t < tiles ? t : tiles;
+}
+
+/* ----------------------------------------------------------- transforms */
+
+/* Bt d: 6 to 6. */
+NN_INLINE void
+wg_bt(vf *t, vf d0, vf d1, vf d2, vf d3, vf d4, vf d5)
+{
+	vf			m4 = v_set1(-4.0f);
+	vf			m5 = v_set1(-5.0f);
+	vf			p4 = v_set1(4.0f);
+	vf			p2 = v_set1(2.0f);
+	vf			m2 = v_set1(-2.0f);
+	vf			a = v_fma(m4, d2, d4);
+	vf			b = v_fma(m4, d1, d3);
+	vf			c = v_sub(d4, d2);
+	vf			e = v_sub(d3, d1);
+
+	t[0] = v_fma(p4, d0, v_fma(m5, d2, d4));
+	t[1] = v_add(a, b);
+	t[2] = v_sub(a, b);
+	t[3] = v_fma(p2, e, c);
+	t[4] = v_fma(m2, e, c);
+	t[5] = v_fma(p4, d1, v_fma(m5, d3, d5));
+}
+
+/* At m: 6 to 4. */
+NN_INLINE void
+wg_at(vf *y, vf m0, vf m1, vf m2, vf m3, vf m4, vf m5)
+{
+	vf			s12 = v_add(m1, m2);
+	vf			d12 = v_sub(m1, m2);
+	vf			s34 = v_add(m3, m4);
+	vf			d34 = v_sub(m3, m4);
+
+	y[0] = v_add(v_add(m0, s12), s34);
+	y[1] = v_fma(v_set1(2.0f), d34, d12);
+	y[2] = v_fma(v_set1(4.0f), s34, s12);
+	y[3] = v_add(v_fma(v_set1(8.0f), d34, d12), m5);
+}
+
+/* A y: 4 to 6. */
+NN_INLINE void
+wg_a(vf *z, vf y0, vf y1, vf y2, vf y3)
+{
+	vf			even = v_add(y0, y2);
+	vf			odd = v_add(y1, y3);
+	vf			even4 = v_fma(v_set1(4.0f), y2, y0);
+	vf			odd4 = v_fma(v_set1(4.0f), y3, y1);
+
+	z[0] = y0;
+	z[1] = v_add(even, odd);
+	z[2] = v_sub(even, odd);
+	z[3] = v_fma(v_set1(2.0f), odd4, even4);
+	z[4] = v_fma(v_set1(-2.0f), odd4, even4);
+	z[5] = y3;
+}
+
+/* G g: 3 to 6. */
+NN_INLINE void
+wg_g(vf *u, vf g0, vf g1, vf g2)
+{
+	vf			sixth = v_set1(-1.0f / 6.0f);
+	vf			even = v_mul(sixth, v_add(g0, g2));
+	vf			odd = v_mul(sixth, g1);
+	vf			even2 = v_mul(v_set1(1.0f / 24.0f), v_fma(v_set1(4.0f), g2, g0));
+	vf			odd2 = v_mul(v_set1(1.0f / 12.0f), g1);
+
+	u[0] = v_mul(v_set1(0.25f), g0);
+	u[1] = v_add(even, odd);
+	u[2] = v_sub(even, odd);
+	u[3] = v_add(even2, odd2);
+	u[4] = v_sub(even2, odd2);
+	u[5] = g2;
+}
+
+/* Gt u: 6 to 3. */
+NN_INLINE void
+wg_gt(vf *g, vf u0, vf u1, vf u2, vf u3, vf u4, vf u5)
+{
+	vf			s12 = v_mul(v_set1(-1.0f / 6.0f), v_add(u1, u2));
+	vf			d12 = v_mul(v_set1(1.0f / 6.0f), v_sub(u2, u1));
+	vf			s34 = v_add(u3, u4);
+	vf			d34 = v_sub(u3, u4);
+
+	g[0] = v_fma(v_set1(0.25f), u0, v_fma(v_set1(1.0f / 24.0f), s34, s12));
+	g[1] = v_fma(v_set1(1.0f / 12.0f), d34, d12);
+	g[2] = v_add(v_fma(v_set1(1.0f / 6.0f), s34, s12), u5);
+}
+
+/* --------------------------------------------------------- reading tiles */
+
+/*
+ * One patch of size x size pixels whose first pixel is (y0, x0), as addresses:
+ * of the map (and gate), or for WG_POOLED of the pooled pixels it touches.
+ */
+typedef struct WgPatch
+{
+	const float *map[36];
+	const float *gate[36];
+	const uint16_t *mask[36];
+	int			q[36];			/* place in the pooling window */
+} WgPatch;
+
+NN_INLINE void
+wg_patch(WgPatch *patch, const WgSource *s, int y0, int x0, const int size)
+{
+	int			ph = s->h / 2;
+	int			pw = s->w / 2;
+	int			i,
+				j;
+
+	for (i = 0; i < size; i++)
+		for (j = 0; j < size; j++)
+		{
+			int			y = y0 + i;
+			int			x = x0 + j;
+			int			n = i * size + j;
+			size_t		at;
+
+			if (s->kind == WG_POOLED)
+			{
+				if (y < 0 || x < 0 || y / 2 >= ph || x / 2 >= pw)
+				{
+					patch->map[n] = NULL;
+					continue;
+				}
+				at = (size_t) (y / 2) * (size_t) pw + (size_t) (x / 2);
+				patch->map[n] = s->map + at * (size_t) s->c;
+				patch->mask[n] = s->mask + at * nn_mask_words(s->c);
+				patch->q[n] = (y & 1) * 2 + (x & 1);
+			}
+			else if (y < 0 || x < 0 || y >= s->h || x >= s->w)
+			{
+				patch->map[n] = s->zeros;
+				patch->gate[n] = s->zeros;
+			}
+			else
+			{
+				at = ((size_t) y * (size_t) s->w + (size_t) x) * (size_t) s->c;
+				patch->map[n] = s->map + at;
+				if (s->kind == WG_GATED)
+					patch->gate[n] = s->gate + at;
+			}
+		}
+}
+
+/* n channels (VW, or fewer at the end) from c on of pixel i of the patch. */
+NN_INLINE vf
+wg_pixel(const WgPatch *patch, const WgKind kind, int i, int c, const int n)
+{
+	vf			v;
+
+	if (kind == WG_POOLED)
+	{
+		if (patch->map[i] == NULL)
+			return v_zero();
+		v = n == VW ? v_load(patch->map[i] + c) : v_load_n(patch->map[i] + c, n);
+		return v_keep(v, v_mask_get(patch->mask[i] + c / 16 * 4, c, patch->q[i]));
+	}
+	v = n == VW ? v_load(patch->map[i] + c) : v_load_n(patch->map[i] + c, n);
+	if (kind == WG_GATED)
+	{
+		vf			g = n == VW ? v_load(patch->gate[i] + c) : v_load_n(patch->gate[i] + c, n);
+
+		v = v_keep(v, v_gt_bits(g, v_zero()));
+	}
+	return v;
+}
+
+/* V of one tile, VW channels: v[plane * stride]. */
+NN_INLINE void
+wg_input_vector(float *v, size_t stride, const WgPatch *patch, const WgKind kind, int c, const int n)
+{
+	vf			t[36];
+	vf			r[6];
+	int			i,
+				j;
+
+#pragma GCC unroll 6
+	for (i = 0; i < 6; i++)
+		wg_bt(t + 6 * i, wg_pixel(patch, kind, 6 * i, c, n), wg_pixel(patch, kind, 6 * i + 1, c, n),
+			  wg_pixel(patch, kind, 6 * i + 2, c, n), wg_pixel(patch, kind, 6 * i + 3, c, n),
+			  wg_pixel(patch, kind, 6 * i + 4, c, n), wg_pixel(patch, kind, 6 * i + 5, c, n));
+#pragma GCC unroll 6
+	for (j = 0; j < 6; j++)
+	{
+		wg_bt(r, t[j], t[6 + j], t[12 + j], t[18 + j], t[24 + j], t[30 + j]);
+#pragma GCC unroll 6
+		for (i = 0; i < 6; i++)
+			v_store(v + (size_t) (6 * i + j) * stride, r[i]);
+	}
+}
+
+NN_INLINE void
+wg_input_kind(float *v, size_t plane, size_t row, const WgSource *s, const WgKind kind,
+			  int first, int n_tiles, int tw)
+{
+	WgPatch		patch;
+	int			t,
+				c;
+
+	for (t = 0; t < n_tiles; t++)
+	{
+		float	   *dst = v + (size_t) t * row;
+
+		wg_patch(&patch, s, (first + t) / tw * 4 - 1, (first + t) % tw * 4 - 1, 6);
+		for (c = 0; c + VW <= s->c; c += VW)
+			wg_input_vector(dst + c, plane, &patch, kind, c, VW);
+		if (c < s->c)
+			wg_input_vector(dst + c, plane, &patch, kind, c, s->c - c);
+	}
+}
+
+/* V[36][n_tiles][row] of the tiles first.. of a sample; tw tiles in a row of tiles. */
+static void
+wg_input(float *v, size_t plane, size_t row, const WgSource *s, int first, int n_tiles, int tw)
+{
+	if (s->kind == WG_PLAIN)
+		wg_input_kind(v, plane, row, s, WG_PLAIN, first, n_tiles, tw);
+	else if (s->kind == WG_GATED)
+		wg_input_kind(v, plane, row, s, WG_GATED, first, n_tiles, tw);
+	else
+		wg_input_kind(v, plane, row, s, WG_POOLED, first, n_tiles, tw);
+}
+
+/* Z of one tile, VW channels: z[plane * stride] = A dy At. */
+NN_INLINE void
+wg_gradient_vector(float *z, size_t stride, const WgPatch *patch, const WgKind kind, int c, const int n)
+{
+	vf			t[24];
+	vf			r[6];
+	int			i,
+				j;
+
+#pragma GCC unroll 4
+	for (i = 0; i < 4; i++)
+		wg_a(t + 6 * i, wg_pixel(patch, kind, 4 * i, c, n), wg_pixel(patch, kind, 4 * i + 1, c, n),
+			 wg_pixel(patch, kind, 4 * i + 2, c, n), wg_pixel(patch, kind, 4 * i + 3, c, n));
+#pragma GCC unroll 6
+	for (j = 0; j < 6; j++)
+	{
+		wg_a(r, t[j], t[6 + j], t[12 + j], t[18 + j]);
+#pragma GCC unroll 6
+		for (i = 0; i < 6; i++)
+			v_store(z + (size_t) (6 * i + j) * stride, r[i]);
+	}
+}
+
+NN_INLINE void
+wg_gradient_kind(float *z, size_t plane, int strip, const WgSource *s, const WgKind kind,
+				 int first, int n_tiles, int tw, int c0, int vectors)
+{
+	WgPatch		patch;
+	int			t,
+				k;
+
+	for (t = 0; t < n_tiles; t++)
+	{
+		wg_patch(&patch, s, (first + t) / tw * 4, (first + t) % tw * 4, 4);
+		for (k = 0; k < vectors; k++)
+		{
+			int			b = k / WG_NV;
+			int			nv = wg_block_vectors(b, vectors);
+			int			c = c0 + k * VW;
+			float	   *dst = z + (size_t) b * WG_BW * (size_t) strip +
+				((size_t) t * (size_t) nv + (size_t) (k - b * WG_NV)) * VW;
+
+			if (c + VW <= s->c)
+				wg_gradient_vector(dst, plane, &patch, kind, c, VW);
+			else
+				wg_gradient_vector(dst, plane, &patch, kind, c, s->c - c);
+		}
+	}
+}
+
+/* Z[36][block][strip][width] of a chunk of vectors from channel c0 on. */
+static void
+wg_gradient(float *z, size_t plane, int strip, const WgSource *s, int first, int n_tiles, int tw,
+			int c0, int vectors)
+{
+	if (s->kind == WG_PLAIN)
+		wg_gradient_kind(z, plane, strip, s, WG_PLAIN, first, n_tiles, tw, c0, vectors);
+	else if (s->kind == WG_GATED)
+		wg_gradient_kind(z, plane, strip, s, WG_GATED, first, n_tiles, tw, c0, vectors);
+	else
+		wg_gradient_kind(z, plane, strip, s, WG_POOLED, first, n_tiles, tw, c0, vectors);
+}
+
+/* --------------------------------------------------------- writing tiles */
+
+/* The 4 x 4 outputs of M (m[plane * stride], VW channels from c on). */
+NN_INLINE void
+wg_output_vector(const WgTarget *o, const float *m, size_t stride, int ty, int tx, int c, const int n,
+				 const int pool, const int masks)
+{
+	vf			t[24];
+	vf			y[8];
+	vf			bias = v_zero();
+	int			i,
+				j;
+
+	if (o->bias != NULL)
+		bias = n == VW ? v_load(o->bias + c) : v_load_n(o->bias + c, n);
+#pragma GCC unroll 6
+	for (j = 0; j < 6; j++)
+	{
+		vf			r[4];
+
+		wg_at(r, v_load(m + (size_t) j * stride), v_load(m + (size_t) (6 + j) * stride),
+			  v_load(m + (size_t) (12 + j) * stride), v_load(m + (size_t) (18 + j) * stride),
+			  v_load(m + (size_t) (24 + j) * stride), v_load(m + (size_t) (30 + j) * stride));
+#pragma GCC unroll 4
+		for (i = 0; i < 4; i++)
+			t[6 * i + j] = r[i];
+	}
+#pragma GCC unroll 2
+	for (i = 0; i < 4; i += 2)
+	{
+		wg_at(y, t[6 * i], t[6 * i + 1], t[6 * i + 2], t[6 * i + 3], t[6 * i + 4], t[6 * i + 5]);
+		wg_at(y + 4, t[6 * i + 6], t[6 * i + 7], t[6 * i + 8], t[6 * i + 9], t[6 * i + 10], t[6 * i + 11]);
+		if (pool)
+		{
+			int			py = ty * 2 + i / 2;
+
+			if (py >= o->h / 2)
+				return;
+#pragma GCC unroll 2
+			for (j = 0; j < 2; j++)
+			{
+				int			px = tx * 2 + j;
+				size_t		at = (size_t) py * (size_t) (o->w / 2) + (size_t) px;
+				vf			four[4] = {y[2 * j], y[2 * j + 1], y[4 + 2 * j], y[5 + 2 * j]};
+				uint16_t   *group = NULL;
+				vf			r;
+
+				if (px >= o->w / 2)
+					break;
+				if (masks)
+					group = o->mask + at * nn_mask_words(o->c) + c / 16 * 4;
+				r = o->relu ? pool4(group, c, four, bias, 1) : pool4(group, c, four, bias, 0);
+				if (n == VW)
+					v_store(o->map + at * (size_t) o->c + c, r);
+				else
+					v_store_n(o->map + at * (size_t) o->c + c, r, n);
+			}
+		}
+		else
+		{
+#pragma GCC unroll 8
+			for (j = 0; j < 8; j++)
+			{
+				int			oy = ty * 4 + i + j / 4;
+				int			ox = tx * 4 + j % 4;
+				size_t		at = (size_t) oy * (size_t) o->w + (size_t) ox;
+				vf			r = v_add(y[j], bias);
+
+				if (oy >= o->h || ox >= o->w)
+					continue;
+				if (o->relu)
+					r = v_max(r, v_zero());
+				if (n == VW)
+					v_store(o->map + at * (size_t) o->c + c, r);
+				else
+					v_store_n(o->map + at * (size_t) o->c + c, r, n);
+			}
+		}
+	}
+}
+
+NN_INLINE void
+wg_output_kind(const WgTarget *o, const float *m, size_t plane, int strip, int first, int n_tiles, int tw,
+			   int c0, int vectors, const int pool, const int masks)
+{
+	int			t,
+				k;
+
+	for (t = 0; t < n_tiles; t++)
+	{
+		int			ty = (first + t) / tw;
+		int			tx = (first + t) % tw;
+
+		for (k = 0; k < vectors; k++)
+		{
+			int			b = k / WG_NV;
+			int			nv = wg_block_vectors(b, vectors);
+			int			c = c0 + k * VW;
+			const float *src = m + (size_t) b * WG_BW * (size_t) strip +
+				((size_t) t * (size_t) nv + (size_t) (k - b * WG_NV)) * VW;
+
+			if (c + VW <= o->c)
+				wg_output_vector(o, src, plane, ty, tx, c, VW, pool, masks);
+			else
+				wg_output_vector(o, src, plane, ty, tx, c, o->c - c, pool, masks);
+		}
+	}
+}
+
+static void
+wg_output(const WgTarget *o, const float *m, size_t plane, int strip, int first, int n_tiles, int tw,
+		  int c0, int vectors)
+{
+	if (!o->pool)
+		wg_output_kind(o, m, plane, strip, first, n_tiles, tw, c0, vectors, 0, 0);
+	else if (o->mask == NULL)
+		wg_output_kind(o, m, plane, strip, first, n_tiles, tw, c0, vectors, 1, 0);
+	else
+		wg_output_kind(o, m, plane, strip, first, n_tiles, tw, c0, vectors, 1, 1);
+}
+
+/* ------------------------------------------------------- matrix products */
+
+/*
+ * c[rows][nv * VW] (+)= sum over k of a(row, k) b[k][nv * VW], where a(row, k)
+ * is a[row * row_step + k * k_step].  One of the steps is 1: rows are tiles and
+ * k channels forward, the other way round in the weight gradient.
+ */
+NN_INLINE void
+wg_tile(float *c, const float *a, size_t row_step, size_t k_step, const float *b, int k,
+		const int rows, const int nv, const int add)
+{
+	vf			acc[WG_MR][WG_NV];
+	int			i,
+				j,
+				p;
+
+#pragma GCC unroll 6
+	for (i = 0; i < rows; i++)
+#pragma GCC unroll 4
+		for (j = 0; j < nv; j++)
+			acc[i][j] = add ? v_load(c + (i * nv + j) * VW) : v_zero();
+#pragma GCC unroll 2
+	for (p = 0; p < k; p++)
+	{
+		vf			x[WG_NV];
+
+#pragma GCC unroll 4
+		for (j = 0; j < nv; j++)
+			x[j] = v_load(b + j * VW);
+#pragma GCC unroll 6
+		for (i = 0; i < rows; i++)
+		{
+			vf			y = v_set1(a[(size_t) i * row_step]);
+
+#pragma GCC unroll 4
+			for (j = 0; j < nv; j++)
+				acc[i][j] = v_fma(y, x[j], acc[i][j]);
+		}
+		a += k_step;
+		b += nv * VW;
+	}
+#pragma GCC unroll 6
+	for (i = 0; i < rows; i++)
+#pragma GCC unroll 4
+		for (j = 0; j < nv; j++)
+			v_store(c + (i * nv + j) * VW, acc[i][j]);
+}
+
+/* How many of the rows left to take next: no last group of one or two. */
+NN_INLINE int
+wg_rows(int left)
+{
+	if (left == WG_MR + 1 || left == WG_MR + 2)
+		return (left + 1) / 2;
+	return left < WG_MR ? left : WG_MR;
+}
+
+#define WG_ROWS_CASE(r) \
+	case r: \
+		if (add) \
+			wg_tile(c, a, 1, k_step, b, k, r, nv, 1); \
+		else \
+			wg_tile(c, a, row_step, 1, b, k, r, nv, 0); \
+		break
+
+/* All n rows of one plane and block. */
+NN_INLINE void
+wg_product_width(float *c, const float *a, size_t row_step, size_t k_step, const float *b, int k,
+				 int n, const int nv, const int add)
+{
+	while (n > 0)
+	{
+		int			rows = wg_rows(n);
+
+		switch (rows)
+		{
+				WG_ROWS_CASE(1);
+				WG_ROWS_CASE(2);
+				WG_ROWS_CASE(3);
+				WG_ROWS_CASE(4);
+				WG_ROWS_CASE(5);
+				WG_ROWS_CASE(6);
+		}
+		a += (size_t) rows * (add ? 1 : row_step);
+		c += rows * nv * VW;
+		n -= rows;
+	}
+}
+
+#define WG_WIDTH_CASE(w) \
+	case w: \
+		wg_product_width(c, a, row_step, 1, b, k, n, w, 0); \
+		break
+#define WG_WIDTH_CASE_ADD(w) \
+	case w: \
+		wg_product_width(c, a, 1, k_step, b, k, n, w, 1); \
+		break
+
+static void __attribute__((noinline))
+wg_product(float *c, const float *a, size_t row_step, const float *b, int k, int n, int nv)
+{
+	switch (nv)
+	{
+			WG_WIDTH_CASE(1);
+			WG_WIDTH_CASE(2);
+#if WG_NV > 2
+			WG_WIDTH_CASE(3);
+			WG_WIDTH_CASE(4);
+#endif
+	}
+}
+
+static void __attribute__((noinline))
+wg_product_add(float *c, const float *a, size_t k_step, const float *b, int k, int n, int nv)
+{
+	switch (nv)
+	{
+			WG_WIDTH_CASE_ADD(1);
+			WG_WIDTH_CASE_ADD(2);
+#if WG_NV > 2
+			WG_WIDTH_CASE_ADD(3);
+			WG_WIDTH_CASE_ADD(4);
+#endif
+	}
+}
+
+/* ----------------------------------------------------------- whole passes */
+
+/* Vectors of the chunk that begins at vector v0. */
+NN_INLINE int
+wg_chunk_vectors(int v0, int vectors)
+{
+	return vectors - v0 < WG_CHUNK * WG_NV ? vectors - v0 : WG_CHUNK * WG_NV;
+}
+
+/* Forward and data gradient: o from s by packed weights [.., s->c, .., o->c]. */
+static void
+wg_run(const WgTarget *o, WgSource *s, const float *packed, float *scratch)
+{
+	int			k = s->c;
+	int			vectors = (o->c + VW - 1) / VW;
+	int			tw = (o->w + 3) / 4;
+	int			tiles = tw * ((o->h + 3) / 4);
+	int			strip = wg_strip_tiles(tiles, k, WG_V_BUDGET);
+	size_t		row = wg_row(k);
+	size_t		v_plane = row * (size_t) strip + WG_LINE;
+	size_t		m_plane = WG_CW * (size_t) strip + WG_LINE;
+	float	   *zeros = scratch;
+	float	   *v = zeros + wg_up((size_t) k, WG_LINE);
+	float	   *m = v + 36 * v_plane;
+	int			first,
+				v0,
+				b,
+				p;
+
+	memset(zeros, 0, sizeof(float) * (size_t) k);
+	s->zeros = zeros;
+	for (first = 0; first < tiles; first += strip)
+	{
+		int			n = tiles - first < strip ? tiles - first : strip;
+
+		wg_input(v, v_plane, row, s, first, n, tw);
+		for (v0 = 0; v0 < vectors; v0 += WG_CHUNK * WG_NV)
+		{
+			int			cv = wg_chunk_vectors(v0, vectors);
+
+			for (p = 0; p < 36; p++)
+				for (b = 0; b * WG_NV < cv; b++)
+					wg_product(m + (size_t) p * m_plane + (size_t) b * WG_BW * (size_t) strip,
+							   v + (size_t) p * v_plane, row,
+							   packed + wg_offset(p, v0 / WG_NV + b, k, vectors),
+							   k, n, wg_block_vectors(b, cv));
+			wg_output(o, m, m_plane, strip, first, n, tw, v0 * VW, cv);
+		}
+	}
+}
+
+#define WG_DW_TILES 64			/* of a strip of the weight gradient */
+
+static void
+wg_run_dweight(float *acc, const WgSource *src, const WgSource *grad, float *scratch)
+{
+	int			k = src->c;
+	int			vectors = (grad->c + VW - 1) / VW;
+	int			tw = (src->w + 3) / 4;
+	int			tiles = tw * ((src->h + 3) / 4);
+	int			strips = (tiles + WG_DW_TILES - 1) / WG_DW_TILES;
+	int			strip = (tiles + strips - 1) / strips;
+	size_t		row = wg_row(k);
+	size_t		v_plane = row * (size_t) strip + WG_LINE;
+	size_t		z_plane = WG_CW * (size_t) strip + WG_LINE;
+	float	   *dbias = acc + (size_t) 36 * (size_t) k * (size_t) vectors * VW;
+	float	   *v = scratch;
+	float	   *z = v + 36 * v_plane;
+	int			first,
+				v0,
+				b,
+				p,
+				t;
+
+	for (first = 0; first < tiles; first += strip)
+	{
+		int			n = tiles - first < strip ? tiles - first : strip;
+
+		wg_input(v, v_plane, row, src, first, n, tw);
+		for (v0 = 0; v0 < vectors; v0 += WG_CHUNK * WG_NV)
+		{
+			int			cv = wg_chunk_vectors(v0, vectors);
+
+			wg_gradient(z, z_plane, strip, grad, first, n, tw, v0 * VW, cv);
+			for (p = 0; p < 36; p++)
+				for (b = 0; b * WG_NV < cv; b++)
+					wg_product_add(acc + wg_offset(p, v0 / WG_NV + b, k, vectors),
+								   v + (size_t) p * v_plane, row,
+								   z + (size_t) p * z_plane + (size_t) b * WG_BW * (size_t) strip,
+								   n, k, wg_block_vectors(b, cv));
+			/* plane (1, 1) of A dy At is the sum of the tile */
+			for (b = 0; b < cv; b++)
+			{
+				int			nv = wg_block_vectors(b / WG_NV, cv);
+				const float *s = z + 7 * z_plane + (size_t) (b / WG_NV) * WG_BW * (size_t) strip +
+					(size_t) (b % WG_NV) * VW;
+				float	   *d = dbias + (size_t) (v0 + b) * VW;
+				vf			sum = v_load(d);
+
+				for (t = 0; t < n; t++)
+					sum = v_add(sum, v_load(s + (size_t) t * (size_t) nv * VW));
+				v_store(d, sum);
+			}
+		}
+	}
+}
+
+/* Scratch in floats of both passes with k channels in and n out. */
+static size_t
+wg_scratch(int h, int w, int k)
+{
+	int			tiles = ((w + 3) / 4) * ((h + 3) / 4);
+	size_t		strip = (size_t) wg_strip_tiles(tiles, k, WG_V_BUDGET);
+	size_t		dw = (size_t) (tiles < WG_DW_TILES ? tiles : WG_DW_TILES);
+	size_t		run = wg_up((size_t) k, WG_LINE) +
+		36 * (wg_row(k) * strip + WG_LINE + WG_CW * strip + WG_LINE);
+	size_t		dweight = wg_up((size_t) k, WG_LINE) +
+		36 * (wg_row(k) * dw + WG_LINE + WG_CW * dw + WG_LINE);
+
+	return run > dweight ? run : dweight;
+}
+
+/*
+ * G g Gt of the weights (3, 3, ic, oc) to the packed form; transposed: of the
+ * kernel turned by 180 degrees with ic and oc exchanged.
+ */
+static void
+wg_pack(float *packed, const float *weight, int ic, int oc, int transposed, int k0, int k1)
+{
+	int			k_all = transposed ? oc : ic;
+	int			n_all = transposed ? ic : oc;
+	int			vectors = (n_all + VW - 1) / VW;
+	int			k,
+				n,
+				e,
+				i,
+				j;
+
+	for (k = k0; k < k1; k++)
+		for (n = 0; n < vectors; n++)
+		{
+			int			b = n / WG_NV;
+			int			nv = wg_block_vectors(b, vectors);
+			int			left = n_all - n * VW < VW ? n_all - n * VW : VW;
+			vf			g[9];
+			vf			t[18];
+			vf			u[6];
+
+			for (e = 0; e < 9; e++)
+			{
+				if (transposed)
+				{
+					const float *s = weight + ((size_t) (8 - e) * (size_t) ic + (size_t) n * VW) * (size_t) oc + k;
+					float		lane[VW] = {0};
+
+					for (i = 0; i < left; i++)
+						lane[i] = s[(size_t) i * (size_t) oc];
+					g[e] = v_load(lane);
+				}
+				else
+					g[e] = v_load_n(weight + ((size_t) e * (size_t) ic + (size_t) k) * (size_t) oc + (size_t) n * VW, left);
+			}
+			for (i = 0; i < 3; i++)
+				wg_g(t + 6 * i, g[3 * i], g[3 * i + 1], g[3 * i + 2]);
+			for (j = 0; j < 6; j++)
+			{
+				wg_g(u, t[j], t[6 + j], t[12 + j]);
+				for (i = 0; i < 6; i++)
+					v_store(packed + wg_offset(6 * i + j, b, k_all, vectors) +
+							((size_t) k * (size_t) nv + (size_t) (n - b * WG_NV)) * VW, u[i]);
+			}
+		}
+}
+
+/* dweight = Gt (sum of the accumulators) G for the input channels [ic0, ic1). */
+static void
+wg_finish(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_stride,
+		  int ic, int oc, int ic0, int ic1)
+{
+	int			vectors = (oc + VW - 1) / VW;
+	int			a,
+				c,
+				e,
+				i,
+				n;
+
+	for (c = ic0; c < ic1; c++)
+		for (n = 0; n < vectors; n++)
+		{
+			int			b = n / WG_NV;
+			int			nv = wg_block_vectors(b, vectors);
+			int			left = oc - n * VW < VW ? oc - n * VW : VW;
+			vf			u[36];
+			vf			t[18];
+			vf			g[3];
+
+			for (e = 0; e < 36; e++)
+			{
+				const float *s = acc + wg_offset(e, b, ic, vectors) +
+					((size_t) c * (size_t) nv + (size_t) (n - b * WG_NV)) * VW;
+
+				u[e] = v_load(s);
+				for (a = 1; a < n_acc; a++)
+					u[e] = v_add(u[e], v_load(s + (size_t) a * acc_stride));
+			}
+			for (i = 0; i < 6; i++)
+			{
+				wg_gt(g, u[6 * i], u[6 * i + 1], u[6 * i + 2], u[6 * i + 3], u[6 * i + 4], u[6 * i + 5]);
+				t[i] = g[0];
+				t[6 + i] = g[1];
+				t[12 + i] = g[2];
+			}
+			for (e = 0; e < 3; e++)
+			{
+				wg_gt(g, t[6 * e], t[6 * e + 1], t[6 * e + 2], t[6 * e + 3], t[6 * e + 4], t[6 * e + 5]);
+				for (i = 0; i < 3; i++)
+					v_store_n(dweight + ((size_t) (3 * i + e) * (size_t) ic + (size_t) c) * (size_t) oc +
+							  (size_t) n * VW, g[i], left);
+			}
+		}
+	if (dbias != NULL && ic0 == 0)
+	{
+		const float *s = acc + (size_t) 36 * (size_t) ic * (size_t) vectors * VW;
+
+		for (n = 0; n < oc; n++)
+		{
+			float		sum = s[n];
+
+			for (a = 1; a < n_acc; a++)
+				sum += s[n + (size_t) a * acc_stride];
+			dbias[n] = sum;
+		}
+	}
+}
