@@ -69,8 +69,11 @@ finish()
 PG_CONFIG=$(find_pg_config) || die "no PostgreSQL with server headers found"
 export PG_CONFIG
 choose_server_user
-mkdir -p "$ROOT/build"
+mkdir -p "$ROOT/build" || die "cannot write $ROOT/build"
+exec 9> "$ROOT/build/check.lock"
+flock -n 9 || { echo "waiting for another check of this checkout"; flock 9; }
 trap finish EXIT
+trap 'exit 130' INT TERM
 
 if wanted compile; then
     run_counted compile scripts/compile-check.sh
@@ -112,7 +115,7 @@ CONFIG=$WORK/sources/tests/regress.conf
 server_env()
 {
     as_server env -i HOME="$WORK/home" PATH="$SERVER_BIN:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
-        LC_ALL=C TMPDIR=/tmp USER="${SERVER_USER:-$(id -un)}" "$@"
+        LC_ALL=C TMPDIR=/tmp USER="${SERVER_USER:-$(id -un)}" "$@" 9>&-
 }
 
 # count_regress LOG STATUS: the closing line of pg_regress.
