@@ -16,7 +16,13 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(srcdir)/p
 # One a line, in the order of the alphabet.
 
 OBJS_NN = \
+	src/nn/kernels/conv3_ref.o \
 	src/nn/kernels/cpu.o \
+	src/nn/kernels/dense_ref.o \
+	src/nn/kernels/kernels_avx2.o \
+	src/nn/kernels/kernels_avx512.o \
+	src/nn/kernels/kernels_portable.o \
+	src/nn/kernels/kernels_ref.o \
 	src/nn/kernels/sgemm.o \
 	$(end)
 
