@@ -1,0 +1,363 @@
+#!/usr/bin/env python3
+"""The bench: pneumo and its peers interleaved on one machine, as a ratio table.
+
+    python3 tests/bench/run.py [--quick] [--dsn "dbname=..."] [--out tests/bench/results]
+
+Each row of the table is one task; the contestants of a row run one after the other, as
+processes of their own, --rounds times over, so that a change in the machine's mood hits
+all of them; the smallest time of each counts. The ratio is the best peer of the same
+precision divided by pneumo: above 1 pneumo is faster.
+
+pneumo's side of training and forward is the program --bench-nn, built from the core with
+no server: --task train|forward, then the same options as the peers' programs (--preset
+--size --batch --threads --precision --seconds, --augment in training, --cold in forward),
+one JSON line as measure.py describes. Where it does not exist its column stays empty. The end-to-end rows need --dsn,
+a database with tables of X-rays (--tables) and, for pneumo, a deployed model of the preset
+under --model. --sizes and --thread-counts add a row for each size and number of threads,
+and a picture of how the cost grows.
+
+Writes results.json (every measurement), results.txt (the table) and, where matplotlib is
+installed, results.png and growth.png.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def peer(script, *words):
+    return [sys.executable, str(HERE / script)] + [str(w) for w in words]
+
+
+class Row:
+    """One line of the table: a title and the commands of its contestants."""
+
+    def __init__(self, title, **key):
+        self.title = title
+        self.key = key
+        self.contestants = []
+
+    def add(self, name, command, processes=1):
+        self.contestants.append((name, command, processes))
+        return self
+
+
+def counted(threads):
+    return "%d thread%s" % (threads, "" if threads == 1 else "s")
+
+
+def common(arguments, preset, size, batch, threads, precision="float32"):
+    return ["--preset", preset, "--size", size, "--batch", batch, "--threads", threads,
+            "--precision", precision, "--seconds", arguments.seconds]
+
+
+def pneumo(arguments, task, options, *more):
+    return [arguments.bench_nn, "--task", task] + [str(w) for w in options + list(more)]
+
+
+def train_row(arguments, preset, size, threads, precision="float32"):
+    options = common(arguments, preset, size, arguments.batch, threads, precision)
+    row = Row("train %s %s, %d pixels, %s" % (preset, precision, size, counted(threads)),
+              task="train", preset=preset, size=size, threads=threads, precision=precision)
+    row.add("pneumo", pneumo(arguments, "train", options))
+    row.add("keras", peer("train_keras.py", *options))
+    row.add("keras, no oneDNN", peer("train_keras.py", *options, "--onednn", "0"))
+    if arguments.all_peers:
+        row.add("keras, XLA", peer("train_keras.py", *options, "--jit"))
+        row.add("torch", peer("train_torch.py", *options))
+    return row
+
+
+def augmented_row(arguments, preset, size, threads):
+    options = common(arguments, preset, size, arguments.batch, threads)
+    row = Row("train %s with augmentation, %d pixels, %s" % (preset, size, counted(threads)),
+              task="train_augmented", preset=preset, size=size, threads=threads)
+    row.add("pneumo", pneumo(arguments, "train", options, "--augment"))
+    row.add("keras, tf.data", peer("train_keras.py", *options, "--variant", "tfdata"))
+    row.add("keras, layers", peer("train_keras.py", *options, "--variant", "layers"))
+    return row
+
+
+def forward_row(arguments, preset, size, batch, threads, precision="float32", cold=False):
+    options = common(arguments, preset, size, batch, threads, precision)
+    options += ["--cold"] if cold else []
+    row = Row("forward %s %s, batch %d, %d pixels, %s%s" % (
+        preset, precision, batch, size, counted(threads), ", cold caches" if cold else ""), task="forward", preset=preset, size=size,
+        threads=threads, batch=batch, precision=precision, cold=cold)
+    row.add("pneumo", pneumo(arguments, "forward", options))
+    if precision == "float32":
+        row.add("onnxruntime", peer("forward.py", "--engine", "onnxruntime", *options))
+    row.add("keras", peer("forward.py", "--engine", "keras", *options))
+    if arguments.all_peers:
+        row.add("torch", peer("forward.py", "--engine", "torch", *options))
+    return row
+
+
+def processes_row(arguments, preset, size):
+    """Two processes of one thread against two threads in one process."""
+    one = common(arguments, preset, size, arguments.batch, 1)
+    two = common(arguments, preset, size, arguments.batch, 2)
+    single = common(arguments, preset, size, 1, 1)
+    row = Row("forward %s, throughput of 2 cores, %d pixels" % (preset, size),
+              task="throughput", preset=preset, size=size)
+    row.add("pneumo, 2 processes of batch 1", pneumo(arguments, "forward", single), 2)
+    row.add("onnxruntime, 2 threads", peer("forward.py", "--engine", "onnxruntime", *two))
+    row.add("onnxruntime, 2 processes", peer("forward.py", "--engine", "onnxruntime", *one), 2)
+    row.add("keras, 2 threads", peer("forward.py", "--engine", "keras", *two))
+    return row
+
+
+def end_to_end_row(arguments, preset, size, table):
+    row = Row("end to end %s, table %s, %d pixels" % (preset, table, size),
+              task="end_to_end", preset=preset, size=size, table=table)
+    for name, words in (
+            ("pneumo", ["--peer", "pneumo", "--workers", 2, "--model", arguments.model]),
+            ("client, forward 1 thread", ["--peer", "onnxruntime", "--threads", 1]),
+            ("client, forward 2 threads", ["--peer", "onnxruntime", "--threads", 2])):
+        row.add(name, peer("end_to_end.py", *words, "--preset", preset, "--size", size,
+                           "--dsn", arguments.dsn, "--table", table, "--repetitions",
+                           1 if arguments.quick else 3))
+    return row
+
+
+def rows_of(arguments):
+    rows = []
+    size = arguments.size
+    for preset in arguments.presets:
+        rows.append(train_row(arguments, preset, size, arguments.threads))
+        if preset == "deep":
+            rows.append(augmented_row(arguments, preset, size, arguments.threads))
+        rows.append(processes_row(arguments, preset, size))
+        rows.append(forward_row(arguments, preset, size, arguments.batch, arguments.threads))
+        rows.append(forward_row(arguments, preset, size, 1, 1))
+        rows.append(forward_row(arguments, preset, size, 1, 1, cold=True))
+        if arguments.reduced:
+            rows.append(forward_row(arguments, preset, size, arguments.batch,
+                                    arguments.threads, "bfloat16"))
+            rows.append(train_row(arguments, preset, size, arguments.threads, "bfloat16"))
+        for table in arguments.tables if arguments.dsn else []:
+            rows.append(end_to_end_row(arguments, preset, size, table))
+        for other in arguments.sizes:
+            if other != size:
+                rows.append(train_row(arguments, preset, other, arguments.threads))
+                rows.append(forward_row(arguments, preset, other, 1, 1))
+        for threads in arguments.thread_counts:
+            if threads != arguments.threads:
+                rows.append(train_row(arguments, preset, size, threads))
+    wanted = arguments.only
+    return [r for r in rows if not wanted or any(w in r.title for w in wanted)]
+
+
+def measure_once(command, processes, limit):
+    """The JSON line of a command; for several processes at once, of all together."""
+    command = [str(w) for w in command]
+    if not pathlib.Path(command[0]).exists():
+        return None
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, cwd=HERE) for _ in range(processes)]
+    lines = []
+    for process in running:
+        try:
+            out, err = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            print("  %s: no answer in %d s" % (command[1], limit), file=sys.stderr)
+            continue
+        found = [line for line in out.splitlines() if line.startswith("{")]
+        if process.returncode or not found:
+            reason = (err.strip().splitlines() or ["no output"])[-1]
+            print("  %s: %s" % (" ".join(command[:3]), reason), file=sys.stderr)
+            continue
+        lines.append(json.loads(found[-1]))
+    if len(lines) < processes:
+        return None
+    result = dict(lines[0])
+    for key in ("ms_per_image", "ms_per_image_median"):
+        result[key] = round(1.0 / sum(1.0 / line[key] for line in lines), 4)
+    result["processes"] = processes
+    result["command"] = " ".join(w if w != sys.executable else "python3" for w in command)
+    result["command"] = result["command"].replace(str(HERE) + os.sep, "")
+    return result
+
+
+def machine():
+    """What the figures were taken on."""
+    facts = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(),
+             "load": os.getloadavg()}
+    with open("/proc/cpuinfo") as stream:
+        for line in stream:
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                facts["processor"] = value.strip()
+            if key.strip() == "flags":
+                flags = value.split()
+                facts["instructions"] = [f for f in ("avx2", "fma", "avx512f", "avx512_bf16",
+                                                     "avx512_vnni", "amx_bf16") if f in flags]
+                break
+    with open("/proc/meminfo") as stream:
+        facts["memory_gb"] = round(int(stream.readline().split()[1]) / 1024 ** 2)
+    return facts
+
+
+def is_pneumo(name):
+    return name.startswith("pneumo")
+
+
+def table_text(rows, best, facts):
+    lines = ["%(date)s, %(processor)s, %(cores)d cores, %(memory_gb)d GB" % facts
+             + ", " + " ".join(facts["instructions"]),
+             "milliseconds per image, smallest of all rounds; ratio: best peer / pneumo", ""]
+    lines.append("%-66s %9s %7s  %s" % ("task", "pneumo", "ratio", "peers (best first)"))
+    for row in rows:
+        results = {n: best[row.title, n] for n, _, _ in row.contestants
+                   if (row.title, n) in best}
+        mine = [r["ms_per_image"] for n, r in results.items() if is_pneumo(n)]
+        peers = sorted((r["ms_per_image"], n) for n, r in results.items() if not is_pneumo(n))
+        ratio = "%.2f" % (peers[0][0] / mine[0]) if mine and peers else "-"
+        lines.append("%-66s %9s %7s  %s" % (
+            row.title, "%.3f" % mine[0] if mine else "-", ratio,
+            "; ".join("%s %.3f" % (n, t) for t, n in peers)))
+        shares = ["%s: decode %.3f, forward %.3f" % (n, r["decode_ms"], r["forward_ms"])
+                  for n, r in results.items() if "decode_ms" in r]
+        memory = ["%s %.0f MB" % (n, r["peak_rss_mb"]) for n, r in results.items()
+                  if row.key["task"].startswith("train") and r.get("peak_rss_mb")]
+        for label, words in (("shares", shares), ("memory", memory)):
+            if words:
+                lines.append("    %s: %s" % (label, "; ".join(words)))
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows, best, facts, folder):
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+    except ImportError:
+        print("no matplotlib, no pictures", file=sys.stderr)
+        return
+    shown = [r for r in rows if any((r.title, n) in best for n, _, _ in r.contestants)]
+    figure, axes = plt.subplots(len(shown), 1, figsize=(9, 1.0 + 1.1 * len(shown)),
+                                squeeze=False)
+    for axis, row in zip(axes[:, 0], shown):
+        named = [(n, best[row.title, n]["ms_per_image"]) for n, _, _ in row.contestants
+                 if (row.title, n) in best]
+        named.sort(key=lambda item: -item[1])
+        bars = axis.barh([n for n, _ in named], [t for _, t in named],
+                         color=["#1f5f99" if is_pneumo(n) else "#b8b8b8" for n, _ in named])
+        axis.bar_label(bars, ["%.2f" % t for _, t in named], padding=3, fontsize=7)
+        axis.set_title(row.title, fontsize=8, loc="left")
+        axis.tick_params(labelsize=7)
+        axis.margins(x=0.12)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1, 0].set_xlabel("milliseconds per image (smaller is better)", fontsize=8)
+    figure.suptitle("%(processor)s, %(cores)d cores, %(date)s" % facts, fontsize=9)
+    figure.tight_layout()
+    figure.savefig(folder / "results.png", dpi=120)
+    draw_growth(plt, rows, best, folder)
+
+
+def draw_growth(plt, rows, best, folder):
+    """Cost against image size and against threads, where more than one was measured."""
+    panels = []
+    for task, axis_key in (("train", "size"), ("forward", "size"), ("train", "threads")):
+        for preset in ("baseline", "deep"):
+            other = "threads" if axis_key == "size" else "size"
+            lines, fixed = {}, None
+            for row in rows:
+                key = row.key
+                if (key["task"] != task or key["preset"] != preset or key.get("cold")
+                        or key.get("precision") != "float32"
+                        or (task == "forward" and key.get("batch") != 1)):
+                    continue
+                fixed = key[other] if fixed is None else fixed
+                if key[other] != fixed:
+                    continue
+                for name, _, _ in row.contestants:
+                    if (row.title, name) in best:
+                        lines.setdefault(name, []).append(
+                            (key[axis_key], best[row.title, name]["ms_per_image"]))
+            if any(len(points) > 1 for points in lines.values()):
+                panels.append(("%s %s" % (task, preset), axis_key, lines))
+    if not panels:
+        return
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.6), squeeze=False)
+    for axis, (title, axis_key, lines) in zip(axes[0], panels):
+        for name, points in lines.items():
+            points.sort()
+            axis.plot([p[0] for p in points], [p[1] for p in points], marker="o", label=name,
+                      linewidth=2.4 if is_pneumo(name) else 1.2)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("image size, pixels" if axis_key == "size" else "threads", fontsize=8)
+        axis.set_ylabel("ms per image", fontsize=8)
+        axis.set_ylim(bottom=0)
+        axis.set_xticks(sorted({p[0] for points in lines.values() for p in points}))
+        axis.tick_params(labelsize=7)
+        axis.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(folder / "growth.png", dpi=120)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--presets", nargs="+", default=["baseline", "deep"])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[])
+    parser.add_argument("--thread-counts", type=int, nargs="*", default=[])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds a process may take")
+    parser.add_argument("--bench-nn", default=str(HERE / "bench_nn"))
+    parser.add_argument("--dsn", default="")
+    parser.add_argument("--tables", nargs="+", default=["xrays", "originals"])
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--reduced", action="store_true", help="bfloat16 rows, too")
+    parser.add_argument("--few-peers", dest="all_peers", action="store_false",
+                        help="leave PyTorch and XLA out")
+    parser.add_argument("--only", nargs="*", help="rows whose title holds one of these")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--out", default=str(HERE / "results"))
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.rounds, arguments.seconds = 1, 1.0
+    return arguments
+
+
+def main():
+    arguments = parse()
+    facts = machine()
+    rows = rows_of(arguments)
+    best, everything = {}, []
+    for turn in range(arguments.rounds):
+        for row in rows:
+            print("round %d of %d: %s" % (turn + 1, arguments.rounds, row.title),
+                  file=sys.stderr, flush=True)
+            for name, command, processes in row.contestants:
+                result = measure_once(command, processes, arguments.limit)
+                if result is None:
+                    continue
+                everything.append(dict(result, row=row.title, contestant=name, round=turn + 1))
+                known = best.get((row.title, name))
+                if known is None or result["ms_per_image"] < known["ms_per_image"]:
+                    best[row.title, name] = result
+    text = table_text(rows, best, facts)
+    folder = pathlib.Path(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(
+        json.dumps({"machine": facts, "measurements": everything}, indent=1) + "\n")
+    (folder / "results.txt").write_text(text)
+    draw(rows, best, facts, folder)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
