@@ -122,6 +122,7 @@ $(OBJS): override CFLAGS += -Wextra -Wvla
 $(OBJS_PG): override CFLAGS += -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 $(OBJS_PLAIN): override CFLAGS += -Wno-declaration-after-statement
 $(OBJS_NN): override CFLAGS += -O3
+$(OBJS_IMAGE): override CFLAGS += -O3
 
 sql/pneumo--$(EXTVERSION).sql: $(INSTALL_PARTS) $(srcdir)/pneumo.control
 	@mkdir -p sql

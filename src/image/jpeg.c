@@ -299,6 +299,7 @@ open_decoder(Decoder *decoder, ImgInfo *info, const uint8_t *bytes, size_t n_byt
 			 const ImgLimits *limits, ImgError *error)
 {
 	memset(decoder, 0, sizeof(*decoder));
+	memset(info, 0, sizeof(*info));
 	decoder->jpeg.err = prepare_errors(&decoder->errors);
 	img_limits_resolve(&decoder->limits, limits);
 
@@ -321,7 +322,6 @@ img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes,
 	Decoder		decoder;
 	ImgStatus	status;
 
-	memset(info, 0, sizeof(*info));
 	status = open_decoder(&decoder, info, bytes, n_bytes, limits, error);
 	jpeg_destroy_decompress(&decoder.jpeg);
 	return status;

@@ -31,6 +31,7 @@
 #define WEIGHT_BITS 15
 #define WEIGHT_ONE (UINT32_C(1) << WEIGHT_BITS)
 #define FRACTION_BITS 8			/* of the intermediate row */
+#define MAX_LEVEL_TAPS 4		/* number of taps that are made equal */
 
 /* The taps of one output pixel along an axis. */
 typedef struct Taps
@@ -48,6 +49,7 @@ typedef struct ResizeState
 	Taps	   *x_taps;			/* of all output columns */
 	uint32_t   *x_weights;		/* max_x_taps for each column */
 	int			max_x_taps;
+	int			level;			/* taps of every column if they are that few, else 0 */
 } ResizeState;
 
 static int
@@ -211,11 +213,75 @@ round_pixel(uint32_t sum)
 					  (WEIGHT_BITS + FRACTION_BITS));
 }
 
+/*
+ * The number of taps differs by one between neighbouring columns, which a
+ * processor cannot foresee.  Few taps are therefore padded with zero weights
+ * to the same number in each column; the shift keeps them inside the row.
+ */
+static int
+level_taps(ResizeState *state, int dst_w, int src_w)
+{
+	uint32_t   *weights = state->x_weights;
+	int			n = 1;
+
+	for (int x = 0; x < dst_w; x++)
+		if (state->x_taps[x].count > n)
+			n = state->x_taps[x].count;
+	if (n > MAX_LEVEL_TAPS)
+		return 0;
+	for (int x = 0; x < dst_w; x++, weights += state->max_x_taps)
+	{
+		Taps	   *taps = &state->x_taps[x];
+		int			shift = taps->first + n > src_w ? taps->first + n - src_w : 0;
+
+		for (int k = n - 1; k >= 0; k--)
+			weights[k] = k >= shift && k - shift < taps->count ? weights[k - shift] : 0;
+		taps->first -= shift;
+		taps->count = n;
+	}
+	return n;
+}
+
+/* n is a constant wherever this is inlined. */
+static inline void
+resample_row_level(uint8_t *dst, const ResizeState *state, int dst_w, int n)
+{
+	const uint32_t *weights = state->x_weights;
+	const int	stride = state->max_x_taps;
+
+	for (int x = 0; x < dst_w; x++, weights += stride)
+	{
+		const uint16_t *row = state->row + state->x_taps[x].first;
+		uint32_t	sum = weights[0] * row[0];
+
+		for (int k = 1; k < n; k++)
+			sum += weights[k] * row[k];
+		dst[x] = round_pixel(sum);
+	}
+}
+
 static void
 resample_row_grey(uint8_t *dst, const ResizeState *state, int dst_w)
 {
 	const uint32_t *weights = state->x_weights;
 
+	switch (state->level)
+	{
+		case 1:
+			resample_row_level(dst, state, dst_w, 1);
+			return;
+		case 2:
+			resample_row_level(dst, state, dst_w, 2);
+			return;
+		case 3:
+			resample_row_level(dst, state, dst_w, 3);
+			return;
+		case 4:
+			resample_row_level(dst, state, dst_w, 4);
+			return;
+		default:
+			break;
+	}
 	for (int x = 0; x < dst_w; x++, weights += state->max_x_taps)
 	{
 		const uint16_t *row = state->row + state->x_taps[x].first;
@@ -330,6 +396,7 @@ img_resize(uint8_t *dst, int dst_h, int dst_w,
 	for (int x = 0; x < dst_w; x++)
 		state.x_taps[x] = make_taps(state.x_weights + (size_t) x * (size_t) state.max_x_taps,
 									x, src_w, dst_w, interpolation);
+	state.level = level_taps(&state, dst_w, src_w);
 
 	for (int y = 0; y < dst_h; y++)
 	{

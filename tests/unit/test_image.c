@@ -546,13 +546,19 @@ exact_pixel(const uint8_t *src, int h, int w, int channels, int c,
 {
 	double		sum = 0;
 
-	for (int i = 0; i < h; i++)
+	/* no filter reaches farther than its own output pixel and one more */
+	int			i0 = y * h / dst_h - 2,
+				j0 = x * w / dst_w - 2;
+	int			i1 = (y + 1) * h / dst_h + 2,
+				j1 = (x + 1) * w / dst_w + 2;
+
+	for (int i = i0 > 0 ? i0 : 0; i < h && i <= i1; i++)
 	{
 		double		wy = exact_weight(i, y, h, dst_h, interpolation);
 
 		if (wy == 0)
 			continue;
-		for (int j = 0; j < w; j++)
+		for (int j = j0 > 0 ? j0 : 0; j < w && j <= j1; j++)
 		{
 			double		wx = exact_weight(j, x, w, dst_w, interpolation);
 
