@@ -16,6 +16,14 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(srcdir)/p
 # One a line, in the order of the alphabet.
 
 OBJS_NN = \
+	src/nn/activations.o \
+	src/nn/callbacks.o \
+	src/nn/engine.o \
+	src/nn/error.o \
+	src/nn/explain.o \
+	src/nn/fpenv.o \
+	src/nn/graph.o \
+	src/nn/initializers.o \
 	src/nn/kernels/conv3_ref.o \
 	src/nn/kernels/cpu.o \
 	src/nn/kernels/dense_ref.o \
@@ -24,6 +32,30 @@ OBJS_NN = \
 	src/nn/kernels/kernels_portable.o \
 	src/nn/kernels/kernels_ref.o \
 	src/nn/kernels/sgemm.o \
+	src/nn/losses.o \
+	src/nn/model_bytes.o \
+	src/nn/op_activation.o \
+	src/nn/op_batch_normalization.o \
+	src/nn/op_common.o \
+	src/nn/op_conv2d.o \
+	src/nn/op_dense.o \
+	src/nn/op_depthwise_conv2d.o \
+	src/nn/op_dropout.o \
+	src/nn/op_flatten.o \
+	src/nn/op_global_pooling.o \
+	src/nn/op_merge.o \
+	src/nn/op_pooling.o \
+	src/nn/op_rescaling.o \
+	src/nn/ops.o \
+	src/nn/optimizers.o \
+	src/nn/plan.o \
+	src/nn/pool.o \
+	src/nn/random.o \
+	src/nn/schedules.o \
+	src/nn/state.o \
+	src/nn/train_loop.o \
+	src/nn/train_step.o \
+	src/nn/trainer.o \
 	$(end)
 
 OBJS_IMAGE = \

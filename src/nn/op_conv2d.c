@@ -1,0 +1,423 @@
+/*-------------------------------------------------------------------------
+ *
+ * op_conv2d.c
+ *	  Conv2D: convolution + bias + activation + 2x2 max pooling in one step.
+ *
+ * The general form is a matrix product over patches: rows of patches are
+ * gathered (im2col) in tiles, dst = patches x kernel, kernel [KH*KW*IC][OC].
+ * Where NnKernels has a convolution made for the shape (conv3_*), that one
+ * runs; conv3_shape() decides, forward, backward and packing follow it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "nn_internal.h"
+
+#include <string.h>
+
+enum
+{
+	P_FILTERS, P_KERNEL_SIZE, P_STRIDES, P_PADDING, P_ACTIVATION, P_USE_BIAS,
+	P_KERNEL_INITIALIZER, P_BIAS_INITIALIZER
+};
+
+static const NnParam params[] = {
+	{"filters", NN_PARAM_INT, 1, 1, 65536, {{0}}, NULL},
+	{"kernel_size", NN_PARAM_INT_PAIR, 1, 1, 255, {{0}}, NULL},
+	{"strides", NN_PARAM_INT_PAIR, 0, 1, 255, {{1, 1}}, NULL},
+	{"padding", NN_PARAM_ENUM, 0, 0, 1, {{0}}, nn_padding_names},
+	NN_PARAM_ROW_ACTIVATION,
+	NN_PARAM_ROW_BOOL("use_bias", 1),
+	NN_PARAM_ROW_GLOROT("kernel_initializer"),
+	NN_PARAM_ROW_ZEROS("bias_initializer"),
+	{0}
+};
+
+static const char *const ignored[] = {"rank", NULL};
+
+static const NnRefused refused[] = {
+	{"data_format", "\"channels_last\"|null"},
+	{"dilation_rate", "1|[1, 1]"},
+	{"groups", "1"},
+	{"kernel_regularizer", "null"},
+	{"bias_regularizer", "null"},
+	{"activity_regularizer", "null"},
+	{"kernel_constraint", "null"},
+	{"bias_constraint", "null"},
+	{0}
+};
+
+static NnStatus
+conv2d_shape(NnNode *node, const NnShape *inputs, NnError *error)
+{
+	const NnValue *p = node->spec.params;
+	int			kh = (int) p[P_KERNEL_SIZE].v[0];
+	int			kw = (int) p[P_KERNEL_SIZE].v[1];
+	int			oc = (int) p[P_FILTERS].v[0];
+	int			oh,
+				ow;
+	size_t		taps;
+	NnStatus	status = nn_need_rank(node, &inputs[0], 3, error);
+
+	if (status == NN_OK)
+		status = nn_window_init(node, kh, kw, (int) p[P_STRIDES].v[0], (int) p[P_STRIDES].v[1],
+								(int) p[P_PADDING].v[0], &oh, &ow, error);
+	if (status == NN_OK)
+		status = nn_set_shape(node, 3, oh, ow, (size_t) oc, error);
+	if (status != NN_OK)
+		return status;
+	taps = (size_t) kh * (size_t) kw * (size_t) node->in.c;
+	if (taps > (size_t) 1 << 24)
+		return nn_fail(error, NN_TOO_LARGE, -1, "", "layer \"%s\" has a kernel that is too large",
+					   node->spec.name);
+	nn_add_variable(node, "kernel", 1, &p[P_KERNEL_INITIALIZER], 4, kh, kw, node->in.c, oc);
+	if (p[P_USE_BIAS].v[0] != 0)
+		nn_add_variable(node, "bias", 1, &p[P_BIAS_INITIALIZER], 1, oc, 0, 0, 0);
+	node->multiply_adds = (uint64_t) nn_mul_size(nn_mul_size((size_t) oh * (size_t) ow, taps),
+												 (size_t) oc);
+	return NN_OK;
+}
+
+static NnActivation
+conv2d_activation(const NnNode *node, float *slope)
+{
+	return nn_value_activation(&node->spec.params[P_ACTIVATION], slope);
+}
+
+/* ---------------------------------------------------- the general kernel */
+
+#define TILE_FLOATS 131072
+#define TILE_MIN_ROWS 16
+
+static size_t
+taps_of(const NnNode *node)
+{
+	return (size_t) node->window.kh * (size_t) node->window.kw * (size_t) node->in.c;
+}
+
+static size_t
+pixels_of(const NnShape *shape)
+{
+	return (size_t) shape->h * (size_t) shape->w;
+}
+
+/* Patch rows gathered at a time. */
+static size_t
+tile_rows(const NnNode *node)
+{
+	size_t		rows = TILE_FLOATS / taps_of(node);
+	size_t		pixels = pixels_of(&node->shape);
+
+	if (rows < TILE_MIN_ROWS)
+		rows = TILE_MIN_ROWS;
+	return rows < pixels ? rows : pixels;
+}
+
+/* A 1x1 convolution of stride 1: the patches are the source itself. */
+static int
+is_pointwise(const NnNode *node)
+{
+	const NnWindow *w = &node->window;
+
+	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1;
+}
+
+/* Output pixels first.. as rows of KH*KW*IC values, zero outside the source. */
+static void
+gather_patches(float *patches, const float *src, const NnNode *node, size_t first, size_t rows)
+{
+	const NnWindow *w = &node->window;
+	size_t		ic = (size_t) node->in.c;
+	size_t		r;
+	int			y,
+				x;
+
+	for (r = 0; r < rows; r++)
+	{
+		int			oy = (int) ((first + r) / (size_t) node->shape.w);
+		int			ox = (int) ((first + r) % (size_t) node->shape.w);
+
+		for (y = 0; y < w->kh; y++)
+		{
+			int			sy = oy * w->sh + y - w->top;
+
+			for (x = 0; x < w->kw; x++, patches += ic)
+			{
+				int			sx = ox * w->sw + x - w->left;
+
+				if (sy < 0 || sy >= node->in.h || sx < 0 || sx >= node->in.w)
+					memset(patches, 0, ic * sizeof(float));
+				else
+					memcpy(patches, src + ((size_t) sy * (size_t) node->in.w + (size_t) sx) * ic,
+						   ic * sizeof(float));
+			}
+		}
+	}
+}
+
+/* The transpose of gather_patches(): adds patches to where they came from. */
+static void
+scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t first, size_t rows)
+{
+	const NnWindow *w = &node->window;
+	size_t		ic = (size_t) node->in.c;
+	size_t		r,
+				c;
+	int			y,
+				x;
+
+	for (r = 0; r < rows; r++)
+	{
+		int			oy = (int) ((first + r) / (size_t) node->shape.w);
+		int			ox = (int) ((first + r) % (size_t) node->shape.w);
+
+		for (y = 0; y < w->kh; y++)
+		{
+			int			sy = oy * w->sh + y - w->top;
+
+			for (x = 0; x < w->kw; x++, patches += ic)
+			{
+				int			sx = ox * w->sw + x - w->left;
+				float	   *to;
+
+				if (sy < 0 || sy >= node->in.h || sx < 0 || sx >= node->in.w)
+					continue;
+				to = dsrc + ((size_t) sy * (size_t) node->in.w + (size_t) sx) * ic;
+				for (c = 0; c < ic; c++)
+					to[c] += patches[c];
+			}
+		}
+	}
+}
+
+/* dst = convolution + bias, unpooled, no activation. */
+static void
+forward_full(const NnCall *call, float *dst, float *patches)
+{
+	const NnNode *node = call->node;
+	size_t		taps = taps_of(node);
+	size_t		oc = (size_t) node->shape.c;
+	size_t		pixels = pixels_of(&node->shape);
+	size_t		rows = tile_rows(node);
+	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+	size_t		first,
+				r,
+				c;
+
+	for (first = 0; first < pixels; first += rows)
+	{
+		size_t		count = pixels - first < rows ? pixels - first : rows;
+		const float *a = patches;
+		float	   *out = dst + first * oc;
+
+		if (is_pointwise(node))
+			a = call->src[0] + first * taps;
+		else
+			gather_patches(patches, call->src[0], node, first, count);
+		call->sgemm(0, 0, (int) count, (int) oc, (int) taps, 1.0f, a, (int) taps,
+					call->weights, (int) oc, 0.0f, out, (int) oc);
+		if (bias != NULL)
+			for (r = 0; r < count; r++)
+				for (c = 0; c < oc; c++)
+					out[r * oc + c] += bias[c];
+	}
+}
+
+/* Maximum of each 2x2 window of full; activations are monotone and come after. */
+static void
+pool_forward(float *dst, uint16_t *mask, const float *full, const NnStep *step)
+{
+	size_t		c = (size_t) step->full.c;
+	size_t		row = (size_t) step->full.w * c;
+	size_t		groups = (c + 15) / 16;
+	int			relu = (step->activation == NN_RELU);
+	int			y,
+				x;
+	size_t		k;
+
+	for (y = 0; y < step->out.h; y++)
+		for (x = 0; x < step->out.w; x++, dst += c)
+		{
+			const float *p = full + (size_t) (2 * y) * row + (size_t) (2 * x) * c;
+
+			if (mask != NULL)
+				memset(mask, 0, groups * 4 * sizeof(uint16_t));
+			for (k = 0; k < c; k++)
+			{
+				float		best = p[k];
+				int			winner = 0;
+
+				if (p[k + c] > best)
+				{
+					best = p[k + c];
+					winner = 1;
+				}
+				if (p[k + row] > best)
+				{
+					best = p[k + row];
+					winner = 2;
+				}
+				if (p[k + row + c] > best)
+				{
+					best = p[k + row + c];
+					winner = 3;
+				}
+				dst[k] = best;
+				if (mask != NULL && !(relu && !(best > 0.0f)))
+					mask[k / 16 * 4 + (size_t) winner] |= (uint16_t) (1u << (k % 16));
+			}
+			if (mask != NULL)
+				mask += groups * 4;
+		}
+}
+
+/* The gradient of full from that of the pooled activations, by the mask. */
+static void
+pool_backward(float *dfull, const float *ddst, const uint16_t *mask, const NnStep *step)
+{
+	size_t		c = (size_t) step->full.c;
+	size_t		row = (size_t) step->full.w * c;
+	size_t		groups = (c + 15) / 16;
+	int			y,
+				x,
+				w;
+	size_t		k;
+
+	memset(dfull, 0, nn_shape_floats(&step->full) * sizeof(float));
+	for (y = 0; y < step->out.h; y++)
+		for (x = 0; x < step->out.w; x++, ddst += c, mask += groups * 4)
+			for (w = 0; w < 4; w++)
+			{
+				float	   *p = dfull + (size_t) (2 * y + w / 2) * row +
+					(size_t) (2 * x + w % 2) * c;
+
+				for (k = 0; k < c; k++)
+					if (mask[k / 16 * 4 + (size_t) w] >> (k % 16) & 1)
+						p[k] = ddst[k];
+			}
+}
+
+/* dweights += patches^T dfull, and the bias's sums. */
+static void
+backward_weights(const NnCall *call, const float *dfull, float *patches)
+{
+	const NnNode *node = call->node;
+	size_t		taps = taps_of(node);
+	size_t		oc = (size_t) node->shape.c;
+	size_t		pixels = pixels_of(&node->shape);
+	size_t		rows = tile_rows(node);
+	size_t		first,
+				c;
+
+	for (first = 0; first < pixels; first += rows)
+	{
+		size_t		count = pixels - first < rows ? pixels - first : rows;
+		const float *a = patches;
+
+		if (is_pointwise(node))
+			a = call->src[0] + first * taps;
+		else
+			gather_patches(patches, call->src[0], node, first, count);
+		call->sgemm(1, 0, (int) taps, (int) oc, (int) count, 1.0f, a, (int) taps,
+					dfull + first * oc, (int) oc, 1.0f, call->dweights, (int) oc);
+	}
+	if (node->n_vars > 1)
+	{
+		float	   *dbias = call->dweights + node->vars[1].offset;
+
+		for (first = 0; first < pixels; first++)
+			for (c = 0; c < oc; c++)
+				dbias[c] += dfull[first * oc + c];
+	}
+}
+
+/* dsrc = dfull kernel^T, each patch added to where it came from. */
+static void
+backward_data(const NnCall *call, const float *dfull, float *patches)
+{
+	const NnNode *node = call->node;
+	size_t		taps = taps_of(node);
+	size_t		oc = (size_t) node->shape.c;
+	size_t		pixels = pixels_of(&node->shape);
+	size_t		rows = tile_rows(node);
+	size_t		first;
+
+	if (!is_pointwise(node))
+		memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
+	for (first = 0; first < pixels; first += rows)
+	{
+		size_t		count = pixels - first < rows ? pixels - first : rows;
+		float	   *to = is_pointwise(node) ? call->dsrc[0] + first * taps : patches;
+
+		call->sgemm(0, 1, (int) count, (int) taps, (int) oc, 1.0f, dfull + first * oc, (int) oc,
+					call->weights, (int) oc, 0.0f, to, (int) taps);
+		if (!is_pointwise(node))
+			scatter_patches(call->dsrc[0], patches, node, first, count);
+	}
+}
+
+/* ------------------------------------------------------------ the operation */
+
+/* Scratch: patches, then the unpooled map where there is pooling. */
+static size_t
+conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+{
+	size_t		bytes = nn_align_size(nn_mul_size(tile_rows(node), taps_of(node) * sizeof(float)));
+
+	(void) mode;
+	(void) path;
+	if (step->pool)
+		bytes = nn_grow(bytes, nn_shape_floats(&step->full) * sizeof(float));
+	return bytes;
+}
+
+static float *
+unpooled_scratch(const NnCall *call)
+{
+	return (float *) ((char *) call->scratch +
+					  nn_align_size(tile_rows(call->node) * taps_of(call->node) * sizeof(float)));
+}
+
+static void
+conv2d_forward(const NnCall *call)
+{
+	const NnStep *step = call->step;
+	float	   *full = step->pool ? unpooled_scratch(call) : call->dst;
+
+	forward_full(call, full, call->scratch);
+	if (step->pool)
+		pool_forward(call->dst, call->mask, full, step);
+	nn_activation_forward(call->dst, pixels_of(&step->out), (size_t) step->out.c,
+						  step->activation, step->slope);
+}
+
+static void
+conv2d_backward(const NnCall *call)
+{
+	const NnStep *step = call->step;
+	float	   *dfull = call->ddst;
+
+	/* relu's derivative is in the mask already; others come from the output */
+	if (!step->pool || step->activation != NN_RELU)
+		nn_activation_backward(call->ddst, call->dst, pixels_of(&step->out), (size_t) step->out.c,
+							   step->activation, step->slope);
+	if (step->pool)
+	{
+		dfull = unpooled_scratch(call);
+		pool_backward(dfull, call->ddst, call->mask, step);
+	}
+	if (call->dweights != NULL)
+		backward_weights(call, dfull, call->scratch);
+	if (call->dsrc[0] != NULL)
+		backward_data(call, dfull, call->scratch);
+}
+
+const NnOp nn_op_conv2d = {
+	.info = {"Conv2D", 1, 1, params, ignored, refused,
+	"2-D convolution with bias and activation."},
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_POOL,
+	.shape = conv2d_shape,
+	.activation = conv2d_activation,
+	.scratch_bytes = conv2d_scratch_bytes,
+	.forward = conv2d_forward,
+	.backward = conv2d_backward,
+};

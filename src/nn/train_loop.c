@@ -1,0 +1,397 @@
+/*-------------------------------------------------------------------------
+ *
+ * train_loop.c
+ *	  The training loop: epochs, batches, validation, callbacks.
+ *
+ * With steps_per_epoch, an epoch takes the first that many batches of its
+ * permutation.  An epoch ends with the validation; a state whose step is the
+ * epoch's last resumes there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "nn_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --------------------------------------------------------------- the hooks */
+
+static double
+now(const NnTrainHooks *hooks)
+{
+	return hooks != NULL && hooks->clock != NULL ? hooks->clock(hooks->arg) : 0.0;
+}
+
+static int
+poll_caller(NnTrainer *t, void *arg)
+{
+	const NnTrainHooks *hooks = arg;
+
+	(void) t;
+	return hooks != NULL && hooks->poll != NULL ? hooks->poll(hooks->arg) : 0;
+}
+
+static double
+running_mean(double sum, double count)
+{
+	return count > 0 ? sum / count : 0.0;
+}
+
+static int
+report_progress(NnTrainer *t, const NnTrainHooks *hooks, int validating, size_t done, size_t total,
+				double samples)
+{
+	NnProgress	progress;
+	double		elapsed = now(hooks) - t->started;
+
+	if (hooks == NULL || hooks->step == NULL)
+		return 0;
+	progress.epoch = t->state->epoch + 1;
+	progress.epochs = t->config.epochs;
+	progress.batch = done;
+	progress.batches = total;
+	progress.validating = validating;
+	progress.loss = running_mean(t->state->loss_sum, t->state->sample_sum);
+	progress.samples_per_second = elapsed > 0 ? samples / elapsed : 0.0;
+	return hooks->step(hooks->arg, &progress);
+}
+
+static NnStatus
+interrupted(NnError *error)
+{
+	return nn_fail(error, NN_INTERRUPTED, -1, "", "training was interrupted");
+}
+
+static NnStatus
+load_failed(NnError *error)
+{
+	return nn_fail(error, NN_LOAD_FAILED, -1, "", "a sample could not be loaded");
+}
+
+/* -------------------------------------------------------------- validation */
+
+static size_t
+validation_items(const NnTrainer *t, const NnStep *step)
+{
+	(void) step;
+	return t->data.n[NN_VALIDATION];
+}
+
+static void
+validate_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	size_t		units = (size_t) t->units;
+
+	(void) step;
+	if (t->data.load(t->data.load_arg, worker->sample, NN_VALIDATION, item, t->state->epoch,
+					 worker->load_scratch) != 0)
+	{
+		atomic_store(&t->load_failed, 1);
+		t->pool.stop = 1;
+		return;
+	}
+	nn_engine_sample(t->score_dst + item * units, t->val_logits + item * units, NULL,
+					 worker->sample, &t->engine, worker->engine_scratch, &t->pool.stop);
+	atomic_fetch_add(&t->val_done, 1);
+}
+
+static int
+validation_tick(NnTrainer *t, void *arg)
+{
+	const NnTrainHooks *hooks = arg;
+	size_t		done = atomic_load(&t->val_done);
+
+	if (poll_caller(t, arg) != 0)
+		return 1;
+	return report_progress(t, hooks, 1, done, t->data.n[NN_VALIDATION], (double) done);
+}
+
+static NnStatus
+score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHooks *hooks,
+			NnError *error)
+{
+	static const NnPhase phase = {validation_items, validate_sample, NULL, 0};
+	static const NnProgram program = {&phase, 1, 0, NULL};
+	NnStatus	status = nn_engine_pack(t->engine_packed, t->graph, weights, t->path,
+										NN_PRECISION_FLOAT32, error);
+
+	if (status != NN_OK)
+		return status;
+	t->engine.weights = weights;
+	t->engine.packed = t->engine_packed;
+	t->score_dst = scores;
+	atomic_store(&t->val_done, 0);
+	atomic_store(&t->load_failed, 0);
+	nn_pool_run(&t->pool, &program, validation_tick, (void *) hooks);
+	if (atomic_load(&t->load_failed))
+		return load_failed(error);
+	return t->pool.stop ? interrupted(error) : NN_OK;
+}
+
+NnStatus
+nn_trainer_score(NnTrainer *trainer, float *scores, const float *weights,
+				 const NnTrainHooks *hooks, NnError *error)
+{
+	trainer->started = now(hooks);
+	return score_split(trainer, scores, weights, hooks, error);
+}
+
+static NnStatus
+validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *error)
+{
+	size_t		n = t->data.n[NN_VALIDATION];
+	double		start = now(hooks);
+	double		sum = 0.0;
+	size_t		right = 0;
+	size_t		i;
+	NnStatus	status;
+
+	log->val_loss = log->val_accuracy = log->val_auc = NAN;
+	log->val_seconds = 0.0;
+	if (n == 0)
+		return NN_OK;
+	t->started = start;
+	status = score_split(t, t->val_scores, t->weights, hooks, error);
+	if (status != NN_OK)
+		return status;
+	for (i = 0; i < n; i++)
+	{
+		int			correct;
+		double		loss = nn_loss_logits(NULL, &correct, t->val_logits + i * (size_t) t->units,
+										  t->units, t->data.label[NN_VALIDATION][i],
+										  t->config.label_smoothing, 0.0);
+
+		if (t->data.weight[NN_VALIDATION] != NULL)
+			loss *= t->data.weight[NN_VALIDATION][i];
+		sum += loss;
+		right += (size_t) correct;
+	}
+	log->val_loss = sum / (double) n;
+	log->val_accuracy = (double) right / (double) n;
+	if (hooks != NULL && hooks->auc != NULL)
+		log->val_auc = hooks->auc(hooks->arg, t->val_scores, n);
+	log->val_seconds = now(hooks) - start;
+	return NN_OK;
+}
+
+/* ----------------------------------------------------------------- batches */
+
+static int
+batch_samples(const NnTrainer *t, size_t step)
+{
+	size_t		first = step * (size_t) t->config.batch_size;
+	size_t		left = t->data.n[NN_TRAIN] - first;
+
+	return left < (size_t) t->config.batch_size ? (int) left : t->config.batch_size;
+}
+
+static void
+set_next(NnTrainer *t, size_t step)
+{
+	t->next_first = step * (size_t) t->config.batch_size;
+	t->n_next = step < t->n_steps ? batch_samples(t, step) : 0;
+}
+
+static size_t
+load_items(const NnTrainer *t, const NnStep *step)
+{
+	(void) step;
+	return (size_t) t->n_next;
+}
+
+static void
+load_item(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	(void) step;
+	nn_step_background(t, item, worker);
+}
+
+/* Makes the batch that was loaded last the current one. */
+static void
+take_next(NnTrainer *t)
+{
+	t->current = 1 - t->current;
+	t->first = t->next_first;
+	t->n = t->n_next;
+}
+
+/* Loads the batch of a step with nothing to compute beside it. */
+static NnStatus
+load_batch(NnTrainer *t, size_t step, const NnTrainHooks *hooks, NnError *error)
+{
+	static const NnPhase phase = {load_items, load_item, NULL, 0};
+	static const NnProgram program = {&phase, 1, 0, NULL};
+
+	set_next(t, step);
+	nn_pool_run(&t->pool, &program, poll_caller, (void *) hooks);
+	if (atomic_load(&t->load_failed))
+		return load_failed(error);
+	if (t->pool.stop)
+		return interrupted(error);
+	take_next(t);
+	return NN_OK;
+}
+
+/* One step; the state is whole afterwards, whatever is returned. */
+static NnStatus
+run_step(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
+{
+	NnState    *s = t->state;
+	double		rate = nn_schedule_rate(&t->config.optimizer, s->rate, s->iteration);
+	int			done;
+
+	set_next(t, (size_t) s->step + 1);
+	t->program.n_background = (size_t) t->n_next;
+	nn_update_init(&t->update, &t->config.optimizer, rate, s->iteration);
+	done = nn_pool_run(&t->pool, &t->program, poll_caller, (void *) hooks);
+	if (t->not_finite)
+		return nn_fail(error, NN_NOT_FINITE, -1, "A lower learning_rate or clipnorm may help.",
+					   "the loss is not finite in batch %llu of epoch %d",
+					   (unsigned long long) s->step + 1, s->epoch + 1);
+	if (done)
+	{
+		s->loss_sum += t->batch_loss;
+		s->correct_sum += t->batch_correct;
+		s->sample_sum += t->n;
+		s->iteration++;
+		s->step++;
+		t->updating = 0;
+	}
+	if (atomic_load(&t->load_failed))
+		return load_failed(error);
+	if (t->pool.stop)
+		return interrupted(error);
+	take_next(t);
+	return NN_OK;
+}
+
+static NnStatus
+run_steps(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
+{
+	NnState    *s = t->state;
+	double		start = now(hooks);
+	double		samples = 0.0;
+	NnStatus	status;
+
+	if (s->step >= t->n_steps)
+		return NN_OK;
+	t->started = start;
+	status = load_batch(t, (size_t) s->step, hooks, error);
+	while (status == NN_OK && s->step < t->n_steps)
+	{
+		double		before = now(hooks);
+
+		samples += t->n;
+		status = run_step(t, hooks, error);
+		s->seconds += now(hooks) - before;
+		if (status == NN_OK &&
+			(report_progress(t, hooks, 0, (size_t) s->step, t->n_steps, samples) != 0 ||
+			 poll_caller(t, (void *) hooks) != 0))
+			status = interrupted(error);
+	}
+	return status;
+}
+
+/* ------------------------------------------------------------------ epochs */
+
+static double
+monitored(const NnEpochLog *log, NnMonitor monitor)
+{
+	switch (monitor)
+	{
+		case NN_MONITOR_VAL_LOSS:
+			return log->val_loss;
+		case NN_MONITOR_VAL_ACCURACY:
+			return log->val_accuracy;
+		case NN_MONITOR_VAL_AUC:
+			return log->val_auc;
+	}
+	return NAN;
+}
+
+/* Early stopping and plateau; without a validation split neither does anything. */
+static void
+run_callbacks(NnTrainer *t, NnEpochLog *log)
+{
+	NnState    *s = t->state;
+	int			stop,
+				save;
+
+	log->best = 0;
+	if (t->data.n[NN_VALIDATION] == 0)
+		return;
+	stop = nn_stopping_update(&s->stopping, &t->config, s->epoch,
+							  monitored(log, t->config.es_monitor), &save);
+	log->best = save;
+	if (save && t->best != NULL)
+	{
+		memcpy(t->best, t->weights, t->graph->n_weights * sizeof(float));
+		s->best_epoch = s->epoch + 1;
+	}
+	if (stop && t->config.early_stopping)
+		s->finished = 1;
+	if (t->config.plateau)
+		s->rate = nn_plateau_update(&s->plateau, &t->config,
+									monitored(log, t->config.rlr_monitor), s->rate);
+}
+
+/* The epoch is over: nothing of it is left in the running sums. */
+static void
+next_epoch(NnState *s)
+{
+	s->epoch++;
+	s->step = 0;
+	s->loss_sum = s->correct_sum = s->sample_sum = s->seconds = 0.0;
+}
+
+static NnStatus
+end_epoch(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
+{
+	NnState    *s = t->state;
+	NnEpochLog	log;
+	NnStatus	status = nn_weights_check(t->weights, t->graph, error);
+
+	memset(&log, 0, sizeof(log));
+	if (status == NN_OK)
+		status = validate(t, &log, hooks, error);
+	if (status != NN_OK)
+		return status;
+	log.epoch = s->epoch + 1;
+	log.loss = running_mean(s->loss_sum, s->sample_sum);
+	log.accuracy = running_mean(s->correct_sum, s->sample_sum);
+	log.learning_rate = nn_schedule_rate(&t->config.optimizer, s->rate,
+										 s->iteration > 0 ? s->iteration - 1 : 0);
+	log.seconds = s->seconds;
+	t->updating = 1;
+	run_callbacks(t, &log);
+	next_epoch(s);
+	t->updating = 0;
+	log.last = (s->finished || s->epoch >= t->config.epochs);
+	if (hooks != NULL && hooks->epoch != NULL && hooks->epoch(hooks->arg, &log) != 0)
+		return interrupted(error);
+	return NN_OK;
+}
+
+NnStatus
+nn_train_run(NnTrainer *trainer, const NnTrainHooks *hooks, NnError *error)
+{
+	NnState    *s = trainer->state;
+	NnStatus	status = NN_OK;
+
+	trainer->hooks = hooks;
+	trainer->not_finite = 0;
+	atomic_store(&trainer->load_failed, 0);
+	while (status == NN_OK && !s->finished && s->epoch < trainer->config.epochs)
+	{
+		if (trainer->config.shuffle && trainer->order_epoch != s->epoch)
+		{
+			nn_random_permutation(trainer->order, trainer->data.n[NN_TRAIN],
+								  trainer->config.seed, (uint32_t) s->epoch);
+			trainer->order_epoch = s->epoch;
+		}
+		status = run_steps(trainer, hooks, error);
+		if (status == NN_OK)
+			status = end_epoch(trainer, hooks, error);
+	}
+	return status;
+}

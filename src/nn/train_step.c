@@ -1,0 +1,542 @@
+/*-------------------------------------------------------------------------
+ *
+ * train_step.c
+ *	  One training step as a program of phases.
+ *
+ * pack the weights; forward, step by step; loss; backward, step by step;
+ * norms, if gradients are clipped by them; then the commit: gradients of the
+ * large weights applied as they are made, the others' update, moving
+ * statistics.  The next batch is loaded in the background of all this.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "nn_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#define UPDATE_BLOCK 32768		/* weights of an update item */
+#define REDUCE_BLOCK 16384		/* weights of a reduction item */
+#define PHASES_PER_STEP 20
+#define PHASES_BESIDES 16
+
+/* ------------------------------------------------------------------ access */
+
+float *
+nn_batch_buffer(const NnTrainer *t, int buffer)
+{
+	return (float *) (t->arena + nn_plan_buffers(t->plan)[buffer].offset *
+					  (size_t) t->config.batch_size);
+}
+
+float *
+nn_batch_tensor(const NnTrainer *t, int tensor)
+{
+	int			buffer = nn_plan_tensors(t->plan)[tensor].buffer;
+
+	return buffer < 0 ? t->input[t->current] : nn_batch_buffer(t, buffer);
+}
+
+static const NnNode *
+node_of(const NnTrainer *t, const NnStep *step)
+{
+	return &t->graph->nodes[step->node];
+}
+
+void
+nn_batch_call(NnCall *call, const NnTrainer *t, const NnStep *step, int sample,
+			  const NnWorker *worker)
+{
+	const NnTensor *tensors = nn_plan_tensors(t->plan);
+	const NnTensor *dst = &tensors[step->dst];
+	size_t		packed = t->packed_offset[nn_step_index(t, step)];
+	size_t		i = (size_t) sample;
+	int			j;
+
+	memset(call, 0, sizeof(*call));
+	call->step = step;
+	call->node = node_of(t, step);
+	call->mode = NN_TRAINING;
+	call->path = t->path;
+	call->sgemm = t->sgemm;
+	call->weights = t->weights + call->node->weights;
+	call->packed = packed != SIZE_MAX ? t->packed + packed : NULL;
+	call->scratch = worker->scratch;
+	call->dst = nn_batch_tensor(t, step->dst) + i * dst->floats;
+	if (dst->gradient >= 0)
+		call->ddst = nn_batch_buffer(t, dst->gradient) + i * dst->floats;
+	for (j = 0; j < step->n_src; j++)
+	{
+		size_t		floats = tensors[step->src[j]].floats;
+
+		call->src[j] = nn_batch_tensor(t, step->src[j]) + i * floats;
+		call->src_floats[j] = floats;
+		if (step->dsrc[j] >= 0)
+			call->dsrc[j] = nn_batch_buffer(t, step->dsrc[j]) + i * floats;
+	}
+	if (step->mask >= 0)
+		call->mask = (uint16_t *) nn_batch_buffer(t, step->mask) +
+			i * nn_mask_words(step->out.c) * (size_t) step->out.h * (size_t) step->out.w;
+	call->seed = t->config.seed;
+	call->epoch = (uint32_t) t->state->epoch;
+	call->sample = t->first + i;
+}
+
+/* ------------------------------------------------------------------ counts */
+
+static size_t
+one_item(const NnTrainer *t, const NnStep *step)
+{
+	(void) t;
+	(void) step;
+	return 1;
+}
+
+static size_t
+sample_items(const NnTrainer *t, const NnStep *step)
+{
+	(void) step;
+	return (size_t) t->n;
+}
+
+static size_t
+chunk_items(const NnTrainer *t, const NnStep *step)
+{
+	(void) step;
+	return (size_t) nn_chunk_count(t->n);
+}
+
+static size_t
+step_items(const NnTrainer *t, const NnStep *step)
+{
+	(void) step;
+	return (size_t) t->plan->n_steps;
+}
+
+static size_t
+block_items(const NnTrainer *t, const NnStep *step)
+{
+	(void) step;
+	return t->n_blocks;
+}
+
+/* ----------------------------------------------------------------- forward */
+
+static void
+pack_step(NnTrainer *t, const NnStep *unused, size_t item, NnWorker *worker)
+{
+	const NnStep *step = &nn_plan_steps(t->plan)[item];
+	const NnNode *node = node_of(t, step);
+
+	(void) unused;
+	(void) worker;
+	if (t->packed_offset[item] != SIZE_MAX)
+		nn_node_op(node)->pack(t->packed + t->packed_offset[item], node, step,
+							   t->weights + node->weights, NN_TRAINING, t->path);
+}
+
+static void
+forward_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	NnCall		call;
+
+	nn_batch_call(&call, t, step, (int) item, worker);
+	nn_node_op(call.node)->forward(&call);
+}
+
+/* -------------------------------------------------------------------- loss */
+
+/* Position in the training split of the batch's sample i. */
+static size_t
+sample_index(const NnTrainer *t, size_t position)
+{
+	return t->config.shuffle ? t->order[position] : position;
+}
+
+static void
+loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnTensor *output = &nn_plan_tensors(t->plan)[t->plan->output];
+	size_t		units = (size_t) t->units;
+	double		sum = 0.0;
+	int			right = 0;
+	int			i;
+
+	(void) step;
+	(void) item;
+	(void) worker;
+	for (i = 0; i < t->n; i++)
+	{
+		size_t		index = sample_index(t, t->first + (size_t) i);
+		int32_t		label = t->data.label[NN_TRAIN][index];
+		double		weight = t->config.class_weight[label];
+		int			correct;
+
+		if (t->data.weight[NN_TRAIN] != NULL)
+			weight *= t->data.weight[NN_TRAIN][index];
+		sum += weight *
+			nn_loss_logits(nn_batch_buffer(t, output->gradient) + (size_t) i * units, &correct,
+						   nn_batch_tensor(t, t->plan->output) + (size_t) i * units, t->units,
+						   label, t->config.label_smoothing, weight / t->n);
+		right += correct;
+	}
+	t->batch_loss = sum;
+	t->batch_correct = right;
+	if (!isfinite(sum))
+	{
+		t->not_finite = 1;
+		t->pool.stop = 1;
+	}
+}
+
+/* ---------------------------------------------------------------- backward */
+
+/* Floats from one chunk's gradient sum to the next. */
+static size_t
+partial_stride(const NnTrainer *t, const NnStep *step)
+{
+	const NnNode *node = node_of(t, step);
+	const NnOp *op = nn_node_op(node);
+	size_t		floats = op->partial_floats != NULL
+		? op->partial_floats(node, step, t->path) : node->n_weights;
+
+	return nn_align_size(floats * sizeof(float)) / sizeof(float);
+}
+
+static void
+backward_chunk(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	size_t		stride = partial_stride(t, step);
+	float	   *partial = t->partial + item * stride;
+	int			end = nn_chunk_start(t->n, item + 1);
+	int			i;
+
+	if (step->need_weights)
+		memset(partial, 0, stride * sizeof(float));
+	for (i = nn_chunk_start(t->n, item); i < end; i++)
+	{
+		NnCall		call;
+
+		nn_batch_call(&call, t, step, i, worker);
+		call.dweights = step->need_weights ? partial : NULL;
+		nn_node_op(call.node)->backward(&call);
+	}
+}
+
+static size_t
+reduce_items(const NnTrainer *t, const NnStep *step)
+{
+	const NnNode *node = node_of(t, step);
+	const NnOp *op = nn_node_op(node);
+
+	if (op->finish != NULL)
+		return op->finish_items(node, step, t->path);
+	return (node->n_weights + REDUCE_BLOCK - 1) / REDUCE_BLOCK;
+}
+
+/* The chunks' sums, added in order. */
+static void
+reduce_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnNode *node = node_of(t, step);
+	const NnOp *op = nn_node_op(node);
+	size_t		stride = partial_stride(t, step);
+	size_t		start = item * REDUCE_BLOCK;
+	size_t		count = node->n_weights - start;
+	float	   *dst = t->gradients + node->weights;
+	int			n_chunks = nn_chunk_count(t->n);
+	int			k;
+	size_t		i;
+
+	(void) worker;
+	if (op->finish != NULL)
+	{
+		op->finish(dst, t->partial, n_chunks, stride, node, step, t->path, item);
+		return;
+	}
+	dst += start;
+	if (count > REDUCE_BLOCK)
+		count = REDUCE_BLOCK;
+	memcpy(dst, t->partial + start, count * sizeof(float));
+	for (k = 1; k < n_chunks; k++)
+	{
+		const float *src = t->partial + (size_t) k * stride + start;
+
+		for (i = 0; i < count; i++)
+			dst[i] += src[i];
+	}
+}
+
+/* Gradients that could not go to their tensor directly, since another was there. */
+static void
+add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnTensor *tensors = nn_plan_tensors(t->plan);
+	int			j;
+	size_t		i;
+
+	(void) worker;
+	for (j = 0; j < step->n_src; j++)
+	{
+		const NnTensor *tensor = &tensors[step->src[j]];
+		const float *src;
+		float	   *dst;
+
+		if (step->dsrc[j] < 0 || !step->add[j])
+			continue;
+		src = nn_batch_buffer(t, step->dsrc[j]) + item * tensor->floats;
+		dst = nn_batch_buffer(t, tensor->gradient) + item * tensor->floats;
+		for (i = 0; i < tensor->floats; i++)
+			dst[i] += src[i];
+	}
+}
+
+/* ------------------------------------------------------------------ update */
+
+size_t
+nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *graph,
+					  int need_norms)
+{
+	size_t		n = 0;
+	int			i,
+				j;
+
+	*n_variables = 0;
+	for (i = 0; i < graph->n_nodes; i++)
+	{
+		const NnNode *node = &graph->nodes[i];
+
+		if (nn_node_op(node)->train_weights != NULL && !need_norms)
+			continue;			/* applied as they are made */
+		for (j = 0; j < node->n_vars; j++)
+		{
+			const NnNodeVariable *v = &node->vars[j];
+			size_t		start;
+
+			if (!v->trainable)
+				continue;
+			for (start = 0; start < v->count; start += UPDATE_BLOCK, n++)
+				if (blocks != NULL)
+				{
+					blocks[n].offset = node->weights + v->offset + start;
+					blocks[n].count = v->count - start < UPDATE_BLOCK
+						? v->count - start : UPDATE_BLOCK;
+					blocks[n].variable = *n_variables;
+				}
+			(*n_variables)++;
+		}
+	}
+	return n;
+}
+
+static void
+norm_of_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnUpdateBlock *block = &t->blocks[item];
+	const float *g = t->gradients + block->offset;
+	double		sum = 0.0;
+	size_t		i;
+
+	(void) step;
+	(void) worker;
+	for (i = 0; i < block->count; i++)
+		sum += (double) g[i] * g[i];
+	t->block_norms[item] = sum;
+}
+
+/* clipnorm: each variable by its own norm; global_clipnorm: all by their common one. */
+static void
+make_scales(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnOptimizer *o = &t->config.optimizer;
+	double		limit = o->clipnorm > 0 ? o->clipnorm : o->global_clipnorm;
+	double		total = 0.0;
+	size_t		b = 0;
+	int			v;
+
+	(void) step;
+	(void) item;
+	(void) worker;
+	for (v = 0; v < t->n_block_variables; v++)
+	{
+		double		sum = 0.0;
+
+		for (; b < t->n_blocks && t->blocks[b].variable == v; b++)
+			sum += t->block_norms[b];
+		total += sum;
+		t->scales[v] = (float) (sqrt(sum) > limit ? limit / sqrt(sum) : 1.0);
+	}
+	if (o->global_clipnorm > 0)
+		for (v = 0; v < t->n_block_variables; v++)
+			t->scales[v] = (float) (sqrt(total) > limit ? limit / sqrt(total) : 1.0);
+}
+
+static void
+update_range(NnTrainer *t, size_t offset, const float *gradients, size_t count, float scale)
+{
+	NnUpdate	update = t->update;
+	NnSlots		slots;
+
+	update.grad_scale = scale;
+	nn_update_slots(&slots, t->slots,
+					nn_align_size(t->graph->n_weights * sizeof(float)) / sizeof(float), offset,
+					&t->config.optimizer);
+	nn_update_run(t->weights + offset, &slots, gradients, count, &update);
+}
+
+void
+nn_trainer_update(NnTrainer *t, size_t offset, const float *gradients, size_t count)
+{
+	update_range(t, offset, gradients, count, 1.0f);
+}
+
+static void
+begin_update(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	int			s;
+
+	(void) step;
+	(void) item;
+	(void) worker;
+	t->updating = 1;
+	for (s = 0; s < t->plan->n_steps; s++)
+	{
+		const NnStep *each = &nn_plan_steps(t->plan)[s];
+		const NnOp *op = nn_node_op(node_of(t, each));
+
+		if (op->commit != NULL)
+			op->commit(t, each);
+	}
+}
+
+static void
+update_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnUpdateBlock *block = &t->blocks[item];
+
+	(void) step;
+	(void) worker;
+	update_range(t, block->offset, t->gradients + block->offset, block->count,
+				 t->need_norms ? t->scales[block->variable] : 1.0f);
+}
+
+/* -------------------------------------------------------------- background */
+
+/* Loads one sample of the next batch. */
+void
+nn_step_background(NnTrainer *t, size_t item, NnWorker *worker)
+{
+	size_t		in = nn_shape_floats(&t->graph->nodes[0].shape);
+	size_t		index = sample_index(t, t->next_first + item);
+	float	   *dst = t->input[1 - t->current] + item * in;
+
+	if (t->data.load(t->data.load_arg, dst, NN_TRAIN, index, t->state->epoch,
+					 worker->load_scratch) != 0)
+	{
+		atomic_store(&t->load_failed, 1);
+		t->pool.stop = 1;
+	}
+}
+
+/* ----------------------------------------------------------------- program */
+
+int
+nn_step_phase_limit(const NnGraph *graph)
+{
+	return nn_graph_train_plan(graph)->n_steps * PHASES_PER_STEP + PHASES_BESIDES;
+}
+
+static NnPhase *
+add_phase(NnTrainer *t, size_t (*items) (const NnTrainer *, const NnStep *),
+		  void (*run) (NnTrainer *, const NnStep *, size_t, NnWorker *), const NnStep *step)
+{
+	NnPhase    *phase = &t->phases[t->n_phases++];
+
+	phase->items = items;
+	phase->run = run;
+	phase->step = step;
+	phase->commit = 0;
+	return phase;
+}
+
+static void
+add_op_phases(NnTrainer *t, const NnOpPhase *phases, const NnStep *step)
+{
+	for (; phases->run != NULL; phases++)
+		add_phase(t, phases->items, phases->run, step);
+}
+
+static void
+add_backward(NnTrainer *t, const NnStep *step)
+{
+	const NnOp *op = nn_node_op(node_of(t, step));
+	int			j,
+				add = 0;
+
+	if (!nn_plan_tensors(t->plan)[step->dst].need_gradient)
+		return;
+	if (op->train_backward != NULL)
+		add_op_phases(t, op->train_backward, step);
+	else
+	{
+		add_phase(t, chunk_items, backward_chunk, step);
+		if (step->need_weights)
+			add_phase(t, reduce_items, reduce_block, step);
+	}
+	for (j = 0; j < step->n_src; j++)
+		add |= (step->dsrc[j] >= 0 && step->add[j]);
+	if (add)
+		add_phase(t, sample_items, add_gradients, step);
+}
+
+static void
+add_weights(NnTrainer *t)
+{
+	const NnStep *steps = nn_plan_steps(t->plan);
+	int			s;
+
+	for (s = t->plan->n_steps - 1; s >= 0; s--)
+	{
+		const NnOp *op = nn_node_op(node_of(t, &steps[s]));
+
+		if (op->train_weights != NULL && steps[s].need_weights)
+			add_op_phases(t, op->train_weights, &steps[s]);
+	}
+}
+
+void
+nn_step_build(NnTrainer *t)
+{
+	const NnStep *steps = nn_plan_steps(t->plan);
+	int			s;
+
+	t->n_phases = 0;
+	add_phase(t, step_items, pack_step, NULL);
+	for (s = 0; s < t->plan->n_steps; s++)
+	{
+		const NnOp *op = nn_node_op(node_of(t, &steps[s]));
+
+		if (op->train_forward != NULL)
+			add_op_phases(t, op->train_forward, &steps[s]);
+		else
+			add_phase(t, sample_items, forward_sample, &steps[s]);
+	}
+	add_phase(t, one_item, loss_of_batch, NULL);
+	for (s = t->plan->n_steps - 1; s >= 0; s--)
+		add_backward(t, &steps[s]);
+	if (t->need_norms)
+	{
+		add_weights(t);
+		add_phase(t, block_items, norm_of_block, NULL);
+		add_phase(t, one_item, make_scales, NULL);
+	}
+	add_phase(t, one_item, begin_update, NULL)->commit = 1;
+	if (!t->need_norms)
+		add_weights(t);
+	add_phase(t, block_items, update_block, NULL);
+
+	t->program.phases = t->phases;
+	t->program.n_phases = t->n_phases;
+	t->program.n_background = 0;
+	t->program.background = nn_step_background;
+}
