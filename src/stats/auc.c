@@ -49,6 +49,8 @@ stats_placements(double *place, double *auc, const StatsRows *rows,
 			else
 				place[row] = (double) (2 * (n_positive - below[1]) - tied[1]) /
 					(2.0 * (double) n_positive);
+			if (status == STATS_OK && stats_stopped(env, i + 1))
+				status = STATS_INTERRUPTED;
 		}
 		twice += tied[1] * (2 * below[0] + tied[0]);
 		below[0] += tied[0];
@@ -91,6 +93,11 @@ stats_placement_variance(StatsPlacementVariance *result, const double *place,
 		/* deviations at once: the sum of place - m * auc cancels badly */
 		c->sum[label[i]] += place[i] - auc;
 		c->rows[label[i]] += 1.0;
+		if (stats_stopped(env, i + 1))
+		{
+			stats_free(env, sums);
+			return STATS_INTERRUPTED;
+		}
 	}
 	for (size_t c = 0; c < k; c++)
 	{

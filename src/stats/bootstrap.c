@@ -109,9 +109,9 @@ draw_replicate(double *total, const StatsBootstrap *plan,
  * Acceleration of each statistic from leaving out one cluster at a time,
  * deviations taken within the stratum.
  */
-static void
+static StatsStatus
 accelerations(double *acceleration, const StatsBootstrap *plan,
-			  const Strata *strata, const double *total)
+			  const Strata *strata, const double *total, const StatsEnv *env)
 {
 	double		square[STATS_MAX_STATISTICS] = {0};
 	double		cube[STATS_MAX_STATISTICS] = {0};
@@ -145,6 +145,8 @@ accelerations(double *acceleration, const StatsBootstrap *plan,
 						cube[j] += d * d * d;
 					}
 				}
+				if (stats_stopped(env, i + 1))
+					return STATS_INTERRUPTED;
 			}
 	}
 	for (size_t j = 0; j < plan->n_statistics; j++)
@@ -153,6 +155,7 @@ accelerations(double *acceleration, const StatsBootstrap *plan,
 		if (!isfinite(acceleration[j]))
 			acceleration[j] = 0.0;
 	}
+	return STATS_OK;
 }
 
 /* Quantile of sorted values, interpolated between order statistics. */
@@ -240,6 +243,7 @@ run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys,
 	double		k = (double) plan->n_clusters;
 	double		df = k;
 	double		wide;
+	StatsStatus status;
 
 	for (int s = 0; s < STATS_STRATA; s++)
 		df -= strata->start[s + 1] > strata->start[s];
@@ -249,14 +253,14 @@ run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys,
 		for (size_t j = 0; j < plan->n_sums; j++)
 			total[j] += plan->sums[c * plan->n_sums + j];
 	plan->statistic(value, total);
-	accelerations(acceleration, plan, strata, total);
 	for (size_t j = 0; j < plan->n_statistics; j++)
 		interval[j].value = value[j];
+	status = accelerations(acceleration, plan, strata, total, env);
+	if (status != STATS_OK)
+		return status;
 	for (uint32_t b = 0; b < plan->replicates; b++)
 	{
-		StatsStatus status = draw_replicate(total, plan, strata, b, &work,
-											env);
-
+		status = draw_replicate(total, plan, strata, b, &work, env);
 		if (status != STATS_OK)
 			return status;
 		plan->statistic(value, total);
@@ -265,8 +269,6 @@ run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys,
 	}
 	for (size_t j = 0; j < plan->n_statistics; j++)
 	{
-		StatsStatus status;
-
 		if (isnan(interval[j].value))
 		{
 			interval[j].low = interval[j].high = NAN;

@@ -150,9 +150,10 @@ fit_recalibration(double *a, double *b, Recalibration *at, bool fixed_slope,
 	{
 		double		det = at->hessian[0] * at->hessian[2] -
 			at->hessian[1] * at->hessian[1];
-		double		da = at->gradient[0] / at->hessian[0];
+		double		da = at->gradient[0] / at->hessian[0];	/* step */
 		double		db = 0.0;
 		double		scale = 1.0;
+		double		least = at->likelihood * (1.0 + STATS_NEWTON_NOISE);
 		Recalibration next = *at;
 
 		if (!fixed_slope)
@@ -166,18 +167,18 @@ fit_recalibration(double *a, double *b, Recalibration *at, bool fixed_slope,
 		}
 		if (!isfinite(da) || !isfinite(db))
 			return STATS_NO_CONVERGENCE;
-		if (fabs(da) <= 1e-12 * (1.0 + fabs(*a)) &&
-			fabs(db) <= 1e-12 * (1.0 + fabs(*b)))
-			return STATS_OK;
+		if (at->gradient[0] * da + at->gradient[1] * db <= STATS_NEWTON_DECREMENT)
+			/* a likelihood of 1: nothing but separated classes */
+			return at->likelihood > -1e-6 ? STATS_NO_CONVERGENCE : STATS_OK;
 		for (int half = 0; half < 50; half++, scale *= 0.5)
 		{
 			status = recalibration_at(&next, *a + scale * da, *b + scale * db,
 									  rows, env);
-			if (status != STATS_OK || next.likelihood >= at->likelihood)
+			if (status != STATS_OK || next.likelihood >= least)
 				break;
 		}
-		if (status == STATS_OK && next.likelihood < at->likelihood)
-			return fabs(da) + fabs(db) < 1e-6 ? STATS_OK : STATS_NO_CONVERGENCE;
+		if (status != STATS_OK || !(next.likelihood >= least))
+			return status != STATS_OK ? status : STATS_NO_CONVERGENCE;
 		*a += scale * da;
 		*b += scale * db;
 		*at = next;

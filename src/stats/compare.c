@@ -41,9 +41,9 @@ row_loss(double score, uint8_t label)
 	return label ? -log(p) : -log1p(-p);
 }
 
-static void
+static StatsStatus
 sum_clusters(double *sums, StatsComparison *result, const StatsPair *pair,
-			 const StatsClusters *clusters)
+			 const StatsClusters *clusters, const StatsEnv *env)
 {
 	memset(sums, 0, clusters->n_clusters * N_SUMS * sizeof(double));
 	result->only_a_right = result->only_b_right = 0;
@@ -65,7 +65,10 @@ sum_clusters(double *sums, StatsComparison *result, const StatsPair *pair,
 		sum[SUM_BRIER] += (a - label) * (a - label) - (b - label) * (b - label);
 		result->only_a_right += right_a && !right_b;
 		result->only_b_right += right_b && !right_a;
+		if (stats_stopped(env, i + 1))
+			return STATS_INTERRUPTED;
 	}
+	return STATS_OK;
 }
 
 static void
@@ -335,11 +338,10 @@ stats_compare(StatsComparison *result, const StatsPair *pair,
 		status = compare_auc(result, place, place + pair->n, pair, &clusters,
 							 used.confidence, env);
 	if (status == STATS_OK)
-	{
-		sum_clusters(sums, result, pair, &clusters);
+		status = sum_clusters(sums, result, pair, &clusters, env);
+	if (status == STATS_OK)
 		status = stats_cluster_strata(stratum, &clusters, pair->label, pair->n,
 									  env);
-	}
 	if (status == STATS_OK)
 		status = compare_figures(result, sums, stratum, used.confidence, env);
 	if (status == STATS_OK)

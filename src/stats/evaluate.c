@@ -59,9 +59,9 @@ enum
 	N_BOOTSTRAPPED
 };
 
-static void
+static StatsStatus
 sum_clusters(double *sums, const StatsRows *rows, double threshold,
-			 const StatsClusters *clusters)
+			 const StatsClusters *clusters, const StatsEnv *env)
 {
 	memset(sums, 0, clusters->n_clusters * N_SUMS * sizeof(double));
 	for (size_t i = 0; i < rows->n; i++)
@@ -73,7 +73,10 @@ sum_clusters(double *sums, const StatsRows *rows, double threshold,
 		sum[rows->label[i] | ((rows->score[i] >= threshold) << 1)] += 1.0;
 		sum[SUM_LOSS] -= rows->label[i] ? log(p) : log1p(-p);
 		sum[SUM_BRIER] += error * error;
+		if (stats_stopped(env, i + 1))
+			return STATS_INTERRUPTED;
 	}
+	return STATS_OK;
 }
 
 static void
@@ -235,11 +238,12 @@ fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum,
 				const StatsRows *rows, const StatsClusters *clusters,
 				const StatsEnv *env)
 {
-	StatsStatus status;
+	StatsStatus status = sum_clusters(sums, rows, result->options.threshold,
+									  clusters, env);
 
-	sum_clusters(sums, rows, result->options.threshold, clusters);
-	status = stats_cluster_strata(stratum, clusters, rows->label, rows->n,
-								  env);
+	if (status == STATS_OK)
+		status = stats_cluster_strata(stratum, clusters, rows->label, rows->n,
+									  env);
 	if (status != STATS_OK)
 		return status;
 	fill_proportions(result, sums);

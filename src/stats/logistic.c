@@ -159,30 +159,28 @@ newton(double *w, const StatsLogistic *model, const Fit *fit)
 	{
 		double		step[N_PARAMETERS];
 		double		trial[N_PARAMETERS];
-		double		loss = now.loss;
+		double		most = now.loss * (1.0 + STATS_NEWTON_NOISE);
 		double		scale = 1.0;
-		double		largest = 0.0;
+		double		decrement = 0.0;
 
 		if (!solve(step, &now, n))
 			return STATS_NO_CONVERGENCE;
+		for (size_t j = 0; j < n; j++)
+			decrement += now.gradient[j] * step[j];
+		if (decrement <= STATS_NEWTON_DECREMENT)
+			break;
 		for (int half = 0; half < 50; half++, scale *= 0.5)
 		{
 			for (size_t j = 0; j < n; j++)
 				trial[j] = w[j] - scale * step[j];
 			status = slope_at(&next, model, trial, fit);
-			if (status != STATS_OK || next.loss <= loss)
+			if (status != STATS_OK || next.loss <= most)
 				break;
 		}
-		if (status != STATS_OK || next.loss > loss)
+		if (status != STATS_OK || !(next.loss <= most))
 			break;
-		for (size_t j = 0; j < n; j++)
-		{
-			largest = fmax(largest, fabs(trial[j] - w[j]));
-			w[j] = trial[j];
-		}
+		memcpy(w, trial, n * sizeof(double));
 		now = next;
-		if (largest < 1e-12)
-			break;
 	}
 	return status;
 }

@@ -99,6 +99,7 @@ fit_platt(double *a, double *b, const PlattFit *fit, bool fixed_slope)
 		double		step_a = 0.0;
 		double		step_b = -now.db / dbb;
 		double		scale = 1.0;
+		double		most = now.loss * (1.0 + STATS_NEWTON_NOISE);
 		PlattSlope	next = now;
 
 		if (!fixed_slope)
@@ -108,21 +109,20 @@ fit_platt(double *a, double *b, const PlattFit *fit, bool fixed_slope)
 		}
 		if (!isfinite(step_a) || !isfinite(step_b))
 			return STATS_NO_CONVERGENCE;
+		if (-(now.da * step_a + now.db * step_b) <= STATS_NEWTON_DECREMENT)
+			break;
 		for (int half = 0; half < 60; half++, scale *= 0.5)
 		{
 			status = platt_slope(&next, fit, *a + scale * step_a,
 								 *b + scale * step_b);
-			if (status != STATS_OK || next.loss <= now.loss)
+			if (status != STATS_OK || next.loss <= most)
 				break;
 		}
-		if (status != STATS_OK || next.loss > now.loss)
+		if (status != STATS_OK || !(next.loss <= most))
 			break;
 		*a += scale * step_a;
 		*b += scale * step_b;
 		now = next;
-		if (fabs(scale * step_a) <= 1e-12 * (1.0 + fabs(*a)) &&
-			fabs(scale * step_b) <= 1e-12 * (1.0 + fabs(*b)))
-			break;
 	}
 	return status;
 }
@@ -133,7 +133,7 @@ stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label,
 {
 	PlattFit	fit = {logit, label, n, {0.0, 0.0}, env};
 	double		count[2] = {0.0, 0.0};
-	double		a = 1.0;
+	double		a = 0.0;		/* where the Hessian is largest */
 	double		b = 0.0;
 	double		bound;
 	StatsStatus status;
@@ -183,7 +183,8 @@ temperature_slope(double *slope, double beta, const double *logit,
 		const double *z = logit + i * (size_t) k;
 
 		if (k == 1)
-			*slope += (stats_sigmoid(beta * z[0]) - (double) label[i]) * z[0];
+			*slope += label[i] ? -stats_sigmoid(-beta * z[0]) * z[0] :
+				stats_sigmoid(beta * z[0]) * z[0];
 		else
 		{
 			double		most = z[0];
@@ -238,7 +239,8 @@ stats_fit_temperature(double *temperature, const double *logit,
 								   env);
 		if (status != STATS_OK)
 			return status;
-		if (slope < 0.0)
+		/* flat to the last bit: towards temperature 1 */
+		if (slope < 0.0 || (slope <= 0.0 && middle < 1.0))
 			low = middle;
 		else
 			high = middle;

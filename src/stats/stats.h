@@ -18,7 +18,8 @@
  * that raises), nothing but that memory is left behind.
  *
  * Results do not depend on the order of the rows, except for the last bits
- * of floating-point sums.
+ * of floating-point sums (and in stats_compare without clusters, the draws of
+ * the bootstrap for rows of equal label and score a).
  *
  *-------------------------------------------------------------------------
  */
@@ -432,6 +433,7 @@ typedef struct StatsCalibrationBin
 } StatsCalibrationBin;
 
 /*
+ * One class only is accepted here (fitted is then false).
  * slope, intercept: of the logistic regression of the label on the logit of
  * the (clipped) score; 1 and 0 are perfect (Cox, Biometrika 1958).
  * in_the_large: intercept with the slope held at 1.  Limits: normal, with the
@@ -488,7 +490,8 @@ extern StatsStatus stats_fit_platt(StatsPlatt *platt, const double *logit,
 
 /*
  * Temperature scaling (Guo et al., ICML 2017): softmax(logit / temperature),
- * maximum likelihood, temperature within the bounds.  logit is row-major
+ * maximum likelihood, temperature within the bounds (nearest to 1 where the
+ * likelihood is flat to the last bit).  logit is row-major
  * [n][n_logits], label 0 .. n_logits-1; with n_logits = 1 the logit of class
  * 1 of two.  No memory; env for stop only, may be NULL.
  */

@@ -13,6 +13,15 @@
 /* Rows handled between two looks at the stop callback: below 5 ms each. */
 #define STATS_POLL_ROWS 65536
 
+/*
+ * Newton's method has arrived when gradient . step falls below this: the
+ * remaining error is below 1e-10 standard errors.
+ */
+#define STATS_NEWTON_DECREMENT 1e-20
+
+/* A loss that grew by less than this share of itself grew by rounding only. */
+#define STATS_NEWTON_NOISE 1e-12
+
 /* A sort key and the row it belongs to. */
 typedef struct StatsKey
 {

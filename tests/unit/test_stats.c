@@ -4,7 +4,21 @@
  *		literature, errors, memory and stop.  Golden values of scipy,
  *		scikit-learn and statsmodels are in stats_golden.h.
  */
+#include <string.h>
+#include <time.h>
+
 #include "stats_env.h"
+#include "stats/stats_internal.h"
+#include "stats_golden.h"
+
+#define N 150
+
+/* Sanitisers make everything slower; the limit on time follows. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SLOWER 20.0
+#else
+#define SLOWER 1.0
+#endif
 
 static TestMemory memory;
 static StatsEnv env;
@@ -93,6 +107,713 @@ test_classes(void)
 	CHECK(memory.live == 0);
 }
 
+static const StatsRows golden_rows = {golden_score_a, golden_label, NULL, N};
+static const StatsRows golden_patients = {golden_score_a, golden_label, golden_cluster, N};
+
+static void
+test_distributions(void)
+{
+	uint32_t	random[4];
+
+	NEAR(stats_normal_quantile(0.975), GOLDEN_Z95, 1e-14);
+	NEAR(stats_normal_quantile(0.99995), GOLDEN_Z9999, 1e-12);
+	NEAR(stats_two_sided_t(0.95, 1), GOLDEN_T95_1, 1e-12);
+	NEAR(stats_two_sided_t(0.95, 7), GOLDEN_T95_7, 1e-12);
+	NEAR(stats_two_sided_t(0.99, 250), GOLDEN_T99_250, 1e-12);
+	/* known answers published with the generator */
+	stats_philox(random, 0, 0, 0);
+	CHECK(random[0] == 0x6627e8d5 && random[1] == 0xe169c58d &&
+		  random[2] == 0xbc57ac4c && random[3] == 0x9b00dbd8);
+	stats_philox(random, UINT64_MAX, UINT64_MAX, UINT64_MAX);
+	CHECK(random[0] == 0x408f276d && random[1] == 0x41c83b0e &&
+		  random[2] == 0xa20bc7c6 && random[3] == 0x6d5451fd);
+}
+
+/* Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3. */
+static void
+test_wilson_published(void)
+{
+	static const double published[][4] = {
+		{81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605},
+		{0, 20, 0.0, 0.1611}, {1, 29, 0.0061, 0.1718}
+	};
+	StatsInterval i;
+
+	for (int row = 0; row < 4; row++)
+	{
+		const double *e = published[row];
+
+		CHECK(stats_wilson(&i, e[0] / e[1], e[1], 0.95) == STATS_OK);
+		NEAR(i.low, e[2], 5.1e-5);
+		NEAR(i.high, e[3], 5.1e-5);
+	}
+	CHECK(stats_wilson(&i, 1.0, 5, 0.95) == STATS_OK && i.high == 1.0 && i.low < 0.6);
+	CHECK(stats_wilson(&i, 0.5, 0.0, 0.95) == STATS_BAD_ARGUMENT);
+	CHECK(stats_wilson(&i, 1.1, 5, 0.95) == STATS_BAD_ARGUMENT);
+	CHECK(stats_wilson(&i, 0.5, 5, 1.0) == STATS_BAD_ARGUMENT);
+	CHECK(stats_wilson(&i, 0.5, 5, NAN) == STATS_BAD_ARGUMENT);
+}
+
+/*
+ * Hanley and McNeil, Radiology 143 (1982) 29-36: 109 CT images rated 1 to 5,
+ * area 0.893.
+ */
+static void
+test_auc_published(void)
+{
+	static const int normal[5] = {33, 6, 6, 11, 2};
+	static const int abnormal[5] = {3, 2, 2, 11, 33};
+	double		score[109];
+	uint8_t		label[109];
+	size_t		n = 0;
+	double		auc;
+	StatsRows	rows = {score, label, NULL, 109};
+
+	for (int r = 0; r < 5; r++)
+	{
+		for (int i = 0; i < normal[r]; i++, n++)
+		{
+			score[n] = r / 4.0;
+			label[n] = 0;
+		}
+		for (int i = 0; i < abnormal[r]; i++, n++)
+		{
+			score[n] = r / 4.0;
+			label[n] = 1;
+		}
+	}
+	CHECK(n == 109 && stats_auc(&auc, &rows, &env) == STATS_OK);
+	NEAR(auc, 0.893, 5e-4);
+}
+
+static void
+test_auc_interval(void)
+{
+	StatsAuc	a;
+	double		perfect[32];
+	uint8_t		label[32];
+	uint64_t	cluster[32];
+	StatsRows	rows = {perfect, label, NULL, 32};
+
+	CHECK(stats_auc_interval(&a, &golden_rows, 0.95, &env) == STATS_OK);
+	NEAR(a.auc.value, GOLDEN_AUC_A, 1e-15);
+	NEAR(a.se, GOLDEN_DELONG_SE, 1e-13);
+	NEAR(a.auc.low, GOLDEN_DELONG_LOW, 1e-12);
+	NEAR(a.auc.high, GOLDEN_DELONG_HIGH, 1e-12);
+	CHECK(!a.score_interval);
+	CHECK(stats_auc_interval(&a, &golden_patients, 0.95, &env) == STATS_OK);
+	NEAR(a.se, GOLDEN_OBUCHOWSKI_SE, 1e-13);
+	NEAR(a.auc.low, GOLDEN_OBUCHOWSKI_LOW, 1e-12);
+	NEAR(a.auc.high, GOLDEN_OBUCHOWSKI_HIGH, 1e-12);
+
+	for (int i = 0; i < 32; i++)
+	{
+		label[i] = i < 12;
+		perfect[i] = label[i] ? 0.9 : 0.1;
+		cluster[i] = i < 12 ? 1 : 2;
+	}
+	CHECK(stats_auc_interval(&a, &rows, 0.95, &env) == STATS_OK);
+	CHECK(a.score_interval && a.auc.value == 1.0 && a.auc.high == 1.0);
+	NEAR(a.auc.low, GOLDEN_NEWCOMBE_1_12_20, 1e-9);
+	for (int i = 0; i < 32; i++)
+		label[i] = !label[i];
+	CHECK(stats_auc_interval(&a, &rows, 0.95, &env) == STATS_OK);
+	CHECK(a.auc.value == 0.0 && a.auc.low == 0.0);
+	NEAR(a.auc.high, 1.0 - GOLDEN_NEWCOMBE_1_12_20, 1e-9);
+	for (int i = 0; i < 32; i++)
+		perfect[i] = 0.5;
+	CHECK(stats_auc_interval(&a, &rows, 0.95, &env) == STATS_OK);
+	CHECK(a.auc.value == 0.5);
+	NEAR(a.auc.low, GOLDEN_NEWCOMBE_HALF_12_20, 1e-9);
+	NEAR(a.auc.high, 1.0 - GOLDEN_NEWCOMBE_HALF_12_20, 1e-9);
+	/* one patient per class: hardly anything is known */
+	rows.cluster = cluster;
+	perfect[3] = 0.4;
+	CHECK(stats_auc_interval(&a, &rows, 0.95, &env) == STATS_OK);
+	CHECK(a.score_interval && a.auc.low < 0.2 && a.auc.high > 0.8);
+	CHECK(stats_auc_interval(&a, &rows, 1.0, &env) == STATS_BAD_ARGUMENT);
+	CHECK(memory.live == 0);
+}
+
+#define PROPORTION(field, name, limits) \
+	do { \
+		NEAR(e.field.low, GOLDEN_##name##_##limits##_LOW, 1e-12); \
+		NEAR(e.field.high, GOLDEN_##name##_##limits##_HIGH, 1e-12); \
+	} while (0)
+
+static void
+test_evaluate(void)
+{
+	StatsEvaluation e;
+	StatsOptions options = {0.5, 0.95, 50000, 3};
+
+	CHECK(stats_evaluate(&e, &golden_rows, &options, &env) == STATS_OK);
+	CHECK(e.counts.tp == GOLDEN_TP && e.counts.fp == GOLDEN_FP &&
+		  e.counts.tn == GOLDEN_TN && e.counts.fn == GOLDEN_FN);
+	CHECK(e.n == N && e.n_positive + e.n_negative == N && e.n_clusters == N);
+	NEAR(e.accuracy.value, GOLDEN_ACCURACY, 1e-15);
+	NEAR(e.f1.value, GOLDEN_F1, 1e-15);
+	NEAR(e.ppv.value, GOLDEN_PPV, 1e-15);
+	NEAR(e.log_loss.value, GOLDEN_LOG_LOSS, 1e-14);
+	NEAR(e.brier.value, GOLDEN_BRIER, 1e-14);
+	PROPORTION(accuracy, ACCURACY, WILSON);
+	PROPORTION(sensitivity, SENSITIVITY, WILSON);
+	PROPORTION(specificity, SPECIFICITY, WILSON);
+	PROPORTION(ppv, PPV, WILSON);
+	PROPORTION(npv, NPV, WILSON);
+	NEAR(e.lr_positive.value, GOLDEN_LR_POSITIVE, 1e-13);
+	NEAR(e.lr_positive.low, GOLDEN_LR_POSITIVE_LOW, 1e-12);
+	NEAR(e.lr_negative.high, GOLDEN_LR_NEGATIVE_HIGH, 1e-12);
+	/* two bootstraps with different draws: their own noise */
+	NEAR(e.brier.low, GOLDEN_BRIER_BCA_LOW, 5e-4);
+	NEAR(e.brier.high, GOLDEN_BRIER_BCA_HIGH, 5e-4);
+	CHECK(e.f1.low < e.f1.value && e.f1.value < e.f1.high);
+
+	CHECK(stats_evaluate(&e, &golden_patients, NULL, &env) == STATS_OK);
+	PROPORTION(accuracy, ACCURACY, CLUSTER);
+	PROPORTION(sensitivity, SENSITIVITY, CLUSTER);
+	PROPORTION(specificity, SPECIFICITY, CLUSTER);
+	PROPORTION(ppv, PPV, CLUSTER);
+	PROPORTION(npv, NPV, CLUSTER);
+	NEAR(e.auc_se, GOLDEN_OBUCHOWSKI_SE, 1e-13);
+	CHECK(e.options.replicates == STATS_DEFAULT_REPLICATES);
+	options.replicates = 10;
+	CHECK(stats_evaluate(&e, &golden_rows, &options, &env) == STATS_BAD_ARGUMENT);
+	CHECK(memory.live == 0);
+}
+
+static void
+test_proportion(void)
+{
+	StatsInterval i;
+	StatsInterval wide;
+	double		n_effective;
+	uint8_t		right[N];
+	uint64_t	pairs[N];
+
+	for (int k = 0; k < N; k++)
+	{
+		right[k] = (golden_score_a[k] >= 0.5) == golden_label[k];
+		pairs[k] = (uint64_t) k / 2;
+	}
+	CHECK(stats_proportion(&i, &n_effective, right, golden_cluster, N, 0.95, &env) == STATS_OK);
+	NEAR(n_effective, GOLDEN_ACCURACY_CLUSTER_N, 1e-10);
+	NEAR(i.low, GOLDEN_ACCURACY_CLUSTER_LOW, 1e-12);
+	/* all right: pairs of equal outcomes count once, and never a point */
+	memset(right, 1, sizeof(right));
+	CHECK(stats_proportion(&i, NULL, right, NULL, N, 0.95, &env) == STATS_OK);
+	CHECK(stats_proportion(&wide, &n_effective, right, pairs, N, 0.95, &env) == STATS_OK);
+	CHECK(wide.low < i.low && i.low < 1.0 && wide.high == 1.0);
+	CHECK(n_effective <= N / 2 && n_effective > N / 2 - 2);
+	memset(pairs, 0, sizeof(pairs));
+	CHECK(stats_proportion(&wide, &n_effective, right, pairs, N, 0.95, &env) == STATS_OK);
+	NEAR(n_effective, 1.0, 0);
+	CHECK(stats_proportion(&i, NULL, right, NULL, 0, 0.95, &env) == STATS_NO_ROWS);
+	right[4] = 2;
+	CHECK(stats_proportion(&i, NULL, right, NULL, N, 0.95, &env) == STATS_BAD_LABEL);
+	CHECK(memory.live == 0);
+}
+
+/* Perfect, constant and one-class scores give finite, honest limits. */
+static void
+test_degenerate(void)
+{
+	double		score[20];
+	uint8_t		label[20];
+	StatsRows	rows = {score, label, NULL, 20};
+	StatsEvaluation e;
+
+	for (int i = 0; i < 20; i++)
+	{
+		label[i] = i % 2;
+		score[i] = label[i];
+	}
+	CHECK(stats_evaluate(&e, &rows, NULL, &env) == STATS_OK);
+	CHECK(e.accuracy.value == 1.0 && e.accuracy.low > 0.8 && e.accuracy.low < 0.9);
+	CHECK(e.f1.value == 1.0 && e.f1.low < 0.95 && e.f1.low > 0.7 && e.f1.high == 1.0);
+	CHECK(e.auc.value == 1.0 && e.auc.low < 0.95 && e.auc.low > 0.6);
+	CHECK(e.brier.value == 0.0 && e.brier.low == 0.0 && e.brier.high > 0.05);
+	CHECK(e.log_loss.value < 1e-6 && e.log_loss.high > 0.5);
+	CHECK(isinf(e.lr_positive.value) && isinf(e.lr_positive.high) &&
+		  e.lr_positive.low > 1.0 && isfinite(e.lr_positive.low));
+	CHECK(e.lr_negative.value == 0.0 && e.lr_negative.low == 0.0 && e.lr_negative.high < 1.0);
+	for (int i = 0; i < 20; i++)
+		score[i] = 0.5;
+	CHECK(stats_evaluate(&e, &rows, NULL, &env) == STATS_OK);
+	CHECK(e.auc.value == 0.5 && e.auc.low < 0.35 && e.auc.high > 0.65);
+	CHECK(e.lr_positive.value == 1.0 && e.lr_positive.low < 1.0 && e.lr_positive.high > 1.0);
+	CHECK(isnan(e.npv.value) && isnan(e.npv.low));
+	memset(label, 1, sizeof(label));
+	CHECK(stats_evaluate(&e, &rows, NULL, &env) == STATS_ONE_CLASS);
+	CHECK(isnan(e.auc.value) && isnan(e.specificity.value) && isnan(e.lr_positive.low));
+	CHECK(e.sensitivity.value == 1.0 && e.n_clusters_negative == 0);
+	rows.n = 1;
+	CHECK(stats_evaluate(&e, &rows, NULL, &env) == STATS_ONE_CLASS);
+	CHECK(e.accuracy.value == 1.0 && e.accuracy.low < 0.5);
+	rows.n = 2;
+	label[0] = 0;
+	CHECK(stats_evaluate(&e, &rows, NULL, &env) == STATS_OK);
+	CHECK(e.auc.low < 0.2 && e.auc.high > 0.8);
+	CHECK(memory.live == 0);
+}
+
+/* Another order of the rows, other patient numbers: the same figures. */
+static void
+test_row_order(void)
+{
+	double		score[N];
+	uint8_t		label[N];
+	uint64_t	cluster[N];
+	StatsEvaluation e[2];
+
+	for (int ids = 0; ids < 2; ids++)
+	{
+		StatsRows	rows = {score, label, ids ? cluster : NULL, N};
+
+		for (int i = 0; i < N; i++)
+		{
+			int			from = (i * 77 + 31) % N;
+
+			score[i] = golden_score_a[from];
+			label[i] = golden_label[from];
+			cluster[i] = golden_cluster[from];
+		}
+		CHECK(stats_evaluate(&e[0], ids ? &golden_patients : &golden_rows, NULL, &env) == STATS_OK);
+		CHECK(stats_evaluate(&e[1], &rows, NULL, &env) == STATS_OK);
+		NEAR(e[0].brier.low, e[1].brier.low, 1e-13);
+		NEAR(e[0].log_loss.high, e[1].log_loss.high, 1e-13);
+		NEAR(e[0].f1.low, e[1].f1.low, 1e-13);
+		NEAR(e[0].auc.low, e[1].auc.low, 1e-13);
+	}
+}
+
+static void
+test_roc(void)
+{
+	StatsRocPoint points[N + 1];
+	size_t		n;
+
+	CHECK(stats_roc(points, &n, &golden_rows, false, &env) == STATS_OK);
+	CHECK(n == GOLDEN_ROC_ALL);
+	CHECK(points[n - 1].false_positive_rate == 1.0 && points[n - 1].true_positive_rate == 1.0);
+	for (size_t i = 0; i < n; i++)
+	{
+		NEAR(points[i].false_positive_rate, golden_roc_fpr[i], 1e-15);
+		NEAR(points[i].true_positive_rate, golden_roc_tpr[i], 1e-15);
+		if (i > 0)
+			NEAR(points[i].threshold, golden_roc_threshold[i], 1e-15);
+	}
+	CHECK(isinf(points[0].threshold));
+	CHECK(stats_roc(points, &n, &golden_rows, true, &env) == STATS_OK);
+	CHECK(n == GOLDEN_ROC_CORNERS);
+	CHECK(memory.live == 0);
+}
+
+static void
+test_operating_points(void)
+{
+	StatsThresholdDemand demand = {STATS_THRESHOLD_SENSITIVITY, 0.0, 0.9, 0.95};
+	StatsOperatingPoint p;
+	StatsOperatingPoint q;
+
+	CHECK(stats_operating_point(&p, &demand, &golden_patients, &env) == STATS_OK);
+	NEAR(p.sensitivity.value, GOLDEN_SENS90, 1e-15);
+	NEAR(1.0 - p.specificity.value, GOLDEN_SENS90_FPR, 1e-15);
+	/* half a step below the score that scikit-learn names */
+	NEAR(p.threshold, GOLDEN_SENS90_SCORE - 0.01, 1e-12);
+	demand.rule = STATS_THRESHOLD_SENSITIVITY_LIMIT;
+	CHECK(stats_operating_point(&q, &demand, &golden_patients, &env) == STATS_OK);
+	CHECK(q.sensitivity_limit >= 0.9 && q.threshold < p.threshold && p.sensitivity_limit < 0.9);
+	demand.sensitivity = 0.99;
+	CHECK(stats_operating_point(&q, &demand, &golden_patients, &env) == STATS_UNREACHABLE);
+	demand.rule = STATS_THRESHOLD_YOUDEN;
+	CHECK(stats_operating_point(&q, &demand, &golden_rows, &env) == STATS_OK);
+	NEAR(q.sensitivity.value + q.specificity.value - 1.0, GOLDEN_YOUDEN, 1e-14);
+	demand.rule = STATS_THRESHOLD_FIXED;
+	demand.threshold = 0.5;
+	CHECK(stats_operating_point(&q, &demand, &golden_rows, &env) == STATS_OK);
+	CHECK(q.counts.tp == GOLDEN_TP && q.threshold == 0.5);
+	NEAR(q.sensitivity.low, GOLDEN_SENSITIVITY_WILSON_LOW, 1e-12);
+	demand.threshold = 1.5;
+	CHECK(stats_operating_point(&q, &demand, &golden_rows, &env) == STATS_BAD_ARGUMENT);
+	CHECK(memory.live == 0);
+}
+
+static void
+test_calibration(void)
+{
+	StatsCalibration c;
+	StatsCalibrationBin bins[8];
+	int			filled = 0;
+	double		separated[4] = {0.1, 0.2, 0.8, 0.9};
+	uint8_t		label[4] = {0, 0, 1, 1};
+	StatsRows	rows = {separated, label, NULL, 4};
+
+	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &golden_rows, 0.95, &env) == STATS_OK);
+	NEAR(c.ece, GOLDEN_ECE, 1e-13);
+	NEAR(c.mce, GOLDEN_MCE, 1e-13);
+	CHECK(c.fitted);
+	NEAR(c.slope.value, GOLDEN_SLOPE, 1e-9);
+	NEAR(c.intercept.value, GOLDEN_INTERCEPT, 1e-9);
+	NEAR(c.in_the_large.value, GOLDEN_IN_THE_LARGE, 1e-9);
+	NEAR((c.slope.high - c.slope.low) / 2 / GOLDEN_Z95, GOLDEN_SLOPE_SE_ROWS, 1e-8);
+	NEAR((c.intercept.high - c.intercept.low) / 2 / GOLDEN_Z95, GOLDEN_INTERCEPT_SE_ROWS, 1e-8);
+	for (int b = 0; b < 8; b++)
+		if (bins[b].n > 0)
+		{
+			NEAR(bins[b].observed.value, golden_bin_observed[filled], 1e-14);
+			NEAR(bins[b].mean_score, golden_bin_score[filled], 1e-14);
+			filled++;
+		}
+	CHECK(filled == GOLDEN_BINS_FILLED);
+	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_COUNT, &golden_patients, 0.95, &env) == STATS_OK);
+	NEAR((c.slope.high - c.slope.low) / 2 / GOLDEN_Z95, GOLDEN_SLOPE_SE_CLUSTER, 1e-8);
+	NEAR((c.intercept.high - c.intercept.low) / 2 / GOLDEN_Z95, GOLDEN_INTERCEPT_SE_CLUSTER, 1e-8);
+	for (int b = 0; b < 8; b++)
+		CHECK(bins[b].n > 10 && bins[b].n < 28 && bins[b].low <= bins[b].mean_score);
+	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_OK);
+	CHECK(!c.fitted && isnan(c.slope.value) && bins[0].n == 1 && bins[2].n == 0);
+	memset(label, 0, sizeof(label));
+	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_OK);
+	CHECK(!c.fitted && c.observed == 0.0);
+	CHECK(stats_calibration(&c, bins, 0, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_BAD_ARGUMENT);
+	CHECK(memory.live == 0);
+}
+
+static void
+test_scaling(void)
+{
+	double		logit[N];
+	int32_t		label[N];
+	int32_t		label3[N];
+	StatsPlatt	platt;
+	double		t;
+
+	for (int i = 0; i < N; i++)
+	{
+		logit[i] = stats_logit(golden_score_a[i]);
+		label[i] = golden_label[i];
+		label3[i] = golden_label3[i];
+	}
+	CHECK(stats_fit_platt(&platt, logit, golden_label, N, &env) == STATS_OK);
+	NEAR(platt.slope, GOLDEN_PLATT_SLOPE, 1e-9);
+	NEAR(platt.intercept, GOLDEN_PLATT_INTERCEPT, 1e-9);
+	CHECK(!platt.bounded);
+	CHECK(stats_fit_temperature(&t, logit, label, N, 1, &env) == STATS_OK);
+	NEAR(t, GOLDEN_TEMPERATURE2, 1e-6);
+	CHECK(stats_fit_temperature(&t, golden_logit3, label3, N, 3, NULL) == STATS_OK);
+	NEAR(t, GOLDEN_TEMPERATURE3, 1e-6);
+	/* reversed scores: the slope stays positive, the intercept is the rate */
+	for (int i = 0; i < N; i++)
+		logit[i] = -logit[i];
+	CHECK(stats_fit_platt(&platt, logit, golden_label, N, &env) == STATS_OK);
+	CHECK(platt.bounded && platt.slope == STATS_PLATT_MIN_SLOPE);
+	/* far apart classes: finite; a constant logit too */
+	for (int i = 0; i < N; i++)
+		logit[i] = golden_label[i] ? 40.0 : -40.0;
+	CHECK(stats_fit_platt(&platt, logit, golden_label, N, &env) == STATS_OK);
+	CHECK(platt.slope > 0.05 && platt.slope < 1.0);
+	NEAR(stats_sigmoid(platt.slope * 40 + platt.intercept), 85.0 / 86.0, 1e-6);
+	CHECK(stats_fit_temperature(&t, logit, label, N, 1, &env) == STATS_OK);
+	CHECK(t < 0.06);
+	for (int i = 0; i < N; i++)
+		logit[i] = 3.0;
+	CHECK(stats_fit_platt(&platt, logit, golden_label, N, &env) == STATS_OK);
+	NEAR(stats_sigmoid(platt.slope * 3 + platt.intercept), 84.0 / 150.0, 5e-3);
+	logit[7] = INFINITY;
+	CHECK(stats_fit_platt(&platt, logit, golden_label, N, &env) == STATS_BAD_ARGUMENT);
+	CHECK(stats_fit_temperature(&t, logit, label, N, 1, &env) == STATS_BAD_ARGUMENT);
+	NEAR(stats_sigmoid(-800.0), 0.0, 0);
+	NEAR(stats_sigmoid(stats_logit(0.3)), 0.3, 1e-15);
+}
+
+static void
+test_golden_classes(void)
+{
+	double		p[3 * N];
+	int32_t		label[N];
+	StatsClassRows rows = {p, label, NULL, N, 3};
+	StatsClassFigures f;
+
+	for (int i = 0; i < N; i++)
+	{
+		const double *z = golden_logit3 + 3 * i;
+		double		sum = exp(z[0]) + exp(z[1]) + exp(z[2]);
+
+		label[i] = golden_label3[i];
+		for (int c = 0; c < 3; c++)
+			p[3 * i + c] = exp(z[c]) / sum;
+	}
+	CHECK(stats_class_figures(&f, NULL, NULL, NULL, &rows, &env) == STATS_OK);
+	NEAR(f.log_loss, GOLDEN_CLASS_LOG_LOSS, 1e-12);
+	NEAR(f.macro_auc, GOLDEN_CLASS_MACRO_AUC, 1e-14);
+	NEAR(f.macro_f1, GOLDEN_CLASS_MACRO_F1, 1e-14);
+	NEAR(f.macro_sensitivity, GOLDEN_CLASS_MACRO_SENSITIVITY, 1e-14);
+	NEAR(f.accuracy, GOLDEN_CLASS_ACCURACY, 1e-15);
+	NEAR(f.brier, GOLDEN_CLASS_BRIER, 1e-13);
+	CHECK(memory.live == 0);
+}
+
+static void
+test_compare(void)
+{
+	StatsPair	pair = {golden_score_a, golden_score_b, golden_label, NULL, N, 0.5, 0.5};
+	StatsComparison c;
+
+	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
+	NEAR(c.auc.value, GOLDEN_AUC_A - GOLDEN_AUC_B, 1e-14);
+	NEAR(c.auc_se, GOLDEN_DELONG_DIFFERENCE_SE, 1e-13);
+	NEAR(c.auc.low, GOLDEN_DELONG_DIFFERENCE_LOW, 1e-12);
+	NEAR(c.auc_p, GOLDEN_DELONG_DIFFERENCE_P, 1e-12);
+	CHECK(c.only_a_right == GOLDEN_ONLY_A_RIGHT && c.only_b_right == GOLDEN_ONLY_B_RIGHT);
+	NEAR(c.mcnemar_p, GOLDEN_MCNEMAR_P, 1e-13);
+	NEAR(c.accuracy.value, (GOLDEN_ONLY_A_RIGHT - GOLDEN_ONLY_B_RIGHT) / N, 1e-14);
+	CHECK(c.accuracy.low < c.accuracy.value && c.accuracy.value < c.accuracy.high);
+	pair.cluster = golden_cluster;
+	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
+	NEAR(c.auc_se, GOLDEN_OBUCHOWSKI_DIFFERENCE_SE, 1e-13);
+	NEAR(c.auc.low, GOLDEN_OBUCHOWSKI_DIFFERENCE_LOW, 1e-12);
+	NEAR(c.auc_p, GOLDEN_OBUCHOWSKI_DIFFERENCE_P, 1e-12);
+	NEAR(c.mcnemar_p, GOLDEN_SIGN_TEST_P, 1e-12);
+	NEAR(c.auc_a.low, GOLDEN_OBUCHOWSKI_LOW, 1e-12);
+	/* with itself: no difference in AUC, and nothing discordant seen */
+	pair.score_b = golden_score_a;
+	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
+	CHECK(c.auc.value == 0.0 && c.auc.low == 0.0 && c.auc_p == 1.0 && c.mcnemar_p == 1.0);
+	CHECK(c.accuracy.low < 0.0 && c.accuracy.high > 0.0 && c.accuracy.high < 0.2);
+	CHECK(memory.live == 0);
+}
+
+/* McNemar's exact test on (101, 121; 59, 33): p = 4.434e-06. */
+static void
+test_mcnemar_published(void)
+{
+	static double a[314], b[314];
+	static uint8_t label[314];
+	static const int cells[4] = {101, 121, 59, 33};
+	StatsPair	pair = {a, b, label, NULL, 314, 0.5, 0.5};
+	StatsComparison c;
+	int			n = 0;
+
+	for (int cell = 0; cell < 4; cell++)
+		for (int i = 0; i < cells[cell]; i++, n++)
+		{
+			label[n] = n % 2;
+			a[n] = (cell < 2) == label[n] ? 0.8 : 0.2;
+			b[n] = (cell % 2 == 0) == label[n] ? 0.7 : 0.3;
+		}
+	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
+	CHECK(c.only_a_right == 121 && c.only_b_right == 59);
+	NEAR(c.mcnemar_p, 4.434e-06, 1e-9);
+}
+
+static void
+test_shortcut(void)
+{
+	StatsShortcut s;
+	StatsLogistic model;
+	double		score[N];
+	double		auc;
+	StatsRows	rows = {score, golden_label, NULL, N};
+	double		noise[N];
+	uint64_t	two[N];
+
+	CHECK(stats_fit_logistic(&model, golden_features, 4, golden_label, NULL, N, &env) == STATS_OK);
+	for (int j = 0; j < 4; j++)
+		NEAR(model.weight[j], golden_logistic_weight[j], 1e-8);
+	NEAR(model.intercept, GOLDEN_LOGISTIC_INTERCEPT, 1e-8);
+	for (int i = 0; i < N; i++)
+		score[i] = stats_logistic_score(&model, golden_features + 4 * i);
+	CHECK(stats_auc(&auc, &rows, &env) == STATS_OK);
+	NEAR(auc, GOLDEN_LOGISTIC_AUC, 1e-12);
+	CHECK(stats_shortcut(&s, score, golden_features, 4, golden_label, golden_cluster, N, 5, 1, 0.95,
+						 &env) == STATS_OK);
+	CHECK(s.n_folds == 5 && s.auc.auc.value < auc && s.auc.auc.value > auc - 0.06);
+	NEAR(s.model.weight[0], golden_logistic_weight[0], 1e-8);
+	/* a feature that tells nothing: in-sample it would flatter */
+	for (int i = 0; i < N; i++)
+	{
+		noise[i] = (double) ((i * 7919) % 151);
+		two[i] = golden_label[i];
+	}
+	CHECK(stats_shortcut(&s, NULL, noise, 1, golden_label, NULL, N, 5, 1, 0.95, &env) == STATS_OK);
+	CHECK(s.auc.auc.low < 0.5 || s.auc.auc.value < 0.6);
+	CHECK(stats_shortcut(&s, NULL, noise, 1, golden_label, two, N, 5, 1, 0.95, &env) == STATS_TOO_FEW);
+	noise[3] = NAN;
+	CHECK(stats_shortcut(&s, NULL, noise, 1, golden_label, NULL, N, 5, 1, 0.95, &env) == STATS_BAD_ARGUMENT);
+	CHECK(memory.live == 0);
+}
+
+static void
+test_eigen(void)
+{
+	double		m[49];
+	double		value[7];
+	double		one = -3.0;
+
+	memcpy(m, golden_matrix, sizeof(m));
+	CHECK(stats_eigen_symmetric(m, value, 7, NULL, &env) == STATS_OK);
+	for (int i = 0; i < 7; i++)
+		NEAR(value[i], golden_eigenvalue[i], 1e-12);
+	for (int i = 0; i < 49; i++)
+		NEAR(m[i], golden_eigenvector[i], 1e-10);
+	CHECK(stats_eigen_symmetric(&one, value, 1, NULL, &env) == STATS_OK);
+	CHECK(value[0] == -3.0 && one == 1.0);
+	memset(m, 0, sizeof(m));
+	CHECK(stats_eigen_symmetric(m, value, 7, NULL, &env) == STATS_OK && value[0] == 0.0);
+	m[8] = NAN;
+	CHECK(stats_eigen_symmetric(m, value, 7, NULL, &env) == STATS_BAD_ARGUMENT);
+	CHECK(memory.live == 0);
+}
+
+/* ---- every function: refused memory, stop, and how often it is asked ---- */
+
+#define MANY 200000
+
+static double many_score[MANY];
+static double many_other[MANY];
+static double many_feature[2 * MANY];
+static uint8_t many_label[MANY];
+static uint64_t many_cluster[MANY];
+static int32_t many_class[MANY];
+static StatsRocPoint many_points[MANY + 1];
+static double big_matrix[250 * 250];
+
+static StatsStatus
+call(int which, size_t n)
+{
+	StatsRows	rows = {many_score, many_label, many_cluster, n};
+	StatsPair	pair = {many_score, many_other, many_label, many_cluster, n, 0.5, 0.5};
+	StatsThresholdDemand demand = {STATS_THRESHOLD_SENSITIVITY_LIMIT, 0, 0.6, 0.95};
+	StatsClassRows classes = {many_feature, many_class, NULL, n, 2};
+	StatsOptions options = {0.5, 0.95, 100, 1};
+	StatsAuc	auc;
+	StatsEvaluation evaluation;
+	StatsComparison comparison;
+	StatsOperatingPoint point;
+	StatsCalibration calibration;
+	StatsCalibrationBin bins[10];
+	StatsClassFigures class_figures;
+	StatsPlatt	platt;
+	StatsShortcut shortcut;
+	StatsInterval interval;
+	double		t;
+	double		value[250];
+	size_t		n_points;
+
+	switch (which)
+	{
+		case 0:
+			return stats_auc(&t, &rows, &env);
+		case 1:
+			return stats_auc_interval(&auc, &rows, 0.95, &env);
+		case 2:
+			return stats_evaluate(&evaluation, &rows, &options, &env);
+		case 3:
+			return stats_compare(&comparison, &pair, &options, &env);
+		case 4:
+			return stats_operating_point(&point, &demand, &rows, &env);
+		case 5:
+			return stats_calibration(&calibration, bins, 10, STATS_BINS_EQUAL_COUNT, &rows, 0.95, &env);
+		case 6:
+			return stats_roc(many_points, &n_points, &rows, true, &env);
+		case 7:
+			return stats_class_figures(&class_figures, NULL, NULL, NULL, &classes, &env);
+		case 8:
+			return stats_shortcut(&shortcut, NULL, many_feature, 2, many_label, many_cluster, n, 3, 1, 0.95, &env);
+		case 9:
+			return stats_proportion(&interval, NULL, many_label, many_cluster, n, 0.95, &env);
+		case 10:
+			for (int i = 0; i < 250 * 250; i++)
+				big_matrix[i] = 1.0 / (1 + i / 250 + i % 250);
+			return stats_eigen_symmetric(big_matrix, value, n < 250 ? n : 250, NULL, &env);
+		case 11:
+			return stats_fit_platt(&platt, many_feature, many_label, n, &env);
+		case 12:
+			return stats_fit_temperature(&t, many_feature, many_class, n, 2, &env);
+		default:
+			return STATS_BAD_ARGUMENT;
+	}
+}
+
+#define N_CALLS 13
+
+static struct timespec last_poll;
+static double longest_wait;		/* milliseconds between two looks at stop */
+
+static double
+since_last_poll(void)
+{
+	struct timespec now;
+	double		ms;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	ms = 1e3 * (double) (now.tv_sec - last_poll.tv_sec) +
+		1e-6 * (double) (now.tv_nsec - last_poll.tv_nsec);
+	last_poll = now;
+	return ms;
+}
+
+static bool
+timed_stop(void *arg)
+{
+	longest_wait = fmax(longest_wait, since_last_poll());
+	return test_stop(arg);
+}
+
+static void
+test_memory_and_stop(void)
+{
+	for (size_t i = 0; i < MANY; i++)
+	{
+		uint32_t	r[4];
+
+		stats_philox(r, 5, i, 0);
+		many_cluster[i] = i / 3;
+		many_label[i] = (i / 3) % 2;
+		many_class[i] = many_label[i];
+		many_score[i] = fmin(1.0, (r[0] / 4294967296.0 + 0.3 * many_label[i]) / 1.3);
+		many_other[i] = r[1] / 4294967296.0;
+		many_feature[2 * i] = r[2] / 4294967296.0;
+		many_feature[2 * i + 1] = 1.0 - many_feature[2 * i];
+	}
+	env.stop = timed_stop;
+	for (int which = 0; which < N_CALLS; which++)
+	{
+		StatsStatus status = STATS_NO_MEMORY;
+		long		polls;
+
+		for (long allowed = 0; status == STATS_NO_MEMORY && allowed < 200; allowed++)
+		{
+			memory.allowed = allowed;
+			status = call(which, 60);
+			CHECK(memory.live == 0);
+			if (allowed == 0 && which < 11)
+				CHECK(status == STATS_NO_MEMORY);
+		}
+		CHECK(status == STATS_OK);
+		memory.allowed = -1;
+		memory.polls = 0;
+		longest_wait = 0.0;
+		(void) since_last_poll();
+		CHECK(call(which, MANY) == STATS_OK);
+		longest_wait = fmax(longest_wait, since_last_poll());
+		printf("  call %d: %ld polls, longest %.1f ms\n", which, memory.polls, longest_wait);
+		CHECK(longest_wait < 50.0 * SLOWER);
+		polls = memory.polls;
+		CHECK(polls > 0);
+		for (long after = 0; after < polls; after += 1 + polls / 2)
+		{
+			memory.polls = 0;
+			memory.stop_after = after;
+			CHECK(call(which, MANY) == STATS_INTERRUPTED);
+			CHECK(memory.live == 0);
+		}
+		memory.stop_after = -1;
+	}
+	env.stop = test_stop;
+}
+
 int
 main(void)
 {
@@ -100,6 +821,24 @@ main(void)
 	test_point_figures();
 	test_row_errors();
 	test_classes();
+	test_distributions();
+	test_wilson_published();
+	test_auc_published();
+	test_auc_interval();
+	test_evaluate();
+	test_proportion();
+	test_degenerate();
+	test_row_order();
+	test_roc();
+	test_operating_points();
+	test_calibration();
+	test_scaling();
+	test_golden_classes();
+	test_compare();
+	test_mcnemar_published();
+	test_shortcut();
+	test_eigen();
+	test_memory_and_stop();
 	printf("%d passed, %d failed\n", checks - failures, failures);
 	return failures != 0;
 }
