@@ -92,7 +92,7 @@ typedef struct NnConv3
  * Which of the four pixels of a pooling window won, for every pooled pixel and
  * channel: 16-bit words [h / 2][w / 2][ceil(oc / 16)][4]; bit c % 16 of word
  * 2 * dy + dx.  One bit of four is set, the first maximum in reading order, or
- * none where relu was off.
+ * none where relu was off.  Bits beyond the last channel mean nothing.
  */
 static inline size_t
 nn_mask_words(int oc)
