@@ -94,14 +94,26 @@ OBJS_REPORT = \
 
 OBJS_PG = \
 	src/pg/blas.o \
+	src/pg/cache.o \
 	src/pg/catalog.o \
+	src/pg/engine_load.o \
 	src/pg/errors.o \
+	src/pg/grants.o \
+	src/pg/images_sql.o \
+	src/pg/load.o \
 	src/pg/model_meta.o \
+	src/pg/models.o \
 	src/pg/pixels.o \
 	src/pg/pneumo.o \
+	src/pg/predict.o \
+	src/pg/prepare_table.o \
 	src/pg/rights.o \
+	src/pg/score_table.o \
+	src/pg/scorer.o \
 	src/pg/settings.o \
 	src/pg/shmem.o \
+	src/pg/summary.o \
+	src/pg/transfer.o \
 	src/pg/version.o \
 	src/pg/views.o \
 	$(end)

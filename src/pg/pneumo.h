@@ -61,6 +61,8 @@ extern void pneumo_settings_define(void);
 
 /* The CPU path that the settings and the machine allow. */
 extern NnPath pneumo_path(void);
+/* The best that the machine has, whatever the settings. */
+extern NnPath pneumo_path_best(void);
 
 /* --------------------------------------------------------- errors (errors.c) */
 
@@ -265,6 +267,8 @@ extern const char *pneumo_privilege_name(PneumoPrivilege privilege);
 extern int64 pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool missing_ok);
 extern int64 pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid role,
 										  bool missing_ok, Snapshot snapshot);
+/* Whether there is such a model and role has the privilege. */
+extern bool pneumo_model_has(const char *name, PneumoPrivilege privilege, Oid role, Snapshot snapshot);
 /* Row of a model (palloc'd copy), or NULL. */
 extern HeapTuple pneumo_model_tuple(Relation rel, const char *name, Snapshot snapshot);
 /* The last deployment of a model: its id and version; false if none. */
@@ -275,6 +279,20 @@ extern bool pneumo_model_deployed(int64 model, PneumoVersionId *id);
 extern bool pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role, PneumoVersionId *id);
 /* True if role has any privilege on a model with a version of that hash. */
 extern bool pneumo_version_visible(const uint8 *sha256, Oid role);
+
+/* ---------------------------------------------------------- models (models.c) */
+
+/*
+ * Opens a model for a change: right checked, model locked until the end of the
+ * transaction, and *snapshot (to be unregistered) taken after the lock.
+ */
+extern int64 pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *function,
+							   Snapshot *snapshot);
+/* Row of one of a model's versions (palloc'd copy), or an error. */
+extern HeapTuple pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 version,
+										 Snapshot snapshot);
+/* Release, compiler and server, for a version's provenance; palloc'd. */
+extern char *pneumo_build(void);
 
 /* ---------------------------------------------------- shared memory (shmem.c) */
 
@@ -350,6 +368,16 @@ typedef struct PneumoEngine
  * Rights are the caller's to check before.
  */
 extern PneumoEngine *pneumo_engine_get(const PneumoVersionId *id, MemoryContext cxt);
+extern PneumoEngine *pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt);
+
+/* Empties this database's slots of a version that is being dropped. */
+extern void pneumo_cache_forget(const uint8 *sha256);
+
+/* ------------------------------------------------------- scoring (predict.c) */
+
+/* The deployed version of a model, by id or by name (then predict is checked); errors if there is none. */
+extern void pneumo_require_deployed(const char *name, int64 model, PneumoVersionId *id);
+extern void pneumo_resolve(const char *name, PneumoVersionId *id);
 
 /* ------------------------------------------------------------ images (pixels.c) */
 

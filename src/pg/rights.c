@@ -158,6 +158,15 @@ model_privileges(const char *name, Oid role, Snapshot snapshot, int *mask)
 	return model;
 }
 
+bool
+pneumo_model_has(const char *name, PneumoPrivilege privilege, Oid role, Snapshot snapshot)
+{
+	int			mask;
+
+	(void) model_privileges(name, role, snapshot, &mask);
+	return (mask & privilege) != 0;
+}
+
 int64
 pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid role,
 							 bool missing_ok, Snapshot snapshot)

@@ -114,9 +114,19 @@ pneumo_settings_define(void)
 }
 
 NnPath
+pneumo_path_best(void)
+{
+	static int	best = -1;		/* CPUID is slow in a virtual machine */
+
+	if (best < 0)
+		best = (int) nn_path_best();
+	return (NnPath) best;
+}
+
+NnPath
 pneumo_path(void)
 {
-	NnPath		best = nn_path_best();
+	NnPath		best = pneumo_path_best();
 
 	if (pneumo_simd == SIMD_AUTO || pneumo_simd > (int) best)
 		return best;

@@ -1,0 +1,928 @@
+/*-------------------------------------------------------------------------
+ *
+ * cache.c
+ *	  One copy of each version's weights for the whole server.
+ *
+ * A version that is in use lives in a dynamic shared memory segment of its
+ * own, ready to run.  A slot of the control struct names it:
+ *
+ *	 EMPTY    -> LOADING   by whoever comes first and finds no slot; it alone
+ *	                       loads, others sleep on cache_changed
+ *	 LOADING  -> READY     when the segment is whole: pinned, then published
+ *	 LOADING  -> EMPTY     when the loader failed, by error or by exit
+ *	 READY    -> EMPTY     when it is the least recently used and its room is
+ *	                       needed, or its version is dropped: unpinned, so the
+ *	                       memory goes when the last session lets go of it
+ *
+ * The lock guards the slots only.  Segments are created, attached and unpinned
+ * without it: those calls can throw, and an error resets the count of held-off
+ * interrupts that releasing the lock would decrement.  So a handle may be gone
+ * when it is attached: then look again.
+ *
+ * Slots are keyed by content (SHA-256), CPU path and database, so what is found
+ * is always right: which version a query means is decided by its snapshot, and
+ * eviction is only about memory.
+ *
+ * If shared memory cannot hold a version, the session makes its own copy within
+ * pneumo.local_cache_size and says so in the log, once.
+ *
+ * A session keeps what it has attached until the slot is emptied and no query
+ * of it holds a reference.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "catalog/pg_authid.h"
+
+#include "pg/engine.h"
+
+PG_FUNCTION_INFO_V1(pneumo_cache_entries);
+PG_FUNCTION_INFO_V1(pneumo_cache_load);
+PG_FUNCTION_INFO_V1(pneumo_cache_clear);
+
+#define WAIT_SLICE_MS 1000
+#define MAX_WAIT_MS 60000		/* for another loader; then a copy of our own */
+#define MAX_CREATE_ATTEMPTS 4	/* evicting one version before each further one */
+
+/* What this session has at hand: an attached segment, or a copy of its own. */
+typedef struct LocalEngine
+{
+	dlist_node	node;
+	uint8		sha256[PNEUMO_SHA256_LEN];
+	NnPath		path;
+	int64		version;
+	dsm_segment *segment;		/* NULL: own copy */
+	dsm_handle	handle;
+	Size		bytes;
+	MemoryContext cxt;			/* holds this struct, meta, and an own copy */
+	NnEngine	engine;
+	PneumoModelMeta *meta;
+	int			references;
+	uint64		hits;
+	TimestampTz last_used;
+} LocalEngine;
+
+static dlist_head local_engines = DLIST_STATIC_INIT(local_engines);
+static uint64 seen_generation = 0;
+static bool fallback_logged = false;
+
+/* A load in progress, for its clean-up. */
+typedef struct Load
+{
+	int			slot;
+	dsm_segment *segment;
+	bool		pinned;
+	bool		published;
+} Load;
+
+/* ------------------------------------------------------- slots (under lock) */
+
+static int
+find_slot(const PneumoShared *shared, const uint8 *sha256, NnPath path)
+{
+	int			i;
+
+	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
+	{
+		const PneumoCacheSlot *slot = &shared->cache[i];
+
+		if (slot->state != PNEUMO_CACHE_EMPTY && slot->database == MyDatabaseId &&
+			slot->path == (int) path && memcmp(slot->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static int
+find_empty_slot(const PneumoShared *shared)
+{
+	int			i;
+
+	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
+	{
+		if (shared->cache[i].state == PNEUMO_CACHE_EMPTY)
+			return i;
+	}
+	return -1;
+}
+
+static int
+find_least_recently_used(const PneumoShared *shared)
+{
+	int			oldest = -1;
+	int			i;
+
+	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
+	{
+		if (shared->cache[i].state == PNEUMO_CACHE_READY &&
+			(oldest < 0 || shared->cache[i].last_used < shared->cache[oldest].last_used))
+			oldest = i;
+	}
+	return oldest;
+}
+
+static void
+empty_slot(PneumoShared *shared, int i)
+{
+	shared->cache_bytes -= shared->cache[i].bytes;
+	memset(&shared->cache[i], 0, sizeof(PneumoCacheSlot));
+	shared->cache_generation++;
+}
+
+/* ------------------------------------------------------------------ eviction */
+
+static void
+unpin_all(const dsm_handle *handles, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+		dsm_unpin_segment(handles[i]);
+}
+
+/* Empties the least recently used slot; false if there is none to be had. */
+static bool
+evict_one(void)
+{
+	PneumoShared *shared = pneumo_shared();
+	dsm_handle	handle = 0;
+	int			oldest;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	oldest = find_least_recently_used(shared);
+	if (oldest >= 0)
+	{
+		handle = shared->cache[oldest].handle;
+		empty_slot(shared, oldest);
+	}
+	LWLockRelease(&shared->lock);
+	if (oldest < 0)
+		return false;
+	dsm_unpin_segment(handle);
+	return true;
+}
+
+/* Books bytes for a loading slot, evicting others; false if they cannot fit. */
+static bool
+reserve_bytes(int slot, uint64 bytes)
+{
+	PneumoShared *shared = pneumo_shared();
+	uint64		limit = (uint64) pneumo_shared_cache_size * 1024;
+	dsm_handle	handles[PNEUMO_CACHE_SLOTS];
+	int			n = 0;
+	bool		fits = bytes <= limit;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	while (fits && shared->cache_bytes + bytes > limit)
+	{
+		int			oldest = find_least_recently_used(shared);
+
+		fits = oldest >= 0;
+		if (fits)
+		{
+			handles[n++] = shared->cache[oldest].handle;
+			empty_slot(shared, oldest);
+		}
+	}
+	if (fits)
+	{
+		shared->cache[slot].bytes = bytes;
+		shared->cache_bytes += bytes;
+	}
+	LWLockRelease(&shared->lock);
+	unpin_all(handles, n);
+	return fits;
+}
+
+/* Empties this database's READY slots of a version, or all with sha256 NULL. */
+static int
+evict_database(const uint8 *sha256)
+{
+	PneumoShared *shared = pneumo_shared();
+	dsm_handle	handles[PNEUMO_CACHE_SLOTS];
+	int			n = 0;
+	int			i;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
+	{
+		PneumoCacheSlot *slot = &shared->cache[i];
+
+		if (slot->state == PNEUMO_CACHE_READY && slot->database == MyDatabaseId &&
+			(sha256 == NULL || memcmp(slot->sha256, sha256, PNEUMO_SHA256_LEN) == 0))
+		{
+			handles[n++] = slot->handle;
+			empty_slot(shared, i);
+		}
+	}
+	LWLockRelease(&shared->lock);
+	unpin_all(handles, n);
+	return n;
+}
+
+/* ----------------------------------------------------- this session's engines */
+
+static LocalEngine *
+find_local(const uint8 *sha256, NnPath path)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &local_engines)
+	{
+		LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
+
+		if (local->path == path && memcmp(local->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
+			return local;
+	}
+	return NULL;
+}
+
+static void
+forget_local(LocalEngine *local)
+{
+	dsm_segment *segment = local->segment;
+
+	Assert(local->references == 0);
+	dlist_delete(&local->node);
+	MemoryContextDelete(local->cxt);
+	if (segment != NULL)
+		dsm_detach(segment);
+}
+
+static bool
+handle_is_live(const PneumoShared *shared, dsm_handle handle)
+{
+	int			i;
+
+	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
+	{
+		if (shared->cache[i].state == PNEUMO_CACHE_READY && shared->cache[i].handle == handle)
+			return true;
+	}
+	return false;
+}
+
+/* Detaches what no slot names any more and no query of this session uses. */
+static void
+detach_stale(void)
+{
+	PneumoShared *shared = pneumo_shared();
+	dlist_mutable_iter iter;
+	dlist_head	stale;
+
+	dlist_init(&stale);
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	if (seen_generation != shared->cache_generation)
+	{
+		bool		all = true;
+
+		dlist_foreach_modify(iter, &local_engines)
+		{
+			LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
+
+			if (local->segment == NULL || handle_is_live(shared, local->handle))
+				continue;
+			if (local->references > 0)
+			{
+				all = false;	/* look again next time */
+				continue;
+			}
+			dlist_delete(&local->node);
+			dlist_push_tail(&stale, &local->node);
+		}
+		if (all)
+			seen_generation = shared->cache_generation;
+	}
+	LWLockRelease(&shared->lock);
+
+	dlist_foreach_modify(iter, &stale)
+		forget_local(dlist_container(LocalEngine, node, iter.cur));
+}
+
+static Size
+local_copy_bytes(void)
+{
+	dlist_iter	iter;
+	Size		sum = 0;
+
+	dlist_foreach(iter, &local_engines)
+	{
+		LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
+
+		if (local->segment == NULL)
+			sum += local->bytes;
+	}
+	return sum;
+}
+
+/* Frees the least recently used own copy that nobody refers to. */
+static bool
+forget_one_copy(void)
+{
+	LocalEngine *oldest = NULL;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &local_engines)
+	{
+		LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
+
+		if (local->segment == NULL && local->references == 0 &&
+			(oldest == NULL || local->last_used < oldest->last_used))
+			oldest = local;
+	}
+	if (oldest == NULL)
+		return false;
+	forget_local(oldest);
+	return true;
+}
+
+/* A new engine, not yet in the list: until then an error frees it. */
+static LocalEngine *
+new_local(const PneumoVersionId *id, NnPath path)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo engine",
+											  ALLOCSET_SMALL_SIZES);
+	LocalEngine *local = MemoryContextAllocZero(cxt, sizeof(LocalEngine));
+
+	local->cxt = cxt;
+	local->path = path;
+	local->version = id->version;
+	memcpy(local->sha256, id->sha256, PNEUMO_SHA256_LEN);
+	return local;
+}
+
+static LocalEngine *
+keep_local(LocalEngine *local)
+{
+	MemoryContextSetParent(local->cxt, TopMemoryContext);
+	dlist_push_head(&local_engines, &local->node);
+	return local;
+}
+
+/* ------------------------------------------------------------------ own copies */
+
+static void
+log_fallback(const PneumoVersionId *id, uint64 bytes, const char *reason)
+{
+	if (fallback_logged)
+		return;
+	fallback_logged = true;
+	ereport(LOG,
+			(errmsg("pneumo keeps model version %s in this session's own memory (" UINT64_FORMAT " kB)",
+					pneumo_sha256_hex(id->sha256), bytes / 1024),
+			 errdetail("%s", reason),
+			 errhint("Enlarge pneumo.shared_cache_size, /dev/shm (in a container: --shm-size), or min_dynamic_shared_memory. This message comes once a session; see pneumo.cache.")));
+}
+
+static LocalEngine *
+copy_local(const PneumoVersionId *id, NnPath path, const char *reason)
+{
+	EngineBlock plan;
+	LocalEngine *local;
+	Size		limit = (Size) pneumo_local_cache_size * 1024;
+	void	   *memory;
+	void	   *block;
+
+	pneumo_block_plan(&plan, id->sha256, path);
+	if (plan.total_bytes > limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("model version %s needs " UINT64_FORMAT " kB, more than pneumo.local_cache_size (%d kB)",
+						pneumo_sha256_hex(id->sha256), plan.total_bytes / 1024, pneumo_local_cache_size),
+				 errdetail("It is not in shared memory: %s", reason),
+				 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
+	while (local_copy_bytes() + plan.total_bytes > limit)
+	{
+		if (!forget_one_copy())
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("model versions in use by this query need more than pneumo.local_cache_size (%d kB)",
+							pneumo_local_cache_size),
+					 errdetail("They are not in shared memory: %s", reason),
+					 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
+	}
+	log_fallback(id, plan.total_bytes, reason);
+
+	local = new_local(id, path);
+	memory = MemoryContextAllocExtended(local->cxt, plan.total_bytes + NN_ALIGN,
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	if (memory == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory for model version %s (" UINT64_FORMAT " kB)",
+						pneumo_sha256_hex(id->sha256), plan.total_bytes / 1024)));
+	block = pneumo_align(memory);
+	pneumo_block_fill(block, &plan);
+	pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes, id->sha256, local->cxt);
+	local->bytes = plan.total_bytes;
+	return keep_local(local);
+}
+
+/* -------------------------------------------------------------------- loading */
+
+/*
+ * Creates a segment that no resource owner knows, so that it outlives the
+ * query; NULL, with the reason, if there is no room.  This error may be caught
+ * without a subtransaction: the call is a leaf that has taken nothing.
+ */
+static dsm_segment *
+create_segment(Size bytes, char **reason)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext cxt = CurrentMemoryContext;
+	dsm_segment *volatile segment = NULL;
+
+	CurrentResourceOwner = NULL;
+	PG_TRY();
+	{
+		segment = dsm_create(bytes, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+		if (segment == NULL)
+			*reason = "Too many dynamic shared memory segments are in use.";
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		CurrentResourceOwner = owner;
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INSUFFICIENT_RESOURCES)
+			PG_RE_THROW();
+		FlushErrorState();
+		*reason = psprintf("Shared memory: %s.", error->message);
+	}
+	PG_END_TRY();
+	CurrentResourceOwner = owner;
+	return segment;
+}
+
+static dsm_segment *
+attach_segment(dsm_handle handle)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	dsm_segment *segment = dsm_find_mapping(handle);
+
+	if (segment != NULL)
+		return segment;
+	PG_TRY();
+	{
+		CurrentResourceOwner = NULL;
+		segment = dsm_attach(handle);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+	return segment;
+}
+
+/* The loader's end without success: the slot is free for others, the segment goes. */
+static void
+abandon_load(int code, Datum arg)
+{
+	Load	   *load = (Load *) DatumGetPointer(arg);
+	PneumoShared *shared = pneumo_shared();
+
+	if (load->published)
+		return;
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	if (shared->cache[load->slot].state == PNEUMO_CACHE_LOADING &&
+		shared->cache[load->slot].loader_pid == MyProcPid)
+		empty_slot(shared, load->slot);
+	LWLockRelease(&shared->lock);
+	ConditionVariableBroadcast(&shared->cache_changed);
+
+	if (load->segment != NULL)
+	{
+		dsm_segment *segment = load->segment;
+		dsm_handle	handle = dsm_segment_handle(segment);
+
+		load->segment = NULL;
+		if (load->pinned)
+			dsm_unpin_segment(handle);
+		dsm_detach(segment);
+	}
+}
+
+static void
+publish(Load *load)
+{
+	PneumoShared *shared = pneumo_shared();
+	PneumoCacheSlot *slot = &shared->cache[load->slot];
+
+	dsm_pin_segment(load->segment);
+	load->pinned = true;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	slot->handle = dsm_segment_handle(load->segment);
+	slot->state = PNEUMO_CACHE_READY;
+	slot->last_used = GetCurrentTimestamp();
+	load->published = true;
+	LWLockRelease(&shared->lock);
+	ConditionVariableBroadcast(&shared->cache_changed);
+}
+
+/* Room for the version in shared memory, at the cost of others; NULL with the reason. */
+static dsm_segment *
+make_room(int slot, uint64 bytes, char **reason)
+{
+	dsm_segment *segment = NULL;
+	int			attempt;
+
+	if (!reserve_bytes(slot, bytes))
+	{
+		*reason = psprintf("It does not fit into pneumo.shared_cache_size (%d kB).",
+						   pneumo_shared_cache_size);
+		return NULL;
+	}
+	for (attempt = 0; attempt < MAX_CREATE_ATTEMPTS; attempt++)
+	{
+		segment = create_segment(bytes, reason);
+		if (segment != NULL || !evict_one())
+			break;
+	}
+	return segment;
+}
+
+/* Loads a version into the slot that this session has claimed; NULL if there is no room. */
+static LocalEngine *
+load_shared(const PneumoVersionId *id, NnPath path, int slot, char **reason)
+{
+	LocalEngine *volatile local = NULL;
+	Load		load = {slot, NULL, false, false};
+
+	PG_ENSURE_ERROR_CLEANUP(abandon_load, PointerGetDatum(&load));
+	{
+		EngineBlock plan;
+		void	   *block;
+
+		pneumo_block_plan(&plan, id->sha256, path);
+		load.segment = make_room(slot, plan.total_bytes, reason);
+		if (load.segment != NULL)
+		{
+			block = dsm_segment_address(load.segment);
+			pneumo_block_fill(block, &plan);
+			local = new_local(id, path);
+			pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes,
+							  id->sha256, local->cxt);
+			local->segment = load.segment;
+			local->handle = dsm_segment_handle(load.segment);
+			local->bytes = plan.total_bytes;
+			publish(&load);
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(abandon_load, PointerGetDatum(&load));
+
+	if (local == NULL)
+	{
+		abandon_load(0, PointerGetDatum(&load));
+		return NULL;
+	}
+	return keep_local(local);
+}
+
+/* ------------------------------------------------------------ finding or loading */
+
+typedef enum Found
+{
+	FOUND_READY,				/* *handle names the segment */
+	FOUND_LOADING,				/* somebody loads it */
+	FOUND_CLAIMED,				/* *slot is ours to load */
+	FOUND_FULL					/* all slots are loading */
+} Found;
+
+static Found
+look_up(const PneumoVersionId *id, NnPath path, int *slot, dsm_handle *handle)
+{
+	PneumoShared *shared = pneumo_shared();
+	dsm_handle	evicted = 0;
+	bool		has_evicted = false;
+	Found		found;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	*slot = find_slot(shared, id->sha256, path);
+	if (*slot >= 0)
+	{
+		PneumoCacheSlot *entry = &shared->cache[*slot];
+
+		found = entry->state == PNEUMO_CACHE_READY ? FOUND_READY : FOUND_LOADING;
+		*handle = entry->handle;
+	}
+	else
+	{
+		*slot = find_empty_slot(shared);
+		if (*slot < 0)
+		{
+			*slot = find_least_recently_used(shared);
+			if (*slot >= 0)
+			{
+				evicted = shared->cache[*slot].handle;
+				has_evicted = true;
+				empty_slot(shared, *slot);
+			}
+		}
+		found = *slot >= 0 ? FOUND_CLAIMED : FOUND_FULL;
+		if (found == FOUND_CLAIMED)
+		{
+			PneumoCacheSlot *entry = &shared->cache[*slot];
+
+			entry->state = PNEUMO_CACHE_LOADING;
+			entry->database = MyDatabaseId;
+			entry->path = path;
+			entry->loader_pid = MyProcPid;
+			entry->version = id->version;
+			memcpy(entry->sha256, id->sha256, PNEUMO_SHA256_LEN);
+		}
+	}
+	LWLockRelease(&shared->lock);
+	if (has_evicted)
+		dsm_unpin_segment(evicted);
+	return found;
+}
+
+/* A slot whose segment has gone, or whose loader has, is emptied. */
+static void
+clear_broken_slot(int i, PneumoCacheState state, dsm_handle handle)
+{
+	PneumoShared *shared = pneumo_shared();
+	PneumoCacheSlot *slot = &shared->cache[i];
+	int			loader = 0;
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	if (slot->state == PNEUMO_CACHE_LOADING)
+		loader = slot->loader_pid;
+	LWLockRelease(&shared->lock);
+	if (state == PNEUMO_CACHE_LOADING && (loader == 0 || BackendPidGetProc(loader) != NULL))
+		return;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	if (slot->state == state &&
+		(state == PNEUMO_CACHE_READY ? slot->handle == handle : slot->loader_pid == loader))
+		empty_slot(shared, i);
+	LWLockRelease(&shared->lock);
+	ConditionVariableBroadcast(&shared->cache_changed);
+}
+
+static LocalEngine *
+attach_local(const PneumoVersionId *id, NnPath path, dsm_handle handle)
+{
+	dsm_segment *segment = attach_segment(handle);
+	LocalEngine *local;
+
+	if (segment == NULL)
+		return NULL;
+	local = new_local(id, path);
+	pneumo_block_bind(&local->engine, &local->meta, dsm_segment_address(segment),
+					  dsm_segment_map_length(segment), id->sha256, local->cxt);
+	local->segment = segment;
+	local->handle = handle;
+	local->bytes = dsm_segment_map_length(segment);
+	return keep_local(local);
+}
+
+static LocalEngine *
+obtain(const PneumoVersionId *id, NnPath path)
+{
+	PneumoShared *shared = pneumo_shared();
+	char	   *reason = "";
+	TimestampTz start = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		LocalEngine *local = NULL;
+		int			slot;
+		dsm_handle	handle;
+		Found		found;
+
+		/* a stand-alone server has no dynamic shared memory */
+		if (!IsUnderPostmaster)
+		{
+			reason = "The server runs in single-user mode.";
+			break;
+		}
+
+		found = look_up(id, path, &slot, &handle);
+		if (found == FOUND_READY)
+		{
+			local = attach_local(id, path, handle);
+			if (local == NULL)
+				clear_broken_slot(slot, PNEUMO_CACHE_READY, handle);
+		}
+		else if (found == FOUND_CLAIMED)
+		{
+			ConditionVariableCancelSleep();
+			local = load_shared(id, path, slot, &reason);
+			if (local == NULL)
+				break;
+		}
+		else
+		{
+			if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), MAX_WAIT_MS))
+			{
+				reason = "Another session has been loading it for a minute.";
+				break;
+			}
+			if (ConditionVariableTimedSleep(&shared->cache_changed, WAIT_SLICE_MS, PG_WAIT_EXTENSION) &&
+				found == FOUND_LOADING)
+				clear_broken_slot(slot, PNEUMO_CACHE_LOADING, 0);
+		}
+		if (local != NULL)
+		{
+			ConditionVariableCancelSleep();
+			return local;
+		}
+	}
+	ConditionVariableCancelSleep();
+	return copy_local(id, path, reason);
+}
+
+static void
+count_hit(LocalEngine *local)
+{
+	PneumoShared *shared = pneumo_shared();
+	int			i;
+
+	local->hits++;
+	local->last_used = GetCurrentTimestamp();
+	if (local->segment == NULL)
+		return;
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	i = find_slot(shared, local->sha256, local->path);
+	if (i >= 0)
+	{
+		shared->cache[i].hits++;
+		shared->cache[i].last_used = local->last_used;
+	}
+	LWLockRelease(&shared->lock);
+}
+
+/* A reference of a memory context: while it lives the engine stays mapped. */
+typedef struct Reference
+{
+	PneumoEngine engine;
+	LocalEngine *local;
+	MemoryContextCallback callback;
+} Reference;
+
+static void
+drop_reference(void *arg)
+{
+	Reference  *reference = arg;
+
+	reference->local->references--;
+}
+
+PneumoEngine *
+pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt)
+{
+	Reference  *reference = MemoryContextAllocZero(cxt, sizeof(Reference));
+	LocalEngine *local;
+
+	detach_stale();
+	local = find_local(id->sha256, path);
+	if (local == NULL)
+		local = obtain(id, path);
+	count_hit(local);
+
+	reference->local = local;
+	reference->engine.engine = local->engine;
+	reference->engine.meta = local->meta;
+	reference->engine.id = *id;
+	reference->engine.shared = local->segment != NULL;
+	reference->callback.func = drop_reference;
+	reference->callback.arg = reference;
+	local->references++;
+	MemoryContextRegisterResetCallback(cxt, &reference->callback);
+	return &reference->engine;
+}
+
+PneumoEngine *
+pneumo_engine_get(const PneumoVersionId *id, MemoryContext cxt)
+{
+	return pneumo_engine_get_path(id, pneumo_path(), cxt);
+}
+
+void
+pneumo_cache_forget(const uint8 *sha256)
+{
+	(void) evict_database(sha256);
+	detach_stale();
+}
+
+/* -------------------------------------------------------------- SQL functions */
+
+Datum
+pneumo_cache_load(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64		model = pneumo_model_lookup(name, PNEUMO_PREDICT, GetUserId(), false);
+	PneumoVersionId id;
+	PneumoEngine *engine;
+
+	pneumo_require_deployed(name, model, &id);
+	engine = pneumo_engine_get(&id, CurrentMemoryContext);
+	PG_RETURN_TEXT_P(cstring_to_text(engine->shared ? "shared" : "local"));
+}
+
+Datum
+pneumo_cache_clear(PG_FUNCTION_ARGS)
+{
+	int			n = evict_database(NULL);
+
+	while (forget_one_copy())
+		n++;
+	detach_stale();
+	PG_RETURN_INT32(n);
+}
+
+static void
+put_entry(ReturnSetInfo *rsinfo, const PneumoCacheSlot *slot, const char *place, bool mapped)
+{
+	Datum		values[9];
+	bool		nulls[9] = {false};
+
+	values[0] = PointerGetDatum(pneumo_bytea(slot->sha256, PNEUMO_SHA256_LEN));
+	values[1] = Int64GetDatum(slot->version);
+	values[2] = CStringGetTextDatum(place);
+	values[3] = CStringGetTextDatum(slot->state == PNEUMO_CACHE_READY ? "ready" : "loading");
+	values[4] = CStringGetTextDatum(nn_path_name((NnPath) slot->path));
+	values[5] = Int64GetDatum((int64) slot->bytes);
+	values[6] = Int64GetDatum((int64) slot->hits);
+	values[7] = TimestampTzGetDatum(slot->last_used);
+	nulls[7] = slot->last_used == 0;
+	values[8] = BoolGetDatum(mapped);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static bool
+is_mapped(dsm_handle handle)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &local_engines)
+	{
+		LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
+
+		if (local->segment != NULL && local->handle == handle)
+			return true;
+	}
+	return false;
+}
+
+Datum
+pneumo_cache_entries(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	PneumoShared *shared = pneumo_shared();
+	PneumoCacheSlot *slots = palloc(sizeof(shared->cache));
+	bool		sees_all = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	dlist_iter	iter;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	detach_stale();
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	memcpy(slots, shared->cache, sizeof(shared->cache));
+	LWLockRelease(&shared->lock);
+
+	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
+	{
+		if (slots[i].state == PNEUMO_CACHE_EMPTY || slots[i].database != MyDatabaseId ||
+			!(sees_all || pneumo_version_visible(slots[i].sha256, GetUserId())))
+			continue;
+		put_entry(rsinfo, &slots[i], "shared",
+				  slots[i].state == PNEUMO_CACHE_READY && is_mapped(slots[i].handle));
+	}
+	dlist_foreach(iter, &local_engines)
+	{
+		LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
+		PneumoCacheSlot slot;
+
+		if (local->segment != NULL || !(sees_all || pneumo_version_visible(local->sha256, GetUserId())))
+			continue;
+		memset(&slot, 0, sizeof(slot));
+		memcpy(slot.sha256, local->sha256, PNEUMO_SHA256_LEN);
+		slot.state = PNEUMO_CACHE_READY;
+		slot.version = local->version;
+		slot.path = local->path;
+		slot.bytes = local->bytes;
+		slot.hits = local->hits;
+		slot.last_used = local->last_used;
+		put_entry(rsinfo, &slot, "local", true);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,283 @@
+/*-------------------------------------------------------------------------
+ *
+ * models.c
+ *	  The life of a model from SQL: deploy, roll back, drop.
+ *
+ * Every change of a model holds its lock until the end of the transaction and
+ * decides by a snapshot taken after it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pg/pneumo.h"
+
+PG_FUNCTION_INFO_V1(pneumo_deploy);
+PG_FUNCTION_INFO_V1(pneumo_rollback);
+PG_FUNCTION_INFO_V1(pneumo_drop_model);
+PG_FUNCTION_INFO_V1(pneumo_drop_version);
+
+int64
+pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *function,
+				  Snapshot *snapshot)
+{
+	int64		model;
+
+	pneumo_prevent_write(function);
+	model = pneumo_model_lookup(name, privilege, GetUserId(), false);
+	pneumo_lock_model(model);
+
+	/* the lock may have taken a while: look again */
+	*snapshot = pneumo_write_snapshot();
+	if (pneumo_model_lookup_snapshot(name, privilege, GetUserId(), false, *snapshot) != model)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("model \"%s\" was replaced by another transaction", name)));
+	return model;
+}
+
+/* The row of one of a model's versions, or an error that says so. */
+HeapTuple
+pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 version,
+						Snapshot snapshot)
+{
+	HeapTuple	tuple = pneumo_version_tuple(rel, version, snapshot);
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple) ||
+		DatumGetInt64(heap_getattr(tuple, Anum_version_model, RelationGetDescr(rel), &isnull)) != model)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" has no version " INT64_FORMAT, name, version),
+				 errhint("pneumo.versions lists them.")));
+	return tuple;
+}
+
+/* ---------------------------------------------------------- deploy, roll back */
+
+Datum
+pneumo_deploy(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64		version = PG_GETARG_INT64(1);
+	Snapshot	snapshot;
+	int64		model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_deploy()", &snapshot);
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	int64		deployment = 0;
+	int64		current = 0;
+	bool		has_deployed;
+
+	(void) pneumo_version_of_model(rel, name, model, version, snapshot);
+	has_deployed = pneumo_deployment_last(model, snapshot, &deployment, &current);
+	if (has_deployed && current == version)
+		ereport(NOTICE,
+				(errmsg("version " INT64_FORMAT " of model \"%s\" is deployed already", version, name)));
+	else
+		pneumo_deployment_add(model, version, has_deployed ? "deploy" : "first", deployment, GetUserId());
+	table_close(rel, NoLock);
+	UnregisterSnapshot(snapshot);
+	CommandCounterIncrement();
+	PG_RETURN_VOID();
+}
+
+/* Version and previous deployment of a deployment row; false if it is gone. */
+static bool
+read_deployment(int64 deployment, Snapshot snapshot, int64 *version, int64 *previous)
+{
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key[0], Anum_deployment_id, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(deployment));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_pkey"),
+							  true, snapshot, 1, key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		values[Natts_deployment];
+		bool		nulls[Natts_deployment];
+
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		*version = DatumGetInt64(values[Anum_deployment_version - 1]);
+		*previous = nulls[Anum_deployment_previous - 1] ? 0 :
+			DatumGetInt64(values[Anum_deployment_previous - 1]);
+		found = true;
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	return found;
+}
+
+static bool
+version_exists(int64 version, Snapshot snapshot)
+{
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	HeapTuple	tuple = pneumo_version_tuple(rel, version, snapshot);
+
+	table_close(rel, NoLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/*
+ * Goes back to the version that was deployed before the present one was, and
+ * when called again further back: a rollback takes over the predecessor of the
+ * deployment that it returns to.  Versions that were dropped since are skipped.
+ */
+Datum
+pneumo_rollback(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Snapshot	snapshot;
+	int64		model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_rollback()", &snapshot);
+	int64		deployment;
+	int64		current = 0;
+	int64		version = 0;
+	int64		previous = 0;
+
+	if (pneumo_deployment_last(model, snapshot, &deployment, &current))
+	{
+		(void) read_deployment(deployment, snapshot, &version, &previous);
+		while (previous != 0)
+		{
+			if (!read_deployment(previous, snapshot, &version, &previous))
+				previous = 0;
+			else if (version != current && version_exists(version, snapshot))
+				break;
+			version = 0;
+		}
+		if (version == current)
+			version = 0;
+	}
+	if (version == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("model \"%s\" has no earlier deployed version to go back to", name),
+				 errhint("pneumo.deployments shows what was deployed; pneumo_deploy(model, version) chooses a version.")));
+	pneumo_deployment_add(model, version, "rollback", previous, GetUserId());
+	UnregisterSnapshot(snapshot);
+	CommandCounterIncrement();
+	PG_RETURN_INT64(version);
+}
+
+/* ----------------------------------------------------------------------- drop */
+
+/* Deletes the rows of a relation whose first key column of an index is id. */
+static void
+delete_by_id(PneumoRelation relation, const char *index, int attribute, int64 id, Snapshot snapshot)
+{
+	Relation	rel = pneumo_catalog_open(relation, RowExclusiveLock, false);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key[0], attribute, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
+	scan = systable_beginscan(rel, pneumo_catalog_index(relation, index), true, snapshot, 1, key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		pneumo_catalog_delete(rel, tuple);
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+}
+
+/* How many version rows share these bytes. */
+static int
+count_sharers(Relation rel, const uint8 *sha256)
+{
+	Snapshot	snapshot = pneumo_write_snapshot();
+	bytea	   *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	int			n = 0;
+
+	ScanKeyInit(&key[0], Anum_version_sha256, BTEqualStrategyNumber, F_BYTEAEQ,
+				PointerGetDatum(hash));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_sha256_idx"),
+							  true, snapshot, 1, key);
+	while (HeapTupleIsValid(systable_getnext(scan)))
+		n++;
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return n;
+}
+
+/* Deletes a version's row and what hangs on it; the bytes if it was their last. */
+static void
+drop_version(Relation rel, HeapTuple tuple, Snapshot snapshot)
+{
+	PneumoVersionId id;
+
+	pneumo_version_id(rel, tuple, &id);
+	pneumo_lock_bytes(id.sha256);
+	delete_by_id(PNEUMO_REL_MANIFEST, "manifest_pkey", Anum_manifest_version, id.version, snapshot);
+	delete_by_id(PNEUMO_REL_LOOK, "look_version_idx", Anum_look_version, id.version, snapshot);
+	pneumo_catalog_delete(rel, tuple);
+	CommandCounterIncrement();
+	if (count_sharers(rel, id.sha256) == 0)
+	{
+		pneumo_chunks_drop(id.sha256);
+		pneumo_cache_forget(id.sha256);
+	}
+}
+
+Datum
+pneumo_drop_version(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64		version = PG_GETARG_INT64(1);
+	Snapshot	snapshot;
+	int64		model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_drop_version()", &snapshot);
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
+	HeapTuple	tuple = pneumo_version_of_model(rel, name, model, version, snapshot);
+	int64		deployment;
+	int64		current;
+
+	if (pneumo_deployment_last(model, snapshot, &deployment, &current) && current == version)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("version " INT64_FORMAT " of model \"%s\" is deployed", version, name),
+				 errhint("Deploy another version first, or drop the model with pneumo_drop_model.")));
+	drop_version(rel, tuple, snapshot);
+	table_close(rel, NoLock);
+	UnregisterSnapshot(snapshot);
+	CommandCounterIncrement();
+	PG_RETURN_VOID();
+}
+
+Datum
+pneumo_drop_model(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Snapshot	snapshot;
+	int64		model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_drop_model()", &snapshot);
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key[0], Anum_version_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_model_idx"),
+							  true, snapshot, 1, key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		drop_version(rel, tuple, snapshot);
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+
+	delete_by_id(PNEUMO_REL_PRIVILEGE, "privilege_pkey", Anum_privilege_model, model, snapshot);
+	delete_by_id(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx", Anum_deployment_model, model, snapshot);
+	delete_by_id(PNEUMO_REL_MODEL, "model_pkey", Anum_model_id, model, snapshot);
+	UnregisterSnapshot(snapshot);
+	CommandCounterIncrement();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * scorer.c
+ *	  One image through one version: decode, rescale, run, calibrate.
+ *
+ * Buffers are allocated when a scorer is made and not per image; what decoding
+ * needs in between depends on the image and is freed with it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/detoast.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "pg/scorer.h"
+
+#define KEPT_SCORERS 4			/* a query that alternates between models */
+#define MAX_IMAGE_BYTES ((Size) 64 * 1024 * 1024)
+#define MAX_RETRIES 8			/* after interrupts that stop nothing */
+
+typedef struct ScorerSet
+{
+	PneumoScorer *kept[KEPT_SCORERS];
+	uint64		clock;
+} ScorerSet;
+
+static void *
+buffer(MemoryContext cxt, size_t n, size_t size)
+{
+	if (size != 0 && n > MaxAllocHugeSize / 2 / size)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the model is too large")));
+	return pneumo_align(MemoryContextAllocExtended(cxt, n * size + NN_ALIGN, MCXT_ALLOC_HUGE));
+}
+
+static PneumoScorer *
+make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
+{
+	MemoryContext cxt = AllocSetContextCreate(mcxt, "pneumo scorer", ALLOCSET_SMALL_SIZES);
+	PneumoScorer *scorer = MemoryContextAllocZero(cxt, sizeof(PneumoScorer));
+	const NnGraph *graph;
+	const ImgPreprocess *pre;
+	NnNodeInfo	node;
+	size_t		pixels;
+	size_t		scratch_bytes;
+
+	scorer->cxt = cxt;
+	scorer->path = path;
+	scorer->engine = pneumo_engine_get_path(id, path, cxt);
+	scorer->meta = scorer->engine->meta;
+	graph = scorer->engine->engine.graph;
+	pre = &scorer->meta->preprocess;
+	scorer->output_units = nn_graph_output_units(graph);
+	nn_graph_node(&node, graph, nn_graph_embedding_node(graph));
+	scorer->embedding_units = (int) Min((size_t) node.shape.h * node.shape.w * node.shape.c,
+										MaxAllocSize / sizeof(float) / 2);
+	pixels = (size_t) pre->height * pre->width * pre->channels;
+	scratch_bytes = nn_engine_scratch_bytes(&scorer->engine->engine, 1);
+
+	scorer->calibrated = buffer(cxt, scorer->meta->n_classes, sizeof(double));
+	scorer->probabilities = buffer(cxt, scorer->output_units, sizeof(float));
+	scorer->logits = buffer(cxt, scorer->output_units, sizeof(float));
+	scorer->pixels = buffer(cxt, pixels, sizeof(uint8));
+	scorer->src = buffer(cxt, pixels, sizeof(float));
+	scorer->scratch = buffer(cxt, scratch_bytes, 1);
+	return scorer;
+}
+
+PneumoScorer *
+pneumo_scorer_get(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
+{
+	ScorerSet  *set = *extra;
+	int			victim = 0;
+	int			i;
+
+	if (set == NULL)
+		*extra = set = MemoryContextAllocZero(mcxt, sizeof(ScorerSet));
+	for (i = 0; i < KEPT_SCORERS; i++)
+	{
+		PneumoScorer *scorer = set->kept[i];
+
+		if (scorer != NULL && scorer->path == path &&
+			memcmp(scorer->engine->id.sha256, id->sha256, PNEUMO_SHA256_LEN) == 0)
+		{
+			scorer->used = ++set->clock;
+			return scorer;
+		}
+		if (set->kept[victim] != NULL && (scorer == NULL || scorer->used < set->kept[victim]->used))
+			victim = i;
+	}
+	if (set->kept[victim] != NULL)
+	{
+		MemoryContext old = set->kept[victim]->cxt;
+
+		set->kept[victim] = NULL;
+		MemoryContextDelete(old);
+	}
+	set->kept[victim] = make_scorer(mcxt, id, path);
+	set->kept[victim]->used = ++set->clock;
+	return set->kept[victim];
+}
+
+bool
+pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
+{
+	Size		n_bytes = toast_raw_datum_size(image) - VARHDRSZ;
+
+	/* known without reading it */
+	if (n_bytes > MAX_IMAGE_BYTES)
+	{
+		error->status = IMG_TOO_LARGE;
+		snprintf(error->message, sizeof(error->message), "%zu bytes, at most %zu are allowed",
+				 n_bytes, MAX_IMAGE_BYTES);
+		return false;
+	}
+	*bytes = DatumGetByteaPP(image);
+	return true;
+}
+
+bool
+pneumo_scorer_decode(PneumoScorer *scorer, Datum image, int on_bad_image)
+{
+	const ImgPreprocess *pre = &scorer->meta->preprocess;
+	bytea	   *bytes;
+	ImgError	error;
+
+	if (pneumo_image_bytes(&bytes, image, &error))
+	{
+		error.status = pneumo_pixels(scorer->pixels, (const uint8 *) VARDATA_ANY(bytes),
+									 VARSIZE_ANY_EXHDR(bytes), pre, &error);
+		if ((Pointer) bytes != DatumGetPointer(image))
+			pfree(bytes);
+	}
+	if (error.status != IMG_OK)
+	{
+		if (on_bad_image == PNEUMO_BAD_IMAGE_NULL && pneumo_image_is_bad(error.status))
+			return false;
+		pneumo_image_ereport(&error);
+	}
+	img_rescale(scorer->src, scorer->pixels, (size_t) pre->height * pre->width * pre->channels,
+				scorer->meta->rescale);
+	return true;
+}
+
+static void
+run_engine(PneumoScorer *scorer, float *embedding)
+{
+	volatile sig_atomic_t *stop = INTERRUPTS_CAN_BE_PROCESSED() ? &InterruptPending : NULL;
+	int			retries = 0;
+
+	for (;;)
+	{
+		NnStatus	status = nn_engine_run(scorer->probabilities, scorer->logits, embedding,
+										   scorer->src, 1, &scorer->engine->engine,
+										   scorer->scratch, stop);
+		NnError		error;
+
+		if (status == NN_OK)
+			return;
+		if (status != NN_INTERRUPTED)
+		{
+			memset(&error, 0, sizeof(error));
+			error.status = status;
+			strlcpy(error.message, "the network could not be run", sizeof(error.message));
+			pneumo_nn_ereport(&error);
+		}
+		CHECK_FOR_INTERRUPTS();
+		if (++retries >= MAX_RETRIES)
+			stop = NULL;
+	}
+}
+
+bool
+pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embed)
+{
+	int			i;
+
+	if (!pneumo_scorer_decode(scorer, image, on_bad_image))
+		return false;
+	if (embed && scorer->embedding == NULL)
+		scorer->embedding = buffer(scorer->cxt, scorer->embedding_units, sizeof(float));
+	run_engine(scorer, embed ? scorer->embedding : NULL);
+	pneumo_meta_probabilities(scorer->calibrated, scorer->meta, scorer->output_units,
+							  scorer->probabilities, scorer->logits);
+	for (i = 0; i < scorer->meta->n_classes; i++)
+	{
+		if (!isfinite(scorer->calibrated[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("the network gives no finite probability for this image")));
+	}
+	return true;
+}
+
+int
+pneumo_scorer_class(const PneumoScorer *scorer)
+{
+	int			best = 0;
+	int			i;
+
+	if (scorer->meta->n_classes == 2)
+		return scorer->calibrated[1] >= scorer->meta->threshold ? 1 : 0;
+	for (i = 1; i < scorer->meta->n_classes; i++)
+	{
+		if (scorer->calibrated[i] > scorer->calibrated[best])
+			best = i;
+	}
+	return best;
+}
+
+double
+pneumo_scorer_score(const PneumoScorer *scorer)
+{
+	return scorer->calibrated[scorer->meta->n_classes == 2 ? 1 : pneumo_scorer_class(scorer)];
+}
+
+ArrayType *
+pneumo_real_array(const float *values, int n_dims, const int *dims)
+{
+	int			lower[3] = {1, 1, 1};
+	size_t		n = 1;
+	Size		bytes;
+	ArrayType  *array;
+	int			i;
+
+	for (i = 0; i < n_dims; i++)
+		n *= (size_t) dims[i];
+	if (n > (MaxAllocSize - ARR_OVERHEAD_NONULLS(n_dims)) / sizeof(float))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("an array of %zu numbers is too large", n)));
+	bytes = ARR_OVERHEAD_NONULLS(n_dims) + n * sizeof(float);
+	array = palloc0(bytes);
+	SET_VARSIZE(array, bytes);
+	array->ndim = n_dims;
+	array->dataoffset = 0;
+	array->elemtype = FLOAT4OID;
+	memcpy(ARR_DIMS(array), dims, sizeof(int) * n_dims);
+	memcpy(ARR_LBOUND(array), lower, sizeof(int) * n_dims);
+	memcpy(ARR_DATA_PTR(array), values, n * sizeof(float));
+	return array;
+}

@@ -1,0 +1,229 @@
+/*-------------------------------------------------------------------------
+ *
+ * summary.c
+ *	  What a model is made of, and what this library is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pg/pneumo.h"
+
+PG_FUNCTION_INFO_V1(pneumo_summary);
+PG_FUNCTION_INFO_V1(pneumo_version);
+
+/* The value of one parameter as Keras writes it; false for what has no short form. */
+static bool
+append_value(StringInfo json, const NnParam *param, const NnValue *value)
+{
+	switch (param->kind)
+	{
+		case NN_PARAM_INT:
+			appendStringInfo(json, "%.0f", value->v[0]);
+			return true;
+		case NN_PARAM_FLOAT:
+			appendStringInfo(json, "%.9g", value->v[0]);
+			return true;
+		case NN_PARAM_BOOL:
+			appendStringInfoString(json, value->v[0] != 0 ? "true" : "false");
+			return true;
+		case NN_PARAM_INT_PAIR:
+			appendStringInfo(json, "[%.0f, %.0f]", value->v[0], value->v[1]);
+			return true;
+		case NN_PARAM_ENUM:
+			escape_json(json, param->names[(int) value->v[0]]);
+			return true;
+		case NN_PARAM_ACTIVATION:
+			escape_json(json, nn_activation_names[(int) value->v[0]]);
+			return true;
+		case NN_PARAM_INITIALIZER:
+			break;				/* of no matter once there are weights */
+	}
+	return false;
+}
+
+static Datum
+config_datum(const NnOpInfo *op, const NnNodeInfo *node)
+{
+	StringInfoData json;
+	StringInfoData value;
+	int			i;
+
+	initStringInfo(&json);
+	initStringInfo(&value);
+	appendStringInfoChar(&json, '{');
+	for (i = 0; op->params != NULL && op->params[i].key != NULL; i++)
+	{
+		resetStringInfo(&value);
+		if (!append_value(&value, &op->params[i], &node->params[i]))
+			continue;
+		if (json.len > 1)
+			appendStringInfoString(&json, ", ");
+		escape_json(&json, op->params[i].key);
+		appendStringInfo(&json, ": %s", value.data);
+	}
+	appendStringInfoChar(&json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+static Datum
+shape_datum(const NnShape *shape)
+{
+	Datum		dims[3];
+	int			n = 0;
+
+	if (shape->rank == 3)
+	{
+		dims[n++] = Int32GetDatum(shape->h);
+		dims[n++] = Int32GetDatum(shape->w);
+	}
+	dims[n++] = Int32GetDatum(shape->c);
+	return PointerGetDatum(construct_array(dims, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+static Datum
+inputs_datum(const NnGraph *graph, const NnNodeInfo *node)
+{
+	Datum		names[NN_MAX_INPUTS];
+	int			i;
+
+	for (i = 0; i < node->n_inputs; i++)
+	{
+		NnNodeInfo	input;
+
+		nn_graph_node(&input, graph, node->inputs[i]);
+		names[i] = CStringGetTextDatum(input.name);
+	}
+	return PointerGetDatum(construct_array(names, node->n_inputs, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* The graph of a version, for looking at: in the current context. */
+static NnGraph *
+read_graph(int64 version)
+{
+	size_t		n_bytes;
+	char	   *bytes = pneumo_version_read(version, &n_bytes);
+	NnModelView view;
+	NnError		error;
+	NnGraph    *graph;
+
+	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	graph = pneumo_align(pneumo_scratch(nn_graph_bytes(view.n_nodes)));
+	if (nn_model_graph(graph, &view, bytes, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	pfree(bytes);
+	return graph;
+}
+
+/* Any privilege on the model lets one see what it is made of, as the views do. */
+static int64
+visible_version(const char *name, bool deployed, int64 version)
+{
+	static const PneumoPrivilege order[] = {PNEUMO_PREDICT, PNEUMO_MANAGE, PNEUMO_EXPORT};
+	Snapshot	snapshot = pneumo_read_snapshot();
+	PneumoPrivilege privilege = PNEUMO_PREDICT;
+	int64		model;
+	size_t		i;
+
+	for (i = 0; i < lengthof(order); i++)
+	{
+		if (pneumo_model_has(name, order[i], GetUserId(), snapshot))
+		{
+			privilege = order[i];
+			break;
+		}
+	}
+	model = pneumo_model_lookup_snapshot(name, privilege, GetUserId(), false, snapshot);
+	if (deployed)
+	{
+		PneumoVersionId id;
+
+		pneumo_require_deployed(name, model, &id);
+		version = id.version;
+	}
+	else
+	{
+		Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+		HeapTuple	tuple = pneumo_version_of_model(rel, name, model, version, snapshot);
+
+		heap_freetuple(tuple);
+		table_close(rel, NoLock);
+	}
+	UnregisterSnapshot(snapshot);
+	return version;
+}
+
+Datum
+pneumo_summary(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64		version = visible_version(name, PG_NARGS() < 2, PG_NARGS() < 2 ? 0 : PG_GETARG_INT64(1));
+	NnGraph    *graph = read_graph(version);
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (i = 0; i < nn_graph_node_count(graph); i++)
+	{
+		NnNodeInfo	node;
+		const NnOpInfo *op;
+		Datum		values[7];
+		bool		nulls[7] = {false};
+
+		nn_graph_node(&node, graph, i);
+		op = nn_op_info(node.op);
+		values[0] = CStringGetTextDatum(node.name);
+		values[1] = CStringGetTextDatum(op->class_name);
+		values[2] = shape_datum(&node.shape);
+		values[3] = Int64GetDatum((int64) node.n_weights);
+		values[4] = Int64GetDatum((int64) node.n_trainable);
+		values[5] = inputs_datum(graph, &node);
+		values[6] = config_datum(op, &node);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+char *
+pneumo_build(void)
+{
+	return psprintf("pneumo %s, %s, PostgreSQL %s", PNEUMO_VERSION,
+#if defined(__clang__)
+					"clang " __clang_version__,
+#elif defined(__GNUC__)
+					"gcc " __VERSION__,
+#else
+					"unknown compiler",
+#endif
+					PG_VERSION);
+}
+
+Datum
+pneumo_version(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Datum		values[4];
+	bool		nulls[4] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "pneumo_version must return a row");
+	values[0] = CStringGetTextDatum(PNEUMO_VERSION);
+	values[1] = CStringGetTextDatum(pneumo_build());
+	values[2] = CStringGetTextDatum(nn_path_name(pneumo_path()));
+	values[3] = CStringGetTextDatum(pneumo_blas_version());
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}

@@ -1,0 +1,167 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.c
+ *	  Versions out of one database and into another.
+ *
+ * The exported form is the stored model bytes followed by their SHA-256 (32
+ * bytes): the same digest that names the version, so a damaged file is noticed
+ * and an imported version has the hash it had.  Import trusts nothing else:
+ * the whole network is rebuilt, checked and packed once before it is stored.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pg/pneumo.h"
+
+PG_FUNCTION_INFO_V1(pneumo_export);
+PG_FUNCTION_INFO_V1(pneumo_import);
+
+/* The id of a version of a model, checked; 0 means the deployed one. */
+static int64
+version_argument(const char *name, int64 model, int64 version)
+{
+	Snapshot	snapshot;
+	Relation	rel;
+
+	if (version == 0)
+	{
+		PneumoVersionId id;
+
+		pneumo_require_deployed(name, model, &id);
+		return id.version;
+	}
+	snapshot = pneumo_read_snapshot();
+	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	(void) pneumo_version_of_model(rel, name, model, version, snapshot);
+	table_close(rel, NoLock);
+	UnregisterSnapshot(snapshot);
+	return version;
+}
+
+Datum
+pneumo_export(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64		version = PG_NARGS() > 1 ? PG_GETARG_INT64(1) : 0;
+	int64		model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
+	size_t		n_bytes;
+	void	   *bytes;
+	bytea	   *result;
+
+	if (PG_NARGS() > 1 && version <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version " INT64_FORMAT " is not valid", version)));
+	version = version_argument(name, model, version);
+	bytes = pneumo_version_read(version, &n_bytes);
+	if (n_bytes > MaxAllocSize - VARHDRSZ - PNEUMO_SHA256_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("version " INT64_FORMAT " of model \"%s\" has %zu bytes, more than a bytea holds",
+						version, name, n_bytes)));
+	result = palloc(VARHDRSZ + n_bytes + PNEUMO_SHA256_LEN);
+	SET_VARSIZE(result, VARHDRSZ + n_bytes + PNEUMO_SHA256_LEN);
+	memcpy(VARDATA(result), bytes, n_bytes);
+	pneumo_sha256((uint8 *) VARDATA(result) + n_bytes, bytes, n_bytes);
+	pfree(bytes);
+	PG_RETURN_BYTEA_P(result);
+}
+
+/* Rebuilds, checks and packs the network; its parameters and metadata. */
+static int64
+check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
+{
+	NnModelView view;
+	NnError		error;
+	NnGraph    *graph;
+	const char *aligned = bytes;
+	size_t		packed_bytes;
+	NnPath		path = pneumo_path();
+
+	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	if (view.total_bytes != n_bytes)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("invalid model bytes: %zu bytes, where the header says %zu",
+						n_bytes, view.total_bytes)));
+	graph = pneumo_align(pneumo_scratch(nn_graph_bytes(view.n_nodes)));
+	if (nn_model_graph(graph, &view, bytes, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	*meta = pneumo_meta_from_view(&view, CurrentMemoryContext);
+	pneumo_meta_check_graph(*meta, graph);
+	CHECK_FOR_INTERRUPTS();
+
+	/* weights are read as floats in place: a bytea's data has no such alignment */
+	aligned = pneumo_align(pneumo_scratch(view.n_weights * sizeof(float)));
+	memcpy((char *) aligned, bytes + view.weights_offset, view.n_weights * sizeof(float));
+	if (nn_weights_check((const float *) aligned, graph, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	CHECK_FOR_INTERRUPTS();
+
+	packed_bytes = nn_engine_packed_bytes(graph, path, (*meta)->precision);
+	if (packed_bytes == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the model is too large")));
+	if (nn_engine_pack(pneumo_align(pneumo_scratch(packed_bytes)), graph, (const float *) aligned,
+					   path, (*meta)->precision, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	return (int64) view.n_weights;
+}
+
+Datum
+pneumo_import(PG_FUNCTION_ARGS)
+{
+	bytea	   *exported = PG_GETARG_BYTEA_PP(0);
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	size_t		total = VARSIZE_ANY_EXHDR(exported);
+	MemoryContext cxt;
+	MemoryContext old;
+	PneumoNewVersion new_version;
+	PneumoVersionId id;
+	PneumoModelMeta *meta;
+	uint8		digest[PNEUMO_SHA256_LEN];
+	char	   *bytes;
+	size_t		n_bytes;
+
+	pneumo_prevent_write("pneumo_import()");
+	if (total <= PNEUMO_SHA256_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("invalid model bytes: only %zu bytes", total)));
+	n_bytes = total - PNEUMO_SHA256_LEN;
+	pneumo_sha256(digest, VARDATA_ANY(exported), n_bytes);
+	if (memcmp(digest, VARDATA_ANY(exported) + n_bytes, PNEUMO_SHA256_LEN) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("invalid model bytes: their SHA-256 is not the one at their end"),
+				 errhint("They are not what pneumo_export gave, or were damaged on the way.")));
+
+	cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo import", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(cxt);
+	bytes = pneumo_align(pneumo_scratch(n_bytes));
+	memcpy(bytes, VARDATA_ANY(exported), n_bytes);
+	PG_FREE_IF_COPY(exported, 0);
+
+	memset(&new_version, 0, sizeof(new_version));
+	new_version.n_parameters = check_model(bytes, n_bytes, &meta);
+	new_version.model = name;
+	new_version.owner = GetUserId();
+	new_version.bytes = bytes;
+	new_version.n_bytes = n_bytes;
+	new_version.meta = meta;
+	id = pneumo_version_store(&new_version);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
+	PG_RETURN_INT64(id.version);
+}
