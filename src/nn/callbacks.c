@@ -30,14 +30,14 @@ nn_stopping_update(NnStopping *stopping, const NnTrainConfig *config, int epoch,
 	if (epoch < config->es_start_from_epoch)
 		return 0;
 
-	/* the first epoch that counts is the best, even with a NaN */
+	/* the first epoch that counts is the best so far, even with a NaN */
 	if (stopping->best_epoch < 0)
 	{
 		stopping->best_epoch = epoch;
 		*save = 1;
 	}
 	stopping->wait++;
-	better = !stopping->has_best ? !isnan(value)
+	better = !stopping->has_best ? 1
 		: config->es_maximize ? value - delta > stopping->best
 		: value + delta < stopping->best;
 	if (better)

@@ -28,14 +28,6 @@ typedef struct PackedHeader
 	int32_t		pad;
 } PackedHeader;
 
-const char *
-nn_path_name(NnPath path)
-{
-	static const char *const names[] = {"reference", "portable", "avx2", "avx512"};
-
-	return (path >= NN_PATH_REFERENCE && path <= NN_PATH_AVX512) ? names[path] : "unknown";
-}
-
 /* ------------------------------------------------------------------ packed */
 
 size_t
