@@ -16,14 +16,6 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(srcdir)/p
 # One a line, in the order of the alphabet.
 
 OBJS_NN = \
-	src/nn/activations.o \
-	src/nn/callbacks.o \
-	src/nn/engine.o \
-	src/nn/error.o \
-	src/nn/explain.o \
-	src/nn/fpenv.o \
-	src/nn/graph.o \
-	src/nn/initializers.o \
 	src/nn/kernels/conv3_ref.o \
 	src/nn/kernels/cpu.o \
 	src/nn/kernels/dense_ref.o \
@@ -32,6 +24,14 @@ OBJS_NN = \
 	src/nn/kernels/kernels_portable.o \
 	src/nn/kernels/kernels_ref.o \
 	src/nn/kernels/sgemm.o \
+	src/nn/activations.o \
+	src/nn/callbacks.o \
+	src/nn/engine.o \
+	src/nn/error.o \
+	src/nn/explain.o \
+	src/nn/fpenv.o \
+	src/nn/graph.o \
+	src/nn/initializers.o \
 	src/nn/losses.o \
 	src/nn/model_bytes.o \
 	src/nn/op_activation.o \
