@@ -32,7 +32,7 @@ report_status_text(ReportStatus status)
 static void
 put_bytes(ReportBuffer *buffer, const char *bytes, size_t n)
 {
-	if (buffer->status != REPORT_OK)
+	if (buffer->status != REPORT_OK || n == 0)
 		return;
 	if (n > buffer->limit || buffer->length > buffer->limit - n)
 	{
