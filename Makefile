@@ -61,6 +61,7 @@ OBJS_NN = \
 OBJS_IMAGE = \
 	src/image/affine.o \
 	src/image/augment.o \
+	src/image/film.o \
 	src/image/jpeg.o \
 	src/image/overlay.o \
 	src/image/phantom.o \
@@ -167,6 +168,9 @@ $(OBJS_PG): override CFLAGS += -Wno-unused-parameter -Wno-missing-field-initiali
 $(OBJS_PLAIN): override CFLAGS += -Wno-declaration-after-statement
 $(OBJS_NN): override CFLAGS += -O3
 $(OBJS_IMAGE): override CFLAGS += -O3
+
+.PHONY: objects-only
+objects-only: $(OBJS)
 
 sql/pneumo--$(EXTVERSION).sql: $(INSTALL_PARTS) $(srcdir)/pneumo.control
 	@mkdir -p sql

@@ -11,10 +11,7 @@
  * -1 (top) to 1; a pose (rotation, size, shift) leads there from the pixels.
  * Shapes are products of soft steps, textures are value noise.
  *
- * A patch makes a film brighter, so brightness alone would tell the classes.
- * As digital radiography does, the film is therefore developed by a tone curve
- * that takes quantiles of the film to given grey levels; these levels are drawn
- * (exposure, contrast, gamma) without regard to the class.
+ * film.c turns the attenuations into grey levels.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,24 +26,11 @@
 #define PI_F 3.14159265f
 
 #define LATTICE 64				/* random lattice for value noise, a power of 2 */
-#define BINS 1024				/* of the film's histogram */
-#define KNOTS 9					/* of the tone curve */
 #define MAX_PATCHES 9
-#define FILM_LOW (-0.6f)		/* range of the histogram */
-#define FILM_HIGH 1.8f
 
-/* Third word of the Philox counter */
-#define STREAM_PARAMETERS UINT32_C(1)
+/* Words of the Philox counter; the classes have unrelated anatomy */
 #define STREAM_LATTICE UINT32_C(2)
-#define STREAM_GRAIN UINT32_C(3)
 #define PHANTOM_STREAM UINT32_C(0x50480000)
-
-typedef struct Random
-{
-	uint64_t	seed;
-	uint32_t	label;			/* the classes have unrelated anatomy */
-	uint32_t	index;
-} Random;
 
 typedef struct Patch
 {
@@ -122,24 +106,9 @@ typedef struct Canvas
 {
 	float	   *film;			/* height * width */
 	float	   *lattice;		/* LATTICE * LATTICE */
-	uint32_t   *histogram;		/* BINS */
 	int			height,
 				width;
 } Canvas;
-
-static float
-draw(Random *random, float low, float high)
-{
-	uint32_t	counter[4];
-	uint32_t	words[4];
-
-	counter[0] = random->index++;
-	counter[1] = 0;
-	counter[2] = STREAM_PARAMETERS;
-	counter[3] = PHANTOM_STREAM + random->label;
-	img_philox(words, counter, random->seed);
-	return low + (high - low) * (float) img_unit_double(words[0], words[1]);
-}
 
 /* 0 below 0, 1 above 1, smooth between. */
 static inline float
@@ -218,135 +187,135 @@ value_noise(const float *lattice, float x, float y)
 }
 
 static void
-fill_lattice(float *lattice, uint64_t seed, uint32_t label)
+fill_lattice(float *lattice, const ImgRandom *random)
 {
 	for (uint32_t i = 0; i < LATTICE * LATTICE / 4; i++)
 	{
-		uint32_t	counter[4] = {i, 0, STREAM_LATTICE, PHANTOM_STREAM + label};
+		uint32_t	counter[4] = {i, 0, STREAM_LATTICE, random->stream};
 		uint32_t	words[4];
 
-		img_philox(words, counter, seed);
+		img_philox(words, counter, random->seed);
 		for (int k = 0; k < 4; k++)
 			lattice[4 * i + (uint32_t) k] = (float) (words[k] >> 8) * (1.0f / 16777216.0f);
 	}
 }
 
 static void
-draw_pose(Body *body, Random *random)
+draw_pose(Body *body, ImgRandom *random)
 {
-	float		angle = draw(random, -5, 5) * (PI_F / 180);
-	float		size = draw(random, 0.92f, 1.10f);
+	float		angle = img_random_draw(random, -3.5f, 3.5f) * (PI_F / 180);
+	float		size = img_random_draw(random, 0.95f, 1.06f);
 
 	body->cosine = cosf(angle);
 	body->sine = sinf(angle);
-	body->shift_x = draw(random, -0.07f, 0.07f);
-	body->shift_y = draw(random, -0.08f, 0.08f);
-	body->scale_x = size * draw(random, 0.94f, 1.06f);
-	body->scale_y = size * draw(random, 0.94f, 1.06f);
-	body->turn = draw(random, -0.06f, 0.06f);
+	body->shift_x = img_random_draw(random, -0.045f, 0.045f);
+	body->shift_y = img_random_draw(random, -0.045f, 0.045f);
+	body->scale_x = size * img_random_draw(random, 0.96f, 1.04f);
+	body->scale_y = size * img_random_draw(random, 0.96f, 1.04f);
+	body->turn = img_random_draw(random, -0.06f, 0.06f);
 }
 
 static void
-draw_shape(Body *body, Random *random)
+draw_shape(Body *body, ImgRandom *random)
 {
-	float		tilt = draw(random, 0.45f, 0.85f);
-	float		heart = draw(random, 0.86f, 1.16f);
+	float		tilt = img_random_draw(random, 0.45f, 0.85f);
+	float		heart = img_random_draw(random, 0.86f, 1.16f);
 
-	body->torso = draw(random, 0.92f, 1.06f);
-	body->shoulder_y = draw(random, -0.86f, -0.74f);
-	body->lung_width = draw(random, 0.74f, 0.84f);
-	body->apex_y = draw(random, -0.86f, -0.76f);
-	body->middle_y = draw(random, 0.02f, 0.20f);
-	body->diaphragm_y = draw(random, 0.52f, 0.78f);
-	body->dome = draw(random, 0.14f, 0.26f);
-	body->dome_side = draw(random, -0.01f, 0.05f);
-	body->heart_x = draw(random, 0.08f, 0.16f);
-	body->heart_y = body->diaphragm_y - draw(random, 0.26f, 0.34f);
+	body->torso = img_random_draw(random, 0.92f, 1.06f);
+	body->shoulder_y = img_random_draw(random, -0.86f, -0.74f);
+	body->lung_width = img_random_draw(random, 0.74f, 0.84f);
+	body->apex_y = img_random_draw(random, -0.85f, -0.77f);
+	body->middle_y = img_random_draw(random, 0.02f, 0.20f);
+	body->diaphragm_y = img_random_draw(random, 0.58f, 0.74f);
+	body->dome = img_random_draw(random, 0.14f, 0.26f);
+	body->dome_side = img_random_draw(random, -0.01f, 0.05f);
+	body->heart_x = img_random_draw(random, 0.08f, 0.16f);
+	body->heart_y = body->diaphragm_y - img_random_draw(random, 0.26f, 0.34f);
 	body->heart_rx = 0.37f * heart;
 	body->heart_ry = 0.27f * heart;
 	body->heart_cos = cosf(tilt);
 	body->heart_sin = sinf(tilt);
-	body->mediastinum = draw(random, 0.11f, 0.16f);
-	body->knob = draw(random, 0.06f, 0.10f);
-	body->rib_space = draw(random, 0.145f, 0.175f);
-	body->rib_y = draw(random, 0, body->rib_space);
-	body->rib_half = draw(random, 0.024f, 0.032f);
-	body->rib_slope = draw(random, 0.20f, 0.36f);
-	body->rib_asymmetry = draw(random, -0.04f, 0.04f);
-	body->clavicle_y = draw(random, -0.66f, -0.56f);
-	body->clavicle_slope = draw(random, -0.02f, 0.26f);
-	body->gas_x = draw(random, 0.30f, 0.50f);
-	body->gas_size = draw(random, -0.06f, 0.10f);
+	body->mediastinum = img_random_draw(random, 0.11f, 0.16f);
+	body->knob = img_random_draw(random, 0.06f, 0.10f);
+	body->rib_space = img_random_draw(random, 0.145f, 0.175f);
+	body->rib_y = img_random_draw(random, 0, body->rib_space);
+	body->rib_half = img_random_draw(random, 0.024f, 0.032f);
+	body->rib_slope = img_random_draw(random, 0.20f, 0.36f);
+	body->rib_asymmetry = img_random_draw(random, -0.04f, 0.04f);
+	body->clavicle_y = img_random_draw(random, -0.66f, -0.56f);
+	body->clavicle_slope = img_random_draw(random, -0.02f, 0.26f);
+	body->gas_x = img_random_draw(random, 0.30f, 0.50f);
+	body->gas_size = img_random_draw(random, -0.06f, 0.10f);
 }
 
 static void
-draw_exposure(Body *body, Random *random)
+draw_exposure(Body *body, ImgRandom *random)
 {
-	body->soft = draw(random, 0.58f, 0.68f);
-	body->air = draw(random, 0.36f, 0.48f);
-	body->air_side = draw(random, -0.10f, 0.10f);
-	body->air_slope = draw(random, -0.15f, 0.15f);
-	body->bone = draw(random, 0.75f, 1.25f);
-	body->heart = draw(random, 0.13f, 0.21f);
-	body->vessel = draw(random, 0.7f, 1.4f);
-	body->breast = draw(random, -0.04f, 0.09f);
-	body->grain = draw(random, 1.5f, 5.0f);
-	body->film_slope_x = draw(random, -0.05f, 0.05f);
-	body->film_slope_y = draw(random, -0.05f, 0.05f);
-	body->noise_x = draw(random, 0, LATTICE);
-	body->noise_y = draw(random, 0, LATTICE);
+	body->soft = img_random_draw(random, 0.58f, 0.68f);
+	body->air = img_random_draw(random, 0.41f, 0.49f);
+	body->air_side = img_random_draw(random, -0.07f, 0.07f);
+	body->air_slope = img_random_draw(random, -0.10f, 0.10f);
+	body->bone = img_random_draw(random, 0.75f, 1.25f);
+	body->heart = img_random_draw(random, 0.13f, 0.21f);
+	body->vessel = img_random_draw(random, 0.7f, 1.2f);
+	body->breast = img_random_draw(random, -0.04f, 0.09f);
+	body->grain = img_random_draw(random, 1.5f, 4.0f);
+	body->film_slope_x = img_random_draw(random, -0.05f, 0.05f);
+	body->film_slope_y = img_random_draw(random, -0.05f, 0.05f);
+	body->noise_x = img_random_draw(random, 0, LATTICE);
+	body->noise_y = img_random_draw(random, 0, LATTICE);
 }
 
 /* A place inside a lung; side -1 or 1. */
 static void
-place_patch(Patch *patch, const Body *body, Random *random, float side, float size)
+place_patch(Patch *patch, const Body *body, ImgRandom *random, float side, float size)
 {
-	float		height = draw(random, 0, 1);
+	float		height = img_random_draw(random, 0, 1);
 
 	memset(patch, 0, sizeof(*patch));
 	patch->y = body->apex_y + 0.28f +
 		height * (body->diaphragm_y - body->dome - body->apex_y - 0.38f);
-	patch->x = side * draw(random, side > 0 ? 0.34f : 0.26f, body->lung_width - 0.22f);
-	patch->rx = size * draw(random, 0.8f, 1.25f);
-	patch->ry = size * draw(random, 0.8f, 1.25f);
-	patch->density = draw(random, 0.45f, 0.90f);
-	patch->rough = draw(random, 0.5f, 1.1f);
-	patch->noise_x = draw(random, 0, LATTICE);
-	patch->noise_y = draw(random, 0, LATTICE);
+	patch->x = side * img_random_draw(random, side > 0 ? 0.34f : 0.26f, body->lung_width - 0.22f);
+	patch->rx = size * img_random_draw(random, 0.8f, 1.25f);
+	patch->ry = size * img_random_draw(random, 0.8f, 1.25f);
+	patch->density = img_random_draw(random, 0.70f, 0.98f);
+	patch->rough = img_random_draw(random, 0.5f, 1.1f);
+	patch->noise_x = img_random_draw(random, 0, LATTICE);
+	patch->noise_y = img_random_draw(random, 0, LATTICE);
 }
 
 /* One to three large patches (some with the straight border of a lobe), or many small ones. */
 static void
-draw_pneumonia(Body *body, Random *random)
+draw_pneumonia(Body *body, ImgRandom *random)
 {
-	float		kind = draw(random, 0, 1);
-	float		side = draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
+	float		kind = img_random_draw(random, 0, 1);
+	float		side = img_random_draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
 
 	if (kind < 0.3f)
 	{
-		int			both = draw(random, 0, 1) < 0.5f;
+		int			both = img_random_draw(random, 0, 1) < 0.5f;
 
-		body->n_patches = 5 + (int) draw(random, 0, 4.99f);
+		body->n_patches = 6 + (int) img_random_draw(random, 0, 3.99f);
 		for (int i = 0; i < body->n_patches; i++)
 		{
 			place_patch(&body->patches[i], body, random, both && i % 2 ? -side : side,
-						draw(random, 0.09f, 0.15f));
+						img_random_draw(random, 0.15f, 0.22f));
 			body->patches[i].density *= 0.9f;
 		}
 		return;
 	}
-	body->n_patches = 1 + (int) draw(random, 0, 2.4f);
+	body->n_patches = 1 + (int) img_random_draw(random, 0, 2.9f);
 	for (int i = 0; i < body->n_patches; i++)
 	{
 		Patch	   *patch = &body->patches[i];
 
 		place_patch(patch, body, random, i == 1 ? -side : side,
-					draw(random, 0.19f, 0.30f));
+					img_random_draw(random, 0.29f, 0.42f));
 		if (kind > 0.65f)
 		{
-			patch->fissure = draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
-			patch->fissure_y = patch->y + patch->fissure * draw(random, 0, 0.08f);
-			patch->fissure_slope = draw(random, -0.25f, 0.25f);
+			patch->fissure = img_random_draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
+			patch->fissure_y = patch->y + patch->fissure * img_random_draw(random, 0, 0.08f);
+			patch->fissure_slope = img_random_draw(random, -0.25f, 0.25f);
 		}
 	}
 }
@@ -407,7 +376,7 @@ band(float distance, float half)
 	return inside(1 - t, 0.5f) * (0.55f + 0.45f * (t > 1 ? 1 : t * t));
 }
 
-/* Distance to the nearest rib of an evenly spaced set whose centre lines are y = curve + k * space. */
+/* Distance to the nearest of evenly spaced ribs; y is measured along their curve. */
 static float
 nearest_rib(const Body *body, float y)
 {
@@ -551,7 +520,8 @@ attenuation_at(const Body *body, const float *lattice, float x, float y)
 	/* heart, great vessels and liver hide each other: no sum, a union */
 	total += body->heart * (1 - (1 - heart) * (1 - 0.92f * below * flank) *
 							(1 - 0.75f * inside(body->mediastinum - fabsf(middle), 0.14f)));
-	total -= 0.10f * inside(0.045f - fabsf(middle - 0.02f), 0.04f) * (1 - soft_step((y + 0.40f) / 0.25f));
+	total -= 0.10f * inside(0.045f - fabsf(middle - 0.02f), 0.04f) *
+		(1 - soft_step((y + 0.40f) / 0.25f));
 	if (body->gas_size > 0.03f)
 		total -= 0.22f * below * inside(1 - square((middle - body->gas_x) / (body->gas_size * 1.6f)) -
 										square((y - body->diaphragm_y - 0.02f) / body->gas_size), 0.5f);
@@ -601,159 +571,6 @@ expose_film(const Canvas *canvas, const Body *body, volatile sig_atomic_t *inter
 }
 
 static int
-bin_of(float value)
-{
-	float		t = (value - FILM_LOW) * (BINS / (FILM_HIGH - FILM_LOW));
-
-	return t < 0 ? 0 : (t >= BINS ? BINS - 1 : (int) t);
-}
-
-/* Film values that the given fractions of all pixels do not exceed. */
-static void
-film_quantiles(const Canvas *canvas, const float *fractions, float *quantiles)
-{
-	size_t		n = (size_t) canvas->height * (size_t) canvas->width;
-	double		seen = 0;
-	int			bin = 0;
-
-	memset(canvas->histogram, 0, BINS * sizeof(uint32_t));
-	for (size_t i = 0; i < n; i++)
-		canvas->histogram[bin_of(canvas->film[i])]++;
-	for (int k = 0; k < KNOTS; k++)
-	{
-		while (bin < BINS - 1 && seen + canvas->histogram[bin] < fractions[k] * (double) n)
-			seen += canvas->histogram[bin++];
-		quantiles[k] = FILM_LOW + ((float) bin + 0.5f) * ((FILM_HIGH - FILM_LOW) / BINS);
-	}
-}
-
-/*
- * The grey level of each histogram bin: a monotone curve through the
- * quantiles.  Levels are those of an average chest film before the draws.
- */
-static void
-draw_tone_curve(float *curve, const Canvas *canvas, Random *random)
-{
-	static const float fractions[KNOTS] =
-	{0.01f, 0.05f, 0.15f, 0.30f, 0.45f, 0.60f, 0.75f, 0.90f, 0.99f};
-	static const float levels[KNOTS] = {14, 36, 68, 94, 118, 141, 164, 190, 220};
-	float		quantiles[KNOTS];
-	float		tones[KNOTS];
-	float		gamma = draw(random, 0.80f, 1.25f),
-				contrast = draw(random, 0.72f, 1.12f),
-				brightness = draw(random, -22, 22);
-	int			k = 0;
-
-	film_quantiles(canvas, fractions, quantiles);
-	for (int i = 0; i < KNOTS; i++)
-	{
-		float		level = levels[i] + draw(random, -6, 6);
-
-		level = 255 * powf(level / 255, gamma);
-		tones[i] = 128 + contrast * (level - 128) + brightness;
-		if (i > 0 && tones[i] < tones[i - 1] + 2)
-			tones[i] = tones[i - 1] + 2;
-		if (i > 0 && quantiles[i] < quantiles[i - 1] + 0.004f)
-			quantiles[i] = quantiles[i - 1] + 0.004f;
-	}
-	for (int bin = 0; bin < BINS; bin++)
-	{
-		float		value = FILM_LOW + ((float) bin + 0.5f) * ((FILM_HIGH - FILM_LOW) / BINS);
-		float		t;
-
-		while (k < KNOTS - 2 && value > quantiles[k + 1])
-			k++;
-		t = (value - quantiles[k]) / (quantiles[k + 1] - quantiles[k]);
-		/* beyond the ends: flatter, as film saturates */
-		if (t < 0)
-			t *= 0.35f;
-		else if (t > 1)
-			t = 1 + (t - 1) * 0.5f;
-		curve[bin] = tones[k] + t * (tones[k + 1] - tones[k]);
-	}
-}
-
-/* About normal, variance 1: the sum of the four bytes of a word. */
-static float
-grain_of(uint32_t word)
-{
-	float		sum = (float) (word & 255) + (float) (word >> 8 & 255) +
-		(float) (word >> 16 & 255) + (float) (word >> 24);
-
-	return (sum - 510) * (1.0f / 147.8f);
-}
-
-/* Develop: tone curve, grain (stronger where the film is dark), 8 bits. */
-static void
-develop_film(uint8_t *dst, const Canvas *canvas, const Body *body, const float *curve,
-			 const Random *random)
-{
-	size_t		n = (size_t) canvas->height * (size_t) canvas->width;
-	uint32_t	words[4] = {0};
-	float		previous = 0;
-
-	for (size_t i = 0; i < n; i++)
-	{
-		float		t = (canvas->film[i] - FILM_LOW) * (BINS / (FILM_HIGH - FILM_LOW)) - 0.5f;
-		int			bin = t < 0 ? 0 : (t >= BINS - 1 ? BINS - 2 : (int) t);
-		float		level = curve[bin] + (t - (float) bin) * (curve[bin + 1] - curve[bin]);
-		float		grain;
-
-		if (i % 4 == 0)
-		{
-			uint32_t	counter[4] = {(uint32_t) (i / 4), 0, STREAM_GRAIN,
-			PHANTOM_STREAM + random->label};
-
-			img_philox(words, counter, random->seed);
-		}
-		/* neighbours share some of it: a film's grain is not white */
-		grain = grain_of(words[i % 4]);
-		level += body->grain * (0.8f * grain + 0.6f * previous) * (1.2f - level * (0.6f / 255));
-		previous = grain;
-		dst[i] = level <= 0 ? 0 : (level >= 255 ? 255 : (uint8_t) (level + 0.5f));
-	}
-}
-
-/* The edge of the exposed field: dark strips on some sides, whatever the class. */
-static void
-draw_collimation(uint8_t *dst, int height, int width, Random *random)
-{
-	int			strips[4];
-
-	for (int k = 0; k < 4; k++)
-	{
-		float		present = draw(random, 0, 1),
-					size = draw(random, 0.01f, 0.06f);
-
-		strips[k] = present < 0.2f ? (int) (size * (float) (k < 2 ? height : width)) : 0;
-	}
-	for (int y = 0; y < height; y++)
-		for (int x = 0; x < width; x++)
-			if (y < strips[0] || y >= height - strips[1] ||
-				x < strips[2] || x >= width - strips[3])
-				dst[(size_t) y * (size_t) width + (size_t) x] /= 12;
-}
-
-/* A lead marker, the letter L, in a corner of some films. */
-static void
-draw_marker(uint8_t *dst, int height, int width, Random *random)
-{
-	float		present = draw(random, 0, 1);
-	int			size = (int) (draw(random, 0.05f, 0.08f) * (float) height);
-	int			stroke = size / 5 + 1;
-	int			top = (int) (draw(random, 0.04f, 0.12f) * (float) height);
-	int			left = (int) (draw(random, 0.82f, 0.89f) * (float) width);
-	int			level = (int) draw(random, 215, 255);
-
-	if (present > 0.6f)
-		return;
-	for (int y = 0; y < size && top + y < height; y++)
-		for (int x = 0; x < size * 2 / 3 && left + x < width; x++)
-			if (x < stroke || y >= size - stroke)
-				dst[(size_t) (top + y) * (size_t) width + (size_t) (left + x)] = (uint8_t) level;
-}
-
-static int
 sides_are_valid(int height, int width)
 {
 	return height >= MIN_SIDE && height <= MAX_SIDE && width >= MIN_SIDE && width <= MAX_SIDE;
@@ -765,17 +582,17 @@ img_phantom_scratch_bytes(int height, int width)
 	if (!sides_are_valid(height, width))
 		return 0;
 	return img_align64((size_t) height * (size_t) width * sizeof(float)) +
-		LATTICE * LATTICE * sizeof(float) + BINS * (sizeof(uint32_t) + sizeof(float));
+		LATTICE * LATTICE * sizeof(float) + IMG_FILM_SCRATCH_BYTES;
 }
 
 ImgStatus
 img_phantom(uint8_t *dst, int height, int width, uint64_t seed, int pneumonia,
 			volatile sig_atomic_t *interrupt, void *scratch)
 {
-	Random		random = {seed, pneumonia != 0, 0};
+	ImgRandom	random = {seed, PHANTOM_STREAM + (pneumonia != 0), 0};
 	Body		body = {0};
 	Canvas		canvas;
-	float	   *curve;
+	void	   *film_scratch;
 	ImgStatus	status;
 
 	if (!sides_are_valid(height, width) || scratch == NULL)
@@ -783,23 +600,19 @@ img_phantom(uint8_t *dst, int height, int width, uint64_t seed, int pneumonia,
 	canvas.height = height;
 	canvas.width = width;
 	canvas.lattice = scratch;
-	canvas.histogram = (uint32_t *) (void *) (canvas.lattice + LATTICE * LATTICE);
-	curve = (float *) (void *) (canvas.histogram + BINS);
-	canvas.film = curve + BINS;
+	film_scratch = canvas.lattice + LATTICE * LATTICE;
+	canvas.film = canvas.lattice + LATTICE * LATTICE + IMG_FILM_SCRATCH_BYTES / sizeof(float);
 
 	draw_pose(&body, &random);
 	draw_shape(&body, &random);
 	draw_exposure(&body, &random);
 	if (pneumonia)
 		draw_pneumonia(&body, &random);
-	fill_lattice(canvas.lattice, seed, random.label);
+	fill_lattice(canvas.lattice, &random);
 
 	status = expose_film(&canvas, &body, interrupt);
 	if (status != IMG_OK)
 		return status;
-	draw_tone_curve(curve, &canvas, &random);
-	develop_film(dst, &canvas, &body, curve, &random);
-	draw_collimation(dst, height, width, &random);
-	draw_marker(dst, height, width, &random);
+	img_film_develop(dst, canvas.film, height, width, body.grain, &random, film_scratch);
 	return IMG_OK;
 }

@@ -51,3 +51,15 @@ img_unit_double(uint32_t high, uint32_t low)
 
 	return (double) bits * (1.0 / 9007199254740992.0);
 }
+
+#define STREAM_DRAWS UINT32_C(1)	/* third word of the counter */
+
+float
+img_random_draw(ImgRandom *random, float low, float high)
+{
+	uint32_t	counter[4] = {random->index++, 0, STREAM_DRAWS, random->stream};
+	uint32_t	words[4];
+
+	img_philox(words, counter, random->seed);
+	return low + (high - low) * (float) img_unit_double(words[0], words[1]);
+}
