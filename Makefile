@@ -91,6 +91,13 @@ OBJS_STATS = \
 	$(end)
 
 OBJS_REPORT = \
+	src/report/axes.o \
+	src/report/buffer.o \
+	src/report/calibration.o \
+	src/report/confusion.o \
+	src/report/history.o \
+	src/report/page.o \
+	src/report/roc.o \
 	$(end)
 
 OBJS_PG = \
