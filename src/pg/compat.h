@@ -17,4 +17,31 @@
 #include "varatt.h"
 #endif
 
+/* 18 has pg_noreturn, which stands before the declaration, instead. */
+#ifndef pg_attribute_noreturn
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define pneumo_qualified_name(text) stringToQualifiedNameList(text, NULL)
+#define pneumo_check_can_become(member, role) check_can_set_role(member, role)
+#else
+#define pneumo_qualified_name(text) stringToQualifiedNameList(text)
+#define pneumo_check_can_become(member, role) check_is_member_of_role(member, role)
+#endif
+
+/* All settings of the session; needs utils/guc_tables.h where it is used. */
+#if PG_VERSION_NUM >= 160000
+#define pneumo_guc_variables(n) get_guc_variables(n)
+#else
+#define pneumo_guc_variables(n) (*(n) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
+/* A session user who may not log in (SET SESSION AUTHORIZATION). */
+#if PG_VERSION_NUM >= 170000
+#define PNEUMO_WORKER_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define PNEUMO_WORKER_CONNECT_FLAGS 0
+#endif
+
 #endif							/* PNEUMO_PG_COMPAT_H */

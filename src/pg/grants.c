@@ -149,7 +149,7 @@ pneumo_set_owner(PG_FUNCTION_ARGS)
 	namestrcpy(&owner, NameStr(*PG_GETARG_NAME(1)));
 	(void) pneumo_model_open(name, PNEUMO_OWNER, "pneumo_set_owner()", &snapshot);
 	role = get_role_oid(NameStr(owner), false);
-	check_is_member_of_role(GetUserId(), role);
+	pneumo_check_can_become(GetUserId(), role);
 
 	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);
 	tuple = pneumo_model_tuple(rel, name, snapshot);

@@ -228,7 +228,7 @@ load_tree(Loader *loader)
 static Oid
 target_table(const char *target, bool *created)
 {
-	RangeVar   *name = makeRangeVarFromNameList(stringToQualifiedNameList(target));
+	RangeVar   *name = makeRangeVarFromNameList(pneumo_qualified_name(target));
 	Oid			relid = RangeVarGetRelid(name, NoLock, true);
 	char	   *quoted;
 	char	   *command;
