@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  What the two halves of the training worker share: worker.c (its life)
+ *	  and worker_train.c (the training itself).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNEUMO_PG_WORKER_H
+#define PNEUMO_PG_WORKER_H
+
+#include "pg/training.h"
+
+typedef struct PneumoWorker
+{
+	MemoryContext cxt;			/* lives as long as the worker */
+	PneumoRunSegment *s;
+	int			slot;
+	uint32		generation;
+	bool		attached;
+	bool		row_written;
+	int64		run;
+	char	   *build;
+
+	Oid			saved_user;		/* while a transaction is open */
+	int			saved_context;
+
+	Jsonb	   *config_jsonb;
+	PneumoPrepared *prepared;
+	PneumoDataset *dataset;
+	PneumoStore *store;
+
+	/* training */
+	PneumoLoader loader;
+	NnTrainData data;
+	NnTrainer  *trainer;		/* NULL once its threads are joined */
+	void	   *state;
+	PneumoCheckpointHead head;
+	double		last_checkpoint;	/* seconds, monotonic */
+	bool		checkpoint_failed;
+	bool		cancelled;
+	bool		gone;			/* the extension was dropped */
+	ErrorData  *error;			/* of a hook, to be thrown again */
+	NnEpochLog	best;			/* epoch 0: none yet */
+	double		epoch_seconds;	/* sum over the epochs of this worker */
+	int			n_epochs;
+} PneumoWorker;
+
+/* One transaction as the run's owner; a snapshot is active in it. */
+extern void pneumo_worker_begin(PneumoWorker *w, bool read_only);
+extern void pneumo_worker_commit(PneumoWorker *w);
+
+extern void pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log);
+
+/* Trains and stores the version; false if the extension is gone. */
+extern bool pneumo_worker_train(PneumoWorker *w);
+
+#endif							/* PNEUMO_PG_WORKER_H */
