@@ -40,8 +40,8 @@ conv3_scratch_bytes(const NnConv3 *c)
 		return sizeof(float) * wg_up(4 * dc_row_floats(c), WG_LINE);
 	a = wg_scratch(c->h, c->w, c->ic);
 	b = wg_scratch(c->h, c->w, c->oc);
-	/* zeros for both maps in the weight gradient */
-	return sizeof(float) * ((a > b ? a : b) + wg_up((size_t) (c->ic + c->oc), WG_LINE));
+	/* the weight gradient copies squares of both maps */
+	return sizeof(float) * ((a > b ? a : b) + wg_copy_floats(c->ic) + wg_copy_floats(c->oc));
 }
 
 static WgSource
@@ -114,16 +114,15 @@ conv3_dweight(float *acc, const float *src, const float *ddst, const uint16_t *m
 {
 	WgSource	s = conv3_source(c, src, c->ic);
 	WgSource	g = conv3_gradient_source(c, ddst, mask, dst);
-	size_t		zeros = wg_up((size_t) (c->ic > c->oc ? c->ic : c->oc), WG_LINE);
 
 	if (conv3_direct(c))
 	{
 		dc_dweight(acc, src, ddst, mask, dst, c, scratch);
 		return;
 	}
-	memset(scratch, 0, sizeof(float) * zeros);
-	s.zeros = g.zeros = scratch;
-	wg_run_dweight(acc, &s, &g, (float *) scratch + zeros);
+	s.copy = scratch;
+	g.copy = s.copy + wg_copy_floats(c->ic);
+	wg_run_dweight(acc, &s, &g, g.copy + wg_copy_floats(c->oc));
 }
 
 static void

@@ -352,6 +352,22 @@ v_mask_get(const uint16_t *group, int c, int q)
 #endif
 }
 
+/* a where the mask has the channel's bit, else 0. */
+NN_INLINE vf
+v_keep_masked(vf a, const uint16_t *group, int c, int q)
+{
+#if NN_SIMD == NN_SIMD_AVX2
+	const __m256i sel = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+	/* the byte is broadcast as it is loaded */
+	__m256i		m = _mm256_set1_epi8(((const char *) (group + q))[(c & 15) >> 3]);
+
+	m = _mm256_and_si256(m, sel);
+	return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(m, sel)));
+#else
+	return v_keep(a, v_mask_get(group, c, q));
+#endif
+}
+
 NN_INLINE void
 v_mask_put(uint16_t *group, int c, int q, unsigned bits)
 {

@@ -60,7 +60,7 @@ typedef struct WgSource
 	const float *map;
 	const float *gate;
 	const uint16_t *mask;
-	const float *zeros;			/* c floats, for what lies outside */
+	float	   *copy;			/* wg_copy_floats(c), for squares at the edge */
 	int			h,				/* of the unpooled map */
 				w,
 				c;
@@ -128,6 +128,51 @@ wg_strip_tiles(int tiles, int k, int budget)
 	t = (tiles + strips - 1) / strips;
 	t = (int) wg_up((size_t) t, WG_MR);
 	return t < tiles ? t : tiles;
+}
+
+/*
+ * Six rows at a constant distance in bytes, in the forms that an address can
+ * take: 1, 2 and 4 times one register, and two more for 3 and 5 times.
+ */
+typedef struct WgStep
+{
+	size_t		s,
+				s3,
+				s5;
+} WgStep;
+
+NN_INLINE WgStep
+wg_step(size_t floats)
+{
+	size_t		s = floats * sizeof(float);
+	WgStep		step = {s, 3 * s, 5 * s};
+
+	return step;
+}
+
+/*
+ * Makes a value opaque to the optimiser, which otherwise computes dozens of
+ * addresses ahead of a loop and spills them.
+ */
+#define WG_OPAQUE(x) __asm__ ("" : "+r" (x))
+
+NN_INLINE const float *
+wg_at_row(const float *p, const int i, const WgStep step)
+{
+	const char *q = (const char *) p;
+
+	return (const float *) (i == 0 ? q : i == 1 ? q + step.s : i == 2 ? q + 2 * step.s :
+							i == 3 ? q + step.s3 : i == 4 ? q + 4 * step.s : q + step.s5);
+}
+
+NN_INLINE void
+wg_store6(float *p, const vf *r, const WgStep step)
+{
+	int			i;
+
+#pragma GCC unroll 6
+	for (i = 0; i < 6; i++)
+		v_store((float *) wg_at_row(p, i, step), r[i]);
 }
 
 /* ----------------------------------------------------------- transforms */
@@ -221,105 +266,221 @@ wg_gt(vf *g, vf u0, vf u1, vf u2, vf u3, vf u4, vf u5)
 /* --------------------------------------------------------- reading tiles */
 
 /*
- * One patch of size x size pixels whose first pixel is (y0, x0), as addresses:
- * of the map (and gate), or for WG_POOLED of the pooled pixels it touches.
+ * A square of pixels as a first address and two steps.  Interior squares point
+ * into the map; others, and gated gradients, into a copy with zeros outside.
+ * WG_POOLED: of the pooled pixels that the square touches, with their masks.
  */
 typedef struct WgPatch
 {
-	const float *map[36];
-	const float *gate[36];
-	const uint16_t *mask[36];
-	int			q[36];			/* place in the pooling window */
+	const float *map;
+	size_t		row,
+				col;
+	const uint16_t *mask;
+	size_t		mask_row,
+				mask_col;
 } WgPatch;
 
-NN_INLINE void
-wg_patch(WgPatch *patch, const WgSource *s, int y0, int x0, const int size)
+/* Floats of the copy: of a square, then of its masks. */
+NN_INLINE size_t
+wg_copy_floats(int c)
 {
-	int			ph = s->h / 2;
-	int			pw = s->w / 2;
+	return wg_up(36 * (size_t) c + 16 * nn_mask_words(c) / 2, WG_LINE);
+}
+
+/* Copies side x side pixels from (y0, x0) of a map of h x w; zeros outside. */
+static void
+wg_copy(float *copy, const WgSource *s, int y0, int x0, int side, int h, int w)
+{
+	size_t		c = (size_t) s->c;
+	uint16_t   *mask = (uint16_t *) (copy + 36 * c);
+	size_t		words = nn_mask_words(s->c);
+	size_t		k;
 	int			i,
 				j;
 
-	for (i = 0; i < size; i++)
-		for (j = 0; j < size; j++)
+	for (i = 0; i < side; i++)
+		for (j = 0; j < side; j++)
 		{
-			int			y = y0 + i;
-			int			x = x0 + j;
-			int			n = i * size + j;
-			size_t		at;
+			float	   *d = copy + (size_t) (i * side + j) * c;
+			int			inside = y0 + i >= 0 && x0 + j >= 0 && y0 + i < h && x0 + j < w;
+			size_t		at = inside ? (size_t) (y0 + i) * (size_t) w + (size_t) (x0 + j) : 0;
 
-			if (s->kind == WG_POOLED)
+			if (!inside)
+				memset(d, 0, sizeof(float) * c);
+			else if (s->kind == WG_GATED)
 			{
-				if (y < 0 || x < 0 || y / 2 >= ph || x / 2 >= pw)
-				{
-					patch->map[n] = NULL;
-					continue;
-				}
-				at = (size_t) (y / 2) * (size_t) pw + (size_t) (x / 2);
-				patch->map[n] = s->map + at * (size_t) s->c;
-				patch->mask[n] = s->mask + at * nn_mask_words(s->c);
-				patch->q[n] = (y & 1) * 2 + (x & 1);
-			}
-			else if (y < 0 || x < 0 || y >= s->h || x >= s->w)
-			{
-				patch->map[n] = s->zeros;
-				patch->gate[n] = s->zeros;
+				const float *from = s->map + at * c;
+				const float *gate = s->gate + at * c;
+
+				for (k = 0; k < c; k++)
+					d[k] = gate[k] > 0.0f ? from[k] : 0.0f;
 			}
 			else
-			{
-				at = ((size_t) y * (size_t) s->w + (size_t) x) * (size_t) s->c;
-				patch->map[n] = s->map + at;
-				if (s->kind == WG_GATED)
-					patch->gate[n] = s->gate + at;
-			}
+				memcpy(d, s->map + at * c, sizeof(float) * c);
+			if (s->kind == WG_POOLED)
+				memcpy(mask + (size_t) (i * side + j) * words, s->mask + at * words, sizeof(uint16_t) * words);
 		}
 }
 
-/* n channels (VW, or fewer at the end) from c on of pixel i of the patch. */
-NN_INLINE vf
-wg_pixel(const WgPatch *patch, const WgKind kind, int i, int c, const int n)
+/* The square of size x size pixels from (y0, x0): 6 from 4 t - 1, or 4 from 4 t. */
+static WgPatch
+wg_patch(const WgSource *s, int y0, int x0, int size)
 {
-	vf			v;
+	WgPatch		patch;
+	int			pooled = s->kind == WG_POOLED;
+	int			side = !pooled ? size : size == 6 ? 4 : 2;
+	int			h = pooled ? s->h / 2 : s->h;
+	int			w = pooled ? s->w / 2 : s->w;
+	size_t		at;
 
-	if (kind == WG_POOLED)
+	if (pooled)
 	{
-		if (patch->map[i] == NULL)
-			return v_zero();
-		v = n == VW ? v_load(patch->map[i] + c) : v_load_n(patch->map[i] + c, n);
-		return v_keep(v, v_mask_get(patch->mask[i] + c / 16 * 4, c, patch->q[i]));
+		y0 = (y0 + 1) / 2 - (size == 6);
+		x0 = (x0 + 1) / 2 - (size == 6);
 	}
-	v = n == VW ? v_load(patch->map[i] + c) : v_load_n(patch->map[i] + c, n);
-	if (kind == WG_GATED)
+	if (s->kind == WG_GATED || y0 < 0 || x0 < 0 || y0 + side > h || x0 + side > w)
 	{
-		vf			g = n == VW ? v_load(patch->gate[i] + c) : v_load_n(patch->gate[i] + c, n);
-
-		v = v_keep(v, v_gt_bits(g, v_zero()));
+		wg_copy(s->copy, s, y0, x0, side, h, w);
+		patch.map = s->copy;
+		patch.mask = (const uint16_t *) (s->copy + 36 * (size_t) s->c);
+		at = 0;
+		w = side;
 	}
-	return v;
+	else
+	{
+		at = (size_t) y0 * (size_t) w + (size_t) x0;
+		patch.map = s->map + at * (size_t) s->c;
+		patch.mask = pooled ? s->mask + at * nn_mask_words(s->c) : NULL;
+	}
+	patch.col = (size_t) s->c;
+	patch.row = (size_t) w * patch.col;
+	patch.mask_col = nn_mask_words(s->c);
+	patch.mask_row = (size_t) w * patch.mask_col;
+	return patch;
 }
 
-/* V of one tile, VW channels: v[plane * stride]. */
-NN_INLINE void
-wg_input_vector(float *v, size_t stride, const WgPatch *patch, const WgKind kind, int c, const int n)
+/* n channels (VW, or fewer at the end) from c on of pixel (i, j) of the square. */
+NN_INLINE vf
+wg_pixel(const WgPatch patch, const WgKind kind, const int size, const int i, const int j, int c, const int n)
 {
+	int			off = size == 6;	/* a square of 6 begins at an odd pixel */
+	const float *p;
+	vf			v;
+
+	if (kind != WG_POOLED)
+	{
+		p = patch.map + (size_t) i * patch.row + (size_t) j * patch.col + c;
+		return n == VW ? v_load(p) : v_load_n(p, n);
+	}
+	p = patch.map + (size_t) ((i + off) / 2) * patch.row + (size_t) ((j + off) / 2) * patch.col + c;
+	v = n == VW ? v_load(p) : v_load_n(p, n);
+	return v_keep_masked(v, patch.mask + (size_t) ((i + off) / 2) * patch.mask_row +
+						 (size_t) ((j + off) / 2) * patch.mask_col + c / 16 * 4,
+						 c, (i + off) % 2 * 2 + (j + off) % 2);
+}
+
+/*
+ * V of one tile, VW channels: v[plane * stride].  Columns of Bt d B in pairs
+ * that share their differences, straight from memory: nothing is kept aside.
+ */
+NN_INLINE void
+wg_input_plain(float *v, size_t stride, const WgPatch patch, int c, const int n)
+{
+	const WgStep to = wg_step(6 * stride);
+	const WgStep row = wg_step(patch.row);
+	const float *p0 = patch.map + c;
+	const float *p1 = p0 + patch.col;
+	const float *p2 = p1 + patch.col;
+	const float *p3 = p2 + patch.col;
+	const float *p4 = p3 + patch.col;
+	const float *p5 = p4 + patch.col;
+	vf			m4 = v_set1(-4.0f);
+	vf			t[6],
+				u[6],
+				r[6];
+	float	   *d;
+	int			i;
+
+	WG_OPAQUE(p1);
+	WG_OPAQUE(p2);
+	WG_OPAQUE(p3);
+	WG_OPAQUE(p4);
+	WG_OPAQUE(p5);
+#define WG_TO(column) d = v + (column) * stride; WG_OPAQUE(d); wg_store6(d, r, to)
+#define WG_AT(p, i) (n == VW ? v_load(wg_at_row(p, i, row)) : v_load_n(wg_at_row(p, i, row), n))
+#pragma GCC unroll 6
+	for (i = 0; i < 6; i++)
+	{
+		vf			a = v_fma(m4, WG_AT(p2, i), WG_AT(p4, i));
+		vf			b = v_fma(m4, WG_AT(p1, i), WG_AT(p3, i));
+
+		t[i] = v_add(a, b);
+		u[i] = v_sub(a, b);
+	}
+	wg_bt(r, t[0], t[1], t[2], t[3], t[4], t[5]);
+	WG_TO(1);
+	wg_bt(r, u[0], u[1], u[2], u[3], u[4], u[5]);
+	WG_TO(2);
+#pragma GCC unroll 6
+	for (i = 0; i < 6; i++)
+	{
+		vf			a = v_sub(WG_AT(p4, i), WG_AT(p2, i));
+		vf			b = v_sub(WG_AT(p3, i), WG_AT(p1, i));
+
+		t[i] = v_fma(v_set1(2.0f), b, a);
+		u[i] = v_fma(v_set1(-2.0f), b, a);
+	}
+	wg_bt(r, t[0], t[1], t[2], t[3], t[4], t[5]);
+	WG_TO(3);
+	wg_bt(r, u[0], u[1], u[2], u[3], u[4], u[5]);
+	WG_TO(4);
+#pragma GCC unroll 6
+	for (i = 0; i < 6; i++)
+	{
+		t[i] = v_fma(v_set1(4.0f), WG_AT(p0, i), v_fma(v_set1(-5.0f), WG_AT(p2, i), WG_AT(p4, i)));
+		u[i] = v_fma(v_set1(4.0f), WG_AT(p1, i), v_fma(v_set1(-5.0f), WG_AT(p3, i), WG_AT(p5, i)));
+	}
+	wg_bt(r, t[0], t[1], t[2], t[3], t[4], t[5]);
+	WG_TO(0);
+	wg_bt(r, u[0], u[1], u[2], u[3], u[4], u[5]);
+	WG_TO(5);
+#undef WG_AT
+#undef WG_TO
+}
+
+/* The same from a pooled gradient, whose pixels cost more: each is read once. */
+NN_INLINE void
+wg_input_pooled(float *v, size_t stride, const WgPatch patch, int c, const int n)
+{
+	const WgStep to = wg_step(6 * stride);
 	vf			t[36];
 	vf			r[6];
+	float	   *d;
 	int			i,
 				j;
 
 #pragma GCC unroll 6
 	for (i = 0; i < 6; i++)
-		wg_bt(t + 6 * i, wg_pixel(patch, kind, 6 * i, c, n), wg_pixel(patch, kind, 6 * i + 1, c, n),
-			  wg_pixel(patch, kind, 6 * i + 2, c, n), wg_pixel(patch, kind, 6 * i + 3, c, n),
-			  wg_pixel(patch, kind, 6 * i + 4, c, n), wg_pixel(patch, kind, 6 * i + 5, c, n));
+		wg_bt(t + 6 * i, wg_pixel(patch, WG_POOLED, 6, i, 0, c, n), wg_pixel(patch, WG_POOLED, 6, i, 1, c, n),
+			  wg_pixel(patch, WG_POOLED, 6, i, 2, c, n), wg_pixel(patch, WG_POOLED, 6, i, 3, c, n),
+			  wg_pixel(patch, WG_POOLED, 6, i, 4, c, n), wg_pixel(patch, WG_POOLED, 6, i, 5, c, n));
 #pragma GCC unroll 6
 	for (j = 0; j < 6; j++)
 	{
 		wg_bt(r, t[j], t[6 + j], t[12 + j], t[18 + j], t[24 + j], t[30 + j]);
-#pragma GCC unroll 6
-		for (i = 0; i < 6; i++)
-			v_store(v + (size_t) (6 * i + j) * stride, r[i]);
+		d = v + (size_t) j * stride;
+		WG_OPAQUE(d);
+		wg_store6(d, r, to);
 	}
+}
+
+NN_INLINE void
+wg_input_vector(float *v, size_t stride, const WgPatch patch, const WgKind kind, int c, const int n)
+{
+	if (kind == WG_POOLED)
+		wg_input_pooled(v, stride, patch, c, n);
+	else
+		wg_input_plain(v, stride, patch, c, n);
 }
 
 NN_INLINE void
@@ -334,11 +495,11 @@ wg_input_kind(float *v, size_t plane, size_t row, const WgSource *s, const WgKin
 	{
 		float	   *dst = v + (size_t) t * row;
 
-		wg_patch(&patch, s, (first + t) / tw * 4 - 1, (first + t) % tw * 4 - 1, 6);
+		patch = wg_patch(s, (first + t) / tw * 4 - 1, (first + t) % tw * 4 - 1, 6);
 		for (c = 0; c + VW <= s->c; c += VW)
-			wg_input_vector(dst + c, plane, &patch, kind, c, VW);
+			wg_input_vector(dst + c, plane, patch, kind, c, VW);
 		if (c < s->c)
-			wg_input_vector(dst + c, plane, &patch, kind, c, s->c - c);
+			wg_input_vector(dst + c, plane, patch, kind, c, s->c - c);
 	}
 }
 
@@ -346,34 +507,34 @@ wg_input_kind(float *v, size_t plane, size_t row, const WgSource *s, const WgKin
 static void
 wg_input(float *v, size_t plane, size_t row, const WgSource *s, int first, int n_tiles, int tw)
 {
-	if (s->kind == WG_PLAIN)
-		wg_input_kind(v, plane, row, s, WG_PLAIN, first, n_tiles, tw);
-	else if (s->kind == WG_GATED)
-		wg_input_kind(v, plane, row, s, WG_GATED, first, n_tiles, tw);
-	else
+	if (s->kind == WG_POOLED)
 		wg_input_kind(v, plane, row, s, WG_POOLED, first, n_tiles, tw);
+	else
+		wg_input_kind(v, plane, row, s, WG_PLAIN, first, n_tiles, tw);
 }
 
 /* Z of one tile, VW channels: z[plane * stride] = A dy At. */
 NN_INLINE void
-wg_gradient_vector(float *z, size_t stride, const WgPatch *patch, const WgKind kind, int c, const int n)
+wg_gradient_vector(float *z, size_t stride, const WgPatch patch, const WgKind kind, int c, const int n)
 {
+	const WgStep to = wg_step(6 * stride);
 	vf			t[24];
 	vf			r[6];
+	float	   *d;
 	int			i,
 				j;
 
 #pragma GCC unroll 4
 	for (i = 0; i < 4; i++)
-		wg_a(t + 6 * i, wg_pixel(patch, kind, 4 * i, c, n), wg_pixel(patch, kind, 4 * i + 1, c, n),
-			 wg_pixel(patch, kind, 4 * i + 2, c, n), wg_pixel(patch, kind, 4 * i + 3, c, n));
+		wg_a(t + 6 * i, wg_pixel(patch, kind, 4, i, 0, c, n), wg_pixel(patch, kind, 4, i, 1, c, n),
+			 wg_pixel(patch, kind, 4, i, 2, c, n), wg_pixel(patch, kind, 4, i, 3, c, n));
 #pragma GCC unroll 6
 	for (j = 0; j < 6; j++)
 	{
 		wg_a(r, t[j], t[6 + j], t[12 + j], t[18 + j]);
-#pragma GCC unroll 6
-		for (i = 0; i < 6; i++)
-			v_store(z + (size_t) (6 * i + j) * stride, r[i]);
+		d = z + (size_t) j * stride;
+		WG_OPAQUE(d);
+		wg_store6(d, r, to);
 	}
 }
 
@@ -387,7 +548,7 @@ wg_gradient_kind(float *z, size_t plane, int strip, const WgSource *s, const WgK
 
 	for (t = 0; t < n_tiles; t++)
 	{
-		wg_patch(&patch, s, (first + t) / tw * 4, (first + t) % tw * 4, 4);
+		patch = wg_patch(s, (first + t) / tw * 4, (first + t) % tw * 4, 4);
 		for (k = 0; k < vectors; k++)
 		{
 			int			b = k / WG_NV;
@@ -397,9 +558,9 @@ wg_gradient_kind(float *z, size_t plane, int strip, const WgSource *s, const WgK
 				((size_t) t * (size_t) nv + (size_t) (k - b * WG_NV)) * VW;
 
 			if (c + VW <= s->c)
-				wg_gradient_vector(dst, plane, &patch, kind, c, VW);
+				wg_gradient_vector(dst, plane, patch, kind, c, VW);
 			else
-				wg_gradient_vector(dst, plane, &patch, kind, c, s->c - c);
+				wg_gradient_vector(dst, plane, patch, kind, c, s->c - c);
 		}
 	}
 }
@@ -409,12 +570,10 @@ static void
 wg_gradient(float *z, size_t plane, int strip, const WgSource *s, int first, int n_tiles, int tw,
 			int c0, int vectors)
 {
-	if (s->kind == WG_PLAIN)
-		wg_gradient_kind(z, plane, strip, s, WG_PLAIN, first, n_tiles, tw, c0, vectors);
-	else if (s->kind == WG_GATED)
-		wg_gradient_kind(z, plane, strip, s, WG_GATED, first, n_tiles, tw, c0, vectors);
-	else
+	if (s->kind == WG_POOLED)
 		wg_gradient_kind(z, plane, strip, s, WG_POOLED, first, n_tiles, tw, c0, vectors);
+	else
+		wg_gradient_kind(z, plane, strip, s, WG_PLAIN, first, n_tiles, tw, c0, vectors);
 }
 
 /* --------------------------------------------------------- writing tiles */
@@ -424,6 +583,7 @@ NN_INLINE void
 wg_output_vector(const WgTarget *o, const float *m, size_t stride, int ty, int tx, int c, const int n,
 				 const int pool, const int masks)
 {
+	const WgStep from = wg_step(6 * stride);
 	vf			t[24];
 	vf			y[8];
 	vf			bias = v_zero();
@@ -435,11 +595,12 @@ wg_output_vector(const WgTarget *o, const float *m, size_t stride, int ty, int t
 #pragma GCC unroll 6
 	for (j = 0; j < 6; j++)
 	{
+		const float *p = m + (size_t) j * stride;
 		vf			r[4];
 
-		wg_at(r, v_load(m + (size_t) j * stride), v_load(m + (size_t) (6 + j) * stride),
-			  v_load(m + (size_t) (12 + j) * stride), v_load(m + (size_t) (18 + j) * stride),
-			  v_load(m + (size_t) (24 + j) * stride), v_load(m + (size_t) (30 + j) * stride));
+		WG_OPAQUE(p);
+		wg_at(r, v_load(p), v_load(wg_at_row(p, 1, from)), v_load(wg_at_row(p, 2, from)),
+			  v_load(wg_at_row(p, 3, from)), v_load(wg_at_row(p, 4, from)), v_load(wg_at_row(p, 5, from)));
 #pragma GCC unroll 4
 		for (i = 0; i < 4; i++)
 			t[6 * i + j] = r[i];
@@ -685,16 +846,14 @@ wg_run(const WgTarget *o, WgSource *s, const float *packed, float *scratch)
 	size_t		row = wg_row(k);
 	size_t		v_plane = row * (size_t) strip + WG_LINE;
 	size_t		m_plane = WG_CW * (size_t) strip + WG_LINE;
-	float	   *zeros = scratch;
-	float	   *v = zeros + wg_up((size_t) k, WG_LINE);
+	float	   *v = scratch + wg_copy_floats(k);
 	float	   *m = v + 36 * v_plane;
 	int			first,
 				v0,
 				b,
 				p;
 
-	memset(zeros, 0, sizeof(float) * (size_t) k);
-	s->zeros = zeros;
+	s->copy = scratch;
 	for (first = 0; first < tiles; first += strip)
 	{
 		int			n = tiles - first < strip ? tiles - first : strip;
@@ -778,12 +937,10 @@ wg_scratch(int h, int w, int k)
 	int			tiles = ((w + 3) / 4) * ((h + 3) / 4);
 	size_t		strip = (size_t) wg_strip_tiles(tiles, k, WG_V_BUDGET);
 	size_t		dw = (size_t) (tiles < WG_DW_TILES ? tiles : WG_DW_TILES);
-	size_t		run = wg_up((size_t) k, WG_LINE) +
-		36 * (wg_row(k) * strip + WG_LINE + WG_CW * strip + WG_LINE);
-	size_t		dweight = wg_up((size_t) k, WG_LINE) +
-		36 * (wg_row(k) * dw + WG_LINE + WG_CW * dw + WG_LINE);
+	size_t		run = wg_row(k) * strip + WG_LINE + WG_CW * strip + WG_LINE;
+	size_t		dweight = wg_row(k) * dw + WG_LINE + WG_CW * dw + WG_LINE;
 
-	return run > dweight ? run : dweight;
+	return 36 * (run > dweight ? run : dweight);
 }
 
 /*
