@@ -71,8 +71,9 @@ nn_activation_forward(float *x, size_t rows, size_t c, NnActivation kind, float 
 		case NN_LINEAR:
 			break;
 		case NN_RELU:
+			/* a NaN stays one, so that the loss shows it */
 			for (i = 0; i < n; i++)
-				x[i] = x[i] > 0.0f ? x[i] : 0.0f;
+				x[i] = x[i] < 0.0f ? 0.0f : x[i];
 			break;
 		case NN_LEAKY_RELU:
 			for (i = 0; i < n; i++)
