@@ -95,8 +95,8 @@ report_ticks(double min, double max, int wanted, bool integers)
 		return ticks;
 	power = pow(10.0, floor(log10(range / wanted)));
 	rest = range / wanted / power;
-	ticks.step = power * (rest <= 1.0 + 1e-9 ? 1.0 : rest <= 2.0 + 1e-9 ? 2.0 :
-						  rest <= 5.0 + 1e-9 ? 5.0 : 10.0);
+	ticks.step = power * (rest <= 1.4 ? 1.0 : rest <= 3.0 ? 2.0 :
+						  rest <= 7.0 ? 5.0 : 10.0);
 	if (integers && ticks.step < 1.0)
 		ticks.step = 1.0;
 	ticks.first = ceil(min / ticks.step - 1e-9) * ticks.step;

@@ -58,7 +58,8 @@ static const char style[] =
 "@media (max-width:34rem){dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}"
 "th,td{padding:.3rem .45rem}}\n"
 "@media print{body{font-size:10.5pt}nav{display:none}main,header,footer{max-width:none;padding:0}"
-".scroll{overflow:visible}h2{break-after:avoid}figure,tr,.note,.warning{break-inside:avoid}"
+".scroll{overflow:visible}h2,caption{break-after:avoid}"
+"figure,table,tr,.note,.warning{break-inside:avoid}"
 ".plots{grid-template-columns:1fr 1fr}.images{grid-template-columns:repeat(4,1fr)}"
 "*{print-color-adjust:exact}}\n"
 "</style>\n";

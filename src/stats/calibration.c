@@ -26,6 +26,8 @@ assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins,
 			size_t		b = (size_t) (rows->score[i] * (double) n_bins);
 
 			bin[i] = (uint32_t) (b < n_bins ? b : n_bins - 1);
+			if (stats_stopped(env, i + 1))
+				return STATS_INTERRUPTED;
 		}
 		return STATS_OK;
 	}
@@ -36,7 +38,11 @@ assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins,
 		size_t		b = (size_t) ((double) i * (double) n_bins / (double) rows->n);
 
 		for (; i < rows->n && rows->score[order.idx[i]] == score; i++)
+		{
 			bin[order.idx[i]] = (uint32_t) b;
+			if (status == STATS_OK && stats_stopped(env, i + 1))
+				status = STATS_INTERRUPTED;
+		}
 	}
 	stats_free(env, order.idx);
 	return status;
@@ -87,6 +93,8 @@ fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin,
 				score += s;
 				low = fmin(low, s);
 				high = fmax(high, s);
+				if (status == STATS_OK && stats_stopped(env, i + 1))
+					status = STATS_INTERRUPTED;
 			}
 			stats_proportion_add(&sums, x, m, 1.0);
 		}
@@ -206,6 +214,11 @@ sandwich_middle(double middle[3], double a, double b, const StatsRows *rows,
 
 		sum[2 * clusters->number[i]] += r;
 		sum[2 * clusters->number[i] + 1] += r * z;
+		if (stats_stopped(env, i + 1))
+		{
+			stats_free(env, sum);
+			return STATS_INTERRUPTED;
+		}
 	}
 	middle[0] = middle[1] = middle[2] = 0.0;
 	for (size_t c = 0; c < clusters->n_clusters; c++)

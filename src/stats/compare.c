@@ -277,11 +277,14 @@ compare_auc(StatsComparison *result, double *place_a, double *place_b,
 	result->auc_se = sqrt(variance.variance);
 	if (variance.variance > 1e-20)
 	{
-		half = stats_two_sided_z(confidence) * result->auc_se;
+		double		df = fmin((double) variance.n_positive,
+							  (double) variance.n_negative) - 1.0;
+
+		half = stats_two_sided_t(confidence, df) * result->auc_se;
 		result->auc.low = fmax(-1.0, result->auc.value - half);
 		result->auc.high = fmin(1.0, result->auc.value + half);
-		result->auc_p = stats_two_sided_normal_p(result->auc.value /
-												 result->auc_se);
+		result->auc_p = stats_two_sided_t_p(result->auc.value / result->auc_se,
+											df);
 		return STATS_OK;
 	}
 	result->auc.low = result->auc.high = result->auc.value;
@@ -324,7 +327,10 @@ stats_compare(StatsComparison *result, const StatsPair *pair,
 	if (status == STATS_OK)
 		status = stats_number_clusters(&clusters, &rows, env);
 	if (status != STATS_OK)
+	{
+		stats_free(env, clusters.number);
 		return status;
+	}
 	result->n = pair->n;
 	result->n_clusters = clusters.n_clusters;
 	result->replicates = used.replicates;

@@ -130,6 +130,17 @@ beta_regularised(double x, double a, double b)
 	return 1.0 - front * beta_fraction(1.0 - x, b, a) / b;
 }
 
+/* P(|T| > |t|); df below 1 counts as 1. */
+double
+stats_two_sided_t_p(double t, double df)
+{
+	if (df < 1.0)
+		df = 1.0;
+	if (df > MANY_DEGREES)
+		return stats_two_sided_normal_p(t);
+	return beta_regularised(df / (df + t * t), 0.5 * df, 0.5);
+}
+
 /*
  * The t with P(|T| > t) = 1 - confidence.  df below 1 counts as 1.
  */
@@ -156,7 +167,7 @@ stats_two_sided_t(double confidence, double df)
 			middle = high > 1e6 ? 1e6 : high > 1e3 ? 1e3 : 2.0;
 		if (middle <= low || middle >= high)
 			break;
-		tail = beta_regularised(df / (df + middle * middle), 0.5 * df, 0.5);
+		tail = stats_two_sided_t_p(middle, df);
 		if (tail > alpha)
 			low = middle;
 		else

@@ -9,7 +9,7 @@
 #include "stats_internal.h"
 
 static StatsStatus
-check_class_rows(const StatsClassRows *rows)
+check_class_rows(const StatsClassRows *rows, const StatsEnv *env)
 {
 	if (rows == NULL || rows->n_classes < 2)
 		return STATS_BAD_ARGUMENT;
@@ -24,6 +24,8 @@ check_class_rows(const StatsClassRows *rows)
 			return STATS_SCORE_NAN;
 		if (!(rows->probability[i] >= 0.0 && rows->probability[i] <= 1.0))
 			return STATS_SCORE_RANGE;
+		if (stats_stopped(env, i + 1))
+			return STATS_INTERRUPTED;
 	}
 	for (size_t i = 0; i < rows->n; i++)
 		if (rows->label[i] < 0 || rows->label[i] >= rows->n_classes)
@@ -31,23 +33,32 @@ check_class_rows(const StatsClassRows *rows)
 	return STATS_OK;
 }
 
-StatsStatus
-stats_class_one_vs_rest(double *score, uint8_t *label,
-						const StatsClassRows *rows, int32_t positive_class)
+static StatsStatus
+pick_class(double *score, uint8_t *label, const StatsClassRows *rows,
+		   int32_t positive_class, const StatsEnv *env)
 {
-	StatsStatus status = check_class_rows(rows);
-
-	if (status != STATS_OK)
-		return status;
-	if (positive_class < 0 || positive_class >= rows->n_classes)
-		return STATS_BAD_ARGUMENT;
 	for (size_t i = 0; i < rows->n; i++)
 	{
 		score[i] = rows->probability[i * (size_t) rows->n_classes +
 									 (size_t) positive_class];
 		label[i] = rows->label[i] == positive_class;
+		if (stats_stopped(env, i + 1))
+			return STATS_INTERRUPTED;
 	}
 	return STATS_OK;
+}
+
+StatsStatus
+stats_class_one_vs_rest(double *score, uint8_t *label,
+						const StatsClassRows *rows, int32_t positive_class)
+{
+	StatsStatus status = check_class_rows(rows, NULL);
+
+	if (status != STATS_OK)
+		return status;
+	if (positive_class < 0 || positive_class >= rows->n_classes)
+		return STATS_BAD_ARGUMENT;
+	return pick_class(score, label, rows, positive_class, NULL);
 }
 
 /* Confusion counts, and the figures that need no class of their own. */
@@ -146,7 +157,7 @@ sum_classes(StatsClassFigures *figures, StatsFigures *class_figures,
 		add_class(figures, &one, &n_specificity);
 		if (class_figures != NULL)
 			class_figures[c] = one;
-		status = stats_class_one_vs_rest(score, label, rows, c);
+		status = pick_class(score, label, rows, c, env);
 		if (status == STATS_OK)
 			status = stats_auc(&auc, &view, env);
 		if (status == STATS_OK)
@@ -173,7 +184,7 @@ stats_class_figures(StatsClassFigures *figures, StatsFigures *class_figures,
 					double *class_auc, uint64_t *confusion,
 					const StatsClassRows *rows, const StatsEnv *env)
 {
-	StatsStatus status = check_class_rows(rows);
+	StatsStatus status = check_class_rows(rows, env);
 	uint64_t   *counts = confusion;
 	double	   *score;
 	uint8_t    *label;

@@ -11,8 +11,9 @@
  * Twice the Mann-Whitney count is an integer: 2 for a negative below a
  * positive, 1 for a tie.  It fits 64 bits up to 3e9 rows of each class.
  */
-static uint64_t
-twice_mann_whitney(const StatsRows *rows, const StatsOrder *order)
+static StatsStatus
+twice_mann_whitney(uint64_t *result, const StatsRows *rows,
+				   const StatsOrder *order, const StatsEnv *env)
 {
 	uint64_t	twice = 0;
 	uint64_t	negatives_below = 0;
@@ -28,11 +29,14 @@ twice_mann_whitney(const StatsRows *rows, const StatsOrder *order)
 		{
 			positives += rows->label[order->idx[i]];
 			negatives += !rows->label[order->idx[i]];
+			if (stats_stopped(env, i + 1))
+				return STATS_INTERRUPTED;
 		}
 		twice += positives * (2 * negatives_below + negatives);
 		negatives_below += negatives;
 	}
-	return twice;
+	*result = twice;
+	return STATS_OK;
 }
 
 StatsStatus
@@ -41,6 +45,7 @@ stats_auc(double *auc, const StatsRows *rows, const StatsEnv *env)
 	StatsOrder	order;
 	size_t		n_positive;
 	size_t		n_negative;
+	uint64_t	twice = 0;
 	StatsStatus status = stats_check_rows(rows, NULL);
 
 	if (status != STATS_OK)
@@ -50,7 +55,9 @@ stats_auc(double *auc, const StatsRows *rows, const StatsEnv *env)
 		return STATS_ONE_CLASS;
 	status = stats_order_rows(&order, rows, env);
 	if (status == STATS_OK)
-		*auc = (double) twice_mann_whitney(rows, &order) /
+		status = twice_mann_whitney(&twice, rows, &order, env);
+	if (status == STATS_OK)
+		*auc = (double) twice /
 			(2.0 * (double) n_positive * (double) n_negative);
 	stats_free(env, order.idx);
 	return status;
@@ -91,7 +98,11 @@ stats_roc(StatsRocPoint *points, size_t *n_points, const StatsRows *rows,
 		uint64_t	now[2] = {last[0], last[1]};
 
 		for (; i > 0 && rows->score[order.idx[i - 1]] == score; i--)
+		{
 			now[rows->label[order.idx[i - 1]]]++;
+			if (status == STATS_OK && stats_stopped(env, i))
+				status = STATS_INTERRUPTED;
+		}
 		if (corners_only && count > 1 && is_straight(before, last, now))
 			count--;
 		else

@@ -207,22 +207,28 @@ sort_rows(StatsKey **keys_out, const StatsRows *rows, bool by_cluster,
 		status = STATS_NO_MEMORY;
 	else if (by_cluster)
 	{
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; status == STATS_OK && i < n; i++)
 		{
 			keys[i].key = rows->cluster[i];
 			keys[i].idx = i;
+			if (stats_stopped(env, i + 1))
+				status = STATS_INTERRUPTED;
 		}
 	}
 	else
 	{
 		/* negatives first; the sort is stable, so equal scores keep it */
 		for (uint8_t label = 0; label <= 1; label++)
-			for (size_t i = 0; i < n; i++)
+			for (size_t i = 0; status == STATS_OK && i < n; i++)
+			{
 				if (rows->label[i] == label)
 				{
 					keys[head].key = stats_key_from_score(rows->score[i]);
 					keys[head++].idx = i;
 				}
+				if (stats_stopped(env, i + 1))
+					status = STATS_INTERRUPTED;
+			}
 	}
 	if (status == STATS_OK)
 		status = stats_sort_keys(keys, spare, n, env);
@@ -234,7 +240,10 @@ sort_rows(StatsKey **keys_out, const StatsRows *rows, bool by_cluster,
 	return status;
 }
 
-/* Rows in rising order of score; order->idx is for the caller to free. */
+/*
+ * Rows in rising order of score; order->idx is for the caller to free, also
+ * after an error (as clusters->number below).
+ */
 StatsStatus
 stats_order_rows(StatsOrder *order, const StatsRows *rows,
 				 const StatsEnv *env)
@@ -250,8 +259,12 @@ stats_order_rows(StatsOrder *order, const StatsRows *rows,
 	if (order->idx == NULL)
 		status = STATS_NO_MEMORY;
 	else
-		for (size_t i = 0; i < rows->n; i++)
+		for (size_t i = 0; status == STATS_OK && i < rows->n; i++)
+		{
 			order->idx[i] = keys[i].idx;
+			if (stats_stopped(env, i + 1))
+				status = STATS_INTERRUPTED;
+		}
 	stats_free(env, keys);
 	return status;
 }
@@ -276,13 +289,15 @@ stats_number_clusters(StatsClusters *clusters, const StatsRows *rows,
 		stats_free(env, keys);
 		return STATS_NO_MEMORY;
 	}
-	for (size_t i = 0; i < rows->n; i++)
+	for (size_t i = 0; status == STATS_OK && i < rows->n; i++)
 	{
 		if (i > 0 && (!by_cluster || keys[i].key != keys[i - 1].key))
 			last++;
 		clusters->number[keys[i].idx] = last;
+		if (stats_stopped(env, i + 1))
+			status = STATS_INTERRUPTED;
 	}
 	clusters->n_clusters = last + 1;
 	stats_free(env, keys);
-	return STATS_OK;
+	return status;
 }

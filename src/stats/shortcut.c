@@ -66,9 +66,13 @@ score_folds(StatsShortcut *result, Work *work, const double *feature,
 		if (status != STATS_OK)
 			return status;
 		for (size_t i = 0; i < n; i++)
+		{
 			if (!work->use[i])
 				work->score[i] = stats_logistic_score(&model,
 													  feature + i * n_features);
+			if (stats_stopped(env, i + 1))
+				return STATS_INTERRUPTED;
+		}
 	}
 	return STATS_OK;
 }
@@ -107,8 +111,12 @@ run_check(StatsShortcut *result, Work *work, const double *feature,
 								NULL, n, env);
 	/* without ids the rows are numbered by what they are scored */
 	for (size_t i = 0; status == STATS_OK && i < n; i++)
+	{
 		work->score[i] = stats_logistic_score(&result->model,
 											  feature + i * n_features);
+		if (stats_stopped(env, i + 1))
+			status = STATS_INTERRUPTED;
+	}
 	if (status == STATS_OK)
 		status = stats_number_clusters(&work->clusters, &rows, env);
 	if (status != STATS_OK)

@@ -522,8 +522,9 @@ typedef struct StatsPair
 /*
  * Differences are a - b.
  *
- *	auc		normal limits and two-sided p with the paired variance of DeLong
- *			et al., clustered as Obuchowski (1997).  With variance 0: the two
+ *	auc		limits and two-sided p with the paired variance of DeLong et al.,
+ *			clustered as Obuchowski (1997), and the Student quantile of
+ *			stats_auc_interval.  With variance 0: the two
  *			single intervals combined by squares (Newcombe, Stat Med 1998,
  *			method 10, no correlation), unless the scores are all equal.
  *	accuracy, sensitivity, specificity, log_loss, brier

@@ -70,6 +70,7 @@ extern double stats_normal_quantile(double p);
 extern double stats_two_sided_z(double confidence);
 extern double stats_two_sided_t(double confidence, double df);
 extern double stats_two_sided_normal_p(double z);
+extern double stats_two_sided_t_p(double t, double df);
 
 /* Philox4x32-10: four 32-bit numbers for a counter under a key. */
 extern void stats_philox(uint32_t out[4], uint64_t key, uint64_t counter_low,

@@ -169,10 +169,10 @@ search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand,
 }
 
 /* Counts and limits at point->threshold. */
-static void
+static StatsStatus
 achieved(StatsOperatingPoint *point, double *x, double *m,
 		 const StatsThresholdDemand *demand, const StatsRows *rows,
-		 const StatsClusters *clusters)
+		 const StatsClusters *clusters, const StatsEnv *env)
 {
 	StatsInterval *target[2] = {&point->specificity, &point->sensitivity};
 	double		one_sided = 2.0 * demand->confidence - 1.0;
@@ -184,13 +184,17 @@ achieved(StatsOperatingPoint *point, double *x, double *m,
 		memset(x, 0, clusters->n_clusters * sizeof(double));
 		memset(m, 0, clusters->n_clusters * sizeof(double));
 		for (size_t i = 0; i < rows->n; i++)
+		{
+			bool		called = rows->score[i] >= point->threshold;
+
 			if (rows->label[i] == y)
 			{
-				bool		called = rows->score[i] >= point->threshold;
-
 				x[clusters->number[i]] += called == (y == 1);
 				m[clusters->number[i]] += 1.0;
 			}
+			if (stats_stopped(env, i + 1))
+				return STATS_INTERRUPTED;
+		}
 		for (size_t c = 0; c < clusters->n_clusters; c++)
 			stats_proportion_add(&sums, x[c], m[c], 1.0);
 		stats_proportion_interval(target[y], NULL, &sums, demand->confidence);
@@ -206,6 +210,7 @@ achieved(StatsOperatingPoint *point, double *x, double *m,
 			point->sensitivity_limit = limits.low;
 		}
 	}
+	return STATS_OK;
 }
 
 static bool
@@ -242,10 +247,10 @@ stats_operating_point(StatsOperatingPoint *point,
 		return status;
 	if (!demand_is_valid(demand))
 		return STATS_BAD_ARGUMENT;
+	memset(&sweep, 0, sizeof(sweep));
 	status = stats_number_clusters(&clusters, rows, env);
-	if (status != STATS_OK)
-		return status;
-	status = begin_sweep(&sweep, rows, &clusters, env);
+	if (status == STATS_OK)
+		status = begin_sweep(&sweep, rows, &clusters, env);
 	if (status == STATS_OK && (sweep.n_positive == 0.0 || sweep.n_negative == 0.0))
 		status = STATS_ONE_CLASS;
 	point->threshold = demand->threshold;
@@ -256,7 +261,7 @@ stats_operating_point(StatsOperatingPoint *point,
 	if (status == STATS_OK)
 	{
 		point->counts = figures.counts;
-		achieved(point, sweep.x, sweep.m, demand, rows, &clusters);
+		status = achieved(point, sweep.x, sweep.m, demand, rows, &clusters, env);
 	}
 	end_sweep(&sweep, env);
 	stats_free(env, clusters.number);

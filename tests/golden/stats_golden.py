@@ -140,8 +140,8 @@ for name, groups in (("delong", own), ("obuchowski", cluster)):
     sd = np.sqrt(va + vb - 2 * cab)
     d = ka.mean() - kb.mean()
     number(name + "_difference_se", sd)
-    number(name + "_difference_low", d - stats.norm.ppf(0.975) * sd)
-    number(name + "_difference_p", 2 * stats.norm.sf(abs(d / sd)))
+    number(name + "_difference_low", d - stats.t.ppf(0.975, k - 1) * sd)
+    number(name + "_difference_p", 2 * stats.t.sf(abs(d / sd), k - 1))
 
 # DeLong's variance as the textbook writes it, to check the transcription
 x, y = ka.mean(1), ka.mean(0)

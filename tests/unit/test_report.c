@@ -102,9 +102,9 @@ test_ticks(void)
 
 	unit_ok(t.count == 6 && fabs(t.step - 0.2) < 1e-12 && t.decimals == 1, "ticks of 0 to 1");
 	t = report_ticks(0.0132, 0.0681, 5, false);
-	unit_ok(fabs(t.step - 0.02) < 1e-12 && t.decimals == 2 && t.first >= 0.0132, "ticks of a small range");
+	unit_ok(fabs(t.step - 0.01) < 1e-12 && t.decimals == 2 && t.count == 5 && t.first >= 0.0132, "ticks of a small range");
 	t = report_ticks(0.96, 20.4, 8, true);
-	unit_ok(t.step == 5.0 && t.decimals == 0, "ticks of 20 epochs");
+	unit_ok(t.step == 2.0 && t.decimals == 0 && t.first == 2.0, "ticks of 20 epochs");
 	t = report_ticks(0.5, 1.5, 8, true);
 	unit_ok(t.count == 1 && t.first == 1.0, "tick of one epoch");
 	t = report_ticks(3.0, 3.0, 5, false);

@@ -4,6 +4,7 @@
  *		literature, errors, memory and stop.  Golden values of scipy,
  *		scikit-learn and statsmodels are in stats_golden.h.
  */
+#include <dlfcn.h>
 #include <string.h>
 #include <time.h>
 
@@ -166,7 +167,7 @@ test_auc_published(void)
 	double		score[109];
 	uint8_t		label[109];
 	size_t		n = 0;
-	double		auc;
+	double		auc = NAN;
 	StatsRows	rows = {score, label, NULL, 109};
 
 	for (int r = 0; r < 5; r++)
@@ -650,6 +651,7 @@ test_eigen(void)
 	double		m[49];
 	double		value[7];
 	double		one = -3.0;
+	void	   *lapack;
 
 	memcpy(m, golden_matrix, sizeof(m));
 	CHECK(stats_eigen_symmetric(m, value, 7, NULL, &env) == STATS_OK);
@@ -661,14 +663,37 @@ test_eigen(void)
 	CHECK(value[0] == -3.0 && one == 1.0);
 	memset(m, 0, sizeof(m));
 	CHECK(stats_eigen_symmetric(m, value, 7, NULL, &env) == STATS_OK && value[0] == 0.0);
-	m[8] = NAN;
+	memcpy(m, golden_matrix, sizeof(m));
+	/* the same by LAPACK, where there is one */
+	lapack = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+	if (lapack != NULL)
+	{
+		StatsDsyev	dsyev;
+		void	   *symbol = dlsym(lapack, "dsyev_");
+
+		memcpy(&dsyev, &symbol, sizeof(dsyev));
+		memcpy(m, golden_matrix, sizeof(m));
+		for (int i = 0; i < 7; i++)
+			for (int j = i + 1; j < 7; j++)
+				m[i * 7 + j] = NAN; /* the upper triangle is not read */
+		CHECK(stats_eigen_symmetric(m, value, 7, dsyev, &env) == STATS_OK);
+		for (int i = 0; i < 7; i++)
+			NEAR(value[i], golden_eigenvalue[i], 1e-12);
+		for (int i = 0; i < 49; i++)
+			NEAR(m[i], golden_eigenvector[i], 1e-10);
+	}
+	else
+		printf("  no LAPACK: its eigenvectors are not tested\n");
+	m[7] = NAN;
 	CHECK(stats_eigen_symmetric(m, value, 7, NULL, &env) == STATS_BAD_ARGUMENT);
 	CHECK(memory.live == 0);
 }
 
 /* ---- every function: refused memory, stop, and how often it is asked ---- */
 
+#ifndef MANY
 #define MANY 200000
+#endif
 
 static double many_score[MANY];
 static double many_other[MANY];
