@@ -90,7 +90,8 @@ check_data(const NnTrainConfig *config, const NnTrainData *data, const NnGraph *
 	for (split = 0; split < 2; split++)
 		for (i = 0; i < data->n[split]; i++)
 		{
-			if (data->label[split][i] < 0 || data->label[split][i] >= classes)
+			if (data->label[split] != NULL &&
+				(data->label[split][i] < 0 || data->label[split][i] >= classes))
 				return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
 							   "sample %zu has label %d, but there are %d classes", i,
 							   (int) data->label[split][i], classes);
