@@ -76,6 +76,18 @@ pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, vo
 	return 0;
 }
 
+/* Planning asks for labels before there are any: all of the first class. */
+void
+pneumo_prepare_no_labels(NnTrainData *data)
+{
+	size_t		n = Max(1, Max(data->n[NN_TRAIN], data->n[NN_VALIDATION]));
+	int32_t    *labels = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32_t),
+													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	data->label[NN_TRAIN] = labels;
+	data->label[NN_VALIDATION] = labels;
+}
+
 void
 pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data)
 {
@@ -182,6 +194,7 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	data.n[NN_TRAIN] = (size_t) Max(1, prepared->labels.total);
 	data.n[NN_VALIDATION] = (size_t) Max(1, prepared->labels.total / 4);
 	data.load_scratch_bytes = pneumo_loader_scratch_bytes(config);
+	pneumo_prepare_no_labels(&data);
 	pneumo_prepare_plan(prepared, &data);
 	return prepared;
 }

@@ -329,6 +329,8 @@ typedef struct PneumoPrepared
  */
 extern PneumoPrepared *pneumo_prepare(Oid relid, Jsonb *config);
 
+extern void pneumo_prepare_no_labels(NnTrainData *data);
+
 /* Plans again for the samples that there are; errors above pneumo.train_memory. */
 extern void pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data);
 

@@ -394,7 +394,7 @@ static void
 finish_badly(PneumoWorker *w, const char *state, const char *message, const char *sqlstate)
 {
 	PneumoRunOutcome *outcome = &w->s->outcome;
-	bool		there = true;
+	volatile bool there = true;
 
 	strlcpy(outcome->state, state, sizeof(outcome->state));
 	PG_TRY();

@@ -21,6 +21,7 @@
 
 #include "stats/stats.h"
 
+#include "access/relation.h"
 #include "access/xact.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
@@ -573,6 +574,7 @@ run_is_there(PneumoWorker *w)
 
 	if (rel == NULL)
 		return false;
+	relation_close(rel, AccessShareLock);
 	return pneumo_run_read(w->run) != NULL;
 }
 
