@@ -104,26 +104,46 @@ OBJS_PG = \
 	src/pg/blas.o \
 	src/pg/cache.o \
 	src/pg/catalog.o \
+	src/pg/checkpoint.o \
+	src/pg/config.o \
+	src/pg/dataset.o \
 	src/pg/engine_load.o \
 	src/pg/errors.o \
+	src/pg/evaluate.o \
 	src/pg/grants.o \
+	src/pg/history.o \
 	src/pg/images_sql.o \
+	src/pg/json_read.o \
+	src/pg/layers.o \
 	src/pg/load.o \
 	src/pg/model_meta.o \
 	src/pg/models.o \
 	src/pg/pixels.o \
+	src/pg/plan.o \
 	src/pg/pneumo.o \
 	src/pg/predict.o \
+	src/pg/prepare.o \
 	src/pg/prepare_table.o \
+	src/pg/presets.o \
+	src/pg/progress.o \
 	src/pg/rights.o \
+	src/pg/run_slots.o \
+	src/pg/runs.o \
 	src/pg/score_table.o \
 	src/pg/scorer.o \
 	src/pg/settings.o \
 	src/pg/shmem.o \
+	src/pg/source.o \
+	src/pg/split.o \
+	src/pg/split_rules.o \
+	src/pg/store.o \
 	src/pg/summary.o \
+	src/pg/train.o \
 	src/pg/transfer.o \
 	src/pg/version.o \
 	src/pg/views.o \
+	src/pg/worker.o \
+	src/pg/worker_train.o \
 	$(end)
 
 # ------------------------------------------------------------------ tests
