@@ -35,7 +35,7 @@
 
 #define NN_MAX_NODE_VARIABLES 4
 #define NN_MAX_THREADS 256
-#define NN_CHUNKS 16			/* partial sums of a gradient over samples */
+#define NN_CHUNKS 8			/* partial sums of a gradient over samples */
 #define NN_POLL_MS 50			/* the caller's waiting time between polls */
 
 /* ------------------------------------------------- overflow-checked sizes */

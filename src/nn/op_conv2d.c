@@ -355,6 +355,148 @@ backward_data(const NnCall *call, const float *dfull, float *patches)
 	}
 }
 
+/* ----------------------------------------------- the kernels made for 3 x 3 */
+
+/*
+ * Whether a step runs by conv3_*, and its shape there.  Explanations take the
+ * general form, as their plans are built too late to pack for.  For very small
+ * maps and odd numbers of channels the general form is as good.
+ */
+static int
+conv3_shape(NnConv3 *c, const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+{
+	const NnWindow *w = &node->window;
+
+	if (mode == NN_EXPLAIN || path == NN_PATH_REFERENCE)
+		return 0;
+	if (w->kh != 3 || w->kw != 3 || w->sh != 1 || w->sw != 1 || w->top != 1 || w->left != 1 ||
+		node->shape.h != node->in.h || node->shape.w != node->in.w)
+		return 0;
+	if (node->in.c > NN_CONV3_DIRECT_IC && (node->in.c < 8 || node->in.h < 4 || node->in.w < 4))
+		return 0;
+	c->h = node->in.h;
+	c->w = node->in.w;
+	c->ic = node->in.c;
+	c->oc = node->shape.c;
+	c->relu = (step->activation == NN_RELU);
+	c->pool = step->pool;
+	return 1;
+}
+
+/* The data gradient of few channels has no kernel of its own. */
+static int
+needs_general_data(const NnConv3 *c, const NnStep *step, NnMode mode)
+{
+	return mode == NN_TRAINING && step->dsrc[0] >= 0 && c->ic <= NN_CONV3_DIRECT_IC;
+}
+
+static size_t
+packed_forward_bytes(const NnConv3 *c, NnPath path)
+{
+	return nn_align_size(nn_mul_size(nn_kernels(path)->conv3_packed_floats(c, 0), sizeof(float)));
+}
+
+/* Forward weights; in training, those of the data gradient behind them. */
+static size_t
+conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+{
+	NnConv3		c;
+	size_t		bytes;
+
+	if (!conv3_shape(&c, node, step, mode, path))
+		return 0;
+	bytes = packed_forward_bytes(&c, path);
+	if (mode == NN_TRAINING && step->dsrc[0] >= 0)
+		bytes = nn_grow(bytes, nn_mul_size(nn_kernels(path)->conv3_packed_floats(&c, 1), sizeof(float)));
+	return bytes;
+}
+
+static void
+conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *weights,
+			NnMode mode, NnPath path)
+{
+	const NnKernels *kernels = nn_kernels(path);
+	NnConv3		c;
+
+	if (!conv3_shape(&c, node, step, mode, path))
+		return;
+	kernels->conv3_pack(packed, weights, &c, 0, 0, c.ic);
+	if (mode == NN_TRAINING && step->dsrc[0] >= 0)
+		kernels->conv3_pack((float *) ((char *) packed + packed_forward_bytes(&c, path)), weights,
+							&c, 1, 0, c.oc);
+}
+
+static void
+conv3_forward(const NnCall *call, const NnConv3 *c)
+{
+	const NnNode *node = call->node;
+	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+
+	nn_kernels(call->path)->conv3_forward(call->dst, call->mask, call->src[0], call->packed, bias, c,
+										  call->scratch);
+}
+
+/* ddst is that of the map before the activation, unless that is relu. */
+static void
+conv3_backward(const NnCall *call, const NnConv3 *c)
+{
+	const NnKernels *kernels = nn_kernels(call->path);
+	const char *turned = (const char *) call->packed + packed_forward_bytes(c, call->path);
+
+	if (call->dweights != NULL)
+		kernels->conv3_dweight(call->dweights, call->src[0], call->ddst, call->mask, call->dst, c,
+							   call->scratch);
+	if (call->dsrc[0] != NULL && c->ic > NN_CONV3_DIRECT_IC)
+		kernels->conv3_dsrc(call->dsrc[0], call->ddst, call->mask, call->dst,
+							(const float *) turned, c, call->scratch);
+}
+
+#define FINISH_CHANNELS 8		/* input channels of a finishing item */
+#define FINISH_WEIGHTS 16384	/* weights of one in the general form */
+
+static size_t
+conv2d_partial_floats(const NnNode *node, const NnStep *step, NnPath path)
+{
+	NnConv3		c;
+
+	return conv3_shape(&c, node, step, NN_TRAINING, path)
+		? nn_kernels(path)->conv3_acc_floats(&c) : node->n_weights;
+}
+
+static size_t
+conv2d_finish_items(const NnNode *node, const NnStep *step, NnPath path)
+{
+	NnConv3		c;
+
+	if (conv3_shape(&c, node, step, NN_TRAINING, path))
+		return ((size_t) c.ic + FINISH_CHANNELS - 1) / FINISH_CHANNELS;
+	return (node->n_weights + FINISH_WEIGHTS - 1) / FINISH_WEIGHTS;
+}
+
+static void
+conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride,
+			  const NnNode *node, const NnStep *step, NnPath path, size_t item)
+{
+	NnConv3		c;
+	size_t		start = item * FINISH_WEIGHTS;
+	size_t		count;
+	int			k;
+
+	if (conv3_shape(&c, node, step, NN_TRAINING, path))
+	{
+		int			ic0 = (int) item * FINISH_CHANNELS;
+		int			ic1 = c.ic - ic0 < FINISH_CHANNELS ? c.ic : ic0 + FINISH_CHANNELS;
+
+		nn_kernels(path)->conv3_dweight_finish(dweights, node->n_vars > 1 ? dweights + node->vars[1].offset : NULL,
+											   partial, n_chunks, stride, &c, ic0, ic1);
+		return;
+	}
+	count = node->n_weights - start < FINISH_WEIGHTS ? node->n_weights - start : FINISH_WEIGHTS;
+	memcpy(dweights + start, partial + start, count * sizeof(float));
+	for (k = 1; k < n_chunks; k++)
+		nn_kernels(path)->add(dweights + start, partial + (size_t) k * stride + start, count);
+}
+
 /* ------------------------------------------------------------ the operation */
 
 /* Scratch: patches, then the unpooled map where there is pooling. */
@@ -362,11 +504,17 @@ static size_t
 conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
 {
 	size_t		bytes = nn_align_size(nn_mul_size(tile_rows(node), taps_of(node) * sizeof(float)));
+	NnConv3		c;
 
-	(void) mode;
-	(void) path;
 	if (step->pool)
 		bytes = nn_grow(bytes, nn_shape_floats(&step->full) * sizeof(float));
+	if (conv3_shape(&c, node, step, mode, path))
+	{
+		size_t		own = nn_align_size(nn_kernels(path)->conv3_scratch_bytes(&c));
+
+		if (!needs_general_data(&c, step, mode) || own > bytes)
+			bytes = own;
+	}
 	return bytes;
 }
 
@@ -381,11 +529,22 @@ static void
 conv2d_forward(const NnCall *call)
 {
 	const NnStep *step = call->step;
-	float	   *full = step->pool ? unpooled_scratch(call) : call->dst;
+	NnConv3		c;
 
-	forward_full(call, full, call->scratch);
-	if (step->pool)
-		pool_forward(call->dst, call->mask, full, step);
+	if (conv3_shape(&c, call->node, step, call->mode, call->path))
+	{
+		conv3_forward(call, &c);
+		if (c.relu)
+			return;
+	}
+	else
+	{
+		float	   *full = step->pool ? unpooled_scratch(call) : call->dst;
+
+		forward_full(call, full, call->scratch);
+		if (step->pool)
+			pool_forward(call->dst, call->mask, full, step);
+	}
 	nn_activation_forward(call->dst, pixels_of(&step->out), (size_t) step->out.c,
 						  step->activation, step->slope);
 }
@@ -395,17 +554,28 @@ conv2d_backward(const NnCall *call)
 {
 	const NnStep *step = call->step;
 	float	   *dfull = call->ddst;
+	NnConv3		c;
+	int			fast = conv3_shape(&c, call->node, step, call->mode, call->path);
 
-	/* relu's derivative is in the mask already; others come from the output */
-	if (!step->pool || step->activation != NN_RELU)
+	/* relu's derivative is in the mask already, or in conv3_*; others come from the output */
+	if (!(step->activation == NN_RELU && (step->pool || fast)))
 		nn_activation_backward(call->ddst, call->dst, pixels_of(&step->out), (size_t) step->out.c,
 							   step->activation, step->slope);
+	if (fast)
+	{
+		conv3_backward(call, &c);
+		if (call->dsrc[0] == NULL || c.ic > NN_CONV3_DIRECT_IC)
+			return;
+		if (!step->pool)
+			nn_activation_backward(call->ddst, call->dst, pixels_of(&step->out), (size_t) step->out.c,
+								   c.relu ? NN_RELU : NN_LINEAR, 0.0f);
+	}
 	if (step->pool)
 	{
 		dfull = unpooled_scratch(call);
 		pool_backward(dfull, call->ddst, call->mask, step);
 	}
-	if (call->dweights != NULL)
+	if (call->dweights != NULL && !fast)
 		backward_weights(call, dfull, call->scratch);
 	if (call->dsrc[0] != NULL)
 		backward_data(call, dfull, call->scratch);
@@ -418,6 +588,11 @@ const NnOp nn_op_conv2d = {
 	.shape = conv2d_shape,
 	.activation = conv2d_activation,
 	.scratch_bytes = conv2d_scratch_bytes,
+	.packed_bytes = conv2d_packed_bytes,
+	.pack = conv2d_pack,
+	.partial_floats = conv2d_partial_floats,
+	.finish_items = conv2d_finish_items,
+	.finish = conv2d_finish,
 	.forward = conv2d_forward,
 	.backward = conv2d_backward,
 };
