@@ -385,9 +385,10 @@ typedef struct StatsThresholdDemand
 {
 	StatsThresholdRule rule;
 	double		threshold;		/* FIXED: in [0, 1] */
-	double		sensitivity;	/* SENSITIVITY*: in (0, 1] */
-	double		confidence;		/* SENSITIVITY_LIMIT: in (0, 1), one-sided;
-								 * always: level of the limits reported */
+	double		sensitivity;	/* SENSITIVITY: in (0, 1]; _LIMIT: in (0, 1) */
+	double		confidence;		/* in (0, 1): level of the limits reported, and
+								 * for _LIMIT, where it is at least 0.5, of the
+								 * one-sided limit */
 } StatsThresholdDemand;
 
 typedef struct StatsOperatingPoint

@@ -4,6 +4,8 @@
  *		literature, errors, memory and stop.  Golden values of scipy,
  *		scikit-learn and statsmodels are in stats_golden.h.
  */
+#define _POSIX_C_SOURCE 200809L	/* clock_gettime */
+
 #include <dlfcn.h>
 #include <string.h>
 #include <time.h>
