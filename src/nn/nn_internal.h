@@ -467,10 +467,6 @@ extern void nn_update_init(NnUpdate *update, const NnOptimizer *optimizer, doubl
 extern void nn_update_slots(NnSlots *slots, float *base, size_t stride, size_t offset,
 							const NnOptimizer *optimizer);
 
-/* One step on n weights in place: the plain form of NnKernels.update. */
-extern void nn_update_run(float *weights, const NnSlots *slots, const float *gradients,
-						  size_t n, const NnUpdate *update);
-
 /* Learning rate at a step (from 0) by the schedule, base being the current rate. */
 extern double nn_schedule_rate(const NnOptimizer *optimizer, double base, uint64_t iteration);
 

@@ -8,6 +8,7 @@
  * rate, so that epsilon is added to the uncorrected root; amsgrad keeps the
  * largest uncorrected second moment; weight decay is decoupled for every
  * optimiser and comes before the update, on all trainable variables.
+ * The update itself is NnKernels.update.
  *
  *-------------------------------------------------------------------------
  */
@@ -149,107 +150,4 @@ nn_update_slots(NnSlots *slots, float *base, size_t stride, size_t offset,
 	}
 	for (k = 0; k < 3; k++)
 		slots->s[k] = used[k] ? base + stride * n++ + offset : NULL;
-}
-
-static void
-update_sgd(float *w, float *m, const float *g, size_t n, const NnUpdate *u)
-{
-	size_t		i;
-
-	if (m == NULL)
-	{
-		for (i = 0; i < n; i++)
-			w[i] -= u->rate * g[i];
-		return;
-	}
-	for (i = 0; i < n; i++)
-	{
-		m[i] = u->momentum * m[i] - u->rate * g[i];
-		w[i] += u->nesterov ? u->momentum * m[i] - u->rate * g[i] : m[i];
-	}
-}
-
-static void
-update_rmsprop(float *w, const NnSlots *slots, const float *g, size_t n, const NnUpdate *u)
-{
-	float	   *v = slots->s[0];
-	float	   *m = slots->s[1];
-	float	   *average = slots->s[2];
-	size_t		i;
-
-	for (i = 0; i < n; i++)
-	{
-		float		divisor,
-					step;
-
-		v[i] = u->rho * v[i] + (1.0f - u->rho) * (g[i] * g[i]);
-		divisor = v[i];
-		if (average != NULL)
-		{
-			average[i] = u->rho * average[i] + (1.0f - u->rho) * g[i];
-			divisor -= average[i] * average[i];
-		}
-		step = u->rate * g[i] / sqrtf(divisor + u->epsilon);
-		if (m != NULL)
-			step = m[i] = u->momentum * m[i] + step;
-		w[i] -= step;
-	}
-}
-
-static void
-update_adam(float *w, const NnSlots *slots, const float *g, size_t n, const NnUpdate *u)
-{
-	float	   *m = slots->s[0];
-	float	   *v = slots->s[1];
-	float	   *highest = slots->s[2];
-	size_t		i;
-
-	for (i = 0; i < n; i++)
-	{
-		float		second;
-
-		m[i] += (g[i] - m[i]) * (1.0f - u->beta_1);
-		v[i] += (g[i] * g[i] - v[i]) * (1.0f - u->beta_2);
-		second = v[i];
-		if (highest != NULL)
-			second = highest[i] = highest[i] > second ? highest[i] : second;
-		w[i] -= m[i] * u->rate / (sqrtf(second) + u->epsilon);
-	}
-}
-
-#define UPDATE_TILE 256
-
-void
-nn_update_run(float *weights, const NnSlots *slots, const float *gradients, size_t n,
-			  const NnUpdate *update)
-{
-	float		g[UPDATE_TILE];
-	size_t		start,
-				i,
-				k;
-
-	for (start = 0; start < n; start += UPDATE_TILE)
-	{
-		size_t		count = n - start < UPDATE_TILE ? n - start : UPDATE_TILE;
-		float	   *w = weights + start;
-		NnSlots		s;
-
-		for (k = 0; k < 3; k++)
-			s.s[k] = slots->s[k] != NULL ? slots->s[k] + start : NULL;
-		for (i = 0; i < count; i++)
-			g[i] = gradients[start + i] * update->grad_scale;
-		if (update->clip > 0.0f)
-			for (i = 0; i < count; i++)
-				g[i] = g[i] > update->clip ? update->clip
-					: g[i] < -update->clip ? -update->clip : g[i];
-		if (update->decay != 0.0f)
-			for (i = 0; i < count; i++)
-				w[i] -= w[i] * update->decay;
-		if (update->kind == NN_SGD)
-			update_sgd(w, s.s[0], g, count, update);
-		else if (update->kind == NN_RMSPROP)
-			update_rmsprop(w, &s, g, count, update);
-		else
-			update_adam(w, &s, g, count, update);
-	}
 }

@@ -246,7 +246,6 @@ reduce_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	float	   *dst = t->gradients + node->weights;
 	int			n_chunks = nn_chunk_count(t->n);
 	int			k;
-	size_t		i;
 
 	(void) worker;
 	if (op->finish != NULL)
@@ -259,12 +258,7 @@ reduce_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 		count = REDUCE_BLOCK;
 	memcpy(dst, t->partial + start, count * sizeof(float));
 	for (k = 1; k < n_chunks; k++)
-	{
-		const float *src = t->partial + (size_t) k * stride + start;
-
-		for (i = 0; i < count; i++)
-			dst[i] += src[i];
-	}
+		nn_kernels(t->path)->add(dst, t->partial + (size_t) k * stride + start, count);
 }
 
 /* Gradients that could not go to their tensor directly, since another was there. */
@@ -273,21 +267,16 @@ add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnTensor *tensors = nn_plan_tensors(t->plan);
 	int			j;
-	size_t		i;
 
 	(void) worker;
 	for (j = 0; j < step->n_src; j++)
 	{
 		const NnTensor *tensor = &tensors[step->src[j]];
-		const float *src;
-		float	   *dst;
+		size_t		first = item * tensor->floats;
 
-		if (step->dsrc[j] < 0 || !step->add[j])
-			continue;
-		src = nn_batch_buffer(t, step->dsrc[j]) + item * tensor->floats;
-		dst = nn_batch_buffer(t, tensor->gradient) + item * tensor->floats;
-		for (i = 0; i < tensor->floats; i++)
-			dst[i] += src[i];
+		if (step->dsrc[j] >= 0 && step->add[j])
+			nn_kernels(t->path)->add(nn_batch_buffer(t, tensor->gradient) + first,
+									 nn_batch_buffer(t, step->dsrc[j]) + first, tensor->floats);
 	}
 }
 
@@ -333,15 +322,11 @@ static void
 norm_of_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnUpdateBlock *block = &t->blocks[item];
-	const float *g = t->gradients + block->offset;
-	double		sum = 0.0;
-	size_t		i;
 
 	(void) step;
 	(void) worker;
-	for (i = 0; i < block->count; i++)
-		sum += (double) g[i] * g[i];
-	t->block_norms[item] = sum;
+	t->block_norms[item] =
+		nn_kernels(t->path)->sum_squares(t->gradients + block->offset, block->count);
 }
 
 /* clipnorm: each variable by its own norm; global_clipnorm: all by their common one. */
@@ -381,7 +366,7 @@ update_range(NnTrainer *t, size_t offset, const float *gradients, size_t count, 
 	nn_update_slots(&slots, t->slots,
 					nn_align_size(t->graph->n_weights * sizeof(float)) / sizeof(float), offset,
 					&t->config.optimizer);
-	nn_update_run(t->weights + offset, &slots, gradients, count, &update);
+	nn_kernels(t->path)->update(t->weights + offset, &slots, gradients, count, &update);
 }
 
 void

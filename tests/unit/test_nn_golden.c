@@ -519,7 +519,7 @@ read_optimizer(NnOptimizer *o, const Golden *golden)
  * the real phases of clipping and updating run on the given gradients.
  */
 static void
-check_optimizer(const Golden *golden)
+check_optimizer(const Golden *golden, NnPath path)
 {
 	NnGraph    *graph = env_graph(8, 1, 1, 6);
 	NnTrainConfig config;
@@ -542,8 +542,7 @@ check_optimizer(const Golden *golden)
 	env_data_init(&data, graph, 8, 0, 3);
 	env_config_init(&config, NN_SGD);
 	read_optimizer(&config.optimizer, golden);
-	/* a norm far away keeps all gradients in the flat block */
-	env_trainer_init(&env, graph, &config, &data.data, 1, NN_PATH_PORTABLE, NULL, NULL);
+	env_trainer_init(&env, graph, &config, &data.data, 1, path, NULL, NULL);
 	if (!unit_ok(env.status == NN_OK, "%s: trainer %s", golden->lines[0], env.error.message))
 		return;
 	{
@@ -592,8 +591,9 @@ check_optimizer(const Golden *golden)
 			for (v = 0; v < 3; v++)
 				compare(&check, t->weights + offset[v], tensor_named(golden, "after/%d/%d", s, v));
 		}
-		unit_ok(check.worst <= 2e-6 && check.compared == 4 * steps, "%s: %d tensors, worst %s %.2g",
-				golden->lines[0], check.compared, check.worst_name, check.worst);
+		unit_ok(check.worst <= 2e-6 && check.compared == 4 * steps,
+				"%s %s: %d tensors, worst %s %.2g", golden->lines[0], nn_path_name(path),
+				check.compared, check.worst_name, check.worst);
 		free(t->block_norms);
 		free(t->scales);
 	}
@@ -624,10 +624,13 @@ check_schedule(const Golden *golden)
 static void
 check_optimizer_file(const Golden *golden)
 {
-	if (fact(golden, "optimizer") != NULL)
-		check_optimizer(golden);
-	else
+	NnPath		path;
+
+	if (fact(golden, "optimizer") == NULL)
 		check_schedule(golden);
+	else
+		for (path = NN_PATH_REFERENCE; path <= nn_path_best(); path++)
+			check_optimizer(golden, path);
 }
 
 /* --------------------------------------------------------------- callbacks */
