@@ -205,7 +205,8 @@ run_tap()
     printf '%-32s %d passed, %d failed%s (%d s)\n' "$name" "$p" "$f" \
         "$(grep -q '^1\.\.0 # SKIP\|# skip' "$log" && echo ', some skipped')" $((SECONDS - t))
     if ((f > 0)); then
-        grep -vE '^ok |^# (Running|Checking|Taking|Backup)' "$log" | tail -n 40
+        grep -A 12 '^not ok' "$log" | head -n 60
+        grep -vhE '^(#|ok )' "$WORK/tap/$name"/tmp_check/log/regress_log_* | tail -n 15
         mkdir -p "$ROOT/build/tap"
         cp -r "$WORK/tap/$name/tmp_check/log" "$ROOT/build/tap/$name" 2> /dev/null || true
         cp "$log" "$ROOT/build/tap/" 2> /dev/null || true

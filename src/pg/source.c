@@ -347,7 +347,17 @@ void
 pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	Oid			user;
+	int			context;
 	uint64		i;
+
+	/*
+	 * The table may be somebody's view, and its functions run here as they
+	 * will in the worker: without a way back to the session's user.  An error
+	 * restores the context with the transaction.
+	 */
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 
 	memset(labels, 0, sizeof(PneumoLabels));
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -390,6 +400,7 @@ pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source)
 		labels->rows[labels->n++] = images;
 	}
 	SPI_finish();
+	SetUserIdAndSecContext(user, context);
 }
 
 static float4

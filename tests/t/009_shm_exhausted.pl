@@ -28,7 +28,7 @@ is(scores($node, 'wide'), $expected, 'the scores are the same, to the bit');
 is( $node->safe_psql('postgres', "SELECT count(pneumo_predict(image, 'wide')) FROM xrays WHERE id < 3;
 	SELECT place FROM pneumo.cache"), "3\nlocal", 'from a copy of the session');
 my $log = slurp_file($node->logfile);
-like($log, qr/LOG: .*(shared memory|local copy)/, 'the log says so');
+like($log, qr/LOG: .*this session's own memory/, 'the log says so');
 
 # Beyond its own limit a session refuses.
 my ($status, $stdout, $stderr) = $node->psql('postgres',
