@@ -839,7 +839,7 @@ check_together(PneumoConfig *config)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("config key \"label_column\" must not be null")));
-	if (config->validation_split + config->test_split > 0.95)
+	if (config->validation_split + config->test_split > 0.95 + 1e-9)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("validation_split %g and test_split %g leave %g for training, must leave at least 0.05",

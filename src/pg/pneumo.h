@@ -329,6 +329,7 @@ typedef struct PneumoRunSlot
 	uint32		generation;		/* grows each time the slot is taken */
 	int64		run;			/* 0 until drawn */
 	bool		queued;			/* waiting for the caller's transaction */
+	TransactionId caller_xid;	/* which is this one */
 	bool		cancel_requested;
 	char		phase[32];		/* "reading images", "training", ... */
 	NnProgress	progress;

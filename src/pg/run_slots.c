@@ -20,6 +20,7 @@
 
 #include "pg/training.h"
 
+#include "access/transam.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/array.h"
@@ -27,7 +28,7 @@
 #include "utils/fmgrprotos.h"
 
 int
-pneumo_slot_reserve(Oid owner, bool queued, uint32 *generation)
+pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
 {
 	PneumoShared *shared = pneumo_shared();
 	int			used = 0;
@@ -58,7 +59,8 @@ pneumo_slot_reserve(Oid owner, bool queued, uint32 *generation)
 		slot->database = MyDatabaseId;
 		slot->owner = owner;
 		slot->caller_pid = MyProcPid;
-		slot->queued = queued;
+		slot->queued = TransactionIdIsValid(xid);
+		slot->caller_xid = xid;
 		slot->started = GetCurrentTimestamp();
 		slot->time_left = NAN;
 		strlcpy(slot->phase, "starting", sizeof(slot->phase));

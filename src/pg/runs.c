@@ -84,7 +84,7 @@ read_run(int64 run, bool monitor_allowed)
 static void
 check_waiting(int64 run, const PneumoRunSlot *slot)
 {
-	if (slot->queued && slot->caller_pid == MyProcPid)
+	if (slot->queued && TransactionIdIsCurrentTransactionId(slot->caller_xid))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("training run %lld starts when this transaction commits, it cannot be waited for in it",

@@ -44,6 +44,7 @@ typedef struct Following
 	BackgroundWorkerHandle *handle;
 	int			slot;
 	uint32		generation;
+	TransactionId xid;			/* that the run waits for, or invalid */
 } Following;
 
 /* ---------------------------------------------------------------- messages */
@@ -185,7 +186,7 @@ create_segment(Following *f, const PneumoLaunch *launch)
 	s->wait = launch->wait;
 	s->resume = launch->resume_run != 0;
 	s->resume_run = launch->resume_run;
-	s->xid = launch->wait ? InvalidTransactionId : GetCurrentTransactionId();
+	s->xid = f->xid;
 	s->max_epochs = launch->epochs;
 	s->config_offset = head;
 	s->settings_offset = s->config_offset + strlen(config) + 1;
@@ -377,7 +378,8 @@ pneumo_launch(const PneumoLaunch *launch)
 	Following  *f = palloc0(sizeof(Following));
 	volatile int64 run = 0;
 
-	f->slot = pneumo_slot_reserve(launch->owner, !launch->wait, &f->generation);
+	f->xid = launch->wait ? InvalidTransactionId : GetCurrentTransactionId();
+	f->slot = pneumo_slot_reserve(launch->owner, f->xid, &f->generation);
 	PG_ENSURE_ERROR_CLEANUP(give_up_slot, PointerGetDatum(f));
 	{
 		create_segment(f, launch);

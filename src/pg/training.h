@@ -410,8 +410,11 @@ typedef struct PneumoRunSegment
 
 /* ------------------------------------------------------ slots (run_slots.c) */
 
-/* Takes a slot for the caller; errors if pneumo.max_training_runs are taken. */
-extern int	pneumo_slot_reserve(Oid owner, bool queued, uint32 *generation);
+/*
+ * Takes a slot for the caller; errors if pneumo.max_training_runs are taken.
+ * xid: the transaction that the run waits for, or invalid.
+ */
+extern int	pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation);
 /* The worker's: false if the caller has given it up. */
 extern bool pneumo_slot_attach(int slot, uint32 generation);
 extern void pneumo_slot_set_run(int slot, int64 run, bool queued);

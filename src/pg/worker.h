@@ -37,6 +37,7 @@ typedef struct PneumoWorker
 	void	   *state;
 	PneumoCheckpointHead head;
 	double		last_checkpoint;	/* seconds, monotonic */
+	bool		has_checkpoint;
 	bool		checkpoint_failed;
 	bool		cancelled;
 	bool		gone;			/* the extension was dropped */

@@ -183,6 +183,7 @@ save_checkpoint(PneumoWorker *w)
 		FlushErrorState();
 	}
 	PG_END_TRY();
+	w->has_checkpoint = true;
 	w->last_checkpoint = clock_seconds(NULL);
 }
 
@@ -209,7 +210,10 @@ hook_step(void *arg, const NnProgress *progress)
 	PneumoWorker *w = arg;
 
 	pneumo_slot_set_progress(w->slot, progress, time_left(w, progress));
-	if (!progress->validating && clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS)
+	/* the first one after the first epoch, however short it was */
+	if (!progress->validating &&
+		((w->n_epochs == 1 && !w->has_checkpoint) ||
+		 clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
 		save_checkpoint(w);
 	return 0;
 }
