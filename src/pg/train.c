@@ -402,6 +402,7 @@ pneumo_train(PG_FUNCTION_ARGS)
 	Oid			source = PG_GETARG_OID(0);
 	Jsonb	   *config = PG_GETARG_JSONB_P(1);
 	bool		wait = PG_GETARG_BOOL(2);
+	Oid			owner = GetUserId();	/* before code of a view can run */
 	PneumoPrepared *prepared;
 	PneumoLaunch launch;
 
@@ -418,7 +419,7 @@ pneumo_train(PG_FUNCTION_ARGS)
 	launch.source = source;
 	launch.source_name = prepared->source->name;
 	launch.config = config;
-	launch.owner = GetUserId();
+	launch.owner = owner;
 	launch.epochs = prepared->config->train.epochs;
 	launch.verbose = prepared->config->verbose;
 	launch.wait = wait;

@@ -47,6 +47,7 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #define NICE 10
@@ -81,14 +82,28 @@ pneumo_worker_commit(PneumoWorker *w)
 	MemoryContextSwitchTo(w->cxt);
 }
 
-static void
-report(PneumoWorker *w, const char *phase)
+void
+pneumo_worker_report(PneumoWorker *w, const char *phase)
 {
 	char		text[128];
 
 	pneumo_slot_set_phase(w->slot, phase);
 	snprintf(text, sizeof(text), "pneumo: run %lld, %s", (long long) w->run, phase);
 	pgstat_report_activity(STATE_RUNNING, text);
+}
+
+bool
+pneumo_worker_has_extension(PneumoWorker *w)
+{
+	Relation	rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, true);
+	bool		same;
+
+	if (rel == NULL)
+		return false;
+	same = w->run_relation == InvalidOid || w->run_relation == RelationGetRelid(rel);
+	w->run_relation = RelationGetRelid(rel);
+	relation_close(rel, AccessShareLock);
+	return same;
 }
 
 /* ------------------------------------------------------------ the segment */
@@ -195,18 +210,15 @@ apply_settings(PneumoWorker *w)
 static bool
 draw_run(PneumoWorker *w)
 {
-	Relation	rel;
 	bool		there;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	apply_settings(w);
-	rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, true);
-	there = rel != NULL;
+	there = pneumo_worker_has_extension(w);
 	if (there)
 	{
-		relation_close(rel, AccessShareLock);
 		w->run = w->s->resume ? w->s->resume_run : pneumo_catalog_nextval(PNEUMO_REL_RUN);
 		pneumo_slot_set_run(w->slot, w->run, !w->s->wait);
 	}
@@ -224,7 +236,7 @@ wait_for_caller(PneumoWorker *w)
 
 	if (w->s->wait)
 		return true;
-	report(w, "waiting for commit");
+	pneumo_worker_report(w, "waiting for commit");
 	StartTransactionCommand();
 	XactLockTableWait(w->s->xid, NULL, NULL, XLTW_None);
 	committed = TransactionIdDidCommit(w->s->xid);
@@ -268,7 +280,8 @@ open_run(PneumoWorker *w)
 	start.settings = settings_json(w, pneumo_config_threads(config));
 	start.epochs = config->train.epochs;
 	start.build = w->build;
-	there = w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start);
+	there = pneumo_worker_has_extension(w) &&
+		(w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start));
 	pneumo_worker_commit(w);
 	if (!there)
 		return false;
@@ -316,7 +329,7 @@ read_data(PneumoWorker *w)
 	size_t		allowed = (size_t) pneumo_train_memory * 1024;
 	size_t		fixed;
 
-	report(w, "reading images");
+	pneumo_worker_report(w, "reading images");
 	pneumo_worker_begin(w, true);
 	w->prepared = pneumo_prepare(w->s->source, w->config_jsonb);
 	config = w->prepared->config;
@@ -364,7 +377,7 @@ check_data(PneumoWorker *w)
 	bool		there;
 
 	pneumo_worker_begin(w, false);
-	there = pneumo_run_set_data(w->run, w->dataset);
+	there = pneumo_worker_has_extension(w) && pneumo_run_set_data(w->run, w->dataset);
 	pneumo_worker_commit(w);
 	if (!there)
 		return false;
@@ -401,7 +414,8 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 	{
 		pneumo_worker_begin(w, false);
 		if (w->row_written)
-			there = pneumo_run_finish(w->run, state, 0, 0, NULL, message, sqlstate);
+			there = pneumo_worker_has_extension(w) &&
+				pneumo_run_finish(w->run, state, 0, 0, NULL, message, sqlstate);
 		if (there && w->row_written)
 			Async_Notify(CHANNEL, psprintf("{\"run\": %lld, \"state\": \"%s\"}",
 										   (long long) w->run, state));

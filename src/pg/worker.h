@@ -19,6 +19,7 @@ typedef struct PneumoWorker
 	uint32		generation;
 	bool		attached;
 	bool		row_written;
+	Oid			run_relation;	/* pneumo.run when the run began */
 	int64		run;
 	char	   *build;
 
@@ -37,6 +38,7 @@ typedef struct PneumoWorker
 	void	   *state;
 	PneumoCheckpointHead head;
 	double		last_checkpoint;	/* seconds, monotonic */
+	double		last_look;		/* at the extension */
 	bool		has_checkpoint;
 	bool		checkpoint_failed;
 	bool		cancelled;
@@ -50,6 +52,15 @@ typedef struct PneumoWorker
 /* One transaction as the run's owner; a snapshot is active in it. */
 extern void pneumo_worker_begin(PneumoWorker *w, bool read_only);
 extern void pneumo_worker_commit(PneumoWorker *w);
+
+/* The phase for pneumo.progress and pg_stat_activity. */
+extern void pneumo_worker_report(PneumoWorker *w, const char *phase);
+
+/*
+ * Whether the extension that the run began under is still there, by the OID of
+ * its table: a dropped and created one has other runs.  In a transaction.
+ */
+extern bool pneumo_worker_has_extension(PneumoWorker *w);
 
 extern void pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log);
 

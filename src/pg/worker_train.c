@@ -21,7 +21,6 @@
 
 #include "stats/stats.h"
 
-#include "access/relation.h"
 #include "access/xact.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
@@ -38,6 +37,7 @@
 #include "utils/memutils.h"
 
 #define CHECKPOINT_SECONDS 60
+#define LOOK_SECONDS 2
 #define CHANNEL "pneumo"
 
 static double
@@ -204,6 +204,29 @@ time_left(PneumoWorker *w, const NnProgress *progress)
 	return mean * (progress->epochs - progress->epoch + 1 - done);
 }
 
+/* An epoch can be long: a dropped extension should not wait for its end. */
+static int
+look_at_extension(PneumoWorker *w)
+{
+	volatile int stop = 0;
+
+	w->last_look = clock_seconds(NULL);
+	PG_TRY();
+	{
+		pneumo_worker_begin(w, true);
+		w->gone = !pneumo_worker_has_extension(w);
+		pneumo_worker_commit(w);
+		stop = w->gone;
+	}
+	PG_CATCH();
+	{
+		keep_error(w);
+		stop = 1;
+	}
+	PG_END_TRY();
+	return stop;
+}
+
 static int
 hook_step(void *arg, const NnProgress *progress)
 {
@@ -215,6 +238,8 @@ hook_step(void *arg, const NnProgress *progress)
 		((w->n_epochs == 1 && !w->has_checkpoint) ||
 		 clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
 		save_checkpoint(w);
+	if (clock_seconds(NULL) - w->last_look >= LOOK_SECONDS)
+		return look_at_extension(w);
 	return 0;
 }
 
@@ -234,7 +259,7 @@ hook_epoch(void *arg, const NnEpochLog *log)
 	PG_TRY();
 	{
 		pneumo_worker_begin(w, false);
-		w->gone = !pneumo_run_epoch(w->run, log, w->best.epoch);
+		w->gone = !(pneumo_worker_has_extension(w) && pneumo_run_epoch(w->run, log, w->best.epoch));
 		pneumo_worker_commit(w);
 		if (w->gone)
 			stop = 1;
@@ -570,18 +595,6 @@ score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hook
 	return scores;
 }
 
-/* True if the run's row is still there: the extension may be gone. */
-static bool
-run_is_there(PneumoWorker *w)
-{
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, true);
-
-	if (rel == NULL)
-		return false;
-	relation_close(rel, AccessShareLock);
-	return pneumo_run_read(w->run) != NULL;
-}
-
 static void
 summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *figures)
 {
@@ -638,9 +651,9 @@ store_version(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	w->trainer = NULL;
 	nn_trainer_stop(trainer);
 
-	pneumo_slot_set_phase(w->slot, "storing the version");
+	pneumo_worker_report(w, "storing the version");
 	pneumo_worker_begin(w, false);
-	there = run_is_there(w);
+	there = pneumo_worker_has_extension(w) && pneumo_run_read(w->run) != NULL;
 	if (there)
 	{
 		if (weights != NULL)
@@ -684,8 +697,8 @@ pneumo_worker_train(PneumoWorker *w)
 
 	memset(&error, 0, sizeof(error));
 	start_trainer(w);
-	w->last_checkpoint = clock_seconds(NULL);
-	pneumo_slot_set_phase(w->slot, "training");
+	w->last_checkpoint = w->last_look = clock_seconds(NULL);
+	pneumo_worker_report(w, "training");
 
 	status = nn_train_run(w->trainer, &hooks, &error);
 
