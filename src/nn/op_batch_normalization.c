@@ -3,13 +3,11 @@
  * op_batch_normalization.c
  *	  BatchNormalization over the channels.
  *
- * In training, mean and biased variance are those of the batch (two passes,
- * sums in double over fixed chunks of samples), and the moving statistics move
- * by 1 - momentum when the step is committed.  Otherwise the moving statistics
- * are used.
- *
- * Kept from the forward pass for backward and commit: mean, variance,
- * 1 / sqrt(variance + epsilon), then two means of the backward pass.
+ * In training, mean and biased variance are those of the batch (sums and sums
+ * of squares in double, over fixed chunks of samples), and the moving
+ * statistics move by 1 - momentum when the step is committed.  Otherwise the
+ * moving statistics are used.  Both ways dst = src * a + b per channel, with
+ * a = gamma / sqrt(variance + epsilon) and b = beta - mean * a.
  *
  *-------------------------------------------------------------------------
  */
@@ -118,31 +116,58 @@ pixels_of(const NnNode *node)
 
 /* ------------------------------------------------- with moving statistics */
 
+/* a and b of each channel from its mean and variance. */
+static void
+make_affine(float *a, float *b, const NnNode *node, const float *weights, const float *mean,
+			const float *variance)
+{
+	Parts		parts = parts_of(node);
+	size_t		c = (size_t) node->in.c;
+	size_t		k;
+
+	for (k = 0; k < c; k++)
+	{
+		a[k] = 1.0f / sqrtf(variance[k] + epsilon_of(node));
+		if (parts.gamma >= 0)
+			a[k] *= weights[(size_t) parts.gamma + k];
+		b[k] = -mean[k] * a[k];
+		if (parts.beta >= 0)
+			b[k] += weights[(size_t) parts.beta + k];
+	}
+}
+
+static size_t
+norm_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+{
+	(void) step;
+	(void) path;
+	return mode == NN_TRAINING ? 0 : 2 * (size_t) node->in.c * sizeof(float);
+}
+
+/* dst = src * a + b, then the step's activation. */
+static void
+apply_affine(float *dst, const float *src, const float *a, const float *b, const NnNode *node,
+			 const NnStep *step, NnPath path)
+{
+	int			relu = (step->activation == NN_RELU);
+
+	nn_kernels(path)->channel_affine(dst, src, a, b, pixels_of(node), node->in.c, relu);
+	if (!relu)
+		nn_activation_forward(dst, pixels_of(node), (size_t) node->in.c, step->activation,
+							  step->slope);
+}
+
 static void
 norm_forward(const NnCall *call)
 {
 	const NnNode *node = call->node;
 	Parts		parts = parts_of(node);
-	size_t		c = (size_t) node->in.c;
-	size_t		pixels = pixels_of(node);
-	const float *w = call->weights;
-	size_t		i,
-				k;
+	float	   *a = call->scratch;
+	float	   *b = a + node->in.c;
 
-	for (k = 0; k < c; k++)
-	{
-		float		a = 1.0f / sqrtf(w[(size_t) parts.variance + k] + epsilon_of(node));
-		float		b;
-
-		if (parts.gamma >= 0)
-			a *= w[(size_t) parts.gamma + k];
-		b = -w[(size_t) parts.mean + k] * a;
-		if (parts.beta >= 0)
-			b += w[(size_t) parts.beta + k];
-		for (i = 0; i < pixels; i++)
-			call->dst[i * c + k] = call->src[0][i * c + k] * a + b;
-	}
-	nn_activation_forward(call->dst, pixels, c, call->step->activation, call->step->slope);
+	make_affine(a, b, node, call->weights, call->weights + parts.mean,
+				call->weights + parts.variance);
+	apply_affine(call->dst, call->src[0], a, b, node, call->step, call->path);
 }
 
 static void
@@ -152,7 +177,8 @@ norm_backward(const NnCall *call)
 	Parts		parts = parts_of(node);
 	size_t		c = (size_t) node->in.c;
 	size_t		pixels = pixels_of(node);
-	const float *w = call->weights;
+	float	   *a = call->scratch;
+	float	   *b = a + c;
 	size_t		i,
 				k;
 
@@ -160,22 +186,20 @@ norm_backward(const NnCall *call)
 						   call->step->slope);
 	if (call->dsrc[0] == NULL)
 		return;
-	for (k = 0; k < c; k++)
-	{
-		float		a = 1.0f / sqrtf(w[(size_t) parts.variance + k] + epsilon_of(node));
-
-		if (parts.gamma >= 0)
-			a *= w[(size_t) parts.gamma + k];
-		for (i = 0; i < pixels; i++)
-			call->dsrc[0][i * c + k] = call->ddst[i * c + k] * a;
-	}
+	make_affine(a, b, node, call->weights, call->weights + parts.mean,
+				call->weights + parts.variance);
+	for (i = 0; i < pixels; i++)
+		for (k = 0; k < c; k++)
+			call->dsrc[0][i * c + k] = call->ddst[i * c + k] * a[k];
 }
 
 /* ----------------------------------------------------- with the batch's own */
 
+/* Kept from the forward pass to the update: statistics, a, b; and the three
+ * factors of the data gradient (see make_gradients). */
 enum
 {
-	KEEP_MEAN, KEEP_VARIANCE, KEEP_FACTOR, KEEP_DDST, KEEP_DDST_X, KEEP_COUNT
+	KEEP_MEAN, KEEP_VARIANCE, KEEP_A, KEEP_B, KEEP_BY_DDST, KEEP_BY_SRC, KEEP_CONSTANT, KEEP_COUNT
 };
 
 static size_t
@@ -251,39 +275,13 @@ sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 	size_t		c = (size_t) node_of(trainer, step)->in.c;
 	size_t		first,
 				rows = chunk_rows(trainer, step, item, &first);
-	const float *src = nn_batch_tensor(trainer, step->src[0]) + first * c;
 	double	   *sum = chunk_sums(trainer, step, item);
-	size_t		i,
-				k;
 
 	(void) worker;
-	memset(sum, 0, c * sizeof(double));
-	for (i = 0; i < rows; i++)
-		for (k = 0; k < c; k++)
-			sum[k] += src[i * c + k];
-}
-
-static void
-square_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
-{
-	size_t		c = (size_t) node_of(trainer, step)->in.c;
-	size_t		first,
-				rows = chunk_rows(trainer, step, item, &first);
-	const float *src = nn_batch_tensor(trainer, step->src[0]) + first * c;
-	const float *mean = kept(trainer, step, KEEP_MEAN);
-	double	   *sum = chunk_sums(trainer, step, item);
-	size_t		i,
-				k;
-
-	(void) worker;
-	memset(sum, 0, c * sizeof(double));
-	for (i = 0; i < rows; i++)
-		for (k = 0; k < c; k++)
-		{
-			double		d = (double) src[i * c + k] - mean[k];
-
-			sum[k] += d * d;
-		}
+	memset(sum, 0, 2 * c * sizeof(double));
+	nn_kernels(trainer->path)->channel_sums(sum, sum + c,
+											nn_batch_tensor(trainer, step->src[0]) + first * c,
+											rows, (int) c);
 }
 
 /* Sum over the chunks of part (0 or 1) of channel k. */
@@ -307,58 +305,39 @@ batch_rows(const NnTrainer *trainer, const NnStep *step)
 }
 
 static void
-make_mean(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
-{
-	size_t		c = (size_t) node_of(trainer, step)->in.c;
-	size_t		k;
-
-	(void) item;
-	(void) worker;
-	for (k = 0; k < c; k++)
-		kept(trainer, step, KEEP_MEAN)[k] =
-			(float) (total(trainer, step, 0, k) / batch_rows(trainer, step));
-}
-
-static void
-make_variance(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
 	size_t		c = (size_t) node->in.c;
+	double		rows = batch_rows(trainer, step);
 	size_t		k;
 
 	(void) item;
 	(void) worker;
 	for (k = 0; k < c; k++)
 	{
-		double		variance = total(trainer, step, 0, k) / batch_rows(trainer, step);
+		double		mean = total(trainer, step, 0, k) / rows;
+		double		variance = total(trainer, step, 1, k) / rows - mean * mean;
 
-		kept(trainer, step, KEEP_VARIANCE)[k] = (float) variance;
-		kept(trainer, step, KEEP_FACTOR)[k] = (float) (1.0 / sqrt(variance + epsilon_of(node)));
+		kept(trainer, step, KEEP_MEAN)[k] = (float) mean;
+		kept(trainer, step, KEEP_VARIANCE)[k] = (float) (variance > 0.0 ? variance : 0.0);
 	}
+	make_affine(kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node,
+				trainer->weights + node->weights, kept(trainer, step, KEEP_MEAN),
+				kept(trainer, step, KEEP_VARIANCE));
 }
 
 static void
 normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	Parts		parts = parts_of(node);
-	const float *w = trainer->weights + node->weights;
-	const float *mean = kept(trainer, step, KEEP_MEAN);
-	const float *factor = kept(trainer, step, KEEP_FACTOR);
-	size_t		c = (size_t) node->in.c;
-	size_t		pixels = pixels_of(node);
-	const float *src = nn_batch_tensor(trainer, step->src[0]) + item * pixels * c;
-	float	   *dst = nn_batch_tensor(trainer, step->dst) + item * pixels * c;
-	size_t		i,
-				k;
+	size_t		first = item * nn_shape_floats(&node->in);
 
 	(void) worker;
-	for (i = 0; i < pixels; i++)
-		for (k = 0; k < c; k++)
-			dst[i * c + k] = (src[i * c + k] - mean[k]) * factor[k] *
-				(parts.gamma >= 0 ? w[(size_t) parts.gamma + k] : 1.0f) +
-				(parts.beta >= 0 ? w[(size_t) parts.beta + k] : 0.0f);
-	nn_activation_forward(dst, pixels, c, step->activation, step->slope);
+	apply_affine(nn_batch_tensor(trainer, step->dst) + first,
+				 nn_batch_tensor(trainer, step->src[0]) + first,
+				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step,
+				 trainer->path);
 }
 
 static float *
@@ -367,33 +346,32 @@ gradient_of(const NnTrainer *trainer, int tensor)
 	return nn_batch_buffer(trainer, nn_plan_tensors(trainer->plan)[tensor].gradient);
 }
 
-/* The activation's derivative, then the sums of ddst and of ddst * normalised src. */
+/* The activation's derivative, then the sums of ddst and of ddst * src. */
 static void
 backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
+	const NnKernels *kernels = nn_kernels(trainer->path);
 	size_t		c = (size_t) node_of(trainer, step)->in.c;
 	size_t		first,
 				rows = chunk_rows(trainer, step, item, &first);
-	const float *src = nn_batch_tensor(trainer, step->src[0]) + first * c;
 	float	   *ddst = gradient_of(trainer, step->dst) + first * c;
-	const float *mean = kept(trainer, step, KEEP_MEAN);
-	const float *factor = kept(trainer, step, KEEP_FACTOR);
 	double	   *sum = chunk_sums(trainer, step, item);
-	size_t		i,
-				k;
 
 	(void) worker;
 	nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c,
 						   step->activation, step->slope);
 	memset(sum, 0, 2 * c * sizeof(double));
-	for (i = 0; i < rows; i++)
-		for (k = 0; k < c; k++)
-		{
-			sum[k] += ddst[i * c + k];
-			sum[c + k] += (double) ddst[i * c + k] * ((src[i * c + k] - mean[k]) * factor[k]);
-		}
+	kernels->channel_sums(sum, NULL, ddst, rows, (int) c);
+	kernels->channel_dots(sum + c, ddst, nn_batch_tensor(trainer, step->src[0]) + first * c, rows,
+						  (int) c);
 }
 
+/*
+ * With x = (src - mean) f the normalised source and f = 1 / sqrt(variance +
+ * epsilon): dgamma = sum ddst x, dbeta = sum ddst, and
+ *		dsrc = a (ddst - mean(ddst) - x mean(ddst x))
+ * which is ddst, src and a constant, each times a factor of the channel.
+ */
 static void
 make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -408,15 +386,21 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	(void) worker;
 	for (k = 0; k < c; k++)
 	{
+		double		mean = kept(trainer, step, KEEP_MEAN)[k];
+		double		f = 1.0 / sqrt((double) kept(trainer, step, KEEP_VARIANCE)[k] +
+								   epsilon_of(node));
+		double		a = kept(trainer, step, KEEP_A)[k];
 		double		sum = total(trainer, step, 0, k);
-		double		sum_x = total(trainer, step, 1, k);
+		double		sum_x = (total(trainer, step, 1, k) - mean * sum) * f;
 
 		if (parts.beta >= 0)
 			dweights[(size_t) parts.beta + k] = (float) sum;
 		if (parts.gamma >= 0)
 			dweights[(size_t) parts.gamma + k] = (float) sum_x;
-		kept(trainer, step, KEEP_DDST)[k] = (float) (sum / rows);
-		kept(trainer, step, KEEP_DDST_X)[k] = (float) (sum_x / rows);
+		kept(trainer, step, KEEP_BY_DDST)[k] = (float) a;
+		kept(trainer, step, KEEP_BY_SRC)[k] = (float) (-a * f * sum_x / rows);
+		kept(trainer, step, KEEP_CONSTANT)[k] =
+			(float) (a * (mean * f * sum_x - sum) / rows);
 	}
 }
 
@@ -426,17 +410,13 @@ data_items(const NnTrainer *trainer, const NnStep *step)
 	return step->dsrc[0] < 0 ? 0 : (size_t) trainer->n;
 }
 
-/* dsrc = gamma factor (ddst - mean(ddst) - x mean(ddst x)), x the normalised source */
 static void
 data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	Parts		parts = parts_of(node);
-	const float *w = trainer->weights + node->weights;
-	const float *mean = kept(trainer, step, KEEP_MEAN);
-	const float *factor = kept(trainer, step, KEEP_FACTOR);
-	const float *mean_ddst = kept(trainer, step, KEEP_DDST);
-	const float *mean_ddst_x = kept(trainer, step, KEEP_DDST_X);
+	const float *by_ddst = kept(trainer, step, KEEP_BY_DDST);
+	const float *by_src = kept(trainer, step, KEEP_BY_SRC);
+	const float *constant = kept(trainer, step, KEEP_CONSTANT);
 	size_t		c = (size_t) node->in.c;
 	size_t		pixels = pixels_of(node);
 	size_t		first = item * pixels * c;
@@ -447,15 +427,9 @@ data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worke
 				k;
 
 	(void) worker;
-	for (i = 0; i < pixels; i++)
+	for (i = 0; i < pixels; i++, src += c, ddst += c, dsrc += c)
 		for (k = 0; k < c; k++)
-		{
-			float		x = (src[i * c + k] - mean[k]) * factor[k];
-			float		d = ddst[i * c + k] - mean_ddst[k] - x * mean_ddst_x[k];
-
-			dsrc[i * c + k] = d * factor[k] *
-				(parts.gamma >= 0 ? w[(size_t) parts.gamma + k] : 1.0f);
-		}
+			dsrc[k] = ddst[k] * by_ddst[k] + src[k] * by_src[k] + constant[k];
 }
 
 static void
@@ -481,9 +455,7 @@ norm_commit(NnTrainer *trainer, const NnStep *step)
 
 static const NnOpPhase train_forward[] = {
 	{chunk_items, sum_chunk},
-	{one_item, make_mean},
-	{chunk_items, square_chunk},
-	{one_item, make_variance},
+	{one_item, make_statistics},
 	{sample_items, normalize_sample},
 	{NULL, NULL}
 };
@@ -500,7 +472,7 @@ const NnOp nn_op_batch_normalization = {
 	"Normalises each channel; moving statistics outside training."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = norm_shape,
-	.activation = NULL,
+	.scratch_bytes = norm_scratch_bytes,
 	.forward = norm_forward,
 	.backward = norm_backward,
 	.train_forward = train_forward,
