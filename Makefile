@@ -149,6 +149,12 @@ OBJS_PG = \
 # ------------------------------------------------------------------ tests
 
 REGRESS = \
+	install \
+	cache \
+	images \
+	models \
+	predict \
+	rights \
 	$(end)
 
 ISOLATION = \

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
 #include "pg/pneumo.h"
@@ -37,6 +38,24 @@ nn_sqlstate(NnStatus status)
 	return ERRCODE_INTERNAL_ERROR;
 }
 
+/* A message may quote bytes of a model from anywhere: then only what is text. */
+static char *
+printable(const char *message)
+{
+	char	   *copy = pstrdup(message);
+	char	   *c;
+
+	if (!pg_verifymbstr(copy, strlen(copy), true))
+	{
+		for (c = copy; *c != '\0'; c++)
+		{
+			if (IS_HIGHBIT_SET(*c))
+				*c = '?';
+		}
+	}
+	return copy;
+}
+
 void
 pneumo_nn_ereport(const NnError *error)
 {
@@ -46,8 +65,8 @@ pneumo_nn_ereport(const NnError *error)
 
 	ereport(ERROR,
 			(errcode(nn_sqlstate(error->status)),
-			 errmsg("%s", error->message[0] != '\0' ? error->message : "the network core failed"),
-			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
+			 errmsg("%s", error->message[0] != '\0' ? printable(error->message) : "the network core failed"),
+			 error->hint[0] != '\0' ? errhint("%s", printable(error->hint)) : 0));
 	pg_unreachable();
 }
 
@@ -89,8 +108,6 @@ pneumo_image_ereport(const ImgError *error)
 
 	ereport(ERROR,
 			(errcode(pneumo_image_sqlstate(error->status)),
-			 pneumo_image_is_bad(error->status) ?
-			 errmsg("invalid image: %s", error->message) :
 			 errmsg("%s", error->message)));
 	pg_unreachable();
 }

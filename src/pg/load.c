@@ -317,7 +317,8 @@ pneumo_load(PG_FUNCTION_ARGS)
 		(void) pneumo_table_set_workers(relid, 0);
 	if (loader.skipped > 0)
 		ereport(NOTICE,
-				(errmsg(INT64_FORMAT " files are left out: their names end in neither .jpg nor .jpeg",
-						loader.skipped)));
+				(errmsg_plural("%lld file is left out: its name ends in neither .jpg nor .jpeg",
+							   "%lld files are left out: their names end in neither .jpg nor .jpeg",
+							   (unsigned long) loader.skipped, (long long) loader.skipped)));
 	PG_RETURN_INT64(loader.loaded);
 }

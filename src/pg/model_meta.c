@@ -330,6 +330,7 @@ void
 pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph)
 {
 	NnNodeInfo	input;
+	int			i;
 
 	nn_graph_node(&input, graph, 0);
 	if (input.shape.h != meta->preprocess.height || input.shape.w != meta->preprocess.width ||
@@ -338,6 +339,14 @@ pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph)
 				psprintf("images of %d x %d x %d for a network of %d x %d x %d",
 						 meta->preprocess.height, meta->preprocess.width, meta->preprocess.channels,
 						 input.shape.h, input.shape.w, input.shape.c));
+	for (i = 0; i < nn_graph_node_count(graph); i++)
+	{
+		NnNodeInfo	node;
+
+		nn_graph_node(&node, graph, i);
+		if (!pg_verify_mbstr(PG_UTF8, node.name, strlen(node.name), true))
+			corrupt("NODE", psprintf("the name of layer %d is not UTF-8", i));
+	}
 	if (nn_graph_class_count(graph) != meta->n_classes)
 		corrupt(tags[SECTION_CLAS],
 				psprintf("%d classes for a network of %d", meta->n_classes, nn_graph_class_count(graph)));

@@ -115,7 +115,7 @@ pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
 	if (n_bytes > MAX_IMAGE_BYTES)
 	{
 		error->status = IMG_TOO_LARGE;
-		snprintf(error->message, sizeof(error->message), "%zu bytes, at most %zu are allowed",
+		snprintf(error->message, sizeof(error->message), "image of %zu bytes, where at most %zu are allowed",
 				 n_bytes, MAX_IMAGE_BYTES);
 		return false;
 	}

@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -41,7 +42,11 @@ append_value(StringInfo json, const NnParam *param, const NnValue *value)
 			appendStringInfoString(json, value->v[0] != 0 ? "true" : "false");
 			return true;
 		case NN_PARAM_INT_PAIR:
-			appendStringInfo(json, "[%.0f, %.0f]", value->v[0], value->v[1]);
+			/* strides of pooling that follow pool_size, in Keras's words */
+			if (value->v[0] == 0)
+				appendStringInfoString(json, "null");
+			else
+				appendStringInfo(json, "[%.0f, %.0f]", value->v[0], value->v[1]);
 			return true;
 		case NN_PARAM_ENUM:
 			escape_json(json, param->names[(int) value->v[0]]);
@@ -94,6 +99,13 @@ shape_datum(const NnShape *shape)
 	return PointerGetDatum(construct_array(dims, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
+/* Names of layers are UTF-8, as model_meta.c checks. */
+static Datum
+name_datum(const char *name)
+{
+	return CStringGetTextDatum(pg_any_to_server(name, strlen(name), PG_UTF8));
+}
+
 static Datum
 inputs_datum(const NnGraph *graph, const NnNodeInfo *node)
 {
@@ -105,7 +117,7 @@ inputs_datum(const NnGraph *graph, const NnNodeInfo *node)
 		NnNodeInfo	input;
 
 		nn_graph_node(&input, graph, node->inputs[i]);
-		names[i] = CStringGetTextDatum(input.name);
+		names[i] = name_datum(input.name);
 	}
 	return PointerGetDatum(construct_array(names, node->n_inputs, TEXTOID, -1, false, TYPALIGN_INT));
 }
@@ -186,7 +198,7 @@ pneumo_summary(PG_FUNCTION_ARGS)
 
 		nn_graph_node(&node, graph, i);
 		op = nn_op_info(node.op);
-		values[0] = CStringGetTextDatum(node.name);
+		values[0] = name_datum(node.name);
 		values[1] = CStringGetTextDatum(op->class_name);
 		values[2] = shape_datum(&node.shape);
 		values[3] = Int64GetDatum((int64) node.n_weights);
