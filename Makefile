@@ -158,6 +158,9 @@ REGRESS = \
 	$(end)
 
 ISOLATION = \
+	deploy_predict \
+	train_rollback \
+	two_trainings \
 	$(end)
 
 OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT)
