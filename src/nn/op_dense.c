@@ -4,8 +4,8 @@
  *	  Dense: dst = activation(src weight + bias), weight [in][out].
  *
  * In training the work is divided by weights, never by samples: the forward
- * product into blocks of inputs and outputs whose sums are added in order, the
- * gradients into rows of the weight.  The weight's gradient comes last, after
+ * product into blocks of inputs whose sums are added in order, which gives the
+ * bits of a prediction, the gradients into rows of the weight.  The weight's gradient comes last, after
  * the whole backward pass; where no norm of it is needed, each block of rows
  * is applied to the weights as soon as it is made, and never stored.
  *
@@ -20,8 +20,6 @@ enum
 	P_UNITS, P_ACTIVATION, P_USE_BIAS, P_KERNEL_INITIALIZER, P_BIAS_INITIALIZER
 };
 
-#define FORWARD_ROWS 2048		/* inputs and outputs of a forward item */
-#define FORWARD_COLUMNS 256
 #define BACKWARD_ROWS 512		/* inputs of a backward item */
 
 static const NnParam params[] = {
@@ -85,13 +83,9 @@ dense_forward(const NnCall *call)
 	const float *bias = bias_of(node, call->weights);
 	int			in = node->in.c;
 	int			out = node->shape.c;
-	int			c;
 
-	call->sgemm(0, 0, 1, out, in, 1.0f, call->src[0], in, call->weights, out, 0.0f,
-				call->dst, out);
-	if (bias != NULL)
-		for (c = 0; c < out; c++)
-			call->dst[c] += bias[c];
+	nn_kernels(call->path)->dense_forward(call->dst, call->src[0], call->weights, bias, 1, in, out,
+										  call->step->activation == NN_RELU, call->scratch);
 	nn_activation_forward(call->dst, 1, (size_t) out, call->step->activation, call->step->slope);
 }
 
@@ -131,11 +125,11 @@ node_of(const NnTrainer *trainer, const NnStep *step)
 	return &trainer->graph->nodes[step->node];
 }
 
-/* Partial products of the forward pass: [row blocks][batch][out]. */
+/* Sums of the forward pass: [blocks of inputs][batch][out]. */
 static size_t
 dense_shared_bytes(const NnNode *node, int batch)
 {
-	return nn_mul_size(nn_mul_size(blocks(node->in.c, FORWARD_ROWS), (size_t) batch),
+	return nn_mul_size(nn_mul_size(blocks(node->in.c, NN_DENSE_BLOCK), (size_t) batch),
 					   (size_t) node->shape.c * sizeof(float));
 }
 
@@ -144,28 +138,20 @@ forward_items(const NnTrainer *trainer, const NnStep *step)
 {
 	const NnNode *node = node_of(trainer, step);
 
-	return blocks(node->in.c, FORWARD_ROWS) * blocks(node->shape.c, FORWARD_COLUMNS);
+	return blocks(node->in.c, NN_DENSE_BLOCK);
 }
 
 static void
 forward_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	size_t		row_blocks = blocks(node->in.c, FORWARD_ROWS);
-	size_t		rb = item % row_blocks;
-	size_t		cb = item / row_blocks;
-	int			out = node->shape.c;
-	size_t		row = rb * FORWARD_ROWS;
-	size_t		column = cb * FORWARD_COLUMNS;
-	float	   *partial = (float *) trainer->shared +
-		rb * (size_t) trainer->n * (size_t) out + column;
+	size_t		size = (size_t) trainer->n * (size_t) node->shape.c;
 
 	(void) worker;
-	trainer->sgemm(0, 0, trainer->n, block_size(out, cb, FORWARD_COLUMNS),
-				   block_size(node->in.c, rb, FORWARD_ROWS), 1.0f,
-				   nn_batch_tensor(trainer, step->src[0]) + row, node->in.c,
-				   trainer->weights + node->weights + row * (size_t) out + column, out,
-				   0.0f, partial, out);
+	nn_kernels(trainer->path)->dense_partial((float *) trainer->shared + item * size,
+											 nn_batch_tensor(trainer, step->src[0]),
+											 trainer->weights + node->weights, trainer->n,
+											 node->in.c, node->shape.c, (int) item);
 }
 
 static size_t
@@ -181,7 +167,7 @@ forward_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	const NnNode *node = node_of(trainer, step);
 	const float *bias = bias_of(node, trainer->weights + node->weights);
 	size_t		out = (size_t) node->shape.c;
-	size_t		row_blocks = blocks(node->in.c, FORWARD_ROWS);
+	size_t		row_blocks = blocks(node->in.c, NN_DENSE_BLOCK);
 	float	   *dst = nn_batch_tensor(trainer, step->dst) + item * out;
 	size_t		b,
 				c;
@@ -234,14 +220,14 @@ static void
 data_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	size_t		row = item * BACKWARD_ROWS;
-	int			out = node->shape.c;
+	int			row = (int) item * BACKWARD_ROWS;
 
-	(void) worker;
-	trainer->sgemm(0, 1, trainer->n, block_size(node->in.c, item, BACKWARD_ROWS), out, 1.0f,
-				   gradient_of(trainer, step->dst), out,
-				   trainer->weights + node->weights + row * (size_t) out, out, 0.0f,
-				   nn_batch_buffer(trainer, step->dsrc[0]) + row, node->in.c);
+	nn_kernels(trainer->path)->dense_backward(nn_batch_buffer(trainer, step->dsrc[0]), NULL,
+											  trainer->weights + node->weights, NULL, NULL,
+											  gradient_of(trainer, step->dst), trainer->n,
+											  node->in.c, node->shape.c, row,
+											  row + block_size(node->in.c, item, BACKWARD_ROWS),
+											  NULL, worker->scratch);
 }
 
 /* Blocks of rows of the weight, then the bias. */
@@ -266,41 +252,53 @@ bias_gradient(float *dbias, const float *ddst, int n, size_t out)
 }
 
 static void
+bias_item(NnTrainer *trainer, const NnStep *step, NnWorker *worker)
+{
+	const NnNode *node = node_of(trainer, step);
+	size_t		out = (size_t) node->shape.c;
+	size_t		offset = node->weights + node->vars[1].offset;
+	float	   *gradient = trainer->need_norms ? trainer->gradients + offset : worker->scratch;
+
+	bias_gradient(gradient, gradient_of(trainer, step->dst), trainer->n, out);
+	if (!trainer->need_norms)
+		nn_trainer_update(trainer, offset, gradient, out);
+}
+
+/* Gradient and update in one pass over the weights, or the gradient alone. */
+static void
 weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	const float *ddst = gradient_of(trainer, step->dst);
-	int			out = node->shape.c;
-	size_t		row = item * BACKWARD_ROWS;
-	size_t		offset = node->weights + row * (size_t) out;
-	size_t		count = (size_t) out;
-	float	   *gradient;
+	int			row = (int) item * BACKWARD_ROWS;
+	float	   *gradients = NULL;
+	NnSlots		slots;
 
 	if (item == blocks(node->in.c, BACKWARD_ROWS))
-		offset = node->weights + node->vars[1].offset;
-	else
-		count *= (size_t) block_size(node->in.c, item, BACKWARD_ROWS);
-	gradient = trainer->need_norms ? trainer->gradients + offset : worker->scratch;
-
-	if (item == blocks(node->in.c, BACKWARD_ROWS))
-		bias_gradient(gradient, ddst, trainer->n, count);
-	else
-		trainer->sgemm(1, 0, block_size(node->in.c, item, BACKWARD_ROWS), out, trainer->n, 1.0f,
-					   nn_batch_tensor(trainer, step->src[0]) + row, node->in.c, ddst, out,
-					   0.0f, gradient, out);
-	if (!trainer->need_norms)
-		nn_trainer_update(trainer, offset, gradient, count);
+	{
+		bias_item(trainer, step, worker);
+		return;
+	}
+	if (trainer->need_norms)
+		gradients = trainer->gradients + node->weights;
+	nn_update_slots(&slots, trainer->slots,
+					nn_align_size(trainer->graph->n_weights * sizeof(float)) / sizeof(float),
+					node->weights, &trainer->config.optimizer);
+	nn_kernels(trainer->path)->dense_backward(NULL, gradients, trainer->weights + node->weights,
+											  &slots, nn_batch_tensor(trainer, step->src[0]),
+											  gradient_of(trainer, step->dst), trainer->n,
+											  node->in.c, node->shape.c, row,
+											  row + block_size(node->in.c, item, BACKWARD_ROWS),
+											  trainer->need_norms ? NULL : &trainer->update,
+											  worker->scratch);
 }
 
-/* A block of the weight's gradient. */
 static size_t
 dense_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
 {
-	size_t		rows = node->in.c < BACKWARD_ROWS ? (size_t) node->in.c : BACKWARD_ROWS;
-
 	(void) step;
 	(void) path;
-	return mode == NN_TRAINING ? nn_mul_size(rows, (size_t) node->shape.c * sizeof(float)) : 0;
+	return mode == NN_TRAINING ? nn_dense_backward_scratch_bytes(node->shape.c)
+		: nn_dense_scratch_bytes(1, node->shape.c);
 }
 
 static const NnOpPhase train_forward[] = {

@@ -12,6 +12,25 @@
  */
 #define DN_FEW 4				/* rows that stream */
 
+/* The outputs that do not fill a vector. */
+static void
+dn_rest(float *part, const float *src, const float *weight, int rows, int in, int out, int i0, int i1)
+{
+	int			full = out / VW * VW;
+	int			i,
+				r;
+
+	for (r = 0; r < rows && full < out; r++)
+	{
+		vf			a = v_zero();
+
+		for (i = i0; i < i1; i++)
+			a = v_fma(v_set1(src[(size_t) r * (size_t) in + i]),
+					  v_load_n(weight + (size_t) i * (size_t) out + full, out - full), a);
+		v_store_n(part + (size_t) r * (size_t) out + full, a, out - full);
+	}
+}
+
 /* part[rows][out] = src[rows][i0..i1) weight[i0..i1): reads the weights once, in order. */
 NN_INLINE void
 dn_stream(float *part, const float *src, const float *weight, const int rows, int in, int out,
@@ -59,23 +78,14 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
 				v_store(p, v_fma(v_set1(src[(size_t) r * (size_t) in + i]),
 								 v_load(weight + (size_t) i * (size_t) out + o), v_load(p)));
 			}
-	if (full < out)
-		for (r = 0; r < rows; r++)
-		{
-			vf			a = v_zero();
-
-			for (i = i0; i < i1; i++)
-				a = v_fma(v_set1(src[(size_t) r * (size_t) in + i]),
-						  v_load_n(weight + (size_t) i * (size_t) out + full, out - full), a);
-			v_store_n(part + (size_t) r * (size_t) out + full, a, out - full);
-		}
+	dn_rest(part, src, weight, rows, in, out, i0, i1);
 }
 
 #define DN_MR 6
 
-/* part[rows][nv vectors] of the inputs [i0, i1). */
+/* part[rows][nv vectors] of the inputs [i0, i1), weight rows w_step floats apart. */
 NN_INLINE void
-dn_tile(float *part, const float *src, const float *weight, const int rows, const int nv,
+dn_tile(float *part, const float *src, const float *weight, size_t w_step, const int rows, const int nv,
 		int in, int out, int i0, int i1)
 {
 	vf			acc[DN_MR][2];
@@ -92,7 +102,8 @@ dn_tile(float *part, const float *src, const float *weight, const int rows, cons
 
 #pragma GCC unroll 2
 		for (j = 0; j < nv; j++)
-			w[j] = v_load(weight + (size_t) i * (size_t) out + j * VW);
+			w[j] = v_load(weight + j * VW);
+		weight += w_step;
 #pragma GCC unroll 6
 		for (r = 0; r < rows; r++)
 		{
@@ -110,29 +121,36 @@ dn_tile(float *part, const float *src, const float *weight, const int rows, cons
 			v_store(part + (size_t) r * (size_t) out + j * VW, acc[r][j]);
 }
 
-/* Six rows: all outputs that fill vectors in tiles, the rest as in dn_stream. */
-static void
-dn_many(float *part, const float *src, const float *weight, int in, int out, int i0, int i1)
+/*
+ * Groups of six rows: a panel of two vectors of outputs is copied together, as
+ * its rows lie where they would drive each other from the cache.
+ */
+static void __attribute__((noinline))
+dn_many(float *part, const float *src, const float *weight, int n, int in, int out, int i0, int i1)
 {
+	float		panel[NN_DENSE_BLOCK * 2 * VW] NN_STACK_ALIGN;
 	int			full = out / VW * VW;
 	int			i,
 				o,
 				r;
 
 	for (o = 0; o + 2 * VW <= full; o += 2 * VW)
-		dn_tile(part + o, src, weight + o, DN_MR, 2, in, out, i0, i1);
-	if (o < full)
-		dn_tile(part + o, src, weight + o, DN_MR, 1, in, out, i0, i1);
-	if (full < out)
-		for (r = 0; r < DN_MR; r++)
+	{
+		for (i = i0; i < i1; i++)
 		{
-			vf			a = v_zero();
+			const float *w = weight + (size_t) i * (size_t) out + o;
 
-			for (i = i0; i < i1; i++)
-				a = v_fma(v_set1(src[(size_t) r * (size_t) in + i]),
-						  v_load_n(weight + (size_t) i * (size_t) out + full, out - full), a);
-			v_store_n(part + (size_t) r * (size_t) out + full, a, out - full);
+			v_store(panel + (i - i0) * 2 * VW, v_load(w));
+			v_store(panel + (i - i0) * 2 * VW + VW, v_load(w + VW));
 		}
+		for (r = 0; r < n; r += DN_MR)
+			dn_tile(part + (size_t) r * (size_t) out + o, src + (size_t) r * (size_t) in, panel, 2 * VW,
+					DN_MR, 2, in, out, i0, i1);
+	}
+	for (r = 0; r < n && o < full; r += DN_MR)
+		dn_tile(part + (size_t) r * (size_t) out + o, src + (size_t) r * (size_t) in,
+				weight + (size_t) i0 * (size_t) out + o, (size_t) out, DN_MR, 1, in, out, i0, i1);
+	dn_rest(part, src, weight, n, in, out, i0, i1);
 }
 
 static void
@@ -140,32 +158,32 @@ dense_partial(float *partial, const float *src, const float *weight, int n, int 
 {
 	int			i0 = block * NN_DENSE_BLOCK;
 	int			i1 = in - i0 < NN_DENSE_BLOCK ? in : i0 + NN_DENSE_BLOCK;
+	int			many = n / DN_MR * DN_MR;
 
-	while (n > 0)
+	if (many > 0)
+		dn_many(partial, src, weight, many, in, out, i0, i1);
+	while (many < n)
 	{
-		int			rows = n >= DN_MR ? DN_MR : n > DN_FEW ? DN_FEW : n;
+		int			rows = n - many < DN_FEW ? n - many : DN_FEW;
+		float	   *part = partial + (size_t) many * (size_t) out;
+		const float *from = src + (size_t) many * (size_t) in;
 
 		switch (rows)
 		{
 			case 1:
-				dn_stream(partial, src, weight, 1, in, out, i0, i1);
+				dn_stream(part, from, weight, 1, in, out, i0, i1);
 				break;
 			case 2:
-				dn_stream(partial, src, weight, 2, in, out, i0, i1);
+				dn_stream(part, from, weight, 2, in, out, i0, i1);
 				break;
 			case 3:
-				dn_stream(partial, src, weight, 3, in, out, i0, i1);
-				break;
-			case 4:
-				dn_stream(partial, src, weight, 4, in, out, i0, i1);
+				dn_stream(part, from, weight, 3, in, out, i0, i1);
 				break;
 			default:
-				dn_many(partial, src, weight, in, out, i0, i1);
+				dn_stream(part, from, weight, 4, in, out, i0, i1);
 				break;
 		}
-		partial += (size_t) rows * (size_t) out;
-		src += (size_t) rows * (size_t) in;
-		n -= rows;
+		many += rows;
 	}
 }
 
@@ -304,78 +322,98 @@ dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, i
 		}
 }
 
-/* dsrc[rows of samples][16 inputs] = ddst[rows][out] wt[out][16]. */
+/*
+ * t[rows of inputs][nv vectors of samples] = weight[rows][out] turned[out][samples].
+ * The weights are what is broadcast, so that they are read in order.
+ */
 NN_INLINE void
-dn_dsrc_tile(float *dsrc, const float *ddst, const float *wt, const int rows, int in, int out)
+dn_dsrc_tile(float *t, const float *weight, const float *turned, size_t wide, int out,
+			 const int rows, const int nv)
 {
-	vf			acc[4][DN_GROUP / VW];
+	vf			acc[DN_MR][2];
 	int			j,
 				o,
 				r;
 
-#pragma GCC unroll 4
+#pragma GCC unroll 6
 	for (r = 0; r < rows; r++)
-#pragma GCC unroll 4
-		for (j = 0; j < DN_GROUP / VW; j++)
-			acc[r][j] = v_zero();
+		acc[r][0] = acc[r][1] = v_zero();
 	for (o = 0; o < out; o++)
 	{
-		vf			w[DN_GROUP / VW];
+		vf			g[2];
 
-#pragma GCC unroll 4
-		for (j = 0; j < DN_GROUP / VW; j++)
-			w[j] = v_load(wt + (size_t) o * DN_GROUP + j * VW);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
+		for (j = 0; j < nv; j++)
+			g[j] = v_load(turned + j * VW);
+		turned += wide;
+#pragma GCC unroll 6
 		for (r = 0; r < rows; r++)
 		{
-			vf			g = v_set1(ddst[(size_t) r * (size_t) out + o]);
+			vf			w = v_set1(weight[(size_t) r * (size_t) out + o]);
 
-#pragma GCC unroll 4
-			for (j = 0; j < DN_GROUP / VW; j++)
-				acc[r][j] = v_fma(g, w[j], acc[r][j]);
+#pragma GCC unroll 2
+			for (j = 0; j < nv; j++)
+				acc[r][j] = v_fma(w, g[j], acc[r][j]);
 		}
 	}
-#pragma GCC unroll 4
+#pragma GCC unroll 6
 	for (r = 0; r < rows; r++)
-#pragma GCC unroll 4
-		for (j = 0; j < DN_GROUP / VW; j++)
-			v_store(dsrc + (size_t) r * (size_t) in + j * VW, acc[r][j]);
+#pragma GCC unroll 2
+		for (j = 0; j < nv; j++)
+			v_store(t + (size_t) r * wide + j * VW, acc[r][j]);
 }
 
-/* The data gradient of 16 inputs, or of fewer at the end through a copy. */
-static void
-dn_dsrc_group(float *dsrc, const float *ddst, const float *weight, float *wt,
-			  int n, int in, int out, int rows)
+/* Samples rounded up to vectors: floats from one output to the next of turned. */
+NN_INLINE size_t
+dn_wide(int n)
 {
-	float		tail[DN_GROUP];
-	int			o,
-				r,
-				s;
+	return wg_up((size_t) n, VW);
+}
 
-	for (r = 0; r < DN_GROUP; r++)
-	{
-		const float *w = weight + (size_t) r * (size_t) out;
+/* turned[out][samples] = ddst', with zeros beyond the samples. */
+static void
+dn_turn(float *turned, const float *ddst, int n, int out)
+{
+	size_t		wide = dn_wide(n);
+	size_t		s;
+	int			o;
 
-		if (r < rows)
-			for (o = 0; o < out; o++)
-				wt[(size_t) o * DN_GROUP + r] = w[o];
-		else
-			for (o = 0; o < out; o++)
-				wt[(size_t) o * DN_GROUP + r] = 0.0f;
-	}
-	if (rows == DN_GROUP)
-	{
-		for (s = 0; s + 4 <= n; s += 4)
-			dn_dsrc_tile(dsrc + (size_t) s * (size_t) in, ddst + (size_t) s * (size_t) out, wt, 4, in, out);
-		for (; s < n; s++)
-			dn_dsrc_tile(dsrc + (size_t) s * (size_t) in, ddst + (size_t) s * (size_t) out, wt, 1, in, out);
-	}
-	else
-		for (s = 0; s < n; s++)
+	for (o = 0; o < out; o++)
+		for (s = 0; s < wide; s++)
+			turned[(size_t) o * wide + s] = s < (size_t) n ? ddst[s * (size_t) out + (size_t) o] : 0.0f;
+}
+
+/* The data gradient of up to 16 inputs. */
+static void
+dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int in, int out, int rows)
+{
+	float		t[DN_GROUP * (NN_DENSE_TURN + VW)] NN_STACK_ALIGN;
+	size_t		wide = dn_wide(n);
+	size_t		s;
+	int			r;
+
+	for (r = 0; r < rows; r += 4)
+		for (s = 0; s < wide; s += 2 * VW)
 		{
-			dn_dsrc_tile(tail, ddst + (size_t) s * (size_t) out, wt, 1, in, out);
-			memcpy(dsrc + (size_t) s * (size_t) in, tail, sizeof(float) * (size_t) rows);
+			float	   *to = t + (size_t) r * wide + s;
+			const float *w = weight + (size_t) r * (size_t) out;
+			int			k;
+
+			if (rows - r >= 4 && s + 2 * VW <= wide)
+				dn_dsrc_tile(to, w, turned + s, wide, out, 4, 2);
+			else if (rows - r >= 4)
+				dn_dsrc_tile(to, w, turned + s, wide, out, 4, 1);
+			else
+				for (k = r; k < rows; k++, to += wide, w += out)
+				{
+					dn_dsrc_tile(to, w, turned + s, wide, out, 1, 1);
+					if (s + 2 * VW <= wide)
+						dn_dsrc_tile(to + VW, w, turned + s + VW, wide, out, 1, 1);
+				}
 		}
+	for (s = 0; s < (size_t) n; s++)
+		for (r = 0; r < rows; r++)
+			dsrc[s * (size_t) in + (size_t) r] = t[(size_t) r * wide + s];
 }
 
 static void
@@ -383,18 +421,28 @@ dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 			   const float *src, const float *ddst, int n, int in, int out,
 			   int i0, int i1, const NnUpdate *update, void *scratch)
 {
-	float	   *wt = scratch;
-	float	   *dw = wt + DN_GROUP * (size_t) out;
+	float	   *turned = scratch;
+	float	   *dw = turned + NN_DENSE_TURN * (size_t) out;
 	int			i,
-				k;
+				k,
+				s;
 
+	for (s = 0; s < n && dsrc != NULL; s += NN_DENSE_TURN)
+	{
+		int			samples = n - s < NN_DENSE_TURN ? n - s : NN_DENSE_TURN;
+
+		dn_turn(turned, ddst + (size_t) s * (size_t) out, samples, out);
+		for (i = i0; i < i1; i += DN_GROUP)
+			dn_dsrc_group(dsrc + (size_t) s * (size_t) in + (size_t) i, weight + (size_t) i * (size_t) out,
+						  turned, samples, in, out, i1 - i < DN_GROUP ? i1 - i : DN_GROUP);
+	}
+	if (update == NULL && dweight == NULL)
+		return;
 	for (i = i0; i < i1; i += DN_GROUP)
 	{
 		int			rows = i1 - i < DN_GROUP ? i1 - i : DN_GROUP;
 		size_t		at = (size_t) i * (size_t) out;
 
-		if (dsrc != NULL)
-			dn_dsrc_group(dsrc + i, ddst, weight + at, wt, n, in, out, rows);
 		if (update == NULL)
 			dn_dweight_rows(dweight + at, src + i, ddst, n, in, out, rows);
 		else

@@ -110,7 +110,7 @@ nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots 
 				sum += (double) ddst[(size_t) r * (size_t) out + (size_t) o] * (double) weight[at + (size_t) o];
 			dsrc[(size_t) r * (size_t) in + (size_t) i] = (float) sum;
 		}
-		for (o = 0; o < out; o++)
+		for (o = 0; o < out && (update != NULL || dweight != NULL); o++)
 		{
 			double		sum = 0.0;
 

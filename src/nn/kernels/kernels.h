@@ -208,10 +208,9 @@ typedef struct NnKernels
 	 *
 	 * dense_backward: for the inputs [i0, i1): dsrc[:, i0..i1) (may be NULL),
 	 * and either the weight's update in place (update not NULL; weight and
-	 * slots point to the whole matrix) or dweight[i0..i1)[out] written.
-	 * n up to NN_DENSE_MAX_N; scratch of nn_dense_backward_scratch_bytes(out).
-	 * i0 a multiple of 16.  The data gradient uses the weights before the
-	 * update.
+	 * slots point to the whole matrix) or dweight[i0..i1)[out] written (NULL:
+	 * neither).  Scratch of nn_dense_backward_scratch_bytes(out).  i0 a multiple
+	 * of 16.  The data gradient uses the weights before the update.
 	 */
 	void		(*dense_forward) (float *dst, const float *src, const float *weight, const float *bias,
 								  int n, int in, int out, int relu, void *scratch);
@@ -264,7 +263,7 @@ typedef struct NnKernels
 								   size_t rows, int c, int relu);
 } NnKernels;
 
-#define NN_DENSE_MAX_N 64
+#define NN_DENSE_TURN 64		/* samples of the data gradient at a time */
 
 extern size_t nn_dense_scratch_bytes(int n, int out);
 extern size_t nn_dense_backward_scratch_bytes(int out);

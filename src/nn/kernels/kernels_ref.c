@@ -235,6 +235,6 @@ nn_dense_scratch_bytes(int n, int out)
 size_t
 nn_dense_backward_scratch_bytes(int out)
 {
-	/* 16 rows of the weights turned, and 16 rows of gradient */
-	return sizeof(float) * 32 * (size_t) out;
+	/* the gradient turned, and 16 rows of the weight's */
+	return sizeof(float) * (NN_DENSE_TURN + 16) * (size_t) out;
 }
