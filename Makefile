@@ -110,6 +110,7 @@ OBJS_PG = \
 	src/pg/engine_load.o \
 	src/pg/errors.o \
 	src/pg/evaluate.o \
+	src/pg/figures.o \
 	src/pg/grants.o \
 	src/pg/history.o \
 	src/pg/images_sql.o \
@@ -120,6 +121,7 @@ OBJS_PG = \
 	src/pg/models.o \
 	src/pg/pixels.o \
 	src/pg/plan.o \
+	src/pg/plots.o \
 	src/pg/pneumo.o \
 	src/pg/predict.o \
 	src/pg/prepare.o \
@@ -149,12 +151,18 @@ OBJS_PG = \
 # ------------------------------------------------------------------ tests
 
 REGRESS = \
-	install \
 	cache \
+	config \
+	evaluate \
 	images \
+	install \
+	layers \
 	models \
 	predict \
 	rights \
+	runs \
+	split \
+	train \
 	$(end)
 
 ISOLATION = \

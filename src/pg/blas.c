@@ -30,6 +30,7 @@ typedef void (*CblasSgemm) (int order, int transpose_a, int transpose_b, int m, 
 typedef void (*SetNumThreads) (int n);
 typedef char *(*GetText) (void);
 
+static void *blas_library = NULL;
 static CblasSgemm cblas_sgemm = NULL;
 static GetText get_config = NULL;
 static GetText get_corename = NULL;
@@ -108,6 +109,8 @@ load_library(const char *name, char *reason, size_t reason_bytes)
 	else
 		strlcpy(reason, dlerror(), reason_bytes);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (bound)
+		blas_library = library;
 	return bound;
 }
 
@@ -147,6 +150,13 @@ pneumo_blas_sgemm(void)
 {
 	load_once();
 	return cblas_sgemm != NULL ? sgemm : NULL;
+}
+
+void *
+pneumo_blas_symbol(const char *name)
+{
+	load_once();
+	return blas_library != NULL ? dlsym(blas_library, name) : NULL;
 }
 
 const char *

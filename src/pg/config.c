@@ -970,7 +970,7 @@ pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
 					ereport(ERROR,
 							(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							 errmsg("config key \"class_weight\" names the unknown class \"%s\"", key),
-							 errdetail("The classes are %s.", pneumo_list_names(names))));
+							 errdetail("It can be %s.", pneumo_list_names(names))));
 				weight[index] = pneumo_json_read_number(config_what("class_weight.", key), &value,
 														0, 1e6);
 			}

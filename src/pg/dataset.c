@@ -128,7 +128,7 @@ find_label(Reader *reader, const char *text, const char *key)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s has the label \"%s\", which is not a class",
 					row_name(key, reader->dataset->n_rows), text),
-			 errdetail("The classes are %s.", pneumo_list_names(names))));
+			 errdetail("It can be %s.", pneumo_list_names(names))));
 	return -1;
 }
 

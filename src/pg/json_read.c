@@ -107,13 +107,19 @@ pneumo_json_bad(const char *what, JsonbValue *value, const char *allowed)
 }
 
 static char *
+number_text(double number)
+{
+	return number == floor(number) ? psprintf("%.0f", number) : psprintf("%.10g", number);
+}
+
+static char *
 describe_range(const char *noun, double low, double high)
 {
 	if (isinf(low) && isinf(high))
 		return pstrdup(noun);
 	if (isinf(high))
-		return psprintf("%s of at least %.10g", noun, low);
-	return psprintf("%s between %.10g and %.10g", noun, low, high);
+		return psprintf("%s of at least %s", noun, number_text(low));
+	return psprintf("%s between %s and %s", noun, number_text(low), number_text(high));
 }
 
 int64

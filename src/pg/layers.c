@@ -531,7 +531,7 @@ unknown_layer_key(const Layer *layer, const char *key, const NnOpInfo *op)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s: unknown key \"%s\"", layer_subject(layer), key),
-			 n > 0 ? errdetail("The layer's keys are %s.", pneumo_list_names(names)) : 0,
+			 n > 0 ? errdetail("Its keys are %s.", pneumo_list_names(names)) : 0,
 			 near ? errhint("Did you mean \"%s\"?", near) : 0));
 }
 
@@ -766,7 +766,7 @@ find_op(const Layer *layer)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("layer %d \"%s\": unknown class \"%s\"", layer->number, layer->name, layer->class_name),
-			 errdetail("The classes are %s.", pneumo_list_names(names)),
+			 errdetail("It can be %s.", pneumo_list_names(names)),
 			 near ? errhint("Did you mean \"%s\"?", near) : 0));
 	return -1;
 }

@@ -51,6 +51,7 @@ extern int	pneumo_on_bad_image;	/* PneumoOnBadImage */
 extern int	pneumo_train_threads;	/* 0: all cores */
 extern int	pneumo_train_memory;	/* kB */
 extern int	pneumo_max_image_pixels;
+extern int	pneumo_figures_memory;	/* kB */
 extern int	pneumo_simd;		/* -1 auto, else NnPath */
 extern char *pneumo_blas_library;	/* "" or "none": built-in kernel */
 extern int	pneumo_max_training_runs;
@@ -400,6 +401,8 @@ extern ImgStatus pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes,
 
 /* Loads the library on first use, all signals blocked; NULL if there is none. */
 extern NnSgemm pneumo_blas_sgemm(void);
+/* Another function of the same library (LAPACK's dsyev_), or NULL. */
+extern void *pneumo_blas_symbol(const char *name);
 extern const char *pneumo_blas_version(void);	/* "OpenBLAS 0.3.21 …" or "built-in" */
 
 /* ------------------------------------------------------------ splits (split.c) */

@@ -24,6 +24,7 @@ int			pneumo_on_bad_image = PNEUMO_BAD_IMAGE_ERROR;
 int			pneumo_train_threads = 0;
 int			pneumo_train_memory = 2 * 1024 * 1024;
 int			pneumo_max_image_pixels = 50 * 1000 * 1000;
+int			pneumo_figures_memory = 1024 * 1024;
 int			pneumo_simd = SIMD_AUTO;
 char	   *pneumo_blas_library = NULL;
 int			pneumo_max_training_runs = 1;
@@ -68,6 +69,11 @@ define_prediction_settings(void)
 							 "auto takes the best that the machine has; a path that it lacks means the next lower one.",
 							 &pneumo_simd, SIMD_AUTO, simd_options,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pneumo.figures_memory",
+							"Memory that the figures of one group of rows may take.",
+							"An exact AUC needs the scores: 16 bytes a row while they are collected, some 200 a row at the end.",
+							&pneumo_figures_memory, 1024 * 1024, 1024, INT_MAX,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("pneumo.shared_cache_size",
 							"Shared memory that ready model versions may take, for the whole server.",
 							"The least recently used versions leave first.",

@@ -206,7 +206,7 @@ check_weight_type(Relation rel, AttrNumber attnum)
 /* ----------------------------------------------------------------- table */
 
 static void
-check_relation(Relation rel)
+check_relation(Relation rel, bool in_backend)
 {
 	switch (rel->rd_rel->relkind)
 	{
@@ -222,7 +222,7 @@ check_relation(Relation rel)
 					 errmsg("\"%s\" is not a table, view, materialized view or foreign table",
 							RelationGetRelationName(rel))));
 	}
-	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP && !in_backend)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" is temporary, the training worker cannot see it",
@@ -282,7 +282,7 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 	Relation	rel;
 	StringInfoData list;
 	AttrNumber	image;
-	AttrNumber	label;
+	AttrNumber	label = InvalidAttrNumber;
 	int			n = 0;
 
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
@@ -290,7 +290,7 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
 	rel = relation_open(relid, AccessShareLock);
-	check_relation(rel);
+	check_relation(rel, config->in_backend);
 
 	source->relid = relid;
 	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
@@ -309,14 +309,16 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 		bad_type(rel, image, "image", "bytea");
 	require_privilege(rel, image);
 
-	label = find_column(rel, "label_column", config->label_column);
-	source->label_kind = label_kind(rel, label);
-	source->label_type = column_type(rel, label);
-	require_privilege(rel, label);
-
 	initStringInfo(&list);
 	source->col_image = add_column(&list, &n, rel, image);
-	source->col_label = add_column(&list, &n, rel, label);
+	if (config->label_column != NULL)
+	{
+		label = find_column(rel, "label_column", config->label_column);
+		source->label_kind = label_kind(rel, label);
+		source->label_type = column_type(rel, label);
+		require_privilege(rel, label);
+		source->col_label = add_column(&list, &n, rel, label);
+	}
 	source->col_group = add_optional(&list, &n, rel, "group_column", config->group_column,
 									 check_group_type);
 	source->col_split = add_optional(&list, &n, rel, "split_column", config->split_column,
@@ -332,8 +334,13 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 		add_primary_key(&list, &n, rel, source);
 
 	source->image_column = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), image - 1)->attname));
-	source->label_column = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), label - 1)->attname));
 	source->query = psprintf("SELECT %s FROM %s", list.data, source->name);
+	if (label == InvalidAttrNumber)
+	{
+		relation_close(rel, NoLock);
+		return source;
+	}
+	source->label_column = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), label - 1)->attname));
 	source->label_query = psprintf("SELECT %s, pg_catalog.count(*), pg_catalog.count(%s) FROM %s GROUP BY 1",
 								   quote_identifier(source->label_column),
 								   quote_identifier(source->image_column), source->name);
@@ -474,7 +481,7 @@ pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSour
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("which of the two classes is positive is not known"),
-					 errdetail("The classes are %s.", pneumo_list_names(list)),
+					 errdetail("It can be %s.", pneumo_list_names(list)),
 					 errhint("Set config key \"positive_class\".")));
 	}
 	if (strcmp(ordered[0], positive) == 0)
@@ -488,5 +495,5 @@ pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSour
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("config key \"positive_class\" is \"%s\", which is not a class", positive),
-				 errdetail("The classes are %s.", pneumo_list_names(list))));
+				 errdetail("It can be %s.", pneumo_list_names(list))));
 }

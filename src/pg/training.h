@@ -111,6 +111,10 @@ typedef struct PneumoConfig
 	double		threshold;		/* of the operating point */
 	int			deploy;			/* PneumoDeploy */
 	char	   *comment;
+
+	bool		in_backend;		/* no key: the caller's own backend reads, so a
+								 * temporary table is fine; then label_column
+								 * may be NULL, too */
 } PneumoConfig;
 
 /* Parses and checks everything that needs neither the table nor the network. */

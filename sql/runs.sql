@@ -1,0 +1,121 @@
+-- The life of runs: waiting, rollback, cancel, resume, forget, and who may.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pneumo;
+CREATE TABLE runs_xrays AS
+	SELECT i AS id, pneumo_phantom(i, l, 64) AS image, l AS label
+	FROM (SELECT i, CASE WHEN i % 2 = 1 THEN 'PNEUMONIA' ELSE 'NORMAL' END AS l
+		  FROM generate_series(1, 300) i) s;
+\set fast '{"name": "runs", "image_size": [16, 16], "epochs": 2, "verbose": 0, "layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}'
+\set slow '{"name": "runs", "image_size": [64, 64], "epochs": 1000, "verbose": 0, "early_stopping": null}'
+
+-- wait => true stands alone
+BEGIN;
+CREATE TABLE runs_written (a integer);
+SELECT pneumo_train('runs_xrays', :'fast');
+ROLLBACK;
+
+-- wait => false starts at commit
+BEGIN;
+SELECT pneumo_train('runs_xrays', :'fast', false) AS run \gset
+SELECT phase FROM pneumo.progress WHERE run = :run;
+SELECT count(*) AS rows FROM pneumo.runs WHERE run = :run;
+\set VERBOSITY sqlstate
+SELECT pneumo_wait(:run);
+\set VERBOSITY terse
+ROLLBACK;
+SELECT count(*) AS live FROM (SELECT pg_sleep(0.5)) s, pneumo.progress;
+SELECT count(*) AS runs FROM pneumo.runs WHERE run = :run;
+
+-- rows loaded in the same transaction are seen; a savepoint rolls back alone
+BEGIN;
+INSERT INTO runs_xrays SELECT 1000, pneumo_phantom(1000, 'NORMAL', 64), 'NORMAL';
+SAVEPOINT s;
+SELECT pneumo_train('runs_xrays', :'fast', false) AS lost \gset
+ROLLBACK TO s;
+SELECT count(*) AS live FROM (SELECT pg_sleep(0.5)) s, pneumo.progress;
+SELECT pneumo_train('runs_xrays', :'fast', false) AS run \gset
+COMMIT;
+SELECT pneumo_wait(:run);
+SELECT state, (SELECT sum(v::int) FROM jsonb_each(samples->'rows') AS s(k, o), jsonb_each_text(o) AS c(l, v)) AS rows
+FROM pneumo.runs WHERE run = :run;
+SELECT pneumo_wait(:run);
+CREATE PROCEDURE runs_watch(run bigint) LANGUAGE plpgsql AS $$ BEGIN CALL pneumo_watch(run); END $$;
+CALL pneumo_watch(:run);
+CALL runs_watch(:run);
+BEGIN;
+\set VERBOSITY sqlstate
+CALL pneumo_watch(:run);
+\set VERBOSITY terse
+ROLLBACK;
+
+-- more than pneumo.max_training_runs; cancel; a cancelled run has a checkpoint
+SELECT pneumo_train('runs_xrays', :'slow', false) AS run \gset
+\set VERBOSITY sqlstate
+SELECT pneumo_train('runs_xrays', :'fast');
+SELECT pneumo_forget(:run);
+SELECT pneumo_resume(:run);
+\set VERBOSITY terse
+DO $$ BEGIN
+	FOR i IN 1 .. 600 LOOP
+		EXIT WHEN EXISTS (SELECT FROM pneumo.progress WHERE epoch > 0);
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+END $$;
+SELECT owner = current_user AS owner, phase IN ('training', 'validating') AS training, epochs, batches > 0 AS batches FROM pneumo.progress;
+SELECT pneumo_cancel(:run);
+SELECT pneumo_wait(:run);
+SELECT state, error FROM pneumo.runs WHERE run = :run;
+SELECT count(*) AS deployed FROM pneumo.versions WHERE run = :run AND deployed;
+
+-- a run needs the same data to go on
+DELETE FROM runs_xrays WHERE id = 7;
+\set VERBOSITY sqlstate
+SELECT pneumo_resume(:run);
+\set VERBOSITY terse
+SELECT state, regexp_replace(error, '\d+', 'N') AS error FROM pneumo.runs WHERE run = :run;
+SELECT pneumo_forget(:run);
+SELECT count(*) FROM pneumo.runs WHERE run = :run;
+SELECT count(*) FROM pneumo.history WHERE run = :run;
+
+-- timeout of a waiting caller cancels
+SET statement_timeout = '3s';
+\set VERBOSITY sqlstate
+SELECT pneumo_train('runs_xrays', :'slow');
+\set VERBOSITY terse
+RESET statement_timeout;
+SELECT max(run) AS run FROM pneumo.runs \gset
+DO $$ BEGIN
+	FOR i IN 1 .. 100 LOOP
+		EXIT WHEN NOT EXISTS (SELECT FROM pneumo.progress);
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+END $$;
+SELECT state FROM pneumo.runs WHERE run = :run;
+
+-- others
+CREATE ROLE regress_pneumo_other;
+CREATE ROLE regress_pneumo_monitor IN ROLE pg_monitor;
+SET ROLE regress_pneumo_other;
+SELECT count(*) AS visible FROM pneumo.runs;
+SELECT count(*) AS visible FROM pneumo.history;
+\set VERBOSITY sqlstate
+SELECT pneumo_wait(:run);
+SELECT pneumo_cancel(:run);
+SELECT pneumo_forget(:run);
+SELECT pneumo_resume(:run);
+RESET ROLE;
+SET ROLE regress_pneumo_monitor;
+SELECT count(*) > 0 AS visible FROM pneumo.runs;
+SELECT pneumo_wait(:run);
+SELECT pneumo_forget(:run);
+RESET ROLE;
+SELECT pneumo_wait(-1);
+SELECT pneumo_cancel(-1);
+\set VERBOSITY terse
+
+SELECT pneumo_drop_model('runs');
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model = 'runs';
+DROP PROCEDURE runs_watch;
+DROP TABLE runs_xrays;
+DROP ROLE regress_pneumo_other, regress_pneumo_monitor;
