@@ -1,0 +1,410 @@
+/*
+ * bench_nn.c
+ *		Time of training steps and of predictions over the public API of nn.h.
+ *
+ *		bench_nn [--task train|forward] [--preset baseline|deep] [--size 256]
+ *				 [--batch 32] [--threads N] [--seconds S] [--path NAME]
+ *
+ * Prints one JSON object a line: milliseconds an image (least, median and mean
+ * over the measured batches), on generated pixels.  The training step is the
+ * preset's own (baseline: RMSprop; deep: Adam with amsgrad), on batches that
+ * are ready in memory; forward is one process predicting batch by batch,
+ * single-threaded.  cpu_ms_per_image is the process's processor time.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "nn/nn.h"
+
+#define MAX_TIMES 100000
+
+typedef struct Options
+{
+	const char *task;
+	const char *preset;
+	int			size;
+	int			batch;
+	int			threads;
+	double		seconds;
+	NnPath		path;
+} Options;
+
+typedef struct Bench
+{
+	Options		o;
+	float	   *pixels;			/* one batch */
+	size_t		floats;			/* of a sample */
+	double		started;		/* of the measurement */
+	double		last;			/* end of the batch before */
+	double		cpu_started;
+	double	   *times;
+	int			n_times;
+	int			n_steps;
+} Bench;
+
+static void
+die(const char *what, const NnError *error)
+{
+	fprintf(stderr, "bench_nn: %s%s%s\n", what, error != NULL ? ": " : "",
+			error != NULL ? error->message : "");
+	exit(1);
+}
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
+}
+
+static double
+cpu(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
+}
+
+static void *
+memory(size_t bytes)
+{
+	size_t		page = (size_t) 2 << 20;
+	void	   *p = aligned_alloc(page, (bytes / page + 1) * page);
+
+	if (p == NULL)
+		die("out of memory", NULL);
+	madvise(p, (bytes / page + 1) * page, MADV_HUGEPAGE);
+	return p;
+}
+
+/* ------------------------------------------------------------------ networks */
+
+static int
+param_index(const NnOpInfo *info, const char *key)
+{
+	int			i;
+
+	for (i = 0; info->params[i].key != NULL; i++)
+		if (strcmp(info->params[i].key, key) == 0)
+			return i;
+	die(key, NULL);
+	return -1;
+}
+
+static int
+add(NnGraph *graph, const char *class_name, int input, const char *key, double value, const char *activation)
+{
+	NnNodeSpec	spec;
+	NnError		error;
+	int			op = nn_op_find(class_name);
+	const NnOpInfo *info = nn_op_info(op);
+	int			index;
+	int			i;
+
+	nn_node_spec_init(&spec, op);
+	snprintf(spec.name, sizeof(spec.name), "%s_%d", class_name, input);
+	spec.n_inputs = 1;
+	spec.inputs[0] = input;
+	if (key != NULL)
+		spec.params[param_index(info, key)].v[0] = value;
+	if (strcmp(class_name, "Conv2D") == 0)
+	{
+		NnValue    *kernel = &spec.params[param_index(info, "kernel_size")];
+		int			padding = param_index(info, "padding");
+
+		kernel->v[0] = kernel->v[1] = 3;
+		for (i = 0; strcmp(info->params[padding].names[i], "same") != 0; i++)
+			;
+		spec.params[padding].v[0] = i;
+	}
+	if (activation != NULL)
+	{
+		for (i = 0; strcmp(nn_activation_names[i], activation) != 0; i++)
+			;
+		spec.params[param_index(info, "activation")].v[0] = i;
+	}
+	if (nn_graph_add(graph, &spec, &index, &error) != NN_OK)
+		die(class_name, &error);
+	return index;
+}
+
+static NnGraph *
+build(const Options *o)
+{
+	static const int deep[] = {32, 64, 128, 256, 0};
+	static const int baseline[] = {32, 0};
+	int			is_deep = strcmp(o->preset, "deep") == 0;
+	const int  *filters = is_deep ? deep : baseline;
+	NnGraph    *graph = memory(nn_graph_bytes(32));
+	NnError		error;
+	int			last = 0;
+
+	if (!is_deep && strcmp(o->preset, "baseline") != 0)
+		die("--preset is baseline or deep", NULL);
+	if (nn_graph_begin(graph, 32, o->size, o->size, 1, &error) != NN_OK)
+		die("graph", &error);
+	for (; *filters != 0; filters++)
+	{
+		last = add(graph, "Conv2D", last, "filters", *filters, "relu");
+		last = add(graph, "MaxPooling2D", last, NULL, 0, NULL);
+	}
+	last = add(graph, "Flatten", last, NULL, 0, NULL);
+	last = add(graph, "Dense", last, "units", is_deep ? 128 : 64, "relu");
+	last = add(graph, "Dense", last, "units", is_deep ? 64 : 32, "relu");
+	last = add(graph, "Dense", last, "units", 1, "sigmoid");
+	if (nn_graph_finish(graph, last, &error) != NN_OK)
+		die("graph", &error);
+	return graph;
+}
+
+/* --------------------------------------------------------------------- output */
+
+static int
+compare(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void
+print(Bench *b)
+{
+	double		images = b->o.batch;
+	double		sum = 0.0;
+	double		cpu_time = cpu() - b->cpu_started;
+	struct rusage usage;
+	int			i;
+
+	if (b->n_times == 0)
+		die("no batch was measured: give more --seconds", NULL);
+	getrusage(RUSAGE_SELF, &usage);
+	for (i = 0; i < b->n_times; i++)
+		sum += b->times[i];
+	qsort(b->times, (size_t) b->n_times, sizeof(double), compare);
+	printf("{\"engine\": \"pneumo\", \"task\": \"%s\", \"preset\": \"%s\", \"size\": %d, \"batch\": %d, "
+		   "\"threads\": %d, \"path\": \"%s\", \"precision\": \"float32\", \"batches\": %d, "
+		   "\"ms_per_image\": %.4f, \"median_ms_per_image\": %.4f, \"mean_ms_per_image\": %.4f, "
+		   "\"cpu_ms_per_image\": %.4f, \"max_rss_mb\": %.1f}\n",
+		   b->o.task, b->o.preset, b->o.size, b->o.batch, b->o.threads, nn_path_name(b->o.path), b->n_times,
+		   b->times[0] * 1e3 / images, b->times[b->n_times / 2] * 1e3 / images,
+		   sum * 1e3 / images / b->n_times, cpu_time * 1e3 / images / b->n_times,
+		   (double) usage.ru_maxrss / 1024.0);
+}
+
+/* ------------------------------------------------------------------- training */
+
+static int
+load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch)
+{
+	Bench	   *b = arg;
+
+	(void) split;
+	(void) epoch;
+	(void) scratch;
+	memcpy(dst, b->pixels + i % (size_t) b->o.batch * b->floats, b->floats * sizeof(float));
+	return 0;
+}
+
+static int
+poll_hook(void *arg)
+{
+	(void) arg;
+	return 0;
+}
+
+/* The first two steps warm up. */
+static int
+step_hook(void *arg, const NnProgress *progress)
+{
+	Bench	   *b = arg;
+	double		t = now();
+
+	(void) progress;
+	b->n_steps++;
+	if (b->n_steps == 2)
+	{
+		b->started = t;
+		b->cpu_started = cpu();
+	}
+	if (b->n_steps > 2 && b->n_times < MAX_TIMES)
+		b->times[b->n_times++] = t - b->last;
+	b->last = t;
+	return b->n_steps > 2 && t - b->started > b->o.seconds;
+}
+
+static int
+epoch_hook(void *arg, const NnEpochLog *log)
+{
+	(void) arg;
+	(void) log;
+	return 0;
+}
+
+static double
+clock_hook(void *arg)
+{
+	(void) arg;
+	return now();
+}
+
+static void
+bench_train(Bench *b, const NnGraph *graph)
+{
+	int			deep = strcmp(b->o.preset, "deep") == 0;
+	size_t		n = (size_t) b->o.batch * 1000;
+	int32_t    *labels = memory(n * sizeof(int32_t));
+	NnTrainConfig config;
+	NnTrainData data;
+	NnTrainPlan plan;
+	NnTrainHooks hooks = {b, poll_hook, step_hook, epoch_hook, NULL, clock_hook};
+	NnTrainer  *trainer = memory(nn_trainer_bytes());
+	NnError		error;
+	NnStatus	status;
+	void	   *state,
+			   *work;
+	size_t		i;
+
+	memset(&config, 0, sizeof(config));
+	memset(&data, 0, sizeof(data));
+	config.epochs = 1000;
+	config.batch_size = b->o.batch;
+	nn_optimizer_init(&config.optimizer, deep ? NN_ADAM : NN_RMSPROP);
+	config.optimizer.amsgrad = deep;
+	config.optimizer.learning_rate = 1e-5;
+	for (i = 0; i < NN_MAX_CLASSES; i++)
+		config.class_weight[i] = 1.0;
+	for (i = 0; i < n; i++)
+		labels[i] = (int32_t) (i * 2654435761u >> 20 & 1);
+	data.n[NN_TRAIN] = n;
+	data.label[NN_TRAIN] = labels;
+	data.load = load;
+	data.load_arg = b;
+	data.load_scratch_bytes = 64;
+	if (nn_train_plan(&plan, graph, &config, &data, b->o.threads, b->o.path, &error) != NN_OK)
+		die("plan", &error);
+	state = memory(plan.state_bytes);
+	work = memory(plan.work_bytes);
+	if (nn_trainer_init(trainer, graph, &config, &data, &plan, state, work, b->o.threads, b->o.path,
+						NULL, NULL, 0, &error) != NN_OK ||
+		nn_trainer_start(trainer, &error) != NN_OK)
+		die("trainer", &error);
+	status = nn_train_run(trainer, &hooks, &error);
+	if (status != NN_INTERRUPTED)
+		die("training", &error);
+	nn_trainer_stop(trainer);
+	print(b);
+}
+
+/* -------------------------------------------------------------------- forward */
+
+static void
+bench_forward(Bench *b, const NnGraph *graph)
+{
+	float	   *weights = memory(nn_graph_weight_count(graph) * sizeof(float));
+	void	   *packed = memory(nn_engine_packed_bytes(graph, b->o.path, NN_PRECISION_FLOAT32));
+	float	   *probabilities = memory((size_t) b->o.batch * sizeof(float));
+	NnEngine	engine = {graph, weights, packed, b->o.path, NN_PRECISION_FLOAT32};
+	NnError		error;
+	void	   *scratch;
+	int			round;
+
+	b->o.threads = 1;
+	nn_weights_init(weights, graph, 0);
+	if (nn_engine_pack(packed, graph, weights, b->o.path, NN_PRECISION_FLOAT32, &error) != NN_OK)
+		die("pack", &error);
+	scratch = memory(nn_engine_scratch_bytes(&engine, b->o.batch));
+	for (round = 0; round < MAX_TIMES; round++)
+	{
+		double		t = now();
+
+		if (round == 2)
+		{
+			b->started = t;
+			b->cpu_started = cpu();
+		}
+		if (nn_engine_run(probabilities, NULL, NULL, b->pixels, b->o.batch, &engine, scratch, NULL) != NN_OK)
+			die("forward", NULL);
+		if (round >= 2)
+			b->times[b->n_times++] = now() - t;
+		if (round > 2 && now() - b->started > b->o.seconds)
+			break;
+	}
+	print(b);
+}
+
+/* ------------------------------------------------------------------- options */
+
+static void
+parse(Options *o, int argc, char **argv)
+{
+	int			i,
+				p;
+
+	for (i = 1; i + 1 < argc; i += 2)
+	{
+		const char *value = argv[i + 1];
+
+		if (strcmp(argv[i], "--task") == 0)
+			o->task = value;
+		else if (strcmp(argv[i], "--preset") == 0)
+			o->preset = value;
+		else if (strcmp(argv[i], "--size") == 0)
+			o->size = atoi(value);
+		else if (strcmp(argv[i], "--batch") == 0)
+			o->batch = atoi(value);
+		else if (strcmp(argv[i], "--threads") == 0)
+			o->threads = atoi(value);
+		else if (strcmp(argv[i], "--seconds") == 0)
+			o->seconds = atof(value);
+		else if (strcmp(argv[i], "--path") == 0)
+		{
+			for (p = NN_PATH_REFERENCE; p <= (int) nn_path_best(); p++)
+				if (strcmp(value, nn_path_name((NnPath) p)) == 0)
+					break;
+			if (p > (int) nn_path_best())
+				die("--path is not one of this machine's", NULL);
+			o->path = (NnPath) p;
+		}
+		else
+			break;
+	}
+	if (i < argc || o->size < 16 || o->size > 4096 || o->batch < 1 || o->threads < 1 ||
+		(strcmp(o->task, "train") != 0 && strcmp(o->task, "forward") != 0))
+		die("usage: bench_nn [--task train|forward] [--preset baseline|deep] [--size 256] [--batch 32] "
+			"[--threads N] [--seconds S] [--path NAME]", NULL);
+}
+
+int
+main(int argc, char **argv)
+{
+	Bench		b;
+	NnGraph    *graph;
+	size_t		i,
+				n;
+
+	memset(&b, 0, sizeof(b));
+	b.o = (Options) {"train", "deep", 256, 32, 2, 10.0, nn_path_best()};
+	parse(&b.o, argc, argv);
+	graph = build(&b.o);
+	b.floats = (size_t) b.o.size * (size_t) b.o.size;
+	n = b.floats * (size_t) b.o.batch;
+	b.pixels = memory(n * sizeof(float));
+	b.times = memory(MAX_TIMES * sizeof(double));
+	for (i = 0; i < n; i++)
+		b.pixels[i] = (float) (i * 2654435761u >> 16 & 255) / 255.0f;
+	if (strcmp(b.o.task, "train") == 0)
+		bench_train(&b, graph);
+	else
+		bench_forward(&b, graph);
+	return 0;
+}
