@@ -103,6 +103,8 @@ OBJS_REPORT = \
 OBJS_PG = \
 	src/pg/blas.o \
 	src/pg/cache.o \
+	src/pg/cache_slots.o \
+	src/pg/cache_sql.o \
 	src/pg/catalog.o \
 	src/pg/checkpoint.o \
 	src/pg/config.o \
@@ -151,11 +153,11 @@ OBJS_PG = \
 # ------------------------------------------------------------------ tests
 
 REGRESS = \
+	install \
 	cache \
 	config \
 	evaluate \
 	images \
-	install \
 	layers \
 	models \
 	predict \
