@@ -601,12 +601,10 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 	PneumoRunOutcome *outcome = &w->s->outcome;
 	const PneumoConfig *config = w->prepared->config;
 
-	snprintf(outcome->summary, PNEUMO_RUN_TEXT,
-			 "model \"%s\" version %lld%s, from epoch %d%s%s", config->name, (long long) id->version,
-			 id->deployed ? " deployed" : " stored", epoch, figures[0] ? ": validation " : "", figures);
-	if (figures[0])
-		snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT,
-				 "These figures chose the epoch, so they flatter; pneumo_evaluate gives those of the test split.");
+	snprintf(outcome->summary, PNEUMO_RUN_TEXT, "model \"%s\" %s, from epoch %d%s%s", config->name,
+			 id->deployed ? "deployed" : "stored", epoch, figures[0] ? ": validation " : "", figures);
+	snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT, "It is version %lld.%s", (long long) id->version,
+			 figures[0] ? " The figures chose the epoch, so they flatter; pneumo_evaluate gives those of the test split." : "");
 	if (!id->deployed)
 		snprintf(outcome->hint, PNEUMO_RUN_TEXT, "Deploy it with pneumo_deploy(%s, %lld).",
 				 quote_literal_cstr(config->name), (long long) id->version);
