@@ -565,6 +565,19 @@ struct NnPool
 	volatile sig_atomic_t stop;
 };
 
+/* Asks the running program to stop; from any thread. */
+static inline void
+nn_pool_request_stop(NnPool *pool)
+{
+	__atomic_store_n(&pool->stop, 1, __ATOMIC_RELAXED);
+}
+
+static inline int
+nn_pool_stopping(const NnPool *pool)
+{
+	return __atomic_load_n(&pool->stop, __ATOMIC_RELAXED) != 0;
+}
+
 extern void nn_pool_init(NnPool *pool, NnTrainer *trainer, NnWorker *workers, int n_threads);
 extern NnStatus nn_pool_start(NnPool *pool, NnError *error);
 extern void nn_pool_stop(NnPool *pool);

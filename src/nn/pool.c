@@ -42,7 +42,7 @@ run_background(NnPool *pool, const NnProgram *program, NnWorker *worker)
 {
 	size_t		item;
 
-	if (program->n_background == 0 || (pool->stop && !pool->committed))
+	if (program->n_background == 0 || (nn_pool_stopping(pool) && !pool->committed))
 		return 0;
 	if (atomic_load(&pool->next_background) >= program->n_background)
 		return 0;
@@ -64,7 +64,7 @@ open_phase(NnPool *pool, const NnProgram *program, int number)
 	{
 		const NnPhase *phase = &program->phases[number];
 
-		if (pool->stop && !pool->committed)
+		if (nn_pool_stopping(pool) && !pool->committed)
 			pool->aborted = 1;
 		if (phase->commit && !pool->aborted)
 			pool->committed = 1;
@@ -81,7 +81,7 @@ run_items(NnPool *pool, const NnPhase *phase, NnWorker *worker)
 
 	while ((item = atomic_fetch_add(&pool->next_item, 1)) < pool->n_items)
 	{
-		if (pool->stop && !pool->committed)
+		if (nn_pool_stopping(pool) && !pool->committed)
 			break;
 		phase->run(pool->trainer, phase->step, item, worker);
 	}
@@ -168,7 +168,7 @@ nn_pool_start(NnPool *pool, NnError *error)
 	pthread_condattr_destroy(&attributes);
 	pool->initialized = 1;
 	pool->quit = 0;
-	pool->stop = 0;
+	__atomic_store_n(&pool->stop, 0, __ATOMIC_RELAXED);
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -201,7 +201,7 @@ nn_pool_stop(NnPool *pool)
 
 	if (!pool->initialized)
 		return;
-	pool->stop = 1;
+	nn_pool_request_stop(pool);
 	pthread_mutex_lock(&pool->mutex);
 	pool->quit = 1;
 	pthread_cond_broadcast(&pool->work);
@@ -241,7 +241,7 @@ run_alone(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg)
 	for (number = 0; number < program->n_phases; number++)
 	{
 		if (tick != NULL && tick(pool->trainer, arg) != 0)
-			pool->stop = 1;
+			nn_pool_request_stop(pool);
 		run_items(pool, &program->phases[number], &pool->workers[0]);
 		open_phase(pool, program, number + 1);
 	}
@@ -253,7 +253,7 @@ run_alone(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg)
 int
 nn_pool_run(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg)
 {
-	pool->stop = 0;
+	__atomic_store_n(&pool->stop, 0, __ATOMIC_RELAXED);
 	pool->aborted = 0;
 	pool->committed = 0;
 	atomic_store(&pool->next_background, 0);
@@ -276,7 +276,7 @@ nn_pool_run(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg)
 			break;
 		pthread_mutex_unlock(&pool->mutex);
 		if (tick != NULL && tick(pool->trainer, arg) != 0)
-			pool->stop = 1;
+			nn_pool_request_stop(pool);
 		pthread_mutex_lock(&pool->mutex);
 	}
 	pthread_mutex_unlock(&pool->mutex);

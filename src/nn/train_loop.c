@@ -87,7 +87,7 @@ validate_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 					 worker->load_scratch) != 0)
 	{
 		atomic_store(&t->load_failed, 1);
-		t->pool.stop = 1;
+		nn_pool_request_stop(&t->pool);
 		return;
 	}
 	nn_engine_sample(t->score_dst + item * units, t->val_logits + item * units, NULL,
@@ -125,7 +125,7 @@ score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHook
 	nn_pool_run(&t->pool, &program, validation_tick, (void *) hooks);
 	if (atomic_load(&t->load_failed))
 		return load_failed(error);
-	return t->pool.stop ? interrupted(error) : NN_OK;
+	return nn_pool_stopping(&t->pool) ? interrupted(error) : NN_OK;
 }
 
 NnStatus
@@ -226,7 +226,7 @@ load_batch(NnTrainer *t, size_t step, const NnTrainHooks *hooks, NnError *error)
 	nn_pool_run(&t->pool, &program, poll_caller, (void *) hooks);
 	if (atomic_load(&t->load_failed))
 		return load_failed(error);
-	if (t->pool.stop)
+	if (nn_pool_stopping(&t->pool))
 		return interrupted(error);
 	take_next(t);
 	return NN_OK;
@@ -259,7 +259,7 @@ run_step(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 	}
 	if (atomic_load(&t->load_failed))
 		return load_failed(error);
-	if (t->pool.stop)
+	if (nn_pool_stopping(&t->pool))
 		return interrupted(error);
 	take_next(t);
 	return NN_OK;

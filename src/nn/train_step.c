@@ -185,7 +185,7 @@ loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	if (!isfinite(sum))
 	{
 		t->not_finite = 1;
-		t->pool.stop = 1;
+		nn_pool_request_stop(&t->pool);
 	}
 }
 
@@ -419,7 +419,7 @@ nn_step_background(NnTrainer *t, size_t item, NnWorker *worker)
 					 worker->load_scratch) != 0)
 	{
 		atomic_store(&t->load_failed, 1);
-		t->pool.stop = 1;
+		nn_pool_request_stop(&t->pool);
 	}
 }
 
