@@ -33,24 +33,14 @@
  */
 #include "postgres.h"
 
-#include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
-#include "storage/proc.h"
-#include "storage/procarray.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-#include "catalog/pg_authid.h"
 
 #include "pg/engine.h"
-
-PG_FUNCTION_INFO_V1(pneumo_cache_entries);
-PG_FUNCTION_INFO_V1(pneumo_cache_load);
-PG_FUNCTION_INFO_V1(pneumo_cache_clear);
 
 #define WAIT_SLICE_MS 1000
 #define MAX_WAIT_MS 60000		/* for another loader; then a copy of our own */
@@ -87,151 +77,6 @@ typedef struct Load
 	bool		published;
 } Load;
 
-/* ------------------------------------------------------- slots (under lock) */
-
-static int
-find_slot(const PneumoShared *shared, const uint8 *sha256, NnPath path)
-{
-	int			i;
-
-	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
-	{
-		const PneumoCacheSlot *slot = &shared->cache[i];
-
-		if (slot->state != PNEUMO_CACHE_EMPTY && slot->database == MyDatabaseId &&
-			slot->path == (int) path && memcmp(slot->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
-			return i;
-	}
-	return -1;
-}
-
-static int
-find_empty_slot(const PneumoShared *shared)
-{
-	int			i;
-
-	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
-	{
-		if (shared->cache[i].state == PNEUMO_CACHE_EMPTY)
-			return i;
-	}
-	return -1;
-}
-
-static int
-find_least_recently_used(const PneumoShared *shared)
-{
-	int			oldest = -1;
-	int			i;
-
-	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
-	{
-		if (shared->cache[i].state == PNEUMO_CACHE_READY &&
-			(oldest < 0 || shared->cache[i].last_used < shared->cache[oldest].last_used))
-			oldest = i;
-	}
-	return oldest;
-}
-
-static void
-empty_slot(PneumoShared *shared, int i)
-{
-	shared->cache_bytes -= shared->cache[i].bytes;
-	memset(&shared->cache[i], 0, sizeof(PneumoCacheSlot));
-	shared->cache_generation++;
-}
-
-/* ------------------------------------------------------------------ eviction */
-
-static void
-unpin_all(const dsm_handle *handles, int n)
-{
-	int			i;
-
-	for (i = 0; i < n; i++)
-		dsm_unpin_segment(handles[i]);
-}
-
-/* Empties the least recently used slot; false if there is none to be had. */
-static bool
-evict_one(void)
-{
-	PneumoShared *shared = pneumo_shared();
-	dsm_handle	handle = 0;
-	int			oldest;
-
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	oldest = find_least_recently_used(shared);
-	if (oldest >= 0)
-	{
-		handle = shared->cache[oldest].handle;
-		empty_slot(shared, oldest);
-	}
-	LWLockRelease(&shared->lock);
-	if (oldest < 0)
-		return false;
-	dsm_unpin_segment(handle);
-	return true;
-}
-
-/* Books bytes for a loading slot, evicting others; false if they cannot fit. */
-static bool
-reserve_bytes(int slot, uint64 bytes)
-{
-	PneumoShared *shared = pneumo_shared();
-	uint64		limit = (uint64) pneumo_shared_cache_size * 1024;
-	dsm_handle	handles[PNEUMO_CACHE_SLOTS];
-	int			n = 0;
-	bool		fits = bytes <= limit;
-
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	while (fits && shared->cache_bytes + bytes > limit)
-	{
-		int			oldest = find_least_recently_used(shared);
-
-		fits = oldest >= 0;
-		if (fits)
-		{
-			handles[n++] = shared->cache[oldest].handle;
-			empty_slot(shared, oldest);
-		}
-	}
-	if (fits)
-	{
-		shared->cache[slot].bytes = bytes;
-		shared->cache_bytes += bytes;
-	}
-	LWLockRelease(&shared->lock);
-	unpin_all(handles, n);
-	return fits;
-}
-
-/* Empties this database's READY slots of a version, or all with sha256 NULL. */
-static int
-evict_database(const uint8 *sha256)
-{
-	PneumoShared *shared = pneumo_shared();
-	dsm_handle	handles[PNEUMO_CACHE_SLOTS];
-	int			n = 0;
-	int			i;
-
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
-	{
-		PneumoCacheSlot *slot = &shared->cache[i];
-
-		if (slot->state == PNEUMO_CACHE_READY && slot->database == MyDatabaseId &&
-			(sha256 == NULL || memcmp(slot->sha256, sha256, PNEUMO_SHA256_LEN) == 0))
-		{
-			handles[n++] = slot->handle;
-			empty_slot(shared, i);
-		}
-	}
-	LWLockRelease(&shared->lock);
-	unpin_all(handles, n);
-	return n;
-}
-
 /* ----------------------------------------------------- this session's engines */
 
 static LocalEngine *
@@ -261,22 +106,9 @@ forget_local(LocalEngine *local)
 		dsm_detach(segment);
 }
 
-static bool
-handle_is_live(const PneumoShared *shared, dsm_handle handle)
-{
-	int			i;
-
-	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
-	{
-		if (shared->cache[i].state == PNEUMO_CACHE_READY && shared->cache[i].handle == handle)
-			return true;
-	}
-	return false;
-}
-
 /* Detaches what no slot names any more and no query of this session uses. */
-static void
-detach_stale(void)
+void
+pneumo_engines_tidy(void)
 {
 	PneumoShared *shared = pneumo_shared();
 	dlist_mutable_iter iter;
@@ -292,7 +124,7 @@ detach_stale(void)
 		{
 			LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
 
-			if (local->segment == NULL || handle_is_live(shared, local->handle))
+			if (local->segment == NULL || pneumo_slot_is_live(shared, local->handle))
 				continue;
 			if (local->references > 0)
 			{
@@ -383,7 +215,8 @@ log_fallback(const PneumoVersionId *id, uint64 bytes, const char *reason)
 			(errmsg("pneumo keeps model version %s in this session's own memory (" UINT64_FORMAT " kB)",
 					pneumo_sha256_hex(id->sha256), bytes / 1024),
 			 errdetail("%s", reason),
-			 errhint("Enlarge pneumo.shared_cache_size, /dev/shm (in a container: --shm-size), or min_dynamic_shared_memory. This message comes once a session; see pneumo.cache.")));
+			 errhint("Enlarge pneumo.shared_cache_size, /dev/shm (in a container: --shm-size), or "
+					 "min_dynamic_shared_memory. This message comes once a session; see pneumo.cache.")));
 }
 
 static LocalEngine *
@@ -494,17 +327,10 @@ static void
 abandon_load(int code, Datum arg)
 {
 	Load	   *load = (Load *) DatumGetPointer(arg);
-	PneumoShared *shared = pneumo_shared();
 
 	if (load->published)
 		return;
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	if (shared->cache[load->slot].state == PNEUMO_CACHE_LOADING &&
-		shared->cache[load->slot].loader_pid == MyProcPid)
-		empty_slot(shared, load->slot);
-	LWLockRelease(&shared->lock);
-	ConditionVariableBroadcast(&shared->cache_changed);
-
+	pneumo_slot_abandon(load->slot);
 	if (load->segment != NULL)
 	{
 		dsm_segment *segment = load->segment;
@@ -520,19 +346,10 @@ abandon_load(int code, Datum arg)
 static void
 publish(Load *load)
 {
-	PneumoShared *shared = pneumo_shared();
-	PneumoCacheSlot *slot = &shared->cache[load->slot];
-
 	dsm_pin_segment(load->segment);
 	load->pinned = true;
-
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	slot->handle = dsm_segment_handle(load->segment);
-	slot->state = PNEUMO_CACHE_READY;
-	slot->last_used = GetCurrentTimestamp();
+	pneumo_slot_publish(load->slot, dsm_segment_handle(load->segment));
 	load->published = true;
-	LWLockRelease(&shared->lock);
-	ConditionVariableBroadcast(&shared->cache_changed);
 }
 
 /* Room for the version in shared memory, at the cost of others; NULL with the reason. */
@@ -542,7 +359,7 @@ make_room(int slot, uint64 bytes, char **reason)
 	dsm_segment *segment = NULL;
 	int			attempt;
 
-	if (!reserve_bytes(slot, bytes))
+	if (!pneumo_slot_reserve(slot, bytes))
 	{
 		*reason = psprintf("It does not fit into pneumo.shared_cache_size (%d kB).",
 						   pneumo_shared_cache_size);
@@ -551,7 +368,7 @@ make_room(int slot, uint64 bytes, char **reason)
 	for (attempt = 0; attempt < MAX_CREATE_ATTEMPTS; attempt++)
 	{
 		segment = create_segment(bytes, reason);
-		if (segment != NULL || !evict_one())
+		if (segment != NULL || !pneumo_slots_evict_one())
 			break;
 	}
 	return segment;
@@ -596,86 +413,6 @@ load_shared(const PneumoVersionId *id, NnPath path, int slot, char **reason)
 
 /* ------------------------------------------------------------ finding or loading */
 
-typedef enum Found
-{
-	FOUND_READY,				/* *handle names the segment */
-	FOUND_LOADING,				/* somebody loads it */
-	FOUND_CLAIMED,				/* *slot is ours to load */
-	FOUND_FULL					/* all slots are loading */
-} Found;
-
-static Found
-look_up(const PneumoVersionId *id, NnPath path, int *slot, dsm_handle *handle)
-{
-	PneumoShared *shared = pneumo_shared();
-	dsm_handle	evicted = 0;
-	bool		has_evicted = false;
-	Found		found;
-
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	*slot = find_slot(shared, id->sha256, path);
-	if (*slot >= 0)
-	{
-		PneumoCacheSlot *entry = &shared->cache[*slot];
-
-		found = entry->state == PNEUMO_CACHE_READY ? FOUND_READY : FOUND_LOADING;
-		*handle = entry->handle;
-	}
-	else
-	{
-		*slot = find_empty_slot(shared);
-		if (*slot < 0)
-		{
-			*slot = find_least_recently_used(shared);
-			if (*slot >= 0)
-			{
-				evicted = shared->cache[*slot].handle;
-				has_evicted = true;
-				empty_slot(shared, *slot);
-			}
-		}
-		found = *slot >= 0 ? FOUND_CLAIMED : FOUND_FULL;
-		if (found == FOUND_CLAIMED)
-		{
-			PneumoCacheSlot *entry = &shared->cache[*slot];
-
-			entry->state = PNEUMO_CACHE_LOADING;
-			entry->database = MyDatabaseId;
-			entry->path = path;
-			entry->loader_pid = MyProcPid;
-			entry->version = id->version;
-			memcpy(entry->sha256, id->sha256, PNEUMO_SHA256_LEN);
-		}
-	}
-	LWLockRelease(&shared->lock);
-	if (has_evicted)
-		dsm_unpin_segment(evicted);
-	return found;
-}
-
-/* A slot whose segment has gone, or whose loader has, is emptied. */
-static void
-clear_broken_slot(int i, PneumoCacheState state, dsm_handle handle)
-{
-	PneumoShared *shared = pneumo_shared();
-	PneumoCacheSlot *slot = &shared->cache[i];
-	int			loader = 0;
-
-	LWLockAcquire(&shared->lock, LW_SHARED);
-	if (slot->state == PNEUMO_CACHE_LOADING)
-		loader = slot->loader_pid;
-	LWLockRelease(&shared->lock);
-	if (state == PNEUMO_CACHE_LOADING && (loader == 0 || BackendPidGetProc(loader) != NULL))
-		return;
-
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	if (slot->state == state &&
-		(state == PNEUMO_CACHE_READY ? slot->handle == handle : slot->loader_pid == loader))
-		empty_slot(shared, i);
-	LWLockRelease(&shared->lock);
-	ConditionVariableBroadcast(&shared->cache_changed);
-}
-
 static LocalEngine *
 attach_local(const PneumoVersionId *id, NnPath path, dsm_handle handle)
 {
@@ -705,7 +442,7 @@ obtain(const PneumoVersionId *id, NnPath path)
 		LocalEngine *local = NULL;
 		int			slot;
 		dsm_handle	handle;
-		Found		found;
+		PneumoSlotFound found;
 
 		/* a stand-alone server has no dynamic shared memory */
 		if (!IsUnderPostmaster)
@@ -714,14 +451,14 @@ obtain(const PneumoVersionId *id, NnPath path)
 			break;
 		}
 
-		found = look_up(id, path, &slot, &handle);
-		if (found == FOUND_READY)
+		found = pneumo_slot_look_up(id, path, &slot, &handle);
+		if (found == PNEUMO_SLOT_READY)
 		{
 			local = attach_local(id, path, handle);
 			if (local == NULL)
-				clear_broken_slot(slot, PNEUMO_CACHE_READY, handle);
+				pneumo_slot_clear_broken(slot, PNEUMO_CACHE_READY, handle);
 		}
-		else if (found == FOUND_CLAIMED)
+		else if (found == PNEUMO_SLOT_CLAIMED)
 		{
 			ConditionVariableCancelSleep();
 			local = load_shared(id, path, slot, &reason);
@@ -736,8 +473,8 @@ obtain(const PneumoVersionId *id, NnPath path)
 				break;
 			}
 			if (ConditionVariableTimedSleep(&shared->cache_changed, WAIT_SLICE_MS, PG_WAIT_EXTENSION) &&
-				found == FOUND_LOADING)
-				clear_broken_slot(slot, PNEUMO_CACHE_LOADING, 0);
+				found == PNEUMO_SLOT_LOADING)
+				pneumo_slot_clear_broken(slot, PNEUMO_CACHE_LOADING, 0);
 		}
 		if (local != NULL)
 		{
@@ -752,21 +489,10 @@ obtain(const PneumoVersionId *id, NnPath path)
 static void
 count_hit(LocalEngine *local)
 {
-	PneumoShared *shared = pneumo_shared();
-	int			i;
-
 	local->hits++;
 	local->last_used = GetCurrentTimestamp();
-	if (local->segment == NULL)
-		return;
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	i = find_slot(shared, local->sha256, local->path);
-	if (i >= 0)
-	{
-		shared->cache[i].hits++;
-		shared->cache[i].last_used = local->last_used;
-	}
-	LWLockRelease(&shared->lock);
+	if (local->segment != NULL)
+		pneumo_slot_hit(local->sha256, local->path, local->last_used);
 }
 
 /* A reference of a memory context: while it lives the engine stays mapped. */
@@ -791,7 +517,7 @@ pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt
 	Reference  *reference = MemoryContextAllocZero(cxt, sizeof(Reference));
 	LocalEngine *local;
 
-	detach_stale();
+	pneumo_engines_tidy();
 	local = find_local(id->sha256, path);
 	if (local == NULL)
 		local = obtain(id, path);
@@ -818,57 +544,22 @@ pneumo_engine_get(const PneumoVersionId *id, MemoryContext cxt)
 void
 pneumo_cache_forget(const uint8 *sha256)
 {
-	(void) evict_database(sha256);
-	detach_stale();
+	(void) pneumo_slots_evict(sha256);
+	pneumo_engines_tidy();
 }
 
-/* -------------------------------------------------------------- SQL functions */
-
-Datum
-pneumo_cache_load(PG_FUNCTION_ARGS)
+int
+pneumo_engines_forget_copies(void)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64		model = pneumo_model_lookup(name, PNEUMO_PREDICT, GetUserId(), false);
-	PneumoVersionId id;
-	PneumoEngine *engine;
-
-	pneumo_require_deployed(name, model, &id);
-	engine = pneumo_engine_get(&id, CurrentMemoryContext);
-	PG_RETURN_TEXT_P(cstring_to_text(engine->shared ? "shared" : "local"));
-}
-
-Datum
-pneumo_cache_clear(PG_FUNCTION_ARGS)
-{
-	int			n = evict_database(NULL);
+	int			n = 0;
 
 	while (forget_one_copy())
 		n++;
-	detach_stale();
-	PG_RETURN_INT32(n);
+	return n;
 }
 
-static void
-put_entry(ReturnSetInfo *rsinfo, const PneumoCacheSlot *slot, const char *place, bool mapped)
-{
-	Datum		values[9];
-	bool		nulls[9] = {false};
-
-	values[0] = PointerGetDatum(pneumo_bytea(slot->sha256, PNEUMO_SHA256_LEN));
-	values[1] = Int64GetDatum(slot->version);
-	values[2] = CStringGetTextDatum(place);
-	values[3] = CStringGetTextDatum(slot->state == PNEUMO_CACHE_READY ? "ready" : "loading");
-	values[4] = CStringGetTextDatum(nn_path_name((NnPath) slot->path));
-	values[5] = Int64GetDatum((int64) slot->bytes);
-	values[6] = Int64GetDatum((int64) slot->hits);
-	values[7] = TimestampTzGetDatum(slot->last_used);
-	nulls[7] = slot->last_used == 0;
-	values[8] = BoolGetDatum(mapped);
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
-
-static bool
-is_mapped(dsm_handle handle)
+bool
+pneumo_engine_is_mapped(dsm_handle handle)
 {
 	dlist_iter	iter;
 
@@ -882,47 +573,31 @@ is_mapped(dsm_handle handle)
 	return false;
 }
 
-Datum
-pneumo_cache_entries(PG_FUNCTION_ARGS)
+int
+pneumo_engines_copies(PneumoCacheSlot *copies, int max)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	PneumoShared *shared = pneumo_shared();
-	PneumoCacheSlot *slots = palloc(sizeof(shared->cache));
-	bool		sees_all = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
 	dlist_iter	iter;
-	int			i;
+	int			n = 0;
 
-	InitMaterializedSRF(fcinfo, 0);
-	detach_stale();
-
-	LWLockAcquire(&shared->lock, LW_SHARED);
-	memcpy(slots, shared->cache, sizeof(shared->cache));
-	LWLockRelease(&shared->lock);
-
-	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
-	{
-		if (slots[i].state == PNEUMO_CACHE_EMPTY || slots[i].database != MyDatabaseId ||
-			!(sees_all || pneumo_version_visible(slots[i].sha256, GetUserId())))
-			continue;
-		put_entry(rsinfo, &slots[i], "shared",
-				  slots[i].state == PNEUMO_CACHE_READY && is_mapped(slots[i].handle));
-	}
 	dlist_foreach(iter, &local_engines)
 	{
 		LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
-		PneumoCacheSlot slot;
+		PneumoCacheSlot *copy = &copies[n];
 
-		if (local->segment != NULL || !(sees_all || pneumo_version_visible(local->sha256, GetUserId())))
+		if (local->segment != NULL)
 			continue;
-		memset(&slot, 0, sizeof(slot));
-		memcpy(slot.sha256, local->sha256, PNEUMO_SHA256_LEN);
-		slot.state = PNEUMO_CACHE_READY;
-		slot.version = local->version;
-		slot.path = local->path;
-		slot.bytes = local->bytes;
-		slot.hits = local->hits;
-		slot.last_used = local->last_used;
-		put_entry(rsinfo, &slot, "local", true);
+		if (n == max)
+			break;
+		n++;
+		memset(copy, 0, sizeof(*copy));
+		memcpy(copy->sha256, local->sha256, PNEUMO_SHA256_LEN);
+		copy->state = PNEUMO_CACHE_READY;
+		copy->database = MyDatabaseId;
+		copy->version = local->version;
+		copy->path = local->path;
+		copy->bytes = local->bytes;
+		copy->hits = local->hits;
+		copy->last_used = local->last_used;
 	}
-	return (Datum) 0;
+	return n;
 }

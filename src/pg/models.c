@@ -165,7 +165,8 @@ pneumo_rollback(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("model \"%s\" has no earlier deployed version to go back to", name),
-				 errhint("pneumo.deployments shows what was deployed; pneumo_deploy(model, version) chooses a version.")));
+				 errhint("pneumo.deployments shows what was deployed; "
+						 "pneumo_deploy(model, version) chooses a version.")));
 	pneumo_deployment_add(model, version, "rollback", previous, GetUserId());
 	UnregisterSnapshot(snapshot);
 	CommandCounterIncrement();

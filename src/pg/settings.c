@@ -66,7 +66,8 @@ define_prediction_settings(void)
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("pneumo.simd",
 							 "Best CPU path that training and prediction may use.",
-							 "auto takes the best that the machine has; a path that it lacks means the next lower one.",
+							 "auto takes the best that the machine has; "
+							 "a path that it lacks means the next lower one.",
 							 &pneumo_simd, SIMD_AUTO, simd_options,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pneumo.figures_memory",
@@ -80,7 +81,8 @@ define_prediction_settings(void)
 							&pneumo_shared_cache_size, 1024 * 1024, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("pneumo.local_cache_size",
-							"Memory for copies of model versions in one session, used where shared memory cannot hold them.",
+							"Memory for copies of model versions in one session, "
+							"used where shared memory cannot hold them.",
 							NULL,
 							&pneumo_local_cache_size, 512 * 1024, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
@@ -106,7 +108,8 @@ define_training_settings(void)
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pneumo.blas_library",
 							   "OpenBLAS library for large matrix products in training.",
-							   "A name that the dynamic loader finds, or a path; none uses the built-in kernels. A process loads it once.",
+							   "A name that the dynamic loader finds, or a path; none uses the "
+							   "built-in kernels. A process loads it once.",
 							   &pneumo_blas_library, "libopenblas.so.0",
 							   PGC_SUSET, 0, NULL, NULL, NULL);
 }
