@@ -325,7 +325,7 @@ extern NnStatus nn_engine_run(float *probabilities, float *logits, float *embedd
 /*
  * For explanations: the output of node (flattened) and the gradient of the
  * logit of class_index with respect to it (binary: of the single logit),
- * one sample.  Single-threaded.
+ * one sample.  Single-threaded.  The last node's output here is its logits.
  */
 extern size_t nn_explain_scratch_bytes(const NnEngine *engine);
 extern NnStatus nn_explain_run(float *activation, float *gradient, float *probabilities,
@@ -374,7 +374,9 @@ typedef struct NnTrainConfig
 {
 	int			epochs,
 				batch_size,
-				steps_per_epoch;	/* 0: the whole training split once */
+				steps_per_epoch;	/* 0: the whole training split once; else an
+									 * epoch takes the first that many batches of
+									 * its permutation */
 	int			shuffle;
 	uint64_t	seed;
 	NnOptimizer optimizer;
@@ -451,8 +453,8 @@ typedef struct NnProgress
  * Called from the thread that called nn_train_run(), never from the pool.
  * poll: at least every 100 ms; nonzero stops with NN_INTERRUPTED.  The
  *		threads may be computing meanwhile.
- * step: after each step, when the trainer's state is whole: the place to
- *		save a checkpoint; nonzero stops.
+ * step: after each step, and now and then during validation, when the
+ *		trainer's state is whole: the place to save a checkpoint; nonzero stops.
  * epoch: after each epoch; nonzero stops.
  * auc: area under the ROC curve of the validation split (scores: n_validation
  *		* output_units); may be NULL.
@@ -502,9 +504,10 @@ extern NnStatus nn_trainer_start(NnTrainer *trainer, NnError *error);
 
 /*
  * Trains until the last epoch, early stopping, an error or an interrupt.
- * After NN_INTERRUPTED the threads are idle, and nn_trainer_state_valid() tells
- * whether the state is that of a finished step (else only an older checkpoint
- * can be resumed).
+ * After NN_INTERRUPTED the threads are idle, and it may be called again to go
+ * on.  A stop that comes while a step updates the weights waits for the step's
+ * end (milliseconds), so after a return the state is whole;
+ * nn_trainer_state_valid() is 0 only while a step updates.
  */
 extern NnStatus nn_train_run(NnTrainer *trainer, const NnTrainHooks *hooks, NnError *error);
 extern int	nn_trainer_state_valid(const NnTrainer *trainer);
@@ -516,7 +519,8 @@ extern void nn_trainer_stop(NnTrainer *trainer);
 /*
  * The result: the best epoch's weights if restore_best_weights (however
  * training ended) else the last; NULL if no epoch has ended.  *epoch is the
- * epoch they are from.
+ * epoch they are from.  Without best weights and interrupted within an epoch,
+ * "the last" are the weights as they are, some steps after epoch *epoch.
  */
 extern const float *nn_trainer_result(const NnTrainer *trainer, int *epoch);
 
