@@ -358,6 +358,8 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config,
 	MemoryContext old = CurrentMemoryContext;
 	Reader		reader;
 	ImgLimits	limits;
+	Oid			user;
+	int			context;
 	int			i;
 
 	dataset->cxt = cxt;
@@ -377,12 +379,16 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config,
 	pneumo_image_limits(&limits);
 	reader.max_bytes = limits.max_bytes > 0 ? limits.max_bytes : (size_t) 64 * 1024 * 1024;
 
+	/* as in pneumo_source_labels() */
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	reader.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo row",
 										   ALLOCSET_DEFAULT_SIZES);
 	read_cursor(&reader);
 	SPI_finish();
+	SetUserIdAndSecContext(user, context);
 
 	MemoryContextSwitchTo(old);
 	check_unreadable(dataset, config);

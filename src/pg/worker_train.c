@@ -686,6 +686,24 @@ store_version(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	return true;
 }
 
+/*
+ * Says at once that the run is cancelled: the checkpoint of a large network
+ * takes a while to write.
+ */
+static bool
+mark_cancelled(PneumoWorker *w)
+{
+	bool		there;
+
+	QueryCancelPending = false;
+	pneumo_worker_begin(w, false);
+	there = pneumo_worker_has_extension(w) &&
+		pneumo_run_finish(w->run, "cancelled", 0, 0, NULL, NULL, NULL);
+	pneumo_worker_commit(w);
+	pneumo_worker_report(w, "saving a checkpoint");
+	return there;
+}
+
 bool
 pneumo_worker_train(PneumoWorker *w)
 {
@@ -708,15 +726,14 @@ pneumo_worker_train(PneumoWorker *w)
 		nn_trainer_stop(trainer);
 		return false;
 	}
-	if (status == NN_INTERRUPTED && nn_trainer_state_valid(w->trainer))
-		save_checkpoint(w);
 	if (w->error != NULL && w->error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		w->cancelled = true;
+	if (w->cancelled && !mark_cancelled(w))
+		return false;
+	if (status == NN_INTERRUPTED && nn_trainer_state_valid(w->trainer))
+		save_checkpoint(w);
 	if (w->cancelled)
-	{
-		QueryCancelPending = false;
 		return store_version(w, &hooks, true);
-	}
 	if (w->error != NULL)
 		ReThrowError(w->error);
 	if (!PostmasterIsAlive())
