@@ -106,15 +106,21 @@ OBJS_PG = \
 	src/pg/cache_slots.o \
 	src/pg/cache_sql.o \
 	src/pg/catalog.o \
+	src/pg/check_duplicates.o \
+	src/pg/check_shortcut.o \
+	src/pg/check_source.o \
+	src/pg/check_tables.o \
 	src/pg/checkpoint.o \
 	src/pg/config.o \
 	src/pg/dataset.o \
+	src/pg/eigenimages.o \
 	src/pg/engine_load.o \
 	src/pg/errors.o \
 	src/pg/evaluate.o \
 	src/pg/figures.o \
 	src/pg/grants.o \
 	src/pg/history.o \
+	src/pg/image_aggregates.o \
 	src/pg/images_sql.o \
 	src/pg/json_read.o \
 	src/pg/layers.o \
@@ -138,6 +144,7 @@ OBJS_PG = \
 	src/pg/settings.o \
 	src/pg/shmem.o \
 	src/pg/source.o \
+	src/pg/source_rows.o \
 	src/pg/split.o \
 	src/pg/split_rules.o \
 	src/pg/store.o \

@@ -1,0 +1,143 @@
+-- Exploring images before a model does: pictures of many, and what is wrong with a table.
+
+CREATE FUNCTION pneumo_image_sums_combine(internal, internal) RETURNS internal
+	LANGUAGE C IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_image_sums_combine';
+COMMENT ON FUNCTION pneumo_image_sums_combine(internal, internal) IS 'part of the image aggregates: adds two states';
+
+CREATE FUNCTION pneumo_image_sums_serialize(internal) RETURNS bytea
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_image_sums_serialize';
+COMMENT ON FUNCTION pneumo_image_sums_serialize(internal) IS 'part of the image aggregates: a state for another process';
+
+CREATE FUNCTION pneumo_image_sums_deserialize(bytea, internal) RETURNS internal
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_image_sums_deserialize';
+COMMENT ON FUNCTION pneumo_image_sums_deserialize(bytea, internal) IS 'part of the image aggregates: a state from another process';
+
+CREATE FUNCTION pneumo_mean_image_step(internal, bytea) RETURNS internal
+	LANGUAGE C STABLE PARALLEL SAFE COST 25000
+	AS 'MODULE_PATHNAME', 'pneumo_mean_image_step';
+COMMENT ON FUNCTION pneumo_mean_image_step(internal, bytea) IS 'part of pneumo_mean_image: adds an image';
+
+CREATE FUNCTION pneumo_mean_image_step(internal, bytea, integer, integer) RETURNS internal
+	LANGUAGE C STABLE PARALLEL SAFE COST 25000
+	AS 'MODULE_PATHNAME', 'pneumo_mean_image_step';
+COMMENT ON FUNCTION pneumo_mean_image_step(internal, bytea, integer, integer) IS 'part of pneumo_mean_image: adds an image';
+
+CREATE FUNCTION pneumo_mean_image_final(internal) RETURNS bytea
+	LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10000
+	AS 'MODULE_PATHNAME', 'pneumo_mean_image_final';
+COMMENT ON FUNCTION pneumo_mean_image_final(internal) IS 'part of pneumo_mean_image: draws the picture';
+
+CREATE AGGREGATE pneumo_mean_image(image bytea) (
+	SFUNC = pneumo_mean_image_step, STYPE = internal, SSPACE = 600000,
+	FINALFUNC = pneumo_mean_image_final,
+	COMBINEFUNC = pneumo_image_sums_combine,
+	SERIALFUNC = pneumo_image_sums_serialize, DESERIALFUNC = pneumo_image_sums_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE pneumo_mean_image(bytea) IS 'the mean image as grey JPEG: each image comes to one size as in training, each pixel is the rounded mean; 256 x 256 pixels; NULL images do not count; one that cannot be read is an error, or left out with a notice under pneumo.on_bad_image = null; NULL without images';
+
+CREATE AGGREGATE pneumo_mean_image(image bytea, height integer, width integer) (
+	SFUNC = pneumo_mean_image_step, STYPE = internal, SSPACE = 600000,
+	FINALFUNC = pneumo_mean_image_final,
+	COMBINEFUNC = pneumo_image_sums_combine,
+	SERIALFUNC = pneumo_image_sums_serialize, DESERIALFUNC = pneumo_image_sums_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE pneumo_mean_image(bytea, integer, integer) IS 'the mean image as grey JPEG: each image comes to one size as in training, each pixel is the rounded mean; height and width in pixels (1 to 1024), the same for all rows; NULL images do not count; one that cannot be read is an error, or left out with a notice under pneumo.on_bad_image = null; NULL without images';
+
+CREATE FUNCTION pneumo_std_image_step(internal, bytea) RETURNS internal
+	LANGUAGE C STABLE PARALLEL SAFE COST 25000
+	AS 'MODULE_PATHNAME', 'pneumo_std_image_step';
+COMMENT ON FUNCTION pneumo_std_image_step(internal, bytea) IS 'part of pneumo_std_image: adds an image';
+
+CREATE FUNCTION pneumo_std_image_step(internal, bytea, integer, integer) RETURNS internal
+	LANGUAGE C STABLE PARALLEL SAFE COST 25000
+	AS 'MODULE_PATHNAME', 'pneumo_std_image_step';
+COMMENT ON FUNCTION pneumo_std_image_step(internal, bytea, integer, integer) IS 'part of pneumo_std_image: adds an image';
+
+CREATE FUNCTION pneumo_std_image_final(internal) RETURNS bytea
+	LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10000
+	AS 'MODULE_PATHNAME', 'pneumo_std_image_final';
+COMMENT ON FUNCTION pneumo_std_image_final(internal) IS 'part of pneumo_std_image: draws the picture';
+
+CREATE AGGREGATE pneumo_std_image(image bytea) (
+	SFUNC = pneumo_std_image_step, STYPE = internal, SSPACE = 1100000,
+	FINALFUNC = pneumo_std_image_final,
+	COMBINEFUNC = pneumo_image_sums_combine,
+	SERIALFUNC = pneumo_image_sums_serialize, DESERIALFUNC = pneumo_image_sums_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE pneumo_std_image(bytea) IS 'the standard deviation of each pixel over the images (divisor n) as grey JPEG, two grey levels for one of deviation, so 0 is none and 255 the largest possible; 256 x 256 pixels; NULL images do not count; one that cannot be read is an error, or left out with a notice under pneumo.on_bad_image = null; NULL without images';
+
+CREATE AGGREGATE pneumo_std_image(image bytea, height integer, width integer) (
+	SFUNC = pneumo_std_image_step, STYPE = internal, SSPACE = 1100000,
+	FINALFUNC = pneumo_std_image_final,
+	COMBINEFUNC = pneumo_image_sums_combine,
+	SERIALFUNC = pneumo_image_sums_serialize, DESERIALFUNC = pneumo_image_sums_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE pneumo_std_image(bytea, integer, integer) IS 'the standard deviation of each pixel over the images (divisor n) as grey JPEG, two grey levels for one of deviation, so 0 is none and 255 the largest possible; height and width in pixels (1 to 1024), the same for all rows; NULL images do not count; one that cannot be read is an error, or left out with a notice under pneumo.on_bad_image = null; NULL without images';
+
+CREATE FUNCTION pneumo_contrast_image_step(internal, bytea, boolean) RETURNS internal
+	LANGUAGE C STABLE PARALLEL SAFE COST 25000
+	AS 'MODULE_PATHNAME', 'pneumo_contrast_image_step';
+COMMENT ON FUNCTION pneumo_contrast_image_step(internal, bytea, boolean) IS 'part of pneumo_contrast_image: adds an image';
+
+CREATE FUNCTION pneumo_contrast_image_step(internal, bytea, boolean, integer, integer) RETURNS internal
+	LANGUAGE C STABLE PARALLEL SAFE COST 25000
+	AS 'MODULE_PATHNAME', 'pneumo_contrast_image_step';
+COMMENT ON FUNCTION pneumo_contrast_image_step(internal, bytea, boolean, integer, integer) IS 'part of pneumo_contrast_image: adds an image';
+
+CREATE FUNCTION pneumo_contrast_image_step(internal, bytea, boolean, integer, integer, double precision) RETURNS internal
+	LANGUAGE C STABLE PARALLEL SAFE COST 25000
+	AS 'MODULE_PATHNAME', 'pneumo_contrast_image_step';
+COMMENT ON FUNCTION pneumo_contrast_image_step(internal, bytea, boolean, integer, integer, double precision) IS 'part of pneumo_contrast_image: adds an image';
+
+CREATE FUNCTION pneumo_contrast_image_final(internal) RETURNS bytea
+	LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10000
+	AS 'MODULE_PATHNAME', 'pneumo_contrast_image_final';
+COMMENT ON FUNCTION pneumo_contrast_image_final(internal) IS 'part of pneumo_contrast_image: draws the picture';
+
+CREATE AGGREGATE pneumo_contrast_image(image bytea, label boolean) (
+	SFUNC = pneumo_contrast_image_step, STYPE = internal, SSPACE = 1100000,
+	FINALFUNC = pneumo_contrast_image_final,
+	COMBINEFUNC = pneumo_image_sums_combine,
+	SERIALFUNC = pneumo_image_sums_serialize, DESERIALFUNC = pneumo_image_sums_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE pneumo_contrast_image(bytea, boolean) IS 'where the images with label true are on average brighter (red) or darker (blue) than those with label false, as colour JPEG; light grey is no difference, full colour one of scale grey levels (32 by default) or more; 256 x 256 pixels; rows with NULL image or label do not count; one that cannot be read is an error, or left out with a notice under pneumo.on_bad_image = null; NULL without images of both labels';
+
+CREATE AGGREGATE pneumo_contrast_image(image bytea, label boolean, height integer, width integer) (
+	SFUNC = pneumo_contrast_image_step, STYPE = internal, SSPACE = 1100000,
+	FINALFUNC = pneumo_contrast_image_final,
+	COMBINEFUNC = pneumo_image_sums_combine,
+	SERIALFUNC = pneumo_image_sums_serialize, DESERIALFUNC = pneumo_image_sums_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE pneumo_contrast_image(bytea, boolean, integer, integer) IS 'where the images with label true are on average brighter (red) or darker (blue) than those with label false, as colour JPEG; light grey is no difference, full colour one of scale grey levels (32 by default) or more; height and width in pixels (1 to 1024), the same for all rows; rows with NULL image or label do not count; one that cannot be read is an error, or left out with a notice under pneumo.on_bad_image = null; NULL without images of both labels';
+
+CREATE AGGREGATE pneumo_contrast_image(image bytea, label boolean, height integer, width integer, scale double precision) (
+	SFUNC = pneumo_contrast_image_step, STYPE = internal, SSPACE = 1100000,
+	FINALFUNC = pneumo_contrast_image_final,
+	COMBINEFUNC = pneumo_image_sums_combine,
+	SERIALFUNC = pneumo_image_sums_serialize, DESERIALFUNC = pneumo_image_sums_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE pneumo_contrast_image(bytea, boolean, integer, integer, double precision) IS 'where the images with label true are on average brighter (red) or darker (blue) than those with label false, as colour JPEG; light grey is no difference, full colour one of scale grey levels (32 by default) or more; height and width in pixels (1 to 1024), the same for all rows, and so is the scale; rows with NULL image or label do not count; one that cannot be read is an error, or left out with a notice under pneumo.on_bad_image = null; NULL without images of both labels';
+
+CREATE FUNCTION pneumo_eigenimages(
+		source regclass, config jsonb DEFAULT '{}',
+		OUT component integer, OUT explained_variance double precision, OUT image bytea)
+	RETURNS SETOF record LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 16 COST 1000000
+	AS 'MODULE_PATHNAME', 'pneumo_eigenimages';
+COMMENT ON FUNCTION pneumo_eigenimages(regclass, jsonb) IS 'principal components of a table''s images, the first explains most: the fraction of the variance (0 to 1), and a grey JPEG, mid-grey where the component is 0, black to white at its own largest size. Config: n_components (16; or a fraction of the variance to explain), max_images (1000, at most 2000: of different images those with the smallest SHA-256), class (only images with that label), and the data and image keys of pneumo_train. Memory within pneumo.train_memory';
+
+CREATE FUNCTION pneumo_check(
+		source regclass, config jsonb DEFAULT '{}',
+		OUT finding text, OUT severity text, OUT subject text, OUT n bigint, OUT detail text)
+	RETURNS SETOF record LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 50 COST 1000000
+	AS 'MODULE_PATHNAME', 'pneumo_check';
+COMMENT ON FUNCTION pneumo_check(regclass, jsonb) IS 'what is wrong with a table of images before a network learns it; takes the config of pneumo_train. Each finding has a row without subject (ok, note or warning; n of them) and then rows that name the first or worst subjects (config max_subjects, 10): unreadable images, same bytes, near duplicates (config near_duplicate_distance, at most 2 of 64 bits of a difference hash, among near_duplicate_images, the first 20000 by SHA-256), groups on two sides of the split, sizes, class balance, and shortcuts: the cross-validated AUC, by group, of a logistic model on width, height, aspect ratio, bytes, components, mean and spread of brightness, a warning above 0.7';
