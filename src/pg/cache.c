@@ -124,7 +124,7 @@ pneumo_engines_tidy(void)
 		{
 			LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
 
-			if (local->segment == NULL || pneumo_slot_is_live(shared, local->handle))
+			if (local->segment == NULL || pneumo_cache_slot_is_live(shared, local->handle))
 				continue;
 			if (local->references > 0)
 			{
@@ -330,7 +330,7 @@ abandon_load(int code, Datum arg)
 
 	if (load->published)
 		return;
-	pneumo_slot_abandon(load->slot);
+	pneumo_cache_slot_abandon(load->slot);
 	if (load->segment != NULL)
 	{
 		dsm_segment *segment = load->segment;
@@ -348,7 +348,7 @@ publish(Load *load)
 {
 	dsm_pin_segment(load->segment);
 	load->pinned = true;
-	pneumo_slot_publish(load->slot, dsm_segment_handle(load->segment));
+	pneumo_cache_slot_publish(load->slot, dsm_segment_handle(load->segment));
 	load->published = true;
 }
 
@@ -359,7 +359,7 @@ make_room(int slot, uint64 bytes, char **reason)
 	dsm_segment *segment = NULL;
 	int			attempt;
 
-	if (!pneumo_slot_reserve(slot, bytes))
+	if (!pneumo_cache_slot_reserve(slot, bytes))
 	{
 		*reason = psprintf("It does not fit into pneumo.shared_cache_size (%d kB).",
 						   pneumo_shared_cache_size);
@@ -368,7 +368,7 @@ make_room(int slot, uint64 bytes, char **reason)
 	for (attempt = 0; attempt < MAX_CREATE_ATTEMPTS; attempt++)
 	{
 		segment = create_segment(bytes, reason);
-		if (segment != NULL || !pneumo_slots_evict_one())
+		if (segment != NULL || !pneumo_cache_slots_evict_one())
 			break;
 	}
 	return segment;
@@ -451,12 +451,12 @@ obtain(const PneumoVersionId *id, NnPath path)
 			break;
 		}
 
-		found = pneumo_slot_look_up(id, path, &slot, &handle);
+		found = pneumo_cache_slot_look_up(id, path, &slot, &handle);
 		if (found == PNEUMO_SLOT_READY)
 		{
 			local = attach_local(id, path, handle);
 			if (local == NULL)
-				pneumo_slot_clear_broken(slot, PNEUMO_CACHE_READY, handle);
+				pneumo_cache_slot_clear_broken(slot, PNEUMO_CACHE_READY, handle);
 		}
 		else if (found == PNEUMO_SLOT_CLAIMED)
 		{
@@ -474,7 +474,7 @@ obtain(const PneumoVersionId *id, NnPath path)
 			}
 			if (ConditionVariableTimedSleep(&shared->cache_changed, WAIT_SLICE_MS, PG_WAIT_EXTENSION) &&
 				found == PNEUMO_SLOT_LOADING)
-				pneumo_slot_clear_broken(slot, PNEUMO_CACHE_LOADING, 0);
+				pneumo_cache_slot_clear_broken(slot, PNEUMO_CACHE_LOADING, 0);
 		}
 		if (local != NULL)
 		{
@@ -492,7 +492,7 @@ count_hit(LocalEngine *local)
 	local->hits++;
 	local->last_used = GetCurrentTimestamp();
 	if (local->segment != NULL)
-		pneumo_slot_hit(local->sha256, local->path, local->last_used);
+		pneumo_cache_slot_hit(local->sha256, local->path, local->last_used);
 }
 
 /* A reference of a memory context: while it lives the engine stays mapped. */
@@ -544,7 +544,7 @@ pneumo_engine_get(const PneumoVersionId *id, MemoryContext cxt)
 void
 pneumo_cache_forget(const uint8 *sha256)
 {
-	(void) pneumo_slots_evict(sha256);
+	(void) pneumo_cache_slots_evict(sha256);
 	pneumo_engines_tidy();
 }
 

@@ -71,7 +71,7 @@ empty_slot(PneumoShared *shared, int i)
 }
 
 bool
-pneumo_slot_is_live(const PneumoShared *shared, dsm_handle handle)
+pneumo_cache_slot_is_live(const PneumoShared *shared, dsm_handle handle)
 {
 	int			i;
 
@@ -96,7 +96,7 @@ unpin_all(const dsm_handle *handles, int n)
 
 /* Empties the least recently used slot; false if there is none to be had. */
 bool
-pneumo_slots_evict_one(void)
+pneumo_cache_slots_evict_one(void)
 {
 	PneumoShared *shared = pneumo_shared();
 	dsm_handle	handle = 0;
@@ -118,7 +118,7 @@ pneumo_slots_evict_one(void)
 
 /* Books bytes for a loading slot, evicting others; false if they cannot fit. */
 bool
-pneumo_slot_reserve(int slot, uint64 bytes)
+pneumo_cache_slot_reserve(int slot, uint64 bytes)
 {
 	PneumoShared *shared = pneumo_shared();
 	uint64		limit = (uint64) pneumo_shared_cache_size * 1024;
@@ -150,7 +150,7 @@ pneumo_slot_reserve(int slot, uint64 bytes)
 
 /* Empties this database's READY slots of a version, or all with sha256 NULL. */
 int
-pneumo_slots_evict(const uint8 *sha256)
+pneumo_cache_slots_evict(const uint8 *sha256)
 {
 	PneumoShared *shared = pneumo_shared();
 	dsm_handle	handles[PNEUMO_CACHE_SLOTS];
@@ -177,7 +177,7 @@ pneumo_slots_evict(const uint8 *sha256)
 /* -------------------------------------------------- the life of one slot's content */
 
 PneumoSlotFound
-pneumo_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot, dsm_handle *handle)
+pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot, dsm_handle *handle)
 {
 	PneumoShared *shared = pneumo_shared();
 	dsm_handle	evicted = 0;
@@ -227,7 +227,7 @@ pneumo_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot, dsm_handl
 
 /* A slot whose segment has gone, or whose loader has, is emptied. */
 void
-pneumo_slot_clear_broken(int i, PneumoCacheState state, dsm_handle handle)
+pneumo_cache_slot_clear_broken(int i, PneumoCacheState state, dsm_handle handle)
 {
 	PneumoShared *shared = pneumo_shared();
 	PneumoCacheSlot *slot = &shared->cache[i];
@@ -249,7 +249,7 @@ pneumo_slot_clear_broken(int i, PneumoCacheState state, dsm_handle handle)
 }
 
 void
-pneumo_slot_publish(int i, dsm_handle handle)
+pneumo_cache_slot_publish(int i, dsm_handle handle)
 {
 	PneumoShared *shared = pneumo_shared();
 	PneumoCacheSlot *slot = &shared->cache[i];
@@ -263,7 +263,7 @@ pneumo_slot_publish(int i, dsm_handle handle)
 }
 
 void
-pneumo_slot_abandon(int i)
+pneumo_cache_slot_abandon(int i)
 {
 	PneumoShared *shared = pneumo_shared();
 
@@ -275,7 +275,7 @@ pneumo_slot_abandon(int i)
 }
 
 void
-pneumo_slot_hit(const uint8 *sha256, NnPath path, TimestampTz now)
+pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, TimestampTz now)
 {
 	PneumoShared *shared = pneumo_shared();
 	int			i;

@@ -37,7 +37,7 @@ pneumo_cache_load(PG_FUNCTION_ARGS)
 Datum
 pneumo_cache_clear(PG_FUNCTION_ARGS)
 {
-	int			n = pneumo_slots_evict(NULL);
+	int			n = pneumo_cache_slots_evict(NULL);
 
 	n += pneumo_engines_forget_copies();
 	pneumo_engines_tidy();

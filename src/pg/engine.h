@@ -56,29 +56,29 @@ typedef enum PneumoSlotFound
 } PneumoSlotFound;
 
 /* Finds the slot of a version on a path, or claims one. */
-extern PneumoSlotFound pneumo_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot,
+extern PneumoSlotFound pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot,
 										   dsm_handle *handle);
 
 /* Books bytes for a claimed slot, evicting others; false if they cannot fit. */
-extern bool pneumo_slot_reserve(int slot, uint64 bytes);
+extern bool pneumo_cache_slot_reserve(int slot, uint64 bytes);
 
 /* A claimed slot becomes ready, or free again. */
-extern void pneumo_slot_publish(int slot, dsm_handle handle);
-extern void pneumo_slot_abandon(int slot);
+extern void pneumo_cache_slot_publish(int slot, dsm_handle handle);
+extern void pneumo_cache_slot_abandon(int slot);
 
 /* Empties a slot whose segment has gone, or whose loader has. */
-extern void pneumo_slot_clear_broken(int slot, PneumoCacheState state, dsm_handle handle);
+extern void pneumo_cache_slot_clear_broken(int slot, PneumoCacheState state, dsm_handle handle);
 
-extern void pneumo_slot_hit(const uint8 *sha256, NnPath path, TimestampTz now);
+extern void pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, TimestampTz now);
 
 /* With the lock held: whether a ready slot names that segment. */
-extern bool pneumo_slot_is_live(const PneumoShared *shared, dsm_handle handle);
+extern bool pneumo_cache_slot_is_live(const PneumoShared *shared, dsm_handle handle);
 
 /* Empties the least recently used slot; false if there is none. */
-extern bool pneumo_slots_evict_one(void);
+extern bool pneumo_cache_slots_evict_one(void);
 
 /* Empties this database's ready slots of a version, or all with NULL; their number. */
-extern int	pneumo_slots_evict(const uint8 *sha256);
+extern int	pneumo_cache_slots_evict(const uint8 *sha256);
 
 /* ------------------------------------------------------------------- cache.c */
 
