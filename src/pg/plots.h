@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * plots.h
+ *	  Internal: pictures as SVG text, for the files that draw them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNEUMO_PG_PLOTS_H
+#define PNEUMO_PG_PLOTS_H
+
+#include "report/report.h"
+#include "stats/stats.h"
+
+/* A buffer that grows in the current context, up to what a text can hold. */
+extern void pneumo_report_begin(ReportBuffer *buffer);
+
+/* Raises what is not REPORT_OK; what: the subject, as in "pneumo_plot_roc". */
+extern void pneumo_report_check(ReportStatus status, const char *what);
+
+/* The buffer as a text of the server's encoding. */
+extern text *pneumo_report_text(const ReportBuffer *buffer);
+
+/* A string of the server's encoding as UTF-8, as src/report wants it. */
+extern const char *pneumo_report_utf8(const char *string);
+
+/*
+ * Pictures of rows; what: the subject of errors, title: UTF-8 or NULL for the
+ * default.  threshold: NaN, or of the operating point.
+ */
+extern text *pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title,
+								  const char *what);
+extern text *pneumo_plot_calibration_rows(const StatsRows *rows, int n_bins, const char *title,
+										  const char *what);
+extern text *pneumo_plot_confusion_counts(const uint64_t *counts, int n_classes,
+										  const char *const *names, const char *title,
+										  const char *what);
+
+#endif							/* PNEUMO_PG_PLOTS_H */
