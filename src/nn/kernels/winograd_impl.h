@@ -43,7 +43,7 @@
 #define WG_MAX_TILES 96			/* of a strip */
 
 #ifndef WG_V_BUDGET
-#define WG_V_BUDGET (256 * 1024)	/* bytes of V in a forward strip */
+#define WG_V_BUDGET (128 * 1024)	/* bytes of V in a forward strip */
 #endif
 
 /* Where the inputs of a transform come from. */
