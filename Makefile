@@ -112,6 +112,8 @@ OBJS_PG = \
 	src/pg/check_tables.o \
 	src/pg/checkpoint.o \
 	src/pg/config.o \
+	src/pg/config_callbacks.o \
+	src/pg/config_classes.o \
 	src/pg/dataset.o \
 	src/pg/eigenimages.o \
 	src/pg/engine_load.o \
@@ -154,6 +156,7 @@ OBJS_PG = \
 	src/pg/version.o \
 	src/pg/views.o \
 	src/pg/worker.o \
+	src/pg/worker_store.o \
 	src/pg/worker_train.o \
 	$(end)
 

@@ -75,7 +75,9 @@ SELECT model FROM pneumo_plan('config_xrays', '{"learning_rate": {"class_name": 
 -- a setting bounds a key
 SELECT pneumo_plan('config_xrays', '{"threads": 64}');
 SET pneumo.train_memory = '20MB';
+\set VERBOSITY sqlstate
 SELECT pneumo_plan('config_xrays', '{}');
+\set VERBOSITY terse
 RESET pneumo.train_memory;
 
 -- relations

@@ -13,8 +13,8 @@
 #include "postgres.h"
 
 #include <math.h>
-#include <unistd.h>
 
+#include "pg/config.h"
 #include "pg/training.h"
 
 #include "utils/builtins.h"
@@ -60,8 +60,6 @@ struct ConfigKey
 static const char *const color_modes[] = {"grayscale", "rgb", NULL};
 static const char *const interpolations[] = {"area", "bilinear", NULL};
 static const char *const fill_modes[] = {"nearest", "constant", "reflect", "wrap", NULL};
-static const char *const monitors[] = {"val_loss", "val_accuracy", "val_auc", NULL};
-static const char *const modes[] = {"auto", "min", "max", NULL};
 static const char *const losses[] = {
 	"binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", NULL
 };
@@ -84,8 +82,6 @@ static void read_learning_rate(PneumoConfig *config, const char *what, JsonbValu
 static void read_loss(PneumoConfig *config, const char *what, JsonbValue *value);
 static void read_metrics(PneumoConfig *config, const char *what, JsonbValue *value);
 static void read_verbose(PneumoConfig *config, const char *what, JsonbValue *value);
-static void read_early_stopping(PneumoConfig *config, const char *what, JsonbValue *value);
-static void read_plateau(PneumoConfig *config, const char *what, JsonbValue *value);
 static void read_brightness(PneumoConfig *config, const char *what, JsonbValue *value);
 static void read_zoom(PneumoConfig *config, const char *what, JsonbValue *value);
 static void read_calibration(PneumoConfig *config, const char *what, JsonbValue *value);
@@ -159,8 +155,8 @@ static const ConfigKey keys[] = {
 	READ("verbose", read_verbose),
 
 	/* callbacks */
-	READ("early_stopping", read_early_stopping),
-	READ("reduce_lr_on_plateau", read_plateau),
+	READ("early_stopping", pneumo_config_early_stopping),
+	READ("reduce_lr_on_plateau", pneumo_config_plateau),
 
 	/* augmentation */
 	NUMBER("rotation_range", KEY_FLOAT, augment.rotation_range, 0, 180),
@@ -182,8 +178,8 @@ static const ConfigKey keys[] = {
 	TEXT(comment),
 };
 
-static char *
-config_what(const char *prefix, const char *name)
+char *
+pneumo_config_what(const char *prefix, const char *name)
 {
 	return psprintf("config key \"%s%s\"", prefix, name);
 }
@@ -200,8 +196,8 @@ unknown_key(const char *prefix, const char *name, const char *const *known)
 }
 
 /* Refuses keys of object that known does not have. */
-static void
-check_keys(JsonbContainer *object, const char *prefix, const char *const *known)
+void
+pneumo_config_check_keys(JsonbContainer *object, const char *prefix, const char *const *known)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
@@ -363,7 +359,7 @@ read_optimizer_config(PneumoConfig *config, JsonbContainer *object)
 	for (i = 0; optimizer_ignored[i] != NULL; i++)
 		known[n++] = optimizer_ignored[i];
 	known[n] = NULL;
-	check_keys(object, "optimizer.config.", known);
+	pneumo_config_check_keys(object, "optimizer.config.", known);
 
 	v = pneumo_json_get(object, "use_ema");
 	if (v != NULL && !(v->type == jbvBool && !v->val.boolean) && v->type != jbvNull)
@@ -399,7 +395,7 @@ read_optimizer(PneumoConfig *config, const char *what, JsonbValue *value)
 		JsonbValue *class_name = pneumo_json_get(object, "class_name");
 		JsonbValue *inner = pneumo_json_get(object, "config");
 
-		check_keys(object, "optimizer.", object_keys);
+		pneumo_config_check_keys(object, "optimizer.", object_keys);
 		if (class_name == NULL)
 			pneumo_json_bad(what, value, "a name or an object with \"class_name\" and \"config\"");
 		nn_optimizer_init(&config->train.optimizer, (NnOptimizerKind)
@@ -450,7 +446,7 @@ read_learning_rate(PneumoConfig *config, const char *what, JsonbValue *value)
 		return;
 	}
 
-	check_keys(object, "learning_rate.", object_keys);
+	pneumo_config_check_keys(object, "learning_rate.", object_keys);
 	v = pneumo_json_get(object, "class_name");
 	if (v == NULL)
 		pneumo_json_bad(what, value, "a number above 0 or a CosineDecay object");
@@ -459,7 +455,7 @@ read_learning_rate(PneumoConfig *config, const char *what, JsonbValue *value)
 	inner = pneumo_json_object(v);
 	if (inner == NULL)
 		pneumo_json_bad(what, value, "a number above 0 or a CosineDecay object with \"config\"");
-	check_keys(inner, "learning_rate.config.", inner_keys);
+	pneumo_config_check_keys(inner, "learning_rate.config.", inner_keys);
 
 	opt->cosine_decay = 1;
 	v = pneumo_json_get(inner, "initial_learning_rate");
@@ -515,110 +511,6 @@ read_verbose(PneumoConfig *config, const char *what, JsonbValue *value)
 		config->verbose = 1;
 	else
 		config->verbose = (int) pneumo_json_read_int(what, value, 0, 2);
-}
-
-static int
-read_maximize(JsonbContainer *object, const char *prefix, NnMonitor monitor)
-{
-	JsonbValue *v = pneumo_json_get(object, "mode");
-	int			mode = v == NULL ? 0 : pneumo_json_read_enum(config_what(prefix, "mode"), v, modes);
-
-	return mode == 0 ? monitor != NN_MONITOR_VAL_LOSS : mode == 2;
-}
-
-static void
-read_early_stopping(PneumoConfig *config, const char *what, JsonbValue *value)
-{
-	static const char *const known[] = {
-		"monitor", "patience", "min_delta", "mode", "start_from_epoch",
-		"restore_best_weights", "baseline", "verbose", NULL
-	};
-	NnTrainConfig *train = &config->train;
-	JsonbContainer *object = pneumo_json_object(value);
-	JsonbValue *v;
-
-	if (pneumo_json_is_null(value))
-	{
-		train->early_stopping = 0;
-		train->restore_best_weights = 0;
-		return;
-	}
-	if (object == NULL)
-		pneumo_json_bad(what, value, "null or an object");
-	check_keys(object, "early_stopping.", known);
-
-	/* a key that is left out has its default, not the preset's */
-	train->early_stopping = 1;
-	train->es_monitor = NN_MONITOR_VAL_LOSS;
-	train->es_patience = 5;
-	train->es_min_delta = 0;
-	train->es_start_from_epoch = 0;
-	train->restore_best_weights = 1;
-	if ((v = pneumo_json_get(object, "monitor")) != NULL)
-		train->es_monitor = (NnMonitor)
-			pneumo_json_read_enum(config_what("early_stopping.", "monitor"), v, monitors);
-	if ((v = pneumo_json_get(object, "patience")) != NULL)
-		train->es_patience = (int)
-			pneumo_json_read_int(config_what("early_stopping.", "patience"), v, 0, 10000);
-	if ((v = pneumo_json_get(object, "min_delta")) != NULL)
-		train->es_min_delta =
-			fabs(pneumo_json_read_number(config_what("early_stopping.", "min_delta"), v, -BIG, BIG));
-	if ((v = pneumo_json_get(object, "start_from_epoch")) != NULL)
-		train->es_start_from_epoch = (int)
-			pneumo_json_read_int(config_what("early_stopping.", "start_from_epoch"), v, 0, 10000);
-	if ((v = pneumo_json_get(object, "restore_best_weights")) != NULL)
-		train->restore_best_weights =
-			pneumo_json_read_bool(config_what("early_stopping.", "restore_best_weights"), v);
-	if ((v = pneumo_json_get(object, "baseline")) != NULL && v->type != jbvNull)
-		pneumo_json_bad(config_what("early_stopping.", "baseline"), v, "null");
-	train->es_maximize = read_maximize(object, "early_stopping.", train->es_monitor);
-}
-
-static void
-read_plateau(PneumoConfig *config, const char *what, JsonbValue *value)
-{
-	static const char *const known[] = {
-		"monitor", "factor", "patience", "min_delta", "mode", "cooldown", "min_lr", "verbose", NULL
-	};
-	NnTrainConfig *train = &config->train;
-	JsonbContainer *object = pneumo_json_object(value);
-	JsonbValue *v;
-
-	if (pneumo_json_is_null(value))
-	{
-		train->plateau = 0;
-		return;
-	}
-	if (object == NULL)
-		pneumo_json_bad(what, value, "null or an object");
-	check_keys(object, "reduce_lr_on_plateau.", known);
-
-	train->plateau = 1;
-	train->rlr_monitor = NN_MONITOR_VAL_LOSS;
-	train->rlr_factor = 0.1;
-	train->rlr_patience = 10;
-	train->rlr_min_delta = 1e-4;
-	train->rlr_cooldown = 0;
-	train->rlr_min_lr = 0;
-	if ((v = pneumo_json_get(object, "monitor")) != NULL)
-		train->rlr_monitor = (NnMonitor)
-			pneumo_json_read_enum(config_what("reduce_lr_on_plateau.", "monitor"), v, monitors);
-	if ((v = pneumo_json_get(object, "factor")) != NULL)
-		train->rlr_factor =
-			pneumo_json_read_number(config_what("reduce_lr_on_plateau.", "factor"), v, TINY, 0.999999999);
-	if ((v = pneumo_json_get(object, "patience")) != NULL)
-		train->rlr_patience = (int)
-			pneumo_json_read_int(config_what("reduce_lr_on_plateau.", "patience"), v, 0, 10000);
-	if ((v = pneumo_json_get(object, "min_delta")) != NULL)
-		train->rlr_min_delta =
-			pneumo_json_read_number(config_what("reduce_lr_on_plateau.", "min_delta"), v, 0, BIG);
-	if ((v = pneumo_json_get(object, "cooldown")) != NULL)
-		train->rlr_cooldown = (int)
-			pneumo_json_read_int(config_what("reduce_lr_on_plateau.", "cooldown"), v, 0, 10000);
-	if ((v = pneumo_json_get(object, "min_lr")) != NULL)
-		train->rlr_min_lr =
-			pneumo_json_read_number(config_what("reduce_lr_on_plateau.", "min_lr"), v, 0, 1000);
-	train->rlr_maximize = read_maximize(object, "reduce_lr_on_plateau.", train->rlr_monitor);
 }
 
 /* A pair [low, high] of numbers. */
@@ -684,7 +576,7 @@ read_operating_point(PneumoConfig *config, const char *what, JsonbValue *value)
 	JsonbValue *v;
 
 	if (object != NULL)
-		check_keys(object, "operating_point.", known);
+		pneumo_config_check_keys(object, "operating_point.", known);
 	if ((text != NULL && strcmp(text, "youden") == 0) ||
 		(object != NULL && pneumo_json_get(object, "sensitivity") != NULL))
 		ereport(ERROR,
@@ -728,7 +620,7 @@ read_precision(PneumoConfig *config, const char *what, JsonbValue *value)
 static void
 read_key(PneumoConfig *config, const ConfigKey *key, const char *prefix, JsonbValue *value)
 {
-	char	   *what = config_what(prefix, key->name);
+	char	   *what = pneumo_config_what(prefix, key->name);
 	char	   *field = (char *) config + key->offset;
 
 	switch (key->kind)
@@ -785,9 +677,9 @@ read_object(PneumoConfig *config, JsonbContainer *object, bool explicit)
 					 errmsg("config key \"%s\" does not apply to optimizer \"%s\"",
 							keys[i].name, optimizer_names[config->train.optimizer.kind])));
 		read_key(config, &keys[i], "", value);
-		if (explicit && keys[i].read == read_early_stopping && !pneumo_json_is_null(value))
+		if (explicit && keys[i].read == pneumo_config_early_stopping && !pneumo_json_is_null(value))
 			config->early_stopping_given = true;
-		if (explicit && keys[i].read == read_plateau && !pneumo_json_is_null(value))
+		if (explicit && keys[i].read == pneumo_config_plateau && !pneumo_json_is_null(value))
 			config->plateau_given = true;
 	}
 }
@@ -878,7 +770,7 @@ pneumo_config_parse(Jsonb *given)
 						JB_ROOT_IS_SCALAR(given) ? "a single value" : "a list")));
 	set_defaults(config);
 	config->given = given;
-	check_keys(&given->root, "", all_key_names());
+	pneumo_config_check_keys(&given->root, "", all_key_names());
 
 	model = pneumo_json_get(&given->root, "model");
 	layers = pneumo_json_get(&given->root, "layers");
@@ -904,89 +796,4 @@ pneumo_config_parse(Jsonb *given)
 	read_object(config, &given->root, true);
 	check_together(config);
 	return config;
-}
-
-/* Class index of a key of class_weight: a name, or a number as Keras writes it. */
-static int
-find_class(const char *key, int n_classes, char **classes)
-{
-	char	   *end;
-	long		index;
-	int			i;
-
-	for (i = 0; i < n_classes; i++)
-		if (strcmp(key, classes[i]) == 0)
-			return i;
-	index = strtol(key, &end, 10);
-	if (*key != '\0' && *end == '\0' && index >= 0 && index < n_classes)
-		return (int) index;
-	return -1;
-}
-
-void
-pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
-							const int64 *train_rows)
-{
-	double	   *weight = config->train.class_weight;
-	int64		total = 0;
-	int			i;
-
-	for (i = 0; i < NN_MAX_CLASSES; i++)
-		weight[i] = 1;
-	if (config->loss == 0 && n_classes > 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"loss\" is \"binary_crossentropy\", the labels have %d classes",
-						n_classes)));
-
-	if (config->class_weight == PNEUMO_CLASS_WEIGHT_BALANCED && train_rows != NULL)
-	{
-		for (i = 0; i < n_classes; i++)
-			total += train_rows[i];
-		for (i = 0; i < n_classes; i++)
-			if (train_rows[i] > 0)
-				weight[i] = (double) total / ((double) n_classes * (double) train_rows[i]);
-	}
-	else if (config->class_weight == PNEUMO_CLASS_WEIGHT_GIVEN)
-	{
-		JsonbIterator *it = JsonbIteratorInit(&config->class_weight_given->root);
-		JsonbIteratorToken token;
-		JsonbValue	value;
-		char	   *key = NULL;
-		const char *names[NN_MAX_CLASSES + 1];
-
-		for (i = 0; i < n_classes; i++)
-			names[i] = classes[i];
-		names[n_classes] = NULL;
-		while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-		{
-			if (token == WJB_KEY)
-				key = pnstrdup(value.val.string.val, value.val.string.len);
-			else if (token == WJB_VALUE)
-			{
-				int			index = find_class(key, n_classes, classes);
-
-				if (index < 0)
-					ereport(ERROR,
-							(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							 errmsg("config key \"class_weight\" names the unknown class \"%s\"", key),
-							 errdetail("It can be %s.", pneumo_list_names(names))));
-				weight[index] = pneumo_json_read_number(config_what("class_weight.", key), &value,
-														0, 1e6);
-			}
-		}
-	}
-}
-
-int
-pneumo_config_threads(const PneumoConfig *config)
-{
-	long		cores;
-
-	if (config->threads > 0)
-		return config->threads;
-	if (pneumo_train_threads > 0)
-		return pneumo_train_threads;
-	cores = sysconf(_SC_NPROCESSORS_ONLN);
-	return cores < 1 ? 1 : (int) Min(cores, 256);
 }

@@ -64,6 +64,16 @@ extern bool pneumo_worker_has_extension(PneumoWorker *w);
 
 extern void pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log);
 
+/* Memory of the worker, aligned to NN_ALIGN. */
+extern void *pneumo_worker_allocate(PneumoWorker *w, size_t bytes);
+
+/* AUC of the validation side (macro for more than two classes); false if it cannot be had.  Raises nothing. */
+extern bool pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n,
+							  int units, int n_classes);
+
+/* Stores the trainer's result as a version and ends the run; false if the extension is gone. */
+extern bool pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled);
+
 /* Trains and stores the version; false if the extension is gone. */
 extern bool pneumo_worker_train(PneumoWorker *w);
 
