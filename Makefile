@@ -119,6 +119,7 @@ OBJS_PG = \
 	src/pg/engine_load.o \
 	src/pg/errors.o \
 	src/pg/evaluate.o \
+	src/pg/explain.o \
 	src/pg/figures.o \
 	src/pg/grants.o \
 	src/pg/history.o \
@@ -167,9 +168,11 @@ REGRESS = \
 	cache \
 	config \
 	evaluate \
+	figures \
 	images \
 	layers \
 	models \
+	plots \
 	predict \
 	rights \
 	runs \

@@ -134,7 +134,7 @@ pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s: all %zu rows are %s, both classes are needed", what, n,
 							n > 0 && rows->label[0] ? "positive" : "negative"),
-					 errhint("Leave out groups of one class (HAVING bool_or(label) AND NOT bool_and(label)), "
+							 errhint("Leave groups of one class out of the query, "
 							 "or count with pneumo_confusion_matrix.")));
 			break;
 		case STATS_NO_MEMORY:
@@ -182,6 +182,14 @@ refuse_null(const char *what)
 			 errhint("Leave such rows out, as in FILTER (WHERE %s IS NOT NULL).", what)));
 }
 
+static void
+refuse_null_parameter(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("the %s must not be NULL", what)));
+}
+
 /* Label and score of the row in arguments 1 and 2, the label in the sign. */
 static double
 read_row(FunctionCallInfo fcinfo)
@@ -221,7 +229,7 @@ read_threshold(FigureState *state, FunctionCallInfo fcinfo)
 	if (PG_NARGS() < 4)
 		return;
 	if (PG_ARGISNULL(3))
-		refuse_null("threshold");
+		refuse_null_parameter("threshold");
 	threshold = PG_GETARG_FLOAT8(3);
 	if (!(threshold >= 0 && threshold <= 1))
 		ereport(ERROR,
@@ -313,7 +321,7 @@ pneumo_figures_add_binned(PG_FUNCTION_ARGS)
 	if (PG_NARGS() > 3)
 	{
 		if (PG_ARGISNULL(3))
-			refuse_null("bins");
+			refuse_null_parameter("number of bins");
 		if (PG_GETARG_INT32(3) < 1 || PG_GETARG_INT32(3) > STATS_MAX_BINS)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
