@@ -124,7 +124,7 @@ CREATE TABLE pneumo.run (
 	CONSTRAINT run_pkey PRIMARY KEY (id),
 	CONSTRAINT run_state_check CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted'))
 );
-COMMENT ON TABLE pneumo.run IS 'trainings: state as stored (the view pneumo.runs also knows whether the worker lives), config as completed, samples per split and class, what was left out and why';
+COMMENT ON TABLE pneumo.run IS 'trainings: state as stored (the view pneumo.runs also knows whether the worker lives), config as given, samples per split and class, what was left out and why';
 
 CREATE TABLE pneumo.epoch (
 	run bigint NOT NULL,
