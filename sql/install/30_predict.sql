@@ -1,5 +1,7 @@
--- Predictions.  The forms without a model use pneumo.default_model.  COST: a
--- prediction takes about as long as reading some sixty pages.
+-- Predictions.  The forms without a model use pneumo.default_model.  COST is on the
+-- low side of the truth (some sixty pages read): high enough for parallel plans and
+-- for cheaper conditions to go first, low enough not to start JIT, which is no help
+-- here, on the first rows.
 
 CREATE FUNCTION pneumo_predict(image bytea) RETURNS double precision
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
