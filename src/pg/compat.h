@@ -44,13 +44,4 @@
 #define PNEUMO_WORKER_CONNECT_FLAGS 0
 #endif
 
-/* Whether one may give something to a role: SET ROLE decides from 16 on. */
-#if PG_VERSION_NUM >= 160000
-#define pneumo_check_can_give_to(giver, role) check_can_set_role(giver, role)
-#define pneumo_name_list(string) stringToQualifiedNameList(string, NULL)
-#else
-#define pneumo_check_can_give_to(giver, role) check_is_member_of_role(giver, role)
-#define pneumo_name_list(string) stringToQualifiedNameList(string)
-#endif
-
 #endif							/* PNEUMO_PG_COMPAT_H */
