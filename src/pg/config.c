@@ -734,13 +734,15 @@ check_together(PneumoConfig *config)
 	if (config->validation_split + config->test_split > 0.95 + 1e-9)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("validation_split %g and test_split %g leave %g for training, must leave at least 0.05",
+				 errmsg("validation_split %g and test_split %g leave %g for training, must leave "
+						"at least 0.05",
 						config->validation_split, config->test_split,
 						1 - config->validation_split - config->test_split)));
 	if ((opt->clipnorm > 0) + (opt->global_clipnorm > 0) + (opt->clipvalue > 0) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("only one of config keys \"clipnorm\", \"global_clipnorm\" and \"clipvalue\" can be set")));
+				 errmsg("only one of config keys \"clipnorm\", \"global_clipnorm\" and "
+						"\"clipvalue\" can be set")));
 	if (opt->nesterov && opt->momentum <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -748,7 +750,8 @@ check_together(PneumoConfig *config)
 	if (opt->cosine_decay && config->train.plateau)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"reduce_lr_on_plateau\" cannot be combined with a learning rate schedule")));
+				 errmsg("config key \"reduce_lr_on_plateau\" cannot be combined with a learning "
+						"rate schedule")));
 	wrong = img_augment_check(&config->augment);
 	if (wrong != NULL)
 		ereport(ERROR,

@@ -176,7 +176,8 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("layer %d (%s): unknown key \"%s\"", layer->number, layer->class_name, text),
-					 errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its parameters belong into \"config\".")));
+					 errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its "
+							 "parameters belong into \"config\".")));
 	}
 
 	v = pneumo_json_get(object, "config");
@@ -254,10 +255,12 @@ read_list(LayerList *list, Jsonb *layers)
 	text = pneumo_json_cstring(class_name);
 	config_value = pneumo_json_get(root, "config");
 	if (text == NULL || config_value == NULL)
-		layers_error("config key \"layers\" must be a Keras to_json() object with \"class_name\" and \"config\", or a list of layers");
+		layers_error("config key \"layers\" must be a Keras to_json() object with \"class_name\" "
+					 "and \"config\", or a list of layers");
 	if (strcmp(text, "Sequential") != 0 && strcmp(text, "Functional") != 0 &&
 		strcmp(text, "Model") != 0)
-		layers_error("the network's class is \"%s\", must be \"Sequential\", \"Functional\" or \"Model\"", text);
+		layers_error("the network's class is \"%s\", must be \"Sequential\", \"Functional\" or "
+					 "\"Model\"", text);
 	list->functional = strcmp(text, "Sequential") != 0;
 
 	if (pneumo_json_array(config_value) != NULL)	/* Keras before 2.2.3 */
@@ -620,7 +623,8 @@ add_source(const Layer *layer, char **names, int *n, JsonbValue *name, JsonbValu
 		layers_error("%s: key \"inbound_nodes\" does not name a layer", layer_subject(layer));
 	if ((pneumo_json_double(node, &number) && number != 0) ||
 		(pneumo_json_double(tensor, &number) && number != 0))
-		layers_error("%s: takes call %s of layer \"%s\"; a layer that is called more than once (a shared layer) is not supported",
+		layers_error("%s: takes call %s of layer \"%s\"; a layer that is called more than once "
+					 "(a shared layer) is not supported",
 					 layer_subject(layer), pneumo_json_text(node), text);
 	if (*n >= NN_MAX_INPUTS)
 		layers_error("%s: has more than %d inputs", layer_subject(layer), NN_MAX_INPUTS);

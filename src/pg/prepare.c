@@ -109,7 +109,8 @@ pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data)
 				 errdetail("Weights and optimizer take %zu MB, %d threads with batches of %d take %zu MB.",
 						   prepared->plan.state_bytes / 1048576 + 1, prepared->threads,
 						   config->train.batch_size, prepared->plan.work_bytes / 1048576 + 1),
-				 errhint("Use smaller images, a smaller network or batch, fewer threads, or raise the setting.")));
+				 errhint("Use smaller images, a smaller network or batch, fewer threads, or "
+						 "raise the setting.")));
 }
 
 /* Weights of the deployed version of initial_model, if its network is the same. */

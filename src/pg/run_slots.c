@@ -76,7 +76,8 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
 				 errmsg("no training can start: %d of %d runs are training", used,
 						pneumo_max_training_runs),
 				 other != 0 ? errdetail("Run %lld of this database is one of them.", (long long) other) : 0,
-				 errhint("Wait with pneumo_wait(run), cancel with pneumo_cancel(run), or raise pneumo.max_training_runs.")));
+				 errhint("Wait with pneumo_wait(run), cancel with pneumo_cancel(run), or raise "
+						 "pneumo.max_training_runs.")));
 	return free_slot;
 }
 

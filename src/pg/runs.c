@@ -87,7 +87,8 @@ check_waiting(int64 run, const PneumoRunSlot *slot)
 	if (slot->queued && TransactionIdIsCurrentTransactionId(slot->caller_xid))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("training run %lld starts when this transaction commits, it cannot be waited for in it",
+				 errmsg("training run %lld starts when this transaction commits, it cannot be "
+						"waited for in it",
 						(long long) run),
 				 errhint("Commit first.")));
 	if (slot->worker_pid != 0 && pneumo_blocked_by_me(slot->worker_pid))
@@ -251,7 +252,8 @@ pneumo_resume(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("training run %lld has no checkpoint to continue from", (long long) run),
-				 errdetail("Checkpoints are written once a minute, and when a run is cancelled or stopped."),
+				 errdetail("Checkpoints are written once a minute, and when a run is cancelled "
+						   "or stopped."),
 				 errhint("Start a new training.")));
 	if (!OidIsValid(row->source_oid) || get_rel_name(row->source_oid) == NULL)
 		ereport(ERROR,

@@ -163,7 +163,8 @@ pneumo_dataset_count(PneumoDataset *dataset)
 		else if (previous->split != s->split)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a group is on two sides of the split: on \"%s\" with row %s, on \"%s\" with row %s",
+					 errmsg("a group is on two sides of the split: on \"%s\" with row %s, on "
+							"\"%s\" with row %s",
 							pneumo_split_name((PneumoSplit) previous->split),
 							previous->key ? previous->key : "(no key)",
 							pneumo_split_name((PneumoSplit) s->split), s->key ? s->key : "(no key)"),
@@ -236,7 +237,8 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 	if (dataset->n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("no row can be used: of %lld rows, %lld are without image, %lld unlabelled, %lld unreadable, %lld conflicting",
+				 errmsg("no row can be used: of %lld rows, %lld are without image, %lld "
+						"unlabelled, %lld unreadable, %lld conflicting",
 						(long long) dataset->n_rows,
 						(long long) dataset->left_out[PNEUMO_OUT_NO_IMAGE],
 						(long long) dataset->left_out[PNEUMO_OUT_UNLABELLED],
@@ -260,7 +262,8 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 						 errhint("Use more data, another \"split_seed\", or other fractions.")));
 			if (groups < MIN_GROUPS)
 				warnings = lappend(warnings,
-								   psprintf("the %s split has only %lld group%s of class \"%s\", figures from fewer than %d say little",
+								   psprintf("the %s split has only %lld group%s of class \"%s\", "
+											"figures from fewer than %d say little",
 											pneumo_split_name((PneumoSplit) side), (long long) groups,
 											groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
 		}

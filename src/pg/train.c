@@ -218,7 +218,8 @@ start_worker(Following *f)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no training can start: no background worker is free"),
-				 errhint("Wait for parallel queries or other workers to end, or raise max_worker_processes.")));
+				 errhint("Wait for parallel queries or other workers to end, or raise "
+						 "max_worker_processes.")));
 }
 
 /* --------------------------------------------------------------- following */

@@ -127,7 +127,8 @@ validation_figures(PneumoWorker *w, const float *scores, int epoch, StringInfo l
 			add_number(&buf, "specificity", specificity);
 			add_number(&buf, "auc", auc);
 			add_number(&buf, "log_loss", loss);
-			appendStringInfo(line, "accuracy %.4f, sensitivity %.4f, specificity %.4f, AUC %.4f, log loss %.4f",
+			appendStringInfo(line, "accuracy %.4f, sensitivity %.4f, specificity %.4f, AUC %.4f, "
+								   "log loss %.4f",
 							 accuracy, sensitivity, specificity, auc, loss);
 		}
 		else
@@ -224,7 +225,8 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 	snprintf(outcome->summary, PNEUMO_RUN_TEXT, "model \"%s\" %s, from epoch %d%s%s", config->name,
 			 id->deployed ? "deployed" : "stored", epoch, figures[0] ? ": validation " : "", figures);
 	snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT, "It is version %lld.%s", (long long) id->version,
-			 figures[0] ? " The figures chose the epoch, so they flatter; pneumo_evaluate gives those of the test split." : "");
+			 figures[0] ? " The figures chose the epoch, so they flatter; pneumo_evaluate gives "
+						  "those of the test split." : "");
 	if (!id->deployed)
 		snprintf(outcome->hint, PNEUMO_RUN_TEXT, "Deploy it with pneumo_deploy(%s, %lld).",
 				 quote_literal_cstr(config->name), (long long) id->version);
