@@ -121,6 +121,7 @@ OBJS_PG = \
 	src/pg/evaluate.o \
 	src/pg/explain.o \
 	src/pg/figures.o \
+	src/pg/fit.o \
 	src/pg/grants.o \
 	src/pg/history.o \
 	src/pg/image_aggregates.o \
@@ -168,6 +169,7 @@ REGRESS = \
 	cache \
 	config \
 	evaluate \
+	explain \
 	figures \
 	images \
 	layers \
