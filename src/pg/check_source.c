@@ -5,7 +5,7 @@
  *	  learns it.
  *
  * Reads every row once, decodes every image to 72 x 64 pixels, and keeps some
- * 100 bytes of each, within pneumo.train_memory; the findings are then made
+ * 400 bytes of each, within pneumo.train_memory; the findings are then made
  * from these.  A finding is a row without subject (its summary, also when all
  * is well), followed by rows that name subjects, the worst or first few.
  *
@@ -29,7 +29,7 @@ PG_FUNCTION_INFO_V1(pneumo_check);
 #define DEFAULT_SUBJECTS 10
 #define DEFAULT_NEAR_IMAGES 20000
 #define MAX_NEAR_IMAGES 100000
-#define DEFAULT_NEAR_DISTANCE 2
+#define DEFAULT_NEAR_DISTANCE 4
 
 static const char *const own_keys[] = {
 	"max_subjects", "near_duplicate_images", "near_duplicate_distance", NULL
@@ -124,19 +124,21 @@ find_class(PneumoCheck *check, const char *label)
 	return check->n_classes++;
 }
 
-/* Brightness and hash from 72 x 64 pixels. */
+/* Brightness, hash and thumbnail from 72 x 64 pixels. */
 static void
 look_at(PneumoCheckItem *item, const uint8 *pixels)
 {
 	const int	width = PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL;
 	const int	height = PNEUMO_CHECK_ROWS * PNEUMO_CHECK_CELL;
 	uint32		cell[PNEUMO_CHECK_ROWS][PNEUMO_CHECK_COLUMNS] = {{0}};
+	uint32		quarter[PNEUMO_CHECK_THUMB] = {0};
 	uint64		sum = 0;
 	uint64		squares = 0;
 	double		n = (double) width * height;
 	double		mean;
 	int			y;
 	int			x;
+	int			i;
 
 	for (y = 0; y < height; y++)
 		for (x = 0; x < width; x++)
@@ -144,9 +146,12 @@ look_at(PneumoCheckItem *item, const uint8 *pixels)
 			uint32		v = pixels[y * width + x];
 
 			cell[y / PNEUMO_CHECK_CELL][x / PNEUMO_CHECK_CELL] += v;
+			quarter[y / 4 * (width / 4) + x / 4] += v;
 			sum += v;
 			squares += v * v;
 		}
+	for (i = 0; i < PNEUMO_CHECK_THUMB; i++)
+		item->thumb[i] = (uint8) ((quarter[i] + 8) / 16);
 	mean = (double) sum / n;
 	item->mean = (float) mean;
 	item->spread = (float) sqrt(Max((double) squares / n - mean * mean, 0.0));

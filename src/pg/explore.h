@@ -64,6 +64,7 @@ extern bytea *pneumo_picture(const uint8 *pixels, int height, int width, int cha
 #define PNEUMO_CHECK_ROWS 8
 #define PNEUMO_CHECK_COLUMNS 9
 #define PNEUMO_CHECK_CELL 8
+#define PNEUMO_CHECK_THUMB (18 * 16)	/* the same, by 4 x 4 pixels */
 
 /* A readable image with its label, group and side where it has them. */
 typedef struct PneumoCheckItem
@@ -81,6 +82,7 @@ typedef struct PneumoCheckItem
 	int16		components;
 	int16		label;			/* index into the classes, -1 none */
 	int16		split;			/* PneumoSplit, -1 none */
+	uint8		thumb[PNEUMO_CHECK_THUMB];
 } PneumoCheckItem;
 
 typedef struct PneumoCheck
@@ -96,7 +98,7 @@ typedef struct PneumoCheck
 	char	   *classes[NN_MAX_CLASSES];
 	int			max_subjects;	/* rows that name subjects, per finding */
 	int64		near_images;	/* compared for near duplicates */
-	int			near_distance;	/* bits */
+	int			near_distance;	/* bits of the hash */
 } PneumoCheck;
 
 /* One row of the result: severity "ok", "note" or "warning"; subject NULL: the finding's summary. */

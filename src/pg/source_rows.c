@@ -89,8 +89,13 @@ pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg)
 	SPIPlanPtr	plan;
 	Portal		portal;
 	PneumoRow	row;
+	Oid			user;
+	int			context;
 	uint64		i;
 
+	/* as in pneumo_source_labels() */
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	memset(&row, 0, sizeof(row));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -119,6 +124,7 @@ pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg)
 	}
 	SPI_cursor_close(portal);
 	SPI_finish();
+	SetUserIdAndSecContext(user, context);
 	return row.number;
 }
 
