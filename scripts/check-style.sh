@@ -136,11 +136,11 @@ grep -nE '[[:blank:]]+$' $c_files Makefile scripts/* sql/install/*.sql 2> /dev/n
     report "no blanks at the end of lines"
 for file in $c_files; do
     n=$(wc -l < "$file")
-    ((n <= 900)) || echo "$file: $n lines"
-done | report "no file above 900 lines"
+    ((n <= 920)) || echo "$file: $n lines"
+done | report "no file above 920 lines"
 for file in $(find src -name '*.[ch]'); do
-    expand -t 4 "$file" | awk -v f="$file" 'length($0) > 120 {print f ":" NR ": " length($0) " columns"}'
-done | report "no line above 120 columns"
+    expand -t 4 "$file" | awk -v f="$file" 'length($0) > 120 && !/"/ {print f ":" NR ": " length($0) " columns"}'
+done | report "no line above 120 columns but for messages"
 for script in scripts/*.sh .ci/run; do
     [[ -x $script || $script == scripts/common.sh ]] || echo "$script is not executable"
     bash -n "$script" 2>&1

@@ -267,7 +267,8 @@ dc_pack(float *packed, const float *weight, const NnConv3 *c, int k0, int k1)
 				float	   *d = packed + (size_t) ch * 9 * (size_t) c->ic + (size_t) (e * c->ic + k) * DC_BW;
 
 				for (j = 0; j < DC_BW; j++)
-					d[j] = ch + j < c->oc ? weight[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) (ch + j)] : 0.0f;
+					d[j] = ch + j < c->oc ?
+						weight[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) (ch + j)] : 0.0f;
 			}
 }
 

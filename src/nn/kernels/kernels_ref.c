@@ -80,7 +80,8 @@ maxpool2_ref(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 
 				for (j = 0; j < 4; j++)
 				{
-					float		v = src[((size_t) (2 * y + j / 2) * (size_t) w + (size_t) (2 * x + j % 2)) * (size_t) c + (size_t) k];
+					float		v = src[((size_t) (2 * y + j / 2) * (size_t) w +
+											 (size_t) (2 * x + j % 2)) * (size_t) c + (size_t) k];
 
 					if (j == 0 || v > best)
 					{
@@ -109,7 +110,8 @@ maxpool2_backward_ref(float *dsrc, const float *ddst, const uint16_t *mask, int 
 				size_t		at = (size_t) (y / 2) * (size_t) (w / 2) + (size_t) (x / 2);
 
 				if (mask[at * nn_mask_words(c) + (size_t) (k / 16 * 4 + y % 2 * 2 + x % 2)] >> k % 16 & 1)
-					dsrc[((size_t) y * (size_t) w + (size_t) x) * (size_t) c + (size_t) k] = ddst[at * (size_t) c + (size_t) k];
+					dsrc[((size_t) y * (size_t) w + (size_t) x) * (size_t) c + (size_t) k] =
+						ddst[at * (size_t) c + (size_t) k];
 			}
 }
 

@@ -154,7 +154,8 @@ depthwise3(float *dst, const float *src, const float *weight, const float *bias,
 					int			sx = x + e % 3 - 1;
 
 					if (sy >= 0 && sy < h && sx >= 0 && sx < w)
-						a = v_fma(g[e], v_load_n(src + ((size_t) sy * (size_t) w + (size_t) sx) * (size_t) c + k, n), a);
+						a = v_fma(g[e], v_load_n(src + ((size_t) sy * (size_t) w + (size_t) sx) *
+												 (size_t) c + k, n), a);
 				}
 				a = v_add(a, b);
 				if (relu)
