@@ -112,12 +112,13 @@ pneumo_outcome_ereport(const PneumoRunOutcome *outcome, int64 run)
 /* ---------------------------------------------------------------- settings */
 
 static void
-add_setting(StringInfo buf, const char *name)
+add_setting(StringInfo buf, const char *name, char context)
 {
 	const char *value = GetConfigOption(name, true, false);
 
 	if (value == NULL)
 		return;
+	appendStringInfoChar(buf, context);
 	appendBinaryStringInfo(buf, name, (int) strlen(name) + 1);
 	appendBinaryStringInfo(buf, value, (int) strlen(value) + 1);
 }
@@ -126,6 +127,10 @@ add_setting(StringInfo buf, const char *name)
  * What the session has set that a reading of its tables can depend on: the
  * worker must see what the caller sees.  Custom settings too, because row
  * security policies read them.
+ *
+ * Before each name stands whether the value may be set with a superuser's
+ * right: so was it effective here.  Nobody has checked a placeholder, though:
+ * the library that knows the name may only be loaded in the worker.
  */
 static void
 collect_settings(StringInfo buf)
@@ -138,11 +143,13 @@ collect_settings(StringInfo buf)
 	int			i;
 
 	for (i = 0; always[i] != NULL; i++)
-		add_setting(buf, always[i]);
+		add_setting(buf, always[i], PNEUMO_SETTING_USER);
 	variables = pneumo_guc_variables(&n);
 	for (i = 0; i < n; i++)
 		if (strchr(variables[i]->name, '.') != NULL && variables[i]->source >= PGC_S_DATABASE)
-			add_setting(buf, variables[i]->name);
+			add_setting(buf, variables[i]->name,
+						(variables[i]->flags & GUC_CUSTOM_PLACEHOLDER) ? PNEUMO_SETTING_USER :
+						PNEUMO_SETTING_SUPERUSER);
 	appendStringInfoChar(buf, '\0');
 }
 

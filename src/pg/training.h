@@ -17,6 +17,7 @@
 #define PNEUMO_PG_TRAINING_H
 
 #include "access/htup.h"
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "port/pg_crc32c.h"
 #include "postmaster/bgworker.h"
@@ -25,6 +26,8 @@
 #include "storage/spin.h"
 
 #include "pg/pneumo.h"
+
+#include "stats/stats.h"
 
 /* ----------------------------------------------- JSON values (json_read.c) */
 
@@ -108,7 +111,9 @@ typedef struct PneumoConfig
 
 	ImgAugmentRanges augment;
 
-	double		threshold;		/* of the operating point */
+	int			calibration;	/* PneumoCalibrationKind, to be fitted */
+	StatsThresholdDemand operating_point;
+	double		threshold;		/* of a given operating point */
 	int			deploy;			/* PneumoDeploy */
 	char	   *comment;
 
@@ -358,10 +363,39 @@ typedef struct PneumoLoader
 extern size_t pneumo_loader_scratch_bytes(const PneumoConfig *config);
 extern int	pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch);
 
+/* ------------------------------------------------------------ fitting (fit.c) */
+
+/* The scores of the validation side by the weights that are stored. */
+typedef struct PneumoFitRows
+{
+	const float *probability;	/* n * units */
+	const float *logit;			/* n * units */
+	const int32_t *label;		/* n */
+	const uint64_t *group;		/* n: the patient */
+	size_t		n;
+	int			units;			/* output units of the network: 1, or n_classes */
+} PneumoFitRows;
+
+/* Errors for what cannot be fitted with so many classes, on such a validation side. */
+extern void pneumo_fit_check_classes(const PneumoConfig *config, int n_classes);
+extern void pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset);
+
+/*
+ * Fills calibration and operating point of meta (whose classes are there) as
+ * the config asks, appends ",\"calibration\":{...},\"operating_point\":{...}" of
+ * what was fitted, and returns the calibrated probabilities, n * n_classes.
+ */
+extern double *pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in,
+						  StringInfo achieved);
+/* Without scores: uncalibrated, the given threshold. */
+extern void pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config);
+
 /* ------------------------------------- the run's segment (train.c, worker.c) */
 
 #define PNEUMO_RUN_ABI 1
 #define PNEUMO_RUN_TEXT 1024
+#define PNEUMO_SETTING_USER 'u'
+#define PNEUMO_SETTING_SUPERUSER 's'
 
 typedef struct PneumoRunOutcome
 {
@@ -394,8 +428,8 @@ typedef struct PneumoRunSegment
 	TransactionId xid;			/* of a caller that does not wait */
 	int			max_epochs;		/* entries of epochs[] */
 	size_t		config_offset,	/* text of the config, zero-ended */
-				settings_offset,	/* name, value pairs, zero-ended, then an empty
-									 * name */
+				settings_offset,	/* PNEUMO_SETTING_*, name, value, both
+									 * zero-ended; ended by a zero */
 				source_offset;	/* qualified name, for messages */
 
 	/* guarded by mutex */

@@ -57,13 +57,21 @@ static PneumoWorker *worker = NULL;
 
 /* ------------------------------------------------------------ transactions */
 
-void
-pneumo_worker_begin(PneumoWorker *w, bool read_only)
+/* Whatever the role's default_transaction_* say. */
+static void
+start_transaction(bool read_only)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (read_only)
-		XactReadOnly = true;
+	XactReadOnly = read_only;
+	XactIsoLevel = XACT_READ_COMMITTED;
+	XactDeferrable = false;
+}
+
+void
+pneumo_worker_begin(PneumoWorker *w, bool read_only)
+{
+	start_transaction(read_only);
 	GetUserIdAndSecContext(&w->saved_user, &w->saved_context);
 	SetUserIdAndSecContext(w->s->current_user,
 						   w->saved_context | SECURITY_LOCAL_USERID_CHANGE |
@@ -196,12 +204,12 @@ apply_settings(PneumoWorker *w)
 
 	while (*p != '\0')
 	{
-		const char *name = p;
+		GucContext	context = *p == PNEUMO_SETTING_SUPERUSER ? PGC_SUSET : PGC_USERSET;
+		const char *name = p + 1;
 		const char *value = name + strlen(name) + 1;
 
-		/* they were effective in the caller, whatever right that took */
-		(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SET, true,
-								 WARNING, false);
+		(void) set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_SET, true, WARNING,
+								 false);
 		p = value + strlen(value) + 1;
 	}
 }
@@ -212,8 +220,7 @@ draw_run(PneumoWorker *w)
 {
 	bool		there;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
+	start_transaction(false);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	apply_settings(w);
 	there = pneumo_worker_has_extension(w);
@@ -395,6 +402,7 @@ check_data(PneumoWorker *w)
 		warn(w, lfirst(lc));
 	if (w->dataset->split_rows[PNEUMO_VALIDATION] == 0)
 		pneumo_prepare_no_validation(config);
+	pneumo_fit_check_groups(config, w->dataset);
 	pneumo_config_class_weights(config, w->dataset->n_classes, w->dataset->classes,
 								w->dataset->rows[PNEUMO_TRAIN]);
 	return true;
