@@ -131,12 +131,13 @@ RESET search_path;
 RESET ROLE;
 DROP SCHEMA rights_evil CASCADE;
 
--- pg_monitor sees the cache, and nothing more
+-- pg_monitor sees the cache and the runs, and nothing more
 SELECT pneumo_cache_load('mine');
+SELECT count(*) AS runs FROM pneumo.runs \gset
 SET ROLE pneumo_monitor;
 SELECT count(*) > 0 AS cached FROM pneumo.cache;
 SELECT count(*) FROM pneumo.models;
-SELECT count(*) FROM pneumo.runs;
+SELECT count(*) = :runs AS all_runs FROM pneumo.runs;
 
 -- another owner; a role that is gone has no rights
 SET ROLE pneumo_owner;
