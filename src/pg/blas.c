@@ -142,7 +142,8 @@ load_once(void)
 	else
 		ereport(LOG,
 				(errmsg("pneumo: could not use BLAS library \"%s\": %s", pneumo_blas_library, reason),
-				 errhint("Training goes on with the built-in kernels. Install libopenblas0, or set pneumo.blas_library to none.")));
+				 errhint("Training goes on with the built-in kernels. Install libopenblas0, "
+						 "or set pneumo.blas_library to none.")));
 }
 
 NnSgemm
