@@ -286,31 +286,46 @@ dn_dweight_tile(float *dw, const float *src, const float *ddst, int n, int in, i
 			v_store(dw + (size_t) r * (size_t) out + j * VW, acc[r][j]);
 }
 
+/* Rows of the next tile: sixteen are 6 + 6 + 4. */
+NN_INLINE int
+dn_take(int left)
+{
+	return left >= 6 ? 6 : left >= 4 ? 4 : 1;
+}
+
 static void
 dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, int out, int rows)
 {
 	int			full = out / VW * VW;
 	int			o,
 				r,
-				s;
+				s,
+				take;
 
-	for (r = 0; r < rows; r += 4)
+	for (r = 0; r < rows; r += take)
+	{
+		take = dn_take(rows - r);
 		for (o = 0; o < full; o += 2 * VW)
 		{
 			float	   *d = dw + (size_t) r * (size_t) out + o;
+			int			pair = o + 2 * VW <= full;
 
-			if (rows - r >= 4 && o + 2 * VW <= full)
+			if (take == 6 && pair)
+				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 6, 2);
+			else if (take == 6)
+				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 6, 1);
+			else if (take == 4 && pair)
 				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 4, 2);
-			else if (rows - r >= 4)
+			else if (take == 4)
 				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 4, 1);
 			else
-				for (s = r; s < rows; s++, d += out)
-				{
-					dn_dweight_tile(d, src + s, ddst + o, n, in, out, 1, 1);
-					if (o + 2 * VW <= full)
-						dn_dweight_tile(d + VW, src + s, ddst + o + VW, n, in, out, 1, 1);
-				}
+			{
+				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 1, 1);
+				if (pair)
+					dn_dweight_tile(d + VW, src + r, ddst + o + VW, n, in, out, 1, 1);
+			}
 		}
+	}
 	for (r = 0; r < rows; r++)
 		for (o = full; o < out; o++)
 		{
@@ -390,27 +405,35 @@ dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int 
 	float		t[DN_GROUP * (NN_DENSE_TURN + VW)] NN_STACK_ALIGN;
 	size_t		wide = dn_wide(n);
 	size_t		s;
-	int			r;
+	int			r,
+				take;
 
-	for (r = 0; r < rows; r += 4)
+	for (r = 0; r < rows; r += take)
+	{
+		const float *w = weight + (size_t) r * (size_t) out;
+
+		take = dn_take(rows - r);
 		for (s = 0; s < wide; s += 2 * VW)
 		{
 			float	   *to = t + (size_t) r * wide + s;
-			const float *w = weight + (size_t) r * (size_t) out;
-			int			k;
+			int			pair = s + 2 * VW <= wide;
 
-			if (rows - r >= 4 && s + 2 * VW <= wide)
+			if (take == 6 && pair)
+				dn_dsrc_tile(to, w, turned + s, wide, out, 6, 2);
+			else if (take == 6)
+				dn_dsrc_tile(to, w, turned + s, wide, out, 6, 1);
+			else if (take == 4 && pair)
 				dn_dsrc_tile(to, w, turned + s, wide, out, 4, 2);
-			else if (rows - r >= 4)
+			else if (take == 4)
 				dn_dsrc_tile(to, w, turned + s, wide, out, 4, 1);
 			else
-				for (k = r; k < rows; k++, to += wide, w += out)
-				{
-					dn_dsrc_tile(to, w, turned + s, wide, out, 1, 1);
-					if (s + 2 * VW <= wide)
-						dn_dsrc_tile(to + VW, w, turned + s + VW, wide, out, 1, 1);
-				}
+			{
+				dn_dsrc_tile(to, w, turned + s, wide, out, 1, 1);
+				if (pair)
+					dn_dsrc_tile(to + VW, w, turned + s + VW, wide, out, 1, 1);
+			}
 		}
+	}
 	for (s = 0; s < (size_t) n; s++)
 		for (r = 0; r < rows; r++)
 			dsrc[s * (size_t) in + (size_t) r] = t[(size_t) r * wide + s];
@@ -421,6 +444,7 @@ dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 			   const float *src, const float *ddst, int n, int in, int out,
 			   int i0, int i1, const NnUpdate *update, void *scratch)
 {
+	float		panel[NN_DENSE_TURN * DN_GROUP] NN_STACK_ALIGN;
 	float	   *turned = scratch;
 	float	   *dw = turned + NN_DENSE_TURN * (size_t) out;
 	int			i,
@@ -442,16 +466,26 @@ dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 	{
 		int			rows = i1 - i < DN_GROUP ? i1 - i : DN_GROUP;
 		size_t		at = (size_t) i * (size_t) out;
+		const float *x = src + i;
+		int			x_step = in;
 
+		/* the rows of src lie where they would drive each other from the cache */
+		if (n <= NN_DENSE_TURN)
+		{
+			for (s = 0; s < n; s++)
+				memcpy(panel + s * DN_GROUP, x + (size_t) s * (size_t) in, sizeof(float) * (size_t) rows);
+			x = panel;
+			x_step = DN_GROUP;
+		}
 		if (update == NULL)
-			dn_dweight_rows(dweight + at, src + i, ddst, n, in, out, rows);
+			dn_dweight_rows(dweight + at, x, ddst, n, x_step, out, rows);
 		else
 		{
 			NnSlots		here;
 
 			for (k = 0; k < 3; k++)
 				here.s[k] = slots->s[k] != NULL ? slots->s[k] + at : NULL;
-			dn_dweight_rows(dw, src + i, ddst, n, in, out, rows);
+			dn_dweight_rows(dw, x, ddst, n, x_step, out, rows);
 			update_run(weight + at, &here, dw, (size_t) rows * (size_t) out, update);
 		}
 	}
