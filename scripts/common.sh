@@ -6,6 +6,9 @@
 set -euo pipefail
 export LC_ALL=C
 umask 022
+# The makes that the scripts run are on their own: variables of the command
+# line come by the environment.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
