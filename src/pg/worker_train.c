@@ -154,6 +154,7 @@ look_at_extension(PneumoWorker *w)
 	PG_TRY();
 	{
 		pneumo_worker_begin(w, true);
+		MemoryContextSwitchTo(CurTransactionContext);
 		w->gone = !pneumo_worker_has_extension(w);
 		pneumo_worker_commit(w);
 		stop = w->gone;
@@ -199,6 +200,7 @@ hook_epoch(void *arg, const NnEpochLog *log)
 	PG_TRY();
 	{
 		pneumo_worker_begin(w, false);
+		MemoryContextSwitchTo(CurTransactionContext);	/* there may be many epochs */
 		w->gone = !(pneumo_worker_has_extension(w) && pneumo_run_epoch(w->run, log, w->best.epoch));
 		pneumo_worker_commit(w);
 		if (w->gone)
