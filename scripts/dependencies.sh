@@ -48,7 +48,8 @@ find_missing()
     find_pg_config > /dev/null ||
         lack "PostgreSQL $version with its server headers" "postgresql-$version" "postgresql-server-dev-$version"
     have_header jpeglib.h || lack "libjpeg's headers" libjpeg62-turbo-dev
-    { ldconfig -p 2> /dev/null || /sbin/ldconfig -p; } | grep -q 'libopenblas\.so\.0' ||
+    # Not grep -q: it would leave ldconfig writing into a closed pipe.
+    { ldconfig -p 2> /dev/null || /sbin/ldconfig -p; } | grep 'libopenblas\.so\.0' > /dev/null ||
         lack "OpenBLAS" libopenblas0-pthread
     perl -MIPC::Run -e 1 2> /dev/null || lack "Perl's IPC::Run" libipc-run-perl
 }
