@@ -119,7 +119,9 @@ OBJS_PG = \
 	src/pg/engine_load.o \
 	src/pg/errors.o \
 	src/pg/evaluate.o \
+	src/pg/evaluation.o \
 	src/pg/explain.o \
+	src/pg/failures.o \
 	src/pg/figures.o \
 	src/pg/fit.o \
 	src/pg/grants.o \
@@ -171,6 +173,7 @@ REGRESS = \
 	evaluate \
 	explain \
 	figures \
+	fit \
 	images \
 	layers \
 	models \

@@ -52,8 +52,8 @@ SELECT pneumo_plan('config_xrays', '{"fill_mode": "mirror"}');
 SELECT pneumo_plan('config_xrays', '{"class_weight": "equal"}');
 SELECT pneumo_plan('config_xrays', '{"metrics": ["f1"]}');
 SELECT pneumo_plan('config_xrays', '{"precision": "float16"}');
-SELECT pneumo_plan('config_xrays', '{"calibration": "platt"}');
-SELECT pneumo_plan('config_xrays', '{"operating_point": "youden"}');
+SELECT pneumo_plan('config_xrays', '{"calibration": "isotonic"}');
+SELECT pneumo_plan('config_xrays', '{"operating_point": "best"}');
 SELECT pneumo_plan('config_xrays', '{"operating_point": {"threshold": 2}}');
 SELECT pneumo_plan('config_xrays', '{"deploy": "if_better"}');
 

@@ -531,6 +531,9 @@ extern const float *nn_trainer_result(const NnTrainer *trainer, int *epoch);
 extern NnStatus nn_trainer_score(NnTrainer *trainer, float *scores, const float *weights,
 								 const NnTrainHooks *hooks, NnError *error);
 
+/* The logits of that scoring, n_validation * output_units; valid until the next one. */
+extern const float *nn_trainer_logits(const NnTrainer *trainer);
+
 /* Mean loss and accuracy of scores (label smoothing as in val_loss; 0 for plain). */
 extern void nn_score_loss(double *loss, double *accuracy, const float *scores,
 						  const int32_t *labels, const float *weights, size_t n,

@@ -136,6 +136,12 @@ nn_trainer_score(NnTrainer *trainer, float *scores, const float *weights,
 	return score_split(trainer, scores, weights, hooks, error);
 }
 
+const float *
+nn_trainer_logits(const NnTrainer *trainer)
+{
+	return trainer->val_logits;
+}
+
 static NnStatus
 validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *error)
 {

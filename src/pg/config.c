@@ -556,38 +556,51 @@ read_zoom(PneumoConfig *config, const char *what, JsonbValue *value)
 static void
 read_calibration(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	static const char *const names[] = {"platt", "temperature", "none", NULL};
-	int			kind = pneumo_json_read_enum(what, value, names);
+	/* in the order of PneumoCalibrationKind */
+	static const char *const names[] = {"none", "platt", "temperature", NULL};
 
-	(void) config;
-	if (kind != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s is %s, which this version does not have", what, pneumo_json_text(value)),
-				 errhint("Use \"none\" or leave the key out.")));
+	config->calibration = pneumo_json_read_enum(what, value, names);
 }
 
 static void
 read_operating_point(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	static const char *const known[] = {"threshold", "sensitivity", "confidence", NULL};
+	static const char *const allowed = "{\"threshold\": 0.5}, {\"sensitivity\": 0.95}, "
+		"{\"sensitivity\": 0.95, \"confidence\": 0.95} or \"youden\"";
+	StatsThresholdDemand *demand = &config->operating_point;
 	JsonbContainer *object = pneumo_json_object(value);
 	char	   *text = pneumo_json_cstring(value);
-	JsonbValue *v;
+	JsonbValue *threshold;
+	JsonbValue *sensitivity;
+	JsonbValue *confidence;
 
-	if (object != NULL)
-		pneumo_config_check_keys(object, "operating_point.", known);
-	if ((text != NULL && strcmp(text, "youden") == 0) ||
-		(object != NULL && pneumo_json_get(object, "sensitivity") != NULL))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s is %s, fitted operating points are not in this version",
-						what, pneumo_json_text(value)),
-				 errhint("Give a threshold, as in {\"threshold\": 0.5}.")));
-	if (object == NULL || (v = pneumo_json_get(object, "threshold")) == NULL)
-		pneumo_json_bad(what, value, "an object like {\"threshold\": 0.5}");
-	config->threshold =
-		pneumo_json_read_number("config key \"operating_point.threshold\"", v, 0, 1);
+	if (text != NULL && strcmp(text, "youden") == 0)
+	{
+		demand->rule = STATS_THRESHOLD_YOUDEN;
+		return;
+	}
+	if (object == NULL)
+		pneumo_json_bad(what, value, allowed);
+	pneumo_config_check_keys(object, "operating_point.", known);
+	threshold = pneumo_json_get(object, "threshold");
+	sensitivity = pneumo_json_get(object, "sensitivity");
+	confidence = pneumo_json_get(object, "confidence");
+	if ((threshold == NULL) == (sensitivity == NULL) || (confidence != NULL && sensitivity == NULL))
+		pneumo_json_bad(what, value, allowed);
+	if (threshold != NULL)
+	{
+		demand->rule = STATS_THRESHOLD_FIXED;
+		config->threshold = demand->threshold =
+			pneumo_json_read_number("config key \"operating_point.threshold\"", threshold, 0, 1);
+		return;
+	}
+	demand->rule = confidence == NULL ? STATS_THRESHOLD_SENSITIVITY : STATS_THRESHOLD_SENSITIVITY_LIMIT;
+	demand->sensitivity = pneumo_json_read_number("config key \"operating_point.sensitivity\"", sensitivity,
+												  0.01, confidence == NULL ? 1 : 0.9999);
+	if (confidence != NULL)
+		demand->confidence = pneumo_json_read_number("config key \"operating_point.confidence\"", confidence,
+													 0.5, 0.9999);
 }
 
 static void
@@ -713,6 +726,10 @@ set_defaults(PneumoConfig *config)
 	config->verbose = 1;
 	config->loss = -1;
 	config->threshold = 0.5;
+	config->calibration = PNEUMO_CALIBRATION_NONE;
+	config->operating_point.rule = STATS_THRESHOLD_FIXED;
+	config->operating_point.threshold = 0.5;
+	config->operating_point.confidence = STATS_DEFAULT_CONFIDENCE;
 	config->deploy = PNEUMO_DEPLOY_IF_NONE;
 }
 

@@ -143,6 +143,7 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	warnings = pneumo_dataset_require(dataset, config);
 	if (dataset->split_rows[PNEUMO_VALIDATION] == 0)
 		pneumo_prepare_no_validation(config);
+	pneumo_fit_check_groups(config, dataset);
 
 	memset(&data, 0, sizeof(data));
 	data.n[NN_TRAIN] = (size_t) dataset->split_rows[PNEUMO_TRAIN];

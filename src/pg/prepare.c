@@ -22,7 +22,14 @@ pneumo_prepare_no_validation(PneumoConfig *config)
 {
 	const char *key = config->early_stopping_given ? "early_stopping" :
 		config->plateau_given ? "reduce_lr_on_plateau" : NULL;
+	const char *fitted = config->calibration != PNEUMO_CALIBRATION_NONE ? "calibration" :
+		config->operating_point.rule != STATS_THRESHOLD_FIXED ? "operating_point" : NULL;
 
+	if (fitted != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("config key \"%s\" is fitted on the validation split, which is empty", fitted),
+				 errhint("Set \"validation_split\" above 0, or leave \"%s\" out.", fitted)));
 	if (key != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -183,6 +190,7 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name,
 						 prepared->source, config->positive_class);
 	pneumo_config_class_weights(config, prepared->labels.n, prepared->classes, NULL);
+	pneumo_fit_check_classes(config, prepared->labels.n);
 
 	prepared->graph = pneumo_layers_graph(config, prepared->labels.n);
 	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)

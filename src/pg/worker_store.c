@@ -88,9 +88,47 @@ add_number(StringInfo buf, const char *name, double number)
 		appendStringInfo(buf, ",\"%s\":%.9g", name, number);
 }
 
+/* Of the calibrated probabilities at the operating point. */
+static void
+two_class_figures(PneumoWorker *w, const PneumoModelMeta *meta, const double *probability, double auc,
+				  double loss, StringInfo buf, StringInfo line)
+{
+	const int32_t *label = w->data.label[NN_VALIDATION];
+	size_t		n = w->data.n[NN_VALIDATION];
+	StatsCounts counts = {0, 0, 0, 0};
+	StatsFigures figures;
+	double		sum = 0;
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+	{
+		double		p = probability[2 * i + 1];
+		bool		called = p >= meta->threshold;
+
+		if (label[i] != 0)
+			*(called ? &counts.tp : &counts.fn) += 1;
+		else
+			*(called ? &counts.fp : &counts.tn) += 1;
+		p = label[i] != 0 ? p : 1 - p;
+		sum -= log(Min(Max(p, STATS_LOG_LOSS_EPSILON), 1 - STATS_LOG_LOSS_EPSILON));
+	}
+	stats_figures_from_counts(&figures, &counts);
+	/* that of the history where nothing changed the scores */
+	if (meta->calibration != PNEUMO_CALIBRATION_NONE)
+		loss = sum / (double) n;
+	add_number(buf, "accuracy", figures.accuracy);
+	add_number(buf, "sensitivity", figures.sensitivity);
+	add_number(buf, "specificity", figures.specificity);
+	add_number(buf, "auc", auc);
+	add_number(buf, "log_loss", loss);
+	appendStringInfo(line, "accuracy %.4f, sensitivity %.4f, specificity %.4f, AUC %.4f, log loss %.4f",
+					 figures.accuracy, figures.sensitivity, figures.specificity, auc, loss);
+}
+
 /* The validation figures of the stored weights, as JSON and as one line. */
 static Jsonb *
-validation_figures(PneumoWorker *w, const float *scores, int epoch, StringInfo line)
+validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *scores,
+				   const double *probability, const char *achieved, int epoch, StringInfo line)
 {
 	const PneumoDataset *dataset = w->dataset;
 	size_t		n = w->data.n[NN_VALIDATION];
@@ -101,7 +139,7 @@ validation_figures(PneumoWorker *w, const float *scores, int epoch, StringInfo l
 	appendStringInfo(&buf, "{\"split\":\"validation\",\"used_for_selection\":true,\"epoch\":%d,"
 					 "\"images\":%zu,\"groups\":%lld", epoch, n,
 					 (long long) dataset->split_groups[PNEUMO_VALIDATION]);
-	if (scores != NULL)
+	if (probability != NULL)
 	{
 		double		loss;
 		double		accuracy;
@@ -109,28 +147,8 @@ validation_figures(PneumoWorker *w, const float *scores, int epoch, StringInfo l
 
 		nn_score_loss(&loss, &accuracy, scores, w->data.label[NN_VALIDATION], NULL, n, units, 0);
 		(void) pneumo_worker_auc(&auc, scores, w->data.label[NN_VALIDATION], n, units, dataset->n_classes);
-		if (units == 1)
-		{
-			double		threshold = w->prepared->config->threshold;
-			size_t		counts[2][2] = {{0, 0}, {0, 0}};
-			double		sensitivity;
-			double		specificity;
-			size_t		i;
-
-			for (i = 0; i < n; i++)
-				counts[w->data.label[NN_VALIDATION][i] != 0][(double) scores[i] >= threshold]++;
-			accuracy = (double) (counts[0][0] + counts[1][1]) / (double) n;
-			sensitivity = (double) counts[1][1] / (double) (counts[1][0] + counts[1][1]);
-			specificity = (double) counts[0][0] / (double) (counts[0][0] + counts[0][1]);
-			add_number(&buf, "accuracy", accuracy);
-			add_number(&buf, "sensitivity", sensitivity);
-			add_number(&buf, "specificity", specificity);
-			add_number(&buf, "auc", auc);
-			add_number(&buf, "log_loss", loss);
-			appendStringInfo(line, "accuracy %.4f, sensitivity %.4f, specificity %.4f, AUC %.4f, "
-								   "log loss %.4f",
-							 accuracy, sensitivity, specificity, auc, loss);
-		}
+		if (meta->n_classes == 2)
+			two_class_figures(w, meta, probability, auc, loss, &buf, line);
 		else
 		{
 			add_number(&buf, "accuracy", accuracy);
@@ -138,6 +156,7 @@ validation_figures(PneumoWorker *w, const float *scores, int epoch, StringInfo l
 			add_number(&buf, "log_loss", loss);
 			appendStringInfo(line, "accuracy %.4f, AUC %.4f (macro), log loss %.4f", accuracy, auc, loss);
 		}
+		appendStringInfoString(&buf, achieved);
 	}
 	else if (w->best.epoch > 0 && n > 0)
 	{
@@ -194,6 +213,26 @@ model_bytes(PneumoWorker *w, const float *weights, const PneumoModelMeta *meta, 
 	return bytes;
 }
 
+/* Calibration and operating point of meta; the calibrated probabilities. */
+static double *
+fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, StringInfo achieved)
+{
+	size_t		n = w->data.n[NN_VALIDATION];
+	uint64_t   *group = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
+	PneumoFitRows in;
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+		memcpy(&group[i], w->dataset->samples[w->loader.number[NN_VALIDATION][i]].group, sizeof(uint64_t));
+	in.probability = scores;
+	in.logit = nn_trainer_logits(w->trainer);
+	in.label = w->data.label[NN_VALIDATION];
+	in.group = group;
+	in.n = n;
+	in.units = nn_graph_output_units(w->prepared->graph);
+	return pneumo_fit(meta, w->prepared->config, &in, achieved);
+}
+
 /* Scores of the validation side by the weights that are stored; NULL without one. */
 static float *
 score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hooks)
@@ -242,13 +281,16 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	PneumoVersionId id;
 	StringInfoData line;
 	const float *weights;
+	StringInfoData achieved;
 	float	   *scores = NULL;
+	double	   *probability = NULL;
 	int			epoch = 0;
 	NnTrainer  *trainer = w->trainer;
 	bool		there;
 	const char *state = cancelled ? "cancelled" : "succeeded";
 
 	initStringInfo(&line);
+	initStringInfo(&achieved);
 	memset(&version, 0, sizeof(version));
 	memset(&id, 0, sizeof(id));
 	weights = nn_trainer_result(trainer, &epoch);
@@ -262,10 +304,10 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 		meta.n_classes = w->dataset->n_classes;
 		meta.classes = w->dataset->classes;
 		meta.precision = NN_PRECISION_FLOAT32;
-		meta.calibration = PNEUMO_CALIBRATION_NONE;
-		meta.calibration_a = 1;
-		meta.threshold = config->threshold;
-		meta.operating_point = psprintf("{\"threshold\": %.17g}", config->threshold);
+		if (scores != NULL)
+			probability = fit_validation(w, &meta, scores, &achieved);
+		else
+			pneumo_fit_none(&meta, config);
 		version.bytes = model_bytes(w, weights, &meta, &version.n_bytes);
 	}
 	w->trainer = NULL;
@@ -283,7 +325,8 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 			version.run = w->run;
 			version.n_parameters = (int64) nn_graph_weight_count(w->prepared->graph);
 			version.meta = &meta;
-			version.metrics = validation_figures(w, scores, epoch, &line);
+			version.metrics = validation_figures(w, &meta, scores, probability, achieved.data, epoch,
+												 &line);
 			version.provenance = provenance(w, epoch);
 			version.comment = config->comment;
 			version.manifest = pneumo_manifest_write(w->dataset, &version.manifest_bytes);
