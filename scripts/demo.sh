@@ -18,6 +18,8 @@ IMAGES=${IMAGES:-600}
 CONFIG=${CONFIG:-}
 [[ -n $CONFIG ]] || CONFIG='{}'
 started=$SECONDS
+# DATA is also a variable of PGXS.
+export -n DATA
 
 if [[ -n $DATA ]]; then
     [[ -d $DATA ]] || die "DATA=$DATA is not a folder"
