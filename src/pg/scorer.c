@@ -176,13 +176,12 @@ run_engine(PneumoScorer *scorer, float *embedding)
 	}
 }
 
-bool
-pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embed)
+/* Runs what is in src. */
+static void
+run_src(PneumoScorer *scorer, bool embed)
 {
 	int			i;
 
-	if (!pneumo_scorer_decode(scorer, image, on_bad_image))
-		return false;
 	if (embed && scorer->embedding == NULL)
 		scorer->embedding = buffer(scorer->cxt, scorer->embedding_units, sizeof(float));
 	run_engine(scorer, embed ? scorer->embedding : NULL);
@@ -195,7 +194,25 @@ pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embe
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 					 errmsg("the network gives no finite probability for this image")));
 	}
+}
+
+bool
+pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embed)
+{
+	if (!pneumo_scorer_decode(scorer, image, on_bad_image))
+		return false;
+	run_src(scorer, embed);
 	return true;
+}
+
+void
+pneumo_scorer_run_pixels(PneumoScorer *scorer, const uint8 *pixels, bool embed)
+{
+	const ImgPreprocess *pre = &scorer->meta->preprocess;
+
+	img_rescale(scorer->src, pixels, (size_t) pre->height * pre->width * pre->channels,
+				scorer->meta->rescale);
+	run_src(scorer, embed);
 }
 
 int

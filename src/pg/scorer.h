@@ -48,6 +48,9 @@ extern PneumoScorer *pneumo_scorer_get(void **extra, MemoryContext mcxt,
  */
 extern bool pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embed);
 
+/* The same for pixels that are decoded already: height * width * channels of the version's preprocessing. */
+extern void pneumo_scorer_run_pixels(PneumoScorer *scorer, const uint8 *pixels, bool embed);
+
 /* Only decodes: fills pixels and src. */
 extern bool pneumo_scorer_decode(PneumoScorer *scorer, Datum image, int on_bad_image);
 
