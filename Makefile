@@ -172,6 +172,7 @@ REGRESS = \
 	config \
 	evaluate \
 	explain \
+	explore \
 	figures \
 	fit \
 	images \

@@ -133,7 +133,7 @@ CREATE FUNCTION pneumo_eigenimages(
 		OUT component integer, OUT explained_variance double precision, OUT image bytea)
 	RETURNS SETOF record LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 16 COST 1000000
 	AS 'MODULE_PATHNAME', 'pneumo_eigenimages';
-COMMENT ON FUNCTION pneumo_eigenimages(regclass, jsonb) IS 'principal components of a table''s images, the first explains most: the fraction of the variance (0 to 1), and a grey JPEG, mid-grey where the component is 0, black to white at its own largest size. Config: n_components (16; or a fraction of the variance to explain), max_images (1000, at most 2000: of different images those with the smallest SHA-256), class (only images with that label), and the data and image keys of pneumo_train. Memory within pneumo.train_memory';
+COMMENT ON FUNCTION pneumo_eigenimages(regclass, jsonb) IS 'principal components of a table''s images, the first explains most: the fraction of the variance (0 to 1), and a grey JPEG, mid-grey where the component is 0, black to white at its own largest size. Config: n_components (16; or a fraction of the variance to explain), max_images (500, at most 1000: of different images those with the smallest SHA-256), class (only images with that label), and the data and image keys of pneumo_train. Memory within pneumo.train_memory';
 
 CREATE FUNCTION pneumo_check(
 		source regclass, config jsonb DEFAULT '{}',

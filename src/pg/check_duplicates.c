@@ -147,8 +147,8 @@ pneumo_check_duplicates(PneumoCheck *check)
 	pneumo_check_put(check, "same bytes",
 					 conflicts + leaks > 0 ? "warning" : extra > 0 ? "note" : "ok", NULL, extra,
 					 groups == 0 ? "no two images have the same bytes" :
-					 psprintf("copies of %lld images: %lld with different labels, %lld on more than one side",
-							  (long long) groups, (long long) conflicts, (long long) leaks));
+					 psprintf("copies of %lld image%s: %lld with different labels, %lld on more than one side",
+							  (long long) groups, groups == 1 ? "" : "s", (long long) conflicts, (long long) leaks));
 	put_all_copies(check, true, &left);
 	put_all_copies(check, false, &left);
 }

@@ -401,7 +401,7 @@ extern ImgStatus pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes,
 
 /* Loads the library on first use, all signals blocked; NULL if there is none. */
 extern NnSgemm pneumo_blas_sgemm(void);
-/* Another function of the same library (LAPACK's dsyev_), or NULL. */
+/* Another function of the same library (LAPACK's dsyevd_), or NULL. */
 extern void *pneumo_blas_symbol(const char *name);
 extern const char *pneumo_blas_version(void);	/* "OpenBLAS 0.3.21 …" or "built-in" */
 
