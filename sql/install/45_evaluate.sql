@@ -5,7 +5,22 @@ CREATE FUNCTION pneumo_evaluate(
 		OUT split text, OUT version bigint, OUT images bigint, OUT patients bigint, OUT positive bigint,
 		OUT accuracy double precision, OUT sensitivity double precision, OUT specificity double precision,
 		OUT auc double precision, OUT log_loss double precision, OUT threshold double precision,
-		OUT left_out jsonb, OUT looks bigint)
+		OUT left_out jsonb, OUT looks bigint, OUT figures pneumo_figures)
 	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_evaluate';
-COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS 'figures of a model''s deployed version on one side of a table (config: "split" test, validation, train or all; "version"; the data keys of pneumo_train, by default as the version was trained). Rows that the version has seen are left out; looks counts the evaluations of that side. More than two classes: macro figures';
+COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS 'figures of a model''s deployed version on one side of a table (config: "split" test, validation, train or all; "version"; the data keys of pneumo_train, by default as the version was trained). Rows that the version has seen are left out; looks counts the evaluations of that side. figures: with 95 % intervals by patient, as pneumo_metrics gives them. More than two classes: macro figures without intervals';
+
+CREATE FUNCTION pneumo_compare(
+		source regclass, a text, b text, config jsonb DEFAULT '{}',
+		OUT split text, OUT version_a bigint, OUT version_b bigint,
+		OUT images bigint, OUT patients bigint, OUT positive bigint, OUT left_out jsonb,
+		OUT auc_a pneumo_figure, OUT auc_b pneumo_figure,
+		OUT auc_difference pneumo_figure, OUT auc_p double precision,
+		OUT accuracy_difference pneumo_figure, OUT sensitivity_difference pneumo_figure,
+		OUT specificity_difference pneumo_figure, OUT log_loss_difference pneumo_figure,
+		OUT brier_difference pneumo_figure,
+		OUT only_a_right bigint, OUT only_b_right bigint, OUT mcnemar_p double precision,
+		OUT replicates integer, OUT seed bigint, OUT looks_a bigint, OUT looks_b bigint)
+	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pneumo_compare';
+COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS 'two models of two classes on the same rows of one side of a table, which neither was trained or selected on (left_out tells how many these were; none left is an error): differences a - b with 95 % intervals by patient (AUC: DeLong, clustered; the others: paired bootstrap), each at its own operating point; McNemar''s exact test, by patient. Config: "split", "version_a", "version_b" (default: the deployed ones), and the data keys of pneumo_train, by default as a was trained. Counts a look for both';

@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * evaluate.c
- *	  pneumo_evaluate: the figures of a model on one side of a table.
+ *	  pneumo_evaluate and pneumo_compare: the figures of a model, and of two
+ *	  models on the same rows, on one side of a table.
  *
- * Sides, duplicates and groups are settled as in training, with the columns
- * and seeds of the version's own config unless the call gives others.  Rows
- * that the version was trained on (or, for the test side, selected by) are
+ * Rows that a version was trained on (or, for the test side, selected by) are
  * left out by its manifest, whatever table they come from.  A look at the test
  * side is counted: each one makes its figures a little less honest.
  *
@@ -15,364 +14,218 @@
 
 #include <math.h>
 
-#include "pg/training.h"
-
-#include "stats/stats.h"
+#include "pg/evaluation.h"
+#include "pg/figures.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
-#include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(pneumo_evaluate);
-
-enum
-{
-	COL_SPLIT, COL_VERSION, COL_IMAGES, COL_PATIENTS, COL_POSITIVE, COL_ACCURACY,
-	COL_SENSITIVITY, COL_SPECIFICITY, COL_AUC, COL_LOG_LOSS, COL_THRESHOLD, COL_LEFT_OUT,
-	COL_LOOKS, N_COLS
-};
-
-/* What a call may say, and what it takes from the version's config otherwise. */
-static const char *const data_keys[] = {
-	"image_column", "label_column", "group_column", "split_column", "key_column",
-	"validation_split", "test_split", "split_seed", "max_bad_images", NULL
-};
-
-static const char *const all_keys[] = {
-	"image_column", "label_column", "group_column", "split_column", "key_column",
-	"validation_split", "test_split", "split_seed", "max_bad_images", "split", "version", NULL
-};
+PG_FUNCTION_INFO_V1(pneumo_compare);
 
 static const char *const splits[] = {"train", "validation", "test", "all", NULL};
 
 #define SPLIT_ALL 3
 
-typedef struct Evaluation
+/* The rows that are evaluated, in the order of the dataset. */
+typedef struct Side
 {
 	int			split;			/* index into splits */
-	PneumoEngine *engine;
-	const PneumoConfig *config;
-	float	   *src;
-	void	   *scratch;
-	double	   *probability;	/* n_classes a row, by slot */
+	int64	   *samples;
 	int64		n;
-	int64		max;
-} Evaluation;
+	int64		groups;
+	int64		positive;
+} Side;
 
-/* ------------------------------------------------------------------ config */
-
-static void
-push_key(JsonbParseState **state, const char *key, JsonbValue *value)
+static int
+read_split(Jsonb *given, const char *function)
 {
-	JsonbValue	name;
+	JsonbValue *value;
+	int			split;
 
-	name.type = jbvString;
-	name.val.string.val = unconstify(char *, key);
-	name.val.string.len = (int) strlen(key);
-	pushJsonbValue(state, WJB_KEY, &name);
-	pushJsonbValue(state, WJB_VALUE, value);
-}
-
-/* The data keys of the version's own config, under those of the call. */
-static Jsonb *
-merge_config(Jsonb *given, Jsonb *stored)
-{
-	JsonbParseState *state = NULL;
-	JsonbIterator *it = JsonbIteratorInit(&given->root);
-	JsonbIteratorToken token;
-	JsonbValue	item;
-	int			i;
-
-	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
-	{
-		char	   *name;
-		const char *near;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(item.val.string.val, item.val.string.len);
-		for (i = 0; all_keys[i] != NULL && strcmp(all_keys[i], name) != 0; i++)
-			;
-		if (all_keys[i] != NULL)
-			continue;
-		near = pneumo_nearest(name, all_keys);
+	if (!JB_ROOT_IS_OBJECT(given))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown config key \"%s\"", name),
-				 near ? errhint("Did you mean \"%s\"?", near) : 0));
-	}
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (i = 0; data_keys[i] != NULL; i++)
-	{
-		JsonbValue *value = pneumo_json_get(&given->root, data_keys[i]);
-
-		if (value == NULL && stored != NULL)
-			value = pneumo_json_get(&stored->root, data_keys[i]);
-		if (value != NULL)
-			push_key(&state, data_keys[i], value);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-/* The version to evaluate, and the config that it was trained with (or NULL). */
-static Jsonb *
-find_version(PneumoVersionId *id, const char *model_name, Jsonb *given)
-{
-	int64		model = pneumo_model_lookup(model_name, PNEUMO_PREDICT, GetUserId(), false);
-	JsonbValue *wanted = pneumo_json_get(&given->root, "version");
-	Relation	rel;
-	Snapshot	snapshot;
-	HeapTuple	tuple;
-	Jsonb	   *config = NULL;
-	Datum		value;
-	bool		isnull;
-
-	if (!pneumo_json_is_null(wanted))
-		id->version = pneumo_json_read_int("config key \"version\"", wanted, 1, 9e15);
-	else if (!pneumo_model_deployed(model, id))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("model \"%s\" has no deployed version", model_name),
-				 errhint("Deploy one with pneumo_deploy, or give config key \"version\".")));
-
-	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-	snapshot = pneumo_read_snapshot();
-	tuple = pneumo_version_tuple(rel, id->version, snapshot);
-	UnregisterSnapshot(snapshot);
-	if (!HeapTupleIsValid(tuple) ||
-		DatumGetInt64(heap_getattr(tuple, Anum_version_model, RelationGetDescr(rel), &isnull)) != model)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("model \"%s\" has no version %lld", model_name, (long long) id->version)));
-	pneumo_version_id(rel, tuple, id);
-	value = heap_getattr(tuple, Anum_version_provenance, RelationGetDescr(rel), &isnull);
-	if (!isnull)
-	{
-		Jsonb	   *provenance = DatumGetJsonbPCopy(value);
-		JsonbValue *v = JB_ROOT_IS_OBJECT(provenance) ? pneumo_json_get(&provenance->root, "config") : NULL;
-
-		if (pneumo_json_object(v) != NULL)
-			config = JsonbValueToJsonb(v);
-	}
-	table_close(rel, AccessShareLock);
-	return config;
-}
-
-/* ----------------------------------------------------------------- scoring */
-
-static int64
-score_sample(void *arg, const PneumoSample *sample, const uint8 *pixels)
-{
-	Evaluation *e = arg;
-	const PneumoModelMeta *meta = e->engine->meta;
-	const ImgPreprocess *pre = &meta->preprocess;
-	float		probabilities[NN_MAX_CLASSES];
-	float		logits[NN_MAX_CLASSES];
-	NnStatus	status;
-
-	(void) sample;
-	if (e->n >= e->max)
-	{
-		e->max *= 2;
-		e->probability = repalloc_huge(e->probability, e->max * meta->n_classes * sizeof(double));
-	}
-	img_rescale(e->src, pixels, (size_t) pre->height * pre->width * pre->channels, meta->rescale);
-	do
-	{
-		status = nn_engine_run(probabilities, logits, NULL, e->src, 1, &e->engine->engine, e->scratch,
-							   &InterruptPending);
-		if (status == NN_INTERRUPTED)
-			CHECK_FOR_INTERRUPTS();
-	} while (status == NN_INTERRUPTED);
-	if (status != NN_OK)
-		elog(ERROR, "the network could not score an image");
-	pneumo_meta_probabilities(e->probability + e->n * meta->n_classes, meta,
-							  nn_graph_output_units(e->engine->engine.graph), probabilities, logits);
-	return e->n++;
-}
-
-/* Names of the labels in the order of the model's classes. */
-static char **
-label_names(const PneumoModelMeta *meta, const PneumoSource *source)
-{
-	static char *booleans[] = {"false", "true"};
-	static char *integers[] = {"0", "1"};
-	char	  **generic = source->label_kind == PNEUMO_LABEL_BOOLEAN ? booleans :
-		source->label_kind == PNEUMO_LABEL_INTEGER ? integers : NULL;
-
-	if (generic == NULL || meta->n_classes != 2)
-		return meta->classes;
-	/* the model's own order if it was trained on such labels */
-	if (strcmp(meta->classes[0], generic[0]) == 0 || strcmp(meta->classes[0], generic[1]) == 0)
-		return meta->classes;
-	return generic;
+				 errmsg("the config must be a JSON object")));
+	value = pneumo_json_get(&given->root, "split");
+	split = value == NULL ? PNEUMO_TEST : pneumo_json_read_enum("config key \"split\"", value, splits);
+	if (split >= PNEUMO_TEST)
+		pneumo_prevent_write(psprintf("%s of held-out rows", function));
+	return split;
 }
 
 static void
-hold_out(PneumoDataset *dataset, const Evaluation *e)
+want_split(PneumoEvaluation *e, int split)
 {
-	bool		sample_splits[3];
-	bool		manifest_splits[3] = {true, e->split != PNEUMO_VALIDATION, false};
-	size_t		bytes;
-	void	   *manifest;
 	int			i;
 
-	if (e->split == PNEUMO_TRAIN)
+	for (i = 0; i < 3; i++)
+		e->score[i] = split == SPLIT_ALL || i == split;
+}
+
+/* Rows that a version has seen, beside those that reading left out. */
+static void
+hold_out(PneumoEvaluation *e, int64 version, int split)
+{
+	bool		seen[3] = {true, split != PNEUMO_VALIDATION, false};
+	size_t		bytes;
+	void	   *manifest;
+
+	if (split == PNEUMO_TRAIN)
 		return;
-	manifest = pneumo_manifest_read(e->engine->id.version, &bytes);
+	manifest = pneumo_manifest_read(version, &bytes);
 	if (manifest == NULL)
 		return;					/* imported: nobody knows what it has seen */
+	(void) pneumo_manifest_exclude(e->dataset, e->score, manifest, bytes, seen);
+	pfree(manifest);
+}
+
+static void
+collect_side(Side *side, const PneumoEvaluation *e, int split)
+{
+	const PneumoDataset *dataset = e->dataset;
+	int64		i;
+
+	memset(side, 0, sizeof(*side));
+	side->split = split;
+	side->samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(int64));
+	for (i = 0; i < dataset->n; i++)
+	{
+		if (!e->score[dataset->samples[i].split])
+			continue;
+		side->samples[side->n++] = i;
+		side->positive += dataset->samples[i].label == 1;
+	}
 	for (i = 0; i < 3; i++)
-		sample_splits[i] = e->split == SPLIT_ALL || i == e->split;
-	(void) pneumo_manifest_exclude(dataset, sample_splits, manifest, bytes, manifest_splits);
+		side->groups += e->score[i] ? dataset->split_groups[i] : 0;
+	if (side->n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("no row of %s is left to evaluate on the split \"%s\"", e->source->name,
+						splits[split]),
+				 dataset->left_out[PNEUMO_OUT_SEEN] > 0 ?
+				 errdetail("%lld rows are left out: the version was trained or selected on them.",
+						   (long long) dataset->left_out[PNEUMO_OUT_SEEN]) : 0));
 }
 
-/* ----------------------------------------------------------------- figures */
-
-static void *
-stats_allocate(void *arg, size_t bytes)
+/* Label and patient of the rows; score is the caller's. */
+static StatsRows
+side_rows(const Side *side, const PneumoEvaluation *e, const double *score)
 {
-	(void) arg;
-	return MemoryContextAllocHuge(CurrentMemoryContext, Max(bytes, 1));
+	uint8_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n);
+	uint64_t   *group = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(uint64_t));
+	StatsRows	rows = {score, label, group, (size_t) side->n};
+	int64		i;
+
+	for (i = 0; i < side->n; i++)
+	{
+		const PneumoSample *sample = &e->dataset->samples[side->samples[i]];
+
+		label[i] = sample->label == 1;
+		memcpy(&group[i], sample->group, sizeof(uint64_t));
+	}
+	return rows;
 }
+
+/* Scores of the positive class; probability: two a scored row, by slot. */
+static double *
+side_scores(const Side *side, const PneumoEvaluation *e, const double *probability)
+{
+	double	   *score = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(double));
+	int64		i;
+
+	for (i = 0; i < side->n; i++)
+		score[i] = probability[2 * e->dataset->samples[side->samples[i]].slot + 1];
+	return score;
+}
+
+/* Counts a look at held-out rows; how many there were. */
+static int64
+count_look(const PneumoVersionId *id, const Side *side, const char *source, const char *metrics)
+{
+	if (side->split >= PNEUMO_TEST)
+		pneumo_look_add(id, splits[side->split], source, side->n,
+						DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(metrics))));
+	return pneumo_look_count(id->version, splits[side->split]);
+}
+
+/* --------------------------------------------------------------- one model */
+
+enum
+{
+	COL_SPLIT, COL_VERSION, COL_IMAGES, COL_PATIENTS, COL_POSITIVE, COL_ACCURACY,
+	COL_SENSITIVITY, COL_SPECIFICITY, COL_AUC, COL_LOG_LOSS, COL_THRESHOLD, COL_LEFT_OUT,
+	COL_LOOKS, COL_FIGURES, N_COLS
+};
 
 static void
-stats_release(void *arg, void *memory)
+two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const Side *side,
+				  Oid figures_type)
 {
-	(void) arg;
-	if (memory != NULL)
-		pfree(memory);
-}
-
-static void
-check_stats(StatsStatus status)
-{
-	if (status != STATS_OK)
-		elog(ERROR, "could not compute the figures: %s", stats_status_text(status));
-}
-
-static void
-put(Datum *values, bool *nulls, int column, double number)
-{
-	values[column] = Float8GetDatum(number);
-	nulls[column] = isnan(number);
-}
-
-static void
-two_class_figures(Datum *values, bool *nulls, const Evaluation *e, const PneumoDataset *dataset,
-				  int64 n, const int64 *rows)
-{
-	StatsEnv	env = {stats_allocate, stats_release, NULL, NULL};
-	double	   *score = stats_allocate(NULL, n * sizeof(double));
-	uint8_t    *label = stats_allocate(NULL, n);
-	StatsRows	stats_rows = {score, label, NULL, (size_t) n};
-	StatsFigures figures;
-	double		auc = NAN;
+	StatsRows	rows = side_rows(side, e, side_scores(side, e, e->probability));
+	StatsOptions options;
+	StatsEvaluation figures;
+	PneumoStats stats;
 	StatsStatus status;
-	int64		positive = 0;
-	int64		i;
 
-	for (i = 0; i < n; i++)
-	{
-		const PneumoSample *s = &dataset->samples[rows[i]];
-
-		score[i] = e->probability[s->slot * 2 + 1];
-		label[i] = s->label == 1;
-		positive += label[i];
-	}
-	check_stats(stats_figures(&figures, &stats_rows, e->engine->meta->threshold, &env));
-	status = stats_auc(&auc, &stats_rows, &env);
+	pneumo_stats_options(&options, e->scorer->meta->threshold);
+	pneumo_stats_begin(&stats);
+	status = stats_evaluate(&figures, &rows, &options, &stats.env);
+	pneumo_stats_end(&stats);
 	if (status == STATS_ONE_CLASS)
-		auc = NAN;
+		ereport(WARNING,
+				(errmsg("all %zu rows are %s: the AUC and the figures of the other class are NULL", rows.n,
+						rows.label[0] ? "positive" : "negative")));
 	else
-		check_stats(status);
+		pneumo_stats_check(status, "pneumo_evaluate", &rows);
 
-	values[COL_POSITIVE] = Int64GetDatum(positive);
-	put(values, nulls, COL_ACCURACY, figures.accuracy);
-	put(values, nulls, COL_SENSITIVITY, figures.sensitivity);
-	put(values, nulls, COL_SPECIFICITY, figures.specificity);
-	put(values, nulls, COL_AUC, auc);
-	put(values, nulls, COL_LOG_LOSS, figures.log_loss);
-	put(values, nulls, COL_THRESHOLD, e->engine->meta->threshold);
+	values[COL_POSITIVE] = Int64GetDatum(side->positive);
+	values[COL_ACCURACY] = pneumo_number_datum(figures.accuracy.value, &nulls[COL_ACCURACY]);
+	values[COL_SENSITIVITY] = pneumo_number_datum(figures.sensitivity.value, &nulls[COL_SENSITIVITY]);
+	values[COL_SPECIFICITY] = pneumo_number_datum(figures.specificity.value, &nulls[COL_SPECIFICITY]);
+	values[COL_AUC] = pneumo_number_datum(figures.auc.value, &nulls[COL_AUC]);
+	values[COL_LOG_LOSS] = pneumo_number_datum(figures.log_loss.value, &nulls[COL_LOG_LOSS]);
+	values[COL_THRESHOLD] = Float8GetDatum(options.threshold);
+	values[COL_FIGURES] = pneumo_figures_datum(&figures, figures_type);
 }
 
 static void
-many_class_figures(Datum *values, bool *nulls, const Evaluation *e, const PneumoDataset *dataset,
-				   int64 n, const int64 *rows)
+many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const Side *side)
 {
-	StatsEnv	env = {stats_allocate, stats_release, NULL, NULL};
-	int			k = e->engine->meta->n_classes;
-	double	   *probability = stats_allocate(NULL, n * k * sizeof(double));
-	int32_t    *label = stats_allocate(NULL, n * sizeof(int32_t));
-	StatsClassRows stats_rows = {probability, label, NULL, (size_t) n, k};
+	int			k = e->scorer->meta->n_classes;
+	double	   *probability = MemoryContextAllocHuge(CurrentMemoryContext, side->n * k * sizeof(double));
+	int32_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(int32_t));
+	StatsClassRows rows = {probability, label, NULL, (size_t) side->n, k};
 	StatsClassFigures figures;
+	PneumoStats stats;
 	int64		i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < side->n; i++)
 	{
-		const PneumoSample *s = &dataset->samples[rows[i]];
-
-		memcpy(probability + i * k, e->probability + s->slot * k, k * sizeof(double));
-		label[i] = s->label;
+		memcpy(probability + i * k, pneumo_evaluation_probability(e, side->samples[i]), k * sizeof(double));
+		label[i] = e->dataset->samples[side->samples[i]].label;
 	}
-	check_stats(stats_class_figures(&figures, NULL, NULL, NULL, &stats_rows, &env));
+	pneumo_stats_begin(&stats);
+	pneumo_stats_check(stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env),
+					   "pneumo_evaluate", NULL);
+	pneumo_stats_end(&stats);
 	nulls[COL_POSITIVE] = true;
 	nulls[COL_THRESHOLD] = true;
-	put(values, nulls, COL_ACCURACY, figures.accuracy);
-	put(values, nulls, COL_SENSITIVITY, figures.macro_sensitivity);
-	put(values, nulls, COL_SPECIFICITY, figures.macro_specificity);
-	put(values, nulls, COL_AUC, figures.macro_auc);
-	put(values, nulls, COL_LOG_LOSS, figures.log_loss);
+	nulls[COL_FIGURES] = true;
+	values[COL_ACCURACY] = pneumo_number_datum(figures.accuracy, &nulls[COL_ACCURACY]);
+	values[COL_SENSITIVITY] = pneumo_number_datum(figures.macro_sensitivity, &nulls[COL_SENSITIVITY]);
+	values[COL_SPECIFICITY] = pneumo_number_datum(figures.macro_specificity, &nulls[COL_SPECIFICITY]);
+	values[COL_AUC] = pneumo_number_datum(figures.macro_auc, &nulls[COL_AUC]);
+	values[COL_LOG_LOSS] = pneumo_number_datum(figures.log_loss, &nulls[COL_LOG_LOSS]);
 }
 
-/* ------------------------------------------------------------------- looks */
-
-static int64
-count_looks(int64 version, const char *split)
+static char *
+figures_json(const Datum *values, const bool *nulls)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_LOOK, AccessShareLock, false);
-	Snapshot	snapshot = pneumo_write_snapshot();
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	int64		n = 0;
-
-	ScanKeyInit(&key, Anum_look_version, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_LOOK, "look_version_idx"), true,
-							  snapshot, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull;
-		char	   *of = TextDatumGetCString(heap_getattr(tuple, Anum_look_split,
-														  RelationGetDescr(rel), &isnull));
-
-		n += strcmp(of, split) == 0;
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return n;
-}
-
-static void
-add_look(const PneumoVersionId *id, const char *split, const char *source, int64 images,
-		 const Datum *figures, const bool *nulls)
-{
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_LOOK, RowExclusiveLock, false);
-	Datum		values[Natts_look];
-	bool		is_null[Natts_look] = {false};
-	NameData	role;
-	StringInfoData metrics;
 	static const struct
 	{
 		int			column;
@@ -381,116 +234,281 @@ add_look(const PneumoVersionId *id, const char *split, const char *source, int64
 		{COL_ACCURACY, "accuracy"}, {COL_SENSITIVITY, "sensitivity"},
 		{COL_SPECIFICITY, "specificity"}, {COL_AUC, "auc"}, {COL_LOG_LOSS, "log_loss"}
 	};
+	StringInfoData json;
 	int			i;
 
-	initStringInfo(&metrics);
-	appendStringInfoString(&metrics, "{");
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
 	for (i = 0; i < (int) lengthof(kept); i++)
 		if (!nulls[kept[i].column])
-			appendStringInfo(&metrics, "%s\"%s\":%.9g", metrics.len > 1 ? "," : "", kept[i].name,
-							 DatumGetFloat8(figures[kept[i].column]));
-	appendStringInfoString(&metrics, "}");
-
-	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
-	values[Anum_look_id - 1] = Int64GetDatum(pneumo_catalog_nextval(PNEUMO_REL_LOOK));
-	values[Anum_look_version - 1] = Int64GetDatum(id->version);
-	values[Anum_look_looked - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[Anum_look_role - 1] = NameGetDatum(&role);
-	values[Anum_look_split - 1] = CStringGetTextDatum(split);
-	values[Anum_look_source - 1] = CStringGetTextDatum(source);
-	values[Anum_look_images - 1] = Int64GetDatum(images);
-	values[Anum_look_metrics - 1] = DirectFunctionCall1(jsonb_in, CStringGetDatum(metrics.data));
-	pneumo_catalog_insert(rel, values, is_null);
-	table_close(rel, NoLock);
-	CommandCounterIncrement();
+			appendStringInfo(&json, "%s\"%s\":%.9g", json.len > 1 ? "," : "", kept[i].name,
+							 DatumGetFloat8(values[kept[i].column]));
+	appendStringInfoChar(&json, '}');
+	return json.data;
 }
-
-/* --------------------------------------------------------------------- SQL */
 
 Datum
 pneumo_evaluate(PG_FUNCTION_ARGS)
 {
+	static const char *const own_keys[] = {"split", NULL};
 	Oid			relid = PG_GETARG_OID(0);
 	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Jsonb	   *given = PG_GETARG_JSONB_P(2);
-	Evaluation	e;
-	PneumoVersionId id;
-	PneumoConfig *config;
-	PneumoSource *source;
-	PneumoReading reading;
-	PneumoDataset *dataset;
-	const ImgPreprocess *pre;
-	JsonbValue *split;
+	PneumoEvaluation e;
+	Side		side;
 	TupleDesc	desc;
 	Datum		values[N_COLS];
 	bool		nulls[N_COLS] = {false};
-	int64	   *rows;
-	int64		n = 0;
-	int64		groups = 0;
-	int64		i;
+	int			split = read_split(given, "pneumo_evaluate()");
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (!JB_ROOT_IS_OBJECT(given))
+	pneumo_evaluation_begin(&e, model, given, own_keys);
+	want_split(&e, split);
+	pneumo_evaluation_read(&e, relid);
+	hold_out(&e, e.id.version, split);
+	collect_side(&side, &e, split);
+
+	values[COL_SPLIT] = CStringGetTextDatum(splits[split]);
+	values[COL_VERSION] = Int64GetDatum(e.id.version);
+	values[COL_IMAGES] = Int64GetDatum(side.n);
+	values[COL_PATIENTS] = Int64GetDatum(side.groups);
+	if (e.scorer->meta->n_classes == 2)
+		two_class_figures(values, nulls, &e, &side, TupleDescAttr(desc, COL_FIGURES)->atttypid);
+	else
+		many_class_figures(values, nulls, &e, &side);
+	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(e.dataset));
+	values[COL_LOOKS] = Int64GetDatum(count_look(&e.id, &side, e.source->name, figures_json(values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* -------------------------------------------------------------- two models */
+
+enum
+{
+	CMP_SPLIT, CMP_VERSION_A, CMP_VERSION_B, CMP_IMAGES, CMP_PATIENTS, CMP_POSITIVE, CMP_LEFT_OUT,
+	CMP_AUC_A, CMP_AUC_B, CMP_AUC, CMP_AUC_P, CMP_ACCURACY, CMP_SENSITIVITY, CMP_SPECIFICITY,
+	CMP_LOG_LOSS, CMP_BRIER, CMP_ONLY_A, CMP_ONLY_B, CMP_MCNEMAR, CMP_REPLICATES, CMP_SEED,
+	CMP_LOOKS_A, CMP_LOOKS_B, N_CMP
+};
+
+/* The second model rides along while the first one reads and scores. */
+typedef struct Rival
+{
+	PneumoEvaluation *a;
+	PneumoScorer *scorer;
+	double	   *probability;	/* two a row that a scores, by slot */
+	int64		max;
+} Rival;
+
+static void
+keep_rival(Rival *rival, int64 slot)
+{
+	if (slot >= rival->max)
+	{
+		rival->max = Max(slot + 1, rival->max * 2);
+		rival->probability = repalloc_huge(rival->probability, rival->max * 2 * sizeof(double));
+	}
+	memcpy(rival->probability + 2 * slot, rival->scorer->calibrated, 2 * sizeof(double));
+}
+
+static void
+score_pixels(void *arg, const PneumoSample *sample, const uint8 *pixels)
+{
+	Rival	   *rival = arg;
+
+	if (!rival->a->score[sample->split])
+		return;
+	pneumo_scorer_run_pixels(rival->scorer, pixels, false);
+	keep_rival(rival, rival->a->n_scored);
+}
+
+static void
+score_image(void *arg, int64 sample, Datum image)
+{
+	Rival	   *rival = arg;
+
+	(void) pneumo_scorer_run(rival->scorer, image, PNEUMO_BAD_IMAGE_ERROR, false);
+	keep_rival(rival, rival->a->dataset->samples[sample].slot);
+}
+
+/* The config for one of the two: its version, and the data keys. */
+static Jsonb *
+config_of(Jsonb *given, const char *version_key)
+{
+	JsonbParseState *state = NULL;
+	JsonbIterator *it = JsonbIteratorInit(&given->root);
+	JsonbIteratorToken token;
+	JsonbValue	item;
+	bool		skip = false;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			char	   *name = pnstrdup(item.val.string.val, item.val.string.len);
+
+			skip = strcmp(name, "version_a") == 0 || strcmp(name, "version_b") == 0;
+			if (strcmp(name, version_key) == 0)
+			{
+				skip = false;
+				item.val.string.val = "version";
+				item.val.string.len = (int) strlen("version");
+			}
+			else if (strcmp(name, "version") == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("unknown config key \"version\""),
+						 errhint("Did you mean \"version_a\" or \"version_b\"?")));
+		}
+		if (!skip && (token == WJB_KEY || token == WJB_VALUE))
+			pushJsonbValue(&state, token, &item);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+check_comparable(const PneumoEvaluation *a, const PneumoEvaluation *b)
+{
+	const PneumoModelMeta *x = a->scorer->meta;
+	const PneumoModelMeta *y = b->scorer->meta;
+
+	if (x->n_classes != 2 || y->n_classes != 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("pneumo_compare is for models of two classes")));
+	if (strcmp(x->classes[0], y->classes[0]) != 0 || strcmp(x->classes[1], y->classes[1]) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the config must be a JSON object")));
-	memset(&e, 0, sizeof(e));
-	memset(&id, 0, sizeof(id));
-	config = pneumo_config_parse(merge_config(given, find_version(&id, model, given)));
-	split = pneumo_json_get(&given->root, "split");
-	e.split = split == NULL ? PNEUMO_TEST : pneumo_json_read_enum("config key \"split\"", split, splits);
-	if (e.split >= PNEUMO_TEST)
-		pneumo_prevent_write("pneumo_evaluate() of held-out rows");
-
-	source = pneumo_source_check(relid, config);
-	e.engine = pneumo_engine_get(&id, CurrentMemoryContext);
-	e.config = config;
-	config->preprocess = e.engine->meta->preprocess;
-	pre = &config->preprocess;
-	e.src = pneumo_align(pneumo_scratch((Size) pre->height * pre->width * pre->channels * sizeof(float)));
-	e.scratch = pneumo_align(pneumo_scratch(nn_engine_scratch_bytes(&e.engine->engine, 1)));
-	e.max = 1024;
-	e.probability = MemoryContextAllocHuge(CurrentMemoryContext,
-										   e.max * e.engine->meta->n_classes * sizeof(double));
-
-	memset(&reading, 0, sizeof(reading));
-	reading.decode = true;
-	for (i = 0; i < 3; i++)
-		reading.want[i] = e.split == SPLIT_ALL || i == e.split;
-	reading.sink = score_sample;
-	reading.sink_arg = &e;
-	reading.n_classes = e.engine->meta->n_classes;
-	reading.classes = label_names(e.engine->meta, source);
-	dataset = pneumo_dataset_read(source, config, &reading);
-	hold_out(dataset, &e);
-
-	rows = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(int64));
-	for (i = 0; i < dataset->n; i++)
-		if (reading.want[dataset->samples[i].split])
-			rows[n++] = i;
-	for (i = 0; i < 3; i++)
-		groups += reading.want[i] ? dataset->split_groups[i] : 0;
-	if (n == 0)
+				 errmsg("the models have different classes: %s, %s and %s, %s", x->classes[0],
+						x->classes[1], y->classes[0], y->classes[1])));
+	if (memcmp(a->id.sha256, b->id.sha256, PNEUMO_SHA256_LEN) == 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("no row of %s is left to evaluate on the split \"%s\"", source->name,
-						splits[e.split]),
-				 dataset->left_out[PNEUMO_OUT_SEEN] > 0 ?
-				 errdetail("%lld rows are left out: the version was trained or selected on them.",
-						   (long long) dataset->left_out[PNEUMO_OUT_SEEN]) : 0));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("both are the same version, with SHA-256 %s", pneumo_sha256_hex(a->id.sha256))));
+}
 
-	values[COL_SPLIT] = CStringGetTextDatum(splits[e.split]);
-	values[COL_VERSION] = Int64GetDatum(id.version);
-	values[COL_IMAGES] = Int64GetDatum(n);
-	values[COL_PATIENTS] = Int64GetDatum(groups);
-	if (e.engine->meta->n_classes == 2)
-		two_class_figures(values, nulls, &e, dataset, n, rows);
-	else
-		many_class_figures(values, nulls, &e, dataset, n, rows);
-	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(dataset));
-	if (e.split >= PNEUMO_TEST)
-		add_look(&id, splits[e.split], source->name, n, values, nulls);
-	values[COL_LOOKS] = Int64GetDatum(count_looks(id.version, splits[e.split]));
+static bool
+same_input(const PneumoScorer *a, const PneumoScorer *b)
+{
+	return a->meta->preprocess.height == b->meta->preprocess.height &&
+		a->meta->preprocess.width == b->meta->preprocess.width &&
+		a->meta->preprocess.channels == b->meta->preprocess.channels &&
+		a->meta->preprocess.interpolation == b->meta->preprocess.interpolation;
+}
+
+/* Reads the side; both score it, in one pass if they see the same pixels. */
+static void
+score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, Side *side, Oid relid, int split)
+{
+	bool		one_pass = same_input(a->scorer, b->scorer);
+
+	rival->a = a;
+	rival->scorer = b->scorer;
+	rival->max = 1024;
+	rival->probability = MemoryContextAllocHuge(CurrentMemoryContext, rival->max * 2 * sizeof(double));
+	want_split(a, split);
+	if (one_pass)
+	{
+		a->look = score_pixels;
+		a->look_arg = rival;
+	}
+	pneumo_evaluation_read(a, relid);
+	hold_out(a, a->id.version, split);
+	hold_out(a, b->id.version, split);
+	collect_side(side, a, split);
+	if (!one_pass)
+	{
+		bool	   *marked = MemoryContextAllocHuge(CurrentMemoryContext, a->dataset->n);
+		int64		i;
+
+		memset(marked, 0, a->dataset->n);
+		for (i = 0; i < side->n; i++)
+			marked[side->samples[i]] = true;
+		pneumo_evaluation_visit(a, marked, score_image, rival);
+		for (i = 0; i < side->n; i++)
+			if (marked[side->samples[i]])
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("%s changed while it was read", a->source->name),
+						 errhint("Call pneumo_compare again.")));
+	}
+}
+
+Datum
+pneumo_compare(PG_FUNCTION_ARGS)
+{
+	static const char *const own_keys[] = {"split", NULL};
+	Oid			relid = PG_GETARG_OID(0);
+	Jsonb	   *given = PG_GETARG_JSONB_P(3);
+	int			split = read_split(given, "pneumo_compare()");
+	PneumoEvaluation a;
+	PneumoEvaluation b;
+	Rival		rival;
+	Side		side;
+	StatsRows	rows;
+	StatsPair	pair;
+	StatsOptions options;
+	StatsComparison c;
+	PneumoStats stats;
+	TupleDesc	desc;
+	Datum		values[N_CMP];
+	bool		nulls[N_CMP] = {false};
+	const struct
+	{
+		int			column;
+		const StatsInterval *figure;
+	}			figures[] = {
+		{CMP_AUC_A, &c.auc_a}, {CMP_AUC_B, &c.auc_b}, {CMP_AUC, &c.auc}, {CMP_ACCURACY, &c.accuracy},
+		{CMP_SENSITIVITY, &c.sensitivity}, {CMP_SPECIFICITY, &c.specificity},
+		{CMP_LOG_LOSS, &c.log_loss}, {CMP_BRIER, &c.brier}
+	};
+	char	   *look;
+	int			i;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	pneumo_evaluation_begin(&a, text_to_cstring(PG_GETARG_TEXT_PP(1)), config_of(given, "version_a"),
+							own_keys);
+	pneumo_evaluation_begin(&b, text_to_cstring(PG_GETARG_TEXT_PP(2)), config_of(given, "version_b"),
+							own_keys);
+	check_comparable(&a, &b);
+	score_both(&a, &b, &rival, &side, relid, split);
+
+	pair.score_a = side_scores(&side, &a, a.probability);
+	pair.score_b = side_scores(&side, &a, rival.probability);
+	rows = side_rows(&side, &a, pair.score_a);
+	pair.label = rows.label;
+	pair.cluster = rows.cluster;
+	pair.n = rows.n;
+	pair.threshold_a = a.scorer->meta->threshold;
+	pair.threshold_b = b.scorer->meta->threshold;
+	pneumo_stats_options(&options, 0);
+	pneumo_stats_begin(&stats);
+	pneumo_stats_check(stats_compare(&c, &pair, &options, &stats.env), "pneumo_compare", &rows);
+	pneumo_stats_end(&stats);
+
+	values[CMP_SPLIT] = CStringGetTextDatum(splits[split]);
+	values[CMP_VERSION_A] = Int64GetDatum(a.id.version);
+	values[CMP_VERSION_B] = Int64GetDatum(b.id.version);
+	values[CMP_IMAGES] = Int64GetDatum(side.n);
+	values[CMP_PATIENTS] = Int64GetDatum(side.groups);
+	values[CMP_POSITIVE] = Int64GetDatum(side.positive);
+	values[CMP_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(a.dataset));
+	for (i = 0; i < (int) lengthof(figures); i++)
+		values[figures[i].column] = pneumo_figure_datum(figures[i].figure,
+														TupleDescAttr(desc, figures[i].column)->atttypid,
+														&nulls[figures[i].column]);
+	values[CMP_AUC_P] = pneumo_number_datum(c.auc_p, &nulls[CMP_AUC_P]);
+	values[CMP_ONLY_A] = Int64GetDatum(c.only_a_right);
+	values[CMP_ONLY_B] = Int64GetDatum(c.only_b_right);
+	values[CMP_MCNEMAR] = pneumo_number_datum(c.mcnemar_p, &nulls[CMP_MCNEMAR]);
+	values[CMP_REPLICATES] = Int32GetDatum((int32) c.replicates);
+	values[CMP_SEED] = Int64GetDatum((int64) c.seed);
+	look = psprintf("{\"compared\":[%lld,%lld],\"auc_difference\":%.9g}", (long long) a.id.version,
+					(long long) b.id.version, c.auc.value);
+	values[CMP_LOOKS_A] = Int64GetDatum(count_look(&a.id, &side, a.source->name, look));
+	values[CMP_LOOKS_B] = Int64GetDatum(count_look(&b.id, &side, a.source->name, look));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

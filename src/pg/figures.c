@@ -560,46 +560,61 @@ enum
 };
 
 Datum
+pneumo_figures_datum(const StatsEvaluation *e, Oid type)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
+	Datum		values[N_FIG];
+	bool		nulls[N_FIG] = {false};
+	const StatsInterval *figures[] = {
+		&e->accuracy, &e->sensitivity, &e->specificity, &e->ppv, &e->npv, &e->lr_positive,
+		&e->lr_negative, &e->f1, &e->log_loss, &e->brier, &e->auc
+	};
+	HeapTuple	tuple;
+	int			i;
+
+	values[FIG_N] = Int64GetDatum(e->n);
+	values[FIG_POSITIVE] = Int64GetDatum(e->n_positive);
+	values[FIG_NEGATIVE] = Int64GetDatum(e->n_negative);
+	values[FIG_CLUSTERS] = Int64GetDatum(e->n_clusters);
+	values[FIG_CLUSTERS_POSITIVE] = Int64GetDatum(e->n_clusters_positive);
+	values[FIG_CLUSTERS_NEGATIVE] = Int64GetDatum(e->n_clusters_negative);
+	values[FIG_THRESHOLD] = Float8GetDatum(e->options.threshold);
+	for (i = 0; i < (int) lengthof(figures); i++)
+		values[FIG_FIRST + i] = pneumo_figure_datum(figures[i],
+													TupleDescAttr(desc, FIG_FIRST + i)->atttypid,
+													&nulls[FIG_FIRST + i]);
+	values[FIG_CONFIDENCE] = Float8GetDatum(e->options.confidence);
+	values[FIG_REPLICATES] = Int32GetDatum((int32) e->options.replicates);
+	values[FIG_SEED] = Int64GetDatum((int64) e->options.seed);
+	tuple = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(tuple);
+}
+
+void
+pneumo_stats_options(StatsOptions *options, double threshold)
+{
+	options->threshold = threshold;
+	options->confidence = PNEUMO_CONFIDENCE;
+	options->replicates = STATS_DEFAULT_REPLICATES;
+	options->seed = 0;
+}
+
+Datum
 pneumo_metrics_final(PG_FUNCTION_ARGS)
 {
 	PneumoFigureRows input;
 	PneumoStats stats;
 	StatsOptions options;
 	StatsEvaluation e;
-	TupleDesc	desc = result_desc(fcinfo);
-	Datum		values[N_FIG];
-	bool		nulls[N_FIG] = {false};
-	const StatsInterval *figures[] = {
-		&e.accuracy, &e.sensitivity, &e.specificity, &e.ppv, &e.npv, &e.lr_positive,
-		&e.lr_negative, &e.f1, &e.log_loss, &e.brier, &e.auc
-	};
-	int			i;
 
 	pneumo_figure_rows(&input, fcinfo, "pneumo_metrics", PNEUMO_DEFAULT_THRESHOLD);
-	options.threshold = input.parameter;
-	options.confidence = PNEUMO_CONFIDENCE;
-	options.replicates = STATS_DEFAULT_REPLICATES;
-	options.seed = 0;
+	pneumo_stats_options(&options, input.parameter);
 	pneumo_stats_begin(&stats);
 	pneumo_stats_check(stats_evaluate(&e, &input.rows, &options, &stats.env), "pneumo_metrics",
 					   &input.rows);
 	pneumo_stats_end(&stats);
-
-	values[FIG_N] = Int64GetDatum(e.n);
-	values[FIG_POSITIVE] = Int64GetDatum(e.n_positive);
-	values[FIG_NEGATIVE] = Int64GetDatum(e.n_negative);
-	values[FIG_CLUSTERS] = Int64GetDatum(e.n_clusters);
-	values[FIG_CLUSTERS_POSITIVE] = Int64GetDatum(e.n_clusters_positive);
-	values[FIG_CLUSTERS_NEGATIVE] = Int64GetDatum(e.n_clusters_negative);
-	values[FIG_THRESHOLD] = Float8GetDatum(e.options.threshold);
-	for (i = 0; i < (int) lengthof(figures); i++)
-		values[FIG_FIRST + i] = pneumo_figure_datum(figures[i],
-													TupleDescAttr(desc, FIG_FIRST + i)->atttypid,
-													&nulls[FIG_FIRST + i]);
-	values[FIG_CONFIDENCE] = Float8GetDatum(e.options.confidence);
-	values[FIG_REPLICATES] = Int32GetDatum((int32) e.options.replicates);
-	values[FIG_SEED] = Int64GetDatum((int64) e.options.seed);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+	PG_RETURN_DATUM(pneumo_figures_datum(&e, get_func_rettype(fcinfo->flinfo->fn_oid)));
 }
 
 Datum

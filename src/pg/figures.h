@@ -60,6 +60,12 @@ extern double pneumo_figure_counts(StatsCounts *counts, FunctionCallInfo fcinfo,
 /* A pneumo_figure of row type type; *isnull where it is not defined. */
 extern Datum pneumo_figure_datum(const StatsInterval *figure, Oid type, bool *isnull);
 
+/* A pneumo_figures of row type type. */
+extern Datum pneumo_figures_datum(const StatsEvaluation *e, Oid type);
+
+/* Threshold, and what every figure of this release is computed with. */
+extern void pneumo_stats_options(StatsOptions *options, double threshold);
+
 /* NaN becomes NULL. */
 extern Datum pneumo_number_datum(double number, bool *isnull);
 
