@@ -169,6 +169,7 @@ OBJS_PG = \
 REGRESS = \
 	install \
 	cache \
+	compare \
 	config \
 	evaluate \
 	explain \
