@@ -3,6 +3,7 @@
 #   make                    build against the server of PG_CONFIG
 #   make install            install into it
 #   make check              everything, on a private copy of the server
+#   make check-versions     the same on several servers: PG_CONFIGS="/a/pg_config /b/pg_config"
 #   make demo               train and predict in a private server
 #   make unit               the tests that need no server
 #   make check-style        layers, names, lists
@@ -126,6 +127,7 @@ OBJS_PG = \
 	src/pg/fit.o \
 	src/pg/grants.o \
 	src/pg/history.o \
+	src/pg/if_better.o \
 	src/pg/image_aggregates.o \
 	src/pg/images_sql.o \
 	src/pg/json_read.o \
@@ -199,7 +201,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = check check-style compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = check check-style check-versions compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

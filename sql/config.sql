@@ -55,7 +55,7 @@ SELECT pneumo_plan('config_xrays', '{"precision": "float16"}');
 SELECT pneumo_plan('config_xrays', '{"calibration": "isotonic"}');
 SELECT pneumo_plan('config_xrays', '{"operating_point": "best"}');
 SELECT pneumo_plan('config_xrays', '{"operating_point": {"threshold": 2}}');
-SELECT pneumo_plan('config_xrays', '{"deploy": "if_better"}');
+SELECT pneumo_plan('config_xrays', '{"deploy": "if_worse"}');
 
 -- keys that do not go together
 SELECT pneumo_plan('config_xrays', '{"model": "deep", "layers": [{"class_name": "Flatten"}]}');

@@ -74,6 +74,21 @@ SELECT pneumo_train('fit_three', '{"name": "fit three", "calibration": "temperat
 SELECT calibration->>'kind' AS calibration, (metrics#>>'{calibration,log_loss}')::float8 <= (metrics#>>'{calibration,log_loss_before}')::float8 AS better
 FROM fit_versions WHERE model = 'fit three';
 
+-- deploy only what is better than what is deployed
+SELECT pg_temp.train('{"name": "fit better", "deploy": "if_better", ' || replace(:'tiny', '"epochs": 2', '"epochs": 1, "learning_rate": 1e-12') || '}') > 0 AS trained;
+SELECT pg_temp.train('{"name": "fit better", "deploy": "if_better", ' || replace(:'tiny', '"epochs": 2', '"epochs": 12') || '}') > 0 AS trained;
+SET client_min_messages = notice;
+SELECT pg_temp.train('{"name": "fit better", "deploy": "if_better", ' || replace(:'tiny', '"epochs": 2', '"epochs": 1, "learning_rate": 1e-12, "seed": 3') || '}') > 0 AS trained;
+SET client_min_messages = error;
+SELECT pg_temp.train('{"name": "fit better", "deploy": "if_better", ' || replace(:'tiny', '[16, 16]', '[12, 12]') || '}') > 0 AS trained;
+SELECT row_number() OVER (ORDER BY version) AS n, metrics->'if_better'->'better' AS better, (metrics->'if_better'->>'images')::int AS images,
+	   (metrics->'if_better'->>'auc')::float8 > (metrics->'if_better'->>'deployed_auc')::float8 AS higher, metrics->'if_better'->>'reason' AS reason, deployed
+FROM fit_versions WHERE model = 'fit better' ORDER BY version;
+-- the deployed version's figure is the one it has by itself
+SELECT abs((b.metrics->'if_better'->>'deployed_auc')::float8 - (a.metrics->>'auc')::float8) < 1e-8 AS same
+FROM fit_versions a, fit_versions b
+WHERE b.model = 'fit better' AND a.version = (b.metrics->'if_better'->>'deployed_version')::bigint AND b.metrics->'if_better' ? 'auc';
+
 -- errors
 \set VERBOSITY default
 SELECT pneumo_plan('fit_three', '{"calibration": "platt"}');
@@ -86,6 +101,7 @@ SELECT pneumo_plan('fit_xrays', '{"operating_point": {"sensitivity": 95}}');
 SELECT pneumo_plan('fit_xrays', '{"operating_point": {"specificity": 0.95}}');
 SELECT pneumo_plan('fit_xrays', '{"operating_point": {"sensitivity": 0.95, "confidence": 0.2}}');
 SELECT pneumo_plan('fit_xrays', '{"calibration": "platt", "validation_split": 0, "early_stopping": null}');
+SELECT pneumo_plan('fit_xrays', '{"deploy": "if_better", "validation_split": 0, "early_stopping": null}');
 SELECT pneumo_plan('fit_xrays', '{"operating_point": {"sensitivity": 0.99, "confidence": 0.95}, "group_column": "patient", "split_column": "side"}');
 \set VERBOSITY terse
 SELECT pg_temp.train('{"name": "fit never", "operating_point": {"sensitivity": 0.99, "confidence": 0.95}, ' || :'tiny' || '}');

@@ -608,13 +608,12 @@ read_deploy(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	char	   *text = pneumo_json_cstring(value);
 
-	if (text != NULL && strcmp(text, "if_better") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s is \"if_better\", which this version does not have", what),
-				 errhint("Compare with pneumo_evaluate, then call pneumo_deploy.")));
 	if (pneumo_json_is_null(value))
 		config->deploy = PNEUMO_DEPLOY_IF_NONE;
+	else if (text != NULL && strcmp(text, "if_better") == 0)
+		config->deploy = PNEUMO_DEPLOY_IF_BETTER;
+	else if (value->type != jbvBool)
+		pneumo_json_bad(what, value, "true, false, null or \"if_better\"");
 	else
 		config->deploy = pneumo_json_read_bool(what, value) ? PNEUMO_DEPLOY_YES : PNEUMO_DEPLOY_NO;
 }

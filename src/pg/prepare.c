@@ -23,12 +23,13 @@ pneumo_prepare_no_validation(PneumoConfig *config)
 	const char *key = config->early_stopping_given ? "early_stopping" :
 		config->plateau_given ? "reduce_lr_on_plateau" : NULL;
 	const char *fitted = config->calibration != PNEUMO_CALIBRATION_NONE ? "calibration" :
-		config->operating_point.rule != STATS_THRESHOLD_FIXED ? "operating_point" : NULL;
+		config->operating_point.rule != STATS_THRESHOLD_FIXED ? "operating_point" :
+		config->deploy == PNEUMO_DEPLOY_IF_BETTER ? "deploy" : NULL;
 
 	if (fitted != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"%s\" is fitted on the validation split, which is empty", fitted),
+				 errmsg("config key \"%s\" needs the validation split, which is empty", fitted),
 				 errhint("Set \"validation_split\" above 0, or leave \"%s\" out.", fitted)));
 	if (key != NULL)
 		ereport(ERROR,

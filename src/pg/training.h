@@ -67,7 +67,8 @@ typedef enum PneumoDeploy
 {
 	PNEUMO_DEPLOY_IF_NONE,		/* when the model has no deployed version */
 	PNEUMO_DEPLOY_YES,
-	PNEUMO_DEPLOY_NO
+	PNEUMO_DEPLOY_NO,
+	PNEUMO_DEPLOY_IF_BETTER		/* than the deployed version; or if there is none */
 } PneumoDeploy;
 
 /*

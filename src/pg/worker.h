@@ -74,6 +74,18 @@ extern bool pneumo_worker_auc(double *auc, const float *scores, const int32_t *l
 /* Stores the trainer's result as a version and ends the run; false if the extension is gone. */
 extern bool pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled);
 
+typedef enum PneumoVerdict
+{
+	PNEUMO_NO_RIVAL, PNEUMO_BETTER, PNEUMO_NOT_BETTER, PNEUMO_NOT_COMPARABLE
+} PneumoVerdict;
+
+/*
+ * The probabilities of the validation side against those of the deployed
+ * version, in a transaction; appends ",\"if_better\":{...}" unless there is none.
+ */
+extern PneumoVerdict pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta,
+											 const double *probability, StringInfo achieved);
+
 /* Trains and stores the version; false if the extension is gone. */
 extern bool pneumo_worker_train(PneumoWorker *w);
 

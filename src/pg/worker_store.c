@@ -256,7 +256,8 @@ score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hook
 }
 
 static void
-summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *figures)
+summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *figures,
+		  PneumoVerdict verdict)
 {
 	PneumoRunOutcome *outcome = &w->s->outcome;
 	const PneumoConfig *config = w->prepared->config;
@@ -266,7 +267,12 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 	snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT, "It is version %lld.%s", (long long) id->version,
 			 figures[0] ? " The figures chose the epoch, so they flatter; pneumo_evaluate gives "
 						  "those of the test split." : "");
-	if (!id->deployed)
+	if (verdict == PNEUMO_NOT_BETTER || verdict == PNEUMO_NOT_COMPARABLE)
+		snprintf(outcome->hint, PNEUMO_RUN_TEXT,
+				 "The deployed version %s; metrics->'if_better' of pneumo.versions has the figures, pneumo_compare those of the test split.",
+				 verdict == PNEUMO_NOT_BETTER ? "is as good or better on the validation rows it was not trained on" :
+				 "cannot be compared on the same pixels");
+	else if (!id->deployed)
 		snprintf(outcome->hint, PNEUMO_RUN_TEXT, "Deploy it with pneumo_deploy(%s, %lld).",
 				 quote_literal_cstr(config->name), (long long) id->version);
 }
@@ -288,6 +294,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	NnTrainer  *trainer = w->trainer;
 	bool		there;
 	const char *state = cancelled ? "cancelled" : "succeeded";
+	PneumoVerdict verdict = PNEUMO_NO_RIVAL;
 
 	initStringInfo(&line);
 	initStringInfo(&achieved);
@@ -320,6 +327,8 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	{
 		if (weights != NULL)
 		{
+			if (config->deploy == PNEUMO_DEPLOY_IF_BETTER && probability != NULL)
+				verdict = pneumo_worker_if_better(w, &meta, probability, &achieved);
 			version.model = config->name;
 			version.owner = w->s->current_user;
 			version.run = w->run;
@@ -330,7 +339,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 			version.provenance = provenance(w, epoch);
 			version.comment = config->comment;
 			version.manifest = pneumo_manifest_write(w->dataset, &version.manifest_bytes);
-			version.deploy = config->deploy == PNEUMO_DEPLOY_YES && !cancelled;
+			version.deploy = (config->deploy == PNEUMO_DEPLOY_YES && !cancelled) || verdict == PNEUMO_BETTER;
 			version.never_deploy = cancelled || config->deploy == PNEUMO_DEPLOY_NO;
 			id = pneumo_version_store(&version);
 		}
@@ -346,7 +355,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	if (!cancelled)
 	{
 		pneumo_checkpoint_remove(w->run);
-		summarize(w, &id, epoch, line.data);
+		summarize(w, &id, epoch, line.data, verdict);
 	}
 	return true;
 }
