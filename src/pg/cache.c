@@ -472,7 +472,8 @@ obtain(const PneumoVersionId *id, NnPath path)
 				reason = "Another session has been loading it for a minute.";
 				break;
 			}
-			if (ConditionVariableTimedSleep(&shared->cache_changed, WAIT_SLICE_MS, PG_WAIT_EXTENSION) &&
+			if (ConditionVariableTimedSleep(&shared->cache_changed, WAIT_SLICE_MS,
+											pneumo_wait_event(PNEUMO_WAIT_CACHE_LOAD)) &&
 				found == PNEUMO_SLOT_LOADING)
 				pneumo_cache_slot_clear_broken(slot, PNEUMO_CACHE_LOADING, 0);
 		}

@@ -37,6 +37,13 @@
 #define pneumo_guc_variables(n) (*(n) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
+/* The number of a named wait event; before 17 all extensions share one. */
+#if PG_VERSION_NUM >= 170000
+#define pneumo_wait_event_new(name) WaitEventExtensionNew(name)
+#else
+#define pneumo_wait_event_new(name) PG_WAIT_EXTENSION
+#endif
+
 /* A session user who may not log in (SET SESSION AUTHORIZATION). */
 #if PG_VERSION_NUM >= 170000
 #define PNEUMO_WORKER_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK

@@ -354,6 +354,16 @@ typedef struct PneumoShared
 /* The control struct, created by whoever comes first; no preloading needed. */
 extern PneumoShared *pneumo_shared(void);
 
+/* What a session waits for, as pg_stat_activity shows it (named from PostgreSQL 17 on). */
+typedef enum PneumoWait
+{
+	PNEUMO_WAIT_CACHE_LOAD,		/* another session loads the version */
+	PNEUMO_WAIT_RUN_START,		/* the worker's acknowledgement */
+	PNEUMO_WAIT_RUN				/* the next epoch, or the end of a run */
+} PneumoWait;
+
+extern uint32 pneumo_wait_event(PneumoWait wait);
+
 /* ------------------------------------------------------ engine cache (cache.c) */
 
 typedef struct PneumoEngine

@@ -108,7 +108,7 @@ pneumo_wait(PG_FUNCTION_ARGS)
 	while (pneumo_slot_find(run, &slot, NULL))
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), true);
-		if (ConditionVariableTimedSleep(&shared->run_changed, POLL_MS, PG_WAIT_EXTENSION) ||
+		if (ConditionVariableTimedSleep(&shared->run_changed, POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN)) ||
 			slot.queued)
 		{
 			ConditionVariableCancelSleep();
@@ -180,7 +180,7 @@ pneumo_watch(PG_FUNCTION_ARGS)
 
 		/* nothing is held while waiting */
 		SPI_commit();
-		(void) ConditionVariableTimedSleep(&shared->run_changed, POLL_MS, PG_WAIT_EXTENSION);
+		(void) ConditionVariableTimedSleep(&shared->run_changed, POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN));
 	} while (true);
 	ConditionVariableCancelSleep();
 

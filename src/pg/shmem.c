@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "storage/shmem.h"
+#include "utils/wait_event.h"
 
 #include "pg/pneumo.h"
 
@@ -46,4 +47,15 @@ pneumo_shared(void)
 	LWLockRegisterTranche(found_shared->tranche_id, "pneumo");
 	shared = found_shared;
 	return shared;
+}
+
+uint32
+pneumo_wait_event(PneumoWait wait)
+{
+	static const char *const names[] = {"PneumoCacheLoad", "PneumoRunStart", "PneumoRun"};
+	static uint32 events[lengthof(names)];
+
+	if (events[wait] == 0)
+		events[wait] = pneumo_wait_event_new(names[wait]);
+	return events[wait];
 }

@@ -264,7 +264,8 @@ wait_for_handshake(Following *f)
 		SpinLockRelease(&s->mutex);
 		if (acknowledged || finished || stopped)
 			break;
-		(void) ConditionVariableTimedSleep(&s->changed, HANDSHAKE_POLL_MS, PG_WAIT_EXTENSION);
+		(void) ConditionVariableTimedSleep(&s->changed, HANDSHAKE_POLL_MS,
+										pneumo_wait_event(PNEUMO_WAIT_RUN_START));
 	}
 	ConditionVariableCancelSleep();
 
@@ -354,7 +355,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("training run %lld was interrupted", (long long) run),
 					 errhint("Continue it with pneumo_resume(%lld).", (long long) run)));
-		if (ConditionVariableTimedSleep(&s->changed, FOLLOW_POLL_MS, PG_WAIT_EXTENSION))
+		if (ConditionVariableTimedSleep(&s->changed, FOLLOW_POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN)))
 		{
 			ConditionVariableCancelSleep();
 			check_client();
