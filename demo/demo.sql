@@ -66,3 +66,13 @@ FROM xrays WHERE split = 'test' ORDER BY md5(id::text) LIMIT 12;
 SELECT images, patients, round(accuracy::numeric, 3) AS accuracy, round(sensitivity::numeric, 3) AS sensitivity,
 	round(specificity::numeric, 3) AS specificity, round(auc::numeric, 3) AS auc, round(log_loss::numeric, 3) AS log_loss
 FROM pneumo_evaluate('xrays', 'demo', '{"split": "test"}');
+
+-- One self-contained page: data, curves, figures, failures.
+SELECT count(*) > 0 AS has_report FROM pg_proc WHERE proname = 'pneumo_report' \gset
+\if :has_report
+	\pset format unaligned
+	\pset tuples_only on
+	\o report.html
+	SELECT pneumo_report('demo');
+	\o
+\endif
