@@ -144,6 +144,9 @@ OBJS_PG = \
 	src/pg/prepare_table.o \
 	src/pg/presets.o \
 	src/pg/progress.o \
+	src/pg/report_figures.o \
+	src/pg/report_page.o \
+	src/pg/report_sections.o \
 	src/pg/rights.o \
 	src/pg/run_slots.o \
 	src/pg/runs.o \
