@@ -109,6 +109,7 @@ find_version(PneumoEvaluation *e, Jsonb *given)
 {
 	int64		model = pneumo_model_lookup(e->model, PNEUMO_PREDICT, GetUserId(), false);
 	JsonbValue *wanted = pneumo_json_get(&given->root, "version");
+	PneumoVersionId deployed;
 	Relation	rel;
 	Snapshot	snapshot;
 	HeapTuple	tuple;
@@ -125,6 +126,7 @@ find_version(PneumoEvaluation *e, Jsonb *given)
 	tuple = pneumo_version_of_model(rel, e->model, model, e->id.version, snapshot);
 	UnregisterSnapshot(snapshot);
 	pneumo_version_id(rel, tuple, &e->id);
+	e->id.deployed = pneumo_model_deployed(model, &deployed) && deployed.version == e->id.version;
 	value = heap_getattr(tuple, Anum_version_provenance, RelationGetDescr(rel), &isnull);
 	if (!isnull)
 	{

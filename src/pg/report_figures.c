@@ -57,6 +57,8 @@ interval_cell(PneumoTable *table, const StatsInterval *figure)
 {
 	if (isnan(figure->value))
 		pneumo_table_cell(table, "not defined");
+	else if (figure->high > 1.5)	/* likelihood ratios */
+		pneumo_table_cell(table, "%.3g (%.3g to %.3g)", figure->value, figure->low, figure->high);
 	else if (isnan(figure->low))
 		pneumo_table_cell(table, "%.3f", figure->value);
 	else
@@ -270,9 +272,9 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 		if (isnan(sides[s].evaluation.auc.value))
 			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
 								side_name(&sides[s]));
-	add_roc(section, r, sides, n_sides);
 	for (s = 0; s < n_sides; s++)
 		add_confusion(section, r, sides[s].side);
+	add_roc(section, r, sides, n_sides);
 	for (s = 0; s < n_sides; s++)
 		add_calibration(section, &sides[s]);
 	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,

@@ -530,11 +530,11 @@ pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 						n, r->run_row->epochs, r->run_row->best_epoch);
 }
 
-/* Image and map of each of some rows. */
+/* Image and map of each of some rows; two rows a gallery, so that image and map stay together. */
 static void
 map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPicture *pictures, int n)
 {
-	Gallery    *gallery = gallery_begin(Max(1, 2 * n));
+	Gallery    *gallery = NULL;
 	int			i;
 
 	for (i = 0; i < n; i++)
@@ -544,6 +544,8 @@ map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPi
 		int			predicted = pneumo_evaluation_class(&r->e, probability);
 		int			shown = meta_of(r)->n_classes == 2 ? 1 : predicted;
 
+		if (i % 2 == 0)
+			gallery = gallery_begin(4);
 		gallery_add(gallery, p->plain, psprintf("Radiograph of row %s", key_of(r, p->sample)),
 					psprintf("Row %s: is %s, called %s (%s %.2f)", key_of(r, p->sample),
 							 class_of(r, p->sample), meta_of(r)->classes[predicted],
@@ -552,8 +554,9 @@ map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPi
 					psprintf("Row %s, %s %s", key_of(r, p->sample),
 							 p->empty ? "empty map: nowhere anything for or against" : "red for, blue against",
 							 meta_of(r)->classes[shown]));
+		if (i % 2 == 1 || i == n - 1)
+			gallery_end(section, gallery);
 	}
-	gallery_end(section, gallery);
 }
 
 static void
