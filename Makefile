@@ -112,6 +112,7 @@ OBJS_PG = \
 	src/pg/check_source.o \
 	src/pg/check_tables.o \
 	src/pg/checkpoint.o \
+	src/pg/compare.o \
 	src/pg/config.o \
 	src/pg/config_callbacks.o \
 	src/pg/config_classes.o \
@@ -123,6 +124,7 @@ OBJS_PG = \
 	src/pg/evaluation.o \
 	src/pg/explain.o \
 	src/pg/failures.o \
+	src/pg/figure_results.o \
 	src/pg/figures.o \
 	src/pg/fit.o \
 	src/pg/grants.o \
@@ -137,6 +139,7 @@ OBJS_PG = \
 	src/pg/models.o \
 	src/pg/pixels.o \
 	src/pg/plan.o \
+	src/pg/plot_model.o \
 	src/pg/plots.o \
 	src/pg/pneumo.o \
 	src/pg/predict.o \
@@ -154,6 +157,7 @@ OBJS_PG = \
 	src/pg/scorer.o \
 	src/pg/settings.o \
 	src/pg/shmem.o \
+	src/pg/side.o \
 	src/pg/source.o \
 	src/pg/source_rows.o \
 	src/pg/split.o \
@@ -178,6 +182,7 @@ REGRESS = \
 	config \
 	evaluate \
 	explain \
+	failures \
 	explore \
 	figures \
 	fit \

@@ -1,0 +1,119 @@
+-- What a model gets wrong, and the report.
+\set VERBOSITY terse
+SET client_min_messages = error;
+CREATE EXTENSION IF NOT EXISTS pneumo;
+CREATE TABLE failures_xrays AS
+	SELECT i AS id, pneumo_phantom(i, l, 64) AS image, l AS label, 'p' || i / 2 AS patient,
+		   CASE WHEN i / 2 % 3 = 0 THEN 'f' ELSE 'm' END AS sex
+	FROM (SELECT i, CASE WHEN i % 4 < 2 THEN 'PNEUMONIA' ELSE 'NORMAL' END AS l
+		  FROM generate_series(1, 120) i) s;
+ALTER TABLE failures_xrays ADD PRIMARY KEY (id);
+SELECT pneumo_train('failures_xrays', '{"name": "failures", "group_column": "patient", "test_split": 0.25, "image_size": [16, 16], "epochs": 2, "verbose": 0, "layers": [
+	{"class_name": "Conv2D", "config": {"filters": 2, "kernel_size": 3, "activation": "relu"}}, {"class_name": "Flatten"},
+	{"class_name": "Dense", "config": {"units": 4, "activation": "relu"}},
+	{"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}') > 0 AS trained;
+
+-- all rows of the validation split, as they are scored
+CREATE TABLE failures_all AS SELECT row_number() OVER () AS n, f.* FROM pneumo_failures('failures_xrays', 'failures', '{"all_rows": true}') f;
+SELECT count(*) = (SELECT count(*) FROM failures_xrays WHERE pneumo_split(patient, 0, 0.15, 0.25) = 'validation') AS rows,
+	   bool_and(f.truth = x.label) AS truth, bool_and(f.probability = pneumo_predict(image, 'failures')) AS probability,
+	   bool_and(f.predicted = pneumo_classify(image, 'failures')) AS predicted,
+	   bool_and(f.wrong = (f.truth <> f.predicted)) AS wrong,
+	   bool_and(abs(f.loss + ln(CASE WHEN x.label = 'PNEUMONIA' THEN f.probability ELSE 1 - f.probability END)) < 1e-9) AS loss,
+	   bool_and(pneumo_split(patient, 0, 0.15, 0.25) = 'validation') AS split
+FROM failures_all f JOIN failures_xrays x ON f.key = x.id::text;
+-- worst first; only the wrong ones by default, and not more than asked for
+SELECT bool_and(a.loss >= b.loss) AS worst_first FROM failures_all a JOIN failures_all b ON b.n = a.n + 1;
+SELECT count(*) > 1 AS some, count(*) = (SELECT count(*) FROM failures_all WHERE wrong) AS all_wrong, bool_and(wrong) AS wrong
+FROM pneumo_failures('failures_xrays', 'failures');
+SELECT f.key = (SELECT key FROM failures_all WHERE wrong ORDER BY n LIMIT 1) AS worst
+FROM pneumo_failures('failures_xrays', 'failures', '{"limit": 1}') f;
+
+-- the neighbours are the nearest training images
+CREATE FUNCTION cosine(real[], real[]) RETURNS double precision LANGUAGE sql IMMUTABLE
+RETURN (SELECT 1 - coalesce(sum(x::float8 * y) / nullif(sqrt(sum(x::float8 * x)) * sqrt(sum(y::float8 * y)), 0), 0) FROM unnest($1, $2) u (x, y));
+CREATE FUNCTION euclidean(real[], real[]) RETURNS double precision LANGUAGE sql IMMUTABLE
+RETURN (SELECT sqrt(sum((x::float8 - y) ^ 2)) FROM unnest($1, $2) u (x, y));
+CREATE TABLE failures_embedded AS SELECT id, label, pneumo_embed(image, 'failures') AS e, pneumo_split(patient, 0, 0.15, 0.25) AS split FROM failures_xrays;
+SELECT distance, bool_and(cardinality(f.neighbour_keys) = 4) AS four,
+	   bool_and(abs(d.nearest[1] - f.neighbour_distances[1]) < 1e-6 AND abs(d.nearest[4] - f.neighbour_distances[4]) < 1e-6) AS nearest,
+	   bool_and((SELECT bool_and(label = c AND split = 'train') FROM unnest(f.neighbour_keys, f.neighbour_classes) u (k, c) JOIN failures_embedded ON id::text = k)) AS classes
+FROM unnest(ARRAY['cosine', 'euclidean']) distance,
+	 pneumo_failures('failures_xrays', 'failures', jsonb_build_object('neighbours', 4, 'distance', distance)) f,
+	 LATERAL (SELECT array_agg(d ORDER BY d) AS nearest
+			  FROM (SELECT CASE distance WHEN 'cosine' THEN cosine(a.e, b.e) ELSE euclidean(a.e, b.e) END AS d
+					FROM failures_embedded a, failures_embedded b WHERE a.id::text = f.key AND b.split = 'train') s) d
+GROUP BY distance ORDER BY distance;
+SELECT count(neighbour_keys) AS keys FROM pneumo_failures('failures_xrays', 'failures', '{"neighbours": 0}');
+
+-- joined to the columns of the table: maps on demand, figures of subgroups
+SELECT bool_and(octet_length(pneumo_explain(x.image, 'failures')) > 100) AS overlays
+FROM pneumo_failures('failures_xrays', 'failures', '{"limit": 3}') f JOIN failures_xrays x ON x.id::text = f.key;
+SELECT x.sex, count(*) > 0 AS rows, count(*) FILTER (WHERE wrong) <= count(*) AS failures
+FROM pneumo_failures('failures_xrays', 'failures', '{"all_rows": true, "neighbours": 0}') f JOIN failures_xrays x ON x.id::text = f.key
+GROUP BY sex ORDER BY sex;
+
+-- a look at the test split is counted
+SELECT count(*) >= 0 AS test FROM pneumo_failures('failures_xrays', 'failures', '{"split": "test"}');
+SELECT test_looks FROM pneumo.versions WHERE model = 'failures';
+BEGIN READ ONLY;
+SELECT count(*) >= 0 AS validation FROM pneumo_failures('failures_xrays', 'failures');
+SELECT pneumo_failures('failures_xrays', 'failures', '{"split": "test"}');
+ROLLBACK;
+
+-- the report
+CREATE TABLE failures_page AS SELECT pneumo_report('failures', config => '{"failures": 2, "eigenimages": 2}') AS page;
+SELECT page LIKE '<!DOCTYPE html>%</html>%' AS whole, page !~ '<script|<link|https?://(?!www.w3.org)' AS alone,
+	   regexp_count(page, '<h2') AS sections, regexp_count(page, 'data:image/jpeg') AS images, regexp_count(page, '<svg') AS pictures,
+	   page LIKE '%' || encode(pneumo_deployed('failures'), 'hex') || '%' AS sha256
+FROM failures_page;
+SELECT test_looks FROM pneumo.versions WHERE model = 'failures';
+SELECT regexp_count(pneumo_report('failures', 'failures_xrays', '{"test": false, "images": false}'), 'data:image') AS images;
+SELECT test_looks FROM pneumo.versions WHERE model = 'failures';
+BEGIN READ ONLY;
+SELECT pneumo_report('failures');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT pneumo_report('failures', config => '{"test": false}') IS NOT NULL AS without_test;
+ROLLBACK;
+SELECT pneumo_report(NULL) IS NULL AS null_model;
+-- three classes
+CREATE TABLE failures_three AS SELECT id, image, CASE WHEN id % 4 = 0 THEN 'VIRUS <&>' ELSE label END AS label FROM failures_xrays;
+SELECT pneumo_train('failures_three', '{"name": "three", "image_size": [16, 16], "epochs": 1, "verbose": 0, "layers": [
+	{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 3, "activation": "softmax"}}]}') > 0 AS trained;
+SELECT regexp_count(page, '<svg') AS pictures, page LIKE '%VIRUS &lt;&amp;&gt;%' AND page NOT LIKE '%VIRUS <%' AS escaped, page LIKE '%no convolution%' AS no_maps
+FROM pneumo_report('three') page;
+
+-- errors
+SELECT pneumo_failures('failures_xrays', 'nobody');
+SELECT pneumo_failures('failures_xrays', 'failures', '{"splits": "test"}');
+SELECT pneumo_failures('failures_xrays', 'failures', '{"split": "all"}');
+SELECT pneumo_failures('failures_xrays', 'failures', '{"neighbours": 51}');
+SELECT pneumo_failures('failures_xrays', 'failures', '{"limit": 0}');
+SELECT pneumo_failures('failures_xrays', 'failures', '{"distance": "manhattan"}');
+SELECT pneumo_failures('failures_xrays', 'failures', '[]');
+SELECT pneumo_failures('failures_xrays', 'failures', '{"validation_split": 0}');
+SELECT pneumo_failures('failures_xrays', 'failures', '{"version": 123456}');
+SELECT pneumo_report('nobody');
+SELECT pneumo_report('failures', config => '{"failure": 3}');
+SELECT pneumo_report('failures', config => '{"failures": 51}');
+SELECT pneumo_report('failures', 'failures_all');
+ALTER TABLE failures_xrays RENAME TO failures_renamed;
+SELECT pneumo_report('failures');
+CREATE ROLE regress_pneumo_failures;
+SET ROLE regress_pneumo_failures;
+\set VERBOSITY sqlstate
+SELECT pneumo_failures('failures_renamed', 'failures');
+SELECT pneumo_report('failures', 'failures_renamed');
+RESET ROLE;
+SELECT pneumo_grant('failures', 'regress_pneumo_failures', 'predict');
+SET ROLE regress_pneumo_failures;
+SELECT pneumo_failures('failures_renamed', 'failures');
+SELECT pneumo_report('failures', 'failures_renamed');
+RESET ROLE;
+
+SELECT count(pneumo_drop_model(model)::text) AS dropped FROM unnest(ARRAY['failures', 'three']) model;
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs;
+DROP TABLE failures_renamed, failures_three, failures_all, failures_embedded, failures_page;
+DROP FUNCTION cosine(real[], real[]), euclidean(real[], real[]);
+DROP ROLE regress_pneumo_failures;
