@@ -213,6 +213,8 @@ nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index, NnError *error)
 						 "Use a smaller image, more pooling, or fewer units.",
 						 "layer \"%s\" brings the network beyond %zu weights", spec->name,
 						 (size_t) NN_MAX_WEIGHTS);
+	if (status == NN_OK)
+		status = nn_initializers_check(node, error);
 	if (status != NN_OK)
 	{
 		if (error != NULL)

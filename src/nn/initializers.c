@@ -8,6 +8,14 @@
  * stddev / 0.8796 so that its standard deviation after cutting at two is the
  * wanted one.  Every number is keyed by (seed, variable, element).
  *
+ * An orthogonal matrix is Q of the decomposition QR of a normal draw with the
+ * diagonal of R positive (Saxe, McClelland and Ganguli, "Exact solutions to the
+ * nonlinear dynamics of learning in deep linear neural networks", 2013; as
+ * Keras draws it).  With that sign Q is unique, and the Gram-Schmidt process
+ * gives it in place; a second pass makes up for the rounding of the first
+ * (Giraud, Langou and Rozloznik, "The loss of orthogonality in the
+ * Gram-Schmidt orthogonalization process", 2005).
+ *
  *-------------------------------------------------------------------------
  */
 #include "nn_internal.h"
@@ -20,6 +28,10 @@
 /* Standard deviation of the normal distribution cut at two. */
 #define TRUNCATED_STDDEV 0.87962566103423978
 #define TWO_PI 6.283185307179586476925
+
+/* Most multiplications of one orthogonal draw, which cannot be interrupted. */
+#define MAX_ORTHOGONAL_WORK 4e9
+#define STRIP 64				/* columns treated together */
 
 typedef struct NamedInitializer
 {
@@ -45,6 +57,10 @@ static const NamedInitializer named[] = {
 	{"he_normal", "HeNormal", {{NN_INIT_VARIANCE, 2, NN_FAN_IN, NN_DRAW_TRUNCATED}}},
 	{"lecun_uniform", "LecunUniform", {{NN_INIT_VARIANCE, 1, NN_FAN_IN, NN_DRAW_UNIFORM}}},
 	{"lecun_normal", "LecunNormal", {{NN_INIT_VARIANCE, 1, NN_FAN_IN, NN_DRAW_TRUNCATED}}},
+	{"orthogonal", "Orthogonal", {{NN_INIT_ORTHOGONAL, 1}}},
+	{"orthogonal", "OrthogonalInitializer", {{NN_INIT_ORTHOGONAL, 1}}},
+	{"identity", "Identity", {{NN_INIT_IDENTITY, 1}}},
+	{"identity", "IdentityInitializer", {{NN_INIT_IDENTITY, 1}}},
 };
 
 int
@@ -107,7 +123,8 @@ nn_initializer_set(NnValue *value, const char *key, double number, const char *t
 	if ((kind == NN_INIT_CONSTANT && strcmp(key, "value") == 0) ||
 		(kind == NN_INIT_UNIFORM && strcmp(key, "minval") == 0) ||
 		((kind == NN_INIT_NORMAL || kind == NN_INIT_TRUNCATED) && strcmp(key, "mean") == 0) ||
-		(kind == NN_INIT_VARIANCE && strcmp(key, "scale") == 0))
+		(kind == NN_INIT_VARIANCE && strcmp(key, "scale") == 0) ||
+		((kind == NN_INIT_ORTHOGONAL || kind == NN_INIT_IDENTITY) && strcmp(key, "gain") == 0))
 		value->v[1] = number;
 	else if ((kind == NN_INIT_UNIFORM && strcmp(key, "maxval") == 0) ||
 			 ((kind == NN_INIT_NORMAL || kind == NN_INIT_TRUNCATED) && strcmp(key, "stddev") == 0))
@@ -133,6 +150,44 @@ nn_initializer_valid(const NnValue *value)
 			(value->v[3] == NN_DRAW_TRUNCATED || value->v[3] == NN_DRAW_NORMAL ||
 			 value->v[3] == NN_DRAW_UNIFORM);
 	return 1;
+}
+
+/* All dimensions but the last, and the last. */
+static void
+matrix_shape(size_t *rows, size_t *cols, const NnNodeVariable *variable)
+{
+	*cols = (size_t) variable->dims[variable->rank - 1];
+	*rows = *cols > 0 ? variable->count / *cols : 0;
+}
+
+NnStatus
+nn_initializers_check(const NnNode *node, NnError *error)
+{
+	int			i;
+
+	for (i = 0; i < node->n_vars; i++)
+	{
+		const NnNodeVariable *variable = &node->vars[i];
+		NnInitializer kind = (NnInitializer) (int) variable->initializer.v[0];
+		size_t		rows,
+					cols;
+
+		if (kind != NN_INIT_ORTHOGONAL && kind != NN_INIT_IDENTITY)
+			continue;
+		if (kind == NN_INIT_IDENTITY ? variable->rank != 2 : variable->rank < 2)
+			return nn_fail(error, NN_BAD_ARGUMENT, -1, "Use another initializer.",
+						   "layer \"%s\": the initializer \"%s\" is for %s, and %s has %d dimension%s",
+						   node->spec.name, kind == NN_INIT_IDENTITY ? "identity" : "orthogonal",
+						   kind == NN_INIT_IDENTITY ? "two dimensions" : "two dimensions or more",
+						   variable->name, variable->rank, variable->rank == 1 ? "" : "s");
+		matrix_shape(&rows, &cols, variable);
+		if (kind == NN_INIT_ORTHOGONAL &&
+			(double) rows * (double) cols * (double) (rows < cols ? rows : cols) > MAX_ORTHOGONAL_WORK)
+			return nn_fail(error, NN_TOO_LARGE, -1, "Use \"glorot_uniform\", or fewer units.",
+						   "layer \"%s\": %zu x %zu weights are too many for the initializer \"orthogonal\"",
+						   node->spec.name, rows, cols);
+	}
+	return NN_OK;
 }
 
 /* Keras's compute_fans(): (in, out) times the size of the receptive field. */
@@ -184,6 +239,95 @@ draw_normal(uint64_t seed, uint32_t number, uint64_t element, int truncated)
 	return 0.0;					/* has a probability of 1e-86 */
 }
 
+/* x divided by its length; n numbers, stride apart. */
+static void
+normalize(float *x, size_t n, size_t stride)
+{
+	double		square = 0.0;
+	double		scale;
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+		square += (double) x[i * stride] * x[i * stride];
+	if (square <= 0.0)
+		return;
+	scale = 1.0 / sqrt(square);
+	for (i = 0; i < n; i++)
+		x[i * stride] = (float) (x[i * stride] * scale);
+}
+
+/* Takes column k out of the columns after it. */
+static void
+project_columns(float *w, size_t rows, size_t cols, size_t k)
+{
+	size_t		from,
+				n,
+				i,
+				j;
+
+	for (from = k + 1; from < cols; from += n)
+	{
+		double		product[STRIP] = {0};
+
+		n = cols - from < STRIP ? cols - from : STRIP;
+		for (i = 0; i < rows; i++)
+			for (j = 0; j < n; j++)
+				product[j] += (double) w[i * cols + k] * w[i * cols + from + j];
+		for (i = 0; i < rows; i++)
+			for (j = 0; j < n; j++)
+				w[i * cols + from + j] = (float) (w[i * cols + from + j] -
+												  product[j] * w[i * cols + k]);
+	}
+}
+
+/* Takes row k out of the rows after it. */
+static void
+project_rows(float *w, size_t rows, size_t cols, size_t k)
+{
+	const float *q = w + k * cols;
+	size_t		i,
+				j;
+
+	for (i = k + 1; i < rows; i++)
+	{
+		float	   *x = w + i * cols;
+		double		product = 0.0;
+
+		for (j = 0; j < cols; j++)
+			product += (double) q[j] * x[j];
+		for (j = 0; j < cols; j++)
+			x[j] = (float) (x[j] - product * q[j]);
+	}
+}
+
+/* Orthonormal columns, or, where there are fewer of them, rows; times gain. */
+static void
+orthogonalize(float *w, size_t rows, size_t cols, double gain)
+{
+	int			pass;
+	size_t		k,
+				i;
+
+	for (pass = 0; pass < 2; pass++)
+	{
+		for (k = 0; k < (rows < cols ? rows : cols); k++)
+		{
+			if (rows >= cols)
+			{
+				normalize(w + k, rows, cols);
+				project_columns(w, rows, cols, k);
+			}
+			else
+			{
+				normalize(w + k * cols, cols, 1);
+				project_rows(w, rows, cols, k);
+			}
+		}
+	}
+	for (i = 0; i < rows * cols; i++)
+		w[i] = (float) (w[i] * gain);
+}
+
 void
 nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uint32_t number)
 {
@@ -199,6 +343,24 @@ nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uin
 	{
 		for (i = 0; i < variable->count; i++)
 			weights[i] = (float) a;
+		return;
+	}
+	if (kind == NN_INIT_IDENTITY)
+	{
+		memset(weights, 0, variable->count * sizeof(float));
+		for (i = 0; i < (size_t) variable->dims[0] && i < (size_t) variable->dims[1]; i++)
+			weights[i * (size_t) variable->dims[1] + i] = (float) a;
+		return;
+	}
+	if (kind == NN_INIT_ORTHOGONAL)
+	{
+		size_t		rows,
+					cols;
+
+		for (i = 0; i < variable->count; i++)
+			weights[i] = (float) draw_normal(seed, number, i, 0);
+		matrix_shape(&rows, &cols, variable);
+		orthogonalize(weights, rows, cols, a);
 		return;
 	}
 	if (kind == NN_INIT_VARIANCE)

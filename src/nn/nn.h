@@ -138,7 +138,7 @@ extern int	nn_op_find(const char *class_name); /* -1 if unknown; also "ReLU",
  * numbers, set from the config's keys by nn_initializer_set), or -1.
  */
 extern int	nn_initializer_find(NnValue *value, const char *name);
-/* Sets one number ("mean", "stddev", "minval", "maxval", "value", "scale", "mode", …); -1 if unknown. */
+/* Sets one number ("mean", "stddev", "minval", "maxval", "value", "scale", "gain", "mode", …); -1 if unknown. */
 extern int	nn_initializer_set(NnValue *value, const char *key, double number, const char *text);
 
 /* ---------------------------------------------------------------- graph */

@@ -427,6 +427,8 @@ typedef enum NnInitializer
 	NN_INIT_NORMAL,				/* v[1] mean, v[2] stddev */
 	NN_INIT_TRUNCATED,			/* the same, within two stddev */
 	NN_INIT_VARIANCE,			/* v[1] scale, v[2] NnFan, v[3] NnDraw */
+	NN_INIT_ORTHOGONAL,			/* v[1] gain; at least 2 dimensions */
+	NN_INIT_IDENTITY,			/* v[1] gain; 2 dimensions */
 	NN_INIT_COUNT
 } NnInitializer;
 
@@ -441,6 +443,8 @@ typedef enum NnDraw
 } NnDraw;
 
 extern int	nn_initializer_valid(const NnValue *value);
+/* Whether a node's variables can be drawn as they say: dimensions, work. */
+extern NnStatus nn_initializers_check(const NnNode *node, NnError *error);
 extern void nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uint32_t number);
 
 /* ------------------------------------------------------------------ losses */

@@ -464,9 +464,115 @@ test_initializers(void)
 	free(g);
 }
 
+/* Largest departure of the products of columns (or rows) from gain squared times identity. */
+static double
+not_orthogonal(const float *w, int rows, int cols, double gain)
+{
+	int			by_column = rows >= cols;
+	int			n = by_column ? cols : rows;
+	int			length = by_column ? rows : cols;
+	double		most = 0;
+	int			a,
+				b,
+				i;
+
+	for (a = 0; a < n; a++)
+		for (b = 0; b <= a; b++)
+		{
+			double		sum = 0;
+
+			for (i = 0; i < length; i++)
+				sum += by_column ? (double) w[i * cols + a] * w[i * cols + b] :
+					(double) w[a * cols + i] * w[b * cols + i];
+			most = fmax(most, fabs(sum - (a == b ? gain * gain : 0)));
+		}
+	return most;
+}
+
+static void
+test_orthogonal(void)
+{
+	static const int shapes[][2] = {{200, 70}, {70, 200}, {130, 130}, {1, 5}, {5, 1}};
+	float	   *w = env_alloc(200 * 130 * sizeof(float));
+	NnNodeVariable variable;
+	NnGraph    *g = env_graph(8, 8, 8, 1);
+	NnError		error;
+	NnNodeSpec	spec;
+	double		mean = 0;
+	double		square = 0;
+	int			i;
+
+	for (i = 0; i < 5; i++)
+	{
+		memset(&variable, 0, sizeof(variable));
+		variable.rank = 2;
+		variable.dims[0] = shapes[i][0];
+		variable.dims[1] = shapes[i][1];
+		variable.count = (size_t) shapes[i][0] * shapes[i][1];
+		unit_ok(nn_initializer_find(&variable.initializer, i % 2 ? "Orthogonal" : "orthogonal") == 0 &&
+				nn_initializer_set(&variable.initializer, "gain", 1.5, NULL) == 0 &&
+				nn_initializer_valid(&variable.initializer), "orthogonal");
+		nn_initialize(w, &variable, 5, 1);
+		unit_ok(not_orthogonal(w, shapes[i][0], shapes[i][1], 1.5) < 1e-5, "orthogonal %d x %d",
+				shapes[i][0], shapes[i][1]);
+	}
+
+	/* uniform over all such matrices: an element is 0 on average, its square 1 / 8 */
+	variable.dims[0] = variable.dims[1] = 8;
+	variable.count = 64;
+	variable.initializer.v[1] = 1;
+	for (i = 0; i < 4000; i++)
+	{
+		nn_initialize(w, &variable, (uint64_t) i, 1);
+		mean += w[0] / 4000.0;
+		square += w[9] * w[9] / 4000.0;
+	}
+	unit_near(mean, 0, 0.02, "the sign of an orthogonal matrix is drawn");
+	unit_near(square, 1.0 / 8, 0.01, "and all its elements are alike");
+
+	/* a convolution's kernel is one matrix: all dimensions but the last by the last */
+	variable.rank = 4;
+	variable.dims[0] = variable.dims[1] = 3;
+	variable.dims[2] = 4;
+	variable.dims[3] = 16;
+	variable.count = 3 * 3 * 4 * 16;
+	nn_initialize(w, &variable, 5, 1);
+	unit_ok(not_orthogonal(w, 36, 16, 1) < 1e-5, "an orthogonal kernel");
+
+	variable.rank = 2;
+	variable.dims[0] = 3;
+	variable.dims[1] = 2;
+	variable.count = 6;
+	unit_ok(nn_initializer_find(&variable.initializer, "identity") == 0 &&
+			nn_initializer_set(&variable.initializer, "gain", 2, NULL) == 0 &&
+			nn_initializer_set(&variable.initializer, "scale", 2, NULL) == -1, "identity");
+	nn_initialize(w, &variable, 5, 1);
+	unit_ok(w[0] == 2 && w[1] == 0 && w[2] == 0 && w[3] == 2 && w[4] == 0 && w[5] == 0, "the identity");
+
+	nn_node_spec_init(&spec, nn_op_find("Conv2D"));
+	spec.n_inputs = 1;
+	spec.inputs[0] = 0;
+	snprintf(spec.name, sizeof(spec.name), "conv");
+	spec.params[env_param_index(spec.op, "filters")].v[0] = 4;
+	spec.params[env_param_index(spec.op, "kernel_size")].v[0] = 3;
+	spec.params[env_param_index(spec.op, "kernel_size")].v[1] = 3;
+	nn_initializer_find(&spec.params[env_param_index(spec.op, "kernel_initializer")], "identity");
+	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_BAD_ARGUMENT &&
+			strstr(error.message, "identity") != NULL, "no identity for a convolution");
+	nn_initializer_find(&spec.params[env_param_index(spec.op, "kernel_initializer")], "orthogonal");
+	nn_initializer_find(&spec.params[env_param_index(spec.op, "bias_initializer")], "orthogonal");
+	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_BAD_ARGUMENT &&
+			strstr(error.message, "bias has 1 dimension") != NULL, "no orthogonal biases");
+	nn_initializer_find(&spec.params[env_param_index(spec.op, "bias_initializer")], "zeros");
+	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_OK, "an orthogonal convolution");
+	free(w);
+	free(g);
+}
+
 int
 main(void)
 {
+	test_orthogonal();
 	test_round_trip();
 	test_truncated();
 	test_mutated();
