@@ -139,7 +139,7 @@ OBJS_PG = \
 	src/pg/models.o \
 	src/pg/pixels.o \
 	src/pg/plan.o \
-	src/pg/plot_model.o \
+	src/pg/plot_evaluation.o \
 	src/pg/plots.o \
 	src/pg/pneumo.o \
 	src/pg/predict.o \

@@ -30,7 +30,17 @@ SELECT pneumo_train('plots_xrays', '{"name": "plots <&> \"ü\"", "image_size": [
 	"layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid", "kernel_initializer": "zeros"}}]}') AS run \gset
 SELECT whole, replace(label, :'run', 'N') AS label, description FROM pg_temp.look(pneumo_plot_history(:run));
 
+-- a model on a side of a table; a look at the test side is counted
+SELECT l.* FROM pneumo_plot_evaluation('plots_xrays', 'plots <&> "ü"', 'roc', '{"split": "validation"}') svg, pg_temp.look(svg) l;
+SELECT l.* FROM pneumo_plot_evaluation('plots_xrays', 'plots <&> "ü"', 'calibration', '{"split": "validation"}') svg, pg_temp.look(svg) l;
+SELECT l.* FROM pneumo_plot_evaluation('plots_xrays', 'plots <&> "ü"', 'confusion', '{"split": "validation"}') svg, pg_temp.look(svg) l;
+SELECT l.whole FROM pneumo_plot_evaluation('plots_xrays', 'plots <&> "ü"', 'confusion') svg, pg_temp.look(svg) l;
+SELECT looks FROM pneumo_evaluate('plots_xrays', 'plots <&> "ü"');
+
 -- errors
+SELECT pneumo_plot_evaluation('plots_xrays', 'nobody', 'roc');
+SELECT pneumo_plot_evaluation('plots_xrays', 'nobody', 'rock');
+SELECT pneumo_plot_evaluation('plots_xrays', 'plots <&> "ü"', 'roc', '{"bins": 4}');
 SELECT pneumo_plot_history(0);
 SELECT pneumo_plot_history(NULL) IS NULL AS nothing;
 SELECT pneumo_plot_roc(label, score) FROM plots_rows WHERE label;

@@ -76,3 +76,8 @@ CREATE AGGREGATE pneumo_plot_confusion(label boolean, score double precision, th
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE pneumo_plot_confusion(boolean, double precision, double precision) IS 'confusion matrix at a threshold, as SVG. Errors: no rows, a NULL label or score, a score outside 0 to 1.';
+
+CREATE FUNCTION pneumo_plot_evaluation(source regclass, model text, picture text, config jsonb DEFAULT '{}') RETURNS text
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pneumo_plot_evaluation';
+COMMENT ON FUNCTION pneumo_plot_evaluation(regclass, text, text, jsonb) IS 'a picture of a model on one side of a table, as SVG: "roc" (its operating point marked, AUC with 95 % interval by patient), "calibration", or "confusion" (any number of classes); config, rows and rights as for pneumo_evaluate, and a picture of the test side counts as a look';
