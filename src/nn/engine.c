@@ -3,9 +3,14 @@
  * engine.c
  *	  Prediction: a graph, its weights, and their packed form.
  *
- * A sample runs alone through the plan's steps, with the built-in kernels of
- * the engine's path only, so that its score depends on nothing else: not on
- * the batch, not on threads, not on whether a BLAS is there.
+ * A sample runs through the plan's steps with the built-in kernels of the
+ * engine's path only, so that its score depends on nothing else: not on the
+ * batch, not on threads, not on whether a BLAS is there.
+ *
+ * Most of a network's weights are those of one dense layer, more than a cache
+ * holds.  So samples go in groups: alone up to that layer, together through it
+ * (its kernel gives a row the same bits whatever is beside it), alone again
+ * from there on.
  *
  * Packed form: PackedHeader, then one offset per step (SIZE_MAX where a step
  * packs nothing), then the steps' packed weights.  No pointers.
@@ -111,8 +116,90 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	return NN_OK;
 }
 
+/* ------------------------------------------------------------------- groups */
+
+#define GROUP_ROWS 16			/* samples that share one reading of the weights */
+#define GROUP_BYTES ((size_t) 32 << 20) /* of their activations */
+#define GROUP_WEIGHTS 1024		/* fewer are not worth it */
+
+/* Whether nothing but the step's source is handed over from before it to after it. */
+static int
+is_cut(const NnPlan *plan, int cut)
+{
+	const NnStep *steps = nn_plan_steps(plan);
+	const NnTensor *tensors = nn_plan_tensors(plan);
+	int			source = tensors[steps[cut].src[0]].buffer;
+	int			before,
+				after,
+				j;
+
+	for (before = 0; before < cut; before++)
+	{
+		int			buffer = tensors[steps[before].dst].buffer;
+
+		if (buffer == source)
+			continue;
+		if (buffer == tensors[plan->output].buffer)
+			return 0;
+		for (after = cut; after < plan->n_steps; after++)
+			for (j = 0; j < steps[after].n_src; j++)
+				if (tensors[steps[after].src[j]].buffer == buffer)
+					return 0;
+	}
+	return source < 0 || source != tensors[plan->output].buffer;
+}
+
+/* The step that groups go through together; -1 none. */
+static int
+find_cut(const NnPlan *plan, const NnGraph *graph)
+{
+	const NnStep *steps = nn_plan_steps(plan);
+	size_t		most = GROUP_WEIGHTS - 1;
+	int			cut = -1;
+	int			s;
+
+	for (s = 0; s < plan->n_steps; s++)
+	{
+		const NnNode *node = &graph->nodes[steps[s].node];
+
+		if (nn_node_op(node)->forward_rows != NULL && node->n_weights > most && is_cut(plan, s))
+		{
+			cut = s;
+			most = node->n_weights;
+		}
+	}
+	return cut;
+}
+
+/* Bytes of one sample's source and output of the step, which a group keeps. */
+static size_t
+row_bytes(const NnPlan *plan, const NnStep *step)
+{
+	const NnTensor *tensors = nn_plan_tensors(plan);
+	const NnTensor *src = &tensors[step->src[0]];
+	size_t		floats = tensors[step->dst].floats;
+
+	if (src->buffer >= 0)
+		floats = nn_add_size(floats, src->floats);
+	return nn_mul_size(floats, sizeof(float));
+}
+
+/* Samples in a group of up to n. */
+static int
+group_rows(const NnPlan *plan, int cut, int n)
+{
+	size_t		fit = cut < 0 ? 1 : GROUP_BYTES / (row_bytes(plan, &nn_plan_steps(plan)[cut]) + 1);
+
+	if (n > GROUP_ROWS)
+		n = GROUP_ROWS;
+	if ((size_t) n > fit)
+		n = (int) fit;
+	return n > 1 ? n : 1;
+}
+
 /* ----------------------------------------------------------------- scratch */
 
+/* The arena of one sample, a step's scratch, then the rows of a group. */
 size_t
 nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path)
 {
@@ -133,25 +220,111 @@ nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path)
 	return nn_align_size(most);
 }
 
+/* Where the rows begin. */
+static size_t
+rows_offset(const NnEngine *engine, const NnPlan *plan, int cut, int rows)
+{
+	size_t		scratch = nn_plan_scratch_bytes(plan, engine->graph, engine->path);
+
+	if (cut >= 0 && rows > 1)
+	{
+		const NnNode *node = &engine->graph->nodes[nn_plan_steps(plan)[cut].node];
+		size_t		own = nn_align_size(nn_node_op(node)->rows_scratch_bytes(node, rows));
+
+		if (own > scratch)
+			scratch = own;
+	}
+	return nn_add_size(plan->arena_bytes, scratch);
+}
+
 size_t
 nn_engine_scratch_bytes(const NnEngine *engine, int max_batch)
 {
 	const NnPlan *plan = nn_graph_plan(engine->graph);
-	size_t		bytes = nn_add_size(plan->arena_bytes,
-									nn_plan_scratch_bytes(plan, engine->graph, engine->path));
+	int			cut = find_cut(plan, engine->graph);
+	int			rows = group_rows(plan, cut, max_batch);
+	size_t		bytes = rows_offset(engine, plan, cut, rows);
 
-	(void) max_batch;			/* samples run one by one */
+	if (rows > 1)
+		bytes = nn_add_size(nn_grow(bytes, NN_ALIGN),
+							nn_mul_size((size_t) rows, row_bytes(plan, &nn_plan_steps(plan)[cut])));
 	return bytes > SIZE_MAX / 2 ? 0 : bytes;
 }
 
 /* --------------------------------------------------------------------- run */
 
-static void
-fill_call(NnCall *call, const NnEngine *engine, const NnPlan *plan, const NnStep *step,
-		  const float *src, char *scratch)
+typedef struct NnRun
 {
+	const NnEngine *engine;
+	const NnPlan *plan;
+	char	   *scratch;
+	volatile sig_atomic_t *stop;
+	int			cut;			/* step of the group; -1 none */
+	int			src_buffer,		/* its buffers, -1 where they are in the arena */
+				dst_buffer;
+	float	   *rows_src,		/* their rows */
+			   *rows_dst;
+	size_t		src_floats,
+				dst_floats;
+	int			embedding_tensor;
+	size_t		embedding_floats;
+
+	/* of the group's first sample */
+	const float *src;
+	float	   *embedding;
+} NnRun;
+
+/* A group of rows samples; 1: all of it in the arena. */
+static void
+run_init(NnRun *run, const NnEngine *engine, void *scratch, int cut, int rows,
+		 volatile sig_atomic_t *stop)
+{
+	const NnPlan *plan = nn_graph_plan(engine->graph);
 	const NnTensor *tensors = nn_plan_tensors(plan);
-	const NnBuffer *buffers = nn_plan_buffers(plan);
+
+	memset(run, 0, sizeof(*run));
+	run->engine = engine;
+	run->plan = plan;
+	run->scratch = scratch;
+	run->stop = stop;
+	run->cut = rows > 1 ? cut : -1;
+	run->src_buffer = run->dst_buffer = -1;
+	run->embedding_tensor = nn_plan_node_tensor(plan)[nn_graph_embedding_node(engine->graph)];
+	run->embedding_floats = tensors[run->embedding_tensor].floats;
+	if (run->cut >= 0)
+	{
+		const NnStep *step = &nn_plan_steps(plan)[cut];
+
+		run->src_buffer = tensors[step->src[0]].buffer;
+		run->dst_buffer = tensors[step->dst].buffer;
+		run->src_floats = tensors[step->src[0]].floats;
+		run->dst_floats = tensors[step->dst].floats;
+		run->rows_src = (float *) ((char *) scratch + rows_offset(engine, plan, cut, rows));
+		run->rows_dst = run->rows_src +
+			(run->src_buffer >= 0 ? (size_t) rows * run->src_floats : 0);
+	}
+}
+
+/* Where a tensor of the group's sample i lies. */
+static float *
+tensor_at(const NnRun *run, int tensor, size_t i)
+{
+	const NnTensor *t = &nn_plan_tensors(run->plan)[tensor];
+
+	if (t->buffer < 0)
+		return (float *) run->src + i * t->floats;
+	if (t->buffer == run->src_buffer)
+		return run->rows_src + i * run->src_floats;
+	if (t->buffer == run->dst_buffer)
+		return run->rows_dst + i * run->dst_floats;
+	return (float *) (run->scratch + nn_plan_buffers(run->plan)[t->buffer].offset);
+}
+
+static void
+fill_call(NnCall *call, const NnRun *run, const NnStep *step, size_t i)
+{
+	const NnEngine *engine = run->engine;
+	const NnPlan *plan = run->plan;
 	int			s = (int) (step - nn_plan_steps(plan));
 	size_t		packed = packed_offsets(engine->packed)[s];
 	int			j;
@@ -165,81 +338,128 @@ fill_call(NnCall *call, const NnEngine *engine, const NnPlan *plan, const NnStep
 	call->weights = engine->weights + call->node->weights;
 	if (packed != SIZE_MAX)
 		call->packed = (const char *) engine->packed + packed_head_bytes(plan) + packed;
-	call->scratch = scratch + plan->arena_bytes;
-	call->dst = (float *) (scratch + buffers[tensors[step->dst].buffer].offset);
+	call->scratch = run->scratch + plan->arena_bytes;
+	call->dst = tensor_at(run, step->dst, i);
 	for (j = 0; j < step->n_src; j++)
 	{
-		const NnTensor *tensor = &tensors[step->src[j]];
-
-		call->src[j] = tensor->buffer < 0 ? src
-			: (const float *) (scratch + buffers[tensor->buffer].offset);
-		call->src_floats[j] = tensor->floats;
+		call->src[j] = tensor_at(run, step->src[j], i);
+		call->src_floats[j] = nn_plan_tensors(plan)[step->src[j]].floats;
 	}
+}
+
+static void
+keep_embedding(const NnRun *run, int tensor, size_t i)
+{
+	if (run->embedding != NULL && tensor == run->embedding_tensor)
+		memcpy(run->embedding + i * run->embedding_floats, tensor_at(run, tensor, i),
+			   run->embedding_floats * sizeof(float));
+}
+
+static int
+is_stopped(const NnRun *run)
+{
+	return run->stop != NULL && *run->stop;
+}
+
+/* Steps [first, end) for the group's sample i. */
+static NnStatus
+run_steps(const NnRun *run, int first, int end, size_t i)
+{
+	const NnStep *steps = nn_plan_steps(run->plan);
+	int			s;
+
+	for (s = first; s < end; s++)
+	{
+		NnCall		call;
+
+		if (is_stopped(run))
+			return NN_INTERRUPTED;
+		fill_call(&call, run, &steps[s], i);
+		nn_node_op(call.node)->forward(&call);
+		keep_embedding(run, steps[s].dst, i);
+	}
+	return NN_OK;
+}
+
+/* The steps before the cut for each of n samples, then the cut for all of them. */
+static NnStatus
+run_group(const NnRun *run, int n)
+{
+	const NnStep *step = &nn_plan_steps(run->plan)[run->cut];
+	NnStatus	status = NN_OK;
+	NnCall		call;
+	int			i;
+
+	for (i = 0; i < n && status == NN_OK; i++)
+		status = run_steps(run, 0, run->cut, (size_t) i);
+	if (status != NN_OK || is_stopped(run))
+		return NN_INTERRUPTED;
+	fill_call(&call, run, step, 0);
+	nn_node_op(call.node)->forward_rows(&call, n);
+	for (i = 0; i < n; i++)
+		keep_embedding(run, step->dst, (size_t) i);
+	return NN_OK;
 }
 
 /* The floating-point flags are the caller's to set. */
 NnStatus
-nn_engine_sample(float *probabilities, float *logits, float *embedding, const float *src,
-				 const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop)
+nn_engine_samples(float *probabilities, float *logits, float *embedding, const float *src, int n,
+				  const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop)
 {
 	const NnGraph *graph = engine->graph;
 	const NnPlan *plan = nn_graph_plan(graph);
-	const NnStep *steps = nn_plan_steps(plan);
-	const NnTensor *tensors = nn_plan_tensors(plan);
-	const NnBuffer *buffers = nn_plan_buffers(plan);
-	int			embedding_tensor = nn_plan_node_tensor(plan)[nn_graph_embedding_node(graph)];
 	size_t		units = (size_t) graph->units;
-	const float *result;
-	int			s;
+	size_t		in = nn_shape_floats(&graph->nodes[0].shape);
+	int			cut = find_cut(plan, graph);
+	int			rows = group_rows(plan, cut, n);
+	NnStatus	status = NN_OK;
+	NnRun		run;
+	int			first,
+				i;
 
-	if (embedding != NULL && embedding_tensor == 0)
-		memcpy(embedding, src, tensors[0].floats * sizeof(float));
-	for (s = 0; s < plan->n_steps; s++)
+	run_init(&run, engine, scratch, cut, rows, stop);
+	for (first = 0; first < n && status == NN_OK; first += rows)
 	{
-		NnCall		call;
+		int			count = n - first < rows ? n - first : rows;
 
-		if (stop != NULL && *stop)
-			return NN_INTERRUPTED;
-		fill_call(&call, engine, plan, &steps[s], src, scratch);
-		nn_node_op(call.node)->forward(&call);
-		if (embedding != NULL && steps[s].dst == embedding_tensor)
-			memcpy(embedding, call.dst, tensors[embedding_tensor].floats * sizeof(float));
+		run.src = src + (size_t) first * in;
+		run.embedding = embedding != NULL
+			? embedding + (size_t) first * run.embedding_floats : NULL;
+		for (i = 0; i < count; i++)
+			keep_embedding(&run, 0, (size_t) i);
+		if (run.cut >= 0)
+			status = run_group(&run, count);
+		for (i = 0; i < count && status == NN_OK; i++)
+		{
+			const float *result;
+			size_t		at = (size_t) (first + i) * units;
+
+			status = run_steps(&run, run.cut + 1, plan->n_steps, (size_t) i);
+			if (status != NN_OK)
+				break;
+			result = tensor_at(&run, plan->output, (size_t) i);
+			if (logits != NULL)
+				memcpy(logits + at, result, units * sizeof(float));
+			nn_probabilities(probabilities + at, result, graph->units);
+		}
 	}
-	result = plan->output == 0 ? src
-		: (const float *) ((char *) scratch + buffers[tensors[plan->output].buffer].offset);
-	if (logits != NULL)
-		memcpy(logits, result, units * sizeof(float));
-	nn_probabilities(probabilities, result, graph->units);
-	return NN_OK;
+	return status;
 }
 
 NnStatus
 nn_engine_run(float *probabilities, float *logits, float *embedding, const float *src, int n,
 			  const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop)
 {
-	const NnGraph *graph = engine->graph;
-	size_t		units = (size_t) graph->units;
-	size_t		in = nn_shape_floats(&graph->nodes[0].shape);
-	size_t		width = nn_shape_floats(&graph->nodes[nn_graph_embedding_node(graph)].shape);
 	const PackedHeader *header = engine->packed;
 	unsigned int saved;
-	NnStatus	status = NN_OK;
-	int			i;
+	NnStatus	status;
 
 	if (header->magic != PACKED_MAGIC || header->path != (int32_t) engine->path ||
 		header->precision != (int32_t) engine->precision ||
-		header->n_steps != nn_graph_plan(graph)->n_steps)
+		header->n_steps != nn_graph_plan(engine->graph)->n_steps)
 		return NN_CORRUPT;
 	saved = nn_fpenv_set();
-	for (i = 0; i < n && status == NN_OK; i++)
-	{
-		size_t		k = (size_t) i;
-
-		status = nn_engine_sample(probabilities + k * units,
-								  logits != NULL ? logits + k * units : NULL,
-								  embedding != NULL ? embedding + k * width : NULL,
-								  src + k * in, engine, scratch, stop);
-	}
+	status = nn_engine_samples(probabilities, logits, embedding, src, n, engine, scratch, stop);
 	nn_fpenv_restore(saved);
 	return status;
 }

@@ -322,7 +322,7 @@ typedef struct NnWorker
 	void	   *scratch;		/* steps, forward and backward */
 	void	   *load_scratch;
 	void	   *engine_scratch;
-	float	   *sample;			/* one input, for validation */
+	float	   *samples;		/* a group of inputs, for validation */
 } NnWorker;
 
 /* A parallel loop over the batch; the number of items depends on n only. */
@@ -362,6 +362,13 @@ typedef struct NnOp
 	/* One sample. */
 	void		(*forward) (const NnCall *call);
 	void		(*backward) (const NnCall *call);
+
+	/*
+	 * n samples of the same call in prediction, their sources and outputs one
+	 * behind the other; a sample's bits are those of forward().  NULL: none.
+	 */
+	void		(*forward_rows) (const NnCall *call, int n);
+	size_t		(*rows_scratch_bytes) (const NnNode *node, int n);
 
 	/*
 	 * Training: floats of one chunk's gradient sum, if not the node's weights
@@ -704,6 +711,7 @@ struct NnTrainer
 	/* validation */
 	NnEngine	engine;
 	void	   *engine_packed;
+	int			val_group;		/* samples of an item of validation */
 	float	   *val_scores,
 			   *val_logits;
 	float	   *score_dst;		/* where scores go */
@@ -753,8 +761,8 @@ extern size_t nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables,
 extern size_t nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path);
 extern size_t nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph,
 							   NnMode mode, NnPath path);
-extern NnStatus nn_engine_sample(float *probabilities, float *logits, float *embedding,
-								 const float *src, const NnEngine *engine, void *scratch,
-								 volatile sig_atomic_t *stop);
+extern NnStatus nn_engine_samples(float *probabilities, float *logits, float *embedding,
+								  const float *src, int n, const NnEngine *engine, void *scratch,
+								  volatile sig_atomic_t *stop);
 
 #endif							/* PNEUMO_NN_NN_INTERNAL_H */

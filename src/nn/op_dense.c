@@ -74,19 +74,32 @@ bias_of(const NnNode *node, const float *weights)
 	return node->n_vars > 1 ? weights + node->vars[1].offset : NULL;
 }
 
-/* ------------------------------------------------------------- one sample */
+/* ---------------------------------------------------------------- samples */
 
 static void
-dense_forward(const NnCall *call)
+dense_forward_rows(const NnCall *call, int n)
 {
 	const NnNode *node = call->node;
 	const float *bias = bias_of(node, call->weights);
 	int			in = node->in.c;
 	int			out = node->shape.c;
 
-	nn_kernels(call->path)->dense_forward(call->dst, call->src[0], call->weights, bias, 1, in, out,
+	nn_kernels(call->path)->dense_forward(call->dst, call->src[0], call->weights, bias, n, in, out,
 										  call->step->activation == NN_RELU, call->scratch);
-	nn_activation_forward(call->dst, 1, (size_t) out, call->step->activation, call->step->slope);
+	nn_activation_forward(call->dst, (size_t) n, (size_t) out, call->step->activation,
+						  call->step->slope);
+}
+
+static void
+dense_forward(const NnCall *call)
+{
+	dense_forward_rows(call, 1);
+}
+
+static size_t
+dense_rows_scratch_bytes(const NnNode *node, int n)
+{
+	return nn_dense_scratch_bytes(n, node->shape.c);
 }
 
 static void
@@ -326,6 +339,8 @@ const NnOp nn_op_dense = {
 	.scratch_bytes = dense_scratch_bytes,
 	.forward = dense_forward,
 	.backward = dense_backward,
+	.forward_rows = dense_forward_rows,
+	.rows_scratch_bytes = dense_rows_scratch_bytes,
 	.train_forward = train_forward,
 	.train_backward = train_backward,
 	.train_weights = train_weights,

@@ -74,25 +74,36 @@ static size_t
 validation_items(const NnTrainer *t, const NnStep *step)
 {
 	(void) step;
-	return t->data.n[NN_VALIDATION];
+	return (t->data.n[NN_VALIDATION] + (size_t) t->val_group - 1) / (size_t) t->val_group;
 }
 
+/* A group of samples, which share one reading of the weights; their scores do not. */
 static void
-validate_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+validate_group(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	size_t		units = (size_t) t->units;
+	size_t		in = nn_shape_floats(&t->graph->nodes[0].shape);
+	size_t		first = item * (size_t) t->val_group;
+	size_t		left = t->data.n[NN_VALIDATION] - first;
+	int			n = left < (size_t) t->val_group ? (int) left : t->val_group;
+	int			i;
 
 	(void) step;
-	if (t->data.load(t->data.load_arg, worker->sample, NN_VALIDATION, item, t->state->epoch,
-					 worker->load_scratch) != 0)
+	for (i = 0; i < n; i++)
 	{
-		atomic_store(&t->load_failed, 1);
-		nn_pool_request_stop(&t->pool);
-		return;
+		if (nn_pool_stopping(&t->pool))
+			return;
+		if (t->data.load(t->data.load_arg, worker->samples + (size_t) i * in, NN_VALIDATION,
+						 first + (size_t) i, t->state->epoch, worker->load_scratch) != 0)
+		{
+			atomic_store(&t->load_failed, 1);
+			nn_pool_request_stop(&t->pool);
+			return;
+		}
 	}
-	nn_engine_sample(t->score_dst + item * units, t->val_logits + item * units, NULL,
-					 worker->sample, &t->engine, worker->engine_scratch, &t->pool.stop);
-	atomic_fetch_add(&t->val_done, 1);
+	nn_engine_samples(t->score_dst + first * units, t->val_logits + first * units, NULL,
+					  worker->samples, n, &t->engine, worker->engine_scratch, &t->pool.stop);
+	atomic_fetch_add(&t->val_done, (size_t) n);
 }
 
 static int
@@ -110,7 +121,7 @@ static NnStatus
 score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHooks *hooks,
 			NnError *error)
 {
-	static const NnPhase phase = {validation_items, validate_sample, NULL, 0};
+	static const NnPhase phase = {validation_items, validate_group, NULL, 0};
 	static const NnProgram program = {&phase, 1, 0, NULL};
 	NnStatus	status = nn_engine_pack(t->engine_packed, t->graph, weights, t->path,
 										NN_PRECISION_FLOAT32, error);

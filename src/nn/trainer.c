@@ -120,6 +120,8 @@ carve(Carver *carver, size_t bytes)
 	return piece;
 }
 
+#define VALIDATION_GROUP 16		/* samples of an item of validation */
+
 /* Largest over the steps, and the sum for what every step keeps. */
 static void
 step_sizes(const NnTrainer *t, size_t *keep, size_t *shared, size_t *partial)
@@ -175,13 +177,59 @@ gradient_floats(const NnTrainer *t)
 	return n;
 }
 
+/* Bytes that a thread's validation of groups of n samples needs. */
+static size_t
+validation_bytes(const NnTrainer *t, int n)
+{
+	NnEngine	engine = {t->graph, NULL, NULL, t->path, NN_PRECISION_FLOAT32};
+	size_t		in = nn_mul_size(nn_shape_floats(&t->graph->nodes[0].shape), sizeof(float));
+
+	return nn_grow(nn_align_size(nn_engine_scratch_bytes(&engine, n)), nn_mul_size(in, (size_t) n));
+}
+
+/* The largest groups that the training's activations, idle meanwhile, have room for. */
+static int
+validation_group(const NnTrainer *t, size_t arena, int n_threads)
+{
+	size_t		share = (t->data.n[NN_VALIDATION] + (size_t) n_threads - 1) / (size_t) n_threads;
+	int			n = VALIDATION_GROUP;
+
+	while (n > 1 && ((size_t) n > share ||
+					 nn_mul_size(validation_bytes(t, n), (size_t) n_threads) > arena))
+		n /= 2;
+	return n;
+}
+
+/* The activations of a batch; the same memory serves validation between two epochs. */
+static void
+lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
+{
+	size_t		arena = nn_mul_size(t->plan->arena_bytes, (size_t) t->config.batch_size);
+	size_t		each;
+	size_t		all;
+	int			i;
+
+	t->val_group = validation_group(t, arena, n_threads);
+	each = validation_bytes(t, t->val_group);
+	all = nn_mul_size(each, (size_t) n_threads);
+	t->arena = carve(c, all > arena ? all : arena);
+	if (c->base == NULL)
+		return;
+	for (i = 0; i < n_threads; i++)
+	{
+		char	   *own = t->arena + (size_t) i * each;
+		size_t		in = nn_shape_floats(&t->graph->nodes[0].shape) * sizeof(float);
+
+		t->pool.workers[i].samples = (float *) own;
+		t->pool.workers[i].engine_scratch = own + nn_align_size(in * (size_t) t->val_group);
+	}
+}
+
 static void
 lay_out_workers(NnTrainer *t, Carver *c, int n_threads)
 {
 	size_t		scratch = nn_plan_scratch_bytes(t->plan, t->graph, t->path);
-	size_t		in = nn_mul_size(nn_shape_floats(&t->graph->nodes[0].shape), sizeof(float));
 	NnWorker   *workers = carve(c, (size_t) n_threads * sizeof(NnWorker));
-	NnEngine	engine = {t->graph, NULL, NULL, t->path, NN_PRECISION_FLOAT32};
 	int			i;
 
 	for (i = 0; i < n_threads; i++)
@@ -191,8 +239,6 @@ lay_out_workers(NnTrainer *t, Carver *c, int n_threads)
 		w.index = i;
 		w.scratch = carve(c, scratch);
 		w.load_scratch = carve(c, t->data.load_scratch_bytes);
-		w.engine_scratch = carve(c, nn_engine_scratch_bytes(&engine, 1));
-		w.sample = carve(c, in);
 		if (c->base != NULL)
 			workers[i] = w;
 	}
@@ -219,7 +265,8 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 	t->keep = carve(&c, keep);
 	t->shared = carve(&c, shared);
 	t->partial = carve(&c, partial);
-	t->arena = carve(&c, nn_mul_size(t->plan->arena_bytes, batch));
+	lay_out_workers(t, &c, n_threads);
+	lay_out_arena(t, &c, n_threads);
 	t->packed = carve(&c, nn_packed_layout(t->packed_offset, t->plan, t->graph, NN_TRAINING,
 										   t->path));
 	t->gradients = carve(&c, nn_mul_size(gradient_floats(t), sizeof(float)));
@@ -234,7 +281,6 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 														 NN_PRECISION_FLOAT32));
 	t->val_scores = carve(&c, scores);
 	t->val_logits = carve(&c, scores);
-	lay_out_workers(t, &c, n_threads);
 	return c.used;
 }
 
