@@ -76,5 +76,6 @@ SELECT pneumo_compare('compare_xrays', 'compare a', 'compare b', '[]');
 CREATE TABLE compare_one AS SELECT * FROM compare_xrays WHERE label = 'NORMAL';
 SELECT pneumo_compare('compare_one', 'compare a', 'compare b');
 SELECT count(pneumo_drop_model(model)) FROM pneumo.models WHERE model LIKE 'compare %';
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'compare %';
 DROP VIEW compare_rows;
 DROP TABLE compare_xrays, compare_seen, compare_one;

@@ -107,5 +107,6 @@ SELECT pneumo_plan('fit_xrays', '{"operating_point": {"sensitivity": 0.99, "conf
 SELECT pg_temp.train('{"name": "fit never", "operating_point": {"sensitivity": 0.99, "confidence": 0.95}, ' || :'tiny' || '}');
 
 SELECT count(pneumo_drop_model(model)) FROM pneumo.models WHERE model LIKE 'fit %';
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'fit %';
 DROP VIEW fit_versions;
 DROP TABLE fit_xrays, fit_three;

@@ -56,4 +56,5 @@ SELECT pneumo_plot_history(:run) IS NULL AS seen;
 RESET ROLE;
 DROP ROLE plots_stranger;
 SELECT pneumo_drop_model('plots <&> "ü"') IS NOT NULL AS dropped;
+SELECT pneumo_forget(:run);
 DROP TABLE plots_rows, plots_xrays;
