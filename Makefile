@@ -6,6 +6,8 @@
 #   make check-versions     the same on several servers: PG_CONFIGS="/a/pg_config /b/pg_config"
 #   make demo               train and predict in a private server
 #   make unit               the tests that need no server
+#   make check-report       the report in a browser
+#   make check-explain      whether the maps are about the score (minutes)
 #   make check-style        layers, names, lists
 #   make compile-check      gcc and clang, warnings are errors
 
@@ -199,6 +201,7 @@ REGRESS = \
 
 ISOLATION = \
 	deploy_predict \
+	same_name \
 	train_rollback \
 	two_trainings \
 	$(end)
@@ -209,7 +212,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = check check-style check-versions compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = check check-explain check-report check-style check-versions compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

@@ -18,7 +18,7 @@ UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c))
 UNIT_PROGRAMS = $(UNIT_TESTS:tests/unit/%.c=$(UNIT_DIR)/%)
 UNIT_OBJS = $(OBJS_PLAIN:%.o=$(UNIT_DIR)/%.o)
 
-.PHONY: check check-style compile-check demo dependencies unit unit-build
+.PHONY: check check-explain check-report check-style check-versions compile-check demo dependencies unit unit-build
 
 # Whatever else was asked for beside them is the server build's.
 OTHER_GOALS = $(filter-out $(OWN_GOALS),$(MAKECMDGOALS))
@@ -30,6 +30,15 @@ endif
 
 check:
 	@scripts/check.sh
+
+check-explain:
+	@scripts/check-explain.sh
+
+check-report:
+	@SUITES=tap TESTS=011_report scripts/check.sh
+
+check-versions:
+	@PG_CONFIGS="$(PG_CONFIGS)" scripts/check-versions.sh
 
 demo:
 	@scripts/demo.sh
