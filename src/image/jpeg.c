@@ -266,6 +266,10 @@ codec_failure(ImgError *error, const CodecErrors *errors)
 	switch (errors->status)
 	{
 		case IMG_NOT_JPEG:
+			if (errors->base.msg_code == JERR_NO_SOI)
+				return img_fail(error, IMG_NOT_JPEG, "not a JPEG image: it starts with 0x%02x 0x%02x",
+								(unsigned) errors->base.msg_parm.i[0] & 0xff,
+								(unsigned) errors->base.msg_parm.i[1] & 0xff);
 			return img_fail(error, IMG_NOT_JPEG, "not a JPEG image: %s", errors->message);
 		case IMG_CORRUPT:
 			return img_fail(error, IMG_CORRUPT, "damaged JPEG image: %s", errors->message);

@@ -283,7 +283,7 @@ test_not_jpeg(void)
 	ImgInfo		info;
 	ImgError	error;
 
-	check_failure(bytes, NULL, IMG_NOT_JPEG, "not a JPEG", "other bytes");
+	check_failure(bytes, NULL, IMG_NOT_JPEG, "not a JPEG image: it starts with 0x50 0x35", "other bytes");
 	bytes.n = 0;
 	check_failure(bytes, NULL, IMG_NOT_JPEG, "no bytes", "no bytes");
 	unit_ok(img_jpeg_info(&info, NULL, 0, NULL, NULL) == IMG_NOT_JPEG, "NULL, and no error wanted");
