@@ -36,7 +36,7 @@ count()
 run_counted()
 {
     local name=$1
-    local log=$ROOT/build/$1.check.log
+    local log=$BUILD/$1.check.log
     shift
 
     "$@" 2>&1 | tee "$log" || true
@@ -69,8 +69,8 @@ finish()
 PG_CONFIG=$(find_pg_config) || die "no PostgreSQL with server headers found"
 export PG_CONFIG
 choose_server_user
-mkdir -p "$ROOT/build" || die "cannot write $ROOT/build"
-exec 9> "$ROOT/build/check.lock"
+mkdir -p "$BUILD" || die "cannot write $BUILD"
+exec 9> "$BUILD/check.lock"
 flock -n 9 || { echo "waiting for another check of this checkout"; flock 9; }
 trap finish EXIT
 trap 'exit 130' INT TERM
@@ -96,19 +96,25 @@ fi
 
 say "installing into a copy of $("$PG_CONFIG" --version)"
 if ! wanted compile; then
-    sync_tree "$ROOT/build/gcc"
-    make -s -j "$(jobs)" -C "$ROOT/build/gcc" all
+    sync_tree "$BUILD/gcc"
+    make -s -j "$(jobs)" -C "$BUILD/gcc" all
 fi
 make_work_folder check
 copy_server "$PG_CONFIG" "$WORK/server"
-make -s -C "$ROOT/build/gcc" PG_CONFIG="$SERVER_CONFIG" install > "$ROOT/build/install.log" 2>&1 ||
-    { cat "$ROOT/build/install.log"; die "make install failed"; }
+make -s -C "$BUILD/gcc" PG_CONFIG="$SERVER_CONFIG" install > "$BUILD/install.log" 2>&1 ||
+    { cat "$BUILD/install.log"; die "make install failed"; }
 mkdir -p "$WORK/sources" "$WORK/home"
 cp -r sql expected tests "$WORK/sources/"
 if [[ -n $SERVER_USER ]]; then
     chown -R "$SERVER_USER" "$WORK/sources" "$WORK/home"
 fi
 PGXS_TEST=$(dirname "$("$SERVER_CONFIG" --pgxs)")/../test
+# The server's test modules; an installation without them can use another's,
+# which start older and newer servers alike.
+TEST_PERL=$PGXS_TEST/perl
+for folder in $(ls -d /usr/lib/postgresql/*/lib/pgxs/src/test/perl 2> /dev/null | sort -t/ -k5 -rn); do
+    [[ -d $TEST_PERL ]] || TEST_PERL=$folder
+done
 CONFIG=$WORK/sources/tests/regress.conf
 
 # The environment of whoever runs the servers; nothing of the caller's PG*.
@@ -137,7 +143,7 @@ count_regress()
 show_failure()
 {
     if [[ -s $1/regression.diffs ]]; then
-        cp "$1/regression.diffs" "$ROOT/build/" 2> /dev/null || true
+        cp "$1/regression.diffs" "$BUILD/" 2> /dev/null || true
         head -n 200 "$1/regression.diffs"
     else
         cat "$2"
@@ -156,12 +162,12 @@ run_regress()
     as_server mkdir -p "$out/results"
     (cd "$out" && server_env "$program" --inputdir="$input" --outputdir="$out" --bindir="$SERVER_BIN" \
         --temp-instance="$out/instance" --temp-config="$CONFIG" --no-locale --encoding=UTF8 \
-        --dbname="pneumo_$name" "$@") > "$ROOT/build/$name.log" 2>&1 || true
-    grep -E '(\.\.\. (ok|FAILED|failed))|^(not )?ok ' "$ROOT/build/$name.log" || true
-    if ! grep -qE 'All [0-9]+ tests passed' "$ROOT/build/$name.log"; then
-        show_failure "$out" "$ROOT/build/$name.log"
+        --dbname="pneumo_$name" "$@") > "$BUILD/$name.log" 2>&1 || true
+    grep -E '(\.\.\. (ok|FAILED|failed))|^(not )?ok ' "$BUILD/$name.log" || true
+    if ! grep -qE 'All [0-9]+ tests passed' "$BUILD/$name.log"; then
+        show_failure "$out" "$BUILD/$name.log"
     fi
-    count_regress "$ROOT/build/$name.log"
+    count_regress "$BUILD/$name.log"
 }
 
 if wanted regress; then
@@ -173,7 +179,9 @@ if wanted regress; then
 fi
 if wanted isolation; then
     list=${TESTS:-$(make -s print-ISOLATION)}
-    if [[ -n ${list// /} ]]; then
+    if [[ ! -x $PGXS_TEST/isolation/pg_isolation_regress ]]; then
+        echo "isolation: not tried, this server comes without pg_isolation_regress"
+    elif [[ -n ${list// /} ]]; then
         say "isolation tests"
         run_regress isolation "$PGXS_TEST/isolation/pg_isolation_regress" "$WORK/sources/tests/isolation" \
             --load-extension=pneumo $list
@@ -194,7 +202,7 @@ run_tap()
     (cd "$WORK/tap/$name" && server_env TESTDIR="$WORK/tap/$name" TESTDATADIR="$WORK/tap/$name/tmp_check" \
         PG_TEST_PORT_DIR="$WORK/tap/ports" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
         PNEUMO_SOURCES="$WORK/sources" PG_TEST_TIMEOUT_DEFAULT=120 \
-        timeout 600 perl -I "$PGXS_TEST/perl" -I "$WORK/sources/tests/t" \
+        timeout 600 perl -I "$TEST_PERL" -I "$WORK/sources/tests/t" \
         "$WORK/sources/tests/t/$name.pl") > "$log" 2>&1 || status=$?
     p=$(grep -c '^ok ' "$log" || true)
     f=$(grep -c '^not ok ' "$log" || true)
@@ -207,9 +215,9 @@ run_tap()
     if ((f > 0)); then
         grep -A 12 '^not ok' "$log" | head -n 60
         grep -vhE '^(#|ok )' "$WORK/tap/$name"/tmp_check/log/regress_log_* | tail -n 15
-        mkdir -p "$ROOT/build/tap"
-        cp -r "$WORK/tap/$name/tmp_check/log" "$ROOT/build/tap/$name" 2> /dev/null || true
-        cp "$log" "$ROOT/build/tap/" 2> /dev/null || true
+        mkdir -p "$BUILD/tap"
+        cp -r "$WORK/tap/$name/tmp_check/log" "$BUILD/tap/$name" 2> /dev/null || true
+        cp "$log" "$BUILD/tap/" 2> /dev/null || true
     fi
     # Data folders of a test that is done.
     [[ -n ${KEEP:-} ]] || rm -rf "$WORK/tap/$name/tmp_check"/t_*

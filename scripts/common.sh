@@ -12,6 +12,10 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# What is made along the way; a folder of its own for each server version that
+# is tried (check-versions.sh).
+BUILD=${BUILD:-$ROOT/build}
+
 say()
 {
     printf '== %s\n' "$*"
@@ -80,9 +84,9 @@ make_work_folder()
 {
     local name=$1
 
-    WORK=$ROOT/build/$name
+    WORK=$BUILD/$name
     if ! rm -rf "$WORK" 2>/dev/null || ! mkdir -p "$WORK" 2>/dev/null; then
-        die "cannot write $ROOT/build: remove it as the user who made it"
+        die "cannot write $BUILD: remove it as the user who made it"
     fi
     if [[ -n $SERVER_USER ]]; then
         chown "$SERVER_USER" "$WORK"

@@ -18,13 +18,13 @@ build()
     local name=$1
     shift
 
-    sync_tree "$ROOT/build/$name"
+    sync_tree "$BUILD/$name"
     say "building with $name"
-    if make -s -j "$(jobs)" -C "$ROOT/build/$name" "$@" all > "$ROOT/build/$name.log" 2>&1; then
+    if make -s -j "$(jobs)" -C "$BUILD/$name" "$@" all > "$BUILD/$name.log" 2>&1; then
         ((passed += 1))
     else
         ((failed += 1))
-        grep -vE '^In file' "$ROOT/build/$name.log" | head -n 60 || true
+        grep -vE '^In file' "$BUILD/$name.log" | head -n 60 || true
     fi
 }
 
@@ -44,15 +44,15 @@ fi
 if clang=$(find_clang); then
     # Only the warnings: clang's code is made by the bitcode of the build
     # above.  The server's flags are gcc's.
-    sync_tree "$ROOT/build/clang"
+    sync_tree "$BUILD/clang"
     say "checking with clang"
-    if make -s -j "$(jobs)" -C "$ROOT/build/clang" CC="$clang" with_llvm=no \
+    if make -s -j "$(jobs)" -C "$BUILD/clang" CC="$clang" with_llvm=no \
         COPT="-fsyntax-only -Werror -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes -Wno-unused-command-line-argument" \
-        objects-only > "$ROOT/build/clang.log" 2>&1; then
+        objects-only > "$BUILD/clang.log" 2>&1; then
         ((passed += 1))
     else
         ((failed += 1))
-        grep -vE '^In file' "$ROOT/build/clang.log" | head -n 60 || true
+        grep -vE '^In file' "$BUILD/clang.log" | head -n 60 || true
     fi
 else
     echo "no clang: not tried"
