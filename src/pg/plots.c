@@ -138,6 +138,8 @@ pneumo_plot_history(PG_FUNCTION_ARGS)
 
 /* --------------------------------------------------------------- ROC curve */
 
+#define VISIBLE 0.001			/* of an axis */
+
 /* Share of the rows of one class that are called positive. */
 static double
 called_share(const StatsRows *rows, double threshold, int class)
@@ -163,6 +165,7 @@ pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title,
 	StatsRocPoint *points;
 	StatsAuc	auc;
 	size_t		n_points = 0;
+	size_t		n = 0;
 	double	   *x;
 	double	   *y;
 	ReportBuffer buffer;
@@ -179,13 +182,18 @@ pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title,
 	y = MemoryContextAllocHuge(CurrentMemoryContext, n_points * sizeof(double));
 	for (i = 0; i < n_points; i++)
 	{
-		x[i] = points[i].false_positive_rate;
-		y[i] = points[i].true_positive_rate;
+		/* closer than anybody can see: a curve of many scores stays small */
+		if (n > 0 && i + 1 < n_points && points[i].false_positive_rate - x[n - 1] < VISIBLE &&
+			points[i].true_positive_rate - y[n - 1] < VISIBLE)
+			continue;
+		x[n] = points[i].false_positive_rate;
+		y[n] = points[i].true_positive_rate;
+		n++;
 	}
 
 	memset(&curve, 0, sizeof(curve));
 	curve.name = "score";
-	curve.n_points = n_points;
+	curve.n_points = n;
 	curve.false_positive_rate = x;
 	curve.true_positive_rate = y;
 	curve.auc = auc.auc.value;
