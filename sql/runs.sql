@@ -19,7 +19,7 @@ ROLLBACK;
 BEGIN;
 SELECT pneumo_train('runs_xrays', :'fast', false) AS run \gset
 SELECT phase FROM pneumo.progress WHERE run = :run;
-SELECT count(*) AS rows FROM pneumo.runs WHERE run = :run;
+SELECT state, owner = current_user AS mine, model FROM pneumo.runs WHERE run = :run;
 \set VERBOSITY sqlstate
 SELECT pneumo_wait(:run);
 \set VERBOSITY terse

@@ -247,17 +247,6 @@ CREATE VIEW pneumo.privileges WITH (security_barrier) AS
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
 COMMENT ON VIEW pneumo.privileges IS 'privileges granted on the models that the current user owns or has a privilege on; grantee public is everybody';
 
-CREATE VIEW pneumo.runs WITH (security_barrier) AS
-	SELECT r.id AS run, r.model, r.version, r.owner, r.source,
-		   @extschema@.pneumo_run_state(r.id, r.state) AS state,
-		   r.config, r.samples, r.left_out, r.created, r.started, r.finished,
-		   r.epoch, r.epochs, r.best_epoch, r.metrics, r.sqlstate, r.error, r.build
-	FROM pneumo.run r
-	WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
-	   OR EXISTS (SELECT FROM pg_catalog.pg_roles o
-				  WHERE o.rolname OPERATOR(pg_catalog.=) r.owner AND pg_catalog.pg_has_role(o.oid, 'USAGE'));
-COMMENT ON VIEW pneumo.runs IS 'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, cancelled or interrupted; samples per split and class, what was left out and why';
-
 CREATE VIEW pneumo.history WITH (security_barrier) AS
 	SELECT e.run, e.epoch, e.loss, e.accuracy, e.val_loss, e.val_accuracy, e.val_auc,
 		   e.learning_rate, e.seconds, e.val_seconds
@@ -274,4 +263,4 @@ CREATE VIEW pneumo.cache WITH (security_barrier) AS
 COMMENT ON VIEW pneumo.cache IS 'model versions ready to predict: place is shared (one copy for the server) or local (a copy of this session, where shared memory could not hold it), path the kernels it is packed for, mapped whether this session has it attached';
 
 GRANT SELECT ON pneumo.models, pneumo.versions, pneumo.deployments, pneumo.privileges,
-	pneumo.runs, pneumo.history, pneumo.cache TO PUBLIC;
+	pneumo.history, pneumo.cache TO PUBLIC;
