@@ -372,7 +372,7 @@ mean_pictures(PneumoSection *section, const PneumoReport *r)
 		if (r->n_sum[i] > 0)
 			gallery_add(gallery, mean_picture(r, i),
 						psprintf("Mean of the training images of class %s", meta->classes[i]),
-						psprintf("Mean of %s, %lld images", meta->classes[i], (long long) r->n_sum[i]));
+						psprintf("Mean of %s", meta->classes[i]));
 	}
 	if (meta->n_classes == 2 && both)
 		gallery_add(gallery, contrast_picture(r), "Difference of the two means",
