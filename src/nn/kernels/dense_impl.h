@@ -10,7 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#define DN_FEW 4				/* rows that stream */
+#define DN_AHEAD 1024			/* floats: how far ahead a stream of weights is fetched */
 
 /* The outputs that do not fill a vector. */
 static void
@@ -46,6 +46,8 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
 	{
 		const float *w = weight + (size_t) i * (size_t) out;
 
+		for (o = 0; o < 4 * out && i + 4 + DN_AHEAD / out < in; o += 16)
+			__builtin_prefetch(w + o + DN_AHEAD, 0, 3);
 		for (o = 0; o < full; o += VW)
 		{
 			vf			w0 = v_load(w + o);
@@ -82,11 +84,16 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
 }
 
 #define DN_MR 6
+#define DN_SUB 64				/* inputs whose weights and rows stay in the first cache */
+#define DN_ROWS (8 * DN_MR)		/* rows of src copied together */
 
-/* part[rows][nv vectors] of the inputs [i0, i1), weight rows w_step floats apart. */
+/*
+ * part[rows][nv vectors] += x[rows][n] weight[n][nv vectors]; first: from zero.
+ * A sum that is stored and loaded in between has the same bits.
+ */
 NN_INLINE void
-dn_tile(float *part, const float *src, const float *weight, size_t w_step, const int rows, const int nv,
-		int in, int out, int i0, int i1)
+dn_tile(float *part, const float *x, const float *weight, const int rows, const int nv, int out, int n,
+		int first)
 {
 	vf			acc[DN_MR][2];
 	int			i,
@@ -95,23 +102,25 @@ dn_tile(float *part, const float *src, const float *weight, size_t w_step, const
 
 #pragma GCC unroll 6
 	for (r = 0; r < rows; r++)
-		acc[r][0] = acc[r][1] = v_zero();
-	for (i = i0; i < i1; i++)
+#pragma GCC unroll 2
+		for (j = 0; j < nv; j++)
+			acc[r][j] = first ? v_zero() : v_load(part + (size_t) r * (size_t) out + j * VW);
+	for (i = 0; i < n; i++)
 	{
 		vf			w[2];
 
 #pragma GCC unroll 2
 		for (j = 0; j < nv; j++)
 			w[j] = v_load(weight + j * VW);
-		weight += w_step;
+		weight += nv * VW;
 #pragma GCC unroll 6
 		for (r = 0; r < rows; r++)
 		{
-			vf			x = v_set1(src[(size_t) r * (size_t) in + i]);
+			vf			a = v_set1(x[r * DN_SUB + i]);
 
 #pragma GCC unroll 2
 			for (j = 0; j < nv; j++)
-				acc[r][j] = v_fma(x, w[j], acc[r][j]);
+				acc[r][j] = v_fma(a, w[j], acc[r][j]);
 		}
 	}
 #pragma GCC unroll 6
@@ -121,36 +130,108 @@ dn_tile(float *part, const float *src, const float *weight, size_t w_step, const
 			v_store(part + (size_t) r * (size_t) out + j * VW, acc[r][j]);
 }
 
+/* All rows for one panel of nv vectors of outputs. */
+NN_INLINE void
+dn_panel(float *part, const float *x, const float *panel, int rows, const int nv, int out, int n, int first)
+{
+	int			r;
+
+	for (r = 0; r + DN_MR <= rows; r += DN_MR)
+		dn_tile(part + (size_t) r * (size_t) out, x + r * DN_SUB, panel, DN_MR, nv, out, n, first);
+	part += (size_t) r * (size_t) out;
+	x += r * DN_SUB;
+	switch (rows - r)
+	{
+		case 5:
+			dn_tile(part, x, panel, 5, nv, out, n, first);
+			break;
+		case 4:
+			dn_tile(part, x, panel, 4, nv, out, n, first);
+			break;
+		case 3:
+			dn_tile(part, x, panel, 3, nv, out, n, first);
+			break;
+		case 2:
+			dn_tile(part, x, panel, 2, nv, out, n, first);
+			break;
+		case 1:
+			dn_tile(part, x, panel, 1, nv, out, n, first);
+			break;
+	}
+}
+
+/* to[blocks of DN_SUB inputs][DN_ROWS][DN_SUB]; the next row is fetched meanwhile. */
+static void
+dn_copy_rows(float *to, const float *src, int rows, int in, int i0, int i1)
+{
+	int			i,
+				r;
+
+	for (r = 0; r < rows; r++)
+	{
+		const float *row = src + (size_t) r * (size_t) in;
+		float	   *t = to + r * DN_SUB;
+
+		for (i = i0; r + 1 < rows && i < i1; i += 16)
+			__builtin_prefetch(row + in + i, 0, 2);
+		for (i = i0; i < i1; i += DN_SUB, t += DN_ROWS * DN_SUB)
+			memcpy(t, row + i, sizeof(float) * (size_t) (i1 - i < DN_SUB ? i1 - i : DN_SUB));
+	}
+}
+
 /*
- * Groups of six rows: a panel of two vectors of outputs is copied together, as
- * its rows lie where they would drive each other from the cache.
+ * Many rows: DN_SUB inputs at a time.  The rows of src, and panels of two
+ * vectors of outputs, are copied together, as they lie where they would drive
+ * each other from the cache; while a panel is copied, the same of the next
+ * inputs is fetched.
  */
+static void
+dn_many_rows(float *part, const float *src, const float *weight, int rows, int in, int out, int i0, int i1)
+{
+	float		copy[NN_DENSE_BLOCK / DN_SUB][DN_ROWS * DN_SUB] NN_STACK_ALIGN;
+	float		panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
+	int			full = out / VW * VW;
+	int			i,
+				k,
+				o;
+
+	dn_copy_rows(copy[0], src, rows, in, i0, i1);
+	for (i = i0; i < i1; i += DN_SUB)
+	{
+		const float *x = copy[(i - i0) / DN_SUB];
+		int			n = i1 - i < DN_SUB ? i1 - i : DN_SUB;
+		size_t		ahead = (size_t) (in - i > 2 * DN_SUB ? DN_SUB : 0) * (size_t) out;
+
+		for (o = 0; o + 2 * VW <= full; o += 2 * VW)
+		{
+			for (k = 0; k < n; k++)
+			{
+				const float *w = weight + (size_t) (i + k) * (size_t) out + o;
+
+				__builtin_prefetch(w + ahead, 0, 2);
+				v_store(panel + k * 2 * VW, v_load(w));
+				v_store(panel + k * 2 * VW + VW, v_load(w + VW));
+			}
+			dn_panel(part + o, x, panel, rows, 2, out, n, i == i0);
+		}
+		if (o < full)
+		{
+			for (k = 0; k < n; k++)
+				v_store(panel + k * VW, v_load(weight + (size_t) (i + k) * (size_t) out + o));
+			dn_panel(part + o, x, panel, rows, 1, out, n, i == i0);
+		}
+	}
+	dn_rest(part, src, weight, rows, in, out, i0, i1);
+}
+
 static void __attribute__((noinline))
 dn_many(float *part, const float *src, const float *weight, int n, int in, int out, int i0, int i1)
 {
-	float		panel[NN_DENSE_BLOCK * 2 * VW] NN_STACK_ALIGN;
-	int			full = out / VW * VW;
-	int			i,
-				o,
-				r;
+	int			r;
 
-	for (o = 0; o + 2 * VW <= full; o += 2 * VW)
-	{
-		for (i = i0; i < i1; i++)
-		{
-			const float *w = weight + (size_t) i * (size_t) out + o;
-
-			v_store(panel + (i - i0) * 2 * VW, v_load(w));
-			v_store(panel + (i - i0) * 2 * VW + VW, v_load(w + VW));
-		}
-		for (r = 0; r < n; r += DN_MR)
-			dn_tile(part + (size_t) r * (size_t) out + o, src + (size_t) r * (size_t) in, panel, 2 * VW,
-					DN_MR, 2, in, out, i0, i1);
-	}
-	for (r = 0; r < n && o < full; r += DN_MR)
-		dn_tile(part + (size_t) r * (size_t) out + o, src + (size_t) r * (size_t) in,
-				weight + (size_t) i0 * (size_t) out + o, (size_t) out, DN_MR, 1, in, out, i0, i1);
-	dn_rest(part, src, weight, n, in, out, i0, i1);
+	for (r = 0; r < n; r += DN_ROWS)
+		dn_many_rows(part + (size_t) r * (size_t) out, src + (size_t) r * (size_t) in, weight,
+					 n - r < DN_ROWS ? n - r : DN_ROWS, in, out, i0, i1);
 }
 
 static void
@@ -158,32 +239,24 @@ dense_partial(float *partial, const float *src, const float *weight, int n, int 
 {
 	int			i0 = block * NN_DENSE_BLOCK;
 	int			i1 = in - i0 < NN_DENSE_BLOCK ? in : i0 + NN_DENSE_BLOCK;
-	int			many = n / DN_MR * DN_MR;
 
-	if (many > 0)
-		dn_many(partial, src, weight, many, in, out, i0, i1);
-	while (many < n)
+	switch (n)
 	{
-		int			rows = n - many < DN_FEW ? n - many : DN_FEW;
-		float	   *part = partial + (size_t) many * (size_t) out;
-		const float *from = src + (size_t) many * (size_t) in;
-
-		switch (rows)
-		{
-			case 1:
-				dn_stream(part, from, weight, 1, in, out, i0, i1);
-				break;
-			case 2:
-				dn_stream(part, from, weight, 2, in, out, i0, i1);
-				break;
-			case 3:
-				dn_stream(part, from, weight, 3, in, out, i0, i1);
-				break;
-			default:
-				dn_stream(part, from, weight, 4, in, out, i0, i1);
-				break;
-		}
-		many += rows;
+		case 1:
+			dn_stream(partial, src, weight, 1, in, out, i0, i1);
+			break;
+		case 2:
+			dn_stream(partial, src, weight, 2, in, out, i0, i1);
+			break;
+		case 3:
+			dn_stream(partial, src, weight, 3, in, out, i0, i1);
+			break;
+		case 4:
+			dn_stream(partial, src, weight, 4, in, out, i0, i1);
+			break;
+		default:
+			dn_many(partial, src, weight, n, in, out, i0, i1);
+			break;
 	}
 }
 
@@ -286,6 +359,43 @@ dn_dweight_tile(float *dw, const float *src, const float *ddst, int n, int in, i
 			v_store(dw + (size_t) r * (size_t) out + j * VW, acc[r][j]);
 }
 
+/*
+ * The rows of src that the next inputs need, copied together a few at a time
+ * between the products: they lie where they would drive each other from the
+ * cache, and each is in another page.
+ */
+#define DN_FEED_AHEAD 4
+
+typedef struct DnFeed
+{
+	float	   *panel;			/* [samples][DN_GROUP] */
+	const float *src;			/* the first sample's */
+	size_t		step;
+	int			n,				/* samples */
+				rows,			/* inputs */
+				next;			/* sample to copy */
+} DnFeed;
+
+NN_INLINE void
+dn_feed(DnFeed *f, int count)
+{
+	int			k;
+
+	for (; count > 0 && f->next < f->n; count--, f->next++)
+	{
+		const float *from = f->src + (size_t) f->next * f->step;
+		float	   *to = f->panel + f->next * DN_GROUP;
+
+		if (f->next + DN_FEED_AHEAD < f->n)
+			__builtin_prefetch(from + DN_FEED_AHEAD * f->step, 0, 3);
+		if (f->rows == DN_GROUP)
+			for (k = 0; k < DN_GROUP; k += VW)
+				v_store(to + k, v_load(from + k));
+		else
+			memcpy(to, from, sizeof(float) * (size_t) f->rows);
+	}
+}
+
 /* Rows of the next tile: sixteen are 6 + 6 + 4. */
 NN_INLINE int
 dn_take(int left)
@@ -294,9 +404,11 @@ dn_take(int left)
 }
 
 static void
-dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, int out, int rows)
+dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, int out, int rows,
+				DnFeed *feed)
 {
 	int			full = out / VW * VW;
+	int			portion = 1 + feed->n / (3 * (full / (2 * VW)) + 1);
 	int			o,
 				r,
 				s,
@@ -310,6 +422,7 @@ dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, i
 			float	   *d = dw + (size_t) r * (size_t) out + o;
 			int			pair = o + 2 * VW <= full;
 
+			dn_feed(feed, portion);
 			if (take == 6 && pair)
 				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 6, 2);
 			else if (take == 6)
@@ -434,9 +547,57 @@ dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int 
 			}
 		}
 	}
-	for (s = 0; s < (size_t) n; s++)
+	s = 0;
+	if (rows == DN_GROUP)
+		for (; s + 8 <= (size_t) n; s += 8)
+			for (r = 0; r < DN_GROUP; r += 8)
+				v_turn8(dsrc + s * (size_t) in + (size_t) r, (size_t) in, t + (size_t) r * wide + s, wide);
+	for (; s < (size_t) n; s++)
 		for (r = 0; r < rows; r++)
 			dsrc[s * (size_t) in + (size_t) r] = t[(size_t) r * wide + s];
+}
+
+/* The weight gradient of the inputs [i0, i1), into dweight or the update. */
+static void
+dn_dweight(float *dweight, float *weight, const NnSlots *slots, const float *src, const float *ddst,
+		   int n, int in, int out, int i0, int i1, const NnUpdate *update, float *dw)
+{
+	float		panels[2][NN_DENSE_TURN * DN_GROUP] NN_STACK_ALIGN;
+	DnFeed		feed = {panels[0], src + i0, (size_t) in, n <= NN_DENSE_TURN ? n : 0, 0, 0};
+	int			turn = 0;
+	int			i,
+				k;
+
+	feed.rows = i1 - i0 < DN_GROUP ? i1 - i0 : DN_GROUP;
+	for (i = i0; i < i1; i += DN_GROUP, turn ^= 1)
+	{
+		int			rows = feed.rows;
+		size_t		at = (size_t) i * (size_t) out;
+		const float *x = src + i;
+		int			x_step = in;
+
+		if (n <= NN_DENSE_TURN)
+		{
+			dn_feed(&feed, n);	/* what is left of it */
+			x = panels[turn];
+			x_step = DN_GROUP;
+		}
+		feed.panel = panels[turn ^ 1];
+		feed.src = src + i + DN_GROUP;
+		feed.rows = i1 - i - DN_GROUP < DN_GROUP ? i1 - i - DN_GROUP : DN_GROUP;
+		feed.next = feed.rows > 0 ? 0 : feed.n;
+		if (update == NULL)
+			dn_dweight_rows(dweight + at, x, ddst, n, x_step, out, rows, &feed);
+		else
+		{
+			NnSlots		here;
+
+			for (k = 0; k < 3; k++)
+				here.s[k] = slots->s[k] != NULL ? slots->s[k] + at : NULL;
+			dn_dweight_rows(dw, x, ddst, n, x_step, out, rows, &feed);
+			update_run(weight + at, &here, dw, (size_t) rows * (size_t) out, update);
+		}
+	}
 }
 
 static void
@@ -444,11 +605,8 @@ dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 			   const float *src, const float *ddst, int n, int in, int out,
 			   int i0, int i1, const NnUpdate *update, void *scratch)
 {
-	float		panel[NN_DENSE_TURN * DN_GROUP] NN_STACK_ALIGN;
 	float	   *turned = scratch;
-	float	   *dw = turned + NN_DENSE_TURN * (size_t) out;
 	int			i,
-				k,
 				s;
 
 	for (s = 0; s < n && dsrc != NULL; s += NN_DENSE_TURN)
@@ -460,33 +618,9 @@ dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 			dn_dsrc_group(dsrc + (size_t) s * (size_t) in + (size_t) i, weight + (size_t) i * (size_t) out,
 						  turned, samples, in, out, i1 - i < DN_GROUP ? i1 - i : DN_GROUP);
 	}
-	if (update == NULL && dweight == NULL)
-		return;
-	for (i = i0; i < i1; i += DN_GROUP)
-	{
-		int			rows = i1 - i < DN_GROUP ? i1 - i : DN_GROUP;
-		size_t		at = (size_t) i * (size_t) out;
-		const float *x = src + i;
-		int			x_step = in;
-
-		/* the rows of src lie where they would drive each other from the cache */
-		if (n <= NN_DENSE_TURN)
-		{
-			for (s = 0; s < n; s++)
-				memcpy(panel + s * DN_GROUP, x + (size_t) s * (size_t) in, sizeof(float) * (size_t) rows);
-			x = panel;
-			x_step = DN_GROUP;
-		}
-		if (update == NULL)
-			dn_dweight_rows(dweight + at, x, ddst, n, x_step, out, rows);
-		else
-		{
-			NnSlots		here;
-
-			for (k = 0; k < 3; k++)
-				here.s[k] = slots->s[k] != NULL ? slots->s[k] + at : NULL;
-			dn_dweight_rows(dw, x, ddst, n, x_step, out, rows);
-			update_run(weight + at, &here, dw, (size_t) rows * (size_t) out, update);
-		}
-	}
+	if (dsrc != NULL)
+		v_fence();
+	if (update != NULL || dweight != NULL)
+		dn_dweight(dweight, weight, slots, src, ddst, n, in, out, i0, i1, update,
+				   turned + NN_DENSE_TURN * (size_t) out);
 }

@@ -383,4 +383,71 @@ v_mask_put(uint16_t *group, int c, int q, unsigned bits)
 #endif
 }
 
+#if NN_SIMD == NN_SIMD_PORTABLE
+
+/* dst[8][8] = src'; rows dst_step and src_step floats apart. */
+NN_INLINE void
+v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
+{
+	int			i,
+				j;
+
+	for (i = 0; i < 8; i++)
+		for (j = 0; j < 8; j++)
+			dst[(size_t) i * dst_step + (size_t) j] = src[(size_t) j * src_step + (size_t) i];
+}
+
+/* Before others may read what v_turn8 wrote. */
+#define v_fence() ((void) 0)
+
+#else
+
+/*
+ * The same.  Rows of dst that are aligned go past the caches: they are read
+ * much later, and lie where they would drive each other from the cache.
+ */
+NN_INLINE void
+v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
+{
+	__m256		a[8],
+				b[8];
+	int			i;
+
+#pragma GCC unroll 8
+	for (i = 0; i < 8; i++)
+		a[i] = _mm256_loadu_ps(src + (size_t) i * src_step);
+#pragma GCC unroll 4
+	for (i = 0; i < 8; i += 2)
+	{
+		b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+		b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+	}
+#pragma GCC unroll 2
+	for (i = 0; i < 8; i += 4)
+	{
+		a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+		a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+		a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+		a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+	}
+#pragma GCC unroll 4
+	for (i = 0; i < 4; i++)
+	{
+		b[i] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
+		b[i + 4] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);
+	}
+	if (((uintptr_t) dst | dst_step * sizeof(float)) % 32 == 0)
+#pragma GCC unroll 8
+		for (i = 0; i < 8; i++)
+			_mm256_stream_ps(dst + (size_t) i * dst_step, b[i]);
+	else
+#pragma GCC unroll 8
+		for (i = 0; i < 8; i++)
+			_mm256_storeu_ps(dst + (size_t) i * dst_step, b[i]);
+}
+
+#define v_fence() _mm_sfence()
+
+#endif
+
 #define NN_STACK_ALIGN __attribute__((aligned(64)))
