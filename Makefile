@@ -5,6 +5,7 @@
 #   make check              everything, on a private copy of the server
 #   make check-versions     the same on several servers: PG_CONFIGS="/a/pg_config /b/pg_config"
 #   make demo               train and predict in a private server
+#   make bench              measure against the peers
 #   make unit               the tests that need no server
 #   make check-report       the report in a browser
 #   make check-explain      whether the maps are about the score (minutes)
@@ -212,7 +213,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = check check-explain check-report check-style check-versions compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = bench bench-build check check-explain check-report check-style check-versions compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

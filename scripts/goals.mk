@@ -73,3 +73,26 @@ $(UNIT_DIR)/%: tests/unit/%.c $(UNIT_DIR)/libpneumo.a
 	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/libpneumo.a $(UNIT_LIBS)
 
 -include $(wildcard $(UNIT_OBJS:.o=.d) $(UNIT_PROGRAMS:%=%.d))
+
+# -------------------------------------------------------------------- bench
+# VENV: a virtual environment with the peers (tests/bench/requirements.txt), made
+# below build/ if not given.  BENCH: arguments of tests/bench/run.py.
+
+BENCH_DIR ?= build/bench
+BENCH_CFLAGS = -std=gnu11 -O3 -g $(UNIT_WARNINGS)
+BENCH_PROGRAMS = $(BENCH_DIR)/bench_kernels $(BENCH_DIR)/bench_nn
+BENCH_OBJS = $(OBJS_NN:%.o=$(BENCH_DIR)/%.o) $(OBJS_IMAGE:%.o=$(BENCH_DIR)/%.o)
+
+bench: bench-build
+	@VENV="$(VENV)" scripts/bench.sh $(BENCH_DIR)/bench_nn $(BENCH)
+
+bench-build: $(BENCH_PROGRAMS)
+
+$(BENCH_OBJS): $(BENCH_DIR)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
+
+$(BENCH_PROGRAMS): $(BENCH_DIR)/%: tests/bench/%.c $(BENCH_OBJS)
+	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
+
+-include $(wildcard $(BENCH_OBJS:.o=.d))

@@ -3,13 +3,16 @@
  *		Time of training steps and of predictions over the public API of nn.h.
  *
  *		bench_nn [--task train|forward] [--preset baseline|deep] [--size 256]
- *				 [--batch 32] [--threads N] [--seconds S] [--path NAME]
+ *				 [--batch 32] [--threads N] [--precision float32] [--seconds S]
+ *				 [--path NAME] [--augment] [--cold]
  *
- * Prints one JSON object a line: milliseconds an image (least, median and mean
- * over the measured batches), on generated pixels.  The training step is the
- * preset's own (baseline: RMSprop; deep: Adam with amsgrad), on batches that
- * are ready in memory; forward is one process predicting batch by batch,
- * single-threaded.  cpu_ms_per_image is the process's processor time.
+ * Prints one JSON object on a line, as measure.py describes: milliseconds an
+ * image (least, median and mean over the measured batches), on generated
+ * pixels.  The training step is the preset's own (baseline: RMSprop; deep: Adam
+ * with amsgrad), on batches that are ready in memory or, with --augment, made
+ * of 8-bit pixels by the augmentation of the preset deep beside the step.
+ * Forward is one thread predicting batch by batch; with --cold, 64 MB of other
+ * memory are written before each.  cpu_ms_per_image is the processor time.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -19,6 +22,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "image/image.h"
 #include "nn/nn.h"
 
 #define MAX_TIMES 100000
@@ -30,14 +34,19 @@ typedef struct Options
 	int			size;
 	int			batch;
 	int			threads;
+	const char *precision;
 	double		seconds;
 	NnPath		path;
+	int			augment,
+				cold;
 } Options;
 
 typedef struct Bench
 {
 	Options		o;
 	float	   *pixels;			/* one batch */
+	uint8_t    *bytes;			/* the same, before augmentation */
+	ImgAugmentRanges ranges;
 	size_t		floats;			/* of a sample */
 	double		started;		/* of the measurement */
 	double		last;			/* end of the batch before */
@@ -191,11 +200,11 @@ print(Bench *b)
 	for (i = 0; i < b->n_times; i++)
 		sum += b->times[i];
 	qsort(b->times, (size_t) b->n_times, sizeof(double), compare);
-	printf("{\"engine\": \"pneumo\", \"task\": \"%s\", \"preset\": \"%s\", \"size\": %d, \"batch\": %d, "
-		   "\"threads\": %d, \"path\": \"%s\", \"precision\": \"float32\", \"batches\": %d, "
-		   "\"ms_per_image\": %.4f, \"median_ms_per_image\": %.4f, \"mean_ms_per_image\": %.4f, "
-		   "\"cpu_ms_per_image\": %.4f, \"max_rss_mb\": %.1f}\n",
-		   b->o.task, b->o.preset, b->o.size, b->o.batch, b->o.threads, nn_path_name(b->o.path), b->n_times,
+	printf("{\"peer\": \"pneumo\", \"task\": \"%s\", \"variant\": \"%s\", \"preset\": \"%s\", \"size\": %d, \"batch\": %d, "
+		   "\"threads\": %d, \"path\": \"%s\", \"precision\": \"float32\", \"repetitions\": %d, "
+		   "\"ms_per_image\": %.4f, \"ms_per_image_median\": %.4f, \"ms_per_image_mean\": %.4f, "
+		   "\"cpu_ms_per_image\": %.4f, \"peak_rss_mb\": %.1f}\n",
+		   b->o.task, b->o.augment ? "augmented" : b->o.cold ? "cold" : "warm", b->o.preset, b->o.size, b->o.batch, b->o.threads, nn_path_name(b->o.path), b->n_times,
 		   b->times[0] * 1e3 / images, b->times[b->n_times / 2] * 1e3 / images,
 		   sum * 1e3 / images / b->n_times, cpu_time * 1e3 / images / b->n_times,
 		   (double) usage.ru_maxrss / 1024.0);
@@ -207,12 +216,31 @@ static int
 load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch)
 {
 	Bench	   *b = arg;
+	size_t		at = i % (size_t) b->o.batch * b->floats;
+	ImgTransform transform;
 
 	(void) split;
-	(void) epoch;
-	(void) scratch;
-	memcpy(dst, b->pixels + i % (size_t) b->o.batch * b->floats, b->floats * sizeof(float));
+	if (!b->o.augment)
+	{
+		memcpy(dst, b->pixels + at, b->floats * sizeof(float));
+		return 0;
+	}
+	img_augment_draw(&transform, &b->ranges, b->o.size, b->o.size, 0, (uint32_t) epoch, (uint32_t) i);
+	img_augment_apply(dst, b->bytes + at, b->o.size, b->o.size, 1, &transform, 1.0f / 255.0f, scratch);
 	return 0;
+}
+
+/* The augmentation of the preset deep. */
+static void
+init_ranges(ImgAugmentRanges *ranges)
+{
+	memset(ranges, 0, sizeof(*ranges));
+	ranges->rotation_range = 10;
+	ranges->shear_range = 5;
+	ranges->zoom_low = 0.9f;
+	ranges->zoom_high = 1.1f;
+	ranges->brightness_low = 0.8f;
+	ranges->brightness_high = 1.2f;
 }
 
 static int
@@ -289,7 +317,7 @@ bench_train(Bench *b, const NnGraph *graph)
 	data.label[NN_TRAIN] = labels;
 	data.load = load;
 	data.load_arg = b;
-	data.load_scratch_bytes = 64;
+	data.load_scratch_bytes = 64 + img_augment_scratch_bytes(b->o.size, b->o.size, 1);
 	if (nn_train_plan(&plan, graph, &config, &data, b->o.threads, b->o.path, &error) != NN_OK)
 		die("plan", &error);
 	state = memory(plan.state_bytes);
@@ -315,6 +343,8 @@ bench_forward(Bench *b, const NnGraph *graph)
 	float	   *probabilities = memory((size_t) b->o.batch * sizeof(float));
 	NnEngine	engine = {graph, weights, packed, b->o.path, NN_PRECISION_FLOAT32};
 	NnError		error;
+	size_t		other_bytes = b->o.cold ? (size_t) 64 << 20 : 64;
+	unsigned char *other = memory(other_bytes);
 	void	   *scratch;
 	int			round;
 
@@ -325,8 +355,10 @@ bench_forward(Bench *b, const NnGraph *graph)
 	scratch = memory(nn_engine_scratch_bytes(&engine, b->o.batch));
 	for (round = 0; round < MAX_TIMES; round++)
 	{
-		double		t = now();
+		double		t;
 
+		memset(other, round & 255, b->o.cold ? other_bytes : 0);
+		t = now();
 		if (round == 2)
 		{
 			b->started = t;
@@ -350,10 +382,22 @@ parse(Options *o, int argc, char **argv)
 	int			i,
 				p;
 
-	for (i = 1; i + 1 < argc; i += 2)
+	for (i = 1; i < argc; i++)
 	{
-		const char *value = argv[i + 1];
+		const char *value = i + 1 < argc ? argv[i + 1] : "";
 
+		if (strcmp(argv[i], "--augment") == 0)
+		{
+			o->augment = 1;
+			continue;
+		}
+		if (strcmp(argv[i], "--cold") == 0)
+		{
+			o->cold = 1;
+			continue;
+		}
+		if (i + 1 == argc)
+			break;
 		if (strcmp(argv[i], "--task") == 0)
 			o->task = value;
 		else if (strcmp(argv[i], "--preset") == 0)
@@ -364,6 +408,8 @@ parse(Options *o, int argc, char **argv)
 			o->batch = atoi(value);
 		else if (strcmp(argv[i], "--threads") == 0)
 			o->threads = atoi(value);
+		else if (strcmp(argv[i], "--precision") == 0)
+			o->precision = value;
 		else if (strcmp(argv[i], "--seconds") == 0)
 			o->seconds = atof(value);
 		else if (strcmp(argv[i], "--path") == 0)
@@ -377,11 +423,14 @@ parse(Options *o, int argc, char **argv)
 		}
 		else
 			break;
+		i++;
 	}
+	if (strcmp(o->precision, "float32") != 0)
+		die("--precision is float32", NULL);
 	if (i < argc || o->size < 16 || o->size > 4096 || o->batch < 1 || o->threads < 1 ||
 		(strcmp(o->task, "train") != 0 && strcmp(o->task, "forward") != 0))
 		die("usage: bench_nn [--task train|forward] [--preset baseline|deep] [--size 256] [--batch 32] "
-			"[--threads N] [--seconds S] [--path NAME]", NULL);
+			"[--threads N] [--precision float32] [--seconds S] [--path NAME] [--augment] [--cold]", NULL);
 }
 
 int
@@ -393,15 +442,20 @@ main(int argc, char **argv)
 				n;
 
 	memset(&b, 0, sizeof(b));
-	b.o = (Options) {"train", "deep", 256, 32, 2, 10.0, nn_path_best()};
+	b.o = (Options) {"train", "deep", 256, 32, 2, "float32", 10.0, nn_path_best(), 0, 0};
 	parse(&b.o, argc, argv);
 	graph = build(&b.o);
 	b.floats = (size_t) b.o.size * (size_t) b.o.size;
 	n = b.floats * (size_t) b.o.batch;
 	b.pixels = memory(n * sizeof(float));
 	b.times = memory(MAX_TIMES * sizeof(double));
+	b.bytes = memory(n);
+	init_ranges(&b.ranges);
 	for (i = 0; i < n; i++)
-		b.pixels[i] = (float) (i * 2654435761u >> 16 & 255) / 255.0f;
+	{
+		b.bytes[i] = (uint8_t) (i * 2654435761u >> 16);
+		b.pixels[i] = (float) b.bytes[i] / 255.0f;
+	}
 	if (strcmp(b.o.task, "train") == 0)
 		bench_train(&b, graph);
 	else

@@ -11,7 +11,8 @@ precision divided by pneumo: above 1 pneumo is faster.
 pneumo's side of training and forward is the program --bench-nn, built from the core with
 no server: --task train|forward, then the same options as the peers' programs (--preset
 --size --batch --threads --precision --seconds, --augment in training, --cold in forward),
-one JSON line as measure.py describes. Where it does not exist its column stays empty. The end-to-end rows need --dsn,
+one JSON line as measure.py describes. It predicts on one thread, as a server process does:
+rows of several threads run as many of its processes. Where it does not exist its column stays empty. The end-to-end rows need --dsn,
 a database with tables of X-rays (--tables) and, for pneumo, a deployed model of the preset
 under --model. --sizes and --thread-counts add a row for each size and number of threads,
 and a picture of how the cost grows.
@@ -88,9 +89,10 @@ def forward_row(arguments, preset, size, batch, threads, precision="float32", co
     options = common(arguments, preset, size, batch, threads, precision)
     options += ["--cold"] if cold else []
     row = Row("forward %s %s, batch %d, %d pixels, %s%s" % (
-        preset, precision, batch, size, counted(threads), ", cold caches" if cold else ""), task="forward", preset=preset, size=size,
-        threads=threads, batch=batch, precision=precision, cold=cold)
-    row.add("pneumo", pneumo(arguments, "forward", options))
+        preset, precision, batch, size, counted(threads), ", cold caches" if cold else ""),
+        task="forward", preset=preset, size=size, threads=threads, batch=batch, precision=precision, cold=cold)
+    alone = common(arguments, preset, size, batch, 1, precision) + (["--cold"] if cold else [])
+    row.add("pneumo", pneumo(arguments, "forward", alone), threads)
     if precision == "float32":
         row.add("onnxruntime", peer("forward.py", "--engine", "onnxruntime", *options))
     row.add("keras", peer("forward.py", "--engine", "keras", *options))
@@ -106,6 +108,7 @@ def processes_row(arguments, preset, size):
     single = common(arguments, preset, size, 1, 1)
     row = Row("forward %s, throughput of 2 cores, %d pixels" % (preset, size),
               task="throughput", preset=preset, size=size)
+    row.add("pneumo, 2 processes", pneumo(arguments, "forward", one), 2)
     row.add("pneumo, 2 processes of batch 1", pneumo(arguments, "forward", single), 2)
     row.add("onnxruntime, 2 threads", peer("forward.py", "--engine", "onnxruntime", *two))
     row.add("onnxruntime, 2 processes", peer("forward.py", "--engine", "onnxruntime", *one), 2)
@@ -218,7 +221,7 @@ def table_text(rows, best, facts):
     for row in rows:
         results = {n: best[row.title, n] for n, _, _ in row.contestants
                    if (row.title, n) in best}
-        mine = [r["ms_per_image"] for n, r in results.items() if is_pneumo(n)]
+        mine = sorted(r["ms_per_image"] for n, r in results.items() if is_pneumo(n))
         peers = sorted((r["ms_per_image"], n) for n, r in results.items() if not is_pneumo(n))
         ratio = "%.2f" % (peers[0][0] / mine[0]) if mine and peers else "-"
         lines.append("%-66s %9s %7s  %s" % (
