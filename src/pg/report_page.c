@@ -421,6 +421,7 @@ look_metrics(const PneumoReport *r)
 	PneumoStats stats;
 	StatsFigures figures;
 	double		auc = NAN;
+	char	   *json;
 
 	if (r->e.scorer->meta->n_classes != 2 || pneumo_report_rows(&rows, r, PNEUMO_TEST, 1) == 0)
 		return NULL;
@@ -431,10 +432,9 @@ look_metrics(const PneumoReport *r)
 	pneumo_stats_end(&stats);
 	if (isnan(auc))
 		return NULL;
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-											  CStringGetDatum(psprintf("{\"accuracy\":%.9g,\"sensitivity\":%.9g,\"specificity\":%.9g,\"auc\":%.9g,\"log_loss\":%.9g}",
-																	   figures.accuracy, figures.sensitivity, figures.specificity,
-																	   auc, figures.log_loss))));
+	json = psprintf("{\"accuracy\":%.9g,\"sensitivity\":%.9g,\"specificity\":%.9g,\"auc\":%.9g,\"log_loss\":%.9g}",
+					figures.accuracy, figures.sensitivity, figures.specificity, auc, figures.log_loss);
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }
 
 static void

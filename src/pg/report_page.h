@@ -82,7 +82,8 @@ typedef struct PneumoReport
 /* ------------------------------------------------- building (report_sections.c) */
 
 extern void pneumo_section_add(PneumoSection *section, ReportBlockType type, const void *content);
-extern void pneumo_section_text(PneumoSection *section, ReportTextKind kind, const char *format,...) pg_attribute_printf(3, 4);
+extern void pneumo_section_text(PneumoSection *section, ReportTextKind kind,
+								const char *format,...) pg_attribute_printf(3, 4);
 
 typedef struct PneumoTable
 {

@@ -396,6 +396,7 @@ shortcut(PneumoSection *section, const PneumoReport *r)
 	uint64	   *clusters = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(uint64));
 	StatsEnv	env;
 	StatsShortcut result;
+	bool		found;
 	size_t		n = 0;
 	int64		i;
 
@@ -413,11 +414,12 @@ shortcut(PneumoSection *section, const PneumoReport *r)
 	if (n == 0 || stats_shortcut(&result, NULL, features, N_FEATURES, labels, clusters, n,
 								 STATS_SHORTCUT_FOLDS, 0, STATS_DEFAULT_CONFIDENCE, &env) != STATS_OK)
 		return;
-	pneumo_section_text(section, result.auc.auc.value > STATS_SHORTCUT_WARNING ? REPORT_TEXT_WARNING : REPORT_TEXT_PARAGRAPH,
+	found = result.auc.auc.value > STATS_SHORTCUT_WARNING;
+	pneumo_section_text(section, found ? REPORT_TEXT_WARNING : REPORT_TEXT_PARAGRAPH,
 						"Shortcuts: width, height, aspect ratio, bytes, colour components and brightness alone tell the classes with an AUC of %.2f (%.2f to %.2f; %u folds by %s).%s",
 						result.auc.auc.value, result.auc.auc.low, result.auc.auc.high, result.n_folds,
 						r->e.source->col_group > 0 ? "patient" : "image",
-						result.auc.auc.value > STATS_SHORTCUT_WARNING ?
+						found ?
 						" The classes come from different sources, and the network may have learnt that instead of the lungs: expect worse elsewhere." :
 						" That is no more than chance or little: no easy shortcut is in sight.");
 }
