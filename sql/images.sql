@@ -85,3 +85,8 @@ SELECT pneumo_load(:'xrays', 'images_other');
 SELECT pneumo_load(:'xrays', 'pg_tables');
 \set VERBOSITY terse
 DROP TABLE images_xrays, images_other;
+
+-- memory is bounded by a setting
+SET pneumo.predict_memory = '64kB';
+SELECT pneumo_augment(pneumo_phantom(1, 'NORMAL', 64), '{"image_size": [512, 512]}', 1);
+RESET pneumo.predict_memory;

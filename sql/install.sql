@@ -7,6 +7,9 @@ FROM pg_depend d
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pneumo')
   AND obj_description(d.objid, d.classid::regclass::name) IS NULL
+  -- row and array types, which later servers count among the members
+  AND NOT EXISTS (SELECT FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+	WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND (t.typelem <> 0 OR c.relkind <> 'c'))
 ORDER BY 1;
 
 -- functions are in the extension's schema and begin with pneumo_

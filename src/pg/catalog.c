@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "commands/sequence.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
@@ -203,6 +204,14 @@ void
 pneumo_lock_model(int64 model)
 {
 	LockDatabaseObject(relation_oid(PNEUMO_REL_MODEL), (Oid) (model & 0xffffffff), 0, ExclusiveLock);
+}
+
+void
+pneumo_lock_name(const char *name)
+{
+	uint32		hash = DatumGetUInt32(hash_any((const unsigned char *) name, (int) strlen(name)));
+
+	LockDatabaseObject(relation_oid(PNEUMO_REL_MODEL), (Oid) hash, 1, ExclusiveLock);
 }
 
 void

@@ -259,6 +259,10 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the model is too large to be explained")));
 
+	pneumo_check_memory("explaining this model's score",
+						(double) scratch_bytes + 2.0 * floats * sizeof(float) +
+						(double) places * (sizeof(float) + sizeof(double)));
+
 	map->height = info.shape.h;
 	map->width = info.shape.w;
 	map->class_index = choose_class(scorer, options);

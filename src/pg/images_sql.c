@@ -199,6 +199,9 @@ pneumo_augment(PG_FUNCTION_ARGS)
 	bytea	   *bytes;
 	ImgError	error;
 
+	pneumo_check_memory("drawing an image of this config's size",
+						(double) pre->height * pre->width * pre->channels * (sizeof(uint8) + sizeof(float)) +
+						(double) img_augment_scratch_bytes(pre->height, pre->width, pre->channels));
 	if (!pneumo_image_bytes(&bytes, PG_GETARG_DATUM(0), &error))
 	{
 		if (null_for_bad_image(&error))

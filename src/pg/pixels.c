@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -34,6 +36,17 @@ void *
 pneumo_align(void *memory)
 {
 	return (void *) TYPEALIGN(NN_ALIGN, memory);
+}
+
+void
+pneumo_check_memory(const char *what, double n_bytes)
+{
+	if (n_bytes > (double) pneumo_predict_memory * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s needs %.0f kB, more than pneumo.predict_memory (%d kB)", what,
+						ceil(n_bytes / 1024), pneumo_predict_memory),
+				 errhint("A network for smaller images needs less; a superuser can enlarge pneumo.predict_memory.")));
 }
 
 static ImgStatus

@@ -57,6 +57,7 @@ forward_seconds(const PneumoPrepared *prepared)
 	size_t		n_weights = nn_graph_weight_count(graph);
 	size_t		packed_bytes = nn_engine_packed_bytes(graph, pneumo_path(), NN_PRECISION_FLOAT32);
 	size_t		pixels = (size_t) pre->height * pre->width * pre->channels;
+	size_t		scratch_bytes;
 	float	   *weights;
 	void	   *packed;
 	float	   *src;
@@ -68,6 +69,15 @@ forward_seconds(const PneumoPrepared *prepared)
 
 	if (packed_bytes == 0)
 		return NAN;
+	memset(&engine, 0, sizeof(engine));
+	engine.graph = graph;
+	engine.path = pneumo_path();
+	engine.precision = NN_PRECISION_FLOAT32;
+	scratch_bytes = nn_engine_scratch_bytes(&engine, 1);
+	if (scratch_bytes == 0 ||
+		(double) n_weights * sizeof(float) + packed_bytes + pixels * sizeof(float) + scratch_bytes >
+		(double) pneumo_predict_memory * 1024)
+		return NAN;
 	weights = pneumo_align(pneumo_scratch(n_weights * sizeof(float)));
 	packed = pneumo_align(pneumo_scratch(packed_bytes));
 	src = pneumo_align(pneumo_scratch(pixels * sizeof(float)));
@@ -75,12 +85,9 @@ forward_seconds(const PneumoPrepared *prepared)
 	memset(src, 0, pixels * sizeof(float));
 	if (nn_engine_pack(packed, graph, weights, pneumo_path(), NN_PRECISION_FLOAT32, &error) != NN_OK)
 		return NAN;
-	engine.graph = graph;
 	engine.weights = weights;
 	engine.packed = packed;
-	engine.path = pneumo_path();
-	engine.precision = NN_PRECISION_FLOAT32;
-	scratch = pneumo_align(pneumo_scratch(nn_engine_scratch_bytes(&engine, 1)));
+	scratch = pneumo_align(pneumo_scratch(scratch_bytes));
 
 	start = now_seconds();
 	do

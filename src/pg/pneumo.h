@@ -52,6 +52,7 @@ extern int	pneumo_train_threads;	/* 0: all cores */
 extern int	pneumo_train_memory;	/* kB */
 extern int	pneumo_max_image_pixels;
 extern int	pneumo_figures_memory;	/* kB */
+extern int	pneumo_predict_memory;	/* kB */
 extern int	pneumo_simd;		/* -1 auto, else NnPath */
 extern char *pneumo_blas_library;	/* "" or "none": built-in kernel */
 extern int	pneumo_max_training_runs;
@@ -122,8 +123,9 @@ extern Snapshot pneumo_write_snapshot(void);
 /* Errors in a read-only transaction, a parallel worker and on a standby; function as in "pneumo_deploy()". */
 extern void pneumo_prevent_write(const char *function);
 
-/* Until the end of the transaction: one writer of a model, of a version's bytes. */
+/* Until the end of the transaction: one writer of a model, one maker of a name, one writer of a version's bytes. */
 extern void pneumo_lock_model(int64 model);
+extern void pneumo_lock_name(const char *name);
 extern void pneumo_lock_bytes(const uint8 *sha256);
 
 /* ------------------------------------------- model metadata (model_meta.c) */
@@ -398,6 +400,9 @@ extern void pneumo_image_limits(ImgLimits *limits); /* from the settings */
 /* Scratch in the current context, room for aligning it to NN_ALIGN; pfree() what pneumo_scratch() gave. */
 extern void *pneumo_scratch(Size n_bytes);
 extern void *pneumo_align(void *memory);
+
+/* Errors if what (as in "predicting with this model") needs more than pneumo.predict_memory. */
+extern void pneumo_check_memory(const char *what, double n_bytes);
 
 /*
  * JPEG bytes to the network's 8-bit pixels: the path of training and of

@@ -29,13 +29,19 @@ typedef struct ScorerSet
 	uint64		clock;
 } ScorerSet;
 
+static void
+model_too_large(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the model is too large")));
+}
+
 static void *
 buffer(MemoryContext cxt, size_t n, size_t size)
 {
 	if (size != 0 && n > MaxAllocHugeSize / 2 / size)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the model is too large")));
+		model_too_large();
 	return pneumo_align(MemoryContextAllocExtended(cxt, n * size + NN_ALIGN, MCXT_ALLOC_HUGE));
 }
 
@@ -47,6 +53,7 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
 	const NnGraph *graph;
 	const ImgPreprocess *pre;
 	NnNodeInfo	node;
+	size_t		embedding;
 	size_t		pixels;
 	size_t		scratch_bytes;
 
@@ -58,10 +65,15 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
 	pre = &scorer->meta->preprocess;
 	scorer->output_units = nn_graph_output_units(graph);
 	nn_graph_node(&node, graph, nn_graph_embedding_node(graph));
-	scorer->embedding_units = (int) Min((size_t) node.shape.h * node.shape.w * node.shape.c,
-										MaxAllocSize / sizeof(float) / 2);
+	embedding = (size_t) node.shape.h * node.shape.w * node.shape.c;
+	scorer->embedding_units = embedding <= MaxAllocSize / sizeof(float) / 2 ? (int) embedding : 0;
 	pixels = (size_t) pre->height * pre->width * pre->channels;
 	scratch_bytes = nn_engine_scratch_bytes(&scorer->engine->engine, 1);
+
+	if (scratch_bytes == 0)
+		model_too_large();
+	pneumo_check_memory("predicting with this model",
+						(double) scratch_bytes + (double) pixels * (sizeof(uint8) + sizeof(float)));
 
 	scorer->calibrated = buffer(cxt, scorer->meta->n_classes, sizeof(double));
 	scorer->probabilities = buffer(cxt, scorer->output_units, sizeof(float));
@@ -182,6 +194,13 @@ run_src(PneumoScorer *scorer, bool embed)
 {
 	int			i;
 
+	if (embed && scorer->embedding_units == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the input of the model's last layer with weights is too large for an array")));
+	if (embed)
+		pneumo_check_memory("the input of the model's last layer with weights",
+							(double) scorer->embedding_units * sizeof(float));
 	if (embed && scorer->embedding == NULL)
 		scorer->embedding = buffer(scorer->cxt, scorer->embedding_units, sizeof(float));
 	run_engine(scorer, embed ? scorer->embedding : NULL);

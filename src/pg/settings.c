@@ -25,6 +25,7 @@ int			pneumo_train_threads = 0;
 int			pneumo_train_memory = 2 * 1024 * 1024;
 int			pneumo_max_image_pixels = 50 * 1000 * 1000;
 int			pneumo_figures_memory = 1024 * 1024;
+int			pneumo_predict_memory = 1024 * 1024;
 int			pneumo_simd = SIMD_AUTO;
 char	   *pneumo_blas_library = NULL;
 int			pneumo_max_training_runs = 1;
@@ -64,6 +65,11 @@ define_prediction_settings(void)
 							NULL,
 							&pneumo_max_image_pixels, 50 * 1000 * 1000, 1, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pneumo.predict_memory",
+							"Memory that one model may take in a query, beside its weights.",
+							"What the layers give on the way from an image to a score, or back for a map.",
+							&pneumo_predict_memory, 1024 * 1024, 64, INT_MAX,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomEnumVariable("pneumo.simd",
 							 "Best CPU path that training and prediction may use.",
 							 "auto takes the best that the machine has; "

@@ -362,10 +362,19 @@ check_model_name(const char *name)
 				 errmsg("a model name of %zu bytes, where 1 to %d are allowed", n, MAX_MODEL_NAME)));
 }
 
+static int64
+find_claimed(const char *name, Oid owner)
+{
+	Snapshot	snapshot = pneumo_write_snapshot();
+	int64		model = pneumo_model_lookup_snapshot(name, PNEUMO_MANAGE, owner, true, snapshot);
+
+	UnregisterSnapshot(snapshot);
+	return model;
+}
+
 int64
 pneumo_model_claim(const char *name, Oid owner)
 {
-	Snapshot	snapshot;
 	Relation	rel;
 	int64		model;
 	Datum		values[Natts_model];
@@ -373,9 +382,13 @@ pneumo_model_claim(const char *name, Oid owner)
 	NameData	owner_name = role_name(owner);
 
 	check_model_name(name);
-	snapshot = pneumo_write_snapshot();
-	model = pneumo_model_lookup_snapshot(name, PNEUMO_MANAGE, owner, true, snapshot);
-	UnregisterSnapshot(snapshot);
+	model = find_claimed(name, owner);
+	if (model == 0)
+	{
+		/* somebody may be about to use the name: wait, and look again */
+		pneumo_lock_name(name);
+		model = find_claimed(name, owner);
+	}
 	if (model != 0)
 		return model;
 
