@@ -141,7 +141,9 @@ SELECT count(*) = :runs AS all_runs FROM pneumo.runs;
 
 -- another owner; a role that is gone has no rights
 SET ROLE pneumo_owner;
+\set VERBOSITY sqlstate
 SELECT pneumo_set_owner('mine', 'pneumo_stranger');
+\set VERBOSITY default
 RESET ROLE;
 SELECT pneumo_set_owner('mine', 'no_such_role');
 SELECT pneumo_set_owner('mine', 'pneumo_stranger');
