@@ -143,7 +143,7 @@ SELECT count(*) = :runs AS all_runs FROM pneumo.runs;
 SET ROLE pneumo_owner;
 \set VERBOSITY sqlstate
 SELECT pneumo_set_owner('mine', 'pneumo_stranger');
-\set VERBOSITY default
+\set VERBOSITY terse
 RESET ROLE;
 SELECT pneumo_set_owner('mine', 'no_such_role');
 SELECT pneumo_set_owner('mine', 'pneumo_stranger');
