@@ -37,7 +37,7 @@ conv3_scratch_bytes(const NnConv3 *c)
 				b;
 
 	if (conv3_direct(c))
-		return sizeof(float) * wg_up(4 * dc_row_floats(c), WG_LINE);
+		return sizeof(float) * (wg_up(4 * dc_row_floats(c), WG_LINE) + dc_table_floats(c));
 	a = wg_scratch(c->h, c->w, c->ic);
 	b = wg_scratch(c->h, c->w, c->oc);
 	/* the weight gradient copies squares of both maps */

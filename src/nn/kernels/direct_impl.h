@@ -23,6 +23,13 @@ dc_row_floats(const NnConv3 *c)
 	return ((size_t) c->w + 4) * (size_t) c->ic;
 }
 
+/* Floats of the table of a row of blocks (dc_table), behind the copied rows. */
+NN_INLINE size_t
+dc_table_floats(const NnConv3 *c)
+{
+	return NN_HAS_LOOKUP4 && c->pool ? (size_t) (c->w / 2) * 9 * 4 : 0;
+}
+
 /* Input rows y - 1 .. y + 2 with zeros around. */
 static void
 dc_rows(float *rows, const float *src, const NnConv3 *c, int y)
@@ -242,12 +249,108 @@ dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t 
 	}
 }
 
+#if NN_HAS_LOOKUP4
+
+/* For each block of channel k and each tap the four pixels that may have won. */
+static void
+dc_table(float *table, const float *rows, const NnConv3 *c, int k)
+{
+	size_t		row = dc_row_floats(c);
+	int			ic = c->ic;
+	int			x,
+				r,
+				s;
+
+	for (x = 0; x + 1 < c->w; x += 2)
+	{
+		const float *in = rows + (size_t) x * (size_t) ic + k;
+
+		for (r = 0; r < 3; r++)
+			for (s = 0; s < 3; s++, table += 4)
+			{
+				const float *p = in + (size_t) r * row + (size_t) (s * ic);
+
+				table[0] = p[0];
+				table[1] = p[ic];
+				table[2] = p[row];
+				table[3] = p[row + (size_t) ic];
+			}
+	}
+}
+
+/*
+ * With pooling: of a window's four pixels one won in each channel, so that a
+ * tap is one product of the gradient and the pixel looked up by the winner.
+ */
+static void
+dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_t *mask,
+				  const NnConv3 *c, float *rows)
+{
+	size_t		wide = wg_up((size_t) c->oc, VW);
+	size_t		words = nn_mask_words(c->oc);
+	size_t		taps = (size_t) c->ic * wide;
+	float	   *table = rows + wg_up(4 * dc_row_floats(c), 16);
+	int			x,
+				y,
+				ch,
+				k,
+				e;
+
+	for (y = 0; y + 1 < c->h; y += 2)
+	{
+		dc_rows(rows, src, c, y);
+		for (k = 0; k < c->ic; k++)
+		{
+			dc_table(table, rows, c, k);
+			for (ch = 0; ch < c->oc; ch += VW)
+			{
+				size_t		at = (size_t) (y / 2) * (size_t) (c->w / 2);
+				const uint16_t *group = mask + at * words + ch / 16 * 4;
+				const float *from = ddst + at * (size_t) c->oc + ch;
+				int			n = c->oc - ch < VW ? c->oc - ch : VW;
+				float	   *a = acc + (size_t) k * wide + ch;
+				float	   *db = acc + 9 * taps + ch;
+				vf			bias = v_load(db);
+				vf			sum[9];
+
+#pragma GCC unroll 9
+				for (e = 0; e < 9; e++)
+					sum[e] = v_load(a + (size_t) e * taps);
+				for (x = 0; x < c->w / 2; x++, group += words, from += c->oc)
+				{
+					const float *t = table + x * 36;
+					__m256i		any;
+					__m256i		winner = v_winner(&any, group, ch);
+					vf			g = _mm256_and_ps(v_load_n(from, n), _mm256_castsi256_ps(any));
+
+#pragma GCC unroll 9
+					for (e = 0; e < 9; e++)
+						sum[e] = v_fma(v_lookup4(v_load4(t + 4 * e), winner), g, sum[e]);
+					bias = v_add(bias, g);
+				}
+#pragma GCC unroll 9
+				for (e = 0; e < 9; e++)
+					v_store(a + (size_t) e * taps, sum[e]);
+				if (k == 0)
+					v_store(db, bias);
+			}
+		}
+	}
+}
+
+#endif
+
 static void
 dc_dweight(float *acc, const float *src, const float *ddst, const uint16_t *mask,
 		   const float *dst, const NnConv3 *c, float *rows)
 {
+#if NN_HAS_LOOKUP4
+	if (c->pool)
+		dc_dweight_lookup(acc, src, ddst, mask, c, rows);
+#else
 	if (c->pool)
 		dc_dweight_pool(acc, src, ddst, mask, dst, c, rows, 1);
+#endif
 	else
 		dc_dweight_pool(acc, src, ddst, mask, dst, c, rows, 0);
 }

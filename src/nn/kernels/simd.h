@@ -450,4 +450,35 @@ v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
 
 #endif
 
+#if NN_SIMD == NN_SIMD_AVX2
+
+#define NN_HAS_LOOKUP4 1
+
+/* Sets of four floats, in both halves. */
+#define v_load4(p) _mm256_broadcast_ps((const __m128 *) (p))
+
+/* t[i mod 4] of each lane, t from v_load4. */
+#define v_lookup4(t, i) _mm256_permutevar_ps(t, i)
+
+/* Of VW channels' mask: which pixel won; *any: all bits set where one did. */
+NN_INLINE __m256i
+v_winner(__m256i *any, const uint16_t *group, int c)
+{
+	const __m256i sel = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+	const uint8_t *byte = (const uint8_t *) group + ((c & 15) >> 3);
+	__m256i		m[4];
+	int			q;
+
+#pragma GCC unroll 4
+	for (q = 0; q < 4; q++)
+		m[q] = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi8((char) byte[2 * q]), sel), sel);
+	*any = _mm256_or_si256(_mm256_or_si256(m[0], m[1]), _mm256_or_si256(m[2], m[3]));
+	return _mm256_or_si256(_mm256_srli_epi32(_mm256_or_si256(m[1], m[3]), 31),
+						   _mm256_slli_epi32(_mm256_srli_epi32(_mm256_or_si256(m[2], m[3]), 31), 1));
+}
+
+#else
+#define NN_HAS_LOOKUP4 0
+#endif
+
 #define NN_STACK_ALIGN __attribute__((aligned(64)))
