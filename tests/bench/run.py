@@ -154,7 +154,7 @@ def rows_of(arguments):
             if threads != arguments.threads:
                 rows.append(train_row(arguments, preset, size, threads))
     wanted = arguments.only
-    return [r for r in rows if not wanted or any(w in r.title for w in wanted)]
+    return [r for r in rows if not wanted or any(w in r.title + "$" for w in wanted)]
 
 
 def measure_once(command, processes, limit):
@@ -326,7 +326,7 @@ def parse():
     parser.add_argument("--reduced", action="store_true", help="bfloat16 rows, too")
     parser.add_argument("--few-peers", dest="all_peers", action="store_false",
                         help="leave PyTorch and XLA out")
-    parser.add_argument("--only", nargs="*", help="rows whose title holds one of these")
+    parser.add_argument("--only", nargs="*", help="rows whose title holds one of these; $ is its end")
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--out", default=str(HERE / "results"))
     arguments = parser.parse_args()
