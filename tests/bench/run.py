@@ -187,6 +187,7 @@ def measure_once(command, processes, limit):
     result["processes"] = processes
     result["command"] = " ".join(w if w != sys.executable else "python3" for w in command)
     result["command"] = result["command"].replace(str(HERE) + os.sep, "")
+    result["command"] = result["command"].replace(str(HERE.parents[1]) + os.sep, "")
     return result
 
 
@@ -335,11 +336,20 @@ def parse():
     return arguments
 
 
+def save(rows, best, everything, facts, folder):
+    """After each row, so that a run that is broken off leaves what it has."""
+    (folder / "results.json").write_text(
+        json.dumps({"machine": facts, "measurements": everything}, indent=1) + "\n")
+    (folder / "results.txt").write_text(table_text(rows, best, facts))
+
+
 def main():
     arguments = parse()
     facts = machine()
     rows = rows_of(arguments)
     best, everything = {}, []
+    folder = pathlib.Path(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
     for turn in range(arguments.rounds):
         for row in rows:
             print("round %d of %d: %s" % (turn + 1, arguments.rounds, row.title),
@@ -352,14 +362,9 @@ def main():
                 known = best.get((row.title, name))
                 if known is None or result["ms_per_image"] < known["ms_per_image"]:
                     best[row.title, name] = result
-    text = table_text(rows, best, facts)
-    folder = pathlib.Path(arguments.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(
-        json.dumps({"machine": facts, "measurements": everything}, indent=1) + "\n")
-    (folder / "results.txt").write_text(text)
+            save(rows, best, everything, facts, folder)
     draw(rows, best, facts, folder)
-    print(text)
+    print(table_text(rows, best, facts))
 
 
 if __name__ == "__main__":
