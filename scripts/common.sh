@@ -152,3 +152,71 @@ copy_server()
     rm -rf "$to${sharedir#"$prefix"}"/extension/pneumo* "$to${pkglibdir#"$prefix"}"/pneumo.so \
         "$to${pkglibdir#"$prefix"}"/bitcode/pneumo*
 }
+
+# ------------------------------------------------------- a private server
+# Of `make demo` and `make check-explain`: built from the checkout, in a
+# temporary folder, gone when the script ends.
+
+# build_private_server NAME: builds pneumo and installs it into a copy of the
+# server in the new temporary folder WORK.
+build_private_server()
+{
+    local name=$1
+    local log=$ROOT/build/$1-build.log
+
+    PG_CONFIG=$(find_pg_config) || die "no PostgreSQL with server headers found"
+    export PG_CONFIG
+    choose_server_user
+    say "building pneumo"
+    mkdir -p "$ROOT/build"
+    sync_tree "$ROOT/build/gcc"
+    make -s -j "$(jobs)" -C "$ROOT/build/gcc" all > "$log" 2>&1 ||
+        { tail -n 30 "$log"; die "the build failed"; }
+    WORK=$(mktemp -d "${TMPDIR:-/tmp}/pneumo-$name.XXXXXX")
+    trap remove_private_server EXIT INT TERM
+    [[ -z $SERVER_USER ]] || chown "$SERVER_USER" "$WORK"
+    copy_server "$PG_CONFIG" "$WORK/server"
+    make -s -C "$ROOT/build/gcc" PG_CONFIG="$SERVER_CONFIG" install > "$log" 2>&1 ||
+        { tail -n 30 "$log"; die "make install failed"; }
+}
+
+remove_private_server()
+{
+    local status=$?
+
+    trap - EXIT INT TERM
+    if [[ -f $WORK/data/postmaster.pid ]]; then
+        as_server "$SERVER_BIN/pg_ctl" -D "$WORK/data" -m fast stop > /dev/null 2>&1 || true
+    fi
+    if ((status != 0)) && [[ -f $WORK/server.log ]]; then
+        echo "the end of the server's log:"
+        tail -n 20 "$WORK/server.log"
+    fi
+    rm -rf "$WORK"
+    exit "$status"
+}
+
+# Starts it, on a Unix socket in WORK, where the script then is.
+start_private_server()
+{
+    say "starting a private server"
+    cd "$WORK"
+    as_server "$SERVER_BIN/initdb" -D "$WORK/data" -U pneumo -A trust -E UTF8 --no-locale -N > "$WORK/initdb.log" 2>&1 ||
+        { cat "$WORK/initdb.log"; die "initdb failed"; }
+    cat >> "$WORK/data/postgresql.conf" <<CONF
+listen_addresses = ''
+unix_socket_directories = '$WORK'
+fsync = off
+jit = off
+max_parallel_workers_per_gather = $(jobs)
+CONF
+    as_server "$SERVER_BIN/pg_ctl" -D "$WORK/data" -l "$WORK/server.log" -w start > /dev/null ||
+        die "the server does not start"
+}
+
+# private_psql ARGUMENTS...
+private_psql()
+{
+    as_server env -u PGSERVICE -u PGHOSTADDR HOME="$WORK" PGOPTIONS= "$SERVER_BIN/psql" -X -q -h "$WORK" -p 5432 \
+        -U pneumo -d postgres -v ON_ERROR_STOP=1 "$@"
+}
