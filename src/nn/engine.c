@@ -13,7 +13,9 @@
  * from there on.
  *
  * Packed form: PackedHeader, then one offset per step (SIZE_MAX where a step
- * packs nothing), then the steps' packed weights.  No pointers.
+ * packs nothing), then the steps' packed weights.  No pointers.  With int16
+ * the float32 weights of the steps that pack nothing follow them, so that a
+ * prediction needs no others; their offset has RAW_WEIGHTS set.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,11 +35,28 @@ typedef struct PackedHeader
 	int32_t		pad;
 } PackedHeader;
 
+#define RAW_WEIGHTS 1			/* in an offset, which is a multiple of NN_ALIGN */
+
+const char *
+nn_precision_name(NnPrecision precision)
+{
+	return precision == NN_PRECISION_INT16 ? "int16" : "float32";
+}
+
 /* ------------------------------------------------------------------ packed */
+
+static size_t
+step_packed_bytes(const NnStep *step, const NnNode *node, NnMode mode, NnPath path,
+				  NnPrecision precision)
+{
+	const NnOp *op = nn_node_op(node);
+
+	return op->packed_bytes != NULL ? op->packed_bytes(node, step, mode, path, precision) : 0;
+}
 
 size_t
 nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph, NnMode mode,
-				 NnPath path)
+				 NnPath path, NnPrecision precision)
 {
 	const NnStep *steps = nn_plan_steps(plan);
 	size_t		bytes = 0;
@@ -46,12 +65,16 @@ nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph, NnMo
 	for (s = 0; s < plan->n_steps; s++)
 	{
 		const NnNode *node = &graph->nodes[steps[s].node];
-		const NnOp *op = nn_node_op(node);
-		size_t		own = op->packed_bytes != NULL
-			? op->packed_bytes(node, &steps[s], mode, path) : 0;
+		size_t		own = step_packed_bytes(&steps[s], node, mode, path, precision);
+		size_t		raw = 0;
 
+		if (precision != NN_PRECISION_FLOAT32 && own == 0 && node->n_weights > 0)
+		{
+			own = nn_mul_size(node->n_weights, sizeof(float));
+			raw = RAW_WEIGHTS;
+		}
 		if (offsets != NULL)
-			offsets[s] = own > 0 ? bytes : SIZE_MAX;
+			offsets[s] = own > 0 ? bytes | raw : SIZE_MAX;
 		bytes = nn_grow(bytes, own);
 	}
 	return bytes;
@@ -75,9 +98,8 @@ nn_engine_packed_bytes(const NnGraph *graph, NnPath path, NnPrecision precision)
 {
 	const NnPlan *plan = nn_graph_plan(graph);
 	size_t		bytes = nn_grow(packed_head_bytes(plan),
-								nn_packed_layout(NULL, plan, graph, NN_INFER, path));
+								nn_packed_layout(NULL, plan, graph, NN_INFER, path, precision));
 
-	(void) precision;
 	return bytes > SIZE_MAX / 2 ? 0 : bytes;
 }
 
@@ -93,7 +115,7 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	unsigned int saved;
 	int			s;
 
-	if (precision != NN_PRECISION_FLOAT32 || path < NN_PATH_REFERENCE || path > NN_PATH_AVX512)
+	if (precision < NN_PRECISION_FLOAT32 || precision > NN_PRECISION_INT16 || path < NN_PATH_REFERENCE || path > NN_PATH_AVX512)
 		return nn_fail(error, NN_UNSUPPORTED, -1, "", "unknown precision %d or path %d",
 					   (int) precision, (int) path);
 	memset(packed, 0, packed_head_bytes(plan));
@@ -102,15 +124,19 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	header->path = path;
 	header->precision = precision;
 	header->n_steps = plan->n_steps;
-	nn_packed_layout(offsets, plan, graph, NN_INFER, path);
+	nn_packed_layout(offsets, plan, graph, NN_INFER, path, precision);
 	saved = nn_fpenv_set();
 	for (s = 0; s < plan->n_steps; s++)
 		if (offsets[s] != SIZE_MAX)
 		{
 			const NnNode *node = &graph->nodes[steps[s].node];
 
-			nn_node_op(node)->pack(base + offsets[s], node, &steps[s], weights + node->weights,
-								   NN_INFER, path);
+			if (offsets[s] & RAW_WEIGHTS)
+				memcpy(base + offsets[s] - RAW_WEIGHTS, weights + node->weights,
+					   node->n_weights * sizeof(float));
+			else
+				nn_node_op(node)->pack(base + offsets[s], node, &steps[s], weights + node->weights,
+									   NN_INFER, path, precision);
 		}
 	nn_fpenv_restore(saved);
 	return NN_OK;
@@ -201,7 +227,8 @@ group_rows(const NnPlan *plan, int cut, int n)
 
 /* The arena of one sample, a step's scratch, then the rows of a group. */
 size_t
-nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path)
+nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path,
+					  NnPrecision precision)
 {
 	const NnStep *steps = nn_plan_steps(plan);
 	size_t		most = 0;
@@ -212,7 +239,7 @@ nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path)
 		const NnNode *node = &graph->nodes[steps[s].node];
 		const NnOp *op = nn_node_op(node);
 		size_t		bytes = op->scratch_bytes != NULL
-			? op->scratch_bytes(node, &steps[s], plan->mode, path) : 0;
+			? op->scratch_bytes(node, &steps[s], plan->mode, path, precision) : 0;
 
 		if (bytes > most)
 			most = bytes;
@@ -224,7 +251,8 @@ nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path)
 static size_t
 rows_offset(const NnEngine *engine, const NnPlan *plan, int cut, int rows)
 {
-	size_t		scratch = nn_plan_scratch_bytes(plan, engine->graph, engine->path);
+	size_t		scratch = nn_plan_scratch_bytes(plan, engine->graph, engine->path,
+												 engine->precision);
 
 	if (cut >= 0 && rows > 1)
 	{
@@ -327,6 +355,7 @@ fill_call(NnCall *call, const NnRun *run, const NnStep *step, size_t i)
 	const NnPlan *plan = run->plan;
 	int			s = (int) (step - nn_plan_steps(plan));
 	size_t		packed = packed_offsets(engine->packed)[s];
+	const char *base = (const char *) engine->packed + packed_head_bytes(plan);
 	int			j;
 
 	memset(call, 0, sizeof(*call));
@@ -334,10 +363,14 @@ fill_call(NnCall *call, const NnRun *run, const NnStep *step, size_t i)
 	call->node = &engine->graph->nodes[step->node];
 	call->mode = NN_INFER;
 	call->path = engine->path;
+	call->precision = engine->precision;
 	call->sgemm = nn_sgemm_for(engine->path);
-	call->weights = engine->weights + call->node->weights;
-	if (packed != SIZE_MAX)
-		call->packed = (const char *) engine->packed + packed_head_bytes(plan) + packed;
+	if (engine->precision == NN_PRECISION_FLOAT32)
+		call->weights = engine->weights + call->node->weights;
+	if (packed != SIZE_MAX && (packed & RAW_WEIGHTS))
+		call->weights = (const float *) (base + packed - RAW_WEIGHTS);
+	else if (packed != SIZE_MAX)
+		call->packed = base + packed;
 	call->scratch = run->scratch + plan->arena_bytes;
 	call->dst = tensor_at(run, step->dst, i);
 	for (j = 0; j < step->n_src; j++)

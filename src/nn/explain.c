@@ -58,7 +58,8 @@ scratch_bound(const NnGraph *graph, NnPath path)
 		step.full = step.out = node->shape;
 		step.mask = -1;
 		step.pool = (op->flags & NN_FUSE_POOL) != 0;
-		bytes = op->scratch_bytes != NULL ? op->scratch_bytes(node, &step, NN_EXPLAIN, path) : 0;
+		bytes = op->scratch_bytes != NULL ? op->scratch_bytes(node, &step, NN_EXPLAIN, path,
+														   NN_PRECISION_FLOAT32) : 0;
 		if (bytes > most)
 			most = bytes;
 	}

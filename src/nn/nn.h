@@ -277,10 +277,22 @@ typedef enum NnPath
 extern const char *nn_path_name(NnPath path);	/* "reference", "portable", "avx2", "avx512" */
 extern NnPath nn_path_best(void);	/* of this machine, by CPUID and XGETBV */
 
+/*
+ * The arithmetic of prediction.  Training is always float32.
+ *
+ * NN_PRECISION_INT16: block floating point.  The weights of dense layers and
+ * of the convolutions that kernels.h has int16 kernels for are 16-bit integers
+ * with a float32 scale per block; what else a network has stays float32.  The
+ * packed form then holds all that a prediction needs: NnEngine.weights may be
+ * NULL.  A sample's score depends on nothing beside it here too.
+ */
 typedef enum NnPrecision
 {
-	NN_PRECISION_FLOAT32 = 0
+	NN_PRECISION_FLOAT32 = 0,
+	NN_PRECISION_INT16
 } NnPrecision;
+
+extern const char *nn_precision_name(NnPrecision precision);	/* "float32", "int16" */
 
 /*
  * A single-threaded single-precision matrix product, row-major, with the
@@ -297,7 +309,7 @@ typedef void (*NnSgemm) (int transpose_a, int transpose_b, int m, int n, int k,
 typedef struct NnEngine
 {
 	const NnGraph *graph;
-	const float *weights;		/* nn_graph_weight_count() floats */
+	const float *weights;		/* nn_graph_weight_count() floats; NULL will do for int16 */
 	const void *packed;			/* nn_engine_packed_bytes(); position-independent */
 	NnPath		path;			/* of the packed form */
 	NnPrecision precision;

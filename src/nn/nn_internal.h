@@ -294,8 +294,9 @@ typedef struct NnCall
 	const NnNode *node;
 	NnMode		mode;
 	NnPath		path;
+	NnPrecision precision;		/* NN_PRECISION_FLOAT32 but in prediction */
 	NnSgemm		sgemm;
-	const float *weights;		/* of the node */
+	const float *weights;		/* of the node; int16: NULL where packed */
 	const void *packed;			/* of the step, or NULL */
 	void	   *scratch;		/* op->scratch_bytes, aligned */
 
@@ -352,12 +353,19 @@ typedef struct NnOp
 	NnActivation (*activation) (const NnNode *node, float *slope);
 
 	/* Bytes for one thread; may be NULL. */
-	size_t		(*scratch_bytes) (const NnNode *node, const NnStep *step, NnMode mode, NnPath path);
+	size_t		(*scratch_bytes) (const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+								  NnPrecision precision);
 
-	/* Weights in the order a kernel likes; may be NULL. */
-	size_t		(*packed_bytes) (const NnNode *node, const NnStep *step, NnMode mode, NnPath path);
+	/*
+	 * Weights in the order and format a kernel likes; may be NULL, and 0 bytes:
+	 * the step runs from the float32 weights.  Precision int16 (only with
+	 * NN_INFER): what is packed is all that forward() gets, the bias too;
+	 * call->weights is NULL then.
+	 */
+	size_t		(*packed_bytes) (const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+								 NnPrecision precision);
 	void		(*pack) (void *packed, const NnNode *node, const NnStep *step, const float *weights,
-						 NnMode mode, NnPath path);
+						 NnMode mode, NnPath path, NnPrecision precision);
 
 	/* One sample. */
 	void		(*forward) (const NnCall *call);
@@ -758,9 +766,10 @@ extern size_t nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables,
 									const NnGraph *graph, int need_norms);
 
 /* engine.c: one step's scratch over all steps of a plan; runs a plan forward. */
-extern size_t nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path);
+extern size_t nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path,
+									NnPrecision precision);
 extern size_t nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph,
-							   NnMode mode, NnPath path);
+							   NnMode mode, NnPath path, NnPrecision precision);
 extern NnStatus nn_engine_samples(float *probabilities, float *logits, float *embedding,
 								  const float *src, int n, const NnEngine *engine, void *scratch,
 								  volatile sig_atomic_t *stop);

@@ -137,10 +137,12 @@ make_affine(float *a, float *b, const NnNode *node, const float *weights, const 
 }
 
 static size_t
-norm_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+norm_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+				   NnPrecision precision)
 {
 	(void) step;
 	(void) path;
+	(void) precision;
 	return mode == NN_TRAINING ? 0 : 2 * (size_t) node->in.c * sizeof(float);
 }
 

@@ -398,12 +398,13 @@ packed_forward_bytes(const NnConv3 *c, NnPath path)
 
 /* Forward weights; in training, those of the data gradient behind them. */
 static size_t
-conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+					NnPrecision precision)
 {
 	NnConv3		c;
 	size_t		bytes;
 
-	if (!conv3_shape(&c, node, step, mode, path))
+	if (precision != NN_PRECISION_FLOAT32 || !conv3_shape(&c, node, step, mode, path))
 		return 0;
 	bytes = packed_forward_bytes(&c, path);
 	if (mode == NN_TRAINING && step->dsrc[0] >= 0)
@@ -413,12 +414,12 @@ conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath 
 
 static void
 conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *weights,
-			NnMode mode, NnPath path)
+			NnMode mode, NnPath path, NnPrecision precision)
 {
 	const NnKernels *kernels = nn_kernels(path);
 	NnConv3		c;
 
-	if (!conv3_shape(&c, node, step, mode, path))
+	if (precision != NN_PRECISION_FLOAT32 || !conv3_shape(&c, node, step, mode, path))
 		return;
 	kernels->conv3_pack(packed, weights, &c, 0, 0, c.ic);
 	if (mode == NN_TRAINING && step->dsrc[0] >= 0)
@@ -501,14 +502,15 @@ conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride
 
 /* Scratch: patches, then the unpooled map where there is pooling. */
 static size_t
-conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+					 NnPrecision precision)
 {
 	size_t		bytes = nn_align_size(nn_mul_size(tile_rows(node), taps_of(node) * sizeof(float)));
 	NnConv3		c;
 
 	if (step->pool)
 		bytes = nn_grow(bytes, nn_shape_floats(&step->full) * sizeof(float));
-	if (conv3_shape(&c, node, step, mode, path))
+	if (precision == NN_PRECISION_FLOAT32 && conv3_shape(&c, node, step, mode, path))
 	{
 		size_t		own = nn_align_size(nn_kernels(path)->conv3_scratch_bytes(&c));
 
@@ -531,7 +533,8 @@ conv2d_forward(const NnCall *call)
 	const NnStep *step = call->step;
 	NnConv3		c;
 
-	if (conv3_shape(&c, call->node, step, call->mode, call->path))
+	if (call->precision == NN_PRECISION_FLOAT32 &&
+		conv3_shape(&c, call->node, step, call->mode, call->path))
 	{
 		conv3_forward(call, &c);
 		if (c.relu)

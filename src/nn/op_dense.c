@@ -306,10 +306,12 @@ weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *work
 }
 
 static size_t
-dense_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+dense_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+					NnPrecision precision)
 {
 	(void) step;
 	(void) path;
+	(void) precision;
 	return mode == NN_TRAINING ? nn_dense_backward_scratch_bytes(node->shape.c)
 		: nn_dense_scratch_bytes(1, node->shape.c);
 }

@@ -132,7 +132,7 @@ pack_step(NnTrainer *t, const NnStep *unused, size_t item, NnWorker *worker)
 	(void) worker;
 	if (t->packed_offset[item] != SIZE_MAX)
 		nn_node_op(node)->pack(t->packed + t->packed_offset[item], node, step,
-							   t->weights + node->weights, NN_TRAINING, t->path);
+							   t->weights + node->weights, NN_TRAINING, t->path, NN_PRECISION_FLOAT32);
 }
 
 static void

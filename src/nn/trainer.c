@@ -228,7 +228,7 @@ lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 static void
 lay_out_workers(NnTrainer *t, Carver *c, int n_threads)
 {
-	size_t		scratch = nn_plan_scratch_bytes(t->plan, t->graph, t->path);
+	size_t		scratch = nn_plan_scratch_bytes(t->plan, t->graph, t->path, NN_PRECISION_FLOAT32);
 	NnWorker   *workers = carve(c, (size_t) n_threads * sizeof(NnWorker));
 	int			i;
 
@@ -268,7 +268,7 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 	lay_out_workers(t, &c, n_threads);
 	lay_out_arena(t, &c, n_threads);
 	t->packed = carve(&c, nn_packed_layout(t->packed_offset, t->plan, t->graph, NN_TRAINING,
-										   t->path));
+										   t->path, NN_PRECISION_FLOAT32));
 	t->gradients = carve(&c, nn_mul_size(gradient_floats(t), sizeof(float)));
 	t->n_blocks = nn_step_update_blocks(NULL, &t->n_block_variables, t->graph, t->need_norms);
 	t->blocks = carve(&c, t->n_blocks * sizeof(NnUpdateBlock));
