@@ -119,6 +119,11 @@ OBJS_PG = \
 	src/pg/config.o \
 	src/pg/config_callbacks.o \
 	src/pg/config_classes.o \
+	src/pg/config_fit.o \
+	src/pg/config_keys.o \
+	src/pg/config_network.o \
+	src/pg/config_optimizer.o \
+	src/pg/config_result.o \
 	src/pg/dataset.o \
 	src/pg/eigenimages.o \
 	src/pg/engine_load.o \
@@ -136,6 +141,8 @@ OBJS_PG = \
 	src/pg/image_aggregates.o \
 	src/pg/images_sql.o \
 	src/pg/json_read.o \
+	src/pg/layer_list.o \
+	src/pg/layer_params.o \
 	src/pg/layers.o \
 	src/pg/load.o \
 	src/pg/model_meta.o \
