@@ -390,13 +390,23 @@ needs_general_data(const NnConv3 *c, const NnStep *step, NnMode mode)
 	return mode == NN_TRAINING && step->dsrc[0] >= 0 && c->ic <= NN_CONV3_DIRECT_IC;
 }
 
+/* Whether the shape has a kernel with 16-bit products on a path. */
+static int
+has_int16(const NnConv3 *c, NnPath path)
+{
+	return nn_kernels(path)->conv3_int16_packed_bytes(c) > 0;
+}
+
 static size_t
 packed_forward_bytes(const NnConv3 *c, NnPath path)
 {
 	return nn_align_size(nn_mul_size(nn_kernels(path)->conv3_packed_floats(c, 0), sizeof(float)));
 }
 
-/* Forward weights; in training, those of the data gradient behind them. */
+/*
+ * Forward weights; in training, those of the data gradient behind them.  Of
+ * int16 where the kernel has no such form, the float32 ones and the bias.
+ */
 static size_t
 conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
 					NnPrecision precision)
@@ -404,9 +414,13 @@ conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath 
 	NnConv3		c;
 	size_t		bytes;
 
-	if (precision != NN_PRECISION_FLOAT32 || !conv3_shape(&c, node, step, mode, path))
+	if (!conv3_shape(&c, node, step, mode, path))
 		return 0;
+	if (precision == NN_PRECISION_INT16 && has_int16(&c, path))
+		return nn_align_size(nn_kernels(path)->conv3_int16_packed_bytes(&c));
 	bytes = packed_forward_bytes(&c, path);
+	if (precision == NN_PRECISION_INT16)
+		return nn_grow(bytes, nn_mul_size((size_t) c.oc, sizeof(float)));
 	if (mode == NN_TRAINING && step->dsrc[0] >= 0)
 		bytes = nn_grow(bytes, nn_mul_size(nn_kernels(path)->conv3_packed_floats(&c, 1), sizeof(float)));
 	return bytes;
@@ -417,12 +431,27 @@ conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *w
 			NnMode mode, NnPath path, NnPrecision precision)
 {
 	const NnKernels *kernels = nn_kernels(path);
+	const float *bias = node->n_vars > 1 ? weights + node->vars[1].offset : NULL;
 	NnConv3		c;
 
-	if (precision != NN_PRECISION_FLOAT32 || !conv3_shape(&c, node, step, mode, path))
+	if (!conv3_shape(&c, node, step, mode, path))
 		return;
+	if (precision == NN_PRECISION_INT16 && has_int16(&c, path))
+	{
+		kernels->conv3_int16_pack(packed, weights, bias, &c);
+		return;
+	}
 	kernels->conv3_pack(packed, weights, &c, 0, 0, c.ic);
-	if (mode == NN_TRAINING && step->dsrc[0] >= 0)
+	if (precision == NN_PRECISION_INT16)
+	{
+		float	   *to = (float *) ((char *) packed + packed_forward_bytes(&c, path));
+
+		if (bias != NULL)
+			memcpy(to, bias, (size_t) c.oc * sizeof(float));
+		else
+			memset(to, 0, (size_t) c.oc * sizeof(float));
+	}
+	else if (mode == NN_TRAINING && step->dsrc[0] >= 0)
 		kernels->conv3_pack((float *) ((char *) packed + packed_forward_bytes(&c, path)), weights,
 							&c, 1, 0, c.oc);
 }
@@ -431,10 +460,21 @@ static void
 conv3_forward(const NnCall *call, const NnConv3 *c)
 {
 	const NnNode *node = call->node;
-	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+	const NnKernels *kernels = nn_kernels(call->path);
+	const float *bias = NULL;
 
-	nn_kernels(call->path)->conv3_forward(call->dst, call->mask, call->src[0], call->packed, bias, c,
-										  call->scratch);
+	if (call->precision == NN_PRECISION_INT16)
+	{
+		if (has_int16(c, call->path))
+		{
+			kernels->conv3_int16_forward(call->dst, call->src[0], call->packed, c, call->scratch);
+			return;
+		}
+		bias = (const float *) ((const char *) call->packed + packed_forward_bytes(c, call->path));
+	}
+	else if (node->n_vars > 1)
+		bias = call->weights + node->vars[1].offset;
+	kernels->conv3_forward(call->dst, call->mask, call->src[0], call->packed, bias, c, call->scratch);
 }
 
 /* ddst is that of the map before the activation, unless that is relu. */
@@ -510,9 +550,12 @@ conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath
 
 	if (step->pool)
 		bytes = nn_grow(bytes, nn_shape_floats(&step->full) * sizeof(float));
-	if (precision == NN_PRECISION_FLOAT32 && conv3_shape(&c, node, step, mode, path))
+	if (conv3_shape(&c, node, step, mode, path))
 	{
-		size_t		own = nn_align_size(nn_kernels(path)->conv3_scratch_bytes(&c));
+		const NnKernels *kernels = nn_kernels(path);
+		size_t		own = nn_align_size(precision == NN_PRECISION_INT16 && has_int16(&c, path)
+										? kernels->conv3_int16_scratch_bytes(&c)
+										: kernels->conv3_scratch_bytes(&c));
 
 		if (!needs_general_data(&c, step, mode) || own > bytes)
 			bytes = own;
@@ -533,8 +576,7 @@ conv2d_forward(const NnCall *call)
 	const NnStep *step = call->step;
 	NnConv3		c;
 
-	if (call->precision == NN_PRECISION_FLOAT32 &&
-		conv3_shape(&c, call->node, step, call->mode, call->path))
+	if (conv3_shape(&c, call->node, step, call->mode, call->path))
 	{
 		conv3_forward(call, &c);
 		if (c.relu)

@@ -102,7 +102,7 @@ nn_conv3_forward_ref(float *dst, uint16_t *mask, const float *src, const float *
 				}
 				if (mask != NULL && c->pool && (!c->relu || best > 0.0f))
 					mask[at * nn_mask_words(c->oc) + (size_t) (o / 16 * 4 + won)] |= (uint16_t) (1u << o % 16);
-				dst[at * (size_t) c->oc + (size_t) o] = c->relu && !(best > 0.0f) ? 0.0f : best;
+				dst[at * (size_t) c->oc + (size_t) o] = c->relu && best < 0.0f ? 0.0f : best;
 			}
 }
 

@@ -52,6 +52,21 @@ detect(void)
 }
 #endif
 
+int
+nn_cpu_vnni(void)
+{
+#if NN_X86
+	unsigned	a,
+				b,
+				c,
+				d;
+
+	if (detect() == NN_PATH_AVX512 && __get_cpuid_count(7, 0, &a, &b, &c, &d))
+		return (c & bit_AVX512VNNI) != 0;
+#endif
+	return 0;
+}
+
 NnPath
 nn_path_best(void)
 {

@@ -111,7 +111,7 @@ dc_write(float *dst, uint16_t *mask, const vf *four, const float *bias, const Nn
 		if (y + j / 2 >= c->h || x + j % 2 >= c->w)
 			continue;
 		if (c->relu)
-			r = v_max(r, v_zero());
+			r = v_max(v_zero(), r);	/* a NaN stays one */
 		v_store_n(dst + ((size_t) (y + j / 2) * (size_t) c->w + (size_t) (x + j % 2)) * (size_t) c->oc + ch, r, n);
 	}
 }

@@ -89,6 +89,23 @@ typedef struct NnConv3
 #define NN_CONV3_DIRECT_IC 4
 
 /*
+ * Precision int16 (NN_PRECISION_INT16, prediction): block floating point, see
+ * conv3_int16_impl.h.  Transformed inputs and weights are 16-bit integers with
+ * scales, products and sums exact in 32 bits, all else float32.  The error is
+ * about 5e-4 (root mean square) of the output's, up to 1e-3.  Only 3 x 3
+ * convolutions of stride 1 and "same" padding from more than NN_CONV3_DIRECT_IC
+ * channels have this form; the first layer's direct form and all others stay
+ * float32.
+ *
+ * Infinities and NaNs among the inputs of a group of six 4 x 4 tiles make the
+ * group's outputs NaN before the activation; transformed inputs below 1e-33
+ * count as zero.
+ */
+
+/* Whether the processor multiplies and adds pairs in one instruction (AVX-512 VNNI). */
+extern int	nn_cpu_vnni(void);
+
+/*
  * Which of the four pixels of a pooling window won, for every pooled pixel and
  * channel: 16-bit words [h / 2][w / 2][ceil(oc / 16)][4]; bit c % 16 of word
  * 2 * dy + dx.  One bit of four is set, the first maximum in reading order, or
@@ -194,6 +211,18 @@ typedef struct NnKernels
 								  const float *dst, const NnConv3 *c, void *scratch);
 	void		(*conv3_dweight_finish) (float *dweight, float *dbias, const float *acc, int n_acc,
 										 size_t acc_stride, const NnConv3 *c, int ic0, int ic1);
+
+	/*
+	 * The same convolution with 16-bit products, forward only and without mask;
+	 * what is packed holds the bias (oc; NULL: none) too.  packed_bytes is 0
+	 * where a path has no such form (few channels; the reference): float32 runs
+	 * then.  The packed form differs between paths.
+	 */
+	size_t		(*conv3_int16_packed_bytes) (const NnConv3 *c);
+	void		(*conv3_int16_pack) (void *packed, const float *weight, const float *bias, const NnConv3 *c);
+	size_t		(*conv3_int16_scratch_bytes) (const NnConv3 *c);
+	void		(*conv3_int16_forward) (float *dst, const float *src, const void *packed,
+										const NnConv3 *c, void *scratch);
 
 	/*
 	 * Dense layers: dst[n][out] = act(src[n][in] weight[in][out] + bias[out]).

@@ -13,6 +13,7 @@
 #include "winograd_impl.h"
 #include "direct_impl.h"
 #include "conv3_impl.h"
+#include "conv3_int16_impl.h"
 #include "update_impl.h"
 #include "dense_impl.h"
 #include "misc_impl.h"
@@ -30,6 +31,10 @@ const NnKernels NN_FN(nn_kernels) = {
 	.conv3_acc_floats = conv3_acc_floats,
 	.conv3_dweight = conv3_dweight,
 	.conv3_dweight_finish = conv3_dweight_finish,
+	.conv3_int16_packed_bytes = conv3_int16_packed_bytes,
+	.conv3_int16_pack = conv3_int16_pack,
+	.conv3_int16_scratch_bytes = conv3_int16_scratch_bytes,
+	.conv3_int16_forward = conv3_int16_forward,
 	.dense_forward = dense_forward,
 	.dense_partial = dense_partial,
 	.dense_finish = dense_finish,

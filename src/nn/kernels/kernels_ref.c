@@ -181,6 +181,13 @@ channel_affine_ref(float *dst, const float *src, const float *a, const float *b,
 	}
 }
 
+static size_t
+no_int16(const NnConv3 *c)
+{
+	(void) c;
+	return 0;
+}
+
 const NnKernels nn_kernels_ref = {
 	.path = NN_PATH_REFERENCE,
 	.sgemm = nn_sgemm_ref,
@@ -192,6 +199,8 @@ const NnKernels nn_kernels_ref = {
 	.conv3_acc_floats = nn_conv3_acc_floats_ref,
 	.conv3_dweight = nn_conv3_dweight_ref,
 	.conv3_dweight_finish = nn_conv3_dweight_finish_ref,
+	.conv3_int16_packed_bytes = no_int16,
+	.conv3_int16_scratch_bytes = no_int16,
 	.dense_forward = nn_dense_forward_ref,
 	.dense_partial = nn_dense_partial_ref,
 	.dense_finish = nn_dense_finish_ref,

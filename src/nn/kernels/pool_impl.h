@@ -32,5 +32,5 @@ pool4(uint16_t *group, int c, const vf *y, vf bias, const int relu)
 		v_mask_put(group, c, 2, bottom & ~right_bottom);
 		v_mask_put(group, c, 3, bottom & right_bottom);
 	}
-	return relu ? v_max(m, v_zero()) : m;
+	return relu ? v_max(v_zero(), m) : m;	/* a NaN stays one */
 }

@@ -14,7 +14,7 @@
 #define WG_NV 2
 #endif
 #define WG_BW (WG_NV * VW)
-#define WG_CHUNK (64 / WG_BW > 0 ? 64 / WG_BW : 1)
+#define WG_CHUNK 1				/* more of M would leave the first cache */
 #define WG_CW (WG_CHUNK * WG_BW)	/* channels of a chunk */
 #define WG_LINE 16				/* floats in a cache line */
 #define WG_MAX_TILES 96			/* of a strip */
@@ -626,7 +626,7 @@ wg_output_vector(const WgTarget *o, const float *m, size_t stride, int ty, int t
 				if (oy >= o->h || ox >= o->w)
 					continue;
 				if (o->relu)
-					r = v_max(r, v_zero());
+					r = v_max(v_zero(), r);	/* a NaN stays one */
 				if (n == VW)
 					v_store(o->map + at * (size_t) o->c + c, r);
 				else
