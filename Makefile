@@ -7,6 +7,7 @@
 #   make demo               train and predict in a private server
 #   make bench              measure against the peers
 #   make unit               the tests that need no server
+#   make check-coverage     how often intervals hold the true value (minutes)
 #   make check-report       the report in a browser
 #   make check-explain      whether the maps are about the score (minutes)
 #   make check-style        layers, names, lists
@@ -87,6 +88,10 @@ OBJS_STATS = \
 	src/stats/logistic.o \
 	src/stats/metrics.o \
 	src/stats/multiclass.o \
+	src/stats/multiclass_auc.o \
+	src/stats/multiclass_compare.o \
+	src/stats/multiclass_evaluate.o \
+	src/stats/paired.o \
 	src/stats/roc.o \
 	src/stats/rows.o \
 	src/stats/scaling.o \
@@ -220,7 +225,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = bench bench-build check check-explain check-report check-style check-versions compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = bench bench-build check check-coverage check-explain check-report check-style check-versions compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

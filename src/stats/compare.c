@@ -7,30 +7,26 @@
  */
 #include "stats_internal.h"
 
-#define MAX_EXACT_DISCORDANT 4000
-
-/* What a cluster adds up; "right" differences are a minus b. */
+/* What a cluster adds up. */
 enum
 {
-	SUM_POSITIVE,				/* rows by class */
-	SUM_NEGATIVE,
-	SUM_RIGHT_POSITIVE,			/* right by a minus right by b */
-	SUM_RIGHT_NEGATIVE,
-	SUM_LOSS,
+	SUM_NEGATIVE,				/* rows by class */
+	SUM_POSITIVE,
+	SUM_A_NEGATIVE,				/* of these right by a, right by b */
+	SUM_A_POSITIVE,
+	SUM_B_NEGATIVE,
+	SUM_B_POSITIVE,
+	SUM_LOSS,					/* of a minus that of b */
 	SUM_BRIER,
-	SUM_DISCORDANT_POSITIVE,
-	SUM_DISCORDANT_NEGATIVE,
 	N_SUMS
 };
 
+/* Losses, which are bootstrapped. */
 enum
 {
-	ACCURACY,
-	SENSITIVITY,
-	SPECIFICITY,
 	LOG_LOSS,
 	BRIER,
-	N_DIFFERENCES
+	N_LOSSES
 };
 
 static double
@@ -42,10 +38,12 @@ row_loss(double score, uint8_t label)
 }
 
 static StatsStatus
-sum_clusters(double *sums, StatsComparison *result, const StatsPair *pair,
-			 const StatsClusters *clusters, const StatsEnv *env)
+sum_clusters(double *sums, double *discordant, StatsComparison *result,
+			 const StatsPair *pair, const StatsClusters *clusters,
+			 const StatsEnv *env)
 {
 	memset(sums, 0, clusters->n_clusters * N_SUMS * sizeof(double));
+	discordant[0] = discordant[1] = 0.0;
 	result->only_a_right = result->only_b_right = 0;
 	for (size_t i = 0; i < pair->n; i++)
 	{
@@ -56,13 +54,12 @@ sum_clusters(double *sums, StatsComparison *result, const StatsPair *pair,
 		bool		right_a = (a >= pair->threshold_a) == (label == 1);
 		bool		right_b = (b >= pair->threshold_b) == (label == 1);
 
-		sum[label ? SUM_POSITIVE : SUM_NEGATIVE] += 1.0;
-		sum[label ? SUM_RIGHT_POSITIVE : SUM_RIGHT_NEGATIVE] +=
-			(double) right_a - (double) right_b;
-		sum[label ? SUM_DISCORDANT_POSITIVE : SUM_DISCORDANT_NEGATIVE] +=
-			right_a != right_b;
+		sum[SUM_NEGATIVE + label] += 1.0;
+		sum[SUM_A_NEGATIVE + label] += right_a;
+		sum[SUM_B_NEGATIVE + label] += right_b;
 		sum[SUM_LOSS] += row_loss(a, label) - row_loss(b, label);
 		sum[SUM_BRIER] += (a - label) * (a - label) - (b - label) * (b - label);
+		discordant[label] += right_a != right_b;
 		result->only_a_right += right_a && !right_b;
 		result->only_b_right += right_b && !right_a;
 		if (stats_stopped(env, i + 1))
@@ -72,48 +69,59 @@ sum_clusters(double *sums, StatsComparison *result, const StatsPair *pair,
 }
 
 static void
-differences(double *value, const double *sums)
+losses(double *value, const double *sums, const void *arg)
 {
 	double		n = sums[SUM_POSITIVE] + sums[SUM_NEGATIVE];
 
-	value[ACCURACY] = (sums[SUM_RIGHT_POSITIVE] + sums[SUM_RIGHT_NEGATIVE]) / n;
-	value[SENSITIVITY] = sums[SUM_RIGHT_POSITIVE] / sums[SUM_POSITIVE];
-	value[SPECIFICITY] = sums[SUM_RIGHT_NEGATIVE] / sums[SUM_NEGATIVE];
+	(void) arg;
 	value[LOG_LOSS] = sums[SUM_LOSS] / n;
 	value[BRIER] = sums[SUM_BRIER] / n;
 }
 
-/* No discordant row says little, not nothing. */
+/*
+ * Difference of the shares that a and b get right, over the rows of the
+ * classes in `classes` (bit 0 negative, bit 1 positive).
+ */
 static void
-widen_concordant(StatsInterval *interval, double discordant, size_t clusters,
-				 double confidence)
+compare_shares(StatsInterval *difference, const double *sums,
+			   size_t n_clusters, unsigned classes, double discordant,
+			   double confidence)
 {
-	StatsInterval limit;
+	StatsPairedShares shares = {0};
 
-	if (discordant > 0.0 || interval->low < interval->high || clusters == 0)
-		return;
-	if (stats_wilson(&limit, 0.0, (double) clusters, confidence) == STATS_OK)
+	for (size_t c = 0; c < n_clusters; c++)
 	{
-		interval->low = -limit.high;
-		interval->high = limit.high;
+		const double *sum = sums + c * N_SUMS;
+		double		rows = 0.0;
+		double		a = 0.0;
+		double		b = 0.0;
+
+		for (int y = 0; y < 2; y++)
+			if (classes & (1u << y))
+			{
+				rows += sum[SUM_NEGATIVE + y];
+				a += sum[SUM_A_NEGATIVE + y];
+				b += sum[SUM_B_NEGATIVE + y];
+			}
+		stats_paired_add(&shares, a, b, rows);
 	}
+	stats_paired_difference(difference, &shares, discordant, confidence);
 }
 
 static StatsStatus
 compare_figures(StatsComparison *result, const double *sums,
-				const uint8_t *stratum, double confidence,
-				const StatsEnv *env)
+				const double *discordant, const uint8_t *stratum,
+				double confidence, const StatsEnv *env)
 {
-	StatsInterval interval[N_DIFFERENCES];
-	double		discordant[2] = {0.0, 0.0};
-	size_t		holding[2] = {0, 0};
+	StatsInterval interval[N_LOSSES];
 	StatsBootstrap plan = {
 		.sums = sums,
 		.stratum = stratum,
 		.n_clusters = result->n_clusters,
 		.n_sums = N_SUMS,
-		.n_statistics = N_DIFFERENCES,
-		.statistic = differences,
+		.n_statistics = N_LOSSES,
+		.n_strata = 3,
+		.statistic = losses,
 		.confidence = confidence,
 		.replicates = result->replicates,
 		.seed = result->seed
@@ -122,115 +130,55 @@ compare_figures(StatsComparison *result, const double *sums,
 
 	if (status != STATS_OK)
 		return status;
-	for (size_t c = 0; c < plan.n_clusters; c++)
-	{
-		const double *sum = sums + c * N_SUMS;
-
-		discordant[0] += sum[SUM_DISCORDANT_NEGATIVE];
-		discordant[1] += sum[SUM_DISCORDANT_POSITIVE];
-		holding[0] += sum[SUM_NEGATIVE] > 0.0;
-		holding[1] += sum[SUM_POSITIVE] > 0.0;
-	}
-	widen_concordant(&interval[ACCURACY], discordant[0] + discordant[1],
-					 plan.n_clusters, confidence);
-	widen_concordant(&interval[SENSITIVITY], discordant[1], holding[1],
-					 confidence);
-	widen_concordant(&interval[SPECIFICITY], discordant[0], holding[0],
-					 confidence);
-	result->accuracy = interval[ACCURACY];
-	result->sensitivity = interval[SENSITIVITY];
-	result->specificity = interval[SPECIFICITY];
+	compare_shares(&result->accuracy, sums, plan.n_clusters, 3,
+				   discordant[0] + discordant[1], confidence);
+	compare_shares(&result->sensitivity, sums, plan.n_clusters, 2,
+				   discordant[1], confidence);
+	compare_shares(&result->specificity, sums, plan.n_clusters, 1,
+				   discordant[0], confidence);
 	result->log_loss = interval[LOG_LOSS];
 	result->brier = interval[BRIER];
-	return STATS_OK;
-}
-
-/*
- * Exact distribution of sum +-d over the clusters, each sign with one half:
- * probability[i] belongs to the sum i - most.  One cluster at a time; scratch
- * holds the next one.  Returns the two-sided tail at |observed|.
- */
-static StatsStatus
-sign_test(double *p, double *probability, double *scratch, size_t most,
-		  double observed, const double *sums, size_t n_clusters,
-		  const StatsEnv *env)
-{
-	size_t		width = 2 * most + 1;
-	size_t		reach = 0;
-	size_t		work = 0;
-	double		tail = 0.0;
-
-	memset(probability, 0, width * sizeof(double));
-	probability[most] = 1.0;
-	for (size_t c = 0; c < n_clusters; c++)
-	{
-		size_t		d = (size_t) fabs(sums[c * N_SUMS + SUM_RIGHT_POSITIVE] +
-									  sums[c * N_SUMS + SUM_RIGHT_NEGATIVE]);
-
-		if (d == 0)
-			continue;
-		reach += d;
-		memset(scratch + most - reach, 0, (2 * reach + 1) * sizeof(double));
-		for (size_t i = most - (reach - d); i <= most + (reach - d); i++)
-		{
-			scratch[i - d] += 0.5 * probability[i];
-			scratch[i + d] += 0.5 * probability[i];
-			if (stats_stopped(env, ++work))
-				return STATS_INTERRUPTED;
-		}
-		memcpy(probability + most - reach, scratch + most - reach,
-			   (2 * reach + 1) * sizeof(double));
-	}
-	for (size_t i = 0; i < width; i++)
-		if (fabs((double) i - (double) most) >= fabs(observed))
-			tail += probability[i];
-	*p = fmin(1.0, tail);
 	return STATS_OK;
 }
 
 static StatsStatus
 mcnemar(double *p, const double *sums, size_t n_clusters, const StatsEnv *env)
 {
-	double		observed = 0.0;
-	double		squares = 0.0;
-	double		most = 0.0;
-	double	   *probability;
-	double	   *scratch;
+	double	   *d = stats_array(env, n_clusters, sizeof(double));
 	StatsStatus status = STATS_NO_MEMORY;
 
-	for (size_t c = 0; c < n_clusters; c++)
+	if (d != NULL)
 	{
-		double		d = sums[c * N_SUMS + SUM_RIGHT_POSITIVE] +
-			sums[c * N_SUMS + SUM_RIGHT_NEGATIVE];
+		for (size_t c = 0; c < n_clusters; c++)
+		{
+			const double *sum = sums + c * N_SUMS;
 
-		observed += d;
-		squares += d * d;
-		most += fabs(d);
+			d[c] = sum[SUM_A_POSITIVE] + sum[SUM_A_NEGATIVE] -
+				sum[SUM_B_POSITIVE] - sum[SUM_B_NEGATIVE];
+		}
+		status = stats_sign_test(p, d, n_clusters, env);
 	}
-	if (most > MAX_EXACT_DISCORDANT)
-	{
-		*p = stats_two_sided_normal_p(observed / sqrt(squares));
-		return STATS_OK;
-	}
-	probability = stats_array(env, 2 * (size_t) most + 1, sizeof(double));
-	scratch = stats_array(env, 2 * (size_t) most + 1, sizeof(double));
-	if (probability != NULL && scratch != NULL)
-		status = sign_test(p, probability, scratch, (size_t) most, observed,
-						   sums, n_clusters, env);
-	stats_free(env, scratch);
-	stats_free(env, probability);
+	stats_free(env, d);
 	return status;
 }
 
-/* Limits of the difference of two AUCs without a variance of it. */
-static void
-combine_limits(StatsInterval *difference, const StatsInterval *a,
-			   const StatsInterval *b)
+/* Of one model: its AUC with limits; place becomes its placement values. */
+static StatsStatus
+single_auc(StatsAuc *result, StatsPlacementVariance *variance, double *place,
+		   const double *score, const StatsPair *pair,
+		   const StatsClusters *clusters, double confidence,
+		   const StatsEnv *env)
 {
-	difference->low = difference->value -
-		hypot(a->value - a->low, b->high - b->value);
-	difference->high = difference->value +
-		hypot(a->high - a->value, b->value - b->low);
+	StatsRows	rows = {score, pair->label, pair->cluster, pair->n};
+	double		auc;
+	StatsStatus status = stats_placements(place, &auc, &rows, env);
+
+	if (status == STATS_OK)
+		status = stats_placement_variance(variance, place, auc, pair->label,
+										  pair->n, clusters, env);
+	if (status == STATS_OK)
+		stats_auc_limits(result, auc, variance, confidence);
+	return status;
 }
 
 static StatsStatus
@@ -238,59 +186,37 @@ compare_auc(StatsComparison *result, double *place_a, double *place_b,
 			const StatsPair *pair, const StatsClusters *clusters,
 			double confidence, const StatsEnv *env)
 {
-	StatsRows	a = {pair->score_a, pair->label, pair->cluster, pair->n};
-	StatsRows	b = {pair->score_b, pair->label, pair->cluster, pair->n};
-	StatsPlacementVariance variance;
+	StatsPlacementVariance a;
+	StatsPlacementVariance b;
+	StatsPlacementVariance both;
 	StatsAuc	single;
-	double		auc_a;
-	double		auc_b;
-	double		half;
 	bool		same = true;
-	StatsStatus status = stats_placements(place_a, &auc_a, &a, env);
+	StatsStatus status = single_auc(&single, &a, place_a, pair->score_a, pair,
+									clusters, confidence, env);
 
-	if (status == STATS_OK)
-		status = stats_placements(place_b, &auc_b, &b, env);
-	if (status == STATS_OK)
-		status = stats_placement_variance(&variance, place_a, auc_a,
-										  pair->label, pair->n, clusters, env);
 	if (status != STATS_OK)
 		return status;
-	stats_auc_limits(&single, auc_a, &variance, confidence);
 	result->auc_a = single.auc;
-	status = stats_placement_variance(&variance, place_b, auc_b, pair->label,
-									  pair->n, clusters, env);
+	status = single_auc(&single, &b, place_b, pair->score_b, pair, clusters,
+						confidence, env);
 	if (status != STATS_OK)
 		return status;
-	stats_auc_limits(&single, auc_b, &variance, confidence);
 	result->auc_b = single.auc;
-
 	for (size_t i = 0; i < pair->n; i++)
 	{
 		place_a[i] -= place_b[i];
 		same = same && pair->score_a[i] == pair->score_b[i];
 	}
-	result->auc.value = auc_a - auc_b;
-	status = stats_placement_variance(&variance, place_a, auc_a - auc_b,
+	result->auc.value = result->auc_a.value - result->auc_b.value;
+	status = stats_placement_variance(&both, place_a, result->auc.value,
 									  pair->label, pair->n, clusters, env);
 	if (status != STATS_OK)
 		return status;
-	result->auc_se = sqrt(variance.variance);
-	if (variance.variance > 1e-20)
-	{
-		double		df = fmin((double) variance.n_positive,
-							  (double) variance.n_negative) - 1.0;
-
-		half = stats_two_sided_t(confidence, df) * result->auc_se;
-		result->auc.low = fmax(-1.0, result->auc.value - half);
-		result->auc.high = fmin(1.0, result->auc.value + half);
-		result->auc_p = stats_two_sided_t_p(result->auc.value / result->auc_se,
-											df);
-		return STATS_OK;
-	}
-	result->auc.low = result->auc.high = result->auc.value;
-	if (!same)
-		combine_limits(&result->auc, &result->auc_a, &result->auc_b);
-	result->auc_p = result->auc.value == 0.0 ? 1.0 : NAN;
+	stats_auc_difference(&result->auc, &result->auc_se, &result->auc_p,
+						 &result->auc_a, a.variance, &result->auc_b, b.variance,
+						 both.variance,
+						 fmin((double) both.n_positive,
+							  (double) both.n_negative) - 1.0, same);
 	return STATS_OK;
 }
 
@@ -318,6 +244,7 @@ stats_compare(StatsComparison *result, const StatsPair *pair,
 	StatsClusters clusters = {NULL, 0};
 	StatsOptions used;
 	double	   *place;
+	double		discordant[2];
 	double	   *sums = NULL;
 	uint8_t    *stratum = NULL;
 	StatsStatus status = stats_check_options(&used, options);
@@ -344,12 +271,14 @@ stats_compare(StatsComparison *result, const StatsPair *pair,
 		status = compare_auc(result, place, place + pair->n, pair, &clusters,
 							 used.confidence, env);
 	if (status == STATS_OK)
-		status = sum_clusters(sums, result, pair, &clusters, env);
+		status = sum_clusters(sums, discordant, result, pair, &clusters,
+							  env);
 	if (status == STATS_OK)
 		status = stats_cluster_strata(stratum, &clusters, pair->label, pair->n,
-									  env);
+									  2, env);
 	if (status == STATS_OK)
-		status = compare_figures(result, sums, stratum, used.confidence, env);
+		status = compare_figures(result, sums, discordant, stratum,
+								 used.confidence, env);
 	if (status == STATS_OK)
 		status = mcnemar(&result->mcnemar_p, sums, clusters.n_clusters, env);
 	stats_free(env, stratum);

@@ -191,17 +191,17 @@ stats_philox(uint32_t out[4], uint64_t key, uint64_t counter_low,
 	uint32_t	c2 = (uint32_t) counter_high;
 	uint32_t	c3 = (uint32_t) (counter_high >> 32);
 
-	for (int round = 0; round < 10; round++)
+	for (int round = 0; round < STATS_PHILOX_ROUNDS; round++)
 	{
-		uint64_t	p0 = (uint64_t) 0xD2511F53u * c0;
-		uint64_t	p1 = (uint64_t) 0xCD9E8D57u * c2;
+		uint64_t	p0 = (uint64_t) STATS_PHILOX_M0 * c0;
+		uint64_t	p1 = (uint64_t) STATS_PHILOX_M1 * c2;
 
 		c0 = (uint32_t) (p1 >> 32) ^ c1 ^ k0;
 		c1 = (uint32_t) p1;
 		c2 = (uint32_t) (p0 >> 32) ^ c3 ^ k1;
 		c3 = (uint32_t) p0;
-		k0 += 0x9E3779B9u;
-		k1 += 0xBB67AE85u;
+		k0 += STATS_PHILOX_W0;
+		k1 += STATS_PHILOX_W1;
 	}
 	out[0] = c0;
 	out[1] = c1;

@@ -60,32 +60,44 @@ enum
 };
 
 static StatsStatus
-sum_clusters(double *sums, const StatsRows *rows, double threshold,
+sum_clusters(double *sums, StatsCounts *counts, const StatsRows *rows,
+			 const uint8_t *called, double threshold,
 			 const StatsClusters *clusters, const StatsEnv *env)
 {
+	uint64_t	states[4] = {0, 0, 0, 0};
+
 	memset(sums, 0, clusters->n_clusters * N_SUMS * sizeof(double));
 	for (size_t i = 0; i < rows->n; i++)
 	{
 		double	   *sum = sums + clusters->number[i] * N_SUMS;
 		double		p = stats_clip_probability(rows->score[i]);
 		double		error = rows->score[i] - rows->label[i];
+		bool		positive = called != NULL ? called[i] != 0 :
+			rows->score[i] >= threshold;
+		int			state = rows->label[i] | (positive << 1);
 
-		sum[rows->label[i] | ((rows->score[i] >= threshold) << 1)] += 1.0;
+		states[state]++;
+		sum[state] += 1.0;
 		sum[SUM_LOSS] -= rows->label[i] ? log(p) : log1p(-p);
 		sum[SUM_BRIER] += error * error;
 		if (stats_stopped(env, i + 1))
 			return STATS_INTERRUPTED;
 	}
+	counts->tn = states[TRUE_NEGATIVE];
+	counts->fn = states[FALSE_NEGATIVE];
+	counts->fp = states[FALSE_POSITIVE];
+	counts->tp = states[TRUE_POSITIVE];
 	return STATS_OK;
 }
 
 static void
-bootstrapped_figures(double *value, const double *sums)
+bootstrapped_figures(double *value, const double *sums, const void *arg)
 {
 	double		n = sums[0] + sums[1] + sums[2] + sums[3];
 	double		f1_base = 2.0 * sums[TRUE_POSITIVE] + sums[FALSE_POSITIVE] +
 		sums[FALSE_NEGATIVE];
 
+	(void) arg;
 	value[F1] = f1_base > 0.0 ? 2.0 * sums[TRUE_POSITIVE] / f1_base : NAN;
 	value[LOG_LOSS] = sums[SUM_LOSS] / n;
 	value[BRIER] = sums[SUM_BRIER] / n;
@@ -135,10 +147,9 @@ ratio_limits(StatsInterval *interval, double a, double n_a, double b,
 	interval->high = fmax(interval->value, exp(centre + half));
 }
 
-/* Limits where all replicates of the bootstrap were equal. */
-static void
-share_limits(StatsInterval *interval, double largest, double n,
-			 double confidence)
+void
+stats_share_limits(StatsInterval *interval, double largest, double n,
+				   double confidence)
 {
 	StatsInterval share;
 
@@ -181,6 +192,7 @@ bootstrap_figures(StatsEvaluation *result, const double *sums,
 		.n_clusters = result->n_clusters,
 		.n_sums = N_SUMS,
 		.n_statistics = N_BOOTSTRAPPED,
+		.n_strata = 3,
 		.statistic = bootstrapped_figures,
 		.confidence = result->options.confidence,
 		.replicates = result->options.replicates,
@@ -191,10 +203,10 @@ bootstrap_figures(StatsEvaluation *result, const double *sums,
 	if (status != STATS_OK)
 		return status;
 	f1_limits(&interval[F1], sums, plan.n_clusters, plan.confidence);
-	share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON),
-				 (double) plan.n_clusters, plan.confidence);
-	share_limits(&interval[BRIER], 1.0, (double) plan.n_clusters,
-				 plan.confidence);
+	stats_share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON),
+					   (double) plan.n_clusters, plan.confidence);
+	stats_share_limits(&interval[BRIER], 1.0, (double) plan.n_clusters,
+					   plan.confidence);
 	result->f1 = interval[F1];
 	result->log_loss = interval[LOG_LOSS];
 	result->brier = interval[BRIER];
@@ -235,15 +247,15 @@ fill_proportions(StatsEvaluation *result, const double *sums)
 
 static StatsStatus
 fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum,
-				const StatsRows *rows, const StatsClusters *clusters,
-				const StatsEnv *env)
+				const StatsRows *rows, const uint8_t *called,
+				const StatsClusters *clusters, const StatsEnv *env)
 {
-	StatsStatus status = sum_clusters(sums, rows, result->options.threshold,
-									  clusters, env);
+	StatsStatus status = sum_clusters(sums, &result->counts, rows, called,
+									  result->options.threshold, clusters, env);
 
 	if (status == STATS_OK)
 		status = stats_cluster_strata(stratum, clusters, rows->label, rows->n,
-									  env);
+									  2, env);
 	if (status != STATS_OK)
 		return status;
 	fill_proportions(result, sums);
@@ -251,11 +263,11 @@ fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum,
 }
 
 StatsStatus
-stats_evaluate(StatsEvaluation *result, const StatsRows *rows,
-			   const StatsOptions *options, const StatsEnv *env)
+stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows,
+					  const uint8_t *called, const StatsOptions *options,
+					  const StatsEnv *env)
 {
 	StatsClusters clusters = {NULL, 0};
-	StatsFigures figures;
 	StatsAuc	auc = {{NAN, NAN, NAN}, NAN, false};
 	double	   *sums = NULL;
 	uint8_t    *stratum = NULL;
@@ -263,7 +275,7 @@ stats_evaluate(StatsEvaluation *result, const StatsRows *rows,
 	StatsStatus status = stats_check_options(&result->options, options);
 
 	if (status == STATS_OK)
-		status = stats_figures(&figures, rows, result->options.threshold, env);
+		status = stats_check_rows(rows, NULL);
 	if (status != STATS_OK)
 		return status;
 	auc_status = stats_auc_interval(&auc, rows, result->options.confidence,
@@ -274,7 +286,6 @@ stats_evaluate(StatsEvaluation *result, const StatsRows *rows,
 	result->auc_se = auc.se;
 	result->n = rows->n;
 	stats_count_labels(rows, &result->n_positive, &result->n_negative);
-	result->counts = figures.counts;
 	status = stats_number_clusters(&clusters, rows, env);
 	result->n_clusters = clusters.n_clusters;
 	if (status == STATS_OK)
@@ -284,11 +295,18 @@ stats_evaluate(StatsEvaluation *result, const StatsRows *rows,
 		if (sums == NULL || stratum == NULL)
 			status = STATS_NO_MEMORY;
 		else
-			status = fill_evaluation(result, sums, stratum, rows, &clusters,
-									 env);
+			status = fill_evaluation(result, sums, stratum, rows, called,
+									 &clusters, env);
 	}
 	stats_free(env, stratum);
 	stats_free(env, sums);
 	stats_free(env, clusters.number);
 	return status != STATS_OK ? status : auc_status;
+}
+
+StatsStatus
+stats_evaluate(StatsEvaluation *result, const StatsRows *rows,
+			   const StatsOptions *options, const StatsEnv *env)
+{
+	return stats_evaluate_called(result, rows, NULL, options, env);
 }

@@ -8,8 +8,8 @@
  */
 #include "stats_internal.h"
 
-static StatsStatus
-check_class_rows(const StatsClassRows *rows, const StatsEnv *env)
+StatsStatus
+stats_check_class_rows(const StatsClassRows *rows, const StatsEnv *env)
 {
 	if (rows == NULL || rows->n_classes < 2)
 		return STATS_BAD_ARGUMENT;
@@ -33,9 +33,9 @@ check_class_rows(const StatsClassRows *rows, const StatsEnv *env)
 	return STATS_OK;
 }
 
-static StatsStatus
-pick_class(double *score, uint8_t *label, const StatsClassRows *rows,
-		   int32_t positive_class, const StatsEnv *env)
+StatsStatus
+stats_pick_class(double *score, uint8_t *label, const StatsClassRows *rows,
+				 int32_t positive_class, const StatsEnv *env)
 {
 	for (size_t i = 0; i < rows->n; i++)
 	{
@@ -52,13 +52,47 @@ StatsStatus
 stats_class_one_vs_rest(double *score, uint8_t *label,
 						const StatsClassRows *rows, int32_t positive_class)
 {
-	StatsStatus status = check_class_rows(rows, NULL);
+	StatsStatus status = stats_check_class_rows(rows, NULL);
 
 	if (status != STATS_OK)
 		return status;
 	if (positive_class < 0 || positive_class >= rows->n_classes)
 		return STATS_BAD_ARGUMENT;
-	return pick_class(score, label, rows, positive_class, NULL);
+	return stats_pick_class(score, label, rows, positive_class, NULL);
+}
+
+/* Without ids every row is a cluster, in the order of the rows. */
+StatsStatus
+stats_number_class_clusters(StatsClusters *clusters,
+							const StatsClassRows *rows, const StatsEnv *env)
+{
+	StatsRows	ids = {NULL, NULL, rows->cluster, rows->n};
+
+	if (rows->cluster != NULL)
+		return stats_number_clusters(clusters, &ids, env);
+	clusters->n_clusters = rows->n;
+	clusters->number = stats_array(env, rows->n, sizeof(size_t));
+	if (clusters->number == NULL)
+		return STATS_NO_MEMORY;
+	for (size_t i = 0; i < rows->n; i++)
+	{
+		clusters->number[i] = i;
+		if (stats_stopped(env, i + 1))
+			return STATS_INTERRUPTED;
+	}
+	return STATS_OK;
+}
+
+/* The most probable class, of equal ones the first. */
+size_t
+stats_best_class(const double *probability, size_t n_classes)
+{
+	size_t		best = 0;
+
+	for (size_t c = 1; c < n_classes; c++)
+		if (probability[c] > probability[best])
+			best = c;
+	return best;
 }
 
 /* Confusion counts, and the figures that need no class of their own. */
@@ -76,14 +110,12 @@ count_classes(StatsClassFigures *figures, uint64_t *confusion,
 	{
 		const double *p = rows->probability + i * k;
 		size_t		truth = (size_t) rows->label[i];
-		size_t		best = 0;
+		size_t		best = stats_best_class(p, k);
 
 		for (size_t c = 0; c < k; c++)
 		{
 			double		error = p[c] - (c == truth);
 
-			if (p[c] > p[best])
-				best = c;
 			brier += error * error;
 		}
 		confusion[truth * k + best]++;
@@ -157,7 +189,7 @@ sum_classes(StatsClassFigures *figures, StatsFigures *class_figures,
 		add_class(figures, &one, &n_specificity);
 		if (class_figures != NULL)
 			class_figures[c] = one;
-		status = pick_class(score, label, rows, c, env);
+		status = stats_pick_class(score, label, rows, c, env);
 		if (status == STATS_OK)
 			status = stats_auc(&auc, &view, env);
 		if (status == STATS_OK)
@@ -184,7 +216,7 @@ stats_class_figures(StatsClassFigures *figures, StatsFigures *class_figures,
 					double *class_auc, uint64_t *confusion,
 					const StatsClassRows *rows, const StatsEnv *env)
 {
-	StatsStatus status = check_class_rows(rows, env);
+	StatsStatus status = stats_check_class_rows(rows, env);
 	uint64_t   *counts = confusion;
 	double	   *score;
 	uint8_t    *label;

@@ -126,7 +126,7 @@ run_check(StatsShortcut *result, Work *work, const double *feature,
 	if (work->stratum == NULL || work->fold == NULL)
 		return STATS_NO_MEMORY;
 	status = stats_cluster_strata(work->stratum, &work->clusters, label, n,
-								  env);
+								  2, env);
 	if (status == STATS_OK)
 		status = choose_folds(result, work, n_folds);
 	if (status == STATS_OK)

@@ -151,6 +151,8 @@ extern StatsStatus stats_auc(double *auc, const StatsRows *rows,
  * ------------------------------------------------------------------------
  */
 
+#define STATS_MAX_CLASSES 64	/* of figures with limits */
+
 /* probability is row-major [n][n_classes], each in [0, 1]. */
 typedef struct StatsClassRows
 {
@@ -348,6 +350,58 @@ extern StatsStatus stats_evaluate(StatsEvaluation *result,
 								  const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
+ * More than two classes with limits (multiclass_evaluate.c, multiclass_auc.c)
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Macro figures are means over the classes, as in StatsClassFigures.
+ *
+ *	accuracy
+ *		as stats_proportion
+ *	macro_auc
+ *		the variance of the mean of the one-vs-rest areas from the placement
+ *		values of each row, summed over the classes and then per cluster: the
+ *		structural components of DeLong et al. (1988) with the clusters of
+ *		Obuchowski (1997), the sum over true classes taking the part of the
+ *		sum over two.  Logit scale and Student quantile as stats_auc_interval,
+ *		to which it is equal for two classes.  Where that does not exist: the
+ *		means of the classes' limits, which are those of areas that move
+ *		together, so they err on the wide side.
+ *	macro_sensitivity, macro_specificity, macro_f1, log_loss, brier
+ *		bootstrap of clusters within class as in StatsEvaluation.  If all
+ *		replicates are equal: the means of the classes' limits; log loss and
+ *		Brier as there.
+ */
+typedef struct StatsClassEvaluation
+{
+	size_t		n;
+	size_t		n_clusters;
+	int32_t		n_present;		/* classes with rows */
+	StatsOptions options;		/* as used; the threshold plays no part */
+	StatsInterval accuracy;
+	StatsInterval macro_sensitivity;
+	StatsInterval macro_specificity;
+	StatsInterval macro_f1;
+	StatsInterval macro_auc;
+	StatsInterval log_loss;
+	StatsInterval brier;		/* 0 to 2 */
+} StatsClassEvaluation;
+
+/*
+ * of_class (n_classes, may be NULL): each class against the rest, as
+ * stats_evaluate gives it with the score of the class, where a row is called
+ * positive if the class is the most probable one; of a class without rows
+ * the AUC and what needs a row of it are NaN.  2 to STATS_MAX_CLASSES
+ * classes; STATS_ONE_CLASS if all rows are of one.
+ */
+extern StatsStatus stats_class_evaluate(StatsClassEvaluation *result,
+										StatsEvaluation *of_class,
+										const StatsClassRows *rows,
+										const StatsOptions *options,
+										const StatsEnv *env);
+
+/* ------------------------------------------------------------------------
  * ROC curve and operating points (roc.c, threshold.c)
  * ------------------------------------------------------------------------
  */
@@ -523,15 +577,20 @@ typedef struct StatsPair
 /*
  * Differences are a - b.
  *
- *	auc		limits and two-sided p with the paired variance of DeLong et al.,
- *			clustered as Obuchowski (1997), and the Student quantile of
- *			stats_auc_interval.  With variance 0: the two
- *			single intervals combined by squares (Newcombe, Stat Med 1998,
- *			method 10, no correlation), unless the scores are all equal.
- *	accuracy, sensitivity, specificity, log_loss, brier
- *			paired bootstrap of clusters within class, as in StatsEvaluation;
- *			a proportion without any discordant row: plus and minus the upper
+ *	auc		limits by square and add (MOVER; Zou and Donner, Stat Med 2008; for
+ *			correlated AUCs Zou and Yue, Stat Med 2013): those of the two single
+ *			AUCs, as stats_auc_interval gives them, and their correlation by the
+ *			paired variance of DeLong et al., clustered as Obuchowski (1997).
+ *			auc_p is the two-sided t test with that variance and the degrees of
+ *			freedom of stats_auc_interval.  Scores that are all equal: no
+ *			difference, p 1.
+ *	accuracy, sensitivity, specificity
+ *			the same with the limits of stats_proportion and the correlation
+ *			over clusters: Newcombe's method 10 for paired proportions (Stat Med
+ *			1998;17:2635).  Without any discordant row: plus and minus the upper
  *			Wilson limit of 0 in the number of clusters.
+ *	log_loss, brier
+ *			paired bootstrap of clusters within class, as in StatsEvaluation
  *	mcnemar_p
  *			two-sided exact test that errors are as frequent in a as in b: the
  *			sign of each cluster's difference (rows only a gets right, minus
@@ -565,6 +624,42 @@ extern StatsStatus stats_compare(StatsComparison *result,
 								 const StatsPair *pair,
 								 const StatsOptions *options,
 								 const StatsEnv *env);
+
+/*
+ * More than two classes (multiclass_compare.c): probability_b stands beside
+ * that of rows.  Differences a - b as in StatsComparison: macro AUC by square
+ * and add, accuracy as Newcombe, macro sensitivity and specificity, log loss
+ * and Brier score by the paired bootstrap; McNemar's test on whether the most
+ * probable class is the true one.  Where no row is called otherwise by a than
+ * by b, the limits of the macro figures are plus and minus the upper Wilson
+ * limit of 0 in the clusters of the smallest class.
+ */
+typedef struct StatsClassComparison
+{
+	size_t		n;
+	size_t		n_clusters;
+	StatsInterval macro_auc_a;
+	StatsInterval macro_auc_b;
+	StatsInterval macro_auc;
+	double		macro_auc_se;
+	double		macro_auc_p;
+	StatsInterval accuracy;
+	StatsInterval macro_sensitivity;
+	StatsInterval macro_specificity;
+	StatsInterval log_loss;
+	StatsInterval brier;
+	uint64_t	only_a_right;
+	uint64_t	only_b_right;
+	double		mcnemar_p;
+	uint32_t	replicates;
+	uint64_t	seed;
+} StatsClassComparison;
+
+extern StatsStatus stats_class_compare(StatsClassComparison *result,
+									   const StatsClassRows *rows,
+									   const double *probability_b,
+									   const StatsOptions *options,
+									   const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
  * Logistic regression and the shortcut check (logistic.c, shortcut.c)

@@ -73,6 +73,11 @@ extern double stats_two_sided_normal_p(double z);
 extern double stats_two_sided_t_p(double t, double df);
 
 /* Philox4x32-10: four 32-bit numbers for a counter under a key. */
+#define STATS_PHILOX_ROUNDS 10
+#define STATS_PHILOX_M0 0xD2511F53u
+#define STATS_PHILOX_M1 0xCD9E8D57u
+#define STATS_PHILOX_W0 0x9E3779B9u
+#define STATS_PHILOX_W1 0xBB67AE85u
 extern void stats_philox(uint32_t out[4], uint64_t key, uint64_t counter_low,
 						 uint64_t counter_high);
 
@@ -131,24 +136,63 @@ extern void stats_auc_limits(StatsAuc *result, double auc,
 							 const StatsPlacementVariance *variance,
 							 double confidence);
 
-/* bootstrap.c: the stratum of a cluster */
-#define STATS_STRATA 3			/* negative only, positive only, both */
+/* paired.c: shares of the same rows that a and that b get right */
+typedef struct StatsPairedShares
+{
+	StatsProportionSums a;
+	StatsProportionSums b;
+	double		product;		/* sum x_a x_b */
+} StatsPairedShares;
+
+extern void stats_paired_add(StatsPairedShares *shares, double x_a,
+							 double x_b, double m);
+
+/* discordant: rows that only one gets right. */
+extern void stats_paired_difference(StatsInterval *difference,
+									const StatsPairedShares *shares,
+									double discordant, double confidence);
+
+/*
+ * difference->value is filled before; a and b have their limits.  variance:
+ * of the difference; same: the scores are all equal.
+ */
+extern void stats_auc_difference(StatsInterval *difference, double *se,
+								 double *p, const StatsInterval *a,
+								 double variance_a, const StatsInterval *b,
+								 double variance_b, double variance,
+								 double df, bool same);
+
+/*
+ * d: of each cluster, rows that only a gets right minus rows that only b
+ * does; n clusters.
+ */
+extern StatsStatus stats_sign_test(double *p, const double *d, size_t n,
+								   const StatsEnv *env);
+
+/*
+ * bootstrap.c: a cluster belongs to the stratum of its class, or, with rows
+ * of several classes, to the last one.
+ */
+#define STATS_MAX_STRATA (STATS_MAX_CLASSES + 1)
 
 /*
  * A statistic is a function of sums over clusters.  sums is
  * [n_clusters][n_sums]; statistic fills n_statistics values from n_sums.
  */
-#define STATS_MAX_SUMS 16
+#define STATS_MAX_SUMS (5 * STATS_MAX_CLASSES + 2)
 #define STATS_MAX_STATISTICS 8
 
 typedef struct StatsBootstrap
 {
 	const double *sums;
-	const uint8_t *stratum;		/* n_clusters, below STATS_STRATA */
+	const uint8_t *stratum;		/* n_clusters, below n_strata */
 	size_t		n_clusters;
 	size_t		n_sums;
 	size_t		n_statistics;
-	void		(*statistic) (double *value, const double *sums);
+	int			n_strata;		/* at most STATS_MAX_STRATA */
+	void		(*statistic) (double *value, const double *sums,
+							  const void *arg);
+	const void *arg;
 	double		confidence;
 	uint32_t	replicates;
 	uint64_t	seed;
@@ -161,11 +205,69 @@ typedef struct StatsBootstrap
 extern StatsStatus stats_bootstrap(StatsInterval *interval,
 								   const StatsBootstrap *plan,
 								   const StatsEnv *env);
+
+/* label: n, below n_classes; stratum: n_clusters. */
 extern StatsStatus stats_cluster_strata(uint8_t *stratum,
 										const StatsClusters *clusters,
 										const uint8_t *label, size_t n,
-										const StatsEnv *env);
+										int n_classes, const StatsEnv *env);
+
+/*
+ * Limits where all replicates of the bootstrap were equal: Wilson's for the
+ * value's share of the largest possible one, on n clusters.
+ */
+extern void stats_share_limits(StatsInterval *interval, double largest,
+							   double n, double confidence);
 extern StatsStatus stats_check_options(StatsOptions *used,
 									   const StatsOptions *options);
+
+/*
+ * evaluate.c: as stats_evaluate, with the rows called positive that `called`
+ * (n, 0 or 1) says; NULL: by the threshold.
+ */
+extern StatsStatus stats_evaluate_called(StatsEvaluation *result,
+										 const StatsRows *rows,
+										 const uint8_t *called,
+										 const StatsOptions *options,
+										 const StatsEnv *env);
+
+/* multiclass.c */
+extern StatsStatus stats_check_class_rows(const StatsClassRows *rows,
+										  const StatsEnv *env);
+extern StatsStatus stats_pick_class(double *score, uint8_t *label,
+									const StatsClassRows *rows,
+									int32_t positive_class,
+									const StatsEnv *env);
+extern StatsStatus stats_number_class_clusters(StatsClusters *clusters,
+											   const StatsClassRows *rows,
+											   const StatsEnv *env);
+extern size_t stats_best_class(const double *probability, size_t n_classes);
+
+/*
+ * multiclass_auc.c: influence[i] is what row i moves the macro AUC by, its
+ * mean 0 within each class.  auc (n_classes, may be NULL): of each class.
+ */
+extern StatsStatus stats_macro_auc_influence(double *influence,
+											 double *macro_auc, double *auc,
+											 const StatsClassRows *rows,
+											 const StatsEnv *env);
+
+/*
+ * Variance of a sum of such influences, Obuchowski's for more than two
+ * classes; few: the smallest number of clusters with rows of a class.
+ */
+extern StatsStatus stats_influence_variance(double *variance, size_t *few,
+											const double *influence,
+											const StatsClassRows *rows,
+											const StatsClusters *clusters,
+											const StatsEnv *env);
+
+/*
+ * Limits on the logit scale; false if they do not exist (AUC 0 or 1, no
+ * variance).
+ */
+extern bool stats_macro_auc_limits(StatsInterval *interval, double auc,
+								   double variance, size_t few,
+								   double confidence);
 
 #endif							/* PNEUMO_STATS_STATS_INTERNAL_H */

@@ -8,16 +8,16 @@
 --	randomisation	a network of the same shape with random weights must give another
 --					map (Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018)
 --
--- psql variables: images (to train with), tested (phantoms), epochs.
+-- psql variables: images (to train with), tested (phantoms), epochs, seed (added to the seeds of all phantoms).
 \set VERBOSITY terse
 \pset footer off
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pneumo;
 CREATE TABLE trained AS
-	SELECT i AS id, i / 2 AS patient, label, pneumo_phantom(i, label) AS image
+	SELECT i AS id, i / 2 AS patient, label, pneumo_phantom(:seed + i, label) AS image
 	FROM generate_series(1, :images) i, LATERAL (SELECT CASE i / 2 % 2 WHEN 0 THEN 'NORMAL' ELSE 'PNEUMONIA' END) x (label);
 CREATE TABLE tested AS
-	SELECT i AS id, label, pneumo_phantom(1000000 + i, label) AS image
+	SELECT i AS id, label, pneumo_phantom(:seed + 1000000 + i, label) AS image
 	FROM generate_series(1, :tested) i, LATERAL (SELECT CASE i % 2 WHEN 0 THEN 'NORMAL' ELSE 'PNEUMONIA' END) x (label);
 SELECT pneumo_train('trained', jsonb_build_object('name', 'explained', 'model', 'deep', 'image_size', '[128, 128]'::jsonb,
 	'learning_rate', 0.0005, 'group_column', 'patient', 'epochs', :epochs, 'verbose', 0)) > 0 AS trained;

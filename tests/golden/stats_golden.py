@@ -88,6 +88,12 @@ def logit_limits(auc, se, k):
     return 1 / (1 + np.exp(-(c - h))), 1 / (1 + np.exp(-(c + h)))
 
 
+def mover(a, a_low, a_high, b, b_low, b_high, r):
+    """Limits of a - b from those of a and b and their correlation (Zou and Donner 2008)."""
+    return (a - b - np.sqrt((a - a_low) ** 2 + (b_high - b) ** 2 - 2 * r * (a - a_low) * (b_high - b)),
+            a - b + np.sqrt((a_high - a) ** 2 + (b - b_low) ** 2 - 2 * r * (a_high - a) * (b - b_low)))
+
+
 def clustered_proportion(success, groups, level=0.95):
     n, p = len(success), success.mean()
     x = np.array([success[groups == g].sum() for g in np.unique(groups)], float)
@@ -140,7 +146,11 @@ for name, groups in (("delong", own), ("obuchowski", cluster)):
     sd = np.sqrt(va + vb - 2 * cab)
     d = ka.mean() - kb.mean()
     number(name + "_difference_se", sd)
-    number(name + "_difference_low", d - stats.t.ppf(0.975, k - 1) * sd)
+    r = cab / np.sqrt(va * vb)
+    a_low, a_high = low, high
+    b_low, b_high = logit_limits(kb.mean(), np.sqrt(vb), k)
+    number(name + "_difference_low", mover(ka.mean(), a_low, a_high, kb.mean(), b_low, b_high, r)[0])
+    number(name + "_difference_high", mover(ka.mean(), a_low, a_high, kb.mean(), b_low, b_high, r)[1])
     number(name + "_difference_p", 2 * stats.t.sf(abs(d / sd), k - 1))
 
 # DeLong's variance as the textbook writes it, to check the transcription
@@ -182,6 +192,16 @@ table = [[(ra & rb).sum(), (ra & ~rb).sum()], [(~ra & rb).sum(), (~ra & ~rb).sum
 number("only_a_right", table[0][1])
 number("only_b_right", table[1][0])
 number("mcnemar_p", mcnemar(table, exact=True).pvalue)
+# Newcombe's method 10 for paired proportions (Stat Med 1998;17:2635), without and with clusters
+for name, groups in (("rows", own), ("cluster", cluster)):
+    x = np.array([[q[groups == g].sum() for g in np.unique(groups)] for q in (ra, rb)], float)
+    m = np.array([(groups == g).sum() for g in np.unique(groups)], float)
+    e = x - np.array([[ra.mean()], [rb.mean()]]) * m
+    r = (e[0] * e[1]).sum() / np.sqrt((e[0] ** 2).sum() * (e[1] ** 2).sum())
+    limits = [clustered_proportion(q.astype(int), groups)[:2] for q in (ra, rb)]
+    low, high = mover(ra.mean(), *limits[0], rb.mean(), *limits[1], r)
+    number("accuracy_difference_low_" + name, low)
+    number("accuracy_difference_high_" + name, high)
 # the clustered sign test by its characteristic function
 d = np.array([(ra.astype(int) - rb)[cluster == g].sum() for g in range(K)])
 size = 4096

@@ -567,6 +567,9 @@ test_compare(void)
 	NEAR(c.auc.value, GOLDEN_AUC_A - GOLDEN_AUC_B, 1e-14);
 	NEAR(c.auc_se, GOLDEN_DELONG_DIFFERENCE_SE, 1e-13);
 	NEAR(c.auc.low, GOLDEN_DELONG_DIFFERENCE_LOW, 1e-12);
+	NEAR(c.auc.high, GOLDEN_DELONG_DIFFERENCE_HIGH, 1e-12);
+	NEAR(c.accuracy.low, GOLDEN_ACCURACY_DIFFERENCE_LOW_ROWS, 1e-12);
+	NEAR(c.accuracy.high, GOLDEN_ACCURACY_DIFFERENCE_HIGH_ROWS, 1e-12);
 	NEAR(c.auc_p, GOLDEN_DELONG_DIFFERENCE_P, 1e-12);
 	CHECK(c.only_a_right == GOLDEN_ONLY_A_RIGHT && c.only_b_right == GOLDEN_ONLY_B_RIGHT);
 	NEAR(c.mcnemar_p, GOLDEN_MCNEMAR_P, 1e-13);
@@ -576,6 +579,9 @@ test_compare(void)
 	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
 	NEAR(c.auc_se, GOLDEN_OBUCHOWSKI_DIFFERENCE_SE, 1e-13);
 	NEAR(c.auc.low, GOLDEN_OBUCHOWSKI_DIFFERENCE_LOW, 1e-12);
+	NEAR(c.auc.high, GOLDEN_OBUCHOWSKI_DIFFERENCE_HIGH, 1e-12);
+	NEAR(c.accuracy.low, GOLDEN_ACCURACY_DIFFERENCE_LOW_CLUSTER, 1e-12);
+	NEAR(c.accuracy.high, GOLDEN_ACCURACY_DIFFERENCE_HIGH_CLUSTER, 1e-12);
 	NEAR(c.auc_p, GOLDEN_OBUCHOWSKI_DIFFERENCE_P, 1e-12);
 	NEAR(c.mcnemar_p, GOLDEN_SIGN_TEST_P, 1e-12);
 	NEAR(c.auc_a.low, GOLDEN_OBUCHOWSKI_LOW, 1e-12);
@@ -584,6 +590,87 @@ test_compare(void)
 	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
 	CHECK(c.auc.value == 0.0 && c.auc.low == 0.0 && c.auc_p == 1.0 && c.mcnemar_p == 1.0);
 	CHECK(c.accuracy.low < 0.0 && c.accuracy.high > 0.0 && c.accuracy.high < 0.2);
+	CHECK(memory.live == 0);
+}
+
+/* With two classes everything is as the two-class functions say. */
+static void
+test_two_of_many(void)
+{
+	static double p[2 * 150];
+	static double q[2 * 150];
+	static int32_t label[150];
+	StatsClassRows rows = {p, label, golden_cluster, N, 2};
+	StatsRows	two = {golden_score_a, golden_label, golden_cluster, N};
+	StatsPair	pair = {golden_score_a, golden_score_b, golden_label, golden_cluster, N, 0.5, 0.5};
+	StatsClassEvaluation e;
+	StatsEvaluation one[2];
+	StatsEvaluation want;
+	StatsClassComparison c;
+	StatsComparison d;
+
+	for (int i = 0; i < (int) N; i++)
+	{
+		label[i] = golden_label[i];
+		p[2 * i + 1] = golden_score_a[i];
+		p[2 * i] = 1.0 - golden_score_a[i];
+		q[2 * i + 1] = golden_score_b[i];
+		q[2 * i] = 1.0 - golden_score_b[i];
+	}
+	CHECK(stats_class_evaluate(&e, one, &rows, NULL, &env) == STATS_OK);
+	CHECK(stats_evaluate(&want, &two, NULL, &env) == STATS_OK);
+	NEAR(e.macro_auc.value, want.auc.value, 1e-12);
+	NEAR(e.macro_auc.low, want.auc.low, 1e-12);
+	NEAR(e.macro_auc.high, want.auc.high, 1e-12);
+	NEAR(e.accuracy.low, want.accuracy.low, 1e-12);
+	NEAR(e.log_loss.value, want.log_loss.value, 1e-12);
+	NEAR(e.log_loss.low, want.log_loss.low, 1e-12);
+	NEAR(e.brier.high, 2.0 * want.brier.high, 1e-12);
+	NEAR(e.macro_sensitivity.value, (want.sensitivity.value + want.specificity.value) / 2, 1e-12);
+	CHECK(e.macro_sensitivity.low < e.macro_sensitivity.value);
+	NEAR(one[1].sensitivity.high, want.sensitivity.high, 1e-12);
+	NEAR(one[1].f1.low, want.f1.low, 1e-12);
+	NEAR(one[0].sensitivity.low, want.specificity.low, 1e-12);
+	CHECK(e.n_present == 2 && e.n_clusters == want.n_clusters);
+
+	CHECK(stats_class_compare(&c, &rows, q, NULL, &env) == STATS_OK);
+	CHECK(stats_compare(&d, &pair, NULL, &env) == STATS_OK);
+	NEAR(c.macro_auc.low, d.auc.low, 1e-12);
+	NEAR(c.macro_auc.high, d.auc.high, 1e-12);
+	NEAR(c.macro_auc_p, d.auc_p, 1e-12);
+	NEAR(c.accuracy.low, d.accuracy.low, 1e-12);
+	NEAR(c.log_loss.low, d.log_loss.low, 1e-12);
+	NEAR(c.mcnemar_p, d.mcnemar_p, 1e-12);
+	CHECK(c.only_a_right == d.only_a_right && c.only_b_right == d.only_b_right);
+	CHECK(stats_class_compare(&c, &rows, p, NULL, &env) == STATS_OK);
+	CHECK(c.macro_auc.low == 0.0 && c.macro_auc_p == 1.0 && c.macro_sensitivity.low < 0.0);
+	CHECK(memory.live == 0);
+}
+
+/* All right, and a class without rows. */
+static void
+test_classes_degenerate(void)
+{
+	double		p[6 * 4];
+	int32_t		label[6] = {0, 0, 1, 1, 2, 2};
+	StatsClassRows rows = {p, label, NULL, 6, 4};
+	StatsClassEvaluation e;
+	StatsEvaluation one[4];
+
+	for (int i = 0; i < 6; i++)
+		for (int c = 0; c < 4; c++)
+			p[4 * i + c] = c == label[i] ? 0.94 - 0.01 * i : (0.06 + 0.01 * i) / 3;
+	CHECK(stats_class_evaluate(&e, one, &rows, NULL, &env) == STATS_OK);
+	CHECK(e.n_present == 3 && one[3].n_positive == 0 && isnan(one[3].auc.value));
+	CHECK(e.macro_auc.value == 1.0 && e.macro_auc.low < 0.9 && e.macro_auc.high == 1.0);
+	CHECK(e.macro_sensitivity.value == 1.0 && e.macro_sensitivity.low < 0.9);
+	CHECK(e.macro_f1.low < 0.9 && e.macro_specificity.low < 0.95);
+	for (int i = 0; i < 6; i++)
+		label[i] = 1;
+	CHECK(stats_class_evaluate(&e, one, &rows, NULL, &env) == STATS_ONE_CLASS);
+	rows.n_classes = STATS_MAX_CLASSES + 1;
+	rows.n = 0;
+	CHECK(stats_class_evaluate(&e, NULL, &rows, NULL, &env) == STATS_NO_ROWS);
 	CHECK(memory.live == 0);
 }
 
@@ -700,6 +787,7 @@ test_eigen(void)
 static double many_score[MANY];
 static double many_other[MANY];
 static double many_feature[2 * MANY];
+static double many_second[2 * MANY];
 static uint8_t many_label[MANY];
 static uint64_t many_cluster[MANY];
 static int32_t many_class[MANY];
@@ -721,6 +809,9 @@ call(int which, size_t n)
 	StatsCalibration calibration;
 	StatsCalibrationBin bins[10];
 	StatsClassFigures class_figures;
+	StatsClassRows clustered = {many_feature, many_class, many_cluster, n, 2};
+	StatsClassEvaluation class_evaluation;
+	StatsClassComparison class_comparison;
 	StatsPlatt	platt;
 	StatsShortcut shortcut;
 	StatsInterval interval;
@@ -758,12 +849,16 @@ call(int which, size_t n)
 			return stats_fit_platt(&platt, many_feature, many_label, n, &env);
 		case 12:
 			return stats_fit_temperature(&t, many_feature, many_class, n, 2, &env);
+		case 13:
+			return stats_class_evaluate(&class_evaluation, NULL, &clustered, &options, &env);
+		case 14:
+			return stats_class_compare(&class_comparison, &clustered, many_second, &options, &env);
 		default:
 			return STATS_BAD_ARGUMENT;
 	}
 }
 
-#define N_CALLS 13
+#define N_CALLS 15
 
 static struct timespec last_poll;
 static double longest_wait;		/* milliseconds between two looks at stop */
@@ -803,6 +898,8 @@ test_memory_and_stop(void)
 		many_other[i] = r[1] / 4294967296.0;
 		many_feature[2 * i] = r[2] / 4294967296.0;
 		many_feature[2 * i + 1] = 1.0 - many_feature[2 * i];
+		many_second[2 * i] = r[3] / 4294967296.0;
+		many_second[2 * i + 1] = 1.0 - many_second[2 * i];
 	}
 	env.stop = timed_stop;
 	for (int which = 0; which < N_CALLS; which++)
@@ -862,6 +959,8 @@ main(void)
 	test_scaling();
 	test_golden_classes();
 	test_compare();
+	test_two_of_many();
+	test_classes_degenerate();
 	test_mcnemar_published();
 	test_shortcut();
 	test_eigen();

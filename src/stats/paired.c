@@ -1,0 +1,188 @@
+/*-------------------------------------------------------------------------
+ *
+ * paired.c
+ *		Differences between two figures of the same rows, and the sign test.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "stats_internal.h"
+
+#define MAX_EXACT_DISCORDANT 4000
+
+/* Below this a variance is rounding error. */
+#define NO_VARIANCE 1e-20
+
+/*
+ * Square and add: limits of a - b from those of a and of b and the correlation
+ * of the two.  Only the value of the result is filled before.
+ */
+static void
+mover_limits(StatsInterval *difference, const StatsInterval *a,
+			 const StatsInterval *b, double correlation)
+{
+	double		r = fmax(-1.0, fmin(1.0, correlation));
+	double		below_a = a->value - a->low;
+	double		above_a = a->high - a->value;
+	double		below_b = b->value - b->low;
+	double		above_b = b->high - b->value;
+
+	difference->low = difference->value -
+		sqrt(fmax(0.0, below_a * below_a + above_b * above_b -
+				  2.0 * r * below_a * above_b));
+	difference->high = difference->value +
+		sqrt(fmax(0.0, above_a * above_a + below_b * below_b -
+				  2.0 * r * above_a * below_b));
+}
+
+/* Adds a cluster of m rows, x_a and x_b of them right by a and by b. */
+void
+stats_paired_add(StatsPairedShares *shares, double x_a, double x_b, double m)
+{
+	stats_proportion_add(&shares->a, x_a, m, 1.0);
+	stats_proportion_add(&shares->b, x_b, m, 1.0);
+	shares->product += x_a * x_b;
+}
+
+/* Sum over clusters of (x - p m)(y - q m). */
+static double
+spread(double xy, double xm, double ym, double mm, double p, double q)
+{
+	return xy - q * xm - p * ym + p * q * mm;
+}
+
+void
+stats_paired_difference(StatsInterval *difference,
+						const StatsPairedShares *shares, double discordant,
+						double confidence)
+{
+	const StatsProportionSums *sa = &shares->a;
+	const StatsProportionSums *sb = &shares->b;
+	StatsInterval a;
+	StatsInterval b;
+	double		aa;
+	double		bb;
+	double		r = 0.0;
+
+	stats_proportion_interval(&a, NULL, sa, confidence);
+	stats_proportion_interval(&b, NULL, sb, confidence);
+	difference->value = (sa->successes - sb->successes) / sa->rows;
+	if (!(sa->rows > 0.0))
+	{
+		difference->low = difference->high = NAN;
+		return;
+	}
+	if (discordant <= 0.0)
+	{
+		StatsInterval none;
+
+		/* no discordant row says little, not nothing */
+		(void) stats_wilson(&none, 0.0, sa->clusters, confidence);
+		difference->low = -none.high;
+		difference->high = none.high;
+		return;
+	}
+	aa = spread(sa->xx, sa->xm, sa->xm, sa->mm, a.value, a.value);
+	bb = spread(sb->xx, sb->xm, sb->xm, sb->mm, b.value, b.value);
+	if (aa > 0.0 && bb > 0.0)
+		r = spread(shares->product, sa->xm, sb->xm, sa->mm, a.value, b.value) /
+			sqrt(aa * bb);
+	mover_limits(difference, &a, &b, r);
+}
+
+void
+stats_auc_difference(StatsInterval *difference, double *se, double *p,
+					 const StatsInterval *a, double variance_a,
+					 const StatsInterval *b, double variance_b,
+					 double variance, double df, bool same)
+{
+	double		r = 0.0;
+
+	*se = sqrt(variance);
+	if (same)
+	{
+		difference->low = difference->high = difference->value;
+		*p = 1.0;
+		return;
+	}
+	if (variance_a > NO_VARIANCE && variance_b > NO_VARIANCE)
+		r = (variance_a + variance_b - variance) /
+			(2.0 * sqrt(variance_a * variance_b));
+	mover_limits(difference, a, b, isnan(r) ? 0.0 : r);
+	if (variance > NO_VARIANCE)
+		*p = stats_two_sided_t_p(difference->value / *se, df);
+	else
+		*p = difference->value == 0.0 ? 1.0 : NAN;
+}
+
+/*
+ * Exact distribution of sum +-d over the clusters, each sign with one half:
+ * probability[i] belongs to the sum i - most.  One cluster at a time; scratch
+ * holds the next one.  Returns the two-sided tail at |observed|.
+ */
+static StatsStatus
+exact_sign_test(double *p, double *probability, double *scratch, size_t most,
+				double observed, const double *d, size_t n,
+				const StatsEnv *env)
+{
+	size_t		width = 2 * most + 1;
+	size_t		reach = 0;
+	size_t		work = 0;
+	double		tail = 0.0;
+
+	memset(probability, 0, width * sizeof(double));
+	probability[most] = 1.0;
+	for (size_t c = 0; c < n; c++)
+	{
+		size_t		step = (size_t) fabs(d[c]);
+
+		if (step == 0)
+			continue;
+		reach += step;
+		memset(scratch + most - reach, 0, (2 * reach + 1) * sizeof(double));
+		for (size_t i = most - (reach - step); i <= most + (reach - step); i++)
+		{
+			scratch[i - step] += 0.5 * probability[i];
+			scratch[i + step] += 0.5 * probability[i];
+			if (stats_stopped(env, ++work))
+				return STATS_INTERRUPTED;
+		}
+		memcpy(probability + most - reach, scratch + most - reach,
+			   (2 * reach + 1) * sizeof(double));
+	}
+	for (size_t i = 0; i < width; i++)
+		if (fabs((double) i - (double) most) >= fabs(observed))
+			tail += probability[i];
+	*p = fmin(1.0, tail);
+	return STATS_OK;
+}
+
+StatsStatus
+stats_sign_test(double *p, const double *d, size_t n, const StatsEnv *env)
+{
+	double		observed = 0.0;
+	double		squares = 0.0;
+	double		most = 0.0;
+	double	   *probability;
+	double	   *scratch;
+	StatsStatus status = STATS_NO_MEMORY;
+
+	for (size_t c = 0; c < n; c++)
+	{
+		observed += d[c];
+		squares += d[c] * d[c];
+		most += fabs(d[c]);
+	}
+	if (most > MAX_EXACT_DISCORDANT)
+	{
+		*p = stats_two_sided_normal_p(observed / sqrt(squares));
+		return STATS_OK;
+	}
+	probability = stats_array(env, 2 * (size_t) most + 1, sizeof(double));
+	scratch = stats_array(env, 2 * (size_t) most + 1, sizeof(double));
+	if (probability != NULL && scratch != NULL)
+		status = exact_sign_test(p, probability, scratch, (size_t) most,
+								 observed, d, n, env);
+	stats_free(env, scratch);
+	stats_free(env, probability);
+	return status;
+}
