@@ -257,7 +257,8 @@ rows_offset(const NnEngine *engine, const NnPlan *plan, int cut, int rows)
 	if (cut >= 0 && rows > 1)
 	{
 		const NnNode *node = &engine->graph->nodes[nn_plan_steps(plan)[cut].node];
-		size_t		own = nn_align_size(nn_node_op(node)->rows_scratch_bytes(node, rows));
+		size_t		own = nn_align_size(nn_node_op(node)->rows_scratch_bytes(node, rows,
+																				engine->precision));
 
 		if (own > scratch)
 			scratch = own;

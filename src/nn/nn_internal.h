@@ -376,7 +376,7 @@ typedef struct NnOp
 	 * behind the other; a sample's bits are those of forward().  NULL: none.
 	 */
 	void		(*forward_rows) (const NnCall *call, int n);
-	size_t		(*rows_scratch_bytes) (const NnNode *node, int n);
+	size_t		(*rows_scratch_bytes) (const NnNode *node, int n, NnPrecision precision);
 
 	/*
 	 * Training: floats of one chunk's gradient sum, if not the node's weights

@@ -21,6 +21,7 @@ enum
 };
 
 #define BACKWARD_ROWS 512		/* inputs of a backward item */
+#define INT16_OUTPUTS 9			/* fewer outputs stay float32 in prediction */
 
 static const NnParam params[] = {
 	{"units", NN_PARAM_INT, 1, 1, 1048576, {{0}}, NULL},
@@ -76,16 +77,52 @@ bias_of(const NnNode *node, const float *weights)
 
 /* ---------------------------------------------------------------- samples */
 
+/*
+ * Few outputs (the network's last layer, as a rule) stay float32: padded they
+ * would be no smaller, and they are what the score is made of.
+ */
+static int
+is_int16(const NnNode *node, NnPrecision precision)
+{
+	return precision == NN_PRECISION_INT16 && node->shape.c >= INT16_OUTPUTS;
+}
+
+static size_t
+dense_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+				   NnPrecision precision)
+{
+	(void) step;
+	(void) mode;
+	(void) path;
+	return is_int16(node, precision) ? nn_dense_int16_bytes(node->in.c, node->shape.c) : 0;
+}
+
+static void
+dense_pack(void *packed, const NnNode *node, const NnStep *step, const float *weights, NnMode mode,
+		   NnPath path, NnPrecision precision)
+{
+	(void) step;
+	(void) mode;
+	(void) path;
+	(void) precision;
+	nn_dense_int16_pack(packed, weights, bias_of(node, weights), node->in.c, node->shape.c);
+}
+
 static void
 dense_forward_rows(const NnCall *call, int n)
 {
+	const NnKernels *kernels = nn_kernels(call->path);
 	const NnNode *node = call->node;
-	const float *bias = bias_of(node, call->weights);
 	int			in = node->in.c;
 	int			out = node->shape.c;
+	int			relu = call->step->activation == NN_RELU;
 
-	nn_kernels(call->path)->dense_forward(call->dst, call->src[0], call->weights, bias, n, in, out,
-										  call->step->activation == NN_RELU, call->scratch);
+	if (call->packed != NULL)
+		kernels->dense_int16_forward(call->dst, call->src[0], call->packed, n, in, out, relu,
+									 call->scratch);
+	else
+		kernels->dense_forward(call->dst, call->src[0], call->weights, bias_of(node, call->weights),
+							   n, in, out, relu, call->scratch);
 	nn_activation_forward(call->dst, (size_t) n, (size_t) out, call->step->activation,
 						  call->step->slope);
 }
@@ -97,9 +134,10 @@ dense_forward(const NnCall *call)
 }
 
 static size_t
-dense_rows_scratch_bytes(const NnNode *node, int n)
+dense_rows_scratch_bytes(const NnNode *node, int n, NnPrecision precision)
 {
-	return nn_dense_scratch_bytes(n, node->shape.c);
+	return is_int16(node, precision) ? nn_dense_int16_scratch_bytes(n, node->shape.c)
+		: nn_dense_scratch_bytes(n, node->shape.c);
 }
 
 static void
@@ -311,9 +349,8 @@ dense_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath 
 {
 	(void) step;
 	(void) path;
-	(void) precision;
 	return mode == NN_TRAINING ? nn_dense_backward_scratch_bytes(node->shape.c)
-		: nn_dense_scratch_bytes(1, node->shape.c);
+		: dense_rows_scratch_bytes(node, 1, precision);
 }
 
 static const NnOpPhase train_forward[] = {
@@ -339,6 +376,8 @@ const NnOp nn_op_dense = {
 	.shape = dense_shape,
 	.activation = dense_activation,
 	.scratch_bytes = dense_scratch_bytes,
+	.packed_bytes = dense_packed_bytes,
+	.pack = dense_pack,
 	.forward = dense_forward,
 	.backward = dense_backward,
 	.forward_rows = dense_forward_rows,

@@ -8,9 +8,14 @@
  * forms below (streaming the weights for few rows, tiles in registers for many)
  * have the same bits.
  *
+ * One row is bound by reading the weights.  A processor fetches ahead within a
+ * page only, one stream after the other; NN_DENSE_STREAMS blocks at once keep
+ * it busy over the page's end (on pages of 4 kB 1.7 times as fast).
+ *
  *-------------------------------------------------------------------------
  */
 #define DN_AHEAD 1024			/* floats: how far ahead a stream of weights is fetched */
+#define DN_NARROW 128			/* outputs up to which that makes one row slower */
 
 /* The outputs that do not fill a vector. */
 static void
@@ -31,103 +36,169 @@ dn_rest(float *part, const float *src, const float *weight, int rows, int in, in
 	}
 }
 
-/* part[rows][out] = src[rows][i0..i1) weight[i0..i1): reads the weights once, in order. */
+/* Eight vectors of outputs, four inputs, row by row. */
 NN_INLINE void
-dn_stream(float *part, const float *src, const float *weight, const int rows, int in, int out,
-		  int i0, int i1)
+dn_tile8(float *part, const float *x, const float *w, int out)
+{
+	vf			acc[8];
+	int			i,
+				j;
+
+#pragma GCC unroll 8
+	for (j = 0; j < 8; j++)
+		acc[j] = v_load(part + j * VW);
+#pragma GCC unroll 4
+	for (i = 0; i < 4; i++, w += out)
+	{
+		vf			a = v_set1(x[i]);
+
+#pragma GCC unroll 8
+		for (j = 0; j < 8; j++)
+			acc[j] = v_fma(a, v_load(w + j * VW), acc[j]);
+	}
+#pragma GCC unroll 8
+	for (j = 0; j < 8; j++)
+		v_store(part + j * VW, acc[j]);
+}
+
+/* Four inputs: part[rows][out] += src[rows][i..i+4) weight[i..i+4). */
+NN_INLINE void
+dn_stream_inputs(float *part, const float *src, const float *weight, const int rows, int in, int out)
 {
 	int			full = out / VW * VW;
-	int			i,
+	int			o = 0;
+	int			r;
+
+	for (; rows == 1 && o + 8 * VW <= full; o += 8 * VW)
+		dn_tile8(part + o, src, weight + o, out);
+	for (; o < full; o += VW)
+	{
+		vf			w0 = v_load(weight + o);
+		vf			w1 = v_load(weight + (size_t) out + o);
+		vf			w2 = v_load(weight + 2 * (size_t) out + o);
+		vf			w3 = v_load(weight + 3 * (size_t) out + o);
+
+#pragma GCC unroll 4
+		for (r = 0; r < rows; r++)
+		{
+			const float *x = src + (size_t) r * (size_t) in;
+			float	   *p = part + (size_t) r * (size_t) out + o;
+			vf			a = v_load(p);
+
+			a = v_fma(v_set1(x[0]), w0, a);
+			a = v_fma(v_set1(x[1]), w1, a);
+			a = v_fma(v_set1(x[2]), w2, a);
+			a = v_fma(v_set1(x[3]), w3, a);
+			v_store(p, a);
+		}
+	}
+}
+
+/*
+ * part[blocks][rows][out] of the blocks from i0 on, each of size inputs: reads
+ * the weights once, as one stream per block.
+ */
+NN_INLINE void
+dn_stream(float *part, const float *src, const float *weight, const int rows, int in, int out,
+		  int i0, int size, int blocks)
+{
+	size_t		part_size = (size_t) rows * (size_t) out;
+	int			full = out / VW * VW;
+	int			b,
+				i,
 				o,
 				r;
 
-	memset(part, 0, sizeof(float) * (size_t) rows * (size_t) out);
-	for (i = i0; i + 4 <= i1; i += 4)
-	{
-		const float *w = weight + (size_t) i * (size_t) out;
-
-		for (o = 0; o < 4 * out && i + 4 + DN_AHEAD / out < in; o += 16)
-			__builtin_prefetch(w + o + DN_AHEAD, 0, 3);
-		for (o = 0; o < full; o += VW)
+	memset(part, 0, sizeof(float) * part_size * (size_t) blocks);
+	for (i = 0; i + 4 <= size; i += 4)
+		for (b = 0; b < blocks; b++)
 		{
-			vf			w0 = v_load(w + o);
-			vf			w1 = v_load(w + (size_t) out + o);
-			vf			w2 = v_load(w + 2 * (size_t) out + o);
-			vf			w3 = v_load(w + 3 * (size_t) out + o);
+			int			first = i0 + b * size + i;
+			const float *w = weight + (size_t) first * (size_t) out;
 
-#pragma GCC unroll 4
-			for (r = 0; r < rows; r++)
-			{
-				const float *x = src + (size_t) r * (size_t) in + i;
-				float	   *p = part + (size_t) r * (size_t) out + o;
-				vf			a = v_load(p);
-
-				a = v_fma(v_set1(x[0]), w0, a);
-				a = v_fma(v_set1(x[1]), w1, a);
-				a = v_fma(v_set1(x[2]), w2, a);
-				a = v_fma(v_set1(x[3]), w3, a);
-				v_store(p, a);
-			}
+			if (rows > 1 || out > DN_NARROW)
+				for (o = 0; o < 4 * out && first + 4 + DN_AHEAD / out < in; o += 16)
+					__builtin_prefetch(w + o + DN_AHEAD, 0, 3);
+			dn_stream_inputs(part + (size_t) b * part_size, src + first, w, rows, in, out);
 		}
-	}
 	/* the last inputs, and below the last outputs: one vector at a time */
-	for (; i < i1; i++)
-		for (o = 0; o < full; o += VW)
-			for (r = 0; r < rows; r++)
-			{
-				float	   *p = part + (size_t) r * (size_t) out + o;
+	for (b = 0; b < blocks; b++, part += part_size)
+	{
+		int			first = i0 + b * size;
+		int			end = first + size;
 
-				v_store(p, v_fma(v_set1(src[(size_t) r * (size_t) in + i]),
-								 v_load(weight + (size_t) i * (size_t) out + o), v_load(p)));
-			}
-	dn_rest(part, src, weight, rows, in, out, i0, i1);
+		for (i = first + size / 4 * 4; i < end; i++)
+			for (o = 0; o < full; o += VW)
+				for (r = 0; r < rows; r++)
+				{
+					float	   *p = part + (size_t) r * (size_t) out + o;
+
+					v_store(p, v_fma(v_set1(src[(size_t) r * (size_t) in + i]),
+									 v_load(weight + (size_t) i * (size_t) out + o), v_load(p)));
+				}
+		dn_rest(part, src, weight, rows, in, out, first, end);
+	}
 }
 
 #define DN_MR 6
 #define DN_SUB 64				/* inputs whose weights and rows stay in the first cache */
-#define DN_ROWS (8 * DN_MR)		/* rows of src copied together */
+#define DN_ROWS NN_DENSE_ROWS	/* rows of src copied together, whole tiles */
 
 /*
- * part[rows][nv vectors] += x[rows][n] weight[n][nv vectors]; first: from zero.
- * A sum that is stored and loaded in between has the same bits.
+ * The accumulator tile of all products here: dst[rows][nv vectors] is, or with
+ * add becomes more by, the sum over k < n of a[r][k] * b[k][nv vectors], in
+ * ascending k.  A sum that is stored and loaded in between has the same bits.
+ * Row r, term k of a is at a[r * a_row + k * a_term].
  */
 NN_INLINE void
-dn_tile(float *part, const float *x, const float *weight, const int rows, const int nv, int out, int n,
-		int first)
+dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
+		const float *b, size_t b_term, int n, const int rows, const int nv, const int add)
 {
 	vf			acc[DN_MR][2];
-	int			i,
-				j,
+	int			j,
+				k,
 				r;
 
 #pragma GCC unroll 6
 	for (r = 0; r < rows; r++)
 #pragma GCC unroll 2
 		for (j = 0; j < nv; j++)
-			acc[r][j] = first ? v_zero() : v_load(part + (size_t) r * (size_t) out + j * VW);
-	for (i = 0; i < n; i++)
+			acc[r][j] = add ? v_load(dst + (size_t) r * dst_row + j * VW) : v_zero();
+	for (k = 0; k < n; k++)
 	{
-		vf			w[2];
+		vf			v[2];
 
 #pragma GCC unroll 2
 		for (j = 0; j < nv; j++)
-			w[j] = v_load(weight + j * VW);
-		weight += nv * VW;
+			v[j] = v_load(b + j * VW);
+		b += b_term;
 #pragma GCC unroll 6
 		for (r = 0; r < rows; r++)
 		{
-			vf			a = v_set1(x[r * DN_SUB + i]);
+			vf			x = v_set1(a[(size_t) r * a_row]);
 
 #pragma GCC unroll 2
 			for (j = 0; j < nv; j++)
-				acc[r][j] = v_fma(a, w[j], acc[r][j]);
+				acc[r][j] = v_fma(x, v[j], acc[r][j]);
 		}
+		a += a_term;
 	}
 #pragma GCC unroll 6
 	for (r = 0; r < rows; r++)
 #pragma GCC unroll 2
 		for (j = 0; j < nv; j++)
-			v_store(part + (size_t) r * (size_t) out + j * VW, acc[r][j]);
+			v_store(dst + (size_t) r * dst_row + j * VW, acc[r][j]);
+}
+
+/* part[rows][nv vectors] += x[rows][n] panel[n][nv vectors]; first: from zero. */
+NN_INLINE void
+dn_rows_tile(float *part, const float *x, const float *panel, const int rows, const int nv, int out,
+			 int n, int first)
+{
+	if (first)
+		dn_tile(part, (size_t) out, x, DN_SUB, 1, panel, (size_t) (nv * VW), n, rows, nv, 0);
+	else
+		dn_tile(part, (size_t) out, x, DN_SUB, 1, panel, (size_t) (nv * VW), n, rows, nv, 1);
 }
 
 /* All rows for one panel of nv vectors of outputs. */
@@ -137,25 +208,25 @@ dn_panel(float *part, const float *x, const float *panel, int rows, const int nv
 	int			r;
 
 	for (r = 0; r + DN_MR <= rows; r += DN_MR)
-		dn_tile(part + (size_t) r * (size_t) out, x + r * DN_SUB, panel, DN_MR, nv, out, n, first);
+		dn_rows_tile(part + (size_t) r * (size_t) out, x + r * DN_SUB, panel, DN_MR, nv, out, n, first);
 	part += (size_t) r * (size_t) out;
 	x += r * DN_SUB;
 	switch (rows - r)
 	{
 		case 5:
-			dn_tile(part, x, panel, 5, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 5, nv, out, n, first);
 			break;
 		case 4:
-			dn_tile(part, x, panel, 4, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 4, nv, out, n, first);
 			break;
 		case 3:
-			dn_tile(part, x, panel, 3, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 3, nv, out, n, first);
 			break;
 		case 2:
-			dn_tile(part, x, panel, 2, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 2, nv, out, n, first);
 			break;
 		case 1:
-			dn_tile(part, x, panel, 1, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 1, nv, out, n, first);
 			break;
 	}
 }
@@ -238,24 +309,24 @@ static void
 dense_partial(float *partial, const float *src, const float *weight, int n, int in, int out, int block)
 {
 	int			i0 = block * NN_DENSE_BLOCK;
-	int			i1 = in - i0 < NN_DENSE_BLOCK ? in : i0 + NN_DENSE_BLOCK;
+	int			size = in - i0 < NN_DENSE_BLOCK ? in - i0 : NN_DENSE_BLOCK;
 
 	switch (n)
 	{
 		case 1:
-			dn_stream(partial, src, weight, 1, in, out, i0, i1);
+			dn_stream(partial, src, weight, 1, in, out, i0, size, 1);
 			break;
 		case 2:
-			dn_stream(partial, src, weight, 2, in, out, i0, i1);
+			dn_stream(partial, src, weight, 2, in, out, i0, size, 1);
 			break;
 		case 3:
-			dn_stream(partial, src, weight, 3, in, out, i0, i1);
+			dn_stream(partial, src, weight, 3, in, out, i0, size, 1);
 			break;
 		case 4:
-			dn_stream(partial, src, weight, 4, in, out, i0, i1);
+			dn_stream(partial, src, weight, 4, in, out, i0, size, 1);
 			break;
 		default:
-			dn_many(partial, src, weight, n, in, out, i0, i1);
+			dn_many(partial, src, weight, n, in, out, i0, i0 + size);
 			break;
 	}
 }
@@ -307,320 +378,23 @@ dense_forward(float *dst, const float *src, const float *weight, const float *bi
 {
 	size_t		size = (size_t) n * (size_t) out;
 	int			blocks = (in + NN_DENSE_BLOCK - 1) / NN_DENSE_BLOCK;
-	int			b;
-
-	dense_partial(dst, src, weight, n, in, out, 0);
-	for (b = 1; b < blocks; b++)
-	{
-		dense_partial(scratch, src, weight, n, in, out, b);
-		dn_add(dst, scratch, size);
-	}
-	dn_bias(dst, bias, n, out, relu);
-}
-
-/* ------------------------------------------------------------- backward */
-
-#define DN_GROUP 16				/* inputs at a time: a cache line of src */
-
-/* dw[rows][out] = src[:, i..i+rows)' ddst, over n samples. */
-NN_INLINE void
-dn_dweight_tile(float *dw, const float *src, const float *ddst, int n, int in, int out,
-				const int rows, const int nv)
-{
-	vf			acc[DN_MR][2];
-	int			j,
-				r,
-				s;
-
-#pragma GCC unroll 6
-	for (r = 0; r < rows; r++)
-		acc[r][0] = acc[r][1] = v_zero();
-	for (s = 0; s < n; s++)
-	{
-		vf			g[2];
-
-#pragma GCC unroll 2
-		for (j = 0; j < nv; j++)
-			g[j] = v_load(ddst + (size_t) s * (size_t) out + j * VW);
-#pragma GCC unroll 6
-		for (r = 0; r < rows; r++)
-		{
-			vf			x = v_set1(src[(size_t) s * (size_t) in + r]);
-
-#pragma GCC unroll 2
-			for (j = 0; j < nv; j++)
-				acc[r][j] = v_fma(x, g[j], acc[r][j]);
-		}
-	}
-#pragma GCC unroll 6
-	for (r = 0; r < rows; r++)
-#pragma GCC unroll 2
-		for (j = 0; j < nv; j++)
-			v_store(dw + (size_t) r * (size_t) out + j * VW, acc[r][j]);
-}
-
-/*
- * The rows of src that the next inputs need, copied together a few at a time
- * between the products: they lie where they would drive each other from the
- * cache, and each is in another page.
- */
-#define DN_FEED_AHEAD 4
-
-typedef struct DnFeed
-{
-	float	   *panel;			/* [samples][DN_GROUP] */
-	const float *src;			/* the first sample's */
-	size_t		step;
-	int			n,				/* samples */
-				rows,			/* inputs */
-				next;			/* sample to copy */
-} DnFeed;
-
-NN_INLINE void
-dn_feed(DnFeed *f, int count)
-{
-	int			k;
-
-	for (; count > 0 && f->next < f->n; count--, f->next++)
-	{
-		const float *from = f->src + (size_t) f->next * f->step;
-		float	   *to = f->panel + f->next * DN_GROUP;
-
-		if (f->next + DN_FEED_AHEAD < f->n)
-			__builtin_prefetch(from + DN_FEED_AHEAD * f->step, 0, 3);
-		if (f->rows == DN_GROUP)
-			for (k = 0; k < DN_GROUP; k += VW)
-				v_store(to + k, v_load(from + k));
-		else
-			memcpy(to, from, sizeof(float) * (size_t) f->rows);
-	}
-}
-
-/* Rows of the next tile: sixteen are 6 + 6 + 4. */
-NN_INLINE int
-dn_take(int left)
-{
-	return left >= 6 ? 6 : left >= 4 ? 4 : 1;
-}
-
-static void
-dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, int out, int rows,
-				DnFeed *feed)
-{
-	int			full = out / VW * VW;
-	int			portion = 1 + feed->n / (3 * (full / (2 * VW)) + 1);
-	int			o,
-				r,
-				s,
-				take;
-
-	for (r = 0; r < rows; r += take)
-	{
-		take = dn_take(rows - r);
-		for (o = 0; o < full; o += 2 * VW)
-		{
-			float	   *d = dw + (size_t) r * (size_t) out + o;
-			int			pair = o + 2 * VW <= full;
-
-			dn_feed(feed, portion);
-			if (take == 6 && pair)
-				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 6, 2);
-			else if (take == 6)
-				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 6, 1);
-			else if (take == 4 && pair)
-				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 4, 2);
-			else if (take == 4)
-				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 4, 1);
-			else
-			{
-				dn_dweight_tile(d, src + r, ddst + o, n, in, out, 1, 1);
-				if (pair)
-					dn_dweight_tile(d + VW, src + r, ddst + o + VW, n, in, out, 1, 1);
-			}
-		}
-	}
-	for (r = 0; r < rows; r++)
-		for (o = full; o < out; o++)
-		{
-			float		sum = 0.0f;
-
-			for (s = 0; s < n; s++)
-				sum += src[(size_t) s * (size_t) in + r] * ddst[(size_t) s * (size_t) out + o];
-			dw[(size_t) r * (size_t) out + o] = sum;
-		}
-}
-
-/*
- * t[rows of inputs][nv vectors of samples] = weight[rows][out] turned[out][samples].
- * The weights are what is broadcast, so that they are read in order.
- */
-NN_INLINE void
-dn_dsrc_tile(float *t, const float *weight, const float *turned, size_t wide, int out,
-			 const int rows, const int nv)
-{
-	vf			acc[DN_MR][2];
-	int			j,
-				o,
-				r;
-
-#pragma GCC unroll 6
-	for (r = 0; r < rows; r++)
-		acc[r][0] = acc[r][1] = v_zero();
-	for (o = 0; o < out; o++)
-	{
-		vf			g[2];
-
-#pragma GCC unroll 2
-		for (j = 0; j < nv; j++)
-			g[j] = v_load(turned + j * VW);
-		turned += wide;
-#pragma GCC unroll 6
-		for (r = 0; r < rows; r++)
-		{
-			vf			w = v_set1(weight[(size_t) r * (size_t) out + o]);
-
-#pragma GCC unroll 2
-			for (j = 0; j < nv; j++)
-				acc[r][j] = v_fma(w, g[j], acc[r][j]);
-		}
-	}
-#pragma GCC unroll 6
-	for (r = 0; r < rows; r++)
-#pragma GCC unroll 2
-		for (j = 0; j < nv; j++)
-			v_store(t + (size_t) r * wide + j * VW, acc[r][j]);
-}
-
-/* Samples rounded up to vectors: floats from one output to the next of turned. */
-NN_INLINE size_t
-dn_wide(int n)
-{
-	return wg_up((size_t) n, VW);
-}
-
-/* turned[out][samples] = ddst', with zeros beyond the samples. */
-static void
-dn_turn(float *turned, const float *ddst, int n, int out)
-{
-	size_t		wide = dn_wide(n);
-	size_t		s;
-	int			o;
-
-	for (o = 0; o < out; o++)
-		for (s = 0; s < wide; s++)
-			turned[(size_t) o * wide + s] = s < (size_t) n ? ddst[s * (size_t) out + (size_t) o] : 0.0f;
-}
-
-/* The data gradient of up to 16 inputs. */
-static void
-dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int in, int out, int rows)
-{
-	float		t[DN_GROUP * (NN_DENSE_TURN + VW)] NN_STACK_ALIGN;
-	size_t		wide = dn_wide(n);
-	size_t		s;
-	int			r,
-				take;
-
-	for (r = 0; r < rows; r += take)
-	{
-		const float *w = weight + (size_t) r * (size_t) out;
-
-		take = dn_take(rows - r);
-		for (s = 0; s < wide; s += 2 * VW)
-		{
-			float	   *to = t + (size_t) r * wide + s;
-			int			pair = s + 2 * VW <= wide;
-
-			if (take == 6 && pair)
-				dn_dsrc_tile(to, w, turned + s, wide, out, 6, 2);
-			else if (take == 6)
-				dn_dsrc_tile(to, w, turned + s, wide, out, 6, 1);
-			else if (take == 4 && pair)
-				dn_dsrc_tile(to, w, turned + s, wide, out, 4, 2);
-			else if (take == 4)
-				dn_dsrc_tile(to, w, turned + s, wide, out, 4, 1);
-			else
-			{
-				dn_dsrc_tile(to, w, turned + s, wide, out, 1, 1);
-				if (pair)
-					dn_dsrc_tile(to + VW, w, turned + s + VW, wide, out, 1, 1);
-			}
-		}
-	}
-	s = 0;
-	if (rows == DN_GROUP)
-		for (; s + 8 <= (size_t) n; s += 8)
-			for (r = 0; r < DN_GROUP; r += 8)
-				v_turn8(dsrc + s * (size_t) in + (size_t) r, (size_t) in, t + (size_t) r * wide + s, wide);
-	for (; s < (size_t) n; s++)
-		for (r = 0; r < rows; r++)
-			dsrc[s * (size_t) in + (size_t) r] = t[(size_t) r * wide + s];
-}
-
-/* The weight gradient of the inputs [i0, i1), into dweight or the update. */
-static void
-dn_dweight(float *dweight, float *weight, const NnSlots *slots, const float *src, const float *ddst,
-		   int n, int in, int out, int i0, int i1, const NnUpdate *update, float *dw)
-{
-	float		panels[2][NN_DENSE_TURN * DN_GROUP] NN_STACK_ALIGN;
-	DnFeed		feed = {panels[0], src + i0, (size_t) in, n <= NN_DENSE_TURN ? n : 0, 0, 0};
-	int			turn = 0;
-	int			i,
+	int			streams = 1;
+	int			b,
 				k;
 
-	feed.rows = i1 - i0 < DN_GROUP ? i1 - i0 : DN_GROUP;
-	for (i = i0; i < i1; i += DN_GROUP, turn ^= 1)
+	for (b = 0; b < blocks; b += streams)
 	{
-		int			rows = feed.rows;
-		size_t		at = (size_t) i * (size_t) out;
-		const float *x = src + i;
-		int			x_step = in;
-
-		if (n <= NN_DENSE_TURN)
-		{
-			dn_feed(&feed, n);	/* what is left of it */
-			x = panels[turn];
-			x_step = DN_GROUP;
-		}
-		feed.panel = panels[turn ^ 1];
-		feed.src = src + i + DN_GROUP;
-		feed.rows = i1 - i - DN_GROUP < DN_GROUP ? i1 - i - DN_GROUP : DN_GROUP;
-		feed.next = feed.rows > 0 ? 0 : feed.n;
-		if (update == NULL)
-			dn_dweight_rows(dweight + at, x, ddst, n, x_step, out, rows, &feed);
+		/* whole blocks together */
+		streams = n == 1 && b + NN_DENSE_STREAMS <= in / NN_DENSE_BLOCK ? NN_DENSE_STREAMS : 1;
+		if (streams > 1)
+			dn_stream(scratch, src, weight, 1, in, out, b * NN_DENSE_BLOCK, NN_DENSE_BLOCK, streams);
 		else
-		{
-			NnSlots		here;
-
-			for (k = 0; k < 3; k++)
-				here.s[k] = slots->s[k] != NULL ? slots->s[k] + at : NULL;
-			dn_dweight_rows(dw, x, ddst, n, x_step, out, rows, &feed);
-			update_run(weight + at, &here, dw, (size_t) rows * (size_t) out, update);
-		}
+			dense_partial(scratch, src, weight, n, in, out, b);
+		for (k = 0; k < streams; k++)
+			if (b + k == 0)
+				memcpy(dst, scratch, sizeof(float) * size);
+			else
+				dn_add(dst, (const float *) scratch + (size_t) k * size, size);
 	}
-}
-
-static void
-dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
-			   const float *src, const float *ddst, int n, int in, int out,
-			   int i0, int i1, const NnUpdate *update, void *scratch)
-{
-	float	   *turned = scratch;
-	int			i,
-				s;
-
-	for (s = 0; s < n && dsrc != NULL; s += NN_DENSE_TURN)
-	{
-		int			samples = n - s < NN_DENSE_TURN ? n - s : NN_DENSE_TURN;
-
-		dn_turn(turned, ddst + (size_t) s * (size_t) out, samples, out);
-		for (i = i0; i < i1; i += DN_GROUP)
-			dn_dsrc_group(dsrc + (size_t) s * (size_t) in + (size_t) i, weight + (size_t) i * (size_t) out,
-						  turned, samples, in, out, i1 - i < DN_GROUP ? i1 - i : DN_GROUP);
-	}
-	if (dsrc != NULL)
-		v_fence();
-	if (update != NULL || dweight != NULL)
-		dn_dweight(dweight, weight, slots, src, ddst, n, in, out, i0, i1, update,
-				   turned + NN_DENSE_TURN * (size_t) out);
+	dn_bias(dst, bias, n, out, relu);
 }

@@ -125,6 +125,19 @@ nn_mask_words(int oc)
  * row's result has the same bits whatever n is, and whoever computes the blocks.
  */
 #define NN_DENSE_BLOCK 512
+#define NN_DENSE_STREAMS 4		/* blocks that are read at once, for one row */
+
+/*
+ * Weights of 16 bits with a float32 scale per output and block of inputs, for
+ * prediction with NN_PRECISION_INT16; inputs and sums stay float32.  The format
+ * is described in dense_int16.h; it is that of all paths.  bytes: SIZE_MAX on
+ * overflow.  pack: bias (out) may be NULL; weights must be finite.
+ */
+extern size_t nn_dense_int16_bytes(int in, int out);
+extern void nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in, int out);
+extern size_t nn_dense_int16_scratch_bytes(int n, int out);
+
+#define NN_DENSE_ROWS 48		/* rows that go through a block of weights together */
 
 /* --------------------------------------------------------------- updates */
 
@@ -228,7 +241,8 @@ typedef struct NnKernels
 	 * Dense layers: dst[n][out] = act(src[n][in] weight[in][out] + bias[out]).
 	 *
 	 * dense_forward: the whole, single-threaded; scratch of
-	 * nn_dense_scratch_bytes(n, out).  relu: 0 or 1.  bias may be NULL.
+	 * nn_dense_scratch_bytes(n, out) or of more rows.  relu: 0 or 1.  bias may
+	 * be NULL.
 	 *
 	 * dense_partial: the sums of one block b of inputs, those from
 	 * b * NN_DENSE_BLOCK on, to partial[n][out]; dense_finish: adds n_blocks of
@@ -250,6 +264,14 @@ typedef struct NnKernels
 	void		(*dense_backward) (float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 								   const float *src, const float *ddst, int n, int in, int out,
 								   int i0, int i1, const NnUpdate *update, void *scratch);
+
+	/*
+	 * dst[n][out] = act(src[n][in] weight + bias) from packed 16-bit weights;
+	 * scratch of nn_dense_int16_scratch_bytes(n, out) or of more rows.  A row's
+	 * bits do not depend on n.
+	 */
+	void		(*dense_int16_forward) (float *dst, const float *src, const void *packed,
+										int n, int in, int out, int relu, void *scratch);
 
 	/* weight[n] and its slots by grad[n], in place. */
 	void		(*update) (float *weight, const NnSlots *slots, const float *grad, size_t n,

@@ -6,6 +6,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "dense_int16.h"
 #include "simd.h"
 
 #include "sgemm_impl.h"
@@ -16,6 +17,8 @@
 #include "conv3_int16_impl.h"
 #include "update_impl.h"
 #include "dense_impl.h"
+#include "dense_backward_impl.h"
+#include "dense_int16_impl.h"
 #include "misc_impl.h"
 
 #include "simd_end.h"
@@ -39,6 +42,7 @@ const NnKernels NN_FN(nn_kernels) = {
 	.dense_partial = dense_partial,
 	.dense_finish = dense_finish,
 	.dense_backward = dense_backward,
+	.dense_int16_forward = dense_int16_forward,
 	.update = update_run,
 	.relu = relu_run,
 	.relu_backward = relu_backward,

@@ -205,6 +205,7 @@ const NnKernels nn_kernels_ref = {
 	.dense_partial = nn_dense_partial_ref,
 	.dense_finish = nn_dense_finish_ref,
 	.dense_backward = nn_dense_backward_ref,
+	.dense_int16_forward = nn_dense_int16_forward_ref,
 	.update = nn_update_ref,
 	.relu = relu_ref,
 	.relu_backward = relu_backward_ref,
@@ -240,6 +241,9 @@ nn_kernels(NnPath path)
 size_t
 nn_dense_scratch_bytes(int n, int out)
 {
+	/* one row goes as several streams */
+	if (n < NN_DENSE_STREAMS)
+		n = NN_DENSE_STREAMS;
 	return sizeof(float) * (((size_t) n * (size_t) out + 15) / 16 * 16);
 }
 

@@ -26,6 +26,8 @@ extern void nn_dense_forward_ref(float *dst, const float *src, const float *weig
 extern void nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 								  const float *src, const float *ddst, int n, int in, int out,
 								  int i0, int i1, const NnUpdate *update, void *scratch);
+extern void nn_dense_int16_forward_ref(float *dst, const float *src, const void *packed,
+									   int n, int in, int out, int relu, void *scratch);
 extern void nn_update_ref(float *weight, const NnSlots *slots, const float *grad, size_t n,
 						  const NnUpdate *update);
 

@@ -79,6 +79,13 @@ v_store(float *p, vf a)
 	memcpy(p, &a, sizeof(a));
 }
 
+/* VW 16-bit integers as floats. */
+NN_INLINE vf
+v_load_int16(const int16_t *p)
+{
+	return (vf) {(float) p[0], (float) p[1], (float) p[2], (float) p[3]};
+}
+
 NN_INLINE vf
 v_set1(float x)
 {
@@ -172,6 +179,8 @@ v_keep(vf a, unsigned bits)
 typedef __m256 vf;
 
 #define v_load(p) _mm256_loadu_ps(p)
+#define v_load_int16(p) \
+	_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *) (p))))
 #define v_store(p, a) _mm256_storeu_ps(p, a)
 #define v_set1(x) _mm256_set1_ps(x)
 #define v_zero() _mm256_setzero_ps()
@@ -202,6 +211,8 @@ v_keep(vf a, unsigned bits)
 typedef __m512 vf;
 
 #define v_load(p) _mm512_loadu_ps(p)
+#define v_load_int16(p) \
+	_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *) (p))))
 #define v_store(p, a) _mm512_storeu_ps(p, a)
 #define v_set1(x) _mm512_set1_ps(x)
 #define v_zero() _mm512_setzero_ps()
@@ -244,6 +255,15 @@ NN_INLINE vf
 v_load(const float *p)
 {
 	return (vf) {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+NN_INLINE vf
+v_load_int16(const int16_t *p)
+{
+	__m256i		q = _mm256_loadu_si256((const __m256i *) p);
+
+	return (vf) {_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(q))),
+		_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(q, 1)))};
 }
 
 NN_INLINE void

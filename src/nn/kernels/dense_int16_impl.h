@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * dense_int16_impl.h
+ *	  Dense layers with weights of 16 bits, compiled per instruction set, after
+ *	  dense_impl.h.  The format is that of dense_int16.h.
+ *
+ * Within a block of inputs a sum runs src[i] * integer in ascending i from
+ * zero, one fused multiply-add after the other; then sum += that * scale, block
+ * after block.  The two forms below have the same bits.
+ *
+ *-------------------------------------------------------------------------
+ */
+
+#define DQ_FEW 4				/* rows up to which each goes by itself: blocks stay in a cache */
+#define DQ_INPUTS 8				/* of a block before the next block's turn */
+
+/* part[nv vectors] += x[n] q[n][width]. */
+NN_INLINE void
+dq_stream_tile(float *part, const float *x, const int16_t *q, int n, size_t width, const int nv)
+{
+	vf			acc[8];
+	int			i,
+				j;
+
+#pragma GCC unroll 8
+	for (j = 0; j < nv; j++)
+		acc[j] = v_load(part + j * VW);
+	for (i = 0; i < n; i++, q += width)
+	{
+		vf			a = v_set1(x[i]);
+
+#pragma GCC unroll 8
+		for (j = 0; j < nv; j++)
+			acc[j] = v_fma(a, v_load_int16(q + j * VW), acc[j]);
+	}
+#pragma GCC unroll 8
+	for (j = 0; j < nv; j++)
+		v_store(part + j * VW, acc[j]);
+}
+
+/* The same for a panel of any width. */
+NN_INLINE void
+dq_stream_panel(float *part, const float *x, const int16_t *q, int n, int width)
+{
+	size_t		step = (size_t) width;
+	int			o;
+
+	for (o = 0; o + 8 * VW <= width; o += 8 * VW)
+		dq_stream_tile(part + o, x, q + o, n, step, 8);
+	for (; o + 4 * VW <= width; o += 4 * VW)
+		dq_stream_tile(part + o, x, q + o, n, step, 4);
+	for (; o + 2 * VW <= width; o += 2 * VW)
+		dq_stream_tile(part + o, x, q + o, n, step, 2);
+	for (; o < width; o += VW)
+		dq_stream_tile(part + o, x, q + o, n, step, 1);
+}
+
+/* sums[n] += part[n] * scales[n] */
+NN_INLINE void
+dq_add_scaled(float *sums, const float *part, const float *scales, int n)
+{
+	int			o;
+
+	for (o = 0; o < n; o += VW)
+		v_store(sums + o, v_fma(v_load(part + o), v_load(scales + o), v_load(sums + o)));
+}
+
+/* One row, blocks of equal size: reads their weights once, as one stream per block. */
+static void
+dq_stream(float *sums, const float *x, const DqBlock *block, int blocks)
+{
+	float		part[NN_DENSE_STREAMS][NN_INT16_PANEL] NN_STACK_ALIGN;
+	int			size = block[0].n;
+	int			wide = block[0].wide;
+	int			b,
+				i,
+				p;
+
+	for (p = 0; p < wide; p += NN_INT16_PANEL)
+	{
+		int			width = nn_int16_panel_width(wide, p);
+
+		memset(part, 0, sizeof(part));
+		for (i = 0; i < size; i += DQ_INPUTS)
+			for (b = 0; b < blocks; b++)
+				dq_stream_panel(part[b], x + b * size + i,
+								block[b].weights + (size_t) p * (size_t) size + (size_t) i * (size_t) width,
+								size - i < DQ_INPUTS ? size - i : DQ_INPUTS, width);
+		for (b = 0; b < blocks; b++)
+			dq_add_scaled(sums + p, part[b], block[b].scales + p, width);
+	}
+}
+
+/* to[n][nv vectors] as floats, from rows of width integers. */
+NN_INLINE void
+dq_widen(float *to, const int16_t *q, size_t width, int n, const int nv)
+{
+	int			j,
+				k;
+
+	for (k = 0; k < n; k++, q += width, to += nv * VW)
+#pragma GCC unroll 2
+		for (j = 0; j < nv; j++)
+			v_store(to + j * VW, v_load_int16(q + j * VW));
+}
+
+/* Up to DN_ROWS rows, one block, src at its first input; part[DN_ROWS][wide] is scratch. */
+static void
+dq_many(float *sums, float *part, const float *src, const DqBlock *block, int rows, int in)
+{
+	float		copy[NN_DENSE_BLOCK / DN_SUB][DN_ROWS * DN_SUB] NN_STACK_ALIGN;
+	float		panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
+	int			i,
+				o,
+				p,
+				r;
+
+	dn_copy_rows(copy[0], src, rows, in, 0, block->n);
+	for (i = 0; i < block->n; i += DN_SUB)
+	{
+		const float *x = copy[i / DN_SUB];
+		const int16_t *q = block->weights;
+		int			n = block->n - i < DN_SUB ? block->n - i : DN_SUB;
+
+		for (p = 0; p < block->wide; p += NN_INT16_PANEL)
+		{
+			int			width = nn_int16_panel_width(block->wide, p);
+			const int16_t *from = q + (size_t) i * (size_t) width;
+
+			for (o = 0; o + 2 * VW <= width; o += 2 * VW)
+			{
+				dq_widen(panel, from + o, (size_t) width, n, 2);
+				dn_panel(part + p + o, x, panel, rows, 2, block->wide, n, i == 0);
+			}
+			if (o < width)
+			{
+				dq_widen(panel, from + o, (size_t) width, n, 1);
+				dn_panel(part + p + o, x, panel, rows, 1, block->wide, n, i == 0);
+			}
+			q += (size_t) width * (size_t) block->n;
+		}
+	}
+	for (r = 0; r < rows; r++)
+		dq_add_scaled(sums + (size_t) r * (size_t) block->wide, part + (size_t) r * (size_t) block->wide,
+					  block->scales, block->wide);
+}
+
+static void
+dense_int16_forward(float *dst, const float *src, const void *packed, int n, int in, int out,
+					int relu, void *scratch)
+{
+	size_t		wide = (size_t) nn_int16_wide(out);
+	float	   *part = scratch;
+	float	   *sums = part + DN_ROWS * wide;
+	int			streams = 1;
+	int			b,
+				k,
+				r;
+
+	memset(sums, 0, sizeof(float) * wide * (size_t) n);
+	for (b = 0; b < nn_int16_blocks(in); b += streams)
+	{
+		DqBlock		block[NN_DENSE_STREAMS];
+		const float *x = src + (size_t) b * NN_DENSE_BLOCK;
+
+		/* whole blocks together */
+		streams = n <= DQ_FEW && b + NN_DENSE_STREAMS <= in / NN_DENSE_BLOCK ? NN_DENSE_STREAMS : 1;
+		for (k = 0; k < streams; k++)
+			block[k] = nn_int16_block(packed, in, out, b + k);
+		if (n <= DQ_FEW)
+			for (r = 0; r < n; r++)
+				dq_stream(sums + (size_t) r * wide, x + (size_t) r * (size_t) in, block, streams);
+		else
+			for (r = 0; r < n; r += DN_ROWS)
+				dq_many(sums + (size_t) r * wide, part, x + (size_t) r * (size_t) in, block,
+						n - r < DN_ROWS ? n - r : DN_ROWS, in);
+	}
+	for (r = 0; r < n; r++)
+		memcpy(dst + (size_t) r * (size_t) out, sums + (size_t) r * wide, sizeof(float) * (size_t) out);
+	dn_bias(dst, nn_int16_bias(packed), n, out, relu);
+}

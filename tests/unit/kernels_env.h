@@ -1,0 +1,102 @@
+/*
+ * kernels_env.h
+ *		What the tests of kernels share: the paths that this machine runs, and
+ *		the AVX-512 sources on pairs of AVX2 registers; guarded arrays; how far
+ *		results are apart.  Include it in one file per program.
+ */
+#ifndef PNEUMO_TESTS_KERNELS_ENV_H
+#define PNEUMO_TESTS_KERNELS_ENV_H
+
+#include <stdlib.h>
+
+#include "nn/kernels/kernels_internal.h"
+#include "unit.h"
+
+#if NN_X86
+#define NN_SIMD NN_SIMD_WIDE16
+#define NN_SIMD_PATH NN_PATH_AVX512
+#include "nn/kernels/kernels_impl.h"
+#endif
+
+typedef struct Path
+{
+	const char *name;
+	const NnKernels *k;
+} Path;
+
+static Path paths[4];
+static int	n_paths;
+static uint32_t seed = 1;
+
+static inline void
+find_paths(void)
+{
+	paths[n_paths++] = (Path) {"portable", &nn_kernels_portable};
+#if NN_X86
+	if (nn_path_best() >= NN_PATH_AVX2)
+	{
+		paths[n_paths++] = (Path) {"avx2", &nn_kernels_avx2};
+		paths[n_paths++] = (Path) {"wide16", &nn_kernels_wide16};
+	}
+	if (nn_path_best() >= NN_PATH_AVX512)
+		paths[n_paths++] = (Path) {"avx512", &nn_kernels_avx512};
+#endif
+}
+
+static inline float
+uniform(void)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return (float) (seed >> 8) / 8388608.0f - 1.0f;
+}
+
+/* n floats, aligned, followed by a guard; random, or zero. */
+static inline float *
+floats(size_t n, int random)
+{
+	size_t		bytes = (n * sizeof(float) / NN_ALIGN + 2) * NN_ALIGN;
+	float	   *p = aligned_alloc(NN_ALIGN, bytes);
+	size_t		i;
+
+	for (i = 0; i < bytes / sizeof(float); i++)
+		p[i] = i >= n ? 12345.0f : random ? uniform() : 0.0f;
+	return p;
+}
+
+static inline int
+guarded(const float *p, size_t n)
+{
+	size_t		end = (n * sizeof(float) / NN_ALIGN + 2) * NN_ALIGN / sizeof(float);
+	size_t		i;
+
+	for (i = n; i < end; i++)
+		if (p[i] != 12345.0f)
+			return 0;
+	return 1;
+}
+
+/* Largest difference over largest reference value; 1e30 if not finite or past the guard. */
+static inline double
+difference(const float *got, const float *want, size_t n)
+{
+	double		most = 0.0;
+	double		size = 1e-30;
+	size_t		i;
+
+	if (!guarded(got, n))
+		return 1e30;
+	for (i = 0; i < n; i++)
+	{
+		double		d = fabs((double) got[i] - want[i]);
+
+		if (!(d <= 1e20))
+			return 1e30;
+		if (d > most)
+			most = d;
+		if (fabs(want[i]) > size)
+			size = fabs(want[i]);
+	}
+	return most == 0.0 ? 0.0 : most / size;
+}
+
+#endif							/* PNEUMO_TESTS_KERNELS_ENV_H */
