@@ -23,6 +23,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(srcdir)/p
 OBJS_NN = \
 	src/nn/kernels/conv3_ref.o \
 	src/nn/kernels/cpu.o \
+	src/nn/kernels/dense_int16.o \
 	src/nn/kernels/dense_ref.o \
 	src/nn/kernels/kernels_avx2.o \
 	src/nn/kernels/kernels_avx512.o \
