@@ -226,7 +226,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = bench bench-build check check-coverage check-explain check-report check-style check-versions compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = bench bench-build check check-coverage check-explain check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 
@@ -261,6 +261,13 @@ $(OBJS_PG): override CFLAGS += -Wno-unused-parameter -Wno-missing-field-initiali
 $(OBJS_PLAIN): override CFLAGS += -Wno-declaration-after-statement
 $(OBJS_NN): override CFLAGS += -O3
 $(OBJS_IMAGE): override CFLAGS += -O3
+
+# make check-sanitize; the kernels, which take minutes to compile with the
+# sanitizers, are checked by the unit tests (make unit SANITIZE=1).
+ifneq (,$(SANITIZERS))
+$(filter-out src/nn/kernels/%,$(OBJS)): override CFLAGS += $(SANITIZERS)
+SHLIB_LINK += $(SANITIZERS)
+endif
 
 .PHONY: objects-only
 objects-only: $(OBJS)

@@ -10,12 +10,21 @@
 #                                isolation tap
 #   TESTS="config rights"        only these of regress, isolation or tap
 #   KEEP=1                       keep the work folder
+#   SANITIZE=1                   with the address and undefined-behaviour
+#                                sanitizers (make check-sanitize)
+#   VALGRIND=1                   every server program under valgrind's memcheck
+#                                (make check-valgrind); it knows the server's
+#                                memory contexts if the server was built with
+#                                USE_VALGRIND
 
 source "$(dirname "$0")/common.sh"
 cd "$ROOT"
 
 SUITES=${SUITES:-compile style unit regress isolation tap}
 TESTS=${TESTS:-}
+SANITIZE=${SANITIZE:-}
+VALGRIND=${VALGRIND:-}
+SANITIZERS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 passed=0
 failed=0
 started=$SECONDS
@@ -95,14 +104,32 @@ fi
 # ------------------------------------------------- the private installation
 
 say "installing into a copy of $("$PG_CONFIG" --version)"
-if ! wanted compile; then
-    sync_tree "$BUILD/gcc"
-    make -s -j "$(jobs)" -C "$BUILD/gcc" all
+tree=$BUILD/gcc
+options=()
+if [[ -n $SANITIZE ]]; then
+    tree=$BUILD/sanitize
+    options=(with_llvm=no "SANITIZERS=$SANITIZERS")
+fi
+if ! wanted compile || [[ -n $SANITIZE ]]; then
+    sync_tree "$tree"
+    make -s -j "$(jobs)" -C "$tree" "${options[@]}" all
 fi
 make_work_folder check
 copy_server "$PG_CONFIG" "$WORK/server"
-make -s -C "$BUILD/gcc" PG_CONFIG="$SERVER_CONFIG" install > "$BUILD/install.log" 2>&1 ||
+make -s -C "$tree" PG_CONFIG="$SERVER_CONFIG" "${options[@]}" install > "$BUILD/install.log" 2>&1 ||
     { cat "$BUILD/install.log"; die "make install failed"; }
+if [[ -n $VALGRIND ]]; then
+    mkdir -p "$WORK/valgrind"
+    chmod a+rwx "$WORK/valgrind"
+    mv "$SERVER_BIN/postgres" "$SERVER_BIN/postgres.real"
+    cat > "$SERVER_BIN/postgres" << WRAPPER
+#!/bin/sh
+[ "\$1" = -V ] && exec "$SERVER_BIN/postgres.real" -V
+exec valgrind -q --trace-children=yes --num-callers=25 --log-file="$WORK/valgrind/%p.log" \\
+    "$SERVER_BIN/postgres.real" "\$@"
+WRAPPER
+    chmod a+rx "$SERVER_BIN/postgres"
+fi
 mkdir -p "$WORK/sources" "$WORK/home"
 cp -r sql expected tests "$WORK/sources/"
 if [[ -n $SERVER_USER ]]; then
@@ -118,10 +145,18 @@ done
 CONFIG=$WORK/sources/tests/regress.conf
 
 # The environment of whoever runs the servers; nothing of the caller's PG*.
+# The server itself is not built with the sanitizers, so their libraries come
+# first; leaks are the memory contexts' business.
+environment=(HOME="$WORK/home" PATH="$SERVER_BIN:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    LC_ALL=C TMPDIR=/tmp USER="${SERVER_USER:-$(id -un)}")
+if [[ -n $SANITIZE ]]; then
+    environment+=(LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
+        ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:verify_asan_link_order=0
+        UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1)
+fi
 server_env()
 {
-    as_server env -i HOME="$WORK/home" PATH="$SERVER_BIN:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
-        LC_ALL=C TMPDIR=/tmp USER="${SERVER_USER:-$(id -un)}" "$@" 9>&-
+    as_server env -i "${environment[@]}" "$@" 9>&-
 }
 
 # count_regress LOG STATUS: the closing line of pg_regress.
@@ -236,4 +271,15 @@ if wanted tap; then
             run_tap "$test"
         done
     fi
+fi
+
+# --------------------------------------------------------------- valgrind
+# What memcheck says of the server alone is not ours.
+
+if [[ -n $VALGRIND ]]; then
+    cat "$WORK"/valgrind/*.log > "$BUILD/valgrind.log" 2> /dev/null || true
+    found=$(awk 'BEGIN { RS = "==[0-9]+== *\n" } /pneumo/ { n++; print > "/dev/stderr" } END { print n + 0 }' \
+        "$BUILD/valgrind.log")
+    echo "valgrind: $(ls "$WORK"/valgrind | wc -l) processes, $found errors that name pneumo"
+    count $((found == 0)) "$found"
 fi

@@ -18,7 +18,7 @@ UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c))
 UNIT_PROGRAMS = $(UNIT_TESTS:tests/unit/%.c=$(UNIT_DIR)/%)
 UNIT_OBJS = $(OBJS_PLAIN:%.o=$(UNIT_DIR)/%.o)
 
-.PHONY: check check-coverage check-explain check-report check-style check-versions compile-check demo dependencies unit unit-build
+.PHONY: check check-coverage check-explain check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies unit unit-build
 
 # Whatever else was asked for beside them is the server build's.
 OTHER_GOALS = $(filter-out $(OWN_GOALS),$(MAKECMDGOALS))
@@ -39,6 +39,13 @@ check-explain:
 
 check-report:
 	@SUITES=tap TESTS=011_report scripts/check.sh
+
+check-sanitize:
+	@SANITIZE=1 SUITES="$${SUITES:-unit regress isolation}" scripts/check.sh
+
+# PG_CONFIG: best of a server built with -DUSE_VALGRIND.
+check-valgrind:
+	@VALGRIND=1 PG_CONFIG="$(PG_CONFIG)" SUITES="$${SUITES:-regress}" scripts/check.sh
 
 check-versions:
 	@PG_CONFIGS="$(PG_CONFIGS)" scripts/check-versions.sh
@@ -80,6 +87,7 @@ $(UNIT_DIR)/%: tests/unit/%.c $(UNIT_DIR)/libpneumo.a
 # -------------------------------------------------------------------- bench
 # VENV: a virtual environment with the peers (tests/bench/requirements.txt), made
 # below build/ if not given.  BENCH: arguments of tests/bench/run.py.
+BENCH ?= --reduced --sizes 128 256 384 --thread-counts 1 2 --images 100 200 400 --connections 1 2 10 50
 
 BENCH_DIR ?= build/bench
 BENCH_CFLAGS = -std=gnu11 -O3 -g $(UNIT_WARNINGS)
@@ -87,7 +95,7 @@ BENCH_PROGRAMS = $(BENCH_DIR)/bench_kernels $(BENCH_DIR)/bench_nn
 BENCH_OBJS = $(OBJS_NN:%.o=$(BENCH_DIR)/%.o) $(OBJS_IMAGE:%.o=$(BENCH_DIR)/%.o)
 
 bench: bench-build
-	@VENV="$(VENV)" scripts/bench.sh $(BENCH_DIR)/bench_nn $(BENCH)
+	@VENV="$(VENV)" PNEUMO_DATA="$(PNEUMO_DATA)" scripts/bench.sh $(BENCH_DIR)/bench_nn $(BENCH)
 
 bench-build: $(BENCH_PROGRAMS)
 
