@@ -194,6 +194,7 @@ OBJS_PG = \
 REGRESS = \
 	install \
 	cache \
+	classes \
 	compare \
 	config \
 	evaluate \

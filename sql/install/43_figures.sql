@@ -16,6 +16,9 @@ CREATE TYPE pneumo_figures AS (
 	confidence double precision, replicates integer, seed bigint);
 COMMENT ON TYPE pneumo_figures IS 'what pneumo_metrics gives: rows and clusters (patients), and figures at the threshold; a figure without denominator is NULL; confidence of the intervals, replicates and seed of the bootstrap';
 
+CREATE TYPE pneumo_class_figures AS (class text, figures pneumo_figures);
+COMMENT ON TYPE pneumo_class_figures IS 'figures of one class against the rest, by its own probability; a row is called positive when the class is the most probable one, so the threshold is NULL';
+
 CREATE TYPE pneumo_roc_point AS (
 	threshold double precision, false_positive_rate double precision, true_positive_rate double precision);
 COMMENT ON TYPE pneumo_roc_point IS 'a point of a ROC curve: the rates when score >= threshold is called positive';
@@ -125,7 +128,7 @@ CREATE AGGREGATE pneumo_metrics(label boolean, score double precision, threshold
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE pneumo_metrics(boolean, double precision, double precision, anyelement) IS 'the same with intervals that know that rows of one cluster (patient) are not independent: Wilson on the effective number, Obuchowskis variance, bootstrap of clusters. A NULL cluster is one of its own. {errs}';
+COMMENT ON AGGREGATE pneumo_metrics(boolean, double precision, double precision, anyelement) IS 'the same with intervals that know that rows of one cluster (patient) are not independent: Wilson on the effective number, Obuchowskis variance, bootstrap of clusters. A NULL cluster is one of its own. Errors: no rows, rows of one class only, a NULL label, score or threshold, a score outside 0 to 1.';
 
 CREATE AGGREGATE pneumo_roc(label boolean, score double precision) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_roc_final,

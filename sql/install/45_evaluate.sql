@@ -5,10 +5,10 @@ CREATE FUNCTION pneumo_evaluate(
 		OUT split text, OUT version bigint, OUT images bigint, OUT patients bigint, OUT positive bigint,
 		OUT accuracy double precision, OUT sensitivity double precision, OUT specificity double precision,
 		OUT auc double precision, OUT log_loss double precision, OUT threshold double precision,
-		OUT left_out jsonb, OUT looks bigint, OUT figures pneumo_figures)
+		OUT left_out jsonb, OUT looks bigint, OUT figures pneumo_figures, OUT classes pneumo_class_figures[])
 	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_evaluate';
-COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS 'figures of a model''s deployed version on one side of a table (config: "split" test, validation, train or all; "version"; the data keys of pneumo_train, by default as the version was trained). Rows that the version has seen are left out; looks counts the evaluations of that side. figures: with 95 % intervals by patient, as pneumo_metrics gives them. More than two classes: macro figures without intervals';
+COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS 'figures of a model''s deployed version on one side of a table (config: "split" test, validation, train or all; "version"; the data keys of pneumo_train, by default as the version was trained). Rows that the version has seen are left out; looks counts the evaluations of that side. figures: with 95 % intervals by patient, as pneumo_metrics gives them. More than two classes: accuracy, macro sensitivity, specificity, F1 and AUC (means over the classes that have rows), and classes: each class against the rest, for unnest. Errors as in pneumo_metrics';
 
 CREATE FUNCTION pneumo_compare(
 		source regclass, a text, b text, config jsonb DEFAULT '{}',
@@ -23,4 +23,4 @@ CREATE FUNCTION pneumo_compare(
 		OUT replicates integer, OUT seed bigint, OUT looks_a bigint, OUT looks_b bigint)
 	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_compare';
-COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS 'two models of two classes on the same rows of one side of a table, which neither was trained or selected on (left_out tells how many these were; none left is an error): differences a - b with 95 % intervals by patient (AUC: DeLong, clustered; the others: paired bootstrap), each at its own operating point; McNemar''s exact test, by patient. Config: "split", "version_a", "version_b" (default: the deployed ones), and the data keys of pneumo_train, by default as a was trained. Counts a look for both';
+COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS 'two models with the same classes on the same rows of one side of a table, which neither was trained or selected on (left_out tells how many these were; none left is an error): differences a - b with 95 % intervals by patient (AUC, accuracy, sensitivity and specificity by square and add of the single intervals, losses by paired bootstrap), each at its own operating point; auc_p by DeLong, clustered; McNemar''s exact test, by patient. More than two classes: macro figures. Config: "split", "version_a", "version_b" (default: the deployed ones), and the data keys of pneumo_train, by default as a was trained. Counts a look for both';

@@ -35,7 +35,8 @@ typedef struct Rival
 {
 	PneumoEvaluation *a;
 	PneumoScorer *scorer;
-	double	   *probability;	/* two a row that a scores, by slot */
+	int			n_classes;
+	double	   *probability;	/* n_classes a row that a scores, by slot */
 	int64		max;
 } Rival;
 
@@ -45,9 +46,10 @@ keep_rival(Rival *rival, int64 slot)
 	if (slot >= rival->max)
 	{
 		rival->max = Max(slot + 1, rival->max * 2);
-		rival->probability = repalloc_huge(rival->probability, rival->max * 2 * sizeof(double));
+		rival->probability = repalloc_huge(rival->probability, rival->max * rival->n_classes * sizeof(double));
 	}
-	memcpy(rival->probability + 2 * slot, rival->scorer->calibrated, 2 * sizeof(double));
+	memcpy(rival->probability + slot * rival->n_classes, rival->scorer->calibrated,
+		   rival->n_classes * sizeof(double));
 }
 
 static void
@@ -111,16 +113,19 @@ check_comparable(const PneumoEvaluation *a, const PneumoEvaluation *b)
 {
 	const PneumoModelMeta *x = a->scorer->meta;
 	const PneumoModelMeta *y = b->scorer->meta;
+	int			i;
 
-	if (x->n_classes != 2 || y->n_classes != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("pneumo_compare is for models of two classes")));
-	if (strcmp(x->classes[0], y->classes[0]) != 0 || strcmp(x->classes[1], y->classes[1]) != 0)
+	if (x->n_classes != y->n_classes)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the models have different classes: %s, %s and %s, %s", x->classes[0],
-						x->classes[1], y->classes[0], y->classes[1])));
+				 errmsg("the models have different classes: \"%s\" has %d, \"%s\" has %d", a->model,
+						x->n_classes, b->model, y->n_classes)));
+	for (i = 0; i < x->n_classes; i++)
+		if (strcmp(x->classes[i], y->classes[i]) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the models have different classes: class %d is \"%s\" in \"%s\", \"%s\" in \"%s\"",
+							i + 1, x->classes[i], a->model, y->classes[i], b->model)));
 	if (memcmp(a->id.sha256, b->id.sha256, PNEUMO_SHA256_LEN) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -144,8 +149,10 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *s
 
 	rival->a = a;
 	rival->scorer = b->scorer;
+	rival->n_classes = b->scorer->meta->n_classes;
 	rival->max = 1024;
-	rival->probability = MemoryContextAllocHuge(CurrentMemoryContext, rival->max * 2 * sizeof(double));
+	rival->probability = MemoryContextAllocHuge(CurrentMemoryContext,
+												rival->max * rival->n_classes * sizeof(double));
 	pneumo_side_want(a, split);
 	if (one_pass)
 	{
@@ -174,6 +181,88 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *s
 	}
 }
 
+/* Differences of either kind, in the columns of the result. */
+static void
+put_figure(Datum *values, bool *nulls, TupleDesc desc, int column, const StatsInterval *figure)
+{
+	values[column] = pneumo_figure_datum(figure, TupleDescAttr(desc, column)->atttypid, &nulls[column]);
+}
+
+static double
+two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
+					  const PneumoEvaluation *b, const Rival *rival, const PneumoSide *side)
+{
+	StatsPair	pair;
+	StatsRows	rows;
+	StatsOptions options;
+	StatsComparison c;
+	PneumoStats stats;
+
+	pair.score_a = pneumo_side_scores(side, a, a->probability);
+	pair.score_b = pneumo_side_scores(side, a, rival->probability);
+	rows = pneumo_side_rows(side, a, pair.score_a);
+	pair.label = rows.label;
+	pair.cluster = rows.cluster;
+	pair.n = rows.n;
+	pair.threshold_a = a->scorer->meta->threshold;
+	pair.threshold_b = b->scorer->meta->threshold;
+	pneumo_stats_options(&options, 0);
+	pneumo_stats_begin(&stats);
+	pneumo_stats_check(stats_compare(&c, &pair, &options, &stats.env), "pneumo_compare", &rows);
+	pneumo_stats_end(&stats);
+
+	values[CMP_POSITIVE] = Int64GetDatum(side->positive);
+	put_figure(values, nulls, desc, CMP_AUC_A, &c.auc_a);
+	put_figure(values, nulls, desc, CMP_AUC_B, &c.auc_b);
+	put_figure(values, nulls, desc, CMP_AUC, &c.auc);
+	put_figure(values, nulls, desc, CMP_ACCURACY, &c.accuracy);
+	put_figure(values, nulls, desc, CMP_SENSITIVITY, &c.sensitivity);
+	put_figure(values, nulls, desc, CMP_SPECIFICITY, &c.specificity);
+	put_figure(values, nulls, desc, CMP_LOG_LOSS, &c.log_loss);
+	put_figure(values, nulls, desc, CMP_BRIER, &c.brier);
+	values[CMP_AUC_P] = pneumo_number_datum(c.auc_p, &nulls[CMP_AUC_P]);
+	values[CMP_ONLY_A] = Int64GetDatum(c.only_a_right);
+	values[CMP_ONLY_B] = Int64GetDatum(c.only_b_right);
+	values[CMP_MCNEMAR] = pneumo_number_datum(c.mcnemar_p, &nulls[CMP_MCNEMAR]);
+	values[CMP_REPLICATES] = Int32GetDatum((int32) c.replicates);
+	values[CMP_SEED] = Int64GetDatum((int64) c.seed);
+	return c.auc.value;
+}
+
+static double
+many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
+					   const Rival *rival, const PneumoSide *side)
+{
+	StatsClassRows rows = pneumo_side_class_rows(side, a, a->probability);
+	StatsClassRows other = pneumo_side_class_rows(side, a, rival->probability);
+	StatsOptions options;
+	StatsClassComparison c;
+	PneumoStats stats;
+
+	pneumo_stats_options(&options, 0);
+	pneumo_stats_begin(&stats);
+	pneumo_stats_check_classes(stats_class_compare(&c, &rows, other.probability, &options, &stats.env),
+							   "pneumo_compare", &rows, a->scorer->meta->classes);
+	pneumo_stats_end(&stats);
+
+	nulls[CMP_POSITIVE] = true;
+	put_figure(values, nulls, desc, CMP_AUC_A, &c.macro_auc_a);
+	put_figure(values, nulls, desc, CMP_AUC_B, &c.macro_auc_b);
+	put_figure(values, nulls, desc, CMP_AUC, &c.macro_auc);
+	put_figure(values, nulls, desc, CMP_ACCURACY, &c.accuracy);
+	put_figure(values, nulls, desc, CMP_SENSITIVITY, &c.macro_sensitivity);
+	put_figure(values, nulls, desc, CMP_SPECIFICITY, &c.macro_specificity);
+	put_figure(values, nulls, desc, CMP_LOG_LOSS, &c.log_loss);
+	put_figure(values, nulls, desc, CMP_BRIER, &c.brier);
+	values[CMP_AUC_P] = pneumo_number_datum(c.macro_auc_p, &nulls[CMP_AUC_P]);
+	values[CMP_ONLY_A] = Int64GetDatum(c.only_a_right);
+	values[CMP_ONLY_B] = Int64GetDatum(c.only_b_right);
+	values[CMP_MCNEMAR] = pneumo_number_datum(c.mcnemar_p, &nulls[CMP_MCNEMAR]);
+	values[CMP_REPLICATES] = Int32GetDatum((int32) c.replicates);
+	values[CMP_SEED] = Int64GetDatum((int64) c.seed);
+	return c.macro_auc.value;
+}
+
 Datum
 pneumo_compare(PG_FUNCTION_ARGS)
 {
@@ -184,26 +273,12 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	PneumoEvaluation a;
 	PneumoEvaluation b;
 	Rival		rival;
-	PneumoSide		side;
-	StatsRows	rows;
-	StatsPair	pair;
-	StatsOptions options;
-	StatsComparison c;
-	PneumoStats stats;
+	PneumoSide	side;
 	TupleDesc	desc;
 	Datum		values[N_CMP];
 	bool		nulls[N_CMP] = {false};
-	const struct
-	{
-		int			column;
-		const StatsInterval *figure;
-	}			figures[] = {
-		{CMP_AUC_A, &c.auc_a}, {CMP_AUC_B, &c.auc_b}, {CMP_AUC, &c.auc}, {CMP_ACCURACY, &c.accuracy},
-		{CMP_SENSITIVITY, &c.sensitivity}, {CMP_SPECIFICITY, &c.specificity},
-		{CMP_LOG_LOSS, &c.log_loss}, {CMP_BRIER, &c.brier}
-	};
+	double		auc_difference;
 	char	   *look;
-	int			i;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -213,39 +288,19 @@ pneumo_compare(PG_FUNCTION_ARGS)
 							own_keys);
 	check_comparable(&a, &b);
 	score_both(&a, &b, &rival, &side, relid, split);
-
-	pair.score_a = pneumo_side_scores(&side, &a, a.probability);
-	pair.score_b = pneumo_side_scores(&side, &a, rival.probability);
-	rows = pneumo_side_rows(&side, &a, pair.score_a);
-	pair.label = rows.label;
-	pair.cluster = rows.cluster;
-	pair.n = rows.n;
-	pair.threshold_a = a.scorer->meta->threshold;
-	pair.threshold_b = b.scorer->meta->threshold;
-	pneumo_stats_options(&options, 0);
-	pneumo_stats_begin(&stats);
-	pneumo_stats_check(stats_compare(&c, &pair, &options, &stats.env), "pneumo_compare", &rows);
-	pneumo_stats_end(&stats);
+	if (a.scorer->meta->n_classes == 2)
+		auc_difference = two_class_differences(values, nulls, desc, &a, &b, &rival, &side);
+	else
+		auc_difference = many_class_differences(values, nulls, desc, &a, &rival, &side);
 
 	values[CMP_SPLIT] = CStringGetTextDatum(pneumo_side_names[split]);
 	values[CMP_VERSION_A] = Int64GetDatum(a.id.version);
 	values[CMP_VERSION_B] = Int64GetDatum(b.id.version);
 	values[CMP_IMAGES] = Int64GetDatum(side.n);
 	values[CMP_PATIENTS] = Int64GetDatum(side.groups);
-	values[CMP_POSITIVE] = Int64GetDatum(side.positive);
 	values[CMP_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(a.dataset));
-	for (i = 0; i < (int) lengthof(figures); i++)
-		values[figures[i].column] = pneumo_figure_datum(figures[i].figure,
-														TupleDescAttr(desc, figures[i].column)->atttypid,
-														&nulls[figures[i].column]);
-	values[CMP_AUC_P] = pneumo_number_datum(c.auc_p, &nulls[CMP_AUC_P]);
-	values[CMP_ONLY_A] = Int64GetDatum(c.only_a_right);
-	values[CMP_ONLY_B] = Int64GetDatum(c.only_b_right);
-	values[CMP_MCNEMAR] = pneumo_number_datum(c.mcnemar_p, &nulls[CMP_MCNEMAR]);
-	values[CMP_REPLICATES] = Int32GetDatum((int32) c.replicates);
-	values[CMP_SEED] = Int64GetDatum((int64) c.seed);
 	look = psprintf("{\"compared\":[%lld,%lld],\"auc_difference\":%.9g}", (long long) a.id.version,
-					(long long) b.id.version, c.auc.value);
+					(long long) b.id.version, auc_difference);
 	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_side_look(&a.id, &side, a.source->name, look));
 	values[CMP_LOOKS_B] = Int64GetDatum(pneumo_side_look(&b.id, &side, a.source->name, look));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));

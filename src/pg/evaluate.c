@@ -25,7 +25,7 @@ enum
 {
 	COL_SPLIT, COL_VERSION, COL_IMAGES, COL_PATIENTS, COL_POSITIVE, COL_ACCURACY,
 	COL_SENSITIVITY, COL_SPECIFICITY, COL_AUC, COL_LOG_LOSS, COL_THRESHOLD, COL_LEFT_OUT,
-	COL_LOOKS, COL_FIGURES, N_COLS
+	COL_LOOKS, COL_FIGURES, COL_CLASSES, N_COLS
 };
 
 static void
@@ -36,18 +36,11 @@ two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const P
 	StatsOptions options;
 	StatsEvaluation figures;
 	PneumoStats stats;
-	StatsStatus status;
 
 	pneumo_stats_options(&options, e->scorer->meta->threshold);
 	pneumo_stats_begin(&stats);
-	status = stats_evaluate(&figures, &rows, &options, &stats.env);
+	pneumo_stats_check(stats_evaluate(&figures, &rows, &options, &stats.env), "pneumo_evaluate", &rows);
 	pneumo_stats_end(&stats);
-	if (status == STATS_ONE_CLASS)
-		ereport(WARNING,
-				(errmsg("all %zu rows are %s: the AUC and the figures of the other class are NULL", rows.n,
-						rows.label[0] ? "positive" : "negative")));
-	else
-		pneumo_stats_check(status, "pneumo_evaluate", &rows);
 
 	values[COL_POSITIVE] = Int64GetDatum(side->positive);
 	values[COL_ACCURACY] = pneumo_number_datum(figures.accuracy.value, &nulls[COL_ACCURACY]);
@@ -57,36 +50,40 @@ two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const P
 	values[COL_LOG_LOSS] = pneumo_number_datum(figures.log_loss.value, &nulls[COL_LOG_LOSS]);
 	values[COL_THRESHOLD] = Float8GetDatum(options.threshold);
 	values[COL_FIGURES] = pneumo_figures_datum(&figures, figures_type);
+	nulls[COL_CLASSES] = true;
 }
 
 static void
-many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoSide *side)
+many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoSide *side,
+				   TupleDesc desc)
 {
-	int			k = e->scorer->meta->n_classes;
-	double	   *probability = MemoryContextAllocHuge(CurrentMemoryContext, side->n * k * sizeof(double));
-	int32_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(int32_t));
-	StatsClassRows rows = {probability, label, NULL, (size_t) side->n, k};
-	StatsClassFigures figures;
+	const PneumoModelMeta *meta = e->scorer->meta;
+	StatsClassRows rows = pneumo_side_class_rows(side, e, e->probability);
+	StatsEvaluation *of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
+	StatsClassEvaluation figures;
+	StatsOptions options;
 	PneumoStats stats;
-	int64		i;
+	int			c;
 
-	for (i = 0; i < side->n; i++)
-	{
-		memcpy(probability + i * k, pneumo_evaluation_probability(e, side->samples[i]), k * sizeof(double));
-		label[i] = e->dataset->samples[side->samples[i]].label;
-	}
+	pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
 	pneumo_stats_begin(&stats);
-	pneumo_stats_check(stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env),
-					   "pneumo_evaluate", NULL);
+	pneumo_stats_check_classes(stats_class_evaluate(&figures, of_class, &rows, &options, &stats.env),
+							   "pneumo_evaluate", &rows, meta->classes);
 	pneumo_stats_end(&stats);
+	/* the most probable class, not a threshold, decides */
+	for (c = 0; c < meta->n_classes; c++)
+		of_class[c].options.threshold = NAN;
+
 	nulls[COL_POSITIVE] = true;
 	nulls[COL_THRESHOLD] = true;
-	nulls[COL_FIGURES] = true;
-	values[COL_ACCURACY] = pneumo_number_datum(figures.accuracy, &nulls[COL_ACCURACY]);
-	values[COL_SENSITIVITY] = pneumo_number_datum(figures.macro_sensitivity, &nulls[COL_SENSITIVITY]);
-	values[COL_SPECIFICITY] = pneumo_number_datum(figures.macro_specificity, &nulls[COL_SPECIFICITY]);
-	values[COL_AUC] = pneumo_number_datum(figures.macro_auc, &nulls[COL_AUC]);
-	values[COL_LOG_LOSS] = pneumo_number_datum(figures.log_loss, &nulls[COL_LOG_LOSS]);
+	values[COL_ACCURACY] = Float8GetDatum(figures.accuracy.value);
+	values[COL_SENSITIVITY] = pneumo_number_datum(figures.macro_sensitivity.value, &nulls[COL_SENSITIVITY]);
+	values[COL_SPECIFICITY] = pneumo_number_datum(figures.macro_specificity.value, &nulls[COL_SPECIFICITY]);
+	values[COL_AUC] = pneumo_number_datum(figures.macro_auc.value, &nulls[COL_AUC]);
+	values[COL_LOG_LOSS] = Float8GetDatum(figures.log_loss.value);
+	values[COL_FIGURES] = pneumo_macro_figures_datum(&figures, TupleDescAttr(desc, COL_FIGURES)->atttypid);
+	values[COL_CLASSES] = pneumo_class_figures_datum(of_class, meta->classes, meta->n_classes,
+													 TupleDescAttr(desc, COL_CLASSES)->atttypid);
 }
 
 static char *
@@ -142,7 +139,7 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 	if (e.scorer->meta->n_classes == 2)
 		two_class_figures(values, nulls, &e, &side, TupleDescAttr(desc, COL_FIGURES)->atttypid);
 	else
-		many_class_figures(values, nulls, &e, &side);
+		many_class_figures(values, nulls, &e, &side, desc);
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(e.dataset));
 	values[COL_LOOKS] = Int64GetDatum(pneumo_side_look(&e.id, &side, e.source->name, figures_json(values, nulls)));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));

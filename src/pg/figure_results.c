@@ -62,18 +62,41 @@ enum
 	FIG_THRESHOLD, FIG_FIRST, FIG_CONFIDENCE = FIG_FIRST + 11, FIG_REPLICATES, FIG_SEED, N_FIG
 };
 
+#define N_OF_FIGURES (FIG_CONFIDENCE - FIG_FIRST)
+
+/* A pneumo_figures whose counts and threshold are in values already. */
+static Datum
+form_figures(Datum *values, bool *nulls, const StatsInterval *const *figures,
+			 const StatsOptions *options, TupleDesc desc)
+{
+	HeapTuple	tuple;
+	int			i;
+
+	for (i = 0; i < N_OF_FIGURES; i++)
+	{
+		nulls[FIG_FIRST + i] = figures[i] == NULL;
+		if (figures[i] != NULL)
+			values[FIG_FIRST + i] = pneumo_figure_datum(figures[i],
+														TupleDescAttr(desc, FIG_FIRST + i)->atttypid,
+														&nulls[FIG_FIRST + i]);
+	}
+	values[FIG_CONFIDENCE] = Float8GetDatum(options->confidence);
+	values[FIG_REPLICATES] = Int32GetDatum((int32) options->replicates);
+	values[FIG_SEED] = Int64GetDatum((int64) options->seed);
+	tuple = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(tuple);
+}
+
 Datum
 pneumo_figures_datum(const StatsEvaluation *e, Oid type)
 {
-	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
 	Datum		values[N_FIG];
 	bool		nulls[N_FIG] = {false};
-	const StatsInterval *figures[] = {
+	const StatsInterval *const figures[N_OF_FIGURES] = {
 		&e->accuracy, &e->sensitivity, &e->specificity, &e->ppv, &e->npv, &e->lr_positive,
 		&e->lr_negative, &e->f1, &e->log_loss, &e->brier, &e->auc
 	};
-	HeapTuple	tuple;
-	int			i;
 
 	values[FIG_N] = Int64GetDatum(e->n);
 	values[FIG_POSITIVE] = Int64GetDatum(e->n_positive);
@@ -81,17 +104,48 @@ pneumo_figures_datum(const StatsEvaluation *e, Oid type)
 	values[FIG_CLUSTERS] = Int64GetDatum(e->n_clusters);
 	values[FIG_CLUSTERS_POSITIVE] = Int64GetDatum(e->n_clusters_positive);
 	values[FIG_CLUSTERS_NEGATIVE] = Int64GetDatum(e->n_clusters_negative);
-	values[FIG_THRESHOLD] = Float8GetDatum(e->options.threshold);
-	for (i = 0; i < (int) lengthof(figures); i++)
-		values[FIG_FIRST + i] = pneumo_figure_datum(figures[i],
-													TupleDescAttr(desc, FIG_FIRST + i)->atttypid,
-													&nulls[FIG_FIRST + i]);
-	values[FIG_CONFIDENCE] = Float8GetDatum(e->options.confidence);
-	values[FIG_REPLICATES] = Int32GetDatum((int32) e->options.replicates);
-	values[FIG_SEED] = Int64GetDatum((int64) e->options.seed);
-	tuple = heap_form_tuple(desc, values, nulls);
+	values[FIG_THRESHOLD] = pneumo_number_datum(e->options.threshold, &nulls[FIG_THRESHOLD]);
+	return form_figures(values, nulls, figures, &e->options, lookup_rowtype_tupdesc(type, -1));
+}
+
+Datum
+pneumo_macro_figures_datum(const StatsClassEvaluation *e, Oid type)
+{
+	Datum		values[N_FIG];
+	bool		nulls[N_FIG];
+	const StatsInterval *const figures[N_OF_FIGURES] = {
+		&e->accuracy, &e->macro_sensitivity, &e->macro_specificity, NULL, NULL, NULL,
+		NULL, &e->macro_f1, &e->log_loss, &e->brier, &e->macro_auc
+	};
+	int			i;
+
+	for (i = 0; i < N_FIG; i++)
+		nulls[i] = i < FIG_FIRST;
+	nulls[FIG_N] = nulls[FIG_CLUSTERS] = false;
+	values[FIG_N] = Int64GetDatum(e->n);
+	values[FIG_CLUSTERS] = Int64GetDatum(e->n_clusters);
+	return form_figures(values, nulls, figures, &e->options, lookup_rowtype_tupdesc(type, -1));
+}
+
+Datum
+pneumo_class_figures_datum(const StatsEvaluation *of_class, char *const *classes, int n_classes, Oid array_type)
+{
+	Oid			element = get_element_type(array_type);
+	TupleDesc	desc = lookup_rowtype_tupdesc(element, -1);
+	Datum	   *rows = palloc(n_classes * sizeof(Datum));
+	int			c;
+
+	for (c = 0; c < n_classes; c++)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		values[0] = CStringGetTextDatum(classes[c]);
+		values[1] = pneumo_figures_datum(&of_class[c], TupleDescAttr(desc, 1)->atttypid);
+		rows[c] = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	}
 	ReleaseTupleDesc(desc);
-	return HeapTupleGetDatum(tuple);
+	return PointerGetDatum(construct_array(rows, n_classes, element, -1, false, TYPALIGN_DOUBLE));
 }
 
 Datum

@@ -127,7 +127,7 @@ pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s: all %zu rows are %s, both classes are needed", what, n,
 							n > 0 && rows->label[0] ? "positive" : "negative"),
-							 errhint("Leave groups of one class out of the query, "
+					 errhint("Leave groups of one class out of the query, "
 							 "or count with pneumo_confusion_matrix.")));
 			break;
 		case STATS_NO_MEMORY:
@@ -145,6 +145,21 @@ pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s: %s", what, stats_status_text(status))));
 	}
+}
+
+void
+pneumo_stats_check_classes(StatsStatus status, const char *what, const StatsClassRows *rows,
+						   char *const *classes)
+{
+	StatsRows	counted = {NULL, NULL, NULL, rows->n};
+
+	if (status == STATS_ONE_CLASS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s: all %zu rows are of class \"%s\", two or more classes are needed", what, rows->n,
+						classes[rows->label[0]]),
+				 errhint("Give a table that has rows of other classes, too.")));
+	pneumo_stats_check(status, what, &counted);
 }
 
 void

@@ -36,6 +36,10 @@ extern void pneumo_stats_end(PneumoStats *stats);
 /* Raises what is not STATS_OK; what: the subject, as in "pneumo_roc"; n rows, positive of them of the positive class. */
 extern void pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows);
 
+/* The same for more than two classes. */
+extern void pneumo_stats_check_classes(StatsStatus status, const char *what, const StatsClassRows *rows,
+									   char *const *classes);
+
 /* ------------------------------------------------- rows of an aggregate */
 
 /* The rows in an order of their own, whatever order they came in. */
@@ -60,8 +64,15 @@ extern double pneumo_figure_counts(StatsCounts *counts, FunctionCallInfo fcinfo,
 /* A pneumo_figure of row type type; *isnull where it is not defined. */
 extern Datum pneumo_figure_datum(const StatsInterval *figure, Oid type, bool *isnull);
 
-/* A pneumo_figures of row type type. */
+/* A pneumo_figures of row type type; a threshold of NaN is NULL. */
 extern Datum pneumo_figures_datum(const StatsEvaluation *e, Oid type);
+
+/* The same of more than two classes: macro figures, the others NULL. */
+extern Datum pneumo_macro_figures_datum(const StatsClassEvaluation *e, Oid type);
+
+/* A pneumo_class_figures[] of array type array_type: each class against the rest. */
+extern Datum pneumo_class_figures_datum(const StatsEvaluation *of_class, char *const *classes, int n_classes,
+										Oid array_type);
 
 /* Threshold, and what every figure of this release is computed with. */
 extern void pneumo_stats_options(StatsOptions *options, double threshold);

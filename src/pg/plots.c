@@ -158,8 +158,8 @@ called_share(const StatsRows *rows, double threshold, int class)
 	return (double) called / (double) n;
 }
 
-text *
-pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title, const char *what)
+void
+pneumo_roc_curve(ReportRocCurve *curve, const StatsRows *rows, const char *what)
 {
 	PneumoStats stats;
 	StatsRocPoint *points;
@@ -168,9 +168,6 @@ pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title,
 	size_t		n = 0;
 	double	   *x;
 	double	   *y;
-	ReportBuffer buffer;
-	ReportRocCurve curve;
-	ReportRoc	roc;
 	size_t		i;
 
 	points = MemoryContextAllocHuge(CurrentMemoryContext, (rows->n + 1) * sizeof(StatsRocPoint));
@@ -190,16 +187,27 @@ pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title,
 		y[n] = points[i].true_positive_rate;
 		n++;
 	}
+	pfree(points);
 
-	memset(&curve, 0, sizeof(curve));
+	memset(curve, 0, sizeof(*curve));
+	curve->n_points = n;
+	curve->false_positive_rate = x;
+	curve->true_positive_rate = y;
+	curve->auc = auc.auc.value;
+	curve->auc_low = auc.auc.low;
+	curve->auc_high = auc.auc.high;
+	curve->point_x = curve->point_y = NAN;
+}
+
+text *
+pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title, const char *what)
+{
+	ReportBuffer buffer;
+	ReportRocCurve curve;
+	ReportRoc	roc;
+
+	pneumo_roc_curve(&curve, rows, what);
 	curve.name = "score";
-	curve.n_points = n;
-	curve.false_positive_rate = x;
-	curve.true_positive_rate = y;
-	curve.auc = auc.auc.value;
-	curve.auc_low = auc.auc.low;
-	curve.auc_high = auc.auc.high;
-	curve.point_x = curve.point_y = NAN;
 	if (!isnan(threshold))
 	{
 		curve.point_x = called_share(rows, threshold, 0);
@@ -226,16 +234,14 @@ pneumo_plot_roc_final(PG_FUNCTION_ARGS)
 
 /* ------------------------------------------------------------- calibration */
 
-text *
-pneumo_plot_calibration_rows(const StatsRows *rows, int n_bins, const char *title, const char *what)
+void
+pneumo_calibration_diagram(ReportCalibration *diagram, const StatsRows *rows, int n_bins, const char *what)
 {
 	PneumoStats stats;
 	StatsCalibration c;
 	StatsCalibrationBin *bins = palloc(n_bins * sizeof(StatsCalibrationBin));
 	ReportCalibrationBin *drawn = palloc(n_bins * sizeof(ReportCalibrationBin));
 	StatsFigures figures;
-	ReportBuffer buffer;
-	ReportCalibration picture;
 	int			i;
 
 	pneumo_stats_begin(&stats);
@@ -253,14 +259,24 @@ pneumo_plot_calibration_rows(const StatsRows *rows, int n_bins, const char *titl
 		drawn[i].observed_low = bins[i].observed.low;
 		drawn[i].observed_high = bins[i].observed.high;
 	}
-	memset(&picture, 0, sizeof(picture));
+	pfree(bins);
+	memset(diagram, 0, sizeof(*diagram));
+	diagram->n_bins = (size_t) n_bins;
+	diagram->bins = drawn;
+	diagram->ece = c.ece;
+	diagram->slope = c.slope.value;
+	diagram->intercept = c.intercept.value;
+	diagram->brier = figures.brier;
+}
+
+text *
+pneumo_plot_calibration_rows(const StatsRows *rows, int n_bins, const char *title, const char *what)
+{
+	ReportBuffer buffer;
+	ReportCalibration picture;
+
+	pneumo_calibration_diagram(&picture, rows, n_bins, what);
 	picture.title = title;
-	picture.n_bins = (size_t) n_bins;
-	picture.bins = drawn;
-	picture.ece = c.ece;
-	picture.slope = c.slope.value;
-	picture.intercept = c.intercept.value;
-	picture.brier = figures.brier;
 	pneumo_report_begin(&buffer);
 	pneumo_report_check(report_svg_calibration(&buffer, &picture), what);
 	return pneumo_report_text(&buffer);

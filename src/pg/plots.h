@@ -24,6 +24,14 @@ extern text *pneumo_report_text(const ReportBuffer *buffer);
 extern const char *pneumo_report_utf8(const char *string);
 
 /*
+ * What the pictures of rows show, for a document or a page of many: a curve
+ * with its AUC and limits (no name, no point), a diagram (no id, no title).
+ */
+extern void pneumo_roc_curve(ReportRocCurve *curve, const StatsRows *rows, const char *what);
+extern void pneumo_calibration_diagram(ReportCalibration *diagram, const StatsRows *rows, int n_bins,
+									   const char *what);
+
+/*
  * Pictures of rows; what: the subject of errors, title: UTF-8 or NULL for the
  * default.  threshold: NaN, or of the operating point.
  */

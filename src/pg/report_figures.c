@@ -11,13 +11,15 @@
 
 #include "pg/report_page.h"
 #include "pg/figures.h"
+#include "pg/plots.h"
+#include "pg/side.h"
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#define N_BINS 10
+#define N_BINS PNEUMO_DEFAULT_BINS
 
-/* What is computed of a side. */
+/* What is computed of a side of two classes. */
 typedef struct Side
 {
 	int			side;
@@ -154,33 +156,11 @@ add_roc(PneumoSection *section, const PneumoReport *r, const Side *sides, int n_
 	{
 		const Side *side = &sides[s];
 		ReportRocCurve *curve = &curves[roc->n_curves];
-		StatsRocPoint *points;
-		PneumoStats stats;
-		double	   *x;
-		double	   *y;
-		size_t		n = 0;
-		size_t		i;
 
 		if (isnan(side->evaluation.auc.value))
 			continue;
-		points = MemoryContextAllocHuge(CurrentMemoryContext, (side->rows.n + 1) * sizeof(StatsRocPoint));
-		pneumo_stats_begin(&stats);
-		pneumo_stats_check(stats_roc(points, &n, &side->rows, true, &stats.env), "pneumo_report", &side->rows);
-		pneumo_stats_end(&stats);
-		x = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
-		y = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
-		for (i = 0; i < n; i++)
-		{
-			x[i] = points[i].false_positive_rate;
-			y[i] = points[i].true_positive_rate;
-		}
+		pneumo_roc_curve(curve, &side->rows, "pneumo_report");
 		curve->name = side_name(side);
-		curve->n_points = n;
-		curve->false_positive_rate = x;
-		curve->true_positive_rate = y;
-		curve->auc = side->evaluation.auc.value;
-		curve->auc_low = side->evaluation.auc.low;
-		curve->auc_high = side->evaluation.auc.high;
 		curve->point_x = 1 - side->evaluation.specificity.value;
 		curve->point_y = side->evaluation.sensitivity.value;
 		roc->n_curves++;
@@ -195,35 +175,11 @@ add_roc(PneumoSection *section, const PneumoReport *r, const Side *sides, int n_
 static void
 add_calibration(PneumoSection *section, const Side *side)
 {
-	ReportCalibration *picture = palloc0(sizeof(ReportCalibration));
-	ReportCalibrationBin *drawn = palloc0(N_BINS * sizeof(ReportCalibrationBin));
-	StatsCalibrationBin bins[N_BINS];
-	StatsCalibration c;
-	PneumoStats stats;
-	int			i;
+	ReportCalibration *picture = palloc(sizeof(ReportCalibration));
 
-	pneumo_stats_begin(&stats);
-	pneumo_stats_check(stats_calibration(&c, bins, N_BINS, STATS_BINS_EQUAL_WIDTH, &side->rows,
-										 PNEUMO_CONFIDENCE, &stats.env), "pneumo_report", &side->rows);
-	pneumo_stats_end(&stats);
-	for (i = 0; i < N_BINS; i++)
-	{
-		drawn[i].low = bins[i].low;
-		drawn[i].high = bins[i].high;
-		drawn[i].n = bins[i].n;
-		drawn[i].mean_score = bins[i].mean_score;
-		drawn[i].observed = bins[i].observed.value;
-		drawn[i].observed_low = bins[i].observed.low;
-		drawn[i].observed_high = bins[i].observed.high;
-	}
+	pneumo_calibration_diagram(picture, &side->rows, N_BINS, "pneumo_report");
 	picture->id = psprintf("calibration-%s", side_name(side));
 	picture->title = psprintf("Calibration, %s", side_name(side));
-	picture->n_bins = N_BINS;
-	picture->bins = drawn;
-	picture->ece = c.ece;
-	picture->slope = c.slope.value;
-	picture->intercept = c.intercept.value;
-	picture->brier = side->evaluation.brier.value;
 	pneumo_section_add(section, REPORT_BLOCK_CALIBRATION, picture);
 }
 
@@ -283,56 +239,167 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 						(unsigned long long) sides[0].evaluation.options.seed);
 }
 
+/* ------------------------------------------------- more than two classes */
+
+/* What is computed of a side of more classes. */
+typedef struct ClassSide
+{
+	int			side;
+	StatsClassRows rows;
+	StatsClassEvaluation evaluation;
+	StatsEvaluation *of_class;
+	bool		one_class;		/* then there are no figures */
+} ClassSide;
+
+static StatsClassRows
+class_rows(const PneumoReport *r, int split)
+{
+	PneumoSide	side;
+
+	memset(&side, 0, sizeof(side));
+	side.n = pneumo_evaluation_side(&side.samples, &r->e, split);
+	return pneumo_side_class_rows(&side, &r->e, r->e.probability);
+}
+
+static int
+compute_class_sides(ClassSide *sides, const PneumoReport *r)
+{
+	const PneumoModelMeta *meta = r->e.scorer->meta;
+	int			n = 0;
+	int			split;
+
+	for (split = PNEUMO_VALIDATION; split <= PNEUMO_TEST; split++)
+	{
+		ClassSide  *side = &sides[n];
+		StatsOptions options;
+		StatsStatus status;
+		PneumoStats stats;
+
+		if (!r->e.score[split] || r->e.dataset->split_rows[split] == 0)
+			continue;
+		side->side = split;
+		side->rows = class_rows(r, split);
+		side->of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
+		pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
+		pneumo_stats_begin(&stats);
+		status = stats_class_evaluate(&side->evaluation, side->of_class, &side->rows, &options, &stats.env);
+		pneumo_stats_end(&stats);
+		side->one_class = status == STATS_ONE_CLASS;
+		if (!side->one_class)
+			pneumo_stats_check_classes(status, "pneumo_report", &side->rows, meta->classes);
+		n++;
+	}
+	return n;
+}
+
+static void
+macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
+{
+	static const char *const headings[] = {
+		"Split", "Images (patients)", "Accuracy", "Macro AUC", "Macro sensitivity", "Macro specificity",
+		"Macro F1", "Log loss", "Brier score (0 to 2)"
+	};
+	PneumoTable *table = pneumo_table_begin(section, "Figures over all classes, with 95 % intervals by patient",
+											lengthof(headings), headings, 0x1FE);
+	int			s;
+
+	for (s = 0; s < n_sides; s++)
+	{
+		const StatsClassEvaluation *e = &sides[s].evaluation;
+
+		if (sides[s].one_class)
+			continue;
+		pneumo_table_cell(table, "%s", pneumo_split_name((PneumoSplit) sides[s].side));
+		pneumo_table_cell(table, "%zu (%zu)", e->n, e->n_clusters);
+		interval_cell(table, &e->accuracy);
+		interval_cell(table, &e->macro_auc);
+		interval_cell(table, &e->macro_sensitivity);
+		interval_cell(table, &e->macro_specificity);
+		interval_cell(table, &e->macro_f1);
+		interval_cell(table, &e->log_loss);
+		interval_cell(table, &e->brier);
+	}
+	pneumo_table_end(table);
+}
+
+static void
+class_table(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
+{
+	static const char *const headings[] = {
+		"Class", "Images (patients)", "AUC", "Sensitivity", "Specificity", "Positive predictive value", "F1"
+	};
+	PneumoTable *table = pneumo_table_begin(section,
+											psprintf("Each class against the rest, %s", pneumo_split_name((PneumoSplit) side->side)),
+											lengthof(headings), headings, 0x7E);
+	int			c;
+
+	for (c = 0; c < r->e.scorer->meta->n_classes; c++)
+	{
+		const StatsEvaluation *e = &side->of_class[c];
+
+		pneumo_table_cell(table, "%s", r->e.scorer->meta->classes[c]);
+		pneumo_table_cell(table, "%zu (%zu)", e->n_positive, e->n_clusters_positive);
+		interval_cell(table, &e->auc);
+		interval_cell(table, &e->sensitivity);
+		interval_cell(table, &e->specificity);
+		interval_cell(table, &e->ppv);
+		interval_cell(table, &e->f1);
+	}
+	pneumo_table_end(table);
+}
+
+/* One curve a class, where they can be told apart. */
+static void
+add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
+{
+	const char *name = pneumo_split_name((PneumoSplit) side->side);
+	int			k = r->e.scorer->meta->n_classes;
+	ReportRoc  *roc = palloc0(sizeof(ReportRoc));
+	ReportRocCurve *curves = palloc0(REPORT_MAX_CURVES * sizeof(ReportRocCurve));
+	int			c;
+
+	for (c = 0; c < k && k <= REPORT_MAX_CURVES; c++)
+	{
+		StatsRows	rows;
+
+		if (isnan(side->of_class[c].auc.value))
+			continue;
+		(void) pneumo_report_rows(&rows, r, side->side, c);
+		pneumo_roc_curve(&curves[roc->n_curves], &rows, "pneumo_report");
+		curves[roc->n_curves++].name = pneumo_u8(r->e.scorer->meta->classes[c]);
+	}
+	if (roc->n_curves == 0)
+		return;
+	roc->curves = curves;
+	roc->id = psprintf("roc-%s", name);
+	roc->title = psprintf("ROC curves, each class against the rest, %s", name);
+	roc->threshold = NAN;
+	pneumo_section_add(section, REPORT_BLOCK_ROC, roc);
+}
+
 static void
 many_classes(PneumoSection *section, const PneumoReport *r)
 {
-	static const char *const headings[] = {"Split", "Images", "Accuracy", "Macro sensitivity", "Macro AUC", "Log loss"};
-	int			k = r->e.scorer->meta->n_classes;
-	PneumoTable *table = pneumo_table_begin(section, "Figures over all classes", 6, headings, 62);
-	int			side;
+	ClassSide	sides[2];
+	int			n_sides = compute_class_sides(sides, r);
+	int			s;
 
-	for (side = PNEUMO_VALIDATION; side <= PNEUMO_TEST; side++)
-	{
-		PneumoStats stats;
-		StatsClassRows rows;
-		StatsClassFigures figures;
-		double	   *probability;
-		int32_t    *label;
-		int64	   *samples;
-		int64		n;
-		int64		i;
-
-		if (!r->e.score[side] || r->e.dataset->split_rows[side] == 0)
-			continue;
-		n = pneumo_evaluation_side(&samples, &r->e, side);
-		probability = MemoryContextAllocHuge(CurrentMemoryContext, n * k * sizeof(double));
-		label = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int32_t));
-		for (i = 0; i < n; i++)
-		{
-			memcpy(probability + i * k, pneumo_evaluation_probability(&r->e, samples[i]), k * sizeof(double));
-			label[i] = r->e.dataset->samples[samples[i]].label;
-		}
-		memset(&rows, 0, sizeof(rows));
-		rows.probability = probability;
-		rows.label = label;
-		rows.n = (size_t) n;
-		rows.n_classes = k;
-		pneumo_stats_begin(&stats);
-		if (stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env) == STATS_OK)
-		{
-			pneumo_table_cell(table, "%s", pneumo_split_name((PneumoSplit) side));
-			pneumo_table_cell(table, "%lld", (long long) n);
-			pneumo_table_cell(table, "%.3f", figures.accuracy);
-			pneumo_table_cell(table, "%.3f", figures.macro_sensitivity);
-			pneumo_table_cell(table, "%.3f", figures.macro_auc);
-			pneumo_table_cell(table, "%.3f", figures.log_loss);
-		}
-		pneumo_stats_end(&stats);
-	}
-	pneumo_table_end(table);
-	for (side = PNEUMO_VALIDATION; side <= PNEUMO_TEST; side++)
-		if (r->e.score[side] && r->e.dataset->split_rows[side] > 0)
-			add_confusion(section, r, side);
+	for (s = 0; s < n_sides; s++)
+		if (sides[s].one_class)
+			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
+								pneumo_split_name((PneumoSplit) sides[s].side));
+	macro_table(section, sides, n_sides);
+	for (s = 0; s < n_sides; s++)
+		if (!sides[s].one_class)
+			class_table(section, r, &sides[s]);
+	for (s = 0; s < n_sides; s++)
+		add_confusion(section, r, sides[s].side);
+	for (s = 0; s < n_sides; s++)
+		if (!sides[s].one_class)
+			add_class_roc(section, r, &sides[s]);
+	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+						"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of patients (%u replicates, seed 0) for the other figures.",
+						(unsigned) STATS_DEFAULT_REPLICATES);
 }
 
 void

@@ -122,6 +122,27 @@ pneumo_side_scores(const PneumoSide *side, const PneumoEvaluation *e, const doub
 	return score;
 }
 
+StatsClassRows
+pneumo_side_class_rows(const PneumoSide *side, const PneumoEvaluation *e, const double *probability)
+{
+	int			k = e->scorer->meta->n_classes;
+	double	   *copy = MemoryContextAllocHuge(CurrentMemoryContext, (Size) side->n * k * sizeof(double));
+	int32_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(int32_t));
+	uint64_t   *group = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(uint64_t));
+	StatsClassRows rows = {copy, label, group, (size_t) side->n, k};
+	int64		i;
+
+	for (i = 0; i < side->n; i++)
+	{
+		const PneumoSample *sample = &e->dataset->samples[side->samples[i]];
+
+		memcpy(copy + i * k, probability + sample->slot * k, k * sizeof(double));
+		label[i] = sample->label;
+		memcpy(&group[i], sample->group, sizeof(uint64_t));
+	}
+	return rows;
+}
+
 /* Counts a look at held-out rows; how many there were. */
 int64
 pneumo_side_look(const PneumoVersionId *id, const PneumoSide *side, const char *source, const char *metrics)

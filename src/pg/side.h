@@ -46,6 +46,10 @@ extern double *pneumo_side_scores(const PneumoSide *side, const PneumoEvaluation
 /* The scores with label and patient. */
 extern StatsRows pneumo_side_rows(const PneumoSide *side, const PneumoEvaluation *e, const double *score);
 
+/* The same for any number of classes; probability: n_classes a scored row, by slot. */
+extern StatsClassRows pneumo_side_class_rows(const PneumoSide *side, const PneumoEvaluation *e,
+											 const double *probability);
+
 /* Counts a look at held-out rows; how many there were at this side. */
 extern int64 pneumo_side_look(const PneumoVersionId *id, const PneumoSide *side, const char *source,
 							  const char *metrics);
