@@ -207,6 +207,7 @@ REGRESS = \
 	layers \
 	models \
 	plots \
+	precision \
 	predict \
 	rights \
 	runs \

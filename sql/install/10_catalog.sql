@@ -51,6 +51,7 @@ CREATE TABLE pneumo.version (
 	metrics jsonb,
 	provenance jsonb,
 	comment text,
+	precision text NOT NULL,
 	CONSTRAINT version_pkey PRIMARY KEY (id)
 );
 CREATE INDEX version_model_idx ON pneumo.version (model, id);
@@ -193,7 +194,8 @@ COMMENT ON FUNCTION pneumo_run_state(bigint, text) IS 'the state of a run given 
 
 CREATE FUNCTION pneumo_cache_entries(
 		OUT sha256 bytea, OUT version bigint, OUT place text, OUT state text, OUT path text,
-		OUT bytes bigint, OUT hits bigint, OUT last_used timestamptz, OUT mapped boolean)
+		OUT bytes bigint, OUT hits bigint, OUT last_used timestamptz, OUT mapped boolean,
+		OUT "precision" text)
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'pneumo_cache_entries';
@@ -218,7 +220,7 @@ COMMENT ON VIEW pneumo.models IS 'models that the current user owns or has a pri
 CREATE VIEW pneumo.versions WITH (security_barrier) AS
 	SELECT m.name AS model, v.id AS version, v.sha256, v.run, v.created, v.creator,
 		   v.parameters, v.bytes, v.image_size, v.classes, v.threshold, v.operating_point,
-		   v.calibration, v.metrics, v.provenance, v.comment,
+		   v.calibration, v.metrics, v.provenance, v.comment, v.precision,
 		   (SELECT pg_catalog.count(*) FROM pneumo.look l
 			WHERE l.version OPERATOR(pg_catalog.=) v.id AND l.split OPERATOR(pg_catalog.=) 'test') AS test_looks,
 		   COALESCE(v.id OPERATOR(pg_catalog.=) (
@@ -227,7 +229,7 @@ CREATE VIEW pneumo.versions WITH (security_barrier) AS
 	FROM pneumo.version v
 	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) v.model
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
-COMMENT ON VIEW pneumo.versions IS 'versions of the models that the current user owns or has a privilege on; bytes of the stored model, image_size as [height, width], classes in label order, metrics on validation data';
+COMMENT ON VIEW pneumo.versions IS 'versions of the models that the current user owns or has a privilege on; bytes of the stored model, image_size as [height, width], classes in label order, metrics on validation data, precision the arithmetic of predictions (float32 or int16)';
 
 CREATE VIEW pneumo.deployments WITH (security_barrier) AS
 	SELECT m.name AS model, d.version, v.sha256, d.action, d.role, d.deployed,
@@ -258,9 +260,9 @@ CREATE VIEW pneumo.history WITH (security_barrier) AS
 COMMENT ON VIEW pneumo.history IS 'the epochs of the runs in pneumo.runs: running means over the augmented training batches, validation figures, learning rate, seconds of the training part and of the validation';
 
 CREATE VIEW pneumo.cache WITH (security_barrier) AS
-	SELECT c.sha256, c.version, c.place, c.state, c.path, c.bytes, c.hits, c.last_used, c.mapped
+	SELECT c.sha256, c.version, c.place, c.state, c.path, c.bytes, c.hits, c.last_used, c.mapped, c.precision
 	FROM @extschema@.pneumo_cache_entries() c;
-COMMENT ON VIEW pneumo.cache IS 'model versions ready to predict: place is shared (one copy for the server) or local (a copy of this session, where shared memory could not hold it), path the kernels it is packed for, mapped whether this session has it attached';
+COMMENT ON VIEW pneumo.cache IS 'model versions ready to predict: place is shared (one copy for the server) or local (a copy of this session, where shared memory could not hold it), path the kernels it is packed for, mapped whether this session has it attached, precision that of the weights there: explanations of an int16 version have its float32 weights as a second row';
 
 GRANT SELECT ON pneumo.models, pneumo.versions, pneumo.deployments, pneumo.privileges,
 	pneumo.history, pneumo.cache TO PUBLIC;

@@ -411,6 +411,9 @@ typedef struct NnTrainConfig
 	double		rlr_min_delta;
 	int			rlr_cooldown;
 	double		rlr_min_lr;
+
+	NnPrecision precision;		/* of validation and nn_trainer_score(): that of
+								 * the version; training itself is float32 */
 } NnTrainConfig;
 
 typedef enum NnSplit

@@ -122,6 +122,7 @@ nn_state_fingerprint(const NnGraph *graph, const NnTrainConfig *c, const NnTrain
 	hash = hash_int(hash, (uint64_t) c->es_monitor);
 	hash = hash_int(hash, (uint64_t) c->restore_best_weights);
 	hash = hash_int(hash, (uint64_t) c->plateau);
+	hash = hash_int(hash, (uint64_t) c->precision);
 	hash = hash_int(hash, data->n[NN_TRAIN]);
 	return hash_int(hash, data->n[NN_VALIDATION]);
 }

@@ -124,7 +124,7 @@ score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHook
 	static const NnPhase phase = {validation_items, validate_group, NULL, 0};
 	static const NnProgram program = {&phase, 1, 0, NULL};
 	NnStatus	status = nn_engine_pack(t->engine_packed, t->graph, weights, t->path,
-										NN_PRECISION_FLOAT32, error);
+										t->config.precision, error);
 
 	if (status != NN_OK)
 		return status;

@@ -181,7 +181,7 @@ gradient_floats(const NnTrainer *t)
 static size_t
 validation_bytes(const NnTrainer *t, int n)
 {
-	NnEngine	engine = {t->graph, NULL, NULL, t->path, NN_PRECISION_FLOAT32};
+	NnEngine	engine = {t->graph, NULL, NULL, t->path, t->config.precision};
 	size_t		in = nn_mul_size(nn_shape_floats(&t->graph->nodes[0].shape), sizeof(float));
 
 	return nn_grow(nn_align_size(nn_engine_scratch_bytes(&engine, n)), nn_mul_size(in, (size_t) n));
@@ -278,7 +278,7 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 	t->input[1] = carve(&c, nn_mul_size(in, batch));
 	t->order = carve(&c, nn_mul_size(t->data.n[NN_TRAIN], sizeof(uint32_t)));
 	t->engine_packed = carve(&c, nn_engine_packed_bytes(t->graph, t->path,
-														 NN_PRECISION_FLOAT32));
+														 t->config.precision));
 	t->val_scores = carve(&c, scores);
 	t->val_logits = carve(&c, scores);
 	return c.used;
@@ -392,7 +392,7 @@ nn_trainer_init(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config,
 	nn_pool_init(&t->pool, t, workers, n_threads);
 	nn_step_update_blocks(t->blocks, &t->n_block_variables, graph, t->need_norms);
 	t->order_epoch = -1;
-	t->engine = (NnEngine) {graph, NULL, t->engine_packed, path, NN_PRECISION_FLOAT32};
+	t->engine = (NnEngine) {graph, NULL, t->engine_packed, path, config->precision};
 	atomic_init(&t->load_failed, 0);
 	atomic_init(&t->val_done, 0);
 

@@ -19,8 +19,8 @@
  * interrupts that releasing the lock would decrement.  So a handle may be gone
  * when it is attached: then look again.
  *
- * Slots are keyed by content (SHA-256), CPU path and database, so what is found
- * is always right: which version a query means is decided by its snapshot, and
+ * Slots are keyed by content (SHA-256), CPU path, form and database, so what is
+ * found is always right: which version a query means is decided by its snapshot, and
  * eviction is only about memory.
  *
  * If shared memory cannot hold a version, the session makes its own copy within
@@ -52,6 +52,7 @@ typedef struct LocalEngine
 	dlist_node	node;
 	uint8		sha256[PNEUMO_SHA256_LEN];
 	NnPath		path;
+	PneumoForm	form;
 	int64		version;
 	dsm_segment *segment;		/* NULL: own copy */
 	dsm_handle	handle;
@@ -80,7 +81,7 @@ typedef struct Load
 /* ----------------------------------------------------- this session's engines */
 
 static LocalEngine *
-find_local(const uint8 *sha256, NnPath path)
+find_local(const uint8 *sha256, NnPath path, PneumoForm form)
 {
 	dlist_iter	iter;
 
@@ -88,7 +89,7 @@ find_local(const uint8 *sha256, NnPath path)
 	{
 		LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
 
-		if (local->path == path && memcmp(local->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
+		if (local->path == path && local->form == form && memcmp(local->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
 			return local;
 	}
 	return NULL;
@@ -182,7 +183,7 @@ forget_one_copy(void)
 
 /* A new engine, not yet in the list: until then an error frees it. */
 static LocalEngine *
-new_local(const PneumoVersionId *id, NnPath path)
+new_local(const PneumoVersionId *id, NnPath path, PneumoForm form)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo engine",
 											  ALLOCSET_SMALL_SIZES);
@@ -190,6 +191,7 @@ new_local(const PneumoVersionId *id, NnPath path)
 
 	local->cxt = cxt;
 	local->path = path;
+	local->form = form;
 	local->version = id->version;
 	memcpy(local->sha256, id->sha256, PNEUMO_SHA256_LEN);
 	return local;
@@ -220,7 +222,7 @@ log_fallback(const PneumoVersionId *id, uint64 bytes, const char *reason)
 }
 
 static LocalEngine *
-copy_local(const PneumoVersionId *id, NnPath path, const char *reason)
+copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *reason)
 {
 	EngineBlock plan;
 	LocalEngine *local;
@@ -228,7 +230,7 @@ copy_local(const PneumoVersionId *id, NnPath path, const char *reason)
 	void	   *memory;
 	void	   *block;
 
-	pneumo_block_plan(&plan, id->sha256, path);
+	pneumo_block_plan(&plan, id->sha256, path, form);
 	if (plan.total_bytes > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
@@ -248,7 +250,7 @@ copy_local(const PneumoVersionId *id, NnPath path, const char *reason)
 	}
 	log_fallback(id, plan.total_bytes, reason);
 
-	local = new_local(id, path);
+	local = new_local(id, path, form);
 	memory = MemoryContextAllocExtended(local->cxt, plan.total_bytes + NN_ALIGN,
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 	if (memory == NULL)
@@ -344,11 +346,11 @@ abandon_load(int code, Datum arg)
 }
 
 static void
-publish(Load *load)
+publish(Load *load, NnPrecision precision)
 {
 	dsm_pin_segment(load->segment);
 	load->pinned = true;
-	pneumo_cache_slot_publish(load->slot, dsm_segment_handle(load->segment));
+	pneumo_cache_slot_publish(load->slot, dsm_segment_handle(load->segment), precision);
 	load->published = true;
 }
 
@@ -376,7 +378,7 @@ make_room(int slot, uint64 bytes, char **reason)
 
 /* Loads a version into the slot that this session has claimed; NULL if there is no room. */
 static LocalEngine *
-load_shared(const PneumoVersionId *id, NnPath path, int slot, char **reason)
+load_shared(const PneumoVersionId *id, NnPath path, PneumoForm form, int slot, char **reason)
 {
 	LocalEngine *volatile local = NULL;
 	Load		load = {slot, NULL, false, false};
@@ -386,19 +388,19 @@ load_shared(const PneumoVersionId *id, NnPath path, int slot, char **reason)
 		EngineBlock plan;
 		void	   *block;
 
-		pneumo_block_plan(&plan, id->sha256, path);
+		pneumo_block_plan(&plan, id->sha256, path, form);
 		load.segment = make_room(slot, plan.total_bytes, reason);
 		if (load.segment != NULL)
 		{
 			block = dsm_segment_address(load.segment);
 			pneumo_block_fill(block, &plan);
-			local = new_local(id, path);
+			local = new_local(id, path, form);
 			pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes,
 							  id->sha256, local->cxt);
 			local->segment = load.segment;
 			local->handle = dsm_segment_handle(load.segment);
 			local->bytes = plan.total_bytes;
-			publish(&load);
+			publish(&load, local->engine.precision);
 		}
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(abandon_load, PointerGetDatum(&load));
@@ -414,14 +416,14 @@ load_shared(const PneumoVersionId *id, NnPath path, int slot, char **reason)
 /* ------------------------------------------------------------ finding or loading */
 
 static LocalEngine *
-attach_local(const PneumoVersionId *id, NnPath path, dsm_handle handle)
+attach_local(const PneumoVersionId *id, NnPath path, PneumoForm form, dsm_handle handle)
 {
 	dsm_segment *segment = attach_segment(handle);
 	LocalEngine *local;
 
 	if (segment == NULL)
 		return NULL;
-	local = new_local(id, path);
+	local = new_local(id, path, form);
 	pneumo_block_bind(&local->engine, &local->meta, dsm_segment_address(segment),
 					  dsm_segment_map_length(segment), id->sha256, local->cxt);
 	local->segment = segment;
@@ -431,7 +433,7 @@ attach_local(const PneumoVersionId *id, NnPath path, dsm_handle handle)
 }
 
 static LocalEngine *
-obtain(const PneumoVersionId *id, NnPath path)
+obtain(const PneumoVersionId *id, NnPath path, PneumoForm form)
 {
 	PneumoShared *shared = pneumo_shared();
 	char	   *reason = "";
@@ -451,17 +453,17 @@ obtain(const PneumoVersionId *id, NnPath path)
 			break;
 		}
 
-		found = pneumo_cache_slot_look_up(id, path, &slot, &handle);
+		found = pneumo_cache_slot_look_up(id, path, form, &slot, &handle);
 		if (found == PNEUMO_SLOT_READY)
 		{
-			local = attach_local(id, path, handle);
+			local = attach_local(id, path, form, handle);
 			if (local == NULL)
 				pneumo_cache_slot_clear_broken(slot, PNEUMO_CACHE_READY, handle);
 		}
 		else if (found == PNEUMO_SLOT_CLAIMED)
 		{
 			ConditionVariableCancelSleep();
-			local = load_shared(id, path, slot, &reason);
+			local = load_shared(id, path, form, slot, &reason);
 			if (local == NULL)
 				break;
 		}
@@ -484,7 +486,7 @@ obtain(const PneumoVersionId *id, NnPath path)
 		}
 	}
 	ConditionVariableCancelSleep();
-	return copy_local(id, path, reason);
+	return copy_local(id, path, form, reason);
 }
 
 static void
@@ -493,7 +495,7 @@ count_hit(LocalEngine *local)
 	local->hits++;
 	local->last_used = GetCurrentTimestamp();
 	if (local->segment != NULL)
-		pneumo_cache_slot_hit(local->sha256, local->path, local->last_used);
+		pneumo_cache_slot_hit(local->sha256, local->path, local->form, local->last_used);
 }
 
 /* A reference of a memory context: while it lives the engine stays mapped. */
@@ -512,16 +514,16 @@ drop_reference(void *arg)
 	reference->local->references--;
 }
 
-PneumoEngine *
-pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt)
+static PneumoEngine *
+get_engine(const PneumoVersionId *id, NnPath path, PneumoForm form, MemoryContext cxt)
 {
 	Reference  *reference = MemoryContextAllocZero(cxt, sizeof(Reference));
 	LocalEngine *local;
 
 	pneumo_engines_tidy();
-	local = find_local(id->sha256, path);
+	local = find_local(id->sha256, path, form);
 	if (local == NULL)
-		local = obtain(id, path);
+		local = obtain(id, path, form);
 	count_hit(local);
 
 	reference->local = local;
@@ -534,6 +536,22 @@ pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt
 	local->references++;
 	MemoryContextRegisterResetCallback(cxt, &reference->callback);
 	return &reference->engine;
+}
+
+PneumoEngine *
+pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt)
+{
+	return get_engine(id, path, PNEUMO_FORM_PREDICT, cxt);
+}
+
+PneumoEngine *
+pneumo_engine_get_explain(const PneumoVersionId *id, NnPath path, MemoryContext cxt)
+{
+	PneumoEngine *engine = get_engine(id, path, PNEUMO_FORM_PREDICT, cxt);
+
+	if (engine->engine.weights != NULL)
+		return engine;
+	return get_engine(id, path, PNEUMO_FORM_EXPLAIN, cxt);
 }
 
 PneumoEngine *
@@ -596,6 +614,8 @@ pneumo_engines_copies(PneumoCacheSlot *copies, int max)
 		copy->database = MyDatabaseId;
 		copy->version = local->version;
 		copy->path = local->path;
+		copy->form = local->form;
+		copy->precision = local->engine.precision;
 		copy->bytes = local->bytes;
 		copy->hits = local->hits;
 		copy->last_used = local->last_used;

@@ -19,7 +19,7 @@
 /* -------------------------------------------------------------- under the lock */
 
 static int
-find_slot(const PneumoShared *shared, const uint8 *sha256, NnPath path)
+find_slot(const PneumoShared *shared, const uint8 *sha256, NnPath path, PneumoForm form)
 {
 	int			i;
 
@@ -28,7 +28,8 @@ find_slot(const PneumoShared *shared, const uint8 *sha256, NnPath path)
 		const PneumoCacheSlot *slot = &shared->cache[i];
 
 		if (slot->state != PNEUMO_CACHE_EMPTY && slot->database == MyDatabaseId &&
-			slot->path == (int) path && memcmp(slot->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
+			slot->path == (int) path && slot->form == (int) form &&
+			memcmp(slot->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
 			return i;
 	}
 	return -1;
@@ -177,7 +178,8 @@ pneumo_cache_slots_evict(const uint8 *sha256)
 /* -------------------------------------------------- the life of one slot's content */
 
 PneumoSlotFound
-pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot, dsm_handle *handle)
+pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, PneumoForm form, int *slot,
+						  dsm_handle *handle)
 {
 	PneumoShared *shared = pneumo_shared();
 	dsm_handle	evicted = 0;
@@ -185,7 +187,7 @@ pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot, dsm
 	PneumoSlotFound found;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	*slot = find_slot(shared, id->sha256, path);
+	*slot = find_slot(shared, id->sha256, path, form);
 	if (*slot >= 0)
 	{
 		PneumoCacheSlot *entry = &shared->cache[*slot];
@@ -214,6 +216,7 @@ pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot, dsm
 			entry->state = PNEUMO_CACHE_LOADING;
 			entry->database = MyDatabaseId;
 			entry->path = path;
+			entry->form = form;
 			entry->loader_pid = MyProcPid;
 			entry->version = id->version;
 			memcpy(entry->sha256, id->sha256, PNEUMO_SHA256_LEN);
@@ -249,13 +252,14 @@ pneumo_cache_slot_clear_broken(int i, PneumoCacheState state, dsm_handle handle)
 }
 
 void
-pneumo_cache_slot_publish(int i, dsm_handle handle)
+pneumo_cache_slot_publish(int i, dsm_handle handle, NnPrecision precision)
 {
 	PneumoShared *shared = pneumo_shared();
 	PneumoCacheSlot *slot = &shared->cache[i];
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	slot->handle = handle;
+	slot->precision = precision;
 	slot->state = PNEUMO_CACHE_READY;
 	slot->last_used = GetCurrentTimestamp();
 	LWLockRelease(&shared->lock);
@@ -275,13 +279,13 @@ pneumo_cache_slot_abandon(int i)
 }
 
 void
-pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, TimestampTz now)
+pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, PneumoForm form, TimestampTz now)
 {
 	PneumoShared *shared = pneumo_shared();
 	int			i;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	i = find_slot(shared, sha256, path);
+	i = find_slot(shared, sha256, path, form);
 	if (i >= 0)
 	{
 		shared->cache[i].hits++;

@@ -47,8 +47,8 @@ pneumo_cache_clear(PG_FUNCTION_ARGS)
 static void
 put_entry(ReturnSetInfo *rsinfo, const PneumoCacheSlot *slot, const char *place, bool mapped)
 {
-	Datum		values[9];
-	bool		nulls[9] = {false};
+	Datum		values[10];
+	bool		nulls[10] = {false};
 
 	values[0] = PointerGetDatum(pneumo_bytea(slot->sha256, PNEUMO_SHA256_LEN));
 	values[1] = Int64GetDatum(slot->version);
@@ -60,6 +60,8 @@ put_entry(ReturnSetInfo *rsinfo, const PneumoCacheSlot *slot, const char *place,
 	values[7] = TimestampTzGetDatum(slot->last_used);
 	nulls[7] = slot->last_used == 0;
 	values[8] = BoolGetDatum(mapped);
+	values[9] = CStringGetTextDatum(nn_precision_name((NnPrecision) slot->precision));
+	nulls[9] = slot->state != PNEUMO_CACHE_READY;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

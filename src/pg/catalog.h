@@ -21,8 +21,8 @@ enum
 	Anum_version_created, Anum_version_creator, Anum_version_parameters, Anum_version_bytes,
 	Anum_version_image_size, Anum_version_classes, Anum_version_threshold,
 	Anum_version_operating_point, Anum_version_calibration, Anum_version_metrics,
-	Anum_version_provenance, Anum_version_comment,
-	Natts_version = Anum_version_comment
+	Anum_version_provenance, Anum_version_comment, Anum_version_precision,
+	Natts_version = Anum_version_precision
 };
 
 enum

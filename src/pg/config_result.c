@@ -78,8 +78,7 @@ pneumo_config_read_deploy(PneumoConfig *config, const char *what, JsonbValue *va
 void
 pneumo_config_read_precision(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	static const char *const names[] = {"float32", NULL};
+	static const char *const names[] = {"float32", "int16", NULL};	/* by NnPrecision */
 
-	(void) config;
-	pneumo_json_read_enum(what, value, names);
+	config->train.precision = (NnPrecision) pneumo_json_read_enum(what, value, names);
 }

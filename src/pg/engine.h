@@ -14,7 +14,9 @@
 /*
  * One block of memory, shared or not, that holds a version ready to run: this
  * header, the graph, the model bytes as stored, and the packed weights.  All
- * offsets are from the block's start and multiples of NN_ALIGN.
+ * offsets are from the block's start and multiples of NN_ALIGN.  Of an int16
+ * version's bytes only the head is there, as its packed weights are all that a
+ * prediction needs; form PNEUMO_FORM_EXPLAIN has all bytes and nothing packed.
  */
 typedef struct EngineBlock
 {
@@ -23,17 +25,19 @@ typedef struct EngineBlock
 	uint64		total_bytes;
 	uint64		graph_at;
 	uint64		model_at;
-	uint64		model_bytes;
-	uint64		packed_at;
+	uint64		model_bytes;	/* as stored */
+	uint64		kept_bytes;		/* of them, that are in the block */
+	uint64		packed_at;		/* 0: nothing */
 	int32		path;			/* NnPath */
-	int32		precision;		/* NnPrecision */
+	int32		precision;		/* NnPrecision of what is in the block */
+	int32		form;			/* PneumoForm */
 	uint8		sha256[PNEUMO_SHA256_LEN];
 } EngineBlock;
 
 /* ------------------------------------------------------------- engine_load.c */
 
 /* Fills *plan from the head of the stored bytes; errors if they are damaged. */
-extern void pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path);
+extern void pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoForm form);
 
 /*
  * Streams the stored bytes into block (plan->total_bytes at a multiple of
@@ -55,21 +59,22 @@ typedef enum PneumoSlotFound
 	PNEUMO_SLOT_FULL			/* all slots are loading */
 } PneumoSlotFound;
 
-/* Finds the slot of a version on a path, or claims one. */
-extern PneumoSlotFound pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, int *slot,
-										   dsm_handle *handle);
+/* Finds the slot of a version on a path in a form, or claims one. */
+extern PneumoSlotFound pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, PneumoForm form,
+										   int *slot, dsm_handle *handle);
 
 /* Books bytes for a claimed slot, evicting others; false if they cannot fit. */
 extern bool pneumo_cache_slot_reserve(int slot, uint64 bytes);
 
 /* A claimed slot becomes ready, or free again. */
-extern void pneumo_cache_slot_publish(int slot, dsm_handle handle);
+extern void pneumo_cache_slot_publish(int slot, dsm_handle handle, NnPrecision precision);
 extern void pneumo_cache_slot_abandon(int slot);
 
 /* Empties a slot whose segment has gone, or whose loader has. */
 extern void pneumo_cache_slot_clear_broken(int slot, PneumoCacheState state, dsm_handle handle);
 
-extern void pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, TimestampTz now);
+extern void pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, PneumoForm form,
+								  TimestampTz now);
 
 /* With the lock held: whether a ready slot names that segment. */
 extern bool pneumo_cache_slot_is_live(const PneumoShared *shared, dsm_handle handle);

@@ -21,7 +21,7 @@
 #include "pg/engine.h"
 
 #define BLOCK_MAGIC 0x706e6575	/* "pneu" */
-#define BLOCK_ABI 1
+#define BLOCK_ABI 2
 #define MAX_HEAD_BYTES (64 * 1024 * 1024)	/* of header, graph and sections */
 
 static void
@@ -67,7 +67,7 @@ read_head(StringInfo head, NnModelView *view, const uint8 *sha256)
 }
 
 void
-pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path)
+pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoForm form)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo head of a model",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -78,7 +78,7 @@ pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path)
 	NnError		error;
 	PneumoModelMeta *meta;
 	size_t		graph_bytes;
-	size_t		packed_bytes;
+	size_t		packed_bytes = 0;
 	uint64		total = sizeof(EngineBlock);
 
 	read_head(&head, &view, sha256);
@@ -93,18 +93,22 @@ pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path)
 	plan->magic = BLOCK_MAGIC;
 	plan->abi = BLOCK_ABI;
 	plan->path = path;
-	plan->precision = meta->precision;
+	plan->form = form;
+	plan->precision = form == PNEUMO_FORM_PREDICT ? meta->precision : NN_PRECISION_FLOAT32;
 	plan->model_bytes = view.total_bytes;
+	plan->kept_bytes = plan->precision == NN_PRECISION_FLOAT32 ? view.total_bytes : view.head_bytes;
 	memcpy(plan->sha256, sha256, PNEUMO_SHA256_LEN);
 
-	packed_bytes = nn_engine_packed_bytes(graph, path, meta->precision);
-	if (packed_bytes == 0)
+	if (form == PNEUMO_FORM_PREDICT)
+		packed_bytes = nn_engine_packed_bytes(graph, path, meta->precision);
+	if (form == PNEUMO_FORM_PREDICT && packed_bytes == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the model is too large")));
 	add_part(&total, &plan->graph_at, graph_bytes);
-	add_part(&total, &plan->model_at, plan->model_bytes);
-	add_part(&total, &plan->packed_at, packed_bytes);
+	add_part(&total, &plan->model_at, plan->kept_bytes);
+	if (packed_bytes > 0)
+		add_part(&total, &plan->packed_at, packed_bytes);
 	plan->total_bytes = total;
 
 	MemoryContextSwitchTo(old);
@@ -148,11 +152,18 @@ pneumo_block_fill(void *block, const EngineBlock *plan)
 	char	   *base = block;
 	NnGraph    *graph = (NnGraph *) (base + plan->graph_at);
 	char	   *bytes = base + plan->model_at;
+	void	   *whole = NULL;
 	const float *weights;
 	NnModelView view;
 	NnError		error;
 
 	memcpy(base, plan, sizeof(*plan));
+	if (plan->kept_bytes < plan->model_bytes)
+	{
+		/* scales are found by looking at all weights: they are here until then */
+		whole = pneumo_scratch(plan->model_bytes);
+		bytes = pneumo_align(whole);
+	}
 	stream_bytes(bytes, plan);
 
 	if (nn_model_open(&view, bytes, plan->model_bytes, &error) != NN_OK ||
@@ -162,9 +173,15 @@ pneumo_block_fill(void *block, const EngineBlock *plan)
 	if (nn_weights_check(weights, graph, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	CHECK_FOR_INTERRUPTS();
-	if (nn_engine_pack(base + plan->packed_at, graph, weights, (NnPath) plan->path,
+	if (plan->packed_at != 0 &&
+		nn_engine_pack(base + plan->packed_at, graph, weights, (NnPath) plan->path,
 					   (NnPrecision) plan->precision, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
+	if (whole != NULL)
+	{
+		memcpy(base + plan->model_at, bytes, plan->kept_bytes);
+		pfree(whole);
+	}
 }
 
 void
@@ -180,12 +197,15 @@ pneumo_block_bind(NnEngine *engine, PneumoModelMeta **meta, void *block, Size bl
 		head->total_bytes > block_bytes || memcmp(head->sha256, sha256, PNEUMO_SHA256_LEN) != 0)
 		elog(ERROR, "shared memory of model version %s is not what it should be",
 			 pneumo_sha256_hex(sha256));
-	if (nn_model_open(&view, base + head->model_at, head->model_bytes, &error) != NN_OK)
+	if (nn_model_open(&view, base + head->model_at, head->kept_bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 
+	memset(engine, 0, sizeof(*engine));
 	engine->graph = (const NnGraph *) (base + head->graph_at);
-	engine->weights = (const float *) (base + head->model_at + view.weights_offset);
-	engine->packed = base + head->packed_at;
+	if (head->kept_bytes == head->model_bytes)
+		engine->weights = (const float *) (base + head->model_at + view.weights_offset);
+	if (head->packed_at != 0)
+		engine->packed = base + head->packed_at;
 	engine->path = (NnPath) head->path;
 	engine->precision = (NnPrecision) head->precision;
 	*meta = pneumo_meta_from_view(&view, cxt);

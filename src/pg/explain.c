@@ -163,7 +163,7 @@ run_explanation(float *activation, float *gradient, PneumoScorer *scorer, int no
 	for (;;)
 	{
 		NnStatus	status = nn_explain_run(activation, gradient, scorer->probabilities, scorer->src,
-											node, class_index, &scorer->engine->engine, scratch, stop);
+											node, class_index, &scorer->explain->engine, scratch, stop);
 		NnError		error;
 
 		if (status == NN_OK)
@@ -263,6 +263,8 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 						(double) scratch_bytes + 2.0 * floats * sizeof(float) +
 						(double) places * (sizeof(float) + sizeof(double)));
 
+	if (scorer->explain == NULL)
+		scorer->explain = pneumo_engine_get_explain(&scorer->engine->id, scorer->path, scorer->cxt);
 	map->height = info.shape.h;
 	map->width = info.shape.w;
 	map->class_index = choose_class(scorer, options);

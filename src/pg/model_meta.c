@@ -318,7 +318,7 @@ pneumo_meta_from_view(const NnModelView *view, MemoryContext cxt)
 	read_calibration(meta, &readers[SECTION_CALI]);
 	read_operating_point(meta, &readers[SECTION_OPER]);
 	meta->precision = (NnPrecision) get_choice(&readers[SECTION_PREC], NN_PRECISION_FLOAT32,
-											   NN_PRECISION_FLOAT32, "precision");
+											   NN_PRECISION_INT16, "precision");
 	for (i = 0; i < N_META_SECTIONS; i++)
 		finish(&readers[i]);
 

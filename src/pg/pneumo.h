@@ -307,11 +307,23 @@ typedef enum PneumoCacheState
 	PNEUMO_CACHE_EMPTY, PNEUMO_CACHE_LOADING, PNEUMO_CACHE_READY
 } PneumoCacheState;
 
+/*
+ * What a version is made ready for.  Predictions of an int16 version do without
+ * its float32 weights; explanations, which need gradients, have them in a block
+ * of their own.
+ */
+typedef enum PneumoForm
+{
+	PNEUMO_FORM_PREDICT, PNEUMO_FORM_EXPLAIN
+} PneumoForm;
+
 typedef struct PneumoCacheSlot
 {
 	PneumoCacheState state;
 	Oid			database;
 	int			path;			/* NnPath of the packed form */
+	int			form;			/* PneumoForm */
+	int			precision;		/* NnPrecision of what is there, once ready */
 	int			loader_pid;
 	uint8		sha256[PNEUMO_SHA256_LEN];
 	dsm_handle	handle;
@@ -383,6 +395,9 @@ typedef struct PneumoEngine
  */
 extern PneumoEngine *pneumo_engine_get(const PneumoVersionId *id, MemoryContext cxt);
 extern PneumoEngine *pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt);
+
+/* The same to explain with: has the float32 weights, but perhaps nothing packed. */
+extern PneumoEngine *pneumo_engine_get_explain(const PneumoVersionId *id, NnPath path, MemoryContext cxt);
 
 /* Empties this database's slots of a version that is being dropped. */
 extern void pneumo_cache_forget(const uint8 *sha256);

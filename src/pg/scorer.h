@@ -17,6 +17,7 @@ typedef struct PneumoScorer
 {
 	MemoryContext cxt;			/* of everything here */
 	PneumoEngine *engine;
+	PneumoEngine *explain;		/* NULL until it is asked for */
 	const PneumoModelMeta *meta;	/* the engine's */
 	NnPath		path;
 	int			output_units;	/* 1 or n_classes */

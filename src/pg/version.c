@@ -499,6 +499,7 @@ insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVer
 	nulls[Anum_version_comment - 1] = new_version->comment == NULL;
 	if (new_version->comment != NULL)
 		values[Anum_version_comment - 1] = CStringGetTextDatum(new_version->comment);
+	values[Anum_version_precision - 1] = CStringGetTextDatum(nn_precision_name(meta->precision));
 	pneumo_catalog_insert(rel, values, nulls);
 	table_close(rel, NoLock);
 }

@@ -310,7 +310,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 		meta.rescale = (float) config->rescale;
 		meta.n_classes = w->dataset->n_classes;
 		meta.classes = w->dataset->classes;
-		meta.precision = NN_PRECISION_FLOAT32;
+		meta.precision = config->train.precision;
 		if (scores != NULL)
 			probability = fit_validation(w, &meta, scores, &achieved);
 		else
