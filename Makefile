@@ -121,6 +121,7 @@ OBJS_PG = \
 	src/pg/check_source.o \
 	src/pg/check_tables.o \
 	src/pg/checkpoint.o \
+	src/pg/claim.o \
 	src/pg/compare.o \
 	src/pg/config.o \
 	src/pg/config_callbacks.o \

@@ -80,6 +80,45 @@ SELECT pneumo_plan('config_xrays', '{}');
 \set VERBOSITY terse
 RESET pneumo.train_memory;
 
+-- of what a user wrote, messages repeat the beginning
+CREATE FUNCTION config_clipped(query text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	message text;
+	detail text;
+BEGIN
+	EXECUTE query;
+	RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+	RETURN length(message) < 800 AND length(detail) < 1300;
+END $$;
+CREATE TABLE config_long AS SELECT patient, repeat(label, 1000) AS label, image FROM config_xrays;
+SELECT what, config_clipped(format('SELECT pneumo_plan(%L, %L)', source, config)) AS clipped
+FROM (SELECT repeat('k', 1000000)) k(long),
+	LATERAL (VALUES
+		('key', 'config_xrays', jsonb_build_object(long, 1)),
+		('value', 'config_xrays', jsonb_build_object('model', long)),
+		('optimizer key', 'config_xrays', jsonb_build_object('optimizer', jsonb_build_object('class_name', 'Adam', 'config', jsonb_build_object(long, 1)))),
+		('column', 'config_xrays', jsonb_build_object('label_column', long)),
+		('positive class', 'config_xrays', jsonb_build_object('positive_class', long)),
+		('class', 'config_xrays', jsonb_build_object('class_weight', jsonb_build_object(long, 1))),
+		('classes', 'config_long', '{}'),
+		('name', 'config_xrays', jsonb_build_object('name', long)),
+		('initial model', 'config_xrays', jsonb_build_object('initial_model', long)),
+		('layer', 'config_xrays', jsonb_build_object('layers', jsonb_build_array(jsonb_build_object('class_name', long)))),
+		('layer key', 'config_xrays', jsonb_build_object('layers', jsonb_build_array(jsonb_build_object('class_name', 'Dense', 'config', jsonb_build_object(long, 1)))))
+	) v(what, source, config);
+SELECT what, config_clipped(format(query, repeat('k', 1000000))) AS clipped
+FROM (VALUES
+	('model', 'SELECT pneumo_predict(%L, %1$L)'),
+	('privilege', 'SELECT pneumo_grant(''a'', current_user, %L)'),
+	('directory', 'SELECT pneumo_load(%L, ''t'')'),
+	('picture', 'SELECT pneumo_plot_evaluation(''config_xrays'', ''a'', %L)')
+) v(what, query);
+SELECT pneumo_plan('config_xrays', jsonb_build_object('epochs', 1, repeat('ä', 500), 2));
+DROP TABLE config_long;
+DROP FUNCTION config_clipped;
+
 -- relations
 SELECT pneumo_plan('pg_catalog.pg_class');
 SELECT pneumo_plan('config_xrays_pkey');

@@ -114,8 +114,75 @@ SELECT pneumo_wait(-1);
 SELECT pneumo_cancel(-1);
 \set VERBOSITY terse
 
+-- a run that made no version gives its name back, to whoever wants it
+\set lost '{"name": "lost", "image_size": [16, 16], "epochs": 2, "verbose": 0, "validation_split": 0.9, "test_split": 0.02, "split_seed": 3, "max_bad_images": 0, "layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}'
+CREATE TABLE runs_bad AS SELECT * FROM runs_xrays WHERE id < 100;
+INSERT INTO runs_bad VALUES (-1, 'no JPEG', 'NORMAL');
+SELECT pneumo_train('runs_bad', :'lost');
+SELECT state FROM pneumo.runs WHERE model = 'lost';
+SELECT count(*) AS models FROM pneumo.models WHERE model = 'lost';
+CREATE ROLE regress_pneumo_heir;
+GRANT EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean), pneumo_cancel(bigint), pneumo_wait(bigint) TO regress_pneumo_heir;
+GRANT SELECT ON runs_xrays TO regress_pneumo_heir;
+-- a cancelled one too, if it had not come to its first epoch
+SELECT pneumo_train('runs_xrays', (:'slow'::jsonb || '{"name": "lost", "image_size": [128, 128], "batch_size": 100}'), false) AS run \gset
+DO $$ BEGIN
+	FOR i IN 1 .. 1000 LOOP
+		EXIT WHEN EXISTS (SELECT FROM pneumo.progress WHERE phase = 'training');
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$;
+-- while it runs the name is taken
+SET ROLE regress_pneumo_heir;
+SELECT pneumo_train('runs_xrays', (:'lost'::jsonb || '{"max_bad_images": 1}'));
+RESET ROLE;
+SELECT pneumo_cancel(:run);
+SELECT pneumo_wait(:run);
+SELECT version IS NULL AS none FROM pneumo.runs WHERE run = :run;
+SELECT count(*) AS models FROM pneumo.models WHERE model = 'lost';
+SET ROLE regress_pneumo_heir;
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "lost"}') > 0 AS trained;
+SELECT owner FROM pneumo.models WHERE model = 'lost';
+RESET ROLE;
+SELECT pneumo_drop_model('lost');
+-- something granted on it keeps it
+SELECT pneumo_train('runs_xrays', (:'slow'::jsonb || '{"name": "lost", "image_size": [128, 128], "batch_size": 100}'), false) AS run \gset
+DO $$ BEGIN
+	FOR i IN 1 .. 1000 LOOP
+		EXIT WHEN EXISTS (SELECT FROM pneumo.progress WHERE phase = 'training');
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$;
+SELECT pneumo_grant('lost', 'regress_pneumo_heir', 'predict');
+SELECT pneumo_cancel(:run);
+SELECT pneumo_wait(:run);
+SET ROLE regress_pneumo_heir;
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "lost"}') > 0 AS trained;
+RESET ROLE;
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "lost"}') > 0 AS trained;
+SELECT pneumo_drop_model('lost');
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model = 'lost';
+DROP TABLE runs_bad;
+REVOKE EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean), pneumo_cancel(bigint), pneumo_wait(bigint) FROM regress_pneumo_heir;
+
+-- what one model may take in a query is a setting
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "wide", "image_size": [96, 96]}') > 0 AS trained;
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "wider", "image_size": [320, 320]}') > 0 AS trained;
+SET pneumo.predict_memory = '64kB';
+SELECT count(pneumo_predict(image, 'wide')) FROM runs_xrays WHERE id < 3;
+SELECT pneumo_embed(image, 'wide') IS NULL FROM runs_xrays WHERE id < 3;
+SELECT pneumo_predict(image, 'wider') FROM runs_xrays WHERE id < 3;
+SET pneumo.predict_memory = '256kB';
+SELECT DISTINCT cardinality(pneumo_embed(image, 'wide')) FROM runs_xrays WHERE id < 3;
+SELECT pneumo_predict(image, 'wider') FROM runs_xrays WHERE id < 3;
+SET pneumo.predict_memory = '2MB';
+SELECT count(pneumo_predict(image, 'wider')) FROM runs_xrays WHERE id < 3;
+RESET pneumo.predict_memory;
+SELECT count(pneumo_drop_model(model)::text) AS dropped FROM pneumo.models WHERE model LIKE 'wide%';
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'wide%';
+
 SELECT pneumo_drop_model('runs');
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model = 'runs';
 DROP PROCEDURE runs_watch;
 DROP TABLE runs_xrays;
-DROP ROLE regress_pneumo_other, regress_pneumo_monitor;
+DROP ROLE regress_pneumo_other, regress_pneumo_monitor, regress_pneumo_heir;

@@ -214,8 +214,8 @@ log_fallback(const PneumoVersionId *id, uint64 bytes, const char *reason)
 		return;
 	fallback_logged = true;
 	ereport(LOG,
-			(errmsg("pneumo keeps model version %s in this session's own memory (" UINT64_FORMAT " kB)",
-					pneumo_sha256_hex(id->sha256), bytes / 1024),
+			(errmsg("pneumo keeps model version %s in this session's own memory (%s)",
+					pneumo_sha256_hex(id->sha256), pneumo_memory_text((double) bytes)),
 			 errdetail("%s", reason),
 			 errhint("Enlarge pneumo.shared_cache_size, /dev/shm (in a container: --shm-size), or "
 					 "min_dynamic_shared_memory. This message comes once a session; see pneumo.cache.")));
@@ -234,8 +234,9 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 	if (plan.total_bytes > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("model version %s needs " UINT64_FORMAT " kB, more than pneumo.local_cache_size (%d kB)",
-						pneumo_sha256_hex(id->sha256), plan.total_bytes / 1024, pneumo_local_cache_size),
+				 errmsg("model version %s needs %s of memory, pneumo.local_cache_size allows %s",
+						pneumo_sha256_hex(id->sha256), pneumo_memory_text((double) plan.total_bytes),
+						pneumo_memory_text((double) limit)),
 				 errdetail("It is not in shared memory: %s", reason),
 				 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
 	while (local_copy_bytes() + plan.total_bytes > limit)
@@ -243,8 +244,8 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 		if (!forget_one_copy())
 			ereport(ERROR,
 					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("model versions in use by this query need more than pneumo.local_cache_size (%d kB)",
-							pneumo_local_cache_size),
+					 errmsg("model versions in use by this query need more than pneumo.local_cache_size (%s)",
+							pneumo_memory_text((double) limit)),
 					 errdetail("They are not in shared memory: %s", reason),
 					 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
 	}
@@ -256,8 +257,8 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 	if (memory == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory for model version %s (" UINT64_FORMAT " kB)",
-						pneumo_sha256_hex(id->sha256), plan.total_bytes / 1024)));
+				 errmsg("out of memory for model version %s (%s)", pneumo_sha256_hex(id->sha256),
+						pneumo_memory_text((double) plan.total_bytes))));
 	block = pneumo_align(memory);
 	pneumo_block_fill(block, &plan);
 	pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes, id->sha256, local->cxt);

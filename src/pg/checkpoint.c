@@ -26,6 +26,7 @@
 #define SUFFIX ".checkpoint"
 #define MAGIC "PNCKPT\0\1"
 #define PIECE ((size_t) 4 * 1024 * 1024)
+#define FLUSH_BYTES ((size_t) 32 * 1024 * 1024)
 
 static void
 checkpoint_path(char *path, int64 run, bool temporary)
@@ -51,13 +52,13 @@ make_directory(const char *path)
 }
 
 static void
-write_all(int fd, const char *path, const void *bytes, size_t n_bytes)
+write_all(int fd, const char *path, const void *bytes, size_t n_bytes, off_t offset)
 {
 	size_t		done = 0;
 
 	while (done < n_bytes)
 	{
-		ssize_t		n = write(fd, (const char *) bytes + done, Min(n_bytes - done, PIECE));
+		ssize_t		n = pwrite(fd, (const char *) bytes + done, n_bytes - done, offset + (off_t) done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -73,20 +74,60 @@ write_all(int fd, const char *path, const void *bytes, size_t n_bytes)
 	}
 }
 
-void
-pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state)
+static void
+flush_file(int fd, const char *path)
+{
+	if (pg_fsync(fd) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not fsync file \"%s\": %m", path)));
+}
+
+/*
+ * The state piece by piece, flushed on the way, so that no wait is long; then
+ * the head, which makes it whole.  False if it was stopped.
+ */
+static bool
+write_file(int fd, const char *path, PneumoCheckpointHead *head, const void *state,
+		   bool (*stop) (void *arg), void *arg)
+{
+	size_t		done;
+	size_t		flushed = 0;
+
+	INIT_CRC32C(head->crc);
+	for (done = 0; done < head->state_bytes; done += PIECE)
+	{
+		const char *piece = (const char *) state + done;
+		size_t		n = Min(head->state_bytes - done, PIECE);
+
+		if (stop != NULL && stop(arg))
+			return false;
+		write_all(fd, path, piece, n, (off_t) (sizeof(*head) + done));
+		COMP_CRC32C(head->crc, piece, n);
+		if (done + n - flushed >= FLUSH_BYTES)
+		{
+			flush_file(fd, path);
+			flushed = done + n;
+		}
+	}
+	FIN_CRC32C(head->crc);
+	write_all(fd, path, head, sizeof(*head), 0);
+	flush_file(fd, path);
+	return true;
+}
+
+bool
+pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state,
+						bool (*stop) (void *arg), void *arg)
 {
 	PneumoCheckpointHead head = *given;
 	char		path[MAXPGPATH];
 	char		temporary[MAXPGPATH];
 	char		directory[MAXPGPATH];
-	int			fd;
+	volatile int fd;
+	volatile bool whole = false;
 
 	memcpy(head.magic, MAGIC, sizeof(head.magic));
-	INIT_CRC32C(head.crc);
-	COMP_CRC32C(head.crc, state, head.state_bytes);
-	FIN_CRC32C(head.crc);
-
 	snprintf(directory, sizeof(directory), ROOT "/%u", MyDatabaseId);
 	make_directory(ROOT);
 	make_directory(directory);
@@ -100,25 +141,29 @@ pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state)
 				 errmsg("could not create file \"%s\": %m", temporary)));
 	PG_TRY();
 	{
-		write_all(fd, temporary, &head, sizeof(head));
-		write_all(fd, temporary, state, head.state_bytes);
-		if (pg_fsync(fd) != 0)
+		int			closing;
+
+		whole = write_file(fd, temporary, &head, state, stop, arg);
+		closing = fd;
+		fd = -1;
+		if (CloseTransientFile(closing) != 0)
 			ereport(ERROR,
 					(errcode_for_file_access(),
-					 errmsg("could not fsync file \"%s\": %m", temporary)));
+					 errmsg("could not close file \"%s\": %m", temporary)));
+		if (whole)
+			(void) durable_rename(temporary, path, ERROR);
+		else
+			(void) unlink(temporary);
 	}
 	PG_CATCH();
 	{
-		CloseTransientFile(fd);
+		if (fd >= 0)
+			CloseTransientFile(fd);
 		unlink(temporary);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	if (CloseTransientFile(fd) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not close file \"%s\": %m", temporary)));
-	(void) durable_rename(temporary, path, ERROR);
+	return whole;
 }
 
 bool
@@ -243,6 +288,15 @@ sweep_database(const char *directory)
 			continue;
 		if (pneumo_slot_find(run, &slot, NULL))
 			continue;
+		if (strcmp(rest, SUFFIX) != 0)
+		{
+			/* of a worker that died while it wrote */
+			char		path[MAXPGPATH];
+
+			checkpoint_path(path, run, true);
+			(void) unlink(path);
+			continue;
+		}
 		row = pneumo_run_read(run);
 		if (row == NULL || strcmp(row->state, "succeeded") == 0)
 			pneumo_checkpoint_remove(run);

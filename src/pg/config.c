@@ -29,7 +29,7 @@ unknown_key(const char *prefix, const char *name, const char *const *known)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown config key \"%s%s\"", prefix, name),
+			 errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
 			 near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
 }
 

@@ -75,7 +75,7 @@ pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
 				if (index < 0)
 					ereport(ERROR,
 							(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							 errmsg("config key \"class_weight\" names the unknown class \"%s\"", key),
+							 errmsg("config key \"class_weight\" names the unknown class \"%s\"", pneumo_clip(key)),
 							 errdetail("It can be %s.", pneumo_list_names(names))));
 				weight[index] = pneumo_json_read_number(pneumo_config_what("class_weight.", key), &value,
 														0, 1e6);

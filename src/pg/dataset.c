@@ -104,7 +104,7 @@ static char *
 row_name(const char *key, int64 number)
 {
 	if (key != NULL)
-		return psprintf("row %s", key);
+		return psprintf("row %s", pneumo_clip(key));
 	return psprintf("row number %lld", (long long) number);
 }
 
@@ -127,7 +127,7 @@ find_label(Reader *reader, const char *text, const char *key)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s has the label \"%s\", which is not a class",
-					row_name(key, reader->dataset->n_rows), text),
+					row_name(key, reader->dataset->n_rows), pneumo_clip(text)),
 			 errdetail("It can be %s.", pneumo_list_names(names))));
 	return -1;
 }
@@ -144,7 +144,7 @@ split_from_text(Reader *reader, const char *text, const char *key)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s has the split \"%s\", must be \"train\", \"validation\" (or \"val\") or \"test\"",
-					row_name(key, reader->dataset->n_rows), text)));
+					row_name(key, reader->dataset->n_rows), pneumo_clip(text))));
 	return PNEUMO_TRAIN;
 }
 

@@ -1,11 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * errors.c
- *	  Statuses of the plain-C layers to errors of the server.
+ *	  Statuses of the plain-C layers to errors of the server, and text and
+ *	  numbers as messages show them.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -110,4 +113,41 @@ pneumo_image_ereport(const ImgError *error)
 			(errcode(pneumo_image_sqlstate(error->status)),
 			 errmsg("%s", error->message)));
 	pg_unreachable();
+}
+
+/* ----------------------------------------------------------------- messages */
+
+char *
+pneumo_clip(const char *text)
+{
+	static const char end[] = " ...";
+	size_t		len = strlen(text);
+	char	   *clipped;
+	int			n;
+
+	if (len <= PNEUMO_CLIP)
+		return pstrdup(text);
+	n = pg_mbcliplen(text, PNEUMO_CLIP, PNEUMO_CLIP - (int) sizeof(end) + 1);
+	clipped = palloc(n + sizeof(end));
+	memcpy(clipped, text, n);
+	memcpy(clipped + n, end, sizeof(end));
+	return clipped;
+}
+
+char *
+pneumo_memory_text(double n_bytes)
+{
+	if (n_bytes < 1048576)
+		return psprintf("%.0f kB", ceil(n_bytes / 1024));
+	return psprintf("%.1f MB", ceil(n_bytes / 1048576 * 10) / 10);
+}
+
+void
+pneumo_copy_text(char *dst, const char *src, size_t size)
+{
+	size_t		len = strlen(src);
+	int			n = len < size ? (int) len : pg_mbcliplen(src, (int) size, (int) size - 1);
+
+	memcpy(dst, src, n);
+	dst[n] = '\0';
 }

@@ -67,7 +67,7 @@ check_keys(Jsonb *given, const char *const *own_keys)
 		near = pneumo_nearest(name, all);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown config key \"%s\"", name),
+				 errmsg("unknown config key \"%s\"", pneumo_clip(name)),
 				 near ? errhint("Did you mean \"%s\"?", near) : 0));
 	}
 }

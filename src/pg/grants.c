@@ -33,7 +33,7 @@ privilege_argument(text *argument)
 	if (!pneumo_privilege_parse(name, &privilege))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown privilege \"%s\"", name),
+				 errmsg("unknown privilege \"%s\"", pneumo_clip(name)),
 				 errhint("Privileges on models are predict, manage and export.")));
 	return privilege;
 }

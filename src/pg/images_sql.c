@@ -123,7 +123,7 @@ phantom_label(const char *label)
 		return 0;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("no radiograph can be drawn for label \"%s\"", label),
+			 errmsg("no radiograph can be drawn for label \"%s\"", pneumo_clip(label)),
 			 errhint("Labels are NORMAL and PNEUMONIA.")));
 	return 0;
 }

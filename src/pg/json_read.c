@@ -225,7 +225,7 @@ pneumo_list_names(const char *const *names)
 	{
 		if (i > 0)
 			appendStringInfoString(&buf, names[i + 1] == NULL ? " or " : ", ");
-		appendStringInfo(&buf, "\"%s\"", names[i]);
+		appendStringInfo(&buf, "\"%s\"", pneumo_clip(names[i]));
 	}
 	return buf.data;
 }

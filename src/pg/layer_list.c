@@ -15,6 +15,7 @@
 #include "pg/layers.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 /* --------------------------------------------------------------- messages */
@@ -45,13 +46,13 @@ pneumo_layers_error(const char *format,...)
 char *
 pneumo_layer_subject(const Layer *layer)
 {
-	return psprintf("layer %d \"%s\" (%s)", layer->number, layer->name, layer->class_name);
+	return psprintf("layer %d \"%s\" (%s)", layer->number, layer->name, pneumo_clip(layer->class_name));
 }
 
 char *
 pneumo_layer_key(const Layer *layer, const char *key)
 {
-	return psprintf("%s: key \"%s\"", pneumo_layer_subject(layer), key);
+	return psprintf("%s: key \"%s\"", pneumo_layer_subject(layer), pneumo_clip(key));
 }
 
 /* --------------------------------------------------------- list of layers */
@@ -96,7 +97,7 @@ set_layer_name(LayerList *list, int i, JsonbValue *name)
 		layer->name = pneumo_json_cstring(name);
 		if (layer->name[0] == '\0' || strlen(layer->name) >= NN_NAME_LEN)
 			pneumo_layers_error("layer %d: key \"name\" is \"%s\", must have 1 to %d bytes",
-								layer->number, layer->name, NN_NAME_LEN - 1);
+								layer->number, pneumo_clip(layer->name), NN_NAME_LEN - 1);
 		if (name_is_taken(list, i, layer->name))
 			pneumo_layers_error("layer %d: the name \"%s\" is used twice", layer->number, layer->name);
 		return;
@@ -104,7 +105,7 @@ set_layer_name(LayerList *list, int i, JsonbValue *name)
 
 	base = snake_case(layer->class_name);
 	if (strlen(base) >= NN_NAME_LEN - 12)
-		base[NN_NAME_LEN - 12] = '\0';
+		base[pg_mbcliplen(base, (int) strlen(base), NN_NAME_LEN - 12)] = '\0';
 	layer->name = base;
 	while (name_is_taken(list, i, layer->name))
 		layer->name = psprintf("%s_%d", base, ++suffix);
@@ -149,7 +150,7 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 		if (known[k] == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("layer %d (%s): unknown key \"%s\"", layer->number, layer->class_name, text),
+					 errmsg("layer %d (%s): unknown key \"%s\"", layer->number, pneumo_clip(layer->class_name), pneumo_clip(text)),
 					 errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its "
 							 "parameters belong into \"config\".")));
 	}
@@ -158,7 +159,7 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 	layer->config = pneumo_json_object(v);
 	if (v != NULL && layer->config == NULL && v->type != jbvNull)
 		pneumo_layers_error("layer %d (%s): \"config\" is %s, must be an object",
-							layer->number, layer->class_name, pneumo_json_text(v));
+							layer->number, pneumo_clip(layer->class_name), pneumo_json_text(v));
 	if (layer->config != NULL)
 		name = pneumo_json_get(layer->config, "name");
 	if (pneumo_json_is_null(name))
@@ -234,7 +235,7 @@ pneumo_layers_read(LayerList *list, Jsonb *layers)
 	if (strcmp(text, "Sequential") != 0 && strcmp(text, "Functional") != 0 &&
 		strcmp(text, "Model") != 0)
 		pneumo_layers_error("the network's class is \"%s\", must be \"Sequential\", \"Functional\" or "
-							"\"Model\"", text);
+							"\"Model\"", pneumo_clip(text));
 	list->functional = strcmp(text, "Sequential") != 0;
 
 	if (pneumo_json_array(config_value) != NULL)	/* Keras before 2.2.3 */

@@ -63,10 +63,10 @@ read_initializer(const char *what, NnValue *value, JsonbValue *v)
 		text = pneumo_json_cstring(&item);
 		if (text == NULL && !pneumo_json_double(&item, &number))
 			pneumo_layers_error("%s: initializer key \"%s\" is %s, must be a number or a name",
-								what, key, pneumo_json_text(&item));
+								what, pneumo_clip(key), pneumo_json_text(&item));
 		if (nn_initializer_set(value, key, number, text) != 0)
 			pneumo_layers_error("%s: initializer \"%s\" does not take \"%s\" = %s",
-								what, name, key, pneumo_json_text(&item));
+								what, name, pneumo_clip(key), pneumo_json_text(&item));
 	}
 }
 
@@ -200,7 +200,7 @@ unknown_layer_key(const Layer *layer, const char *key, const NnOpInfo *op)
 	near = pneumo_nearest(key, names);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s: unknown key \"%s\"", pneumo_layer_subject(layer), key),
+			 errmsg("%s: unknown key \"%s\"", pneumo_layer_subject(layer), pneumo_clip(key)),
 			 n > 0 ? errdetail("Its keys are %s.", pneumo_list_names(names)) : 0,
 			 near ? errhint("Did you mean \"%s\"?", near) : 0));
 }

@@ -29,7 +29,7 @@ add_source(const Layer *layer, char **names, int *n, JsonbValue *name, JsonbValu
 		(pneumo_json_double(tensor, &number) && number != 0))
 		pneumo_layers_error("%s: takes call %s of layer \"%s\"; a layer that is called more than once "
 							"(a shared layer) is not supported",
-							pneumo_layer_subject(layer), pneumo_json_text(node), text);
+							pneumo_layer_subject(layer), pneumo_json_text(node), pneumo_clip(text));
 	if (*n >= NN_MAX_INPUTS)
 		pneumo_layers_error("%s: has more than %d inputs", pneumo_layer_subject(layer), NN_MAX_INPUTS);
 	names[(*n)++] = text;
@@ -87,7 +87,7 @@ check_call_kwargs(const Layer *layer, JsonbValue *kwargs)
 		v = pneumo_json_get(object, key);
 		if (!pneumo_json_is_null(v))
 			pneumo_layers_error("%s: call argument \"%s\" is %s, only null is supported",
-								pneumo_layer_subject(layer), key, pneumo_json_text(v));
+								pneumo_layer_subject(layer), pneumo_clip(key), pneumo_json_text(v));
 	}
 }
 
@@ -173,7 +173,8 @@ find_op(const Layer *layer)
 	near = pneumo_nearest(layer->class_name, names);
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("layer %d \"%s\": unknown class \"%s\"", layer->number, layer->name, layer->class_name),
+			 errmsg("layer %d \"%s\": unknown class \"%s\"", layer->number, layer->name,
+					pneumo_clip(layer->class_name)),
 			 errdetail("It can be %s.", pneumo_list_names(names)),
 			 near ? errhint("Did you mean \"%s\"?", near) : 0));
 	return -1;
@@ -233,7 +234,7 @@ add_functional(NnGraph *graph, LayerList *list)
 
 				if (source == NULL)
 					pneumo_layers_error("%s: its input \"%s\" does not exist",
-										pneumo_layer_subject(layer), names[k]);
+										pneumo_layer_subject(layer), pneumo_clip(names[k]));
 				if (source->node < 0)
 					break;
 				inputs[k] = source->node;
@@ -276,7 +277,7 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes)
 		Layer	   *layer = list.output != NULL ? find_layer(&list, list.output) : &list.layers[list.n - 1];
 
 		if (layer == NULL)
-			pneumo_layers_error("the output layer \"%s\" does not exist", list.output);
+			pneumo_layers_error("the output layer \"%s\" does not exist", pneumo_clip(list.output));
 		add_functional(graph, &list);
 		output = layer->node;
 	}

@@ -274,7 +274,7 @@ check_directory(const char *directory)
 	if (!is_absolute_path(directory))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("relative path \"%s\" is not allowed", directory),
+				 errmsg("relative path \"%s\" is not allowed", pneumo_clip(directory)),
 				 errhint("Give the directory's absolute path on the server.")));
 	if (stat(directory, &st) < 0)
 		ereport(ERROR,
@@ -283,7 +283,7 @@ check_directory(const char *directory)
 	if (!S_ISDIR(st.st_mode))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a directory", directory)));
+				 errmsg("\"%s\" is not a directory", pneumo_clip(directory))));
 }
 
 Datum
@@ -310,7 +310,7 @@ pneumo_load(PG_FUNCTION_ARGS)
 	if (loader.loaded == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("directory \"%s\" has no JPEG images in class folders", directory),
+				 errmsg("directory \"%s\" has no JPEG images in class folders", pneumo_clip(directory)),
 				 errhint("Expected are train|val|validation|test/CLASS/*.jpeg, or CLASS/*.jpeg.")));
 	SPI_finish();
 	if (created)

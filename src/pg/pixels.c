@@ -44,8 +44,9 @@ pneumo_check_memory(const char *what, double n_bytes)
 	if (n_bytes > (double) pneumo_predict_memory * 1024)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%s needs %.0f kB, more than pneumo.predict_memory (%d kB)", what,
-						ceil(n_bytes / 1024), pneumo_predict_memory),
+				 errmsg("%s needs %s of memory, pneumo.predict_memory allows %s", what,
+						pneumo_memory_text(n_bytes),
+						pneumo_memory_text((double) pneumo_predict_memory * 1024)),
 				 errhint("A network for smaller images needs less; a superuser can enlarge pneumo.predict_memory.")));
 }
 

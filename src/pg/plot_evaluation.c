@@ -38,7 +38,7 @@ read_picture(const char *name)
 			return (Picture) i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("there is no picture \"%s\", it can be %s", name, pneumo_list_names(pictures))));
+			 errmsg("there is no picture \"%s\", it can be %s", pneumo_clip(name), pneumo_list_names(pictures))));
 }
 
 static void

@@ -5,7 +5,8 @@
  *
  * Include after postgres.h.  Sections, each with the file that owns it:
  * settings (settings.c), errors (errors.c), catalog (catalog.c), model
- * metadata (model_meta.c), versions (version.c), rights (rights.c), shared
+ * metadata (model_meta.c), versions (version.c), names of models (claim.c),
+ * rights (rights.c), shared
  * memory (shmem.c), engine cache (cache.c), images (pixels.c), scoring
  * (predict.c), BLAS (blas.c),
  * splits (split.c), config (config.c, layers.c), dataset (dataset.c), runs
@@ -75,6 +76,17 @@ extern int	pneumo_image_sqlstate(ImgStatus status);
 
 /* True if the image is to blame, so that pneumo.on_bad_image applies. */
 extern bool pneumo_image_is_bad(ImgStatus status);
+
+/*
+ * For messages: the user's text, cut at a character after PNEUMO_CLIP bytes
+ * (then it ends in " ..."); and a number of bytes, rounded up, as "12.3 MB".
+ */
+#define PNEUMO_CLIP 300
+extern char *pneumo_clip(const char *text);
+extern char *pneumo_memory_text(double n_bytes);
+
+/* strlcpy() that cuts at a character. */
+extern void pneumo_copy_text(char *dst, const char *src, size_t size);
 
 /* ------------------------------------------------------- catalog (catalog.c) */
 
@@ -208,8 +220,6 @@ typedef struct PneumoVersionId
  */
 extern PneumoVersionId pneumo_version_store(const PneumoNewVersion *version);
 
-/* Id of a model by name, created for owner if there is none; else owner needs manage on it. */
-extern int64 pneumo_model_claim(const char *name, Oid owner);
 
 /* Appends to pneumo.deployment; previous: the deployment that a rollback goes back to, or 0. */
 extern void pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous,
@@ -247,6 +257,18 @@ extern pg_cryptohash_ctx *pneumo_sha256_begin(void);
 extern void pneumo_sha256_add(pg_cryptohash_ctx *ctx, const void *bytes, size_t n_bytes);
 extern void pneumo_sha256_end(uint8 *digest, pg_cryptohash_ctx *ctx);
 extern bytea *pneumo_bytea(const void *bytes, size_t n_bytes);	/* palloc'd */
+
+/* ---------------------------------------------------- names of models (claim.c) */
+
+/*
+ * Id of a model by name, created for owner if there is none or only an
+ * abandoned one; else owner needs manage on it.  run: on whose behalf, or 0.
+ */
+extern int64 pneumo_model_claim(const char *name, Oid owner, int64 run);
+/* The errors of a claim, without making it. */
+extern void pneumo_model_check_claim(const char *name, Oid role);
+/* Gives the name back at the end of a run, if it is owner's own and nothing came of it. */
+extern void pneumo_model_release(const char *name, Oid owner, int64 run);
 
 /* --------------------------------------------------------- rights (rights.c) */
 

@@ -123,7 +123,7 @@ class_argument(FunctionCallInfo fcinfo, int arg, const PneumoModelMeta *meta, co
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("the model has no class \"%s\"", name),
+			 errmsg("the model has no class \"%s\"", pneumo_clip(name)),
 			 errdetail("The classes are %s.", class_list(meta))));
 	return NO_CLASS;
 }

@@ -185,7 +185,7 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	prepared->source = pneumo_source_check(relid, config);
 	if (config->split_column == NULL && config->validation_split == 0)
 		pneumo_prepare_no_validation(config);
-	(void) pneumo_model_lookup(config->name, PNEUMO_MANAGE, GetUserId(), true);
+	pneumo_model_check_claim(config->name, GetUserId());
 
 	pneumo_source_labels(&prepared->labels, prepared->source);
 	pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name,

@@ -186,12 +186,12 @@ pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid ro
 	if (mask == 0 && !missing_ok)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("model \"%s\" does not exist", name),
+				 errmsg("model \"%s\" does not exist", pneumo_clip(name)),
 				 errhint("pneumo.models lists the models that you may use.")));
 	if (privilege == PNEUMO_OWNER)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of model \"%s\"", name)));
+				 errmsg("must be owner of model \"%s\"", pneumo_clip(name))));
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for model \"%s\"", name),
@@ -384,7 +384,7 @@ pneumo_has_privilege(PG_FUNCTION_ARGS)
 	if (!pneumo_privilege_parse(wanted, &privilege))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown privilege \"%s\"", wanted),
+				 errmsg("unknown privilege \"%s\"", pneumo_clip(wanted)),
 				 errhint("Privileges are predict, manage, export, owner, and any of them: any.")));
 	PG_RETURN_BOOL((mask & privilege) != 0);
 }

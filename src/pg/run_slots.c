@@ -171,6 +171,21 @@ pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index)
 	return found;
 }
 
+int
+pneumo_slot_runs(int64 *runs)
+{
+	PneumoShared *shared = pneumo_shared();
+	int			n = 0;
+	int			i;
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	for (i = 0; i < PNEUMO_RUN_SLOTS; i++)
+		if (shared->runs[i].in_use && shared->runs[i].database == MyDatabaseId && shared->runs[i].run != 0)
+			runs[n++] = shared->runs[i].run;
+	LWLockRelease(&shared->lock);
+	return n;
+}
+
 /* Under the lock the worker cannot have gone: its exit waits for it. */
 static void
 cancel_slot(PneumoRunSlot *slot)

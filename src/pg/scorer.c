@@ -72,8 +72,8 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
 
 	if (scratch_bytes == 0)
 		model_too_large();
-	pneumo_check_memory("predicting with this model",
-						(double) scratch_bytes + (double) pixels * (sizeof(uint8) + sizeof(float)));
+	scorer->n_bytes = (double) scratch_bytes + (double) pixels * (sizeof(uint8) + sizeof(float));
+	pneumo_check_memory("predicting with this model", scorer->n_bytes);
 
 	scorer->calibrated = buffer(cxt, scorer->meta->n_classes, sizeof(double));
 	scorer->probabilities = buffer(cxt, scorer->output_units, sizeof(float));
@@ -198,9 +198,10 @@ run_src(PneumoScorer *scorer, bool embed)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the input of the model's last layer with weights is too large for an array")));
+	/* once to compute in, once as the array that is returned */
 	if (embed)
-		pneumo_check_memory("the input of the model's last layer with weights",
-							(double) scorer->embedding_units * sizeof(float));
+		pneumo_check_memory("embedding with this model",
+							scorer->n_bytes + 2.0 * scorer->embedding_units * sizeof(float));
 	if (embed && scorer->embedding == NULL)
 		scorer->embedding = buffer(scorer->cxt, scorer->embedding_units, sizeof(float));
 	run_engine(scorer, embed ? scorer->embedding : NULL);

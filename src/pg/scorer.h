@@ -32,6 +32,7 @@ typedef struct PneumoScorer
 
 	/* buffers */
 	uint8	   *pixels;			/* height * width * channels */
+	double		n_bytes;		/* of these */
 	float	   *src;
 	void	   *scratch;
 } PneumoScorer;

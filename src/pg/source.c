@@ -53,7 +53,8 @@ find_column(Relation rel, const char *key, const char *name)
 	near = pneumo_nearest(name, column_names(rel));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(rel)),
+			 errmsg("column \"%s\" of relation \"%s\" does not exist", pneumo_clip(name),
+					RelationGetRelationName(rel)),
 			 errdetail("It is the value of config key \"%s\".", key),
 			 near ? errhint("Did you mean \"%s\"?", near) : 0));
 	return InvalidAttrNumber;
@@ -459,7 +460,7 @@ pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSour
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("label column \"%s\" has only the class \"%s\", must have at least two",
-						source->label_column, ordered[0])));
+						source->label_column, pneumo_clip(ordered[0]))));
 	if (n > 2)
 	{
 		if (positive_class != NULL)
@@ -494,6 +495,7 @@ pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSour
 	else if (strcmp(ordered[1], positive) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"positive_class\" is \"%s\", which is not a class", positive),
+				 errmsg("config key \"positive_class\" is \"%s\", which is not a class",
+						pneumo_clip(positive)),
 				 errdetail("It can be %s.", pneumo_list_names(list))));
 }

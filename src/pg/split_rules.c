@@ -166,8 +166,8 @@ pneumo_dataset_count(PneumoDataset *dataset)
 					 errmsg("a group is on two sides of the split: on \"%s\" with row %s, on "
 							"\"%s\" with row %s",
 							pneumo_split_name((PneumoSplit) previous->split),
-							previous->key ? previous->key : "(no key)",
-							pneumo_split_name((PneumoSplit) s->split), s->key ? s->key : "(no key)"),
+							previous->key ? pneumo_clip(previous->key) : "(no key)",
+							pneumo_split_name((PneumoSplit) s->split), s->key ? pneumo_clip(s->key) : "(no key)"),
 					 errhint("Correct the split column, or leave \"split_column\" out.")));
 		if (!same || previous->label != s->label)
 			dataset->groups[s->split][s->label]++;

@@ -95,7 +95,8 @@ pneumo_outcome_ereport(const PneumoRunOutcome *outcome, int64 run)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("training run %lld was cancelled", (long long) run),
-				 errhint("Continue it with pneumo_resume(%lld).", (long long) run)));
+				 pneumo_checkpoint_exists(run) ?
+				 errhint("Continue it with pneumo_resume(%lld).", (long long) run) : 0));
 	if (strcmp(outcome->state, "gone") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -354,7 +355,8 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("training run %lld was interrupted", (long long) run),
-					 errhint("Continue it with pneumo_resume(%lld).", (long long) run)));
+					 pneumo_checkpoint_exists(run) ?
+					 errhint("Continue it with pneumo_resume(%lld).", (long long) run) : 0));
 		if (ConditionVariableTimedSleep(&s->changed, FOLLOW_POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN)))
 		{
 			ConditionVariableCancelSleep();

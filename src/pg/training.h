@@ -464,6 +464,8 @@ extern void pneumo_slot_release(int slot, uint32 generation, bool only_unattache
 extern bool pneumo_slot_cancelled(int slot);
 /* Copies the slot of a run of this database; false if there is none. */
 extern bool pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index);
+/* Runs of this database that have a slot (room for PNEUMO_RUN_SLOTS); their number. */
+extern int	pneumo_slot_runs(int64 *runs);
 /* Set the flag and signal the worker; false if the run is not there any more. */
 extern bool pneumo_slot_cancel(int64 run);
 extern bool pneumo_slot_cancel_index(int slot, uint32 generation);
@@ -548,7 +550,12 @@ typedef struct PneumoCheckpointHead
 /* What decides the bits beside data and config: version, compiler, CPU path, BLAS. */
 extern char *pneumo_build_text(void);
 
-extern void pneumo_checkpoint_write(const PneumoCheckpointHead *head, const void *state);
+/*
+ * False if stop, asked every few megabytes, said so (NULL: nobody asks); then,
+ * and after an error, the checkpoint that there was is still there.
+ */
+extern bool pneumo_checkpoint_write(const PneumoCheckpointHead *head, const void *state,
+									bool (*stop) (void *arg), void *arg);
 extern bool pneumo_checkpoint_exists(int64 run);
 /* False if there is none; errors if it is not whole. */
 extern bool pneumo_checkpoint_read_head(int64 run, PneumoCheckpointHead *head);

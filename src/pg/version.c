@@ -33,7 +33,6 @@
 #include "pg/pneumo.h"
 
 #define CHUNK_BYTES (4 * 1024 * 1024)
-#define MAX_MODEL_NAME 255		/* bytes */
 
 /* ------------------------------------------------------------------ SHA-256 */
 
@@ -351,60 +350,6 @@ role_name(Oid role)
 	return name;
 }
 
-static void
-check_model_name(const char *name)
-{
-	size_t		n = strlen(name);
-
-	if (n == 0 || n > MAX_MODEL_NAME)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("a model name of %zu bytes, where 1 to %d are allowed", n, MAX_MODEL_NAME)));
-}
-
-static int64
-find_claimed(const char *name, Oid owner)
-{
-	Snapshot	snapshot = pneumo_write_snapshot();
-	int64		model = pneumo_model_lookup_snapshot(name, PNEUMO_MANAGE, owner, true, snapshot);
-
-	UnregisterSnapshot(snapshot);
-	return model;
-}
-
-int64
-pneumo_model_claim(const char *name, Oid owner)
-{
-	Relation	rel;
-	int64		model;
-	Datum		values[Natts_model];
-	bool		nulls[Natts_model] = {false};
-	NameData	owner_name = role_name(owner);
-
-	check_model_name(name);
-	model = find_claimed(name, owner);
-	if (model == 0)
-	{
-		/* somebody may be about to use the name: wait, and look again */
-		pneumo_lock_name(name);
-		model = find_claimed(name, owner);
-	}
-	if (model != 0)
-		return model;
-
-	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);
-	model = pneumo_catalog_nextval(PNEUMO_REL_MODEL);
-	values[Anum_model_id - 1] = Int64GetDatum(model);
-	values[Anum_model_name - 1] = CStringGetTextDatum(name);
-	values[Anum_model_owner - 1] = NameGetDatum(&owner_name);
-	values[Anum_model_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	nulls[Anum_model_comment - 1] = true;
-	pneumo_catalog_insert(rel, values, nulls);
-	table_close(rel, NoLock);
-	CommandCounterIncrement();
-	return model;
-}
-
 void
 pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous, Oid role)
 {
@@ -516,7 +461,7 @@ pneumo_version_store(const PneumoNewVersion *new_version)
 
 	pneumo_sha256(id.sha256, new_version->bytes, new_version->n_bytes);
 
-	model = pneumo_model_claim(new_version->model, new_version->owner);
+	model = pneumo_model_claim(new_version->model, new_version->owner, new_version->run);
 	pneumo_lock_model(model);
 	pneumo_lock_bytes(id.sha256);
 	store_chunks(id.sha256, new_version->bytes, new_version->n_bytes);

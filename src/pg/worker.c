@@ -149,15 +149,15 @@ acknowledge(PneumoWorker *w)
 	ConditionVariableBroadcast(&w->s->changed);
 }
 
-static void
-warn(PneumoWorker *w, const char *message)
+void
+pneumo_worker_warn(PneumoWorker *w, const char *message)
 {
 	int			i = w->s->n_warnings;
 
-	ereport(LOG, (errmsg("pneumo: run %lld: %s", (long long) w->run, message)));
+	ereport(WARNING, (errmsg("pneumo: run %lld: %s", (long long) w->run, message)));
 	if (i >= PNEUMO_RUN_WARNINGS)
 		return;
-	strlcpy(w->s->warnings[i], message, PNEUMO_RUN_TEXT);
+	pneumo_copy_text(w->s->warnings[i], message, PNEUMO_RUN_TEXT);
 	SpinLockAcquire(&w->s->mutex);
 	w->s->n_warnings = i + 1;
 	SpinLockRelease(&w->s->mutex);
@@ -295,7 +295,8 @@ open_run(PneumoWorker *w)
 	pneumo_slot_set_run(w->slot, w->run, false);
 
 	pneumo_worker_begin(w, false);
-	(void) pneumo_model_claim(config->name, w->s->current_user);
+	(void) pneumo_model_claim(config->name, w->s->current_user, w->run);
+	w->model = config->name;
 	pneumo_checkpoint_sweep();
 	pneumo_worker_commit(w);
 	return true;
@@ -368,8 +369,8 @@ read_data(PneumoWorker *w)
 		if (manifest != NULL)
 			n = pneumo_manifest_exclude(w->dataset, held_out, manifest, bytes, trained_on);
 		if (n > 0)
-			warn(w, psprintf("%lld held-out rows are left out: the initial model was trained on them",
-							 (long long) n));
+			pneumo_worker_warn(w, psprintf("%lld held-out rows are left out: the initial model was trained on them",
+										   (long long) n));
 	}
 	pneumo_worker_commit(w);
 }
@@ -390,16 +391,16 @@ check_data(PneumoWorker *w)
 		return false;
 
 	if (w->dataset->left_out[PNEUMO_OUT_UNREADABLE] > 0)
-		warn(w, psprintf("%lld images cannot be read and are left out, the first is %s",
-						 (long long) w->dataset->left_out[PNEUMO_OUT_UNREADABLE],
-						 w->dataset->first_bad));
+		pneumo_worker_warn(w, psprintf("%lld images cannot be read and are left out, the first is %s",
+									   (long long) w->dataset->left_out[PNEUMO_OUT_UNREADABLE],
+									   w->dataset->first_bad));
 	if (w->dataset->first_conflict != NULL)
-		warn(w, psprintf("%lld identical images with different labels are left out: %s",
-						 (long long) w->dataset->left_out[PNEUMO_OUT_CONFLICT],
-						 w->dataset->first_conflict));
+		pneumo_worker_warn(w, psprintf("%lld identical images with different labels are left out: %s",
+									   (long long) w->dataset->left_out[PNEUMO_OUT_CONFLICT],
+									   w->dataset->first_conflict));
 	warnings = pneumo_dataset_require(w->dataset, config);
 	foreach(lc, warnings)
-		warn(w, lfirst(lc));
+		pneumo_worker_warn(w, lfirst(lc));
 	if (w->dataset->split_rows[PNEUMO_VALIDATION] == 0)
 		pneumo_prepare_no_validation(config);
 	pneumo_fit_check_groups(config, w->dataset);
@@ -424,6 +425,8 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 		if (w->row_written)
 			there = pneumo_worker_has_extension(w) &&
 				pneumo_run_finish(w->run, state, 0, 0, NULL, message, sqlstate);
+		if (there && w->model != NULL)
+			pneumo_model_release(w->model, w->s->current_user, w->run);
 		if (there && w->row_written)
 			Async_Notify(CHANNEL, psprintf("{\"run\": %lld, \"state\": \"%s\"}",
 										   (long long) w->run, state));
@@ -467,9 +470,9 @@ handle_error(PneumoWorker *w)
 	RESUME_INTERRUPTS();
 
 	outcome->sqlerrcode = error->sqlerrcode;
-	strlcpy(outcome->message, error->message ? error->message : "unknown error", PNEUMO_RUN_TEXT);
-	strlcpy(outcome->detail, error->detail ? error->detail : "", PNEUMO_RUN_TEXT);
-	strlcpy(outcome->hint, error->hint ? error->hint : "", PNEUMO_RUN_TEXT);
+	pneumo_copy_text(outcome->message, error->message ? error->message : "unknown error", PNEUMO_RUN_TEXT);
+	pneumo_copy_text(outcome->detail, error->detail ? error->detail : "", PNEUMO_RUN_TEXT);
+	pneumo_copy_text(outcome->hint, error->hint ? error->hint : "", PNEUMO_RUN_TEXT);
 	if (cancelled)
 		finish_badly(w, "cancelled", NULL, NULL);
 	else
@@ -516,6 +519,22 @@ run_training(PneumoWorker *w)
 			(errmsg("pneumo: run %lld %s", (long long) w->run, w->s->outcome.state)));
 }
 
+/*
+ * Those of the role and the database are for statements of people; a training
+ * lasts hours, and may wait as long for the caller's commit.  The caller's own
+ * end the training through the caller.
+ */
+static void
+no_timeouts(void)
+{
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+#if PG_VERSION_NUM >= 170000
+	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+#endif
+}
+
 void
 pneumo_worker_main(Datum main_arg)
 {
@@ -549,6 +568,7 @@ pneumo_worker_main(Datum main_arg)
 
 	BackgroundWorkerInitializeConnectionByOid(w->s->database, w->s->session_user,
 											  PNEUMO_WORKER_CONNECT_FLAGS);
+	no_timeouts();
 	before_shmem_exit(join_pool, (Datum) 0);
 	if (nice(NICE) == -1)
 		errno = 0;				/* only a courtesy */

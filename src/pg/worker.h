@@ -22,6 +22,7 @@ typedef struct PneumoWorker
 	Oid			run_relation;	/* pneumo.run when the run began */
 	int64		run;
 	char	   *build;
+	char	   *model;			/* name that is claimed; NULL: not yet */
 
 	Oid			saved_user;		/* while a transaction is open */
 	int			saved_context;
@@ -62,6 +63,8 @@ extern void pneumo_worker_report(PneumoWorker *w, const char *phase);
  */
 extern bool pneumo_worker_has_extension(PneumoWorker *w);
 
+/* To the log, and to the caller if it waits. */
+extern void pneumo_worker_warn(PneumoWorker *w, const char *message);
 extern void pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log);
 
 /* Memory of the worker, aligned to NN_ALIGN. */

@@ -343,6 +343,8 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 			version.never_deploy = cancelled || config->deploy == PNEUMO_DEPLOY_NO;
 			id = pneumo_version_store(&version);
 		}
+		else
+			pneumo_model_release(config->name, w->s->current_user, w->run);
 		pneumo_run_finish(w->run, state, id.version, epoch, version.metrics, NULL, NULL);
 		Async_Notify(CHANNEL, psprintf("{\"run\": %lld, \"state\": \"%s\", \"version\": %lld}",
 									   (long long) w->run, state, (long long) id.version));

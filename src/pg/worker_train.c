@@ -106,21 +106,38 @@ hook_poll(void *arg)
 	return stop;
 }
 
+/* Whoever cancels does not wait for a checkpoint of a large network. */
+static bool
+checkpoint_is_stopped(void *arg)
+{
+	PneumoWorker *w = arg;
+
+	return pneumo_slot_cancelled(w->slot) || QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
+}
+
+/* last: it is the one that the run ends with, to be written to its end. */
 static void
-save_checkpoint(PneumoWorker *w)
+save_checkpoint(PneumoWorker *w, bool last)
 {
 	PG_TRY();
 	{
-		pneumo_checkpoint_write(&w->head, w->state);
+		(void) pneumo_checkpoint_write(&w->head, w->state, last ? NULL : checkpoint_is_stopped, w);
+		w->checkpoint_failed = false;
 	}
 	PG_CATCH();
 	{
+		ErrorData  *error;
+
 		/* the training is worth more than its insurance */
 		MemoryContextSwitchTo(w->cxt);
-		if (!w->checkpoint_failed)
-			EmitErrorReport();
-		w->checkpoint_failed = true;
+		error = CopyErrorData();
 		FlushErrorState();
+		if (!w->checkpoint_failed)
+			pneumo_worker_warn(w, psprintf(last ? "no checkpoint was written to continue from: %s" :
+										   "no checkpoint was written, the training goes on without: %s",
+										   error->message));
+		w->checkpoint_failed = true;
+		FreeErrorData(error);
 	}
 	PG_END_TRY();
 	w->has_checkpoint = true;
@@ -178,7 +195,7 @@ hook_step(void *arg, const NnProgress *progress)
 	if (!progress->validating &&
 		((w->n_epochs == 1 && !w->has_checkpoint) ||
 		 clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
-		save_checkpoint(w);
+		save_checkpoint(w, false);
 	if (clock_seconds(NULL) - w->last_look >= LOOK_SECONDS)
 		return look_at_extension(w);
 	return 0;
@@ -446,7 +463,7 @@ pneumo_worker_train(PneumoWorker *w)
 	if (w->cancelled && !mark_cancelled(w))
 		return false;
 	if (status == NN_INTERRUPTED && nn_trainer_state_valid(w->trainer))
-		save_checkpoint(w);
+		save_checkpoint(w, true);
 	if (w->cancelled)
 		return pneumo_worker_store(w, &hooks, true);
 	if (w->error != NULL)
