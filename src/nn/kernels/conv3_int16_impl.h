@@ -32,7 +32,7 @@
 #define Q_HUGE 1e35f			/* above, the norm may be none */
 
 #ifndef QG_V_BUDGET
-#define QG_V_BUDGET (160 * 1024)	/* bytes of V in a strip */
+#define QG_V_BUDGET (128 * 1024)	/* bytes of V in a strip */
 #endif
 
 #define Q_NAME(f) qg_ ## f
@@ -222,23 +222,11 @@ conv3_int16_pack(void *packed, const float *weight, const float *bias, const NnC
 
 /* ------------------------------------------------------------------- inputs */
 
-/* Integers and floats between two rows of the transformed inputs. */
-NN_INLINE size_t
-qg_row(int k)
-{
-	return (size_t) qg_up_channels(k) + 2 * WG_LINE;
-}
-
-NN_INLINE size_t
-qg_float_row(int k)
-{
-	return (size_t) qg_up_channels(k);
-}
-
+/* Floats of a plane of a group of tiles, [tile][channel], and what keeps planes apart. */
 NN_INLINE size_t
 qg_float_plane(int k)
 {
-	return WG_MR * qg_float_row(k) + WG_LINE;
+	return WG_MR * (size_t) qg_up_channels(k) + WG_LINE;
 }
 
 /* Where the squares leave the range of a float: the largest times the root of the number. */
@@ -260,77 +248,89 @@ qg_norm_extreme(const float *rows, size_t row, int n)
 	return largest < Q_TINY ? 0.0f : largest * __builtin_sqrtf((float) row);
 }
 
-/*
- * A bound on the norms of n rows; NaN where a value is infinite or NaN, 0 where
- * all are below Q_TINY.
- */
+/* A bound on the squares of the norms of n rows. */
 NN_INLINE float
-qg_norm(const float *rows, size_t row, int n)
+qg_squares(const float *rows, size_t row, int n)
 {
 	vi			most = q_zero();
-	float		squares;
 	size_t		i;
 	int			t;
 
 	for (t = 0; t < n; t++)
 	{
-		const float *from = rows + (size_t) t * row;
 		vf			s0 = v_zero();
 		vf			s1 = v_zero();
 
 		for (i = 0; i < row; i += Q_GRAIN)
 		{
-			vf			x = v_load(from + i);
+			vf			x = v_load(rows + i);
 #if VW < Q_GRAIN
-			vf			y = v_load(from + i + VW);
+			vf			y = v_load(rows + i + VW);
 
 			s1 = v_fma(y, y, s1);
 #endif
 			s0 = v_fma(x, x, s0);
 #if 2 * VW < Q_GRAIN
-			x = v_load(from + i + 2 * VW);
-			y = v_load(from + i + 3 * VW);
+			x = v_load(rows + i + 2 * VW);
+			y = v_load(rows + i + 3 * VW);
 			s0 = v_fma(x, x, s0);
 			s1 = v_fma(y, y, s1);
 #endif
 		}
 		most = q_max_abs(most, v_add(s0, s1));
+		rows += row;
 	}
-	squares = q_sum_floats(most);
-	return squares > 1e-30f && squares < 1e38f ? __builtin_sqrtf(squares) : qg_norm_extreme(rows, row, n);
+	return q_sum_floats(most);
 }
 
+#define Q_PLANES 48				/* 36, and what fills the last vector */
+
 /*
- * The n tiles of a group, [36][n][row] floats in f, to integers in v; of[plane]:
- * what turns them back.
+ * The n tiles of a group, [36][n][k] floats in f, to integers in v; of[plane]:
+ * what turns them back.  First all norms, so that their roots can be taken
+ * together.
  */
 static void
 qg_quantise(int16_t *v, size_t v_plane, float *of, const float *f, int k, int n)
 {
-	size_t		row = qg_float_row(k);
-	size_t		v_row = qg_row(k);
+	size_t		row = (size_t) qg_up_channels(k);
+	NN_STACK_ALIGN float squares[Q_PLANES];
+	NN_STACK_ALIGN float norm[Q_PLANES];
+	NN_STACK_ALIGN float factor[Q_PLANES];
 	size_t		i;
-	int			p,
-				t;
+	int			p;
 
+	for (p = 0; p < 36; p++)
+		squares[p] = qg_squares(f + (size_t) p * qg_float_plane(k), row, n);
+	for (; p < Q_PLANES; p++)
+		squares[p] = 1.0f;
+	for (p = 0; p < Q_PLANES; p += VW)
+	{
+		vf			root = v_sqrt(v_load(squares + p));
+
+		v_store(norm + p, root);
+		v_store(factor + p, v_div(v_set1(Q_NORM), root));
+	}
 	for (p = 0; p < 36; p++)
 	{
 		const float *from = f + (size_t) p * qg_float_plane(k);
 		int16_t    *to = v + (size_t) p * v_plane;
-		float		norm = qg_norm(from, row, n);
 		vf			scale;
 
-		of[p] = norm / Q_NORM;
-		if (!(norm > 0.0f))
+		if (!(squares[p] > 1e-30f && squares[p] < 1e38f))
 		{
-			for (t = 0; t < n; t++)
-				memset(to + (size_t) t * v_row, 0, row * sizeof(int16_t));
+			norm[p] = qg_norm_extreme(from, row, n);
+			factor[p] = Q_NORM / norm[p];
+		}
+		of[p] = norm[p] * (1.0f / Q_NORM);
+		if (!(norm[p] > 0.0f))
+		{
+			memset(to, 0, row * (size_t) n * sizeof(int16_t));
 			continue;
 		}
-		scale = v_set1(Q_NORM / norm);
-		for (t = 0; t < n; t++)
-			for (i = 0; i < row; i += Q_GRAIN)
-				q_store16(to + (size_t) t * v_row + i, from + (size_t) t * row + i, scale);
+		scale = v_set1(factor[p]);
+		for (i = 0; i < row * (size_t) n; i += Q_GRAIN)
+			q_store16(to + i, from + i, scale);
 	}
 }
 
@@ -353,8 +353,9 @@ static QgScratch
 qg_scratch(const NnConv3 *c)
 {
 	QgScratch	s;
+	size_t		wide_k = (size_t) qg_up_channels(c->ic);
 	int			tiles = ((c->w + 3) / 4) * ((c->h + 3) / 4);
-	size_t		most = QG_V_BUDGET / (36 * sizeof(int16_t) * qg_row(c->ic)) / WG_MR * WG_MR;
+	size_t		most = QG_V_BUDGET / (36 * sizeof(int16_t) * wide_k) / WG_MR * WG_MR;
 	size_t		strips;
 
 	if (most < 2 * WG_MR)
@@ -363,7 +364,7 @@ qg_scratch(const NnConv3 *c)
 		most = WG_MAX_TILES;
 	strips = ((size_t) tiles + most - 1) / most;
 	s.strip = (int) wg_up(((size_t) tiles + strips - 1) / strips, WG_MR);
-	s.v_plane = qg_row(c->ic) * (size_t) s.strip + 2 * WG_LINE;
+	s.v_plane = wide_k * (size_t) s.strip + 2 * WG_LINE;
 	s.m_plane = WG_CW * (size_t) s.strip + WG_LINE;
 	s.transformed = wg_copy_floats(c->ic) * sizeof(float);
 	s.scales = s.transformed + 36 * qg_float_plane(c->ic) * sizeof(float);
@@ -415,8 +416,8 @@ conv3_int16_forward(float *dst, const float *src, const void *packed, const NnCo
 		{
 			int			own = n - g * WG_MR < WG_MR ? n - g * WG_MR : WG_MR;
 
-			wg_input(transformed, qg_float_plane(c->ic), qg_float_row(c->ic), &s, first + g * WG_MR, own, tw);
-			qg_quantise(v + (size_t) (g * WG_MR) * qg_row(c->ic), part.v_plane, scales + g * 36, transformed,
+			wg_input(transformed, qg_float_plane(c->ic), (size_t) wide_k, &s, first + g * WG_MR, own, tw);
+			qg_quantise(v + (size_t) (g * WG_MR) * (size_t) wide_k, part.v_plane, scales + g * 36, transformed,
 						c->ic, own);
 		}
 		for (v0 = 0; v0 < vectors; v0 += WG_CHUNK * WG_NV)
@@ -433,9 +434,9 @@ conv3_int16_forward(float *dst, const float *src, const void *packed, const NnCo
 					int			nv = wg_block_vectors(b, cv);
 
 					if (q.head->vnni)
-						qg_product_vnni(to, a, qg_row(c->ic), w, wide_k / 2, scale, scales + p, n, nv);
+						qg_product_vnni(to, a, (size_t) wide_k, w, wide_k / 2, scale, scales + p, n, nv);
 					else
-						qg_product(to, a, qg_row(c->ic), w, wide_k / 2, scale, scales + p, n, nv);
+						qg_product(to, a, (size_t) wide_k, w, wide_k / 2, scale, scales + p, n, nv);
 				}
 			wg_output(&o, m, part.m_plane, strip, first, n, tw, v0 * VW, cv);
 		}

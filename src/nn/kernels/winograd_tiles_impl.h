@@ -154,26 +154,32 @@ wg_store6(float *p, const vf *r, const WgStep step)
 
 /* ----------------------------------------------------------- transforms */
 
-/* Bt d: 6 to 6. */
+/* c - a * b */
+#if NN_SIMD == NN_SIMD_AVX2
+#define wg_fnma(a, b, c) _mm256_fnmadd_ps(a, b, c)
+#elif NN_SIMD == NN_SIMD_AVX512
+#define wg_fnma(a, b, c) _mm512_fnmadd_ps(a, b, c)
+#else
+#define wg_fnma(a, b, c) v_sub(c, v_mul(a, b))
+#endif
+
+/* Bt d: 6 to 6, with two constants and as many additions as multiplications. */
 NN_INLINE void
 wg_bt(vf *t, vf d0, vf d1, vf d2, vf d3, vf d4, vf d5)
 {
-	vf			m4 = v_set1(-4.0f);
-	vf			m5 = v_set1(-5.0f);
-	vf			p4 = v_set1(4.0f);
-	vf			p2 = v_set1(2.0f);
-	vf			m2 = v_set1(-2.0f);
-	vf			a = v_fma(m4, d2, d4);
-	vf			b = v_fma(m4, d1, d3);
+	vf			four = v_set1(4.0f);
+	vf			two = v_set1(2.0f);
+	vf			a = wg_fnma(four, d2, d4);
+	vf			b = wg_fnma(four, d1, d3);
 	vf			c = v_sub(d4, d2);
 	vf			e = v_sub(d3, d1);
 
-	t[0] = v_fma(p4, d0, v_fma(m5, d2, d4));
+	t[0] = v_fma(four, v_sub(d0, d2), c);
 	t[1] = v_add(a, b);
 	t[2] = v_sub(a, b);
-	t[3] = v_fma(p2, e, c);
-	t[4] = v_fma(m2, e, c);
-	t[5] = v_fma(p4, d1, v_fma(m5, d3, d5));
+	t[3] = v_fma(two, e, c);
+	t[4] = wg_fnma(two, e, c);
+	t[5] = wg_fnma(four, e, v_sub(d5, d3));
 }
 
 /* At m: 6 to 4. */
@@ -357,72 +363,40 @@ wg_pixel(const WgPatch patch, const WgKind kind, const int size, const int i, co
 }
 
 /*
- * V of one tile, VW channels: v[plane * stride].  Columns of Bt d B in pairs
- * that share their differences, straight from memory: nothing is kept aside.
+ * V of one tile, VW channels: v[plane * stride].  Bt d by columns, kept aside,
+ * then its product with B by rows: few addresses, all of one form.
  */
 NN_INLINE void
 wg_input_plain(float *v, size_t stride, const WgPatch patch, int c, const int n)
 {
-	const WgStep to = wg_step(6 * stride);
+	const WgStep to = wg_step(stride);
 	const WgStep row = wg_step(patch.row);
-	const float *p0 = patch.map + c;
-	const float *p1 = p0 + patch.col;
-	const float *p2 = p1 + patch.col;
-	const float *p3 = p2 + patch.col;
-	const float *p4 = p3 + patch.col;
-	const float *p5 = p4 + patch.col;
-	vf			m4 = v_set1(-4.0f);
-	vf			t[6],
-				u[6],
-				r[6];
-	float	   *d;
-	int			i;
+	const float *p = patch.map + c;
+	vf			t[36];
+	vf			r[6];
+	int			i,
+				j;
 
-	WG_OPAQUE(p1);
-	WG_OPAQUE(p2);
-	WG_OPAQUE(p3);
-	WG_OPAQUE(p4);
-	WG_OPAQUE(p5);
-#define WG_TO(column) d = v + (column) * stride; WG_OPAQUE(d); wg_store6(d, r, to)
-#define WG_AT(p, i) (n == VW ? v_load(wg_at_row(p, i, row)) : v_load_n(wg_at_row(p, i, row), n))
+#define WG_AT(i) (n == VW ? v_load(wg_at_row(p, i, row)) : v_load_n(wg_at_row(p, i, row), n))
 #pragma GCC unroll 6
-	for (i = 0; i < 6; i++)
+	for (j = 0; j < 6; j++)
 	{
-		vf			a = v_fma(m4, WG_AT(p2, i), WG_AT(p4, i));
-		vf			b = v_fma(m4, WG_AT(p1, i), WG_AT(p3, i));
-
-		t[i] = v_add(a, b);
-		u[i] = v_sub(a, b);
-	}
-	wg_bt(r, t[0], t[1], t[2], t[3], t[4], t[5]);
-	WG_TO(1);
-	wg_bt(r, u[0], u[1], u[2], u[3], u[4], u[5]);
-	WG_TO(2);
+		WG_OPAQUE(p);
+		wg_bt(r, WG_AT(0), WG_AT(1), WG_AT(2), WG_AT(3), WG_AT(4), WG_AT(5));
 #pragma GCC unroll 6
-	for (i = 0; i < 6; i++)
-	{
-		vf			a = v_sub(WG_AT(p4, i), WG_AT(p2, i));
-		vf			b = v_sub(WG_AT(p3, i), WG_AT(p1, i));
-
-		t[i] = v_fma(v_set1(2.0f), b, a);
-		u[i] = v_fma(v_set1(-2.0f), b, a);
+		for (i = 0; i < 6; i++)
+			t[6 * i + j] = r[i];
+		p += patch.col;
 	}
-	wg_bt(r, t[0], t[1], t[2], t[3], t[4], t[5]);
-	WG_TO(3);
-	wg_bt(r, u[0], u[1], u[2], u[3], u[4], u[5]);
-	WG_TO(4);
-#pragma GCC unroll 6
-	for (i = 0; i < 6; i++)
-	{
-		t[i] = v_fma(v_set1(4.0f), WG_AT(p0, i), v_fma(v_set1(-5.0f), WG_AT(p2, i), WG_AT(p4, i)));
-		u[i] = v_fma(v_set1(4.0f), WG_AT(p1, i), v_fma(v_set1(-5.0f), WG_AT(p3, i), WG_AT(p5, i)));
-	}
-	wg_bt(r, t[0], t[1], t[2], t[3], t[4], t[5]);
-	WG_TO(0);
-	wg_bt(r, u[0], u[1], u[2], u[3], u[4], u[5]);
-	WG_TO(5);
 #undef WG_AT
-#undef WG_TO
+#pragma GCC unroll 6
+	for (i = 0; i < 6; i++)
+	{
+		WG_OPAQUE(v);
+		wg_bt(r, t[6 * i], t[6 * i + 1], t[6 * i + 2], t[6 * i + 3], t[6 * i + 4], t[6 * i + 5]);
+		wg_store6(v, r, to);
+		v += 6 * stride;
+	}
 }
 
 /* The same from a pooled gradient, whose pixels cost more: each is read once. */
@@ -460,6 +434,24 @@ wg_input_vector(float *v, size_t stride, const WgPatch patch, const WgKind kind,
 		wg_input_plain(v, stride, patch, c, n);
 }
 
+/* Of the next tile's new pixels, a c / channels share. */
+NN_INLINE void
+wg_prefetch(const WgPatch patch, int c)
+{
+	const float *p = patch.map + 6 * patch.col + 4 * c;
+	int			i,
+				j;
+
+#pragma GCC unroll 6
+	for (i = 0; i < 6; i++)
+	{
+#pragma GCC unroll 4
+		for (j = 0; j < 4 * VW; j += WG_LINE)
+			__builtin_prefetch(p + j);
+		p += patch.row;
+	}
+}
+
 NN_INLINE void
 wg_input_kind(float *v, size_t plane, size_t row, const WgSource *s, const WgKind kind,
 			  int first, int n_tiles, int tw)
@@ -474,7 +466,11 @@ wg_input_kind(float *v, size_t plane, size_t row, const WgSource *s, const WgKin
 
 		patch = wg_patch(s, (first + t) / tw * 4 - 1, (first + t) % tw * 4 - 1, 6);
 		for (c = 0; c + VW <= s->c; c += VW)
+		{
+			if (kind == WG_PLAIN)
+				wg_prefetch(patch, c);
 			wg_input_vector(dst + c, plane, patch, kind, c, VW);
+		}
 		if (c < s->c)
 			wg_input_vector(dst + c, plane, patch, kind, c, s->c - c);
 	}
@@ -555,12 +551,57 @@ wg_gradient(float *z, size_t plane, int strip, const WgSource *s, int first, int
 
 /* --------------------------------------------------------- writing tiles */
 
-/* The 4 x 4 outputs of M (m[plane * stride], VW channels from c on). */
+/* Where the outputs of a tile go: 4 x 4 pixels, or 2 x 2 pooled ones. */
+typedef struct WgPlace
+{
+	float	   *map;			/* the first */
+	uint16_t   *mask;
+	size_t		row,			/* floats to the next row */
+				mask_row;
+	int			rows,			/* that are inside */
+				cols;
+} WgPlace;
+
+static WgPlace
+wg_place(const WgTarget *o, int ty, int tx, const int pool)
+{
+	WgPlace		place;
+	int			side = pool ? 2 : 4;
+	int			h = pool ? o->h / 2 : o->h;
+	int			w = pool ? o->w / 2 : o->w;
+	size_t		at = (size_t) (ty * side) * (size_t) w + (size_t) (tx * side);
+
+	place.map = o->map + at * (size_t) o->c;
+	place.mask = o->mask == NULL ? NULL : o->mask + at * nn_mask_words(o->c);
+	place.row = (size_t) w * (size_t) o->c;
+	place.mask_row = (size_t) w * nn_mask_words(o->c);
+	place.rows = h - ty * side < side ? h - ty * side : side;
+	place.cols = w - tx * side < side ? w - tx * side : side;
+	return place;
+}
+
+/* One pixel's r to its place, n channels of it. */
 NN_INLINE void
-wg_output_vector(const WgTarget *o, const float *m, size_t stride, int ty, int tx, int c, const int n,
-				 const int pool, const int masks)
+wg_put(float *p, vf r, vf least, const int n)
+{
+	r = v_max(least, r);		/* a NaN stays one */
+	if (n == VW)
+		v_store(p, r);
+	else
+		v_store_n(p, r, n);
+}
+
+/*
+ * The outputs of M (m[plane * stride], VW channels from c on), full: all of
+ * them inside.  relu is the larger of least, 0 or -infinity.
+ */
+NN_INLINE void
+wg_output_vector(const WgTarget *o, const WgPlace place, const float *m, size_t stride, vf least,
+				 int c, const int n, const int pool, const int masks, const int full)
 {
 	const WgStep from = wg_step(6 * stride);
+	size_t		pixel = (size_t) o->c;
+	float	   *p = place.map + c;
 	vf			t[24];
 	vf			y[8];
 	vf			bias = v_zero();
@@ -572,12 +613,12 @@ wg_output_vector(const WgTarget *o, const float *m, size_t stride, int ty, int t
 #pragma GCC unroll 6
 	for (j = 0; j < 6; j++)
 	{
-		const float *p = m + (size_t) j * stride;
+		const float *q = m + (size_t) j * stride;
 		vf			r[4];
 
-		WG_OPAQUE(p);
-		wg_at(r, v_load(p), v_load(wg_at_row(p, 1, from)), v_load(wg_at_row(p, 2, from)),
-			  v_load(wg_at_row(p, 3, from)), v_load(wg_at_row(p, 4, from)), v_load(wg_at_row(p, 5, from)));
+		WG_OPAQUE(q);
+		wg_at(r, v_load(q), v_load(wg_at_row(q, 1, from)), v_load(wg_at_row(q, 2, from)),
+			  v_load(wg_at_row(q, 3, from)), v_load(wg_at_row(q, 4, from)), v_load(wg_at_row(q, 5, from)));
 #pragma GCC unroll 4
 		for (i = 0; i < 4; i++)
 			t[6 * i + j] = r[i];
@@ -587,52 +628,60 @@ wg_output_vector(const WgTarget *o, const float *m, size_t stride, int ty, int t
 	{
 		wg_at(y, t[6 * i], t[6 * i + 1], t[6 * i + 2], t[6 * i + 3], t[6 * i + 4], t[6 * i + 5]);
 		wg_at(y + 4, t[6 * i + 6], t[6 * i + 7], t[6 * i + 8], t[6 * i + 9], t[6 * i + 10], t[6 * i + 11]);
+		WG_OPAQUE(p);
 		if (pool)
 		{
-			int			py = ty * 2 + i / 2;
-
-			if (py >= o->h / 2)
+			if (!full && i / 2 >= place.rows)
 				return;
 #pragma GCC unroll 2
 			for (j = 0; j < 2; j++)
 			{
-				int			px = tx * 2 + j;
-				size_t		at = (size_t) py * (size_t) (o->w / 2) + (size_t) px;
 				vf			four[4] = {y[2 * j], y[2 * j + 1], y[4 + 2 * j], y[5 + 2 * j]};
 				uint16_t   *group = NULL;
 				vf			r;
 
-				if (px >= o->w / 2)
+				if (!full && j >= place.cols)
 					break;
 				if (masks)
-					group = o->mask + at * nn_mask_words(o->c) + c / 16 * 4;
-				r = o->relu ? pool4(group, c, four, bias, 1) : pool4(group, c, four, bias, 0);
-				if (n == VW)
-					v_store(o->map + at * (size_t) o->c + c, r);
-				else
-					v_store_n(o->map + at * (size_t) o->c + c, r, n);
+					group = place.mask + (size_t) (i / 2) * place.mask_row + (size_t) j * nn_mask_words(o->c) +
+						c / 16 * 4;
+				r = masks && o->relu ? pool4(group, c, four, bias, 1) : pool4(group, c, four, bias, 0);
+				wg_put(p + (size_t) j * pixel, r, least, n);
 			}
+			p += place.row;
 		}
 		else
 		{
 #pragma GCC unroll 8
 			for (j = 0; j < 8; j++)
-			{
-				int			oy = ty * 4 + i + j / 4;
-				int			ox = tx * 4 + j % 4;
-				size_t		at = (size_t) oy * (size_t) o->w + (size_t) ox;
-				vf			r = v_add(y[j], bias);
-
-				if (oy >= o->h || ox >= o->w)
-					continue;
-				if (o->relu)
-					r = v_max(v_zero(), r);	/* a NaN stays one */
-				if (n == VW)
-					v_store(o->map + at * (size_t) o->c + c, r);
-				else
-					v_store_n(o->map + at * (size_t) o->c + c, r, n);
-			}
+				if (full || (i + j / 4 < place.rows && j % 4 < place.cols))
+					wg_put(p + (size_t) (j / 4) * place.row + (size_t) (j % 4) * pixel,
+						   v_add(y[j], bias), least, n);
+			p += 2 * place.row;
 		}
+	}
+}
+
+/* A tile's vectors, its columns of a chunk. */
+NN_INLINE void
+wg_output_tile(const WgTarget *o, const WgPlace place, const float *m, size_t plane, int strip, int t,
+			   int c0, int vectors, const int pool, const int masks, const int full)
+{
+	vf			least = v_set1(o->relu ? 0.0f : -__builtin_inff());
+	int			k;
+
+	for (k = 0; k < vectors; k++)
+	{
+		int			b = k / WG_NV;
+		int			nv = wg_block_vectors(b, vectors);
+		int			c = c0 + k * VW;
+		const float *src = m + (size_t) b * WG_BW * (size_t) strip +
+			((size_t) t * (size_t) nv + (size_t) (k - b * WG_NV)) * VW;
+
+		if (full)
+			wg_output_vector(o, place, src, plane, least, c, VW, pool, masks, 1);
+		else
+			wg_output_vector(o, place, src, plane, least, c, o->c - c < VW ? o->c - c : VW, pool, masks, 0);
 	}
 }
 
@@ -640,27 +689,17 @@ NN_INLINE void
 wg_output_kind(const WgTarget *o, const float *m, size_t plane, int strip, int first, int n_tiles, int tw,
 			   int c0, int vectors, const int pool, const int masks)
 {
-	int			t,
-				k;
+	int			t;
 
 	for (t = 0; t < n_tiles; t++)
 	{
-		int			ty = (first + t) / tw;
-		int			tx = (first + t) % tw;
+		WgPlace		place = wg_place(o, (first + t) / tw, (first + t) % tw, pool);
+		int			side = pool ? 2 : 4;
 
-		for (k = 0; k < vectors; k++)
-		{
-			int			b = k / WG_NV;
-			int			nv = wg_block_vectors(b, vectors);
-			int			c = c0 + k * VW;
-			const float *src = m + (size_t) b * WG_BW * (size_t) strip +
-				((size_t) t * (size_t) nv + (size_t) (k - b * WG_NV)) * VW;
-
-			if (c + VW <= o->c)
-				wg_output_vector(o, src, plane, ty, tx, c, VW, pool, masks);
-			else
-				wg_output_vector(o, src, plane, ty, tx, c, o->c - c, pool, masks);
-		}
+		if (place.rows == side && place.cols == side && c0 + vectors * VW <= o->c)
+			wg_output_tile(o, place, m, plane, strip, t, c0, vectors, pool, masks, 1);
+		else
+			wg_output_tile(o, place, m, plane, strip, t, c0, vectors, pool, masks, 0);
 	}
 }
 
