@@ -3,8 +3,8 @@
  *		Time of training steps and of predictions over the public API of nn.h.
  *
  *		bench_nn [--task train|forward] [--preset baseline|deep] [--size 256]
- *				 [--batch 32] [--threads N] [--precision float32] [--seconds S]
- *				 [--path NAME] [--augment] [--cold]
+ *				 [--batch 32] [--threads N] [--precision float32|int16] [--seconds S]
+ *				 [--path NAME] [--augment] [--cold] [--dsm]
  *
  * Prints one JSON object on a line, as measure.py describes: milliseconds an
  * image (least, median and mean over the measured batches), on generated
@@ -12,15 +12,19 @@
  * with amsgrad), on batches that are ready in memory or, with --augment, made
  * of 8-bit pixels by the augmentation of the preset deep beside the step.
  * Forward is one thread predicting batch by batch; with --cold, 64 MB of other
- * memory are written before each.  cpu_ms_per_image is the processor time.
+ * memory are written before each, with --dsm memory is as in a server process:
+ * weights in POSIX shared memory, the rest as the allocator gives it, no huge
+ * pages asked for.  cpu_ms_per_image is the processor time.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "image/image.h"
 #include "nn/nn.h"
@@ -34,11 +38,12 @@ typedef struct Options
 	int			size;
 	int			batch;
 	int			threads;
-	const char *precision;
+	NnPrecision precision;
 	double		seconds;
 	NnPath		path;
 	int			augment,
-				cold;
+				cold,
+				dsm;
 } Options;
 
 typedef struct Bench
@@ -91,6 +96,28 @@ memory(size_t bytes)
 	if (p == NULL)
 		die("out of memory", NULL);
 	madvise(p, (bytes / page + 1) * page, MADV_HUGEPAGE);
+	return p;
+}
+
+/* Memory as a dynamic shared memory segment of the server is. */
+static void *
+shared_memory(size_t bytes)
+{
+	char		name[64];
+	int			fd;
+	void	   *p;
+
+	snprintf(name, sizeof(name), "/bench_nn.%d", (int) getpid());
+	fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		die("no shared memory", NULL);
+	shm_unlink(name);
+	if (posix_fallocate(fd, 0, (off_t) bytes) != 0)
+		die("shared memory is full", NULL);
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		die("no shared memory", NULL);
+	close(fd);
 	return p;
 }
 
@@ -201,10 +228,11 @@ print(Bench *b)
 		sum += b->times[i];
 	qsort(b->times, (size_t) b->n_times, sizeof(double), compare);
 	printf("{\"peer\": \"pneumo\", \"task\": \"%s\", \"variant\": \"%s\", \"preset\": \"%s\", \"size\": %d, \"batch\": %d, "
-		   "\"threads\": %d, \"path\": \"%s\", \"precision\": \"float32\", \"repetitions\": %d, "
+		   "\"threads\": %d, \"path\": \"%s\", \"precision\": \"%s\", \"repetitions\": %d, "
 		   "\"ms_per_image\": %.4f, \"ms_per_image_median\": %.4f, \"ms_per_image_mean\": %.4f, "
 		   "\"cpu_ms_per_image\": %.4f, \"peak_rss_mb\": %.1f}\n",
-		   b->o.task, b->o.augment ? "augmented" : b->o.cold ? "cold" : "warm", b->o.preset, b->o.size, b->o.batch, b->o.threads, nn_path_name(b->o.path), b->n_times,
+		   b->o.task, b->o.augment ? "augmented" : b->o.cold ? "cold" : b->o.dsm ? "dsm" : "warm", b->o.preset, b->o.size,
+		   b->o.batch, b->o.threads, nn_path_name(b->o.path), nn_precision_name(b->o.precision), b->n_times,
 		   b->times[0] * 1e3 / images, b->times[b->n_times / 2] * 1e3 / images,
 		   sum * 1e3 / images / b->n_times, cpu_time * 1e3 / images / b->n_times,
 		   (double) usage.ru_maxrss / 1024.0);
@@ -339,20 +367,26 @@ static void
 bench_forward(Bench *b, const NnGraph *graph)
 {
 	float	   *weights = memory(nn_graph_weight_count(graph) * sizeof(float));
-	void	   *packed = memory(nn_engine_packed_bytes(graph, b->o.path, NN_PRECISION_FLOAT32));
+	size_t		packed_bytes = nn_engine_packed_bytes(graph, b->o.path, b->o.precision);
+	void	   *packed = b->o.dsm ? shared_memory(packed_bytes) : memory(packed_bytes);
 	float	   *probabilities = memory((size_t) b->o.batch * sizeof(float));
-	NnEngine	engine = {graph, weights, packed, b->o.path, NN_PRECISION_FLOAT32};
+	NnEngine	engine = {graph, weights, packed, b->o.path, b->o.precision};
 	NnError		error;
 	size_t		other_bytes = b->o.cold ? (size_t) 64 << 20 : 64;
 	unsigned char *other = memory(other_bytes);
+	size_t		scratch_bytes;
 	void	   *scratch;
 	int			round;
 
 	b->o.threads = 1;
 	nn_weights_init(weights, graph, 0);
-	if (nn_engine_pack(packed, graph, weights, b->o.path, NN_PRECISION_FLOAT32, &error) != NN_OK)
+	if (nn_engine_pack(packed, graph, weights, b->o.path, b->o.precision, &error) != NN_OK)
 		die("pack", &error);
-	scratch = memory(nn_engine_scratch_bytes(&engine, b->o.batch));
+	scratch_bytes = nn_engine_scratch_bytes(&engine, b->o.batch);
+	if (b->o.dsm && posix_memalign(&scratch, 64, scratch_bytes) != 0)
+		die("out of memory", NULL);
+	else if (!b->o.dsm)
+		scratch = memory(scratch_bytes);
 	for (round = 0; round < MAX_TIMES; round++)
 	{
 		double		t;
@@ -396,6 +430,11 @@ parse(Options *o, int argc, char **argv)
 			o->cold = 1;
 			continue;
 		}
+		if (strcmp(argv[i], "--dsm") == 0)
+		{
+			o->dsm = 1;
+			continue;
+		}
 		if (i + 1 == argc)
 			break;
 		if (strcmp(argv[i], "--task") == 0)
@@ -409,7 +448,9 @@ parse(Options *o, int argc, char **argv)
 		else if (strcmp(argv[i], "--threads") == 0)
 			o->threads = atoi(value);
 		else if (strcmp(argv[i], "--precision") == 0)
-			o->precision = value;
+			for (o->precision = NN_PRECISION_FLOAT32;
+				 o->precision <= NN_PRECISION_INT16 && strcmp(value, nn_precision_name(o->precision)) != 0;)
+				o->precision++;
 		else if (strcmp(argv[i], "--seconds") == 0)
 			o->seconds = atof(value);
 		else if (strcmp(argv[i], "--path") == 0)
@@ -425,12 +466,12 @@ parse(Options *o, int argc, char **argv)
 			break;
 		i++;
 	}
-	if (strcmp(o->precision, "float32") != 0)
-		die("--precision is float32", NULL);
+	if (o->precision > NN_PRECISION_INT16 || (o->precision == NN_PRECISION_INT16 && strcmp(o->task, "train") == 0))
+		die("--precision is float32, or int16 for --task forward", NULL);
 	if (i < argc || o->size < 16 || o->size > 4096 || o->batch < 1 || o->threads < 1 ||
 		(strcmp(o->task, "train") != 0 && strcmp(o->task, "forward") != 0))
 		die("usage: bench_nn [--task train|forward] [--preset baseline|deep] [--size 256] [--batch 32] "
-			"[--threads N] [--precision float32] [--seconds S] [--path NAME] [--augment] [--cold]", NULL);
+			"[--threads N] [--precision float32|int16] [--seconds S] [--path NAME] [--augment] [--cold] [--dsm]", NULL);
 }
 
 int
@@ -442,7 +483,7 @@ main(int argc, char **argv)
 				n;
 
 	memset(&b, 0, sizeof(b));
-	b.o = (Options) {"train", "deep", 256, 32, 2, "float32", 10.0, nn_path_best(), 0, 0};
+	b.o = (Options) {"train", "deep", 256, 32, 2, NN_PRECISION_FLOAT32, 10.0, nn_path_best(), 0, 0, 0};
 	parse(&b.o, argc, argv);
 	graph = build(&b.o);
 	b.floats = (size_t) b.o.size * (size_t) b.o.size;
