@@ -274,11 +274,12 @@ if wanted tap; then
 fi
 
 # --------------------------------------------------------------- valgrind
-# What memcheck says of the server alone is not ours.
+# What memcheck says of the server alone is not ours, nor that the server writes
+# padding into its log and its cache file (its own valgrind.supp holds the same).
 
 if [[ -n $VALGRIND ]]; then
     cat "$WORK"/valgrind/*.log > "$BUILD/valgrind.log" 2> /dev/null || true
-    found=$(awk 'BEGIN { RS = "==[0-9]+== *\n" } /pneumo/ { n++; print > "/dev/stderr" } END { print n + 0 }' \
+    found=$(awk 'BEGIN { RS = "==[0-9]+== *\n" } /pneumo/ && !/XLogWrite|write_relcache_init_file/ { n++; print > "/dev/stderr" } END { print n + 0 }' \
         "$BUILD/valgrind.log")
     echo "valgrind: $(ls "$WORK"/valgrind | wc -l) processes, $found errors that name pneumo"
     count $((found == 0)) "$found"
