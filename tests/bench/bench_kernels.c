@@ -4,7 +4,8 @@
  *		thread: milliseconds (the least of several), GFLOP/s of the arithmetic
  *		that is really done and of the direct convolution it stands for, and the
  *		share of the peak of the multiply-add units or of the read bandwidth,
- *		both measured here.
+ *		both measured here; forward also with 16-bit products, beside float32
+ *		(with AVX-512 the peaks are those of its 256-bit forms).
  *
  *		bench_kernels [path] [size] [rounds]
  *
@@ -21,6 +22,7 @@
 
 static int	rounds = 15;
 static double peak;				/* GFLOP/s */
+static double peak_pairs;		/* of 16-bit products and their sums, 1e9 operations a second */
 static double bandwidth;		/* GB/s from memory */
 
 /* The thread's own time, so that other work on the machine counts less. */
@@ -80,6 +82,12 @@ read_all(const float *m, size_t n)
 	return (double) (s[0] + s[1] + s[2] + s[3]);
 }
 
+#define PAIRS(a, b) \
+	"vpmaddwd %%ymm12, %%ymm13, %%ymm14\n" \
+	"vpmaddwd %%ymm12, %%ymm13, %%ymm15\n" \
+	"vpaddd %%ymm14, %%ymm" a ", %%ymm" a "\n" \
+	"vpaddd %%ymm15, %%ymm" b ", %%ymm" b "\n"
+
 /* A product whose operands stay in the first cache: the practical peak. */
 static void
 measure_peak(const NnKernels *k)
@@ -115,6 +123,17 @@ measure_peak(const NnKernels *k)
 							   "vzeroupper\n":::"ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
 							   "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"));
 		peak = 200000.0 * 12 * 16 / t / 1e9;
+		/* the same of multiply-adds of pairs, each with its addition */
+		BEST(t, __asm__ volatile ("mov $200000, %%ecx\n"
+							   "1:\n"
+							   PAIRS ("0", "1") PAIRS ("2", "3") PAIRS ("4", "5")
+							   PAIRS ("6", "7") PAIRS ("8", "9") PAIRS ("10", "11")
+							   "dec %%ecx\n"
+							   "jnz 1b\n"
+							   "vzeroupper\n":::"ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+							   "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+							   "xmm14", "xmm15"));
+		peak_pairs = 200000.0 * 12 * 32 / t / 1e9;
 	}
 	else
 #endif
@@ -125,8 +144,8 @@ measure_peak(const NnKernels *k)
 	BEST(t, sum += read_all(m, n));
 	bandwidth = (double) n * 4 / t / 1e9;
 	free(m);
-	printf("path %s, peak %.1f GFLOP/s, memory %.1f GB/s%s\n", nn_path_name(k->path), peak, bandwidth,
-		   sum == 0.5 ? " " : "");
+	printf("path %s, peak %.1f GFLOP/s, of 16-bit pairs %.1f Gop/s, memory %.1f GB/s%s\n",
+		   nn_path_name(k->path), peak, peak_pairs, bandwidth, sum == 0.5 ? " " : "");
 }
 
 static void
@@ -137,6 +156,7 @@ line(const char *what, double t, double flops_done, double flops_direct)
 }
 
 static double totals[3];
+static double totals16[2];
 
 static void
 bench_layer(const NnKernels *k, const char *name, int side, int ic, int oc)
@@ -199,6 +219,58 @@ bench_layer(const NnKernels *k, const char *name, int side, int ic, int oc)
 	free(acc);
 	free(scratch);
 	free(mask);
+}
+
+/* Forward in float32 and int16 in turn, so that other work on the machine hits both. */
+static void
+bench_int16(const NnKernels *k, const char *name, int side, int ic, int oc)
+{
+	NnConv3		c = {side, side, ic, oc, 1, 1};
+	size_t		n_dst = (size_t) (side / 2) * (size_t) (side / 2) * (size_t) oc;
+	float	   *src = floats((size_t) side * (size_t) side * (size_t) ic);
+	float	   *dst = floats(n_dst);
+	float	   *dst16 = floats(n_dst);
+	float	   *weight = floats(9 * (size_t) ic * (size_t) oc);
+	float	   *bias = floats((size_t) oc);
+	float	   *packed = floats(k->conv3_packed_floats(&c, 0));
+	float	   *packed16 = floats(k->conv3_int16_packed_bytes(&c) / sizeof(float) + 1);
+	float	   *scratch = floats(k->conv3_scratch_bytes(&c) / sizeof(float));
+	float	   *scratch16 = floats(k->conv3_int16_scratch_bytes(&c) / sizeof(float));
+	double		done = 2.0 * 36 * ic * oc * ((side + 3) / 4) * ((side + 3) / 4);
+	double		t[2] = {1e30, 1e30};
+	int			round;
+
+	k->conv3_pack(packed, weight, &c, 0, 0, ic);
+	k->conv3_int16_pack(packed16, weight, bias, &c);
+	for (round = 0; round < rounds; round++)
+	{
+		double		start = now();
+		double		middle;
+		double		end;
+
+		k->conv3_forward(dst, NULL, src, packed, bias, &c, scratch);
+		middle = now();
+		k->conv3_int16_forward(dst16, src, packed16, &c, scratch16);
+		end = now();
+		t[0] = middle - start < t[0] ? middle - start : t[0];
+		t[1] = end - middle < t[1] ? end - middle : t[1];
+	}
+	printf("%s: float32 %.3f ms (%.0f %% of peak), int16 %.3f ms", name, t[0] * 1e3,
+		   100.0 * done / t[0] / 1e9 / peak, t[1] * 1e3);
+	if (peak_pairs > 0)
+		printf(" (%.0f %% of peak)", 100.0 * done / t[1] / 1e9 / peak_pairs);
+	printf(", ratio %.2f\n", t[0] / t[1]);
+	totals16[0] += t[0];
+	totals16[1] += t[1];
+	free(src);
+	free(dst);
+	free(dst16);
+	free(weight);
+	free(bias);
+	free(packed);
+	free(packed16);
+	free(scratch);
+	free(scratch16);
 }
 
 static void
@@ -281,6 +353,11 @@ main(int argc, char **argv)
 	bench_layer(k, "L4", size / 8, 128, 256);
 	printf("convolutions: forward %.2f ms, training step %.2f ms an image, %.2f ms a step beside\n",
 		   totals[0] * 1e3, totals[1] * 1e3, totals[2] * 1e3);
+	bench_int16(k, "L2", size / 2, 32, 64);
+	bench_int16(k, "L3", size / 4, 64, 128);
+	bench_int16(k, "L4", size / 8, 128, 256);
+	printf("convolutions, forward: float32 %.2f ms, int16 %.2f ms, ratio %.2f\n", totals16[0] * 1e3,
+		   totals16[1] * 1e3, totals16[0] / totals16[1]);
 	bench_dense(k, size / 16 * (size / 16) * 256, 128);
 	bench_dense(k, size / 2 * (size / 2) * 32, 64);
 	return 0;
