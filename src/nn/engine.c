@@ -115,7 +115,8 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	unsigned int saved;
 	int			s;
 
-	if (precision < NN_PRECISION_FLOAT32 || precision > NN_PRECISION_INT16 || path < NN_PATH_REFERENCE || path > NN_PATH_AVX512)
+	if (precision < NN_PRECISION_FLOAT32 || precision > NN_PRECISION_INT16 ||
+		path < NN_PATH_REFERENCE || path > NN_PATH_AVX512)
 		return nn_fail(error, NN_UNSUPPORTED, -1, "", "unknown precision %d or path %d",
 					   (int) precision, (int) path);
 	memset(packed, 0, packed_head_bytes(plan));
@@ -257,9 +258,9 @@ rows_offset(const NnEngine *engine, const NnPlan *plan, int cut, int rows)
 	if (cut >= 0 && rows > 1)
 	{
 		const NnNode *node = &engine->graph->nodes[nn_plan_steps(plan)[cut].node];
-		size_t		own = nn_align_size(nn_node_op(node)->rows_scratch_bytes(node, rows,
-																				engine->precision));
+		size_t		own = nn_node_op(node)->rows_scratch_bytes(node, rows, engine->precision);
 
+		own = nn_align_size(own);
 		if (own > scratch)
 			scratch = own;
 	}

@@ -194,7 +194,9 @@ try_shape(const NnKernels *k, int in, int out, int n, Kind kind, int *same)
 static void
 test_forward(const Path *p)
 {
-	static const int sizes[][2] = {{1, 1}, {7, 3}, {100, 16}, {513, 24}, {1030, 65}, {2048, 48}, {2600, 128}, {5000, 40}};
+	static const int sizes[][2] = {
+		{1, 1}, {7, 3}, {100, 16}, {513, 24}, {1030, 65}, {2048, 48}, {2600, 128}, {5000, 40}
+	};
 	double		worst = 0.0;
 	int			same = 1;
 	size_t		i;
