@@ -198,6 +198,7 @@ REGRESS = \
 	classes \
 	compare \
 	config \
+	contexts \
 	evaluate \
 	explain \
 	failures \

@@ -12,6 +12,7 @@
 
 #include "pg/layers.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -180,6 +181,18 @@ find_op(const Layer *layer)
 	return -1;
 }
 
+/* Names in a graph, which becomes part of the model's bytes, are UTF-8. */
+static void
+set_node_name(NnNodeSpec *spec, const Layer *layer)
+{
+	char	   *utf8 = pg_server_to_any(layer->name, (int) strlen(layer->name), PG_UTF8);
+
+	if (strlen(utf8) >= NN_NAME_LEN)
+		pneumo_layers_error("layer %d: key \"name\" is \"%s\", must have 1 to %d bytes in UTF-8",
+							layer->number, layer->name, NN_NAME_LEN - 1);
+	strlcpy(spec->name, utf8, NN_NAME_LEN);
+}
+
 static void
 add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 {
@@ -188,7 +201,7 @@ add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 	int			op = find_op(layer);
 
 	nn_node_spec_init(&spec, op);
-	strlcpy(spec.name, layer->name, NN_NAME_LEN);
+	set_node_name(&spec, layer);
 	pneumo_layer_params(&spec, layer, nn_op_info(op));
 	spec.n_inputs = n_inputs;
 	memcpy(spec.inputs, inputs, sizeof(int) * n_inputs);

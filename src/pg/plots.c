@@ -62,12 +62,31 @@ pneumo_report_check(ReportStatus status, const char *what)
 			 errmsg("%s: %s", what, report_status_text(status))));
 }
 
+/*
+ * Pages and pictures are UTF-8.  Another encoding may lack their characters, so
+ * there each is written as a reference, which a browser shows the same.
+ */
 text *
 pneumo_report_text(const ReportBuffer *buffer)
 {
-	char	   *copy = pnstrdup(buffer->data, buffer->length);
+	StringInfoData ascii;
+	size_t		i = 0;
 
-	return cstring_to_text(pg_any_to_server(copy, (int) buffer->length, PG_UTF8));
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return cstring_to_text_with_len(buffer->data, (int) buffer->length);
+	pg_verify_mbstr(PG_UTF8, buffer->data, (int) buffer->length, false);
+	initStringInfo(&ascii);
+	while (i < buffer->length)
+	{
+		const unsigned char *c = (const unsigned char *) buffer->data + i;
+
+		if (IS_HIGHBIT_SET(*c))
+			appendStringInfo(&ascii, "&#x%X;", (unsigned int) utf8_to_unicode(c));
+		else
+			appendStringInfoChar(&ascii, (char) *c);
+		i += pg_utf_mblen(c);
+	}
+	return cstring_to_text_with_len(ascii.data, ascii.len);
 }
 
 const char *

@@ -199,11 +199,15 @@ static void *
 model_bytes(PneumoWorker *w, const float *weights, const PneumoModelMeta *meta, size_t *n_bytes)
 {
 	NnSection	sections[PNEUMO_META_SECTIONS];
-	int			n = pneumo_meta_to_sections(sections, meta);
+	int			n;
 	NnError		error;
 	void	   *bytes;
 
 	memset(&error, 0, sizeof(error));
+	/* names of classes are converted to UTF-8, which needs a transaction */
+	pneumo_worker_begin(w, true);
+	n = pneumo_meta_to_sections(sections, meta);
+	pneumo_worker_commit(w);
 	if (nn_weights_check(weights, w->prepared->graph, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	*n_bytes = nn_model_bytes(w->prepared->graph, sections, n);
