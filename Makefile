@@ -8,6 +8,7 @@
 #   make bench              measure against the peers
 #   make unit               the tests that need no server
 #   make check-coverage     how often intervals hold the true value (minutes)
+#   make check-readme       the examples of the README print what it shows
 #   make check-report       the report in a browser
 #   make check-explain      whether the maps are about the score (minutes)
 #   make check-style        layers, names, lists
@@ -164,6 +165,8 @@ OBJS_PG = \
 	src/pg/prepare_table.o \
 	src/pg/presets.o \
 	src/pg/progress.o \
+	src/pg/report_build.o \
+	src/pg/report_data.o \
 	src/pg/report_figures.o \
 	src/pg/report_page.o \
 	src/pg/report_sections.o \
@@ -230,7 +233,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = bench bench-build check check-coverage check-explain check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = bench bench-build check check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

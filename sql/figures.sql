@@ -83,9 +83,9 @@ FROM (SELECT *, lag(false_positive_rate) OVER w AS x, lag(true_positive_rate) OV
 SELECT abs((c).ece - 0.12676) < 1e-12 AS ece, abs((c).mce - 0.24600000000000005) < 1e-12 AS mce,
 	   abs(((c).slope).value - 1.192781796637899) < 1e-8 AS slope, abs(((c).intercept).value - 0.7167718144987985) < 1e-8 AS intercept,
 	   abs(((c).in_the_large).value - 0.6239906397093612) < 1e-8 AS in_the_large,
-	   abs(((c).slope).high - ((c).slope).low - 2 * 1.959963984540054 * 0.19416262572414641) < 1e-7 AS slope_se
+	   abs(((c).slope).high - ((c).slope).low - 2 * 1.976013177689192 * 0.19416262572414641) < 1e-7 AS slope_se
 FROM (SELECT pneumo_calibration(label, score, 8) AS c FROM figures_rows) s;
-SELECT abs(((c).slope).high - ((c).slope).low - 2 * 1.959963984540054 * 0.21089285396423005) < 1e-7 AS slope_se_by_patient,
+SELECT abs(((c).slope).high - ((c).slope).low - 2 * 2.006646805061688 * 0.21089285396423005) < 1e-7 AS slope_se_by_patient,
 	   round((c).mean_score::numeric, 6) AS mean_score, (c).observed, array_length((c).bins, 1) AS bins
 FROM (SELECT pneumo_calibration(label, score, 10, patient) AS c FROM figures_rows) s;
 SELECT b.low, b.high, b.n, round(b.mean_score::numeric, 6) AS mean_score, round((b.observed).value::numeric, 6) AS observed,

@@ -295,29 +295,44 @@ compute_class_sides(ClassSide *sides, const PneumoReport *r)
 static void
 macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
 {
-	static const char *const headings[] = {
-		"Split", "Images (patients)", "Accuracy", "Macro AUC", "Macro sensitivity", "Macro specificity",
-		"Macro F1", "Log loss", "Brier score (0 to 2)"
+	static const struct
+	{
+		const char *name;
+		size_t		offset;
+	}			figures[] = {
+		{"Macro AUC", offsetof(StatsClassEvaluation, macro_auc)},
+		{"Macro sensitivity", offsetof(StatsClassEvaluation, macro_sensitivity)},
+		{"Macro specificity", offsetof(StatsClassEvaluation, macro_specificity)},
+		{"Macro F1", offsetof(StatsClassEvaluation, macro_f1)},
+		{"Accuracy", offsetof(StatsClassEvaluation, accuracy)},
+		{"Log loss", offsetof(StatsClassEvaluation, log_loss)},
+		{"Brier score, 0 to 2", offsetof(StatsClassEvaluation, brier)}
 	};
-	PneumoTable *table = pneumo_table_begin(section, "Figures over all classes, with 95 % intervals by patient",
-											lengthof(headings), headings, 0x1FE);
+	const char *headings[3] = {"Figure"};
+	const ClassSide *shown[2];
+	int			n = 0;
+	PneumoTable *table;
+	size_t		f;
 	int			s;
 
 	for (s = 0; s < n_sides; s++)
+		if (!sides[s].one_class)
+		{
+			shown[n++] = &sides[s];
+			headings[n] = sides[s].side == PNEUMO_TEST ? "Test" : "Validation";
+		}
+	if (n == 0)
+		return;
+	table = pneumo_table_begin(section, "Figures over all classes, with 95 % intervals by patient", n + 1,
+							   memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
+	pneumo_table_cell(table, "Images (patients)");
+	for (s = 0; s < n; s++)
+		pneumo_table_cell(table, "%zu (%zu)", shown[s]->evaluation.n, shown[s]->evaluation.n_clusters);
+	for (f = 0; f < lengthof(figures); f++)
 	{
-		const StatsClassEvaluation *e = &sides[s].evaluation;
-
-		if (sides[s].one_class)
-			continue;
-		pneumo_table_cell(table, "%s", pneumo_split_name((PneumoSplit) sides[s].side));
-		pneumo_table_cell(table, "%zu (%zu)", e->n, e->n_clusters);
-		interval_cell(table, &e->accuracy);
-		interval_cell(table, &e->macro_auc);
-		interval_cell(table, &e->macro_sensitivity);
-		interval_cell(table, &e->macro_specificity);
-		interval_cell(table, &e->macro_f1);
-		interval_cell(table, &e->log_loss);
-		interval_cell(table, &e->brier);
+		pneumo_table_cell(table, "%s", figures[f].name);
+		for (s = 0; s < n; s++)
+			interval_cell(table, (const StatsInterval *) ((const char *) &shown[s]->evaluation + figures[f].offset));
 	}
 	pneumo_table_end(table);
 }

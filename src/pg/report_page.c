@@ -46,7 +46,6 @@ PG_FUNCTION_INFO_V1(pneumo_report);
 #define PICTURE_SIDE 320
 #define CELL_HEIGHT 64			/* size at which brightness is measured */
 #define CELL_WIDTH 72
-#define N_FEATURES 7
 #define N_SECTIONS 9
 
 static const char *const own_keys[] = {"test", "images", "failures", "eigenimages", NULL};
@@ -137,24 +136,6 @@ find_source(FunctionCallInfo fcinfo, const PneumoReport *r)
 
 /* ------------------------------------------------------------------ reading */
 
-/* Adds a training image to the mean of its class. */
-static void
-add_to_mean(void *arg, const PneumoSample *sample, const uint8 *pixels)
-{
-	PneumoReport *r = arg;
-	const ImgPreprocess *pre = &r->e.config->preprocess;
-	size_t		n = (size_t) pre->height * pre->width;
-	uint64	   *sum = r->sum[sample->label];
-	size_t		i;
-
-	if (sample->split != PNEUMO_TRAIN || sum == NULL)
-		return;
-	r->n_sum[sample->label]++;
-	for (i = 0; i < n; i++)
-		sum[i] += pre->channels == 1 ? pixels[i] :
-			(pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2] + 1) / 3;
-}
-
 static bytea *
 copy_picture(const bytea *picture, MemoryContext cxt)
 {
@@ -169,7 +150,31 @@ typedef struct PictureVisit
 	PneumoReport *r;
 	MemoryContext cxt;
 	PneumoMapOptions options;
+	uint8	   *pixels;			/* of an image at the network's size */
 } PictureVisit;
+
+/* Adds a training image to the mean of its class: the rows that training used, each image once. */
+static void
+add_to_mean(PictureVisit *visit, int64 sample, Datum image)
+{
+	PneumoReport *r = visit->r;
+	const ImgPreprocess *pre = &r->e.config->preprocess;
+	const PneumoSample *s = &r->e.dataset->samples[sample];
+	bytea	   *bytes = DatumGetByteaPP(image);
+	const uint8 *pixels = visit->pixels;
+	size_t		n = (size_t) pre->height * pre->width;
+	uint64	   *sum = r->sum[s->label];
+	ImgError	error;
+	size_t		i;
+
+	if (s->split != PNEUMO_TRAIN || sum == NULL ||
+		pneumo_pixels(visit->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), pre, &error) != IMG_OK)
+		return;
+	r->n_sum[s->label]++;
+	for (i = 0; i < n; i++)
+		sum[i] += pre->channels == 1 ? pixels[i] :
+			(pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2] + 1) / 3;
+}
 
 static void
 draw(PneumoReportPicture *pictures, int n, int64 sample, Datum image, PictureVisit *visit, bool overlay)
@@ -236,7 +241,8 @@ visit_image(void *arg, int64 sample, Datum image)
 	PictureVisit *visit = arg;
 	PneumoReport *r = visit->r;
 
-	measure(r->features + sample * N_FEATURES, image);
+	measure(r->features + sample * REPORT_N_FEATURES, image);
+	add_to_mean(visit, sample, image);
 	draw(r->samples, r->n_samples, sample, image, visit, false);
 	draw(r->right, r->n_right, sample, image, visit, true);
 	draw(r->failure_pictures, r->n_failure_pictures, sample, image, visit, true);
@@ -296,11 +302,13 @@ visit_images(PneumoReport *r)
 
 	visit.r = r;
 	visit.cxt = CurrentMemoryContext;
+	visit.pixels = palloc((Size) e->config->preprocess.height * e->config->preprocess.width *
+						  e->config->preprocess.channels);
 	pneumo_map_options(&visit.options, NULL);
 	r->maps = nn_graph_last_conv_node(e->scorer->engine->engine.graph) >= 0;
 	r->features = MemoryContextAllocHuge(CurrentMemoryContext,
-										 Max(1, e->dataset->n) * N_FEATURES * sizeof(double));
-	for (i = 0; i < e->dataset->n * N_FEATURES; i++)
+										 Max(1, e->dataset->n) * REPORT_N_FEATURES * sizeof(double));
+	for (i = 0; i < e->dataset->n * REPORT_N_FEATURES; i++)
 		r->features[i] = NAN;
 	for (i = 0; i < e->dataset->n; i++)
 		marked[i] = r->test || e->dataset->samples[i].split != PNEUMO_TEST;
@@ -447,13 +455,8 @@ collect(PneumoReport *r, Oid relid, Oid function)
 
 	e->score[PNEUMO_VALIDATION] = true;
 	e->score[PNEUMO_TEST] = r->test;
-	if (r->images)
-	{
-		for (c = 0; c < n_classes; c++)
-			r->sum[c] = palloc0((Size) pre->height * pre->width * sizeof(uint64));
-		e->look = add_to_mean;
-		e->look_arg = r;
-	}
+	for (c = 0; c < n_classes && r->images; c++)
+		r->sum[c] = palloc0((Size) pre->height * pre->width * sizeof(uint64));
 	pneumo_evaluation_read(e, relid);
 	if (e->dataset->n == 0)
 		ereport(ERROR,

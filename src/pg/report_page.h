@@ -2,7 +2,7 @@
  *
  * report_page.h
  *	  Internal to pneumo_report: what report_page.c collects and
- *	  report_sections.c and report_figures.c write.
+ *	  report_data.c, report_figures.c and report_sections.c write.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +16,7 @@
 #include "stats/stats.h"
 
 #define REPORT_SECTION_BLOCKS 48
+#define REPORT_N_FEATURES 7		/* of the shortcut check */
 
 /* A section that is being filled; everything is palloc'd, strings are UTF-8. */
 typedef struct PneumoSection
@@ -79,7 +80,7 @@ typedef struct PneumoReport
 	int64		test_looks;
 } PneumoReport;
 
-/* ------------------------------------------------- building (report_sections.c) */
+/* ------------------------------------------------- building (report_build.c) */
 
 extern void pneumo_section_add(PneumoSection *section, ReportBlockType type, const void *content);
 extern void pneumo_section_text(PneumoSection *section, ReportTextKind kind,
@@ -97,6 +98,36 @@ extern PneumoTable *pneumo_table_begin(PneumoSection *section, const char *capti
 									   const char *const *headings, uint64 numeric);
 extern void pneumo_table_cell(PneumoTable *table, const char *format,...) pg_attribute_printf(2, 3);
 extern void pneumo_table_end(PneumoTable *table);
+
+/* Terms and what they are. */
+#define REPORT_MAX_FACTS 32
+
+typedef struct PneumoFacts
+{
+	ReportFacts facts;
+	const char *terms[REPORT_MAX_FACTS];
+	const char *values[REPORT_MAX_FACTS];
+} PneumoFacts;
+
+extern PneumoFacts *pneumo_facts_begin(PneumoSection *section);
+extern void pneumo_fact(PneumoFacts *facts, const char *term, const char *format,...) pg_attribute_printf(3, 4);
+
+/* Pictures side by side; one that is NULL is left out. */
+typedef struct PneumoGallery
+{
+	ReportImages images;
+	ReportImage *list;
+	size_t		room;
+} PneumoGallery;
+
+extern PneumoGallery *pneumo_gallery_begin(size_t room);
+extern void pneumo_gallery_add(PneumoGallery *gallery, const bytea *picture, const char *alternative,
+							   const char *caption);
+extern void pneumo_gallery_end(PneumoSection *section, PneumoGallery *gallery);
+
+extern const PneumoModelMeta *pneumo_report_meta(const PneumoReport *r);
+extern const char *pneumo_report_key(const PneumoReport *r, int64 sample);
+extern const char *pneumo_report_class(const PneumoReport *r, int64 sample);
 
 /* UTF-8 of a string of the server's encoding, palloc'd or itself. */
 extern const char *pneumo_u8(const char *string);

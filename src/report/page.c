@@ -44,7 +44,8 @@ static const char style[] =
 "caption{text-align:left;font-weight:600;padding-bottom:.35rem}\n"
 "th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\n"
 "thead th{border-bottom:2px solid var(--soft)}\n"
-".n{text-align:right;white-space:nowrap}\n"
+"td,th{white-space:nowrap}td:first-child{white-space:normal}"
+"td:last-child:not(.n){white-space:normal;min-width:min(16rem,50vw)}.n{text-align:right}\n"
 "dl{display:grid;grid-template-columns:minmax(7rem,14rem) minmax(0,1fr);gap:.35rem 1rem;margin:.75rem 0}\n"
 "dt{color:var(--soft)}dd{margin:0}\n"
 "figure{margin:0}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}\n"
@@ -56,12 +57,13 @@ static const char style[] =
 ".images img{display:block;width:100%;height:auto;background:#000}\n"
 "footer{margin:3rem auto 2rem;color:var(--soft);font-size:.85rem}\n"
 "@media (max-width:34rem){dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}"
-"th,td{padding:.3rem .45rem}}\n"
+"th,td{padding:.3rem .45rem}td.n{white-space:normal;min-width:6.3em}}\n"
+"@media (min-width:34.01rem){caption{white-space:nowrap}}\n"
 "@media print{body{font-size:10.5pt}nav{display:none}main,header,footer{max-width:none;padding:0}"
 ".scroll{overflow:visible}h2,caption{break-after:avoid}"
 "figure,table,tr,.note,.warning{break-inside:avoid}"
 ".plots{grid-template-columns:1fr 1fr}.images{grid-template-columns:repeat(4,1fr)}"
-"*{print-color-adjust:exact}}\n"
+"p:has(+.images){break-after:avoid}*{print-color-adjust:exact}}\n"
 "</style>\n";
 
 static ReportStatus

@@ -249,7 +249,7 @@ fit_slopes(StatsCalibration *result, const StatsRows *rows,
 {
 	double		k = (double) clusters->n_clusters;
 	double		small = k > 1.0 ? k / (k - 1.0) : NAN;
-	double		z = stats_two_sided_z(confidence);
+	double		t = stats_two_sided_t(confidence, k - 1.0);
 	double		a = 0.0;
 	double		b = 1.0;
 	double		m[3];
@@ -263,7 +263,7 @@ fit_slopes(StatsCalibration *result, const StatsRows *rows,
 	if (status != STATS_OK)
 		return status;
 	normal_limits(&result->in_the_large, a,
-				  small * m[0] / (at.hessian[0] * at.hessian[0]), z);
+				  small * m[0] / (at.hessian[0] * at.hessian[0]), t);
 	status = fit_recalibration(&a, &b, &at, false, rows, env);
 	if (status == STATS_OK)
 		status = sandwich_middle(m, a, b, rows, clusters, env);
@@ -274,10 +274,10 @@ fit_slopes(StatsCalibration *result, const StatsRows *rows,
 	/* inverse Hessian times middle times inverse Hessian */
 	normal_limits(&result->intercept, a,
 				  small * (h[2] * h[2] * m[0] - 2.0 * h[2] * h[1] * m[1] +
-						   h[1] * h[1] * m[2]) / (det * det), z);
+						   h[1] * h[1] * m[2]) / (det * det), t);
 	normal_limits(&result->slope, b,
 				  small * (h[1] * h[1] * m[0] - 2.0 * h[0] * h[1] * m[1] +
-						   h[0] * h[0] * m[2]) / (det * det), z);
+						   h[0] * h[0] * m[2]) / (det * det), t);
 	result->fitted = true;
 	return STATS_OK;
 }

@@ -491,9 +491,10 @@ typedef struct StatsCalibrationBin
  * One class only is accepted here (fitted is then false).
  * slope, intercept: of the logistic regression of the label on the logit of
  * the (clipped) score; 1 and 0 are perfect (Cox, Biometrika 1958).
- * in_the_large: intercept with the slope held at 1.  Limits: normal, with the
- * cluster-robust (sandwich) variance times k/(k-1).  If the scores separate
- * the classes there is no finite slope: fitted is false and the three are NaN.
+ * in_the_large: intercept with the slope held at 1.  Limits: Student's with
+ * k - 1 degrees of freedom, k clusters, and the cluster-robust (sandwich)
+ * variance times k/(k-1) (Cameron and Miller, J Hum Resour 2015).  If the
+ * scores separate the classes there is no finite slope: fitted is false and the three are NaN.
  * ece: sum over bins of n_b/n |observed - mean score|; mce: the largest term
  * without its weight.
  */

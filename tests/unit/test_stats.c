@@ -15,6 +15,7 @@
 #include "stats_golden.h"
 
 #define N 150
+#define K 53					/* clusters */
 
 /* Sanitisers make everything slower; the limit on time follows. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -279,7 +280,7 @@ test_evaluate(void)
 	PROPORTION(ppv, PPV, CLUSTER);
 	PROPORTION(npv, NPV, CLUSTER);
 	NEAR(e.auc_se, GOLDEN_OBUCHOWSKI_SE, 1e-13);
-	CHECK(e.options.replicates == STATS_DEFAULT_REPLICATES);
+	CHECK(e.options.replicates == STATS_DEFAULT_REPLICATES && e.n_clusters == K);
 	options.replicates = 10;
 	CHECK(stats_evaluate(&e, &golden_rows, &options, &env) == STATS_BAD_ARGUMENT);
 	CHECK(memory.live == 0);
@@ -459,8 +460,8 @@ test_calibration(void)
 	NEAR(c.slope.value, GOLDEN_SLOPE, 1e-9);
 	NEAR(c.intercept.value, GOLDEN_INTERCEPT, 1e-9);
 	NEAR(c.in_the_large.value, GOLDEN_IN_THE_LARGE, 1e-9);
-	NEAR((c.slope.high - c.slope.low) / 2 / GOLDEN_Z95, GOLDEN_SLOPE_SE_ROWS, 1e-8);
-	NEAR((c.intercept.high - c.intercept.low) / 2 / GOLDEN_Z95, GOLDEN_INTERCEPT_SE_ROWS, 1e-8);
+	NEAR((c.slope.high - c.slope.low) / 2 / stats_two_sided_t(0.95, N - 1), GOLDEN_SLOPE_SE_ROWS, 1e-8);
+	NEAR((c.intercept.high - c.intercept.low) / 2 / stats_two_sided_t(0.95, N - 1), GOLDEN_INTERCEPT_SE_ROWS, 1e-8);
 	for (int b = 0; b < 8; b++)
 		if (bins[b].n > 0)
 		{
@@ -470,8 +471,8 @@ test_calibration(void)
 		}
 	CHECK(filled == GOLDEN_BINS_FILLED);
 	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_COUNT, &golden_patients, 0.95, &env) == STATS_OK);
-	NEAR((c.slope.high - c.slope.low) / 2 / GOLDEN_Z95, GOLDEN_SLOPE_SE_CLUSTER, 1e-8);
-	NEAR((c.intercept.high - c.intercept.low) / 2 / GOLDEN_Z95, GOLDEN_INTERCEPT_SE_CLUSTER, 1e-8);
+	NEAR((c.slope.high - c.slope.low) / 2 / stats_two_sided_t(0.95, K - 1), GOLDEN_SLOPE_SE_CLUSTER, 1e-8);
+	NEAR((c.intercept.high - c.intercept.low) / 2 / stats_two_sided_t(0.95, K - 1), GOLDEN_INTERCEPT_SE_CLUSTER, 1e-8);
 	for (int b = 0; b < 8; b++)
 		CHECK(bins[b].n > 10 && bins[b].n < 28 && bins[b].low <= bins[b].mean_score);
 	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_OK);
