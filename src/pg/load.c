@@ -18,6 +18,8 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/fd.h"
@@ -149,6 +151,30 @@ read_file(const char *path)
 	return bytes;
 }
 
+/* A name is bytes to the file system; here it becomes text. */
+static void
+check_encoding(const char *relative)
+{
+	StringInfoData shown;
+	const char *c;
+
+	if (pg_verifymbstr(relative, (int) strlen(relative), true))
+		return;
+	initStringInfo(&shown);
+	for (c = relative; *c != '\0'; c++)
+	{
+		if (IS_HIGHBIT_SET(*c))
+			appendStringInfo(&shown, "\\x%02x", (unsigned char) *c);
+		else
+			appendStringInfoChar(&shown, *c);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+			 errmsg("the name of file \"%s\" is not valid in the database's encoding, %s",
+					pneumo_clip(shown.data), GetDatabaseEncodingName()),
+			 errhint("Rename the file, or load into a database with the encoding of the names.")));
+}
+
 static void
 load_image(Loader *loader, const char *relative, const char *label, const char *split)
 {
@@ -157,6 +183,7 @@ load_image(Loader *loader, const char *relative, const char *label, const char *
 	char		nulls[5] = "    ";
 
 	CHECK_FOR_INTERRUPTS();
+	check_encoding(relative);
 	values[0] = PointerGetDatum(read_file(psprintf("%s/%s", loader->directory, relative)));
 	values[1] = CStringGetTextDatum(label);
 	values[2] = split != NULL ? CStringGetTextDatum(split) : (Datum) 0;

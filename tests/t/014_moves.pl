@@ -13,7 +13,7 @@ my $node = new_node('main');
 sub sql { return $node->safe_psql($_[1] // 'postgres', $_[0]); }
 
 # A source database: extension in a schema of its own, a model, a run, grants.
-sql('CREATE DATABASE clinic');
+sql("CREATE DATABASE clinic ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
 sql('CREATE SCHEMA tools; GRANT USAGE ON SCHEMA tools TO PUBLIC; CREATE EXTENSION pneumo SCHEMA tools; ALTER DATABASE clinic SET search_path = public, tools', 'clinic');
 add_phantoms($node, 60, db => 'clinic');
 sql('CREATE ROLE radiologist; CREATE ROLE trainee; GRANT radiologist TO CURRENT_USER');
@@ -58,16 +58,16 @@ sub same
 	is($n->safe_psql($db, "SET search_path = public, tools, other; $catalog"), $rows, "$how: the same models, runs and grants");
 }
 
-sql('CREATE DATABASE custom');
+sql("CREATE DATABASE custom ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
 $node->command_ok(['pg_restore', '--exit-on-error', '-d', 'custom', "$dumps/all.custom"], 'restored from -Fc');
 same($node, 'custom', 'pg_dump -Fc');
 is(train($node, tiny_config(), db => 'custom', table => 'public.xrays'), $run + 1, 'sequences go on') if sql('ALTER DATABASE custom SET search_path = public, tools') eq '';
 
-sql('CREATE DATABASE plain');
+sql("CREATE DATABASE plain ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
 $node->command_ok(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'plain', '-f', "$dumps/all.sql"], 'restored from a plain dump');
 same($node, 'plain', 'plain');
 
-sql('CREATE DATABASE halves');
+sql("CREATE DATABASE halves ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
 $node->command_ok(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'halves', '-f', "$dumps/schema.sql"], 'the schema alone');
 is($node->safe_psql('halves', 'SELECT count(*) FROM pneumo.models'), '0', 'has no models');
 $node->command_ok(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'halves', '-f', "$dumps/data.sql"], 'the data after it');
@@ -75,7 +75,7 @@ same($node, 'halves', '--schema-only and --data-only');
 
 # Where the extension is already there, in another schema: the relations of
 # schema pneumo are the same, whatever the functions' schema is.
-sql('CREATE DATABASE elsewhere');
+sql("CREATE DATABASE elsewhere ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
 sql('CREATE SCHEMA other; CREATE EXTENSION pneumo SCHEMA other; CREATE SCHEMA tools;
 	CREATE TABLE xrays (id integer PRIMARY KEY, patient text NOT NULL, label text NOT NULL, image bytea NOT NULL)', 'elsewhere');
 $node->command_ok(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'elsewhere', '-f', "$dumps/data.sql"], 'the data into an extension in another schema');
@@ -145,6 +145,15 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII')
 	my $export = $node->safe_psql($db, q{SELECT encode(sha256(pneumo_export(model)), 'hex') FROM pneumo.models});
 	like($export, qr/^[0-9a-f]{64}$/, "$encoding: exported");
 }
+# Names of files are bytes.
+my $folder = $node->basedir . '/named';
+system_or_bail('mkdir', '-p', "$folder/NORMAL");
+append_to_file("$folder/NORMAL/r\xf6ntgen.jpg", 'x');
+($status, $stdout, $stderr) = $node->psql('sql_ascii', "SELECT count(*) FROM (SELECT pneumo_load('$folder', 'named')) x; SELECT file LIKE 'NORMAL/r%ntgen.jpg' FROM named");
+like($stdout, qr/^1\nt$/, 'a file name of LATIN1 in SQL_ASCII') or note($stderr);
+($status, $stdout, $stderr) = $node->psql('clinic', "SELECT tools.pneumo_load('$folder', 'named')");
+like($stderr, qr/ERROR:  the name of file "NORMAL\/r\\xf6ntgen.jpg" is not valid in the database's encoding, UTF8/, 'the same in UTF8: an error that shows it');
+
 # Bytes that are no text in the other encoding.
 my $bytes = $node->safe_psql('latin1', q{SELECT encode(pneumo_export(model), 'hex') FROM pneumo.models});
 ($status, $stdout, $stderr) = $node->psql('clinic', "SELECT pneumo_import(decode('$bytes', 'hex'), 'foreign'); SELECT pneumo_classify(image, 'foreign') FROM xrays LIMIT 1");
