@@ -26,7 +26,7 @@
 #define SUFFIX ".checkpoint"
 #define MAGIC "PNCKPT\0\1"
 #define PIECE ((size_t) 4 * 1024 * 1024)
-#define FLUSH_BYTES ((size_t) 32 * 1024 * 1024)
+#define FLUSH_BYTES ((size_t) 16 * 1024 * 1024)
 
 static void
 checkpoint_path(char *path, int64 run, bool temporary)
