@@ -425,7 +425,7 @@ conv3_int16_forward(float *dst, const float *src, const void *packed, const NnCo
 		}
 		for (v0 = 0; v0 < vectors; v0 += WG_CHUNK * WG_NV)
 		{
-			int			cv = wg_chunk_vectors(v0, vectors);
+			int			cv = wg_chunk_vectors(v0, vectors, WG_CHUNK);
 
 			for (p = 0; p < 36; p++)
 				for (b = 0; b * WG_NV < cv; b++)

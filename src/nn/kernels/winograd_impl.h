@@ -21,8 +21,8 @@
  * pooled gradient and the mask while a tile is read.
  *
  * The n channels are divided in blocks of WG_NV vectors (the width of the
- * micro-kernel; the last may be narrower) and chunks of WG_CHUNK blocks (what
- * is transformed at once, so that it stays in the cache).  The packed weights,
+ * micro-kernel; the last may be narrower) and chunks of blocks (what is
+ * transformed at once, so that it stays in the cache).  The packed weights,
  * and the accumulated gradient likewise, are
  *		[chunk][36 planes][block][k][width of the block].
  * V is [36][tiles][k], M and Z are [36][block][tiles][width].  Rows and planes
@@ -160,11 +160,11 @@ wg_product_add(float *c, const float *a, size_t k_step, const float *b, int k, i
 
 /* ----------------------------------------------------------- whole passes */
 
-/* Vectors of the chunk that begins at vector v0. */
+/* Vectors of the chunk of so many blocks that begins at vector v0. */
 NN_INLINE int
-wg_chunk_vectors(int v0, int vectors)
+wg_chunk_vectors(int v0, int vectors, const int blocks)
 {
-	return vectors - v0 < WG_CHUNK * WG_NV ? vectors - v0 : WG_CHUNK * WG_NV;
+	return vectors - v0 < blocks * WG_NV ? vectors - v0 : blocks * WG_NV;
 }
 
 /* Forward and data gradient: o from s by packed weights [.., s->c, .., o->c]. */
@@ -194,7 +194,7 @@ wg_run(const WgTarget *o, WgSource *s, const float *packed, float *scratch)
 		wg_input(v, v_plane, row, s, first, n, tw);
 		for (v0 = 0; v0 < vectors; v0 += WG_CHUNK * WG_NV)
 		{
-			int			cv = wg_chunk_vectors(v0, vectors);
+			int			cv = wg_chunk_vectors(v0, vectors, WG_CHUNK);
 
 			for (p = 0; p < 36; p++)
 				for (b = 0; b * WG_NV < cv; b++)
@@ -207,7 +207,12 @@ wg_run(const WgTarget *o, WgSource *s, const float *packed, float *scratch)
 	}
 }
 
-#define WG_DW_TILES 64			/* of a strip of the weight gradient */
+/*
+ * Strips and chunks of the weight gradient are larger: V is read once a chunk,
+ * the accumulators once a strip.
+ */
+#define WG_DW_TILES 64
+#define WG_DW_CHUNK (64 / WG_BW)
 
 static void
 wg_run_dweight(float *acc, const WgSource *src, const WgSource *grad, float *scratch)
@@ -220,7 +225,7 @@ wg_run_dweight(float *acc, const WgSource *src, const WgSource *grad, float *scr
 	int			strip = (tiles + strips - 1) / strips;
 	size_t		row = wg_row(k);
 	size_t		v_plane = row * (size_t) strip + WG_LINE;
-	size_t		z_plane = WG_CW * (size_t) strip + WG_LINE;
+	size_t		z_plane = WG_DW_CHUNK * WG_BW * (size_t) strip + WG_LINE;
 	float	   *dbias = acc + (size_t) 36 * (size_t) k * (size_t) vectors * VW;
 	float	   *v = scratch;
 	float	   *z = v + 36 * v_plane;
@@ -235,9 +240,9 @@ wg_run_dweight(float *acc, const WgSource *src, const WgSource *grad, float *scr
 		int			n = tiles - first < strip ? tiles - first : strip;
 
 		wg_input(v, v_plane, row, src, first, n, tw);
-		for (v0 = 0; v0 < vectors; v0 += WG_CHUNK * WG_NV)
+		for (v0 = 0; v0 < vectors; v0 += WG_DW_CHUNK * WG_NV)
 		{
-			int			cv = wg_chunk_vectors(v0, vectors);
+			int			cv = wg_chunk_vectors(v0, vectors, WG_DW_CHUNK);
 
 			wg_gradient(z, z_plane, strip, grad, first, n, tw, v0 * VW, cv);
 			for (p = 0; p < 36; p++)
@@ -271,7 +276,7 @@ wg_scratch(int h, int w, int k)
 	size_t		strip = (size_t) wg_strip_tiles(tiles, k, WG_V_BUDGET);
 	size_t		dw = (size_t) (tiles < WG_DW_TILES ? tiles : WG_DW_TILES);
 	size_t		run = wg_row(k) * strip + WG_LINE + WG_CW * strip + WG_LINE;
-	size_t		dweight = wg_row(k) * dw + WG_LINE + WG_CW * dw + WG_LINE;
+	size_t		dweight = wg_row(k) * dw + WG_LINE + WG_DW_CHUNK * WG_BW * dw + WG_LINE;
 
 	return 36 * (run > dweight ? run : dweight);
 }
