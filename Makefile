@@ -72,6 +72,7 @@ OBJS_IMAGE = \
 	src/image/jpeg.o \
 	src/image/overlay.o \
 	src/image/phantom.o \
+	src/image/phantom_body.o \
 	src/image/philox.o \
 	src/image/preprocess.o \
 	src/image/resize.o \
@@ -141,6 +142,7 @@ OBJS_PG = \
 	src/pg/explain.o \
 	src/pg/failures.o \
 	src/pg/figure_results.o \
+	src/pg/figure_stats.o \
 	src/pg/figures.o \
 	src/pg/fit.o \
 	src/pg/grants.o \

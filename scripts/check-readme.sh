@@ -25,7 +25,10 @@ BEGIN {
         have[++n] = trim(line)
 }
 /^## / { inside = /Exploring the images|Figures with intervals|Calibration and operating|Comparing two|More than two|Explaining a score|Investigating failures/ }
-inside && /^    / && / \| / {
+# what make check-explain prints
+/^    == / { other = 1 }
+/^[^ ]/ { other = 0 }
+inside && !other && /^    / && / \| / {
     want = trim($0)
     part = want
     cut = sub(/ *….*$/, "", part)

@@ -11,96 +11,22 @@
  * -1 (top) to 1; a pose (rotation, size, shift) leads there from the pixels.
  * Shapes are products of soft steps, textures are value noise.
  *
- * film.c turns the attenuations into grey levels.
+ * phantom_body.c draws the lots of one body; film.c turns the attenuations
+ * into grey levels.
  *
  *-------------------------------------------------------------------------
  */
 #include <math.h>
 #include <string.h>
 
-#include "image_internal.h"
+#include "phantom_body.h"
 
 #define MIN_SIDE 64
 #define MAX_SIDE 2048
 
-#define PI_F 3.14159265f
-
-#define LATTICE 64				/* random lattice for value noise, a power of 2 */
-#define MAX_PATCHES 9
-
 /* Words of the Philox counter; the classes have unrelated anatomy */
 #define STREAM_LATTICE UINT32_C(2)
 #define PHANTOM_STREAM UINT32_C(0x50480000)
-
-typedef struct Patch
-{
-	float		x,
-				y,
-				rx,
-				ry;
-	float		density;		/* 0..1 of the air replaced */
-	float		rough;			/* how far the noise moves the border */
-	float		noise_x,
-				noise_y;
-	float		fissure;		/* 0, or 1 above / -1 below: a straight border */
-	float		fissure_y,
-				fissure_slope;
-} Patch;
-
-typedef struct Body
-{
-	/* pose */
-	float		cosine,
-				sine,
-				shift_x,
-				shift_y,
-				scale_x,
-				scale_y,
-				turn;			/* rotation about the long axis: the middle moves */
-	/* shape */
-	float		torso,
-				shoulder_y,
-				lung_width,
-				apex_y,
-				middle_y,
-				diaphragm_y,
-				dome,
-				dome_side;
-	float		heart_x,
-				heart_y,
-				heart_rx,
-				heart_ry,
-				heart_cos,
-				heart_sin,
-				mediastinum,
-				knob;
-	float		rib_y,
-				rib_space,
-				rib_half,
-				rib_slope,
-				rib_asymmetry;
-	float		clavicle_y,
-				clavicle_slope;
-	float		gas_x,
-				gas_size;
-	/* attenuation */
-	float		soft,
-				air,
-				air_side,		/* one lung darker than the other */
-				air_slope,
-				bone,
-				heart,
-				vessel,
-				breast;
-	/* film */
-	float		grain,
-				film_slope_x,
-				film_slope_y;
-	float		noise_x,
-				noise_y;
-	int			n_patches;
-	Patch		patches[MAX_PATCHES];
-} Body;
 
 typedef struct Canvas
 {
@@ -197,126 +123,6 @@ fill_lattice(float *lattice, const ImgRandom *random)
 		img_philox(words, counter, random->seed);
 		for (int k = 0; k < 4; k++)
 			lattice[4 * i + (uint32_t) k] = (float) (words[k] >> 8) * (1.0f / 16777216.0f);
-	}
-}
-
-static void
-draw_pose(Body *body, ImgRandom *random)
-{
-	float		angle = img_random_draw(random, -3.5f, 3.5f) * (PI_F / 180);
-	float		size = img_random_draw(random, 0.95f, 1.06f);
-
-	body->cosine = cosf(angle);
-	body->sine = sinf(angle);
-	body->shift_x = img_random_draw(random, -0.045f, 0.045f);
-	body->shift_y = img_random_draw(random, -0.045f, 0.045f);
-	body->scale_x = size * img_random_draw(random, 0.96f, 1.04f);
-	body->scale_y = size * img_random_draw(random, 0.96f, 1.04f);
-	body->turn = img_random_draw(random, -0.06f, 0.06f);
-}
-
-static void
-draw_shape(Body *body, ImgRandom *random)
-{
-	float		tilt = img_random_draw(random, 0.45f, 0.85f);
-	float		heart = img_random_draw(random, 0.86f, 1.16f);
-
-	body->torso = img_random_draw(random, 0.92f, 1.06f);
-	body->shoulder_y = img_random_draw(random, -0.86f, -0.74f);
-	body->lung_width = img_random_draw(random, 0.74f, 0.84f);
-	body->apex_y = img_random_draw(random, -0.85f, -0.77f);
-	body->middle_y = img_random_draw(random, 0.02f, 0.20f);
-	body->diaphragm_y = img_random_draw(random, 0.58f, 0.74f);
-	body->dome = img_random_draw(random, 0.14f, 0.26f);
-	body->dome_side = img_random_draw(random, -0.01f, 0.05f);
-	body->heart_x = img_random_draw(random, 0.08f, 0.16f);
-	body->heart_y = body->diaphragm_y - img_random_draw(random, 0.26f, 0.34f);
-	body->heart_rx = 0.37f * heart;
-	body->heart_ry = 0.27f * heart;
-	body->heart_cos = cosf(tilt);
-	body->heart_sin = sinf(tilt);
-	body->mediastinum = img_random_draw(random, 0.11f, 0.16f);
-	body->knob = img_random_draw(random, 0.06f, 0.10f);
-	body->rib_space = img_random_draw(random, 0.145f, 0.175f);
-	body->rib_y = img_random_draw(random, 0, body->rib_space);
-	body->rib_half = img_random_draw(random, 0.024f, 0.032f);
-	body->rib_slope = img_random_draw(random, 0.20f, 0.36f);
-	body->rib_asymmetry = img_random_draw(random, -0.04f, 0.04f);
-	body->clavicle_y = img_random_draw(random, -0.66f, -0.56f);
-	body->clavicle_slope = img_random_draw(random, -0.02f, 0.26f);
-	body->gas_x = img_random_draw(random, 0.30f, 0.50f);
-	body->gas_size = img_random_draw(random, -0.06f, 0.10f);
-}
-
-static void
-draw_exposure(Body *body, ImgRandom *random)
-{
-	body->soft = img_random_draw(random, 0.58f, 0.68f);
-	body->air = img_random_draw(random, 0.41f, 0.49f);
-	body->air_side = img_random_draw(random, -0.07f, 0.07f);
-	body->air_slope = img_random_draw(random, -0.10f, 0.10f);
-	body->bone = img_random_draw(random, 0.75f, 1.25f);
-	body->heart = img_random_draw(random, 0.13f, 0.21f);
-	body->vessel = img_random_draw(random, 0.7f, 1.2f);
-	body->breast = img_random_draw(random, -0.04f, 0.09f);
-	body->grain = img_random_draw(random, 1.5f, 4.0f);
-	body->film_slope_x = img_random_draw(random, -0.05f, 0.05f);
-	body->film_slope_y = img_random_draw(random, -0.05f, 0.05f);
-	body->noise_x = img_random_draw(random, 0, LATTICE);
-	body->noise_y = img_random_draw(random, 0, LATTICE);
-}
-
-/* A place inside a lung; side -1 or 1. */
-static void
-place_patch(Patch *patch, const Body *body, ImgRandom *random, float side, float size)
-{
-	float		height = img_random_draw(random, 0, 1);
-
-	memset(patch, 0, sizeof(*patch));
-	patch->y = body->apex_y + 0.28f +
-		height * (body->diaphragm_y - body->dome - body->apex_y - 0.38f);
-	patch->x = side * img_random_draw(random, side > 0 ? 0.34f : 0.26f, body->lung_width - 0.22f);
-	patch->rx = size * img_random_draw(random, 0.8f, 1.25f);
-	patch->ry = size * img_random_draw(random, 0.8f, 1.25f);
-	patch->density = img_random_draw(random, 0.70f, 0.98f);
-	patch->rough = img_random_draw(random, 0.5f, 1.1f);
-	patch->noise_x = img_random_draw(random, 0, LATTICE);
-	patch->noise_y = img_random_draw(random, 0, LATTICE);
-}
-
-/* One to three large patches (some with the straight border of a lobe), or many small ones. */
-static void
-draw_pneumonia(Body *body, ImgRandom *random)
-{
-	float		kind = img_random_draw(random, 0, 1);
-	float		side = img_random_draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
-
-	if (kind < 0.3f)
-	{
-		int			both = img_random_draw(random, 0, 1) < 0.5f;
-
-		body->n_patches = 6 + (int) img_random_draw(random, 0, 3.99f);
-		for (int i = 0; i < body->n_patches; i++)
-		{
-			place_patch(&body->patches[i], body, random, both && i % 2 ? -side : side,
-						img_random_draw(random, 0.15f, 0.22f));
-			body->patches[i].density *= 0.9f;
-		}
-		return;
-	}
-	body->n_patches = 1 + (int) img_random_draw(random, 0, 2.9f);
-	for (int i = 0; i < body->n_patches; i++)
-	{
-		Patch	   *patch = &body->patches[i];
-
-		place_patch(patch, body, random, i == 1 ? -side : side,
-					img_random_draw(random, 0.29f, 0.42f));
-		if (kind > 0.65f)
-		{
-			patch->fissure = img_random_draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
-			patch->fissure_y = patch->y + patch->fissure * img_random_draw(random, 0, 0.08f);
-			patch->fissure_slope = img_random_draw(random, -0.25f, 0.25f);
-		}
 	}
 }
 
@@ -590,7 +396,7 @@ img_phantom(uint8_t *dst, int height, int width, uint64_t seed, int pneumonia,
 			volatile sig_atomic_t *interrupt, void *scratch)
 {
 	ImgRandom	random = {seed, PHANTOM_STREAM + (pneumonia != 0), 0};
-	Body		body = {0};
+	Body		body;
 	Canvas		canvas;
 	void	   *film_scratch;
 	ImgStatus	status;
@@ -603,11 +409,7 @@ img_phantom(uint8_t *dst, int height, int width, uint64_t seed, int pneumonia,
 	film_scratch = canvas.lattice + LATTICE * LATTICE;
 	canvas.film = canvas.lattice + LATTICE * LATTICE + IMG_FILM_SCRATCH_BYTES / sizeof(float);
 
-	draw_pose(&body, &random);
-	draw_shape(&body, &random);
-	draw_exposure(&body, &random);
-	if (pneumonia)
-		draw_pneumonia(&body, &random);
+	img_phantom_body(&body, &random, pneumonia);
 	fill_lattice(canvas.lattice, &random);
 
 	status = expose_film(&canvas, &body, interrupt);

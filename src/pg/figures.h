@@ -18,7 +18,7 @@
 #define PNEUMO_DEFAULT_THRESHOLD 0.5
 #define PNEUMO_DEFAULT_BINS 10
 
-/* ----------------------------------------------------- lending (figures.c) */
+/* ----------------------------------------------------- lending (figure_stats.c) */
 
 /*
  * Memory of a child of the current context, at most pneumo.figures_memory;
@@ -39,6 +39,9 @@ extern void pneumo_stats_check(StatsStatus status, const char *what, const Stats
 /* The same for more than two classes. */
 extern void pneumo_stats_check_classes(StatsStatus status, const char *what, const StatsClassRows *rows,
 									   char *const *classes);
+
+/* Raises that n rows do not fit into pneumo.figures_memory. */
+extern void pneumo_too_many_rows(int64 n);
 
 /* ------------------------------------------------- rows of an aggregate */
 

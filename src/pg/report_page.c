@@ -168,7 +168,8 @@ add_to_mean(PictureVisit *visit, int64 sample, Datum image)
 	size_t		i;
 
 	if (s->split != PNEUMO_TRAIN || sum == NULL ||
-		pneumo_pixels(visit->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), pre, &error) != IMG_OK)
+		pneumo_pixels(visit->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), pre,
+					  &error) != IMG_OK)
 		return;
 	r->n_sum[s->label]++;
 	for (i = 0; i < n; i++)

@@ -1,0 +1,189 @@
+/*
+ * test_stats_limits.c
+ *		Every function of src/stats with refused memory and with a stop, and
+ *		how often it asks for the latter.
+ */
+#define _POSIX_C_SOURCE 200809L	/* clock_gettime */
+
+#include <string.h>
+#include <time.h>
+
+#include "stats_env.h"
+#include "stats/stats_internal.h"
+
+/* Sanitisers make everything slower; the limit on time follows. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SLOWER 20.0
+#else
+#define SLOWER 1.0
+#endif
+
+static TestMemory memory;
+static StatsEnv env;
+
+#ifndef MANY
+#define MANY 200000
+#endif
+
+static double many_score[MANY];
+static double many_other[MANY];
+static double many_feature[2 * MANY];
+static double many_second[2 * MANY];
+static uint8_t many_label[MANY];
+static uint64_t many_cluster[MANY];
+static int32_t many_class[MANY];
+static StatsRocPoint many_points[MANY + 1];
+static double big_matrix[250 * 250];
+
+static StatsStatus
+call(int which, size_t n)
+{
+	StatsRows	rows = {many_score, many_label, many_cluster, n};
+	StatsPair	pair = {many_score, many_other, many_label, many_cluster, n, 0.5, 0.5};
+	StatsThresholdDemand demand = {STATS_THRESHOLD_SENSITIVITY_LIMIT, 0, 0.6, 0.95};
+	StatsClassRows classes = {many_feature, many_class, NULL, n, 2};
+	StatsOptions options = {0.5, 0.95, 100, 1};
+	StatsAuc	auc;
+	StatsEvaluation evaluation;
+	StatsComparison comparison;
+	StatsOperatingPoint point;
+	StatsCalibration calibration;
+	StatsCalibrationBin bins[10];
+	StatsClassFigures class_figures;
+	StatsClassRows clustered = {many_feature, many_class, many_cluster, n, 2};
+	StatsClassEvaluation class_evaluation;
+	StatsClassComparison class_comparison;
+	StatsPlatt	platt;
+	StatsShortcut shortcut;
+	StatsInterval interval;
+	double		t;
+	double		value[250];
+	size_t		n_points;
+
+	switch (which)
+	{
+		case 0:
+			return stats_auc(&t, &rows, &env);
+		case 1:
+			return stats_auc_interval(&auc, &rows, 0.95, &env);
+		case 2:
+			return stats_evaluate(&evaluation, &rows, &options, &env);
+		case 3:
+			return stats_compare(&comparison, &pair, &options, &env);
+		case 4:
+			return stats_operating_point(&point, &demand, &rows, &env);
+		case 5:
+			return stats_calibration(&calibration, bins, 10, STATS_BINS_EQUAL_COUNT, &rows, 0.95, &env);
+		case 6:
+			return stats_roc(many_points, &n_points, &rows, true, &env);
+		case 7:
+			return stats_class_figures(&class_figures, NULL, NULL, NULL, &classes, &env);
+		case 8:
+			return stats_shortcut(&shortcut, NULL, many_feature, 2, many_label, many_cluster, n, 3, 1, 0.95, &env);
+		case 9:
+			return stats_proportion(&interval, NULL, many_label, many_cluster, n, 0.95, &env);
+		case 10:
+			for (int i = 0; i < 250 * 250; i++)
+				big_matrix[i] = 1.0 / (1 + i / 250 + i % 250);
+			return stats_eigen_symmetric(big_matrix, value, n < 250 ? n : 250, NULL, &env);
+		case 11:
+			return stats_fit_platt(&platt, many_feature, many_label, n, &env);
+		case 12:
+			return stats_fit_temperature(&t, many_feature, many_class, n, 2, &env);
+		case 13:
+			return stats_class_evaluate(&class_evaluation, NULL, &clustered, &options, &env);
+		case 14:
+			return stats_class_compare(&class_comparison, &clustered, many_second, &options, &env);
+		default:
+			return STATS_BAD_ARGUMENT;
+	}
+}
+
+#define N_CALLS 15
+
+static struct timespec last_poll;
+static double longest_wait;		/* milliseconds between two looks at stop */
+
+static double
+since_last_poll(void)
+{
+	struct timespec now;
+	double		ms;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	ms = 1e3 * (double) (now.tv_sec - last_poll.tv_sec) +
+		1e-6 * (double) (now.tv_nsec - last_poll.tv_nsec);
+	last_poll = now;
+	return ms;
+}
+
+static bool
+timed_stop(void *arg)
+{
+	longest_wait = fmax(longest_wait, since_last_poll());
+	return test_stop(arg);
+}
+
+static void
+test_memory_and_stop(void)
+{
+	for (size_t i = 0; i < MANY; i++)
+	{
+		uint32_t	r[4];
+
+		stats_philox(r, 5, i, 0);
+		many_cluster[i] = i / 3;
+		many_label[i] = (i / 3) % 2;
+		many_class[i] = many_label[i];
+		many_score[i] = fmin(1.0, (r[0] / 4294967296.0 + 0.3 * many_label[i]) / 1.3);
+		many_other[i] = r[1] / 4294967296.0;
+		many_feature[2 * i] = r[2] / 4294967296.0;
+		many_feature[2 * i + 1] = 1.0 - many_feature[2 * i];
+		many_second[2 * i] = r[3] / 4294967296.0;
+		many_second[2 * i + 1] = 1.0 - many_second[2 * i];
+	}
+	env.stop = timed_stop;
+	for (int which = 0; which < N_CALLS; which++)
+	{
+		StatsStatus status = STATS_NO_MEMORY;
+		long		polls;
+
+		for (long allowed = 0; status == STATS_NO_MEMORY && allowed < 200; allowed++)
+		{
+			memory.allowed = allowed;
+			status = call(which, 60);
+			CHECK(memory.live == 0);
+			if (allowed == 0 && which < 11)
+				CHECK(status == STATS_NO_MEMORY);
+		}
+		CHECK(status == STATS_OK);
+		memory.allowed = -1;
+		memory.polls = 0;
+		longest_wait = 0.0;
+		(void) since_last_poll();
+		CHECK(call(which, MANY) == STATS_OK);
+		longest_wait = fmax(longest_wait, since_last_poll());
+		printf("  call %d: %ld polls, longest %.1f ms\n", which, memory.polls, longest_wait);
+		CHECK(longest_wait < 50.0 * SLOWER);
+		polls = memory.polls;
+		CHECK(polls > 0);
+		for (long after = 0; after < polls; after += 1 + polls / 2)
+		{
+			memory.polls = 0;
+			memory.stop_after = after;
+			CHECK(call(which, MANY) == STATS_INTERRUPTED);
+			CHECK(memory.live == 0);
+		}
+		memory.stop_after = -1;
+	}
+	env.stop = test_stop;
+}
+
+int
+main(void)
+{
+	env = test_env(&memory);
+	test_memory_and_stop();
+	printf("%d passed, %d failed\n", checks - failures, failures);
+	return failures != 0;
+}
