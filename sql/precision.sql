@@ -68,4 +68,5 @@ SELECT pneumo_train('precision_xrays', ('{"name": "precision warm", "initial_mod
 SELECT precision FROM pneumo.versions WHERE model = 'precision warm';
 
 SELECT pneumo_drop_model(model) FROM pneumo.models WHERE model LIKE 'precision%' ORDER BY model;
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'precision%';
 DROP TABLE precision_xrays, precision_score;
