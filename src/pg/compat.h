@@ -51,4 +51,12 @@
 #define PNEUMO_WORKER_CONNECT_FLAGS 0
 #endif
 
+/* Settings that end statements and transactions after a time. */
+#if PG_VERSION_NUM >= 170000
+#define PNEUMO_TIMEOUTS \
+	"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"
+#else
+#define PNEUMO_TIMEOUTS "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"
+#endif
+
 #endif							/* PNEUMO_PG_COMPAT_H */

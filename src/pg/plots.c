@@ -84,7 +84,7 @@ pneumo_report_text(const ReportBuffer *buffer)
 			appendStringInfo(&ascii, "&#x%X;", (unsigned int) utf8_to_unicode(c));
 		else
 			appendStringInfoChar(&ascii, (char) *c);
-		i += pg_utf_mblen(c);
+		i += pg_encoding_mblen(PG_UTF8, (const char *) c);
 	}
 	return cstring_to_text_with_len(ascii.data, ascii.len);
 }

@@ -527,12 +527,11 @@ run_training(PneumoWorker *w)
 static void
 no_timeouts(void)
 {
-	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-#if PG_VERSION_NUM >= 170000
-	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-#endif
+	static const char *const names[] = {PNEUMO_TIMEOUTS};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(names); i++)
+		SetConfigOption(names[i], "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void
