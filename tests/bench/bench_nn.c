@@ -366,7 +366,8 @@ bench_train(Bench *b, const NnGraph *graph)
 static void
 bench_forward(Bench *b, const NnGraph *graph)
 {
-	float	   *weights = memory(nn_graph_weight_count(graph) * sizeof(float));
+	size_t		weight_bytes = nn_graph_weight_count(graph) * sizeof(float);
+	float	   *weights = b->o.dsm ? shared_memory(weight_bytes) : memory(weight_bytes);
 	size_t		packed_bytes = nn_engine_packed_bytes(graph, b->o.path, b->o.precision);
 	void	   *packed = b->o.dsm ? shared_memory(packed_bytes) : memory(packed_bytes);
 	float	   *probabilities = memory((size_t) b->o.batch * sizeof(float));

@@ -13,9 +13,11 @@ no server: --task train|forward, then the same options as the peers' programs (-
 --size --batch --threads --precision --seconds, --augment in training, --cold in forward),
 one JSON line as measure.py describes. It predicts on one thread, as a server process does:
 rows of several threads run as many of its processes. Where it does not exist its column stays empty. The end-to-end rows need --dsn,
-a database with tables of X-rays (--tables) and, for pneumo, a deployed model of the preset
-under --model. --sizes and --thread-counts add a row for each size and number of threads,
-and a picture of how the cost grows.
+a database with tables of X-rays (--tables) and, for pneumo, a deployed model of each preset
+named as the preset, and with --reduced also one named PRESET_int16. --sizes and
+--thread-counts add a row for each size and number of threads, --images one for each number
+of images (a table with the suffix _N), --connections measures so many sessions at once, and
+a picture shows how the cost grows.
 
 Writes results.json (every measurement), results.txt (the table) and, where matplotlib is
 installed, results.png and growth.png.
@@ -28,6 +30,8 @@ import os
 import pathlib
 import subprocess
 import sys
+
+from pictures import draw, is_pneumo
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -62,14 +66,14 @@ def pneumo(arguments, task, options, *more):
     return [arguments.bench_nn, "--task", task] + [str(w) for w in options + list(more)]
 
 
-def train_row(arguments, preset, size, threads, precision="float32"):
+def train_row(arguments, preset, size, threads, precision="float32", growth=False):
     options = common(arguments, preset, size, arguments.batch, threads, precision)
     row = Row("train %s %s, %d pixels, %s" % (preset, precision, size, counted(threads)),
               task="train", preset=preset, size=size, threads=threads, precision=precision)
     row.add("pneumo", pneumo(arguments, "train", options))
     row.add("keras", peer("train_keras.py", *options))
     row.add("keras, no oneDNN", peer("train_keras.py", *options, "--onednn", "0"))
-    if arguments.all_peers:
+    if arguments.all_peers and not growth:
         row.add("keras, XLA", peer("train_keras.py", *options, "--jit"))
         row.add("torch", peer("train_torch.py", *options))
     return row
@@ -85,17 +89,26 @@ def augmented_row(arguments, preset, size, threads):
     return row
 
 
-def forward_row(arguments, preset, size, batch, threads, precision="float32", cold=False):
+def forward_row(arguments, preset, size, batch, threads, precision="float32", cold=False, growth=False):
+    """With bfloat16 for the peers, pneumo's own reduced precision, int16."""
     options = common(arguments, preset, size, batch, threads, precision)
     options += ["--cold"] if cold else []
+    own = "int16" if precision == "bfloat16" else precision
     row = Row("forward %s %s, batch %d, %d pixels, %s%s" % (
         preset, precision, batch, size, counted(threads), ", cold caches" if cold else ""),
         task="forward", preset=preset, size=size, threads=threads, batch=batch, precision=precision, cold=cold)
-    alone = common(arguments, preset, size, batch, 1, precision) + (["--cold"] if cold else [])
+    alone = common(arguments, preset, size, batch, 1, own) + (["--cold"] if cold else [])
     row.add("pneumo", pneumo(arguments, "forward", alone), threads)
+    row.add("pneumo, weights in DSM", pneumo(arguments, "forward", alone, "--dsm"), threads)
     if precision == "float32":
         row.add("onnxruntime", peer("forward.py", "--engine", "onnxruntime", *options))
+    if growth:
+        return row
     row.add("keras", peer("forward.py", "--engine", "keras", *options))
+    if own == "int16":
+        plain = common(arguments, preset, size, batch, threads)
+        row.add("keras float32", peer("forward.py", "--engine", "keras", *plain))
+        row.add("pneumo float32", pneumo(arguments, "forward", common(arguments, preset, size, batch, 1)), threads)
     if arguments.all_peers:
         row.add("torch", peer("forward.py", "--engine", "torch", *options))
     return row
@@ -116,16 +129,27 @@ def processes_row(arguments, preset, size):
     return row
 
 
-def end_to_end_row(arguments, preset, size, table):
+def end_to_end_row(arguments, preset, size, table, **key):
     row = Row("end to end %s, table %s, %d pixels" % (preset, table, size),
-              task="end_to_end", preset=preset, size=size, table=table)
-    for name, words in (
-            ("pneumo", ["--peer", "pneumo", "--workers", 2, "--model", arguments.model]),
-            ("client, forward 1 thread", ["--peer", "onnxruntime", "--threads", 1]),
-            ("client, forward 2 threads", ["--peer", "onnxruntime", "--threads", 2])):
+              task="end_to_end", preset=preset, size=size, table=table, **key)
+    contestants = [
+        ("pneumo", ["--peer", "pneumo", "--workers", 2, "--model", preset]),
+        ("client, forward 1 thread", ["--peer", "onnxruntime", "--threads", 1]),
+        ("client, forward 2 threads", ["--peer", "onnxruntime", "--threads", 2])]
+    if arguments.reduced:
+        contestants.insert(1, ("pneumo int16", ["--peer", "pneumo", "--workers", 2, "--model", preset + "_int16"]))
+    for name, words in contestants:
         row.add(name, peer("end_to_end.py", *words, "--preset", preset, "--size", size,
-                           "--dsn", arguments.dsn, "--table", table, "--repetitions",
-                           1 if arguments.quick else 3))
+                           "--dsn", arguments.dsn, "--table", table, "--repetitions", 1))
+    return row
+
+
+def memory_row(arguments, preset, size, table):
+    row = Row("memory of training %s on table %s, %d pixels" % (preset, table, size),
+              task="train_memory", preset=preset, size=size, table=table)
+    options = common(arguments, preset, size, arguments.batch, arguments.threads)
+    for name in ("pneumo", "keras"):
+        row.add(name, peer("train_memory.py", "--peer", name, *options, "--dsn", arguments.dsn, "--table", table))
     return row
 
 
@@ -143,16 +167,22 @@ def rows_of(arguments):
         if arguments.reduced:
             rows.append(forward_row(arguments, preset, size, arguments.batch,
                                     arguments.threads, "bfloat16"))
+            rows.append(forward_row(arguments, preset, size, 1, 1, "bfloat16"))
             rows.append(train_row(arguments, preset, size, arguments.threads, "bfloat16"))
         for table in arguments.tables if arguments.dsn else []:
             rows.append(end_to_end_row(arguments, preset, size, table))
+        for images in arguments.images if arguments.dsn else []:
+            rows.append(end_to_end_row(arguments, preset, size, "%s_%d" % (arguments.tables[0], images),
+                                       images=images))
+        if arguments.dsn:
+            rows.append(memory_row(arguments, preset, size, arguments.tables[0]))
         for other in arguments.sizes:
             if other != size:
-                rows.append(train_row(arguments, preset, other, arguments.threads))
-                rows.append(forward_row(arguments, preset, other, 1, 1))
+                rows.append(train_row(arguments, preset, other, arguments.threads, growth=True))
+                rows.append(forward_row(arguments, preset, other, 1, 1, growth=True))
         for threads in arguments.thread_counts:
             if threads != arguments.threads:
-                rows.append(train_row(arguments, preset, size, threads))
+                rows.append(train_row(arguments, preset, size, threads, growth=True))
     wanted = arguments.only
     return [r for r in rows if not wanted or any(w in r.title + "$" for w in wanted)]
 
@@ -210,10 +240,6 @@ def machine():
     return facts
 
 
-def is_pneumo(name):
-    return name.startswith("pneumo")
-
-
 def table_text(rows, best, facts):
     lines = ["%(date)s, %(processor)s, %(cores)d cores, %(memory_gb)d GB" % facts
              + ", " + " ".join(facts["instructions"]),
@@ -230,83 +256,13 @@ def table_text(rows, best, facts):
             "; ".join("%s %.3f" % (n, t) for t, n in peers)))
         shares = ["%s: decode %.3f, forward %.3f" % (n, r["decode_ms"], r["forward_ms"])
                   for n, r in results.items() if "decode_ms" in r]
-        memory = ["%s %.0f MB" % (n, r["peak_rss_mb"]) for n, r in results.items()
-                  if row.key["task"].startswith("train") and r.get("peak_rss_mb")]
+        field = "peak_pss_mb" if row.key["task"] == "train_memory" else "peak_rss_mb"
+        memory = ["%s %.0f MB" % (n, r[field]) for n, r in results.items()
+                  if row.key["task"].startswith("train") and r.get(field)]
         for label, words in (("shares", shares), ("memory", memory)):
             if words:
                 lines.append("    %s: %s" % (label, "; ".join(words)))
     return "\n".join(lines) + "\n"
-
-
-def draw(rows, best, facts, folder):
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("no matplotlib, no pictures", file=sys.stderr)
-        return
-    shown = [r for r in rows if any((r.title, n) in best for n, _, _ in r.contestants)]
-    figure, axes = plt.subplots(len(shown), 1, figsize=(9, 1.0 + 1.1 * len(shown)),
-                                squeeze=False)
-    for axis, row in zip(axes[:, 0], shown):
-        named = [(n, best[row.title, n]["ms_per_image"]) for n, _, _ in row.contestants
-                 if (row.title, n) in best]
-        named.sort(key=lambda item: -item[1])
-        bars = axis.barh([n for n, _ in named], [t for _, t in named],
-                         color=["#1f5f99" if is_pneumo(n) else "#b8b8b8" for n, _ in named])
-        axis.bar_label(bars, ["%.2f" % t for _, t in named], padding=3, fontsize=7)
-        axis.set_title(row.title, fontsize=8, loc="left")
-        axis.tick_params(labelsize=7)
-        axis.margins(x=0.12)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[-1, 0].set_xlabel("milliseconds per image (smaller is better)", fontsize=8)
-    figure.suptitle("%(processor)s, %(cores)d cores, %(date)s" % facts, fontsize=9)
-    figure.tight_layout()
-    figure.savefig(folder / "results.png", dpi=120)
-    draw_growth(plt, rows, best, folder)
-
-
-def draw_growth(plt, rows, best, folder):
-    """Cost against image size and against threads, where more than one was measured."""
-    panels = []
-    for task, axis_key in (("train", "size"), ("forward", "size"), ("train", "threads")):
-        for preset in ("baseline", "deep"):
-            other = "threads" if axis_key == "size" else "size"
-            lines, fixed = {}, None
-            for row in rows:
-                key = row.key
-                if (key["task"] != task or key["preset"] != preset or key.get("cold")
-                        or key.get("precision") != "float32"
-                        or (task == "forward" and key.get("batch") != 1)):
-                    continue
-                fixed = key[other] if fixed is None else fixed
-                if key[other] != fixed:
-                    continue
-                for name, _, _ in row.contestants:
-                    if (row.title, name) in best:
-                        lines.setdefault(name, []).append(
-                            (key[axis_key], best[row.title, name]["ms_per_image"]))
-            if any(len(points) > 1 for points in lines.values()):
-                panels.append(("%s %s" % (task, preset), axis_key, lines))
-    if not panels:
-        return
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.6), squeeze=False)
-    for axis, (title, axis_key, lines) in zip(axes[0], panels):
-        for name, points in lines.items():
-            points.sort()
-            axis.plot([p[0] for p in points], [p[1] for p in points], marker="o", label=name,
-                      linewidth=2.4 if is_pneumo(name) else 1.2)
-        axis.set_title(title, fontsize=9)
-        axis.set_xlabel("image size, pixels" if axis_key == "size" else "threads", fontsize=8)
-        axis.set_ylabel("ms per image", fontsize=8)
-        axis.set_ylim(bottom=0)
-        axis.set_xticks(sorted({p[0] for points in lines.values() for p in points}))
-        axis.tick_params(labelsize=7)
-        axis.legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(folder / "growth.png", dpi=120)
 
 
 def parse():
@@ -317,13 +273,14 @@ def parse():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sizes", type=int, nargs="*", default=[])
     parser.add_argument("--thread-counts", type=int, nargs="*", default=[])
+    parser.add_argument("--images", type=int, nargs="*", default=[])
+    parser.add_argument("--connections", type=int, nargs="*", default=[])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds a process may take")
     parser.add_argument("--bench-nn", default=str(HERE / "bench_nn"))
     parser.add_argument("--dsn", default="")
     parser.add_argument("--tables", nargs="+", default=["xrays", "originals"])
-    parser.add_argument("--model", default="default")
     parser.add_argument("--reduced", action="store_true", help="bfloat16 rows, too")
     parser.add_argument("--few-peers", dest="all_peers", action="store_false",
                         help="leave PyTorch and XLA out")
@@ -336,11 +293,28 @@ def parse():
     return arguments
 
 
-def save(rows, best, everything, facts, folder):
+def measure_connections(arguments):
+    """One line of connections.py for each number of sessions."""
+    if not arguments.connections or not arguments.dsn:
+        return []
+    command = peer("connections.py", "--dsn", arguments.dsn, "--table", arguments.tables[0], "--model",
+                   arguments.presets[-1], "--seconds", arguments.seconds, "--connections", *arguments.connections)
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=HERE)
+    return [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]
+
+
+def connections_text(connections):
+    line = "%(connections)4d sessions: %(images_per_second)7.1f images/s, median %(ms_median).1f ms, " \
+           "95 %% below %(ms_p95).1f ms; PSS %(pss_mb)s MB, of it shared %(shared_mb)s; " \
+           "%(threads_per_backend)s thread each\n"
+    return "\nsingle rows by many sessions\n" + "".join(line % c for c in connections) if connections else ""
+
+
+def save(rows, best, everything, connections, facts, folder):
     """After each row, so that a run that is broken off leaves what it has."""
-    (folder / "results.json").write_text(
-        json.dumps({"machine": facts, "measurements": everything}, indent=1) + "\n")
-    (folder / "results.txt").write_text(table_text(rows, best, facts))
+    (folder / "results.json").write_text(json.dumps(
+        {"machine": facts, "measurements": everything, "connections": connections}, indent=1) + "\n")
+    (folder / "results.txt").write_text(table_text(rows, best, facts) + connections_text(connections))
 
 
 def main():
@@ -362,9 +336,11 @@ def main():
                 known = best.get((row.title, name))
                 if known is None or result["ms_per_image"] < known["ms_per_image"]:
                     best[row.title, name] = result
-            save(rows, best, everything, facts, folder)
-    draw(rows, best, facts, folder)
-    print(table_text(rows, best, facts))
+            save(rows, best, everything, [], facts, folder)
+    connections = measure_connections(arguments)
+    save(rows, best, everything, connections, facts, folder)
+    draw(rows, best, connections, facts, folder)
+    print((folder / "results.txt").read_text())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@
     xrays.py --dsn "dbname=..." --size 128 --model NAME --keras PREFIX.keras agree
 
 FOLDER has NORMAL/ and PNEUMONIA/ and a manifest.csv with the columns file, label and
-patient. `load` makes table xrays (id, file, label, patient, image). `train` prints one
+patient (without it every file is a patient). `load` makes table xrays (id, file, label,
+patient, image), --table another one, with --sample of about so many rows. `train` prints one
 JSON object with curves and the figures of validation and test; --by image leaves the
 patient out of the split, as a split by image does. `export` writes PREFIX.npy (the 8-bit
 pixels of pneumo_preprocess) and PREFIX.csv (label, split) for keras_reference.py: the same
@@ -26,23 +27,34 @@ import numpy as np
 import psycopg
 
 
+def manifest(folder):
+    """The rows of manifest.csv, or one for each file of NORMAL/ and PNEUMONIA/."""
+    if (folder / "manifest.csv").exists():
+        with open(folder / "manifest.csv", newline="") as stream:
+            return list(csv.DictReader(stream))
+    return [{"file": path.name, "label": path.parent.name, "patient": path.name}
+            for path in sorted(folder.glob("[NP]*/*")) if path.parent.name in ("NORMAL", "PNEUMONIA")]
+
+
 def load(connection, arguments):
     folder = pathlib.Path(arguments.images)
-    with open(folder / "manifest.csv", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = manifest(folder)
+    if arguments.sample:
+        rows = rows[::max(1, len(rows) // arguments.sample)]
+    table = arguments.table
     connection.execute("CREATE EXTENSION IF NOT EXISTS pneumo")
-    connection.execute("DROP TABLE IF EXISTS xrays")
-    connection.execute("CREATE TABLE xrays (id integer PRIMARY KEY, file text NOT NULL, label text NOT NULL,"
-                       " patient text NOT NULL, image bytea NOT NULL)")
-    connection.execute("ALTER TABLE xrays ALTER image SET STORAGE EXTERNAL")
-    with connection.cursor().copy("COPY xrays FROM STDIN (FORMAT binary)") as copy:
+    connection.execute("DROP TABLE IF EXISTS %s" % table)
+    connection.execute("CREATE TABLE %s (id integer PRIMARY KEY, file text NOT NULL, label text NOT NULL,"
+                       " patient text NOT NULL, image bytea NOT NULL)" % table)
+    connection.execute("ALTER TABLE %s ALTER image SET STORAGE EXTERNAL" % table)
+    with connection.cursor().copy("COPY %s FROM STDIN (FORMAT binary)" % table) as copy:
         copy.set_types(["int4", "text", "text", "text", "bytea"])
         for i, row in enumerate(rows):
             path = folder / row["file"]
             if not path.exists():
                 path = folder / row["label"] / row["file"]
             copy.write_row((i + 1, row["file"], row["label"], row["patient"], path.read_bytes()))
-    connection.execute("SELECT pneumo_prepare_table('xrays')")
+    connection.execute("SELECT pneumo_prepare_table(%s::regclass)", (table,))
     connection.commit()
     print(json.dumps({"images": len(rows)}))
 
@@ -154,6 +166,8 @@ def main():
     parser.add_argument("task", choices=("load", "train", "export", "agree"))
     parser.add_argument("--dsn", default="")
     parser.add_argument("--images")
+    parser.add_argument("--table", default="xrays", help="of load")
+    parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--preset", choices=("baseline", "deep"), default="deep")
     parser.add_argument("--by", choices=("patient", "image"), default="patient")
