@@ -181,11 +181,36 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *s
 	}
 }
 
-/* Differences of either kind, in the columns of the result. */
+/* Differences of two or of more classes, in the order of the columns. */
+#define N_DIFFERENCES 8
+
+static const int difference_columns[N_DIFFERENCES] = {
+	CMP_AUC_A, CMP_AUC_B, CMP_AUC, CMP_ACCURACY, CMP_SENSITIVITY, CMP_SPECIFICITY, CMP_LOG_LOSS, CMP_BRIER
+};
+
 static void
-put_figure(Datum *values, bool *nulls, TupleDesc desc, int column, const StatsInterval *figure)
+put_differences(Datum *values, bool *nulls, TupleDesc desc, const StatsInterval *const *figures)
 {
-	values[column] = pneumo_figure_datum(figure, TupleDescAttr(desc, column)->atttypid, &nulls[column]);
+	int			i;
+
+	for (i = 0; i < N_DIFFERENCES; i++)
+	{
+		int			column = difference_columns[i];
+
+		values[column] = pneumo_figure_datum(figures[i], TupleDescAttr(desc, column)->atttypid, &nulls[column]);
+	}
+}
+
+static void
+put_tests(Datum *values, bool *nulls, double auc_p, uint64 only_a, uint64 only_b, double mcnemar_p,
+		  const StatsOptions *options)
+{
+	values[CMP_AUC_P] = pneumo_number_datum(auc_p, &nulls[CMP_AUC_P]);
+	values[CMP_ONLY_A] = Int64GetDatum((int64) only_a);
+	values[CMP_ONLY_B] = Int64GetDatum((int64) only_b);
+	values[CMP_MCNEMAR] = pneumo_number_datum(mcnemar_p, &nulls[CMP_MCNEMAR]);
+	values[CMP_REPLICATES] = Int32GetDatum((int32) options->replicates);
+	values[CMP_SEED] = Int64GetDatum((int64) options->seed);
 }
 
 static double
@@ -197,6 +222,9 @@ two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEv
 	StatsOptions options;
 	StatsComparison c;
 	PneumoStats stats;
+	const StatsInterval *const figures[N_DIFFERENCES] = {
+		&c.auc_a, &c.auc_b, &c.auc, &c.accuracy, &c.sensitivity, &c.specificity, &c.log_loss, &c.brier
+	};
 
 	pair.score_a = pneumo_side_scores(side, a, a->probability);
 	pair.score_b = pneumo_side_scores(side, a, rival->probability);
@@ -212,20 +240,8 @@ two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEv
 	pneumo_stats_end(&stats);
 
 	values[CMP_POSITIVE] = Int64GetDatum(side->positive);
-	put_figure(values, nulls, desc, CMP_AUC_A, &c.auc_a);
-	put_figure(values, nulls, desc, CMP_AUC_B, &c.auc_b);
-	put_figure(values, nulls, desc, CMP_AUC, &c.auc);
-	put_figure(values, nulls, desc, CMP_ACCURACY, &c.accuracy);
-	put_figure(values, nulls, desc, CMP_SENSITIVITY, &c.sensitivity);
-	put_figure(values, nulls, desc, CMP_SPECIFICITY, &c.specificity);
-	put_figure(values, nulls, desc, CMP_LOG_LOSS, &c.log_loss);
-	put_figure(values, nulls, desc, CMP_BRIER, &c.brier);
-	values[CMP_AUC_P] = pneumo_number_datum(c.auc_p, &nulls[CMP_AUC_P]);
-	values[CMP_ONLY_A] = Int64GetDatum(c.only_a_right);
-	values[CMP_ONLY_B] = Int64GetDatum(c.only_b_right);
-	values[CMP_MCNEMAR] = pneumo_number_datum(c.mcnemar_p, &nulls[CMP_MCNEMAR]);
-	values[CMP_REPLICATES] = Int32GetDatum((int32) c.replicates);
-	values[CMP_SEED] = Int64GetDatum((int64) c.seed);
+	put_differences(values, nulls, desc, figures);
+	put_tests(values, nulls, c.auc_p, c.only_a_right, c.only_b_right, c.mcnemar_p, &options);
 	return c.auc.value;
 }
 
@@ -238,6 +254,10 @@ many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoE
 	StatsOptions options;
 	StatsClassComparison c;
 	PneumoStats stats;
+	const StatsInterval *const figures[N_DIFFERENCES] = {
+		&c.macro_auc_a, &c.macro_auc_b, &c.macro_auc, &c.accuracy, &c.macro_sensitivity,
+		&c.macro_specificity, &c.log_loss, &c.brier
+	};
 
 	pneumo_stats_options(&options, 0);
 	pneumo_stats_begin(&stats);
@@ -246,20 +266,8 @@ many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoE
 	pneumo_stats_end(&stats);
 
 	nulls[CMP_POSITIVE] = true;
-	put_figure(values, nulls, desc, CMP_AUC_A, &c.macro_auc_a);
-	put_figure(values, nulls, desc, CMP_AUC_B, &c.macro_auc_b);
-	put_figure(values, nulls, desc, CMP_AUC, &c.macro_auc);
-	put_figure(values, nulls, desc, CMP_ACCURACY, &c.accuracy);
-	put_figure(values, nulls, desc, CMP_SENSITIVITY, &c.macro_sensitivity);
-	put_figure(values, nulls, desc, CMP_SPECIFICITY, &c.macro_specificity);
-	put_figure(values, nulls, desc, CMP_LOG_LOSS, &c.log_loss);
-	put_figure(values, nulls, desc, CMP_BRIER, &c.brier);
-	values[CMP_AUC_P] = pneumo_number_datum(c.macro_auc_p, &nulls[CMP_AUC_P]);
-	values[CMP_ONLY_A] = Int64GetDatum(c.only_a_right);
-	values[CMP_ONLY_B] = Int64GetDatum(c.only_b_right);
-	values[CMP_MCNEMAR] = pneumo_number_datum(c.mcnemar_p, &nulls[CMP_MCNEMAR]);
-	values[CMP_REPLICATES] = Int32GetDatum((int32) c.replicates);
-	values[CMP_SEED] = Int64GetDatum((int64) c.seed);
+	put_differences(values, nulls, desc, figures);
+	put_tests(values, nulls, c.macro_auc_p, c.only_a_right, c.only_b_right, c.mcnemar_p, &options);
 	return c.macro_auc.value;
 }
 
