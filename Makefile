@@ -33,6 +33,7 @@ OBJS_NN = \
 	src/nn/kernels/sgemm.o \
 	src/nn/activations.o \
 	src/nn/callbacks.o \
+	src/nn/conv2d_general.o \
 	src/nn/engine.o \
 	src/nn/error.o \
 	src/nn/explain.o \

@@ -411,6 +411,18 @@ extern const NnOp nn_op_input, nn_op_conv2d, nn_op_depthwise_conv2d, nn_op_max_p
 			nn_op_activation, nn_op_relu, nn_op_leaky_relu, nn_op_softmax, nn_op_add,
 			nn_op_concatenate, nn_op_rescaling;
 
+/*
+ * Conv2D of any shape (conv2d_general.c).  patches is scratch of
+ * nn_conv2d_patch_bytes(); full is the map before 2x2 pooling, mask as in
+ * NnStep.  nn_conv2d_weights() adds to call->dweights.
+ */
+extern size_t nn_conv2d_patch_bytes(const NnNode *node);
+extern void nn_conv2d_forward(const NnCall *call, float *full, float *patches);
+extern void nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches);
+extern void nn_conv2d_data(const NnCall *call, const float *dfull, float *patches);
+extern void nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step);
+extern void nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const NnStep *step);
+
 /* Shared by the operations: parameter rows, checks, variables (op_common.c). */
 extern const char *const nn_padding_names[];	/* "valid", "same" */
 extern const NnRefused nn_refused_data_format;
