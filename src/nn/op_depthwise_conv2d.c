@@ -93,14 +93,25 @@ tap_pixel(const NnNode *node, int oy, int ox, int y, int x)
 	return ((ptrdiff_t) sy * node->in.w + sx) * node->in.c;
 }
 
+/* Whether the kernels' 3 x 3 of stride 1 does it. */
+static int
+is_depthwise3(const NnNode *node, NnPath path)
+{
+	const NnWindow *w = &node->window;
+
+	return path != NN_PATH_REFERENCE && w->kh == 3 && w->kw == 3 && w->sh == 1 && w->sw == 1 &&
+		w->top == 1 && w->left == 1 && node->shape.h == node->in.h && node->shape.w == node->in.w &&
+		node->shape.c == node->in.c;
+}
+
+/* dst = convolution + bias, any kernel, strides and multiplier. */
 static void
-depthwise_forward(const NnCall *call)
+forward_general(const NnCall *call, const float *bias)
 {
 	const NnNode *node = call->node;
 	size_t		oc = (size_t) node->shape.c;
 	size_t		ic = (size_t) node->in.c;
 	size_t		m = oc / ic;
-	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
 	float	   *dst = call->dst;
 	int			oy,
 				ox,
@@ -135,8 +146,21 @@ depthwise_forward(const NnCall *call)
 								dst[c * m + k] += src[c] * kernel[c * m + k];
 				}
 		}
-	nn_activation_forward(call->dst, (size_t) node->shape.h * (size_t) node->shape.w, oc,
-						  call->step->activation, call->step->slope);
+}
+
+static void
+depthwise_forward(const NnCall *call)
+{
+	const NnNode *node = call->node;
+	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+
+	if (is_depthwise3(node, call->path))
+		nn_kernels(call->path)->depthwise3(call->dst, call->src[0], call->weights, bias,
+										   node->in.h, node->in.w, node->in.c, 0);
+	else
+		forward_general(call, bias);
+	nn_activation_forward(call->dst, (size_t) node->shape.h * (size_t) node->shape.w,
+						  (size_t) node->shape.c, call->step->activation, call->step->slope);
 }
 
 static void

@@ -85,140 +85,192 @@ pixel(const NnNode *node, int y, int x)
 	return ((size_t) y * (size_t) node->in.w + (size_t) x) * (size_t) node->in.c;
 }
 
+/* Calls one for each output pixel with its window; at: its first value in dst and ddst. */
+static void
+each_window(const NnCall *call, void (*one) (const NnCall *call, const Patch *p, size_t at))
+{
+	const NnNode *node = call->node;
+	size_t		at = 0;
+	int			oy,
+				ox;
+
+	for (oy = 0; oy < node->shape.h; oy++)
+		for (ox = 0; ox < node->shape.w; ox++, at += (size_t) node->in.c)
+		{
+			Patch		p = patch_of(node, oy, ox);
+
+			one(call, &p, at);
+		}
+}
+
+/* ----------------------------------------------------------------- maximum */
+
+/* Whether the kernels' 2 x 2 pooling of stride 2 does it. */
+static int
+is_pool2(const NnNode *node, NnPath path)
+{
+	const NnWindow *w = &node->window;
+
+	return path != NN_PATH_REFERENCE && w->kh == 2 && w->kw == 2 && w->sh == 2 && w->sw == 2 &&
+		w->top == 0 && w->left == 0 && node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
+}
+
+/* Backward by the kernels: the maxima again, and the mask of who won. */
+static size_t
+max_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+				  NnPrecision precision)
+{
+	size_t		pixels = (size_t) node->shape.h * (size_t) node->shape.w;
+
+	(void) step;
+	(void) precision;
+	if (mode == NN_INFER || !is_pool2(node, path))
+		return 0;
+	return nn_grow(nn_align_size(nn_mul_size(nn_shape_floats(&node->shape), sizeof(float))),
+				   nn_mul_size(pixels, nn_mask_words(node->in.c) * sizeof(uint16_t)));
+}
+
+static void
+max_of_window(const NnCall *call, const Patch *p, size_t at)
+{
+	const NnNode *node = call->node;
+	const float *src = call->src[0];
+	float	   *dst = call->dst + at;
+	size_t		c = (size_t) node->in.c;
+	int			y,
+				x;
+	size_t		k;
+
+	memcpy(dst, src + pixel(node, p->y0, p->x0), c * sizeof(float));
+	for (y = p->y0; y < p->y1; y++)
+		for (x = p->x0; x < p->x1; x++)
+		{
+			const float *s = src + pixel(node, y, x);
+
+			for (k = 0; k < c; k++)
+				dst[k] = s[k] > dst[k] ? s[k] : dst[k];
+		}
+}
+
 static void
 max_forward(const NnCall *call)
 {
 	const NnNode *node = call->node;
+
+	if (is_pool2(node, call->path))
+		nn_kernels(call->path)->maxpool2(call->dst, NULL, call->src[0], node->in.h, node->in.w, node->in.c);
+	else
+		each_window(call, max_of_window);
+}
+
+static void
+max_gradient_of_window(const NnCall *call, const Patch *p, size_t at)
+{
+	const NnNode *node = call->node;
 	const float *src = call->src[0];
-	float	   *dst = call->dst;
-	size_t		c = (size_t) node->in.c;
-	int			oy,
-				ox,
-				y,
-				x;
 	size_t		k;
+	int			y,
+				x;
 
-	for (oy = 0; oy < node->shape.h; oy++)
-		for (ox = 0; ox < node->shape.w; ox++, dst += c)
-		{
-			Patch		p = patch_of(node, oy, ox);
+	for (k = 0; k < (size_t) node->in.c; k++)
+	{
+		size_t		best = pixel(node, p->y0, p->x0) + k;
 
-			memcpy(dst, src + pixel(node, p.y0, p.x0), c * sizeof(float));
-			for (y = p.y0; y < p.y1; y++)
-				for (x = p.x0; x < p.x1; x++)
-				{
-					const float *s = src + pixel(node, y, x);
-
-					for (k = 0; k < c; k++)
-						dst[k] = s[k] > dst[k] ? s[k] : dst[k];
-				}
-		}
+		for (y = p->y0; y < p->y1; y++)
+			for (x = p->x0; x < p->x1; x++)
+				if (src[pixel(node, y, x) + k] > src[best])
+					best = pixel(node, y, x) + k;
+		call->dsrc[0][best] += call->ddst[at + k];
+	}
 }
 
 static void
 max_backward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	const float *src = call->src[0];
-	const float *ddst = call->ddst;
-	float	   *dsrc = call->dsrc[0];
+
+	if (call->dsrc[0] == NULL)
+		return;
+	if (is_pool2(node, call->path))
+	{
+		const NnKernels *kernels = nn_kernels(call->path);
+		float	   *again = call->scratch;
+		uint16_t   *mask = (uint16_t *) ((char *) call->scratch +
+										 nn_align_size(nn_shape_floats(&node->shape) * sizeof(float)));
+
+		kernels->maxpool2(again, mask, call->src[0], node->in.h, node->in.w, node->in.c);
+		kernels->maxpool2_backward(call->dsrc[0], call->ddst, mask, node->in.h, node->in.w, node->in.c);
+		return;
+	}
+	memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
+	each_window(call, max_gradient_of_window);
+}
+
+/* ----------------------------------------------------------------- average */
+
+static void
+average_of_window(const NnCall *call, const Patch *p, size_t at)
+{
+	const NnNode *node = call->node;
+	float	   *dst = call->dst + at;
+	float		share = 1.0f / (float) ((p->y1 - p->y0) * (p->x1 - p->x0));
 	size_t		c = (size_t) node->in.c;
-	int			oy,
-				ox,
-				y,
+	int			y,
 				x;
 	size_t		k;
 
-	if (dsrc == NULL)
-		return;
-	memset(dsrc, 0, nn_shape_floats(&node->in) * sizeof(float));
-	for (oy = 0; oy < node->shape.h; oy++)
-		for (ox = 0; ox < node->shape.w; ox++, ddst += c)
+	memset(dst, 0, c * sizeof(float));
+	for (y = p->y0; y < p->y1; y++)
+		for (x = p->x0; x < p->x1; x++)
 		{
-			Patch		p = patch_of(node, oy, ox);
+			const float *s = call->src[0] + pixel(node, y, x);
 
 			for (k = 0; k < c; k++)
-			{
-				size_t		best = pixel(node, p.y0, p.x0) + k;
-
-				for (y = p.y0; y < p.y1; y++)
-					for (x = p.x0; x < p.x1; x++)
-						if (src[pixel(node, y, x) + k] > src[best])
-							best = pixel(node, y, x) + k;
-				dsrc[best] += ddst[k];
-			}
+				dst[k] += s[k];
 		}
+	for (k = 0; k < c; k++)
+		dst[k] *= share;
 }
 
 static void
 average_forward(const NnCall *call)
 {
+	each_window(call, average_of_window);
+}
+
+static void
+average_gradient_of_window(const NnCall *call, const Patch *p, size_t at)
+{
 	const NnNode *node = call->node;
-	float	   *dst = call->dst;
-	size_t		c = (size_t) node->in.c;
-	int			oy,
-				ox,
-				y,
+	float		share = 1.0f / (float) ((p->y1 - p->y0) * (p->x1 - p->x0));
+	int			y,
 				x;
 	size_t		k;
 
-	for (oy = 0; oy < node->shape.h; oy++)
-		for (ox = 0; ox < node->shape.w; ox++, dst += c)
+	for (y = p->y0; y < p->y1; y++)
+		for (x = p->x0; x < p->x1; x++)
 		{
-			Patch		p = patch_of(node, oy, ox);
-			float		share = 1.0f / (float) ((p.y1 - p.y0) * (p.x1 - p.x0));
+			float	   *d = call->dsrc[0] + pixel(node, y, x);
 
-			memset(dst, 0, c * sizeof(float));
-			for (y = p.y0; y < p.y1; y++)
-				for (x = p.x0; x < p.x1; x++)
-				{
-					const float *s = call->src[0] + pixel(node, y, x);
-
-					for (k = 0; k < c; k++)
-						dst[k] += s[k];
-				}
-			for (k = 0; k < c; k++)
-				dst[k] *= share;
+			for (k = 0; k < (size_t) node->in.c; k++)
+				d[k] += share * call->ddst[at + k];
 		}
 }
 
 static void
 average_backward(const NnCall *call)
 {
-	const NnNode *node = call->node;
-	const float *ddst = call->ddst;
-	float	   *dsrc = call->dsrc[0];
-	size_t		c = (size_t) node->in.c;
-	int			oy,
-				ox,
-				y,
-				x;
-	size_t		k;
-
-	if (dsrc == NULL)
+	if (call->dsrc[0] == NULL)
 		return;
-	memset(dsrc, 0, nn_shape_floats(&node->in) * sizeof(float));
-	for (oy = 0; oy < node->shape.h; oy++)
-		for (ox = 0; ox < node->shape.w; ox++, ddst += c)
-		{
-			Patch		p = patch_of(node, oy, ox);
-			float		share = 1.0f / (float) ((p.y1 - p.y0) * (p.x1 - p.x0));
-
-			for (y = p.y0; y < p.y1; y++)
-				for (x = p.x0; x < p.x1; x++)
-				{
-					float	   *d = dsrc + pixel(node, y, x);
-
-					for (k = 0; k < c; k++)
-						d[k] += share * ddst[k];
-				}
-		}
+	memset(call->dsrc[0], 0, nn_shape_floats(&call->node->in) * sizeof(float));
+	each_window(call, average_gradient_of_window);
 }
 
 const NnOp nn_op_max_pooling = {
 	.info = {"MaxPooling2D", 1, 1, params, ignored, refused, "Maximum over windows."},
 	.flags = NN_NEEDS_SRC,
 	.shape = pooling_shape,
+	.scratch_bytes = max_scratch_bytes,
 	.forward = max_forward,
 	.backward = max_backward,
 };

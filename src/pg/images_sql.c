@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "pg/explore.h"
 #include "pg/scorer.h"
 #include "pg/training.h"
 
@@ -23,7 +24,6 @@ PG_FUNCTION_INFO_V1(pneumo_preprocess);
 PG_FUNCTION_INFO_V1(pneumo_phantom);
 PG_FUNCTION_INFO_V1(pneumo_augment);
 
-#define JPEG_QUALITY 92
 #define MIN_PHANTOM_SIDE 64
 #define MAX_PHANTOM_SIDE 2048
 #define MAX_RETRIES 8
@@ -91,29 +91,6 @@ pneumo_preprocess(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(pneumo_real_array(scorer->src, 3, dims));
 }
 
-/* Pixels as a JPEG datum; pixels is freed. */
-static bytea *
-encode(uint8 *pixels, int height, int width, int channels)
-{
-	size_t		bound = img_encode_bound(height, width, channels);
-	bytea	   *result;
-	size_t		used = 0;
-	ImgError	error;
-
-	if (bound == 0 || bound > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a picture of %d x %d pixels is too large", width, height)));
-	result = palloc(VARHDRSZ + bound);
-	error.status = img_encode_jpeg((uint8 *) VARDATA(result), bound, &used, pixels, height, width,
-								   channels, JPEG_QUALITY, &error);
-	if (error.status != IMG_OK)
-		pneumo_image_ereport(&error);
-	SET_VARSIZE(result, VARHDRSZ + used);
-	pfree(pixels);
-	return result;
-}
-
 static int
 phantom_label(const char *label)
 {
@@ -164,7 +141,7 @@ pneumo_phantom(PG_FUNCTION_ARGS)
 		retries++;
 	}
 	pfree(scratch);
-	PG_RETURN_BYTEA_P(encode(pixels, side, side, 1));
+	PG_RETURN_BYTEA_P(pneumo_picture(pixels, side, side, 1));
 }
 
 /* One draw of a config's augmentation, applied as in training, in 8 bits. */
@@ -215,5 +192,5 @@ pneumo_augment(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (!img_augment_is_identity(&config->augment))
 		augment(pixels, config, seed);
-	PG_RETURN_BYTEA_P(encode(pixels, pre->height, pre->width, pre->channels));
+	PG_RETURN_BYTEA_P(pneumo_picture(pixels, pre->height, pre->width, pre->channels));
 }
