@@ -70,7 +70,8 @@ def train_row(arguments, preset, size, threads, precision="float32", growth=Fals
     options = common(arguments, preset, size, arguments.batch, threads, precision)
     row = Row("train %s %s, %d pixels, %s" % (preset, precision, size, counted(threads)),
               task="train", preset=preset, size=size, threads=threads, precision=precision)
-    row.add("pneumo", pneumo(arguments, "train", options))
+    own = common(arguments, preset, size, arguments.batch, threads)
+    row.add("pneumo" if precision == "float32" else "pneumo float32", pneumo(arguments, "train", own))
     row.add("keras", peer("train_keras.py", *options))
     row.add("keras, no oneDNN", peer("train_keras.py", *options, "--onednn", "0"))
     if arguments.all_peers and not growth:
