@@ -32,8 +32,8 @@ if [[ -z $SERVER ]]; then
     exec "$python" tests/bench/run.py --bench-nn "$program" "$@"
 fi
 
-# Two tables in a fixed mix of the classes: about 1000 small X-rays, and all of
-# the full-size ones; parts of the first; and models of each preset and precision,
+# Two tables in a fixed mix of the classes, of about 1000 rows: small X-rays, and
+# full-size ones, each several times; parts of the first; and models of each preset and precision,
 # whose weights do not matter.
 build_private_server bench
 start_private_server

@@ -8,7 +8,8 @@
 
 FOLDER has NORMAL/ and PNEUMONIA/ and a manifest.csv with the columns file, label and
 patient (without it every file is a patient). `load` makes table xrays (id, file, label,
-patient, image), --table another one, with --sample of about so many rows. `train` prints one
+patient, image), --table another one, with --sample of about so many rows: a part of them, or
+each several times, since parallel workers share a table by its pages. `train` prints one
 JSON object with curves and the figures of validation and test; --by image leaves the
 patient out of the split, as a split by image does. `export` writes PREFIX.npy (the 8-bit
 pixels of pneumo_preprocess) and PREFIX.csv (label, split) for keras_reference.py: the same
@@ -40,7 +41,7 @@ def load(connection, arguments):
     folder = pathlib.Path(arguments.images)
     rows = manifest(folder)
     if arguments.sample:
-        rows = rows[::max(1, len(rows) // arguments.sample)]
+        rows = rows[::max(1, len(rows) // arguments.sample)] * max(1, arguments.sample // len(rows))
     table = arguments.table
     connection.execute("CREATE EXTENSION IF NOT EXISTS pneumo")
     connection.execute("DROP TABLE IF EXISTS %s" % table)
