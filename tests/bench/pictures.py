@@ -16,7 +16,8 @@ def draw(rows, best, connections, facts, folder):
     except ImportError:
         print("no matplotlib, no pictures", file=sys.stderr)
         return
-    shown = [r for r in rows if any((r.title, n) in best for n, _, _ in r.contestants)]
+    shown = [r for r in rows if r.key["task"] != "train_memory"
+             and any((r.title, n) in best for n, _, _ in r.contestants)]
     figure, axes = plt.subplots(len(shown), 1, figsize=(9, 1.0 + 1.1 * len(shown)),
                                 squeeze=False)
     for axis, row in zip(axes[:, 0], shown):
@@ -32,7 +33,7 @@ def draw(rows, best, connections, facts, folder):
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1, 0].set_xlabel("milliseconds per image (smaller is better)", fontsize=8)
     figure.suptitle("%(processor)s, %(cores)d cores, %(date)s" % facts, fontsize=9)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.99))
     figure.savefig(folder / "results.png", dpi=120)
     draw_growth(plt, rows, best, connections, folder)
 

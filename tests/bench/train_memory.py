@@ -58,8 +58,8 @@ class Peak(threading.Thread):
 
 
 def report(arguments, peak, images, seconds, **more):
-    measure.report(arguments, arguments.peer, "train_memory", "one epoch",
-                   (seconds / images, seconds / images, 1), images=images,
+    ms = 1000.0 * seconds / images
+    measure.report(arguments, arguments.peer, "train_memory", "one epoch", (ms, ms, 1), images=images,
                    peak_pss_mb=round(peak.whole, 1), peak_pss_shared_mb=round(peak.shared, 1), **more)
 
 
