@@ -71,20 +71,15 @@ gather_patches(float *patches, const float *src, const NnNode *node, size_t firs
 		int			ox = (int) ((first + r) % (size_t) node->shape.w);
 
 		for (y = 0; y < w->kh; y++)
-		{
-			int			sy = oy * w->sh + y - w->top;
-
 			for (x = 0; x < w->kw; x++, patches += ic)
 			{
-				int			sx = ox * w->sw + x - w->left;
+				ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
 
-				if (sy < 0 || sy >= node->in.h || sx < 0 || sx >= node->in.w)
+				if (at < 0)
 					memset(patches, 0, ic * sizeof(float));
 				else
-					memcpy(patches, src + ((size_t) sy * (size_t) node->in.w + (size_t) sx) * ic,
-						   ic * sizeof(float));
+					memcpy(patches, src + at, ic * sizeof(float));
 			}
-		}
 	}
 }
 
@@ -105,21 +100,15 @@ scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t fi
 		int			ox = (int) ((first + r) % (size_t) node->shape.w);
 
 		for (y = 0; y < w->kh; y++)
-		{
-			int			sy = oy * w->sh + y - w->top;
-
 			for (x = 0; x < w->kw; x++, patches += ic)
 			{
-				int			sx = ox * w->sw + x - w->left;
-				float	   *to;
+				ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
 
-				if (sy < 0 || sy >= node->in.h || sx < 0 || sx >= node->in.w)
+				if (at < 0)
 					continue;
-				to = dsrc + ((size_t) sy * (size_t) node->in.w + (size_t) sx) * ic;
 				for (c = 0; c < ic; c++)
-					to[c] += patches[c];
+					dsrc[(size_t) at + c] += patches[c];
 			}
-		}
 	}
 }
 

@@ -412,6 +412,22 @@ extern const NnOp nn_op_input, nn_op_conv2d, nn_op_depthwise_conv2d, nn_op_max_p
 			nn_op_concatenate, nn_op_rescaling;
 
 /*
+ * Where in the source the pixel under tap (y, x) of an output pixel's window
+ * begins, in values; -1 outside the image.
+ */
+static inline ptrdiff_t
+nn_tap_pixel(const NnNode *node, int oy, int ox, int y, int x)
+{
+	const NnWindow *w = &node->window;
+	int			sy = oy * w->sh + y - w->top;
+	int			sx = ox * w->sw + x - w->left;
+
+	if (sy < 0 || sy >= node->in.h || sx < 0 || sx >= node->in.w)
+		return -1;
+	return ((ptrdiff_t) sy * node->in.w + sx) * node->in.c;
+}
+
+/*
  * Conv2D of any shape (conv2d_general.c).  patches is scratch of
  * nn_conv2d_patch_bytes(); full is the map before 2x2 pooling, mask as in
  * NnStep.  nn_conv2d_weights() adds to call->dweights.

@@ -80,19 +80,6 @@ depthwise_activation(const NnNode *node, float *slope)
 	return nn_value_activation(&node->spec.params[P_ACTIVATION], slope);
 }
 
-/* The source pixel under a tap of an output pixel, or -1 outside the image. */
-static ptrdiff_t
-tap_pixel(const NnNode *node, int oy, int ox, int y, int x)
-{
-	const NnWindow *w = &node->window;
-	int			sy = oy * w->sh + y - w->top;
-	int			sx = ox * w->sw + x - w->left;
-
-	if (sy < 0 || sy >= node->in.h || sx < 0 || sx >= node->in.w)
-		return -1;
-	return ((ptrdiff_t) sy * node->in.w + sx) * node->in.c;
-}
-
 /* Whether the kernels' 3 x 3 of stride 1 does it. */
 static int
 is_depthwise3(const NnNode *node, NnPath path)
@@ -132,7 +119,7 @@ forward_general(const NnCall *call, const float *bias)
 			for (y = 0; y < node->window.kh; y++)
 				for (x = 0; x < node->window.kw; x++, kernel += oc)
 				{
-					ptrdiff_t	at = tap_pixel(node, oy, ox, y, x);
+					ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
 					const float *src = call->src[0] + at;
 
 					if (at < 0)
@@ -196,7 +183,7 @@ depthwise_backward(const NnCall *call)
 			for (y = 0; y < node->window.kh; y++)
 				for (x = 0; x < node->window.kw; x++, tap += oc)
 				{
-					ptrdiff_t	at = tap_pixel(node, oy, ox, y, x);
+					ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
 
 					if (at < 0)
 						continue;

@@ -10,50 +10,9 @@
  *		largest error						2e-2
  * Where channels differ by many orders of magnitude, 3e-3 and 3e-2.
  */
-#include <stdlib.h>
-
-#include "nn/kernels/kernels_internal.h"
-#include "unit.h"
-
-#if NN_X86
-#define NN_SIMD NN_SIMD_WIDE16
-#define NN_SIMD_PATH NN_PATH_AVX512
-#include "nn/kernels/kernels_impl.h"
-#endif
+#include "kernels_env.h"
 
 #define GUARD 64
-
-typedef struct Path
-{
-	const char *name;
-	const NnKernels *k;
-} Path;
-
-static Path paths[4];
-static int	n_paths;
-static uint32_t seed = 7;
-
-static void
-find_paths(void)
-{
-	paths[n_paths++] = (Path) {"portable", &nn_kernels_portable};
-#if NN_X86
-	if (nn_path_best() >= NN_PATH_AVX2)
-	{
-		paths[n_paths++] = (Path) {"avx2", &nn_kernels_avx2};
-		paths[n_paths++] = (Path) {"wide16", &nn_kernels_wide16};
-	}
-	if (nn_path_best() >= NN_PATH_AVX512)
-		paths[n_paths++] = (Path) {"avx512", &nn_kernels_avx512};
-#endif
-}
-
-static float
-uniform(void)
-{
-	seed = seed * 1664525u + 1013904223u;
-	return (float) (seed >> 8) / 8388608.0f - 1.0f;
-}
 
 /* Bytes, aligned, filled, and followed by a guard. */
 static void *
@@ -423,6 +382,7 @@ main(void)
 	NnConv3		few = {8, 8, NN_CONV3_DIRECT_IC, 8, 0, 0};
 	int			i;
 
+	seed = 7;
 	find_paths();
 	unit_ok(nn_kernels_ref.conv3_int16_packed_bytes(&few) == 0, "the reference has no such form");
 	for (i = 0; i < n_paths; i++)
