@@ -178,6 +178,7 @@ OBJS_PG = \
 	src/pg/runs.o \
 	src/pg/score_table.o \
 	src/pg/scorer.o \
+	src/pg/scores.o \
 	src/pg/settings.o \
 	src/pg/shmem.o \
 	src/pg/side.o \

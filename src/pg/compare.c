@@ -34,23 +34,8 @@ enum
 typedef struct Rival
 {
 	PneumoEvaluation *a;
-	PneumoScorer *scorer;
-	int			n_classes;
-	double	   *probability;	/* n_classes a row that a scores, by slot */
-	int64		max;
+	PneumoScores scores;		/* of the rows that a scores, by the same slots */
 } Rival;
-
-static void
-keep_rival(Rival *rival, int64 slot)
-{
-	if (slot >= rival->max)
-	{
-		rival->max = Max(slot + 1, rival->max * 2);
-		rival->probability = repalloc_huge(rival->probability, rival->max * rival->n_classes * sizeof(double));
-	}
-	memcpy(rival->probability + slot * rival->n_classes, rival->scorer->calibrated,
-		   rival->n_classes * sizeof(double));
-}
 
 static void
 score_pixels(void *arg, const PneumoSample *sample, const uint8 *pixels)
@@ -59,8 +44,7 @@ score_pixels(void *arg, const PneumoSample *sample, const uint8 *pixels)
 
 	if (!rival->a->score[sample->split])
 		return;
-	pneumo_scorer_run_pixels(rival->scorer, pixels, false);
-	keep_rival(rival, rival->a->n_scored);
+	pneumo_scores_add_pixels(&rival->scores, rival->a->n_scored, pixels);
 }
 
 static void
@@ -68,8 +52,7 @@ score_image(void *arg, int64 sample, Datum image)
 {
 	Rival	   *rival = arg;
 
-	(void) pneumo_scorer_run(rival->scorer, image, PNEUMO_BAD_IMAGE_ERROR, false);
-	keep_rival(rival, rival->a->dataset->samples[sample].slot);
+	(void) pneumo_scores_add(&rival->scores, rival->a->dataset->samples[sample].slot, image, PNEUMO_BAD_IMAGE_ERROR);
 }
 
 /* The config for one of the two: its version, and the data keys. */
@@ -148,11 +131,7 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *s
 	bool		one_pass = same_input(a->scorer, b->scorer);
 
 	rival->a = a;
-	rival->scorer = b->scorer;
-	rival->n_classes = b->scorer->meta->n_classes;
-	rival->max = 1024;
-	rival->probability = MemoryContextAllocHuge(CurrentMemoryContext,
-												rival->max * rival->n_classes * sizeof(double));
+	pneumo_scores_begin(&rival->scores, b->scorer);
 	pneumo_side_want(a, split);
 	if (one_pass)
 	{
@@ -179,6 +158,7 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *s
 						 errmsg("%s changed while it was read", a->source->name),
 						 errhint("Call pneumo_compare again.")));
 	}
+	pneumo_scores_finish(&rival->scores);
 }
 
 /* Differences of two or of more classes, in the order of the columns. */
@@ -226,8 +206,8 @@ two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEv
 		&c.auc_a, &c.auc_b, &c.auc, &c.accuracy, &c.sensitivity, &c.specificity, &c.log_loss, &c.brier
 	};
 
-	pair.score_a = pneumo_side_scores(side, a, a->probability);
-	pair.score_b = pneumo_side_scores(side, a, rival->probability);
+	pair.score_a = pneumo_side_scores(side, a, a->scores.probability);
+	pair.score_b = pneumo_side_scores(side, a, rival->scores.probability);
 	rows = pneumo_side_rows(side, a, pair.score_a);
 	pair.label = rows.label;
 	pair.cluster = rows.cluster;
@@ -249,8 +229,8 @@ static double
 many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
 					   const Rival *rival, const PneumoSide *side)
 {
-	StatsClassRows rows = pneumo_side_class_rows(side, a, a->probability);
-	StatsClassRows other = pneumo_side_class_rows(side, a, rival->probability);
+	StatsClassRows rows = pneumo_side_class_rows(side, a, a->scores.probability);
+	StatsClassRows other = pneumo_side_class_rows(side, a, rival->scores.probability);
 	StatsOptions options;
 	StatsClassComparison c;
 	PneumoStats stats;

@@ -32,7 +32,7 @@ static void
 two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoSide *side,
 				  Oid figures_type)
 {
-	StatsRows	rows = pneumo_side_rows(side, e, pneumo_side_scores(side, e, e->probability));
+	StatsRows	rows = pneumo_side_rows(side, e, pneumo_side_scores(side, e, e->scores.probability));
 	StatsOptions options;
 	StatsEvaluation figures;
 	PneumoStats stats;
@@ -58,7 +58,7 @@ many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const 
 				   TupleDesc desc)
 {
 	const PneumoModelMeta *meta = e->scorer->meta;
-	StatsClassRows rows = pneumo_side_class_rows(side, e, e->probability);
+	StatsClassRows rows = pneumo_side_class_rows(side, e, e->scores.probability);
 	StatsEvaluation *of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
 	StatsClassEvaluation figures;
 	StatsOptions options;

@@ -160,7 +160,7 @@ pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Jsonb *given,
 	}
 	e->config = pneumo_config_parse(merge_config(given, stored));
 	e->config->in_backend = true;
-	e->scorer = pneumo_scorer_get(&e->scorers, CurrentMemoryContext, &e->id, pneumo_path());
+	e->scorer = pneumo_scorer_get_group(&e->scorers, CurrentMemoryContext, &e->id, pneumo_path());
 	e->config->preprocess = e->scorer->meta->preprocess;
 }
 
@@ -170,19 +170,12 @@ static int64
 score_sample(void *arg, const PneumoSample *sample, const uint8 *pixels)
 {
 	PneumoEvaluation *e = arg;
-	int			n_classes = e->scorer->meta->n_classes;
 
 	if (e->look != NULL)
 		e->look(e->look_arg, sample, pixels);
 	if (!e->score[sample->split])
 		return -1;
-	if (e->n_scored >= e->max_scored)
-	{
-		e->max_scored *= 2;
-		e->probability = repalloc_huge(e->probability, e->max_scored * n_classes * sizeof(double));
-	}
-	pneumo_scorer_run_pixels(e->scorer, pixels, false);
-	memcpy(e->probability + e->n_scored * n_classes, e->scorer->calibrated, n_classes * sizeof(double));
+	pneumo_scores_add_pixels(&e->scores, e->n_scored, pixels);
 	return e->n_scored++;
 }
 
@@ -230,9 +223,7 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 
 	e->source = pneumo_source_check(relid, e->config);
 	e->n_scored = 0;
-	e->max_scored = 1024;
-	e->probability = MemoryContextAllocHuge(CurrentMemoryContext,
-											e->max_scored * e->scorer->meta->n_classes * sizeof(double));
+	pneumo_scores_begin(&e->scores, e->scorer);
 	memset(&reading, 0, sizeof(reading));
 	reading.decode = true;
 	for (i = 0; i < 3; i++)
@@ -242,6 +233,7 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 	reading.n_classes = e->scorer->meta->n_classes;
 	reading.classes = label_names(e->scorer->meta, e->source);
 	e->dataset = pneumo_dataset_read(e->source, e->config, &reading);
+	pneumo_scores_finish(&e->scores);
 	hold_out(e);
 }
 
@@ -261,21 +253,7 @@ pneumo_evaluation_side(int64 **samples, const PneumoEvaluation *e, int side)
 const double *
 pneumo_evaluation_probability(const PneumoEvaluation *e, int64 sample)
 {
-	return e->probability + e->dataset->samples[sample].slot * e->scorer->meta->n_classes;
-}
-
-int
-pneumo_evaluation_class(const PneumoEvaluation *e, const double *probability)
-{
-	int			best = 0;
-	int			i;
-
-	if (e->scorer->meta->n_classes == 2)
-		return probability[1] >= e->scorer->meta->threshold ? 1 : 0;
-	for (i = 1; i < e->scorer->meta->n_classes; i++)
-		if (probability[i] > probability[best])
-			best = i;
-	return best;
+	return e->scores.probability + e->dataset->samples[sample].slot * e->scorer->meta->n_classes;
 }
 
 /* ---------------------------------------------------------- images once more */

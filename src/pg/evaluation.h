@@ -9,7 +9,7 @@
 #ifndef PNEUMO_PG_EVALUATION_H
 #define PNEUMO_PG_EVALUATION_H
 
-#include "pg/scorer.h"
+#include "pg/scores.h"
 #include "pg/training.h"
 
 typedef struct PneumoEvaluation
@@ -26,9 +26,8 @@ typedef struct PneumoEvaluation
 	PneumoSource *source;
 	PneumoDataset *dataset;
 	bool		score[3];		/* sides that are scored */
-	double	   *probability;	/* n_classes a scored row, by slot */
+	PneumoScores scores;		/* by the samples' slots */
 	int64		n_scored;
-	int64		max_scored;
 	/* sees every readable row, also of sides that are not scored; may be NULL */
 	void		(*look) (void *arg, const PneumoSample *sample, const uint8 *pixels);
 	void	   *look_arg;
@@ -52,9 +51,8 @@ extern void pneumo_evaluation_read(PneumoEvaluation *e, Oid relid);
 /* Indexes of the samples on a side, palloc'd; their number. */
 extern int64 pneumo_evaluation_side(int64 **samples, const PneumoEvaluation *e, int side);
 
-/* Of a scored sample: probabilities of the classes, and the class by the operating point. */
+/* Of a scored sample: probabilities of the classes. */
 extern const double *pneumo_evaluation_probability(const PneumoEvaluation *e, int64 sample);
-extern int	pneumo_evaluation_class(const PneumoEvaluation *e, const double *probability);
 
 /*
  * Reads the table once more and hands over the images of the samples that are

@@ -221,7 +221,7 @@ choose_class(const PneumoScorer *scorer, const PneumoMapOptions *options)
 {
 	if (options->class_name != NULL)
 		return find_class(scorer->meta, options->class_name);
-	return scorer->meta->n_classes == 2 ? 1 : pneumo_scorer_class(scorer);
+	return scorer->meta->n_classes == 2 ? 1 : pneumo_class_of(scorer->meta, scorer->calibrated);
 }
 
 bool
@@ -249,7 +249,7 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 		if (!pneumo_scorer_run(scorer, image, on_bad_image, false))
 			return false;
 	}
-	else if (!pneumo_scorer_decode(scorer, image, on_bad_image))
+	else if (!pneumo_scorer_decode(scorer, 0, image, on_bad_image))
 		return false;
 	nn_graph_node(&info, engine->graph, node);
 	places = (size_t) info.shape.h * info.shape.w;

@@ -86,8 +86,8 @@ pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int si
 
 		memset(f, 0, sizeof(*f));
 		f->sample = samples[i];
-		f->predicted = pneumo_evaluation_class(e, probability);
-		f->score = probability[e->scorer->meta->n_classes == 2 ? 1 : f->predicted];
+		f->predicted = pneumo_class_of(e->scorer->meta, probability);
+		f->score = pneumo_score_of(e->scorer->meta, probability);
 		f->loss = -log(Max(probability[truth], SMALLEST_PROBABILITY));
 		if (f->loss == 0)
 			f->loss = 0;		/* not -0 */

@@ -16,7 +16,7 @@
 #include <math.h>
 
 #include "pg/figures.h"
-#include "pg/scorer.h"
+#include "pg/scores.h"
 #include "pg/training.h"
 #include "pg/worker.h"
 
@@ -94,11 +94,11 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	size_t		n_validation = w->data.n[NN_VALIDATION];
 	PneumoVersionId id;
 	PneumoScorer *scorer;
+	PneumoScores scores;
 	void	   *scorers = NULL;
 	uint8	   *pixels;
 	bool	   *slots;
 	double	   *ours;
-	double	   *theirs;
 	int32_t    *label;
 	double		auc = NAN;
 	double		deployed_auc = NAN;
@@ -110,7 +110,7 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	if (model == 0 || !pneumo_model_deployed(model, &id))
 		return PNEUMO_NO_RIVAL;
 	appendStringInfo(achieved, ",\"if_better\":{\"deployed_version\":%lld", (long long) id.version);
-	scorer = pneumo_scorer_get(&scorers, CurrentMemoryContext, &id, pneumo_path());
+	scorer = pneumo_scorer_get_group(&scorers, CurrentMemoryContext, &id, pneumo_path());
 	if (!same_scale(meta, scorer->meta))
 	{
 		appendStringInfoString(achieved, ",\"better\":null,\"reason\":\"the deployed version has other classes or another image size\"}");
@@ -118,7 +118,7 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	}
 	slots = held_out_slots(w->dataset, id.version, &n);
 	ours = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * k * sizeof(double));
-	theirs = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * k * sizeof(double));
+	pneumo_scores_begin(&scores, scorer);
 	label = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(int32_t));
 	pixels = pneumo_align(pneumo_scratch(loader->pixel_bytes));
 	for (i = 0; i < n_validation && m < n; i++)
@@ -131,15 +131,15 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 		if (stored == NULL)
 			ereport(ERROR,
 					(errcode_for_file_access(), errmsg("could not read the sample store: %m")));
-		pneumo_scorer_run_pixels(scorer, stored, false);
-		memcpy(theirs + m * k, scorer->calibrated, k * sizeof(double));
+		pneumo_scores_add_pixels(&scores, m, stored);
 		memcpy(ours + m * k, probability + i * k, k * sizeof(double));
 		label[m++] = w->data.label[NN_VALIDATION][i];
 	}
+	pneumo_scores_finish(&scores);
 	if (m > 0)
 	{
 		auc = auc_of(ours, label, m, k);
-		deployed_auc = auc_of(theirs, label, m, k);
+		deployed_auc = auc_of(scores.probability, label, m, k);
 	}
 	appendStringInfo(achieved, ",\"images\":%lld", (long long) m);
 	if (isnan(auc) || isnan(deployed_auc))

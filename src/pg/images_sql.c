@@ -83,7 +83,7 @@ pneumo_preprocess(PG_FUNCTION_ARGS)
 
 	pneumo_resolve(name, &id);
 	scorer = pneumo_scorer_get(&fcinfo->flinfo->fn_extra, fcinfo->flinfo->fn_mcxt, &id, pneumo_path());
-	if (!pneumo_scorer_decode(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image))
+	if (!pneumo_scorer_decode(scorer, 0, PG_GETARG_DATUM(0), pneumo_on_bad_image))
 		PG_RETURN_NULL();
 	dims[0] = scorer->meta->preprocess.height;
 	dims[1] = scorer->meta->preprocess.width;

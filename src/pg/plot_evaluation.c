@@ -72,7 +72,7 @@ draw_confusion(const PneumoEvaluation *e, const PneumoSide *side)
 	for (i = 0; i < side->n; i++)
 	{
 		int			label = e->dataset->samples[side->samples[i]].label;
-		int			predicted = pneumo_evaluation_class(e, pneumo_evaluation_probability(e, side->samples[i]));
+		int			predicted = pneumo_class_of(e->scorer->meta, pneumo_evaluation_probability(e, side->samples[i]));
 
 		counts[label * k + predicted]++;
 	}
@@ -103,7 +103,7 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 		svg = draw_confusion(&e, &side);
 	else
 	{
-		rows = pneumo_side_rows(&side, &e, pneumo_side_scores(&side, &e, e.probability));
+		rows = pneumo_side_rows(&side, &e, pneumo_side_scores(&side, &e, e.scores.probability));
 		if (picture == PICTURE_ROC)
 			svg = pneumo_plot_roc_rows(&rows, e.scorer->meta->threshold, title("ROC curve", &e, &side),
 									   FUNCTION);

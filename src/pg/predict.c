@@ -192,7 +192,7 @@ pneumo_classify(PG_FUNCTION_ARGS)
 
 	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(scorer->meta->classes[pneumo_scorer_class(scorer)]));
+	PG_RETURN_TEXT_P(cstring_to_text(scorer->meta->classes[pneumo_class_of(scorer->meta, scorer->calibrated)]));
 }
 
 Datum
@@ -232,8 +232,8 @@ pneumo_score(PG_FUNCTION_ARGS)
 		elog(ERROR, "pneumo_score must return a row");
 	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
 		PG_RETURN_NULL();
-	values[0] = Float8GetDatum(pneumo_scorer_score(scorer));
-	values[1] = CStringGetTextDatum(scorer->meta->classes[pneumo_scorer_class(scorer)]);
+	values[0] = Float8GetDatum(pneumo_score_of(scorer->meta, scorer->calibrated));
+	values[1] = CStringGetTextDatum(scorer->meta->classes[pneumo_class_of(scorer->meta, scorer->calibrated)]);
 	values[2] = PointerGetDatum(pneumo_bytea(id.sha256, PNEUMO_SHA256_LEN));
 	tuple = heap_form_tuple(BlessTupleDesc(desc), values, nulls);
 	PG_RETURN_DATUM(HeapTupleGetDatum(tuple));

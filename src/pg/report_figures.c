@@ -202,7 +202,7 @@ add_confusion(PneumoSection *section, const PneumoReport *r, int side)
 		names[i] = pneumo_u8(meta->classes[i]);
 	for (i = 0; i < n; i++)
 	{
-		int			predicted = pneumo_evaluation_class(&r->e, pneumo_evaluation_probability(&r->e, samples[i]));
+		int			predicted = pneumo_class_of(r->e.scorer->meta, pneumo_evaluation_probability(&r->e, samples[i]));
 
 		counts[r->e.dataset->samples[samples[i]].label * meta->n_classes + predicted]++;
 	}
@@ -258,7 +258,7 @@ class_rows(const PneumoReport *r, int split)
 
 	memset(&side, 0, sizeof(side));
 	side.n = pneumo_evaluation_side(&side.samples, &r->e, split);
-	return pneumo_side_class_rows(&side, &r->e, r->e.probability);
+	return pneumo_side_class_rows(&side, &r->e, r->e.scores.probability);
 }
 
 static int

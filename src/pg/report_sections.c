@@ -170,7 +170,7 @@ map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPi
 	{
 		const PneumoReportPicture *p = &pictures[i];
 		const double *probability = pneumo_evaluation_probability(&r->e, p->sample);
-		int			predicted = pneumo_evaluation_class(&r->e, probability);
+		int			predicted = pneumo_class_of(r->e.scorer->meta, probability);
 		int			shown = pneumo_report_meta(r)->n_classes == 2 ? 1 : predicted;
 
 		if (i % 2 == 0)

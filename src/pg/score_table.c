@@ -31,7 +31,7 @@
 #include "utils/portal.h"
 #include "utils/rel.h"
 
-#include "pg/scorer.h"
+#include "pg/scores.h"
 #include "pg/tables.h"
 
 PG_FUNCTION_INFO_V1(pneumo_score_table);
@@ -258,44 +258,69 @@ remember_key(ScoreTable *work, Datum key)
 	MemoryContextSwitchTo(old);
 }
 
+static Datum
+key_of(const ScoreTable *work, const SPITupleTable *table, uint64 i)
+{
+	bool		isnull;
+	Datum		key = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key column %s of %s holds a null", work->key, work->table)));
+	return key;
+}
+
+/* Scores the rows of a batch, then stores the scores. */
+static void
+score_rows(ScoreTable *work, const SPITupleTable *table, uint64 n)
+{
+	PneumoScores scores;
+	const PneumoModelMeta *meta;
+	bool	   *has_score = palloc(n * sizeof(bool));
+	uint64		i;
+
+	pneumo_scores_begin(&scores, pneumo_scorer_get_group(&work->scorers, work->cxt, &work->id, pneumo_path()));
+	meta = scores.scorer->meta;
+	for (i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Datum		image = SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull);
+
+		has_score[i] = pneumo_scores_add(&scores, (int64) i, image, pneumo_on_bad_image);
+	}
+	pneumo_scores_finish(&scores);
+	for (i = 0; i < n; i++)
+		store_score(work, key_of(work, table, i), has_score[i],
+					has_score[i] ? pneumo_score_of(meta, scores.probability + i * meta->n_classes) : 0);
+	work->scored += n;
+	if (n > 0)
+		remember_key(work, key_of(work, table, n - 1));
+}
+
 /* One batch in one transaction; false if there was nothing left to do. */
 static bool
 score_batch(ScoreTable *work)
 {
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo batch of scores",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
 	Datum		values[2];
 	SPITupleTable *table;
-	PneumoScorer *scorer;
 	uint64		n;
-	uint64		i;
 
 	/* the right may have been revoked since the last batch */
 	(void) pneumo_model_lookup(work->model, PNEUMO_PREDICT, GetUserId(), false);
-	scorer = pneumo_scorer_get(&work->scorers, work->cxt, &work->id, pneumo_path());
-
 	values[0] = PointerGetDatum(work->hash);
 	values[1] = work->last_key;
 	if (SPI_execute_plan(work->has_last_key ? work->next : work->first, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read %s", work->table);
 	table = SPI_tuptable;
 	n = SPI_processed;
-	for (i = 0; i < n; i++)
-	{
-		bool		isnull;
-		Datum		key = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
-		Datum		image;
-		bool		has_score;
-
-		if (isnull)
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("key column %s of %s holds a null", work->key, work->table)));
-		image = SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull);
-		has_score = pneumo_scorer_run(scorer, image, pneumo_on_bad_image, false);
-		store_score(work, key, has_score, has_score ? pneumo_scorer_score(scorer) : 0);
-		work->scored++;
-		if (i + 1 == n)
-			remember_key(work, key);
-	}
+	old = MemoryContextSwitchTo(cxt);
+	score_rows(work, table, n);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
 	SPI_freetuptable(table);
 	return n > 0;
 }

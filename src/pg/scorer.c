@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * scorer.c
- *	  One image through one version: decode, rescale, run, calibrate.
+ *	  Images through one version: decode, rescale, run, calibrate.
  *
  * Buffers are allocated when a scorer is made and not per image; what decoding
  * needs in between depends on the image and is freed with it.
@@ -45,8 +45,19 @@ buffer(MemoryContext cxt, size_t n, size_t size)
 	return pneumo_align(MemoryContextAllocExtended(cxt, n * size + NN_ALIGN, MCXT_ALLOC_HUGE));
 }
 
+/* Bytes of the buffers for so many images at once; infinite if no size can hold them. */
+static double
+buffer_bytes(const PneumoScorer *scorer, size_t pixels, int rows)
+{
+	size_t		scratch_bytes = nn_engine_scratch_bytes(&scorer->engine->engine, rows);
+
+	if (scratch_bytes == 0)
+		return INFINITY;
+	return (double) scratch_bytes + (double) pixels * (sizeof(uint8) + rows * sizeof(float));
+}
+
 static PneumoScorer *
-make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
+make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_rows)
 {
 	MemoryContext cxt = AllocSetContextCreate(mcxt, "pneumo scorer", ALLOCSET_SMALL_SIZES);
 	PneumoScorer *scorer = MemoryContextAllocZero(cxt, sizeof(PneumoScorer));
@@ -55,7 +66,6 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
 	NnNodeInfo	node;
 	size_t		embedding;
 	size_t		pixels;
-	size_t		scratch_bytes;
 
 	scorer->cxt = cxt;
 	scorer->path = path;
@@ -68,24 +78,25 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
 	embedding = (size_t) node.shape.h * node.shape.w * node.shape.c;
 	scorer->embedding_units = embedding <= MaxAllocSize / sizeof(float) / 2 ? (int) embedding : 0;
 	pixels = (size_t) pre->height * pre->width * pre->channels;
-	scratch_bytes = nn_engine_scratch_bytes(&scorer->engine->engine, 1);
-
-	if (scratch_bytes == 0)
+	while (max_rows > 1 && buffer_bytes(scorer, pixels, max_rows) > (double) pneumo_predict_memory * 1024)
+		max_rows /= 2;
+	scorer->max_rows = max_rows;
+	scorer->n_bytes = buffer_bytes(scorer, pixels, max_rows);
+	if (isinf(scorer->n_bytes))
 		model_too_large();
-	scorer->n_bytes = (double) scratch_bytes + (double) pixels * (sizeof(uint8) + sizeof(float));
 	pneumo_check_memory("predicting with this model", scorer->n_bytes);
 
 	scorer->calibrated = buffer(cxt, scorer->meta->n_classes, sizeof(double));
-	scorer->probabilities = buffer(cxt, scorer->output_units, sizeof(float));
-	scorer->logits = buffer(cxt, scorer->output_units, sizeof(float));
+	scorer->probabilities = buffer(cxt, (size_t) max_rows * scorer->output_units, sizeof(float));
+	scorer->logits = buffer(cxt, (size_t) max_rows * scorer->output_units, sizeof(float));
 	scorer->pixels = buffer(cxt, pixels, sizeof(uint8));
-	scorer->src = buffer(cxt, pixels, sizeof(float));
-	scorer->scratch = buffer(cxt, scratch_bytes, 1);
+	scorer->src = buffer(cxt, pixels, max_rows * sizeof(float));
+	scorer->scratch = buffer(cxt, nn_engine_scratch_bytes(&scorer->engine->engine, max_rows), 1);
 	return scorer;
 }
 
-PneumoScorer *
-pneumo_scorer_get(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
+static PneumoScorer *
+get_scorer(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_rows)
 {
 	ScorerSet  *set = *extra;
 	int			victim = 0;
@@ -113,9 +124,21 @@ pneumo_scorer_get(void **extra, MemoryContext mcxt, const PneumoVersionId *id, N
 		set->kept[victim] = NULL;
 		MemoryContextDelete(old);
 	}
-	set->kept[victim] = make_scorer(mcxt, id, path);
+	set->kept[victim] = make_scorer(mcxt, id, path, max_rows);
 	set->kept[victim]->used = ++set->clock;
 	return set->kept[victim];
+}
+
+PneumoScorer *
+pneumo_scorer_get(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
+{
+	return get_scorer(extra, mcxt, id, path, 1);
+}
+
+PneumoScorer *
+pneumo_scorer_get_group(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
+{
+	return get_scorer(extra, mcxt, id, path, PNEUMO_GROUP_ROWS);
 }
 
 bool
@@ -135,8 +158,22 @@ pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
 	return true;
 }
 
+static size_t
+pixels_of(const PneumoScorer *scorer)
+{
+	const ImgPreprocess *pre = &scorer->meta->preprocess;
+
+	return (size_t) pre->height * pre->width * pre->channels;
+}
+
+void
+pneumo_scorer_rescale(PneumoScorer *scorer, int row, const uint8 *pixels)
+{
+	img_rescale(scorer->src + row * pixels_of(scorer), pixels, pixels_of(scorer), scorer->meta->rescale);
+}
+
 bool
-pneumo_scorer_decode(PneumoScorer *scorer, Datum image, int on_bad_image)
+pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_image)
 {
 	const ImgPreprocess *pre = &scorer->meta->preprocess;
 	bytea	   *bytes;
@@ -155,13 +192,12 @@ pneumo_scorer_decode(PneumoScorer *scorer, Datum image, int on_bad_image)
 			return false;
 		pneumo_image_ereport(&error);
 	}
-	img_rescale(scorer->src, scorer->pixels, (size_t) pre->height * pre->width * pre->channels,
-				scorer->meta->rescale);
+	pneumo_scorer_rescale(scorer, row, scorer->pixels);
 	return true;
 }
 
 static void
-run_engine(PneumoScorer *scorer, float *embedding)
+run_engine(PneumoScorer *scorer, int n, float *embedding)
 {
 	volatile sig_atomic_t *stop = INTERRUPTS_CAN_BE_PROCESSED() ? &InterruptPending : NULL;
 	int			retries = 0;
@@ -169,7 +205,7 @@ run_engine(PneumoScorer *scorer, float *embedding)
 	for (;;)
 	{
 		NnStatus	status = nn_engine_run(scorer->probabilities, scorer->logits, embedding,
-										   scorer->src, 1, &scorer->engine->engine,
+										   scorer->src, n, &scorer->engine->engine,
 										   scorer->scratch, stop);
 		NnError		error;
 
@@ -188,12 +224,34 @@ run_engine(PneumoScorer *scorer, float *embedding)
 	}
 }
 
-/* Runs what is in src. */
-static void
-run_src(PneumoScorer *scorer, bool embed)
+void
+pneumo_scorer_run_rows(PneumoScorer *scorer, int n)
 {
+	run_engine(scorer, n, NULL);
+}
+
+void
+pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scorer, int row)
+{
+	size_t		at = (size_t) row * scorer->output_units;
 	int			i;
 
+	pneumo_meta_probabilities(calibrated, scorer->meta, scorer->output_units, scorer->probabilities + at,
+							  scorer->logits + at);
+	for (i = 0; i < scorer->meta->n_classes; i++)
+	{
+		if (!isfinite(calibrated[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("the network gives no finite probability for this image")));
+	}
+}
+
+bool
+pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embed)
+{
+	if (!pneumo_scorer_decode(scorer, 0, image, on_bad_image))
+		return false;
 	if (embed && scorer->embedding_units == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -204,57 +262,31 @@ run_src(PneumoScorer *scorer, bool embed)
 							scorer->n_bytes + 2.0 * scorer->embedding_units * sizeof(float));
 	if (embed && scorer->embedding == NULL)
 		scorer->embedding = buffer(scorer->cxt, scorer->embedding_units, sizeof(float));
-	run_engine(scorer, embed ? scorer->embedding : NULL);
-	pneumo_meta_probabilities(scorer->calibrated, scorer->meta, scorer->output_units,
-							  scorer->probabilities, scorer->logits);
-	for (i = 0; i < scorer->meta->n_classes; i++)
-	{
-		if (!isfinite(scorer->calibrated[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("the network gives no finite probability for this image")));
-	}
-}
-
-bool
-pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embed)
-{
-	if (!pneumo_scorer_decode(scorer, image, on_bad_image))
-		return false;
-	run_src(scorer, embed);
+	run_engine(scorer, 1, embed ? scorer->embedding : NULL);
+	pneumo_scorer_calibrate(scorer->calibrated, scorer, 0);
 	return true;
 }
 
-void
-pneumo_scorer_run_pixels(PneumoScorer *scorer, const uint8 *pixels, bool embed)
-{
-	const ImgPreprocess *pre = &scorer->meta->preprocess;
-
-	img_rescale(scorer->src, pixels, (size_t) pre->height * pre->width * pre->channels,
-				scorer->meta->rescale);
-	run_src(scorer, embed);
-}
-
 int
-pneumo_scorer_class(const PneumoScorer *scorer)
+pneumo_class_of(const PneumoModelMeta *meta, const double *calibrated)
 {
 	int			best = 0;
 	int			i;
 
-	if (scorer->meta->n_classes == 2)
-		return scorer->calibrated[1] >= scorer->meta->threshold ? 1 : 0;
-	for (i = 1; i < scorer->meta->n_classes; i++)
+	if (meta->n_classes == 2)
+		return calibrated[1] >= meta->threshold ? 1 : 0;
+	for (i = 1; i < meta->n_classes; i++)
 	{
-		if (scorer->calibrated[i] > scorer->calibrated[best])
+		if (calibrated[i] > calibrated[best])
 			best = i;
 	}
 	return best;
 }
 
 double
-pneumo_scorer_score(const PneumoScorer *scorer)
+pneumo_score_of(const PneumoModelMeta *meta, const double *calibrated)
 {
-	return scorer->calibrated[scorer->meta->n_classes == 2 ? 1 : pneumo_scorer_class(scorer)];
+	return calibrated[meta->n_classes == 2 ? 1 : pneumo_class_of(meta, calibrated)];
 }
 
 ArrayType *

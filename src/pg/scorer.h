@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * scorer.h
- *	  One image through one version, again and again: engine, buffers and
+ *	  Images through one version, again and again: engine, buffers and
  *	  calibration.
  *
  *-------------------------------------------------------------------------
@@ -13,6 +13,9 @@
 
 #include "pg/pneumo.h"
 
+/* At most so many images share one reading of the weights. */
+#define PNEUMO_GROUP_ROWS 16
+
 typedef struct PneumoScorer
 {
 	MemoryContext cxt;			/* of everything here */
@@ -22,18 +25,19 @@ typedef struct PneumoScorer
 	NnPath		path;
 	int			output_units;	/* 1 or n_classes */
 	int			embedding_units;
+	int			max_rows;		/* images at once, 1 to PNEUMO_GROUP_ROWS */
 	uint64		used;			/* when, for keeping the latest few */
 
 	/* results of the last run */
-	double	   *calibrated;		/* n_classes: probability of each class */
-	float	   *probabilities;	/* output_units: the network's own */
-	float	   *logits;			/* output_units */
+	double	   *calibrated;		/* n_classes: probability of each class, of one image */
+	float	   *probabilities;	/* max_rows * output_units: the network's own */
+	float	   *logits;			/* max_rows * output_units */
 	float	   *embedding;		/* embedding_units, if it was asked for */
 
 	/* buffers */
 	uint8	   *pixels;			/* height * width * channels */
 	double		n_bytes;		/* of these */
-	float	   *src;
+	float	   *src;			/* max_rows images */
 	void	   *scratch;
 } PneumoScorer;
 
@@ -44,21 +48,28 @@ typedef struct PneumoScorer
 extern PneumoScorer *pneumo_scorer_get(void **extra, MemoryContext mcxt,
 									   const PneumoVersionId *id, NnPath path);
 
+/* The same for several images at once, as many as pneumo.predict_memory has room for; *extra is of its own. */
+extern PneumoScorer *pneumo_scorer_get_group(void **extra, MemoryContext mcxt,
+											 const PneumoVersionId *id, NnPath path);
+
 /*
  * Runs one image (a bytea datum, toasted or not).  False if it cannot be
  * decoded and on_bad_image is PNEUMO_BAD_IMAGE_NULL; else an error.
  */
 extern bool pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embed);
 
-/* The same for pixels that are decoded already: height * width * channels of the version's preprocessing. */
-extern void pneumo_scorer_run_pixels(PneumoScorer *scorer, const uint8 *pixels, bool embed);
+/* Step by step (scores.h): src of a row, by decoding or of pixels; the first n rows; their probabilities. */
+extern bool pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_image);
+extern void pneumo_scorer_rescale(PneumoScorer *scorer, int row, const uint8 *pixels);
+extern void pneumo_scorer_run_rows(PneumoScorer *scorer, int n);
+extern void pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scorer, int row);
 
-/* Only decodes: fills pixels and src. */
-extern bool pneumo_scorer_decode(PneumoScorer *scorer, Datum image, int on_bad_image);
-
-/* Of the last run: the class by the operating point (two) or the most probable; its score (two: of the positive). */
-extern int	pneumo_scorer_class(const PneumoScorer *scorer);
-extern double pneumo_scorer_score(const PneumoScorer *scorer);
+/*
+ * Of calibrated probabilities: the class, by the operating point (two classes)
+ * or the most probable, and its score (two classes: of the positive).
+ */
+extern int	pneumo_class_of(const PneumoModelMeta *meta, const double *calibrated);
+extern double pneumo_score_of(const PneumoModelMeta *meta, const double *calibrated);
 
 /* A real[] of n_dims dimensions. */
 extern ArrayType *pneumo_real_array(const float *values, int n_dims, const int *dims);

@@ -75,7 +75,10 @@ def train(connection, arguments):
     connection.add_notice_handler(lambda notice: print(notice.message_primary, flush=True)
                                   if arguments.verbose else None)
     start = time.perf_counter()
-    run = connection.execute("SELECT pneumo_train('xrays', %s::jsonb)", (json.dumps(keys),)).fetchone()[0]
+    if arguments.resume:
+        run = connection.execute("SELECT pneumo_resume(%s)", (arguments.resume,)).fetchone()[0]
+    else:
+        run = connection.execute("SELECT pneumo_train('xrays', %s::jsonb)", (json.dumps(keys),)).fetchone()[0]
     seconds = time.perf_counter() - start
     history = connection.execute("SELECT row_to_json(h) FROM pneumo.history h WHERE run = %s ORDER BY epoch",
                                  (run,)).fetchall()
@@ -175,6 +178,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--config", default="{}", help="further keys of the training's config")
+    parser.add_argument("--resume", type=int, help="go on with this interrupted run")
     parser.add_argument("--model")
     parser.add_argument("--out")
     parser.add_argument("--limit", type=int, default=500)
