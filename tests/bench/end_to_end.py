@@ -7,7 +7,9 @@
                      at least 1.5 times the network's size, grey; then a box filter), and
                      ONNX Runtime scores batches at the same time on --threads threads
 --peer pneumo        SELECT sum(pneumo_predict(image, MODEL)) with --workers parallel
-                     workers; the decode share is pneumo_preprocess over the same rows
+                     workers; the decode share is pneumo_preprocess over the same rows;
+                     with --score-table instead CALL pneumo_score_table in as many
+                     sessions at once, which score rows in groups and write the scores
 
 The shares are the CPU or wall seconds spent in one part by all threads, in ms an image;
 parts overlap, so they add up to more than the total. Each repetition reads the whole
@@ -149,11 +151,57 @@ def run_onnxruntime(arguments):
                    onnxruntime=onnxruntime.__version__)
 
 
+def score_table(arguments):
+    """Sessions that share the rows of a table: seconds, number of scores and their sum."""
+    import psycopg
+
+    call = "CALL pneumo_score_table(%s::regclass, %s, batch_size => 64)"
+    sessions = [psycopg.connect(arguments.dsn, autocommit=True) for _ in range(arguments.workers)]
+    first = sessions[0]
+    first.execute("UPDATE %s SET sha256 = NULL, score = NULL" % arguments.table)
+    threads = [threading.Thread(target=s.execute, args=(call, (arguments.table, arguments.model)))
+               for s in sessions]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - start
+    count, total, left = first.execute("SELECT count(score), sum(score), count(*) - count(score) FROM %s"
+                                       % arguments.table).fetchone()
+    for session in sessions:
+        session.close()
+    if left:
+        raise SystemExit("%d rows were not scored" % left)
+    return seconds, count, total
+
+
+def run_score_table(arguments):
+    import psycopg
+
+    with psycopg.connect(arguments.dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE %s ADD COLUMN IF NOT EXISTS score float8,"
+                           " ADD COLUMN IF NOT EXISTS sha256 bytea" % arguments.table)
+        version = connection.execute("SELECT pneumo_version()::text").fetchone()[0]
+    times = []
+    for repetition in range(arguments.repetitions + 1):
+        seconds, count, total = score_table(arguments)
+        if repetition:
+            times.append(seconds)
+    scale = 1000.0 / count
+    measure.report(arguments, "pneumo", "end_to_end", "score_table, %d sessions" % arguments.workers,
+                   (min(times) * scale, statistics.median(times) * scale, arguments.repetitions),
+                   images=count, mean_score=round(total / count, 6), pneumo=version)
+
+
 def run_pneumo(arguments):
     import psycopg
 
     if arguments.limit:
         raise SystemExit("--limit would make the scan serial; make a smaller table instead")
+    if arguments.score_table:
+        run_score_table(arguments)
+        return
     over = (arguments.column, arguments.table)
     predict = "SELECT count(*), sum(pneumo_predict(%s, %%s)) FROM %s" % over
     prepare = "SELECT count(pneumo_preprocess(%s, %%s)) FROM %s" % over
@@ -198,6 +246,7 @@ def main():
     parser.add_argument("--decode-threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="pneumo: parallel workers")
     parser.add_argument("--model", default="default", help="pneumo: name of the model")
+    parser.add_argument("--score-table", action="store_true", help="pneumo: CALL pneumo_score_table")
     arguments = parser.parse_args()
     if arguments.peer == "pneumo":
         run_pneumo(arguments)

@@ -50,7 +50,6 @@ PANELS = (
 def comparable(key, task, preset):
     """Whether a row may stand in a picture of growth, but for what grows."""
     return (key["task"] == task and key["preset"] == preset and not key.get("cold")
-            and key.get("precision", "float32") == "float32"
             and (task != "forward" or key.get("batch") == 1))
 
 

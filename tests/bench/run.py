@@ -14,7 +14,8 @@ no server: --task train|forward, then the same options as the peers' programs (-
 one JSON line as measure.py describes. It predicts on one thread, as a server process does:
 rows of several threads run as many of its processes. Where it does not exist its column stays empty. The end-to-end rows need --dsn,
 a database with tables of X-rays (--tables) and, for pneumo, a deployed model of each preset
-named as the preset, and with --reduced also one named PRESET_int16. --sizes and
+named as the preset, and with --reduced also one named PRESET_int16. --add keeps the
+measurements that lie in --out of rows that there still are. --sizes and
 --thread-counts add a row for each size and number of threads, --images one for each number
 of images (a table with the suffix _N), --connections measures so many sessions at once, and
 a picture shows how the cost grows.
@@ -66,12 +67,11 @@ def pneumo(arguments, task, options, *more):
     return [arguments.bench_nn, "--task", task] + [str(w) for w in options + list(more)]
 
 
-def train_row(arguments, preset, size, threads, precision="float32", growth=False):
-    options = common(arguments, preset, size, arguments.batch, threads, precision)
-    row = Row("train %s %s, %d pixels, %s" % (preset, precision, size, counted(threads)),
-              task="train", preset=preset, size=size, threads=threads, precision=precision)
-    own = common(arguments, preset, size, arguments.batch, threads)
-    row.add("pneumo" if precision == "float32" else "pneumo float32", pneumo(arguments, "train", own))
+def train_row(arguments, preset, size, threads, growth=False):
+    options = common(arguments, preset, size, arguments.batch, threads)
+    row = Row("train %s, %d pixels, %s" % (preset, size, counted(threads)),
+              task="train", preset=preset, size=size, threads=threads)
+    row.add("pneumo", pneumo(arguments, "train", options))
     row.add("keras", peer("train_keras.py", *options))
     row.add("keras, no oneDNN", peer("train_keras.py", *options, "--onednn", "0"))
     if arguments.all_peers and not growth:
@@ -90,28 +90,37 @@ def augmented_row(arguments, preset, size, threads):
     return row
 
 
-def forward_row(arguments, preset, size, batch, threads, precision="float32", cold=False, growth=False):
-    """With bfloat16 for the peers, pneumo's own reduced precision, int16."""
-    options = common(arguments, preset, size, batch, threads, precision)
-    options += ["--cold"] if cold else []
-    own = "int16" if precision == "bfloat16" else precision
-    row = Row("forward %s %s, batch %d, %d pixels, %s%s" % (
-        preset, precision, batch, size, counted(threads), ", cold caches" if cold else ""),
-        task="forward", preset=preset, size=size, threads=threads, batch=batch, precision=precision, cold=cold)
-    alone = common(arguments, preset, size, batch, 1, own) + (["--cold"] if cold else [])
+def forward_row(arguments, preset, size, batch, threads, cold=False, growth=False):
+    options = common(arguments, preset, size, batch, threads) + (["--cold"] if cold else [])
+    alone = common(arguments, preset, size, batch, 1) + (["--cold"] if cold else [])
+    row = Row("forward %s, batch %d, %d pixels, %s%s" % (
+        preset, batch, size, counted(threads), ", cold caches" if cold else ""),
+        task="forward", preset=preset, size=size, threads=threads, batch=batch, cold=cold)
     row.add("pneumo", pneumo(arguments, "forward", alone), threads)
     row.add("pneumo, weights in DSM", pneumo(arguments, "forward", alone, "--dsm"), threads)
-    if precision == "float32":
-        row.add("onnxruntime", peer("forward.py", "--engine", "onnxruntime", *options))
+    row.add("onnxruntime", peer("forward.py", "--engine", "onnxruntime", *options))
     if growth:
         return row
     row.add("keras", peer("forward.py", "--engine", "keras", *options))
-    if own == "int16":
-        plain = common(arguments, preset, size, batch, threads)
-        row.add("keras float32", peer("forward.py", "--engine", "keras", *plain))
-        row.add("pneumo float32", pneumo(arguments, "forward", common(arguments, preset, size, batch, 1)), threads)
     if arguments.all_peers:
         row.add("torch", peer("forward.py", "--engine", "torch", *options))
+    return row
+
+
+def reduced_row(arguments, preset, size, batch, threads):
+    """Each with its own reduced precision, and beside them both in float32."""
+    options = common(arguments, preset, size, batch, threads, "bfloat16")
+    plain = common(arguments, preset, size, batch, threads)
+    row = Row("forward %s, int16 against bfloat16, batch %d, %d pixels, %s" % (
+        preset, batch, size, counted(threads)),
+        task="forward_reduced", preset=preset, size=size, threads=threads, batch=batch)
+    for precision in ("int16", "float32"):
+        row.add("pneumo %s" % precision,
+                pneumo(arguments, "forward", common(arguments, preset, size, batch, 1, precision)), threads)
+    row.add("keras bfloat16", peer("forward.py", "--engine", "keras", *options))
+    row.add("keras float32", peer("forward.py", "--engine", "keras", *plain))
+    if arguments.all_peers:
+        row.add("torch bfloat16", peer("forward.py", "--engine", "torch", *options))
     return row
 
 
@@ -133,12 +142,13 @@ def processes_row(arguments, preset, size):
 def end_to_end_row(arguments, preset, size, table, **key):
     row = Row("end to end %s, table %s, %d pixels" % (preset, table, size),
               task="end_to_end", preset=preset, size=size, table=table, **key)
-    contestants = [
-        ("pneumo", ["--peer", "pneumo", "--workers", 2, "--model", preset]),
-        ("client, forward 1 thread", ["--peer", "onnxruntime", "--threads", 1]),
-        ("client, forward 2 threads", ["--peer", "onnxruntime", "--threads", 2])]
+    own = ["--peer", "pneumo", "--workers", 2, "--model"]
+    contestants = [("pneumo", own + [preset]), ("pneumo score_table", own + [preset, "--score-table"])]
     if arguments.reduced:
-        contestants.insert(1, ("pneumo int16", ["--peer", "pneumo", "--workers", 2, "--model", preset + "_int16"]))
+        contestants += [("pneumo int16", own + [preset + "_int16"]),
+                        ("pneumo score_table int16", own + [preset + "_int16", "--score-table"])]
+    contestants += [("client, forward 1 thread", ["--peer", "onnxruntime", "--threads", 1]),
+                    ("client, forward 2 threads", ["--peer", "onnxruntime", "--threads", 2])]
     for name, words in contestants:
         row.add(name, peer("end_to_end.py", *words, "--preset", preset, "--size", size,
                            "--dsn", arguments.dsn, "--table", table, "--repetitions", 1))
@@ -166,10 +176,8 @@ def rows_of(arguments):
         rows.append(forward_row(arguments, preset, size, 1, 1))
         rows.append(forward_row(arguments, preset, size, 1, 1, cold=True))
         if arguments.reduced:
-            rows.append(forward_row(arguments, preset, size, arguments.batch,
-                                    arguments.threads, "bfloat16"))
-            rows.append(forward_row(arguments, preset, size, 1, 1, "bfloat16"))
-            rows.append(train_row(arguments, preset, size, arguments.threads, "bfloat16"))
+            rows.append(reduced_row(arguments, preset, size, arguments.batch, arguments.threads))
+            rows.append(reduced_row(arguments, preset, size, 1, 1))
         for table in arguments.tables if arguments.dsn else []:
             rows.append(end_to_end_row(arguments, preset, size, table))
         for images in arguments.images if arguments.dsn else []:
@@ -184,8 +192,7 @@ def rows_of(arguments):
         for threads in arguments.thread_counts:
             if threads != arguments.threads:
                 rows.append(train_row(arguments, preset, size, threads, growth=True))
-    wanted = arguments.only
-    return [r for r in rows if not wanted or any(w in r.title + "$" for w in wanted)]
+    return rows
 
 
 def measure_once(command, processes, limit):
@@ -241,6 +248,13 @@ def machine():
     return facts
 
 
+def is_beside(row, name):
+    """Whether a form of pneumo stands beside the one that the row is about."""
+    if row.key["task"] == "forward_reduced":
+        return name.endswith("float32")
+    return name.endswith("int16") or "score_table" in name
+
+
 def table_text(rows, best, facts):
     lines = ["%(date)s, %(processor)s, %(cores)d cores, %(memory_gb)d GB" % facts
              + ", " + " ".join(facts["instructions"]),
@@ -249,13 +263,14 @@ def table_text(rows, best, facts):
     for row in rows:
         results = {n: best[row.title, n] for n, _, _ in row.contestants
                    if (row.title, n) in best}
-        mine = sorted(r["ms_per_image"] for n, r in results.items() if is_pneumo(n) and not n.endswith("int16"))
+        beside = [n for n in results if is_pneumo(n) and is_beside(row, n)]
+        mine = sorted(r["ms_per_image"] for n, r in results.items() if is_pneumo(n) and n not in beside)
         peers = sorted((r["ms_per_image"], n) for n, r in results.items() if not is_pneumo(n))
-        reduced = ["%s %.3f" % (n, r["ms_per_image"]) for n, r in results.items() if n.endswith("int16")]
         ratio = "%.2f" % (peers[0][0] / mine[0]) if mine and peers else "-"
         lines.append("%-66s %9s %7s  %s" % (
             row.title, "%.3f" % mine[0] if mine else "-", ratio,
-            "; ".join(["%s %.3f" % (n, t) for t, n in peers] + reduced)))
+            "; ".join(["%s %.3f" % (n, t) for t, n in peers]
+                      + ["%s %.3f" % (n, results[n]["ms_per_image"]) for n in beside])))
         shares = ["%s: decode %.3f, forward %.3f" % (n, r["decode_ms"], r["forward_ms"])
                   for n, r in results.items() if "decode_ms" in r]
         field = "peak_pss_mb" if row.key["task"] == "train_memory" else "peak_rss_mb"
@@ -283,11 +298,12 @@ def parse():
     parser.add_argument("--bench-nn", default=str(HERE / "bench_nn"))
     parser.add_argument("--dsn", default="")
     parser.add_argument("--tables", nargs="+", default=["xrays", "originals"])
-    parser.add_argument("--reduced", action="store_true", help="bfloat16 rows, too")
+    parser.add_argument("--reduced", action="store_true", help="rows of reduced precision, too")
     parser.add_argument("--few-peers", dest="all_peers", action="store_false",
                         help="leave PyTorch and XLA out")
     parser.add_argument("--only", nargs="*", help="rows whose title holds one of these; $ is its end")
     parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--add", action="store_true", help="to the measurements that are there")
     parser.add_argument("--out", default=str(HERE / "results"))
     arguments = parser.parse_args()
     if arguments.quick:
@@ -319,29 +335,43 @@ def save(rows, best, everything, connections, facts, folder):
     (folder / "results.txt").write_text(table_text(rows, best, facts) + connections_text(connections))
 
 
+def keep(best, everything, result):
+    """A measurement; the smallest time of each contestant of a row is the one that counts."""
+    everything.append(result)
+    known = best.get((result["row"], result["contestant"]))
+    if known is None or result["ms_per_image"] < known["ms_per_image"]:
+        best[result["row"], result["contestant"]] = result
+
+
 def main():
     arguments = parse()
     facts = machine()
-    rows = rows_of(arguments)
-    best, everything = {}, []
+    everywhere = rows_of(arguments)
+    rows = [row for row in everywhere
+            if not arguments.only or any(w in row.title + "$" for w in arguments.only)]
+    best, everything, connections = {}, [], []
     folder = pathlib.Path(arguments.out)
     folder.mkdir(parents=True, exist_ok=True)
+    if arguments.add:
+        titles = {row.title for row in everywhere}
+        before = json.loads((folder / "results.json").read_text())
+        connections = before["connections"]
+        for result in before["measurements"]:
+            if result["row"] in titles:
+                keep(best, everything, result)
+    done = max([result["round"] for result in everything], default=0)
     for turn in range(arguments.rounds):
         for row in rows:
             print("round %d of %d: %s" % (turn + 1, arguments.rounds, row.title),
                   file=sys.stderr, flush=True)
             for name, command, processes in row.contestants:
                 result = measure_once(command, processes, arguments.limit)
-                if result is None:
-                    continue
-                everything.append(dict(result, row=row.title, contestant=name, round=turn + 1))
-                known = best.get((row.title, name))
-                if known is None or result["ms_per_image"] < known["ms_per_image"]:
-                    best[row.title, name] = result
-            save(rows, best, everything, [], facts, folder)
-    connections = measure_connections(arguments)
-    save(rows, best, everything, connections, facts, folder)
-    draw(rows, best, connections, facts, folder)
+                if result is not None:
+                    keep(best, everything, dict(result, row=row.title, contestant=name, round=done + turn + 1))
+            save(everywhere, best, everything, connections, facts, folder)
+    connections = measure_connections(arguments) or connections
+    save(everywhere, best, everything, connections, facts, folder)
+    draw(everywhere, best, connections, facts, folder)
     print((folder / "results.txt").read_text())
 
 
