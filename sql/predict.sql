@@ -133,10 +133,10 @@ SELECT score, sha256 IS NOT NULL AS done FROM predict_xrays WHERE row = 1;
 
 -- rows are scored in groups: the same bits as alone, beside what cannot be read, and where memory is short
 INSERT INTO predict_xrays (id, label, image)
-SELECT id, label, CASE WHEN (id + n) % 4 = 0 THEN 'x' ELSE image END FROM predict_xrays, generate_series(1, 9) n;
+SELECT id, label, CASE WHEN (id + n) % 4 = 0 THEN 'x' ELSE image END FROM predict_xrays, generate_series(1, 14) n;
 SET pneumo.on_bad_image = 'null';
 CALL pneumo_score_table('predict_xrays', batch_size => 40);
-SELECT count(score) > 16 AS groups, count(*) > count(score) AS bad_ones,
+SELECT count(score) > 32 AS groups, count(*) > count(score) AS bad_ones,
 	   count(*) FILTER (WHERE score IS DISTINCT FROM pneumo_predict(image)) AS different FROM predict_xrays;
 UPDATE predict_xrays SET score = NULL, sha256 = NULL;
 SET pneumo.predict_memory = '64kB';

@@ -145,8 +145,7 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 
 /* ------------------------------------------------------------------- groups */
 
-#define GROUP_ROWS 16			/* samples that share one reading of the weights */
-#define GROUP_BYTES ((size_t) 32 << 20) /* of their activations */
+#define GROUP_BYTES ((size_t) 80 << 20) /* of a group's activations; 2 MB a sample in the preset baseline */
 #define GROUP_WEIGHTS 1024		/* fewer are not worth it */
 
 /* Whether nothing but the step's source is handed over from before it to after it. */
@@ -217,8 +216,8 @@ group_rows(const NnPlan *plan, int cut, int n)
 {
 	size_t		fit = cut < 0 ? 1 : GROUP_BYTES / (row_bytes(plan, &nn_plan_steps(plan)[cut]) + 1);
 
-	if (n > GROUP_ROWS)
-		n = GROUP_ROWS;
+	if (n > NN_GROUP_ROWS)
+		n = NN_GROUP_ROWS;
 	if ((size_t) n > fit)
 		n = (int) fit;
 	return n > 1 ? n : 1;

@@ -320,6 +320,9 @@ extern size_t nn_engine_packed_bytes(const NnGraph *graph, NnPath path, NnPrecis
 extern NnStatus nn_engine_pack(void *packed, const NnGraph *graph, const float *weights,
 							   NnPath path, NnPrecision precision, NnError *error);
 
+/* Samples that share one reading of the biggest dense weights: a batch of more is no faster. */
+#define NN_GROUP_ROWS 32
+
 /* For up to max_batch samples at a time. */
 extern size_t nn_engine_scratch_bytes(const NnEngine *engine, int max_batch);
 

@@ -138,7 +138,7 @@ pneumo_scorer_get(void **extra, MemoryContext mcxt, const PneumoVersionId *id, N
 PneumoScorer *
 pneumo_scorer_get_group(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
 {
-	return get_scorer(extra, mcxt, id, path, PNEUMO_GROUP_ROWS);
+	return get_scorer(extra, mcxt, id, path, NN_GROUP_ROWS);
 }
 
 bool

@@ -13,9 +13,6 @@
 
 #include "pg/pneumo.h"
 
-/* At most so many images share one reading of the weights. */
-#define PNEUMO_GROUP_ROWS 16
-
 typedef struct PneumoScorer
 {
 	MemoryContext cxt;			/* of everything here */
@@ -25,7 +22,7 @@ typedef struct PneumoScorer
 	NnPath		path;
 	int			output_units;	/* 1 or n_classes */
 	int			embedding_units;
-	int			max_rows;		/* images at once, 1 to PNEUMO_GROUP_ROWS */
+	int			max_rows;		/* images at once, 1 to NN_GROUP_ROWS */
 	uint64		used;			/* when, for keeping the latest few */
 
 	/* results of the last run */

@@ -19,7 +19,7 @@ typedef struct PneumoScores
 	PneumoScorer *scorer;
 	double	   *probability;	/* n_classes a slot, calibrated; of all after finish */
 	int64		n_slots;		/* there is room for so many */
-	int64		slots[PNEUMO_GROUP_ROWS];	/* of those that wait */
+	int64		slots[NN_GROUP_ROWS];	/* of those that wait */
 	int			n_waiting;
 } PneumoScores;
 

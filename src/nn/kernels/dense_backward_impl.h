@@ -13,7 +13,7 @@ NN_INLINE void
 dn_dweight_tile(float *dw, const float *src, const float *ddst, int n, int in, int out,
 				const int rows, const int nv)
 {
-	dn_tile(dw, (size_t) out, src, 1, (size_t) in, ddst, (size_t) out, n, rows, nv, 0);
+	dn_tile(dw, (size_t) out, src, 1, (size_t) in, ddst, (size_t) out, n, rows, nv, 0, NULL);
 }
 
 /*
@@ -115,7 +115,7 @@ NN_INLINE void
 dn_dsrc_tile(float *t, const float *weight, const float *turned, size_t wide, int out,
 			 const int rows, const int nv)
 {
-	dn_tile(t, wide, weight, (size_t) out, 1, turned, wide, out, rows, nv, 0);
+	dn_tile(t, wide, weight, (size_t) out, 1, turned, wide, out, rows, nv, 0, NULL);
 }
 
 /* Samples rounded up to vectors: floats from one output to the next of turned. */

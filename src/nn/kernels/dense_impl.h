@@ -144,15 +144,24 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
 #define DN_SUB 64				/* inputs whose weights and rows stay in the first cache */
 #define DN_ROWS NN_DENSE_ROWS	/* rows of src copied together, whole tiles */
 
+/* Memory that is wanted soon: a panel's vectors of each term, row floats apart. */
+typedef struct DnAhead
+{
+	const float *at;
+	size_t		row;
+} DnAhead;
+
 /*
  * The accumulator tile of all products here: dst[rows][nv vectors] is, or with
  * add becomes more by, the sum over k < n of a[r][k] * b[k][nv vectors], in
  * ascending k.  A sum that is stored and loaded in between has the same bits.
- * Row r, term k of a is at a[r * a_row + k * a_term].
+ * Row r, term k of a is at a[r * a_row + k * a_term].  Of ahead (or NULL) some
+ * is fetched with each term: all of it at once would hold up the loads.
  */
 NN_INLINE void
 dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
-		const float *b, size_t b_term, int n, const int rows, const int nv, const int add)
+		const float *b, size_t b_term, int n, const int rows, const int nv, const int add,
+		const DnAhead *ahead)
 {
 	vf			acc[DN_MR][2];
 	int			j,
@@ -168,6 +177,10 @@ dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
 	{
 		vf			v[2];
 
+		if (ahead != NULL)
+#pragma GCC unroll 2
+			for (j = 0; j < nv * VW; j += 16)
+				__builtin_prefetch(ahead->at + (size_t) k * ahead->row + j, 0, 2);
 #pragma GCC unroll 2
 		for (j = 0; j < nv; j++)
 			v[j] = v_load(b + j * VW);
@@ -193,40 +206,43 @@ dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
 /* part[rows][nv vectors] += x[rows][n] panel[n][nv vectors]; first: from zero. */
 NN_INLINE void
 dn_rows_tile(float *part, const float *x, const float *panel, const int rows, const int nv, int out,
-			 int n, int first)
+			 int n, int first, const DnAhead *ahead)
 {
 	if (first)
-		dn_tile(part, (size_t) out, x, DN_SUB, 1, panel, (size_t) (nv * VW), n, rows, nv, 0);
+		dn_tile(part, (size_t) out, x, DN_SUB, 1, panel, (size_t) (nv * VW), n, rows, nv, 0, ahead);
 	else
-		dn_tile(part, (size_t) out, x, DN_SUB, 1, panel, (size_t) (nv * VW), n, rows, nv, 1);
+		dn_tile(part, (size_t) out, x, DN_SUB, 1, panel, (size_t) (nv * VW), n, rows, nv, 1, ahead);
 }
 
-/* All rows for one panel of nv vectors of outputs. */
+/* All rows for one panel of nv vectors of outputs; ahead is fetched meanwhile. */
 NN_INLINE void
-dn_panel(float *part, const float *x, const float *panel, int rows, const int nv, int out, int n, int first)
+dn_panel(float *part, const float *x, const float *panel, int rows, const int nv, int out, int n, int first,
+		 const DnAhead *ahead)
 {
-	int			r;
+	int			r = rows >= DN_MR ? DN_MR : 0;
 
-	for (r = 0; r + DN_MR <= rows; r += DN_MR)
-		dn_rows_tile(part + (size_t) r * (size_t) out, x + r * DN_SUB, panel, DN_MR, nv, out, n, first);
+	if (r > 0)
+		dn_rows_tile(part, x, panel, DN_MR, nv, out, n, first, ahead);
+	for (; r + DN_MR <= rows; r += DN_MR)
+		dn_rows_tile(part + (size_t) r * (size_t) out, x + r * DN_SUB, panel, DN_MR, nv, out, n, first, NULL);
 	part += (size_t) r * (size_t) out;
 	x += r * DN_SUB;
 	switch (rows - r)
 	{
 		case 5:
-			dn_rows_tile(part, x, panel, 5, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 5, nv, out, n, first, NULL);
 			break;
 		case 4:
-			dn_rows_tile(part, x, panel, 4, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 4, nv, out, n, first, NULL);
 			break;
 		case 3:
-			dn_rows_tile(part, x, panel, 3, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 3, nv, out, n, first, NULL);
 			break;
 		case 2:
-			dn_rows_tile(part, x, panel, 2, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 2, nv, out, n, first, NULL);
 			break;
 		case 1:
-			dn_rows_tile(part, x, panel, 1, nv, out, n, first);
+			dn_rows_tile(part, x, panel, 1, nv, out, n, first, NULL);
 			break;
 	}
 }
@@ -271,25 +287,26 @@ dn_many_rows(float *part, const float *src, const float *weight, int rows, int i
 	{
 		const float *x = copy[(i - i0) / DN_SUB];
 		int			n = i1 - i < DN_SUB ? i1 - i : DN_SUB;
-		size_t		ahead = (size_t) (in - i > 2 * DN_SUB ? DN_SUB : 0) * (size_t) out;
+		int			next = in - i > 2 * DN_SUB ? i + DN_SUB : i;
 
 		for (o = 0; o + 2 * VW <= full; o += 2 * VW)
 		{
+			DnAhead		ahead = {weight + (size_t) next * (size_t) out + o, (size_t) out};
+
 			for (k = 0; k < n; k++)
 			{
 				const float *w = weight + (size_t) (i + k) * (size_t) out + o;
 
-				__builtin_prefetch(w + ahead, 0, 2);
 				v_store(panel + k * 2 * VW, v_load(w));
 				v_store(panel + k * 2 * VW + VW, v_load(w + VW));
 			}
-			dn_panel(part + o, x, panel, rows, 2, out, n, i == i0);
+			dn_panel(part + o, x, panel, rows, 2, out, n, i == i0, &ahead);
 		}
 		if (o < full)
 		{
 			for (k = 0; k < n; k++)
 				v_store(panel + k * VW, v_load(weight + (size_t) (i + k) * (size_t) out + o));
-			dn_panel(part + o, x, panel, rows, 1, out, n, i == i0);
+			dn_panel(part + o, x, panel, rows, 1, out, n, i == i0, NULL);
 		}
 	}
 	dn_rest(part, src, weight, rows, in, out, i0, i1);

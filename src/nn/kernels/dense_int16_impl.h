@@ -130,12 +130,12 @@ dq_many(float *sums, float *part, const float *src, const DqBlock *block, int ro
 			for (o = 0; o + 2 * VW <= width; o += 2 * VW)
 			{
 				dq_widen(panel, from + o, (size_t) width, n, 2);
-				dn_panel(part + p + o, x, panel, rows, 2, block->wide, n, i == 0);
+				dn_panel(part + p + o, x, panel, rows, 2, block->wide, n, i == 0, NULL);
 			}
 			if (o < width)
 			{
 				dq_widen(panel, from + o, (size_t) width, n, 1);
-				dn_panel(part + p + o, x, panel, rows, 1, block->wide, n, i == 0);
+				dn_panel(part + p + o, x, panel, rows, 1, block->wide, n, i == 0, NULL);
 			}
 			q += (size_t) width * (size_t) block->n;
 		}

@@ -86,12 +86,12 @@ dc_block(vf acc[DC_NV][4], const float *in, size_t row, const float *w, const in
 			}
 }
 
-/* Writes VW (or n) channels from ch on of the 2 x 2 block at (y, x). */
+/* Writes VW (or, but for whole, n) channels from ch on of the 2 x 2 block at (y, x). */
 NN_INLINE void
 dc_write(float *dst, uint16_t *mask, const vf *four, const float *bias, const NnConv3 *c,
-		 int y, int x, int ch)
+		 int y, int x, int ch, const int whole)
 {
-	int			n = c->oc - ch < VW ? c->oc - ch : VW;
+	int			n = whole || c->oc - ch >= VW ? VW : c->oc - ch;
 	vf			b = bias != NULL ? v_load_n(bias + ch, n) : v_zero();
 	int			j;
 
@@ -116,30 +116,37 @@ dc_write(float *dst, uint16_t *mask, const vf *four, const float *bias, const Nn
 	}
 }
 
+/* usual: relu and pooling follow, and the channels are whole blocks. */
 NN_INLINE void
-dc_forward_ic(float *dst, uint16_t *mask, const float *src, const float *packed, const float *bias,
-			  const NnConv3 *c, float *rows, const int ic)
+dc_forward_as(float *dst, uint16_t *mask, const float *src, const float *packed, const float *bias,
+			  const NnConv3 *given, float *rows, const int ic, const int usual)
 {
-	size_t		row = dc_row_floats(c);
-	int			h = c->pool ? c->h / 2 * 2 : c->h;
-	int			w = c->pool ? c->w / 2 * 2 : c->w;
-	int			x,
+	size_t		row = dc_row_floats(given);
+	NnConv3		c = *given;
+	int			h,
+				w,
+				x,
 				y,
 				ch;
 
+	/* known when this is compiled, and in registers: it is asked for each block */
+	if (usual)
+		c.relu = c.pool = 1;
+	h = c.pool ? c.h / 2 * 2 : c.h;
+	w = c.pool ? c.w / 2 * 2 : c.w;
 	for (y = 0; y < h; y += 2)
 	{
-		dc_rows(rows, src, c, y);
+		dc_rows(rows, src, given, y);
 		for (x = 0; x < w; x += 2)
-			for (ch = 0; ch < c->oc; ch += DC_BW)
+			for (ch = 0; ch < c.oc; ch += DC_BW)
 			{
 				vf			acc[DC_NV][4];
 
 				dc_block(acc, rows + (size_t) x * (size_t) ic, row,
 						 packed + (size_t) ch * 9 * (size_t) ic, ic);
-				dc_write(dst, mask, acc[0], bias, c, y, x, ch);
-				if (ch + VW < c->oc)
-					dc_write(dst, mask, acc[1], bias, c, y, x, ch + VW);
+				dc_write(dst, mask, acc[0], bias, &c, y, x, ch, usual);
+				if (usual || ch + VW < c.oc)
+					dc_write(dst, mask, acc[1], bias, &c, y, x, ch + VW, usual);
 			}
 	}
 }
@@ -148,18 +155,16 @@ static void
 dc_forward(float *dst, uint16_t *mask, const float *src, const float *packed, const float *bias,
 		   const NnConv3 *c, float *rows)
 {
-	switch (c->ic)
-	{
-		case 1:
-			dc_forward_ic(dst, mask, src, packed, bias, c, rows, 1);
-			break;
-		case 3:
-			dc_forward_ic(dst, mask, src, packed, bias, c, rows, 3);
-			break;
-		default:
-			dc_forward_ic(dst, mask, src, packed, bias, c, rows, c->ic);
-			break;
-	}
+	int			usual = c->relu && c->pool && c->oc % DC_BW == 0 && bias != NULL;
+
+	if (usual && c->ic == 1 && mask == NULL)
+		dc_forward_as(dst, NULL, src, packed, bias, c, rows, 1, 1);
+	else if (usual && c->ic == 1)
+		dc_forward_as(dst, mask, src, packed, bias, c, rows, 1, 1);
+	else if (usual && c->ic == 3)
+		dc_forward_as(dst, mask, src, packed, bias, c, rows, 3, 1);
+	else
+		dc_forward_as(dst, mask, src, packed, bias, c, rows, c->ic, 0);
 }
 
 /* The gradient before pooling and relu of the 2 x 2 block at (y, x). */
