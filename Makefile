@@ -6,6 +6,7 @@
 #   make check-versions     the same on several servers: PG_CONFIGS="/a/pg_config /b/pg_config"
 #   make demo               train and predict in a private server
 #   make bench              measure against the peers
+#   make bench-profile      where the time goes, and each kernel's share of its limit
 #   make unit               the tests that need no server
 #   make check-coverage     how often intervals hold the true value (minutes)
 #   make check-readme       the examples of the README print what it shows
@@ -237,7 +238,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = bench bench-build check check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = bench bench-build bench-profile check check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

@@ -102,6 +102,10 @@ bench: bench-build
 
 bench-build: $(BENCH_PROGRAMS)
 
+# Needs perf.
+bench-profile: bench-build
+	@python3 tests/bench/profile.py --bench-nn $(BENCH_DIR)/bench_nn --bench-kernels $(BENCH_DIR)/bench_kernels
+
 $(BENCH_OBJS): $(BENCH_DIR)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -MMD -MP -c -o $@ $<

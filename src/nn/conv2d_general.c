@@ -21,18 +21,12 @@ taps_of(const NnNode *node)
 	return (size_t) node->window.kh * (size_t) node->window.kw * (size_t) node->in.c;
 }
 
-static size_t
-pixels_of(const NnShape *shape)
-{
-	return (size_t) shape->h * (size_t) shape->w;
-}
-
 /* Patch rows gathered at a time. */
 static size_t
 tile_rows(const NnNode *node)
 {
 	size_t		rows = TILE_FLOATS / taps_of(node);
-	size_t		pixels = pixels_of(&node->shape);
+	size_t		pixels = nn_shape_pixels(&node->shape);
 
 	if (rows < TILE_MIN_ROWS)
 		rows = TILE_MIN_ROWS;
@@ -119,7 +113,7 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 	const NnNode *node = call->node;
 	size_t		taps = taps_of(node);
 	size_t		oc = (size_t) node->shape.c;
-	size_t		pixels = pixels_of(&node->shape);
+	size_t		pixels = nn_shape_pixels(&node->shape);
 	size_t		rows = tile_rows(node);
 	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
 	size_t		first,
@@ -226,7 +220,7 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 	const NnNode *node = call->node;
 	size_t		taps = taps_of(node);
 	size_t		oc = (size_t) node->shape.c;
-	size_t		pixels = pixels_of(&node->shape);
+	size_t		pixels = nn_shape_pixels(&node->shape);
 	size_t		rows = tile_rows(node);
 	size_t		first,
 				c;
@@ -260,7 +254,7 @@ nn_conv2d_data(const NnCall *call, const float *dfull, float *patches)
 	const NnNode *node = call->node;
 	size_t		taps = taps_of(node);
 	size_t		oc = (size_t) node->shape.c;
-	size_t		pixels = pixels_of(&node->shape);
+	size_t		pixels = nn_shape_pixels(&node->shape);
 	size_t		rows = tile_rows(node);
 	size_t		first;
 

@@ -149,6 +149,12 @@ struct NnGraph
 };
 
 static inline size_t
+nn_shape_pixels(const NnShape *shape)
+{
+	return (size_t) shape->h * (size_t) shape->w;
+}
+
+static inline size_t
 nn_shape_floats(const NnShape *shape)
 {
 	return (size_t) shape->h * (size_t) shape->w * (size_t) shape->c;

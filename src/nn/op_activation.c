@@ -88,7 +88,7 @@ static void
 activation_forward(const NnCall *call)
 {
 	const NnShape *shape = &call->node->shape;
-	size_t		rows = (size_t) shape->h * (size_t) shape->w;
+	size_t		rows = nn_shape_pixels(shape);
 
 	memcpy(call->dst, call->src[0], nn_shape_floats(shape) * sizeof(float));
 	nn_activation_forward(call->dst, rows, (size_t) shape->c, call->step->activation,
@@ -99,7 +99,7 @@ static void
 activation_backward(const NnCall *call)
 {
 	const NnShape *shape = &call->node->shape;
-	size_t		rows = (size_t) shape->h * (size_t) shape->w;
+	size_t		rows = nn_shape_pixels(shape);
 
 	if (call->dsrc[0] == NULL)
 		return;

@@ -290,12 +290,6 @@ conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath
 	return bytes;
 }
 
-static size_t
-pixels_of(const NnShape *shape)
-{
-	return (size_t) shape->h * (size_t) shape->w;
-}
-
 static float *
 unpooled_scratch(const NnCall *call)
 {
@@ -322,7 +316,7 @@ conv2d_forward(const NnCall *call)
 		if (step->pool)
 			nn_conv2d_pool(call->dst, call->mask, full, step);
 	}
-	nn_activation_forward(call->dst, pixels_of(&step->out), (size_t) step->out.c,
+	nn_activation_forward(call->dst, nn_shape_pixels(&step->out), (size_t) step->out.c,
 						  step->activation, step->slope);
 }
 
@@ -336,7 +330,7 @@ conv2d_backward(const NnCall *call)
 
 	/* relu's derivative is in the mask already, or in conv3_*; others come from the output */
 	if (!(step->activation == NN_RELU && (step->pool || fast)))
-		nn_activation_backward(call->ddst, call->dst, pixels_of(&step->out), (size_t) step->out.c,
+		nn_activation_backward(call->ddst, call->dst, nn_shape_pixels(&step->out), (size_t) step->out.c,
 							   step->activation, step->slope);
 	if (fast)
 	{
@@ -344,7 +338,7 @@ conv2d_backward(const NnCall *call)
 		if (call->dsrc[0] == NULL || c.ic > NN_CONV3_DIRECT_IC)
 			return;
 		if (!step->pool)
-			nn_activation_backward(call->ddst, call->dst, pixels_of(&step->out), (size_t) step->out.c,
+			nn_activation_backward(call->ddst, call->dst, nn_shape_pixels(&step->out), (size_t) step->out.c,
 								   c.relu ? NN_RELU : NN_LINEAR, 0.0f);
 	}
 	if (step->pool)

@@ -146,7 +146,7 @@ depthwise_forward(const NnCall *call)
 										   node->in.h, node->in.w, node->in.c, 0);
 	else
 		forward_general(call, bias);
-	nn_activation_forward(call->dst, (size_t) node->shape.h * (size_t) node->shape.w,
+	nn_activation_forward(call->dst, nn_shape_pixels(&node->shape),
 						  (size_t) node->shape.c, call->step->activation, call->step->slope);
 }
 
@@ -168,7 +168,7 @@ depthwise_backward(const NnCall *call)
 				k;
 
 	nn_activation_backward(call->ddst, call->dst,
-						   (size_t) node->shape.h * (size_t) node->shape.w, oc,
+						   nn_shape_pixels(&node->shape), oc,
 						   call->step->activation, call->step->slope);
 	if (call->dsrc[0] != NULL)
 		memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));

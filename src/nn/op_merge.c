@@ -98,8 +98,7 @@ concatenate_shape(NnNode *node, const NnShape *inputs, NnError *error)
 static size_t
 channels_of(const NnCall *call, int j)
 {
-	return call->src_floats[j] /
-		((size_t) call->node->shape.h * (size_t) call->node->shape.w);
+	return call->src_floats[j] / nn_shape_pixels(&call->node->shape);
 }
 
 static void

@@ -120,7 +120,7 @@ static size_t
 max_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
 				  NnPrecision precision)
 {
-	size_t		pixels = (size_t) node->shape.h * (size_t) node->shape.w;
+	size_t		pixels = nn_shape_pixels(&node->shape);
 
 	(void) step;
 	(void) precision;
