@@ -115,6 +115,7 @@ OBJS_REPORT = \
 	$(end)
 
 OBJS_PG = \
+	src/pg/attempts.o \
 	src/pg/blas.o \
 	src/pg/cache.o \
 	src/pg/cache_slots.o \

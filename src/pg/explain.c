@@ -34,13 +34,13 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "pg/attempts.h"
 #include "pg/explain.h"
 #include "pg/explore.h"
 
 PG_FUNCTION_INFO_V1(pneumo_heatmap);
 PG_FUNCTION_INFO_V1(pneumo_explain);
 
-#define MAX_RETRIES 8			/* after interrupts that stop nothing */
 #define DEFAULT_OPACITY 0.6
 #define MAX_SCALE 1e6
 
@@ -157,28 +157,15 @@ static void
 run_explanation(float *activation, float *gradient, PneumoScorer *scorer, int node, int class_index,
 				void *scratch)
 {
-	volatile sig_atomic_t *stop = INTERRUPTS_CAN_BE_PROCESSED() ? &InterruptPending : NULL;
-	int			retries = 0;
+	PneumoAttempts attempts;
+	NnStatus	status;
 
-	for (;;)
-	{
-		NnStatus	status = nn_explain_run(activation, gradient, scorer->probabilities, scorer->src,
-											node, class_index, &scorer->explain->engine, scratch, stop);
-		NnError		error;
-
-		if (status == NN_OK)
-			return;
-		if (status != NN_INTERRUPTED)
-		{
-			memset(&error, 0, sizeof(error));
-			error.status = status;
-			strlcpy(error.message, "the network could not be explained", sizeof(error.message));
-			pneumo_nn_ereport(&error);
-		}
-		CHECK_FOR_INTERRUPTS();
-		if (++retries >= MAX_RETRIES)
-			stop = NULL;
-	}
+	pneumo_attempts_begin(&attempts);
+	do
+		status = nn_explain_run(activation, gradient, scorer->probabilities, scorer->src, node, class_index,
+								&scorer->explain->engine, scratch, attempts.stop);
+	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
+	pneumo_run_check(status, "the network could not be explained");
 }
 
 /* Adds sign times one run's map to values. */
@@ -335,7 +322,7 @@ grey_pixels(int *height, int *width, const uint8 *bytes, size_t n_bytes, int max
 	ImgLimits	limits;
 	ImgInfo		info;
 	uint8	   *grey;
-	int			retries = 0;
+	PneumoAttempts attempts;
 
 	pneumo_image_limits(&limits);
 	error->status = img_jpeg_info(&info, bytes, n_bytes, &limits, error);
@@ -351,13 +338,13 @@ grey_pixels(int *height, int *width, const uint8 *bytes, size_t n_bytes, int max
 	}
 	else
 	{
-		while ((error->status = img_decode_jpeg(grey, (size_t) *height * *width, 1, bytes, n_bytes, &info,
-												&limits, error)) == IMG_INTERRUPTED)
+		pneumo_attempts_begin(&attempts);
+		do
 		{
-			CHECK_FOR_INTERRUPTS();
-			if (++retries >= MAX_RETRIES)
-				limits.interrupt = NULL;
-		}
+			limits.interrupt = attempts.stop;
+			error->status = img_decode_jpeg(grey, (size_t) *height * *width, 1, bytes, n_bytes, &info,
+											&limits, error);
+		} while (error->status == IMG_INTERRUPTED && pneumo_attempts_next(&attempts));
 	}
 	if (error->status == IMG_OK)
 		return grey;

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "pg/attempts.h"
 #include "pg/explore.h"
 #include "pg/scorer.h"
 #include "pg/training.h"
@@ -26,7 +27,6 @@ PG_FUNCTION_INFO_V1(pneumo_augment);
 
 #define MIN_PHANTOM_SIDE 64
 #define MAX_PHANTOM_SIDE 2048
-#define MAX_RETRIES 8
 
 /* True if the query goes on with NULL for this image; else an error. */
 static bool
@@ -113,7 +113,8 @@ pneumo_phantom(PG_FUNCTION_ARGS)
 	int32		side = PG_GETARG_INT32(2);
 	void	   *scratch;
 	uint8	   *pixels;
-	int			retries = 0;
+	PneumoAttempts attempts;
+	ImgError	error;
 
 	if (side < MIN_PHANTOM_SIDE || side > MAX_PHANTOM_SIDE)
 		ereport(ERROR,
@@ -121,24 +122,15 @@ pneumo_phantom(PG_FUNCTION_ARGS)
 				 errmsg("size is %d pixels, allowed is %d to %d", side, MIN_PHANTOM_SIDE, MAX_PHANTOM_SIDE)));
 	pixels = palloc((Size) side * side);
 	scratch = pneumo_scratch(img_phantom_scratch_bytes(side, side));
-	for (;;)
+	memset(&error, 0, sizeof(error));
+	pneumo_attempts_begin(&attempts);
+	do
+		error.status = img_phantom(pixels, side, side, seed, pneumonia, attempts.stop, pneumo_align(scratch));
+	while (error.status == IMG_INTERRUPTED && pneumo_attempts_next(&attempts));
+	if (error.status != IMG_OK)
 	{
-		ImgError	error;
-
-		memset(&error, 0, sizeof(error));
-		error.status = img_phantom(pixels, side, side, seed, pneumonia,
-								   INTERRUPTS_CAN_BE_PROCESSED() && retries < MAX_RETRIES ?
-								   &InterruptPending : NULL,
-								   pneumo_align(scratch));
-		if (error.status == IMG_OK)
-			break;
-		if (error.status != IMG_INTERRUPTED)
-		{
-			strlcpy(error.message, "the radiograph could not be drawn", sizeof(error.message));
-			pneumo_image_ereport(&error);
-		}
-		CHECK_FOR_INTERRUPTS();
-		retries++;
+		strlcpy(error.message, "the radiograph could not be drawn", sizeof(error.message));
+		pneumo_image_ereport(&error);
 	}
 	pfree(scratch);
 	PG_RETURN_BYTEA_P(pneumo_picture(pixels, side, side, 1));

@@ -12,10 +12,10 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "pg/attempts.h"
 #include "pg/pneumo.h"
 
 /* Interrupts that turn out to be no reason to stop, before one image is decoded deaf. */
-#define MAX_RETRIES 8
 
 void
 pneumo_image_limits(ImgLimits *limits)
@@ -83,18 +83,14 @@ pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreproces
 {
 	ImgLimits	limits;
 	ImgStatus	status;
-	int			retries = 0;
+	PneumoAttempts attempts;
 
 	pneumo_image_limits(&limits);
-	for (;;)
+	pneumo_attempts_begin(&attempts);
+	do
 	{
+		limits.interrupt = attempts.stop;
 		status = decode(dst, bytes, n_bytes, preprocess, &limits, error);
-		if (status != IMG_INTERRUPTED)
-			return status;
-
-		/* The flag also means things that do not stop a query: then again. */
-		CHECK_FOR_INTERRUPTS();
-		if (++retries >= MAX_RETRIES)
-			limits.interrupt = NULL;
-	}
+	} while (status == IMG_INTERRUPTED && pneumo_attempts_next(&attempts));
+	return status;
 }

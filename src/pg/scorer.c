@@ -17,11 +17,11 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "pg/attempts.h"
 #include "pg/scorer.h"
 
 #define KEPT_SCORERS 4			/* a query that alternates between models */
 #define MAX_IMAGE_BYTES ((Size) 64 * 1024 * 1024)
-#define MAX_RETRIES 8			/* after interrupts that stop nothing */
 
 typedef struct ScorerSet
 {
@@ -196,32 +196,31 @@ pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_imag
 	return true;
 }
 
+void
+pneumo_run_check(NnStatus status, const char *what)
+{
+	NnError		error;
+
+	if (status == NN_OK)
+		return;
+	memset(&error, 0, sizeof(error));
+	error.status = status;
+	strlcpy(error.message, what, sizeof(error.message));
+	pneumo_nn_ereport(&error);
+}
+
 static void
 run_engine(PneumoScorer *scorer, int n, float *embedding)
 {
-	volatile sig_atomic_t *stop = INTERRUPTS_CAN_BE_PROCESSED() ? &InterruptPending : NULL;
-	int			retries = 0;
+	PneumoAttempts attempts;
+	NnStatus	status;
 
-	for (;;)
-	{
-		NnStatus	status = nn_engine_run(scorer->probabilities, scorer->logits, embedding,
-										   scorer->src, n, &scorer->engine->engine,
-										   scorer->scratch, stop);
-		NnError		error;
-
-		if (status == NN_OK)
-			return;
-		if (status != NN_INTERRUPTED)
-		{
-			memset(&error, 0, sizeof(error));
-			error.status = status;
-			strlcpy(error.message, "the network could not be run", sizeof(error.message));
-			pneumo_nn_ereport(&error);
-		}
-		CHECK_FOR_INTERRUPTS();
-		if (++retries >= MAX_RETRIES)
-			stop = NULL;
-	}
+	pneumo_attempts_begin(&attempts);
+	do
+		status = nn_engine_run(scorer->probabilities, scorer->logits, embedding, scorer->src, n,
+							   &scorer->engine->engine, scorer->scratch, attempts.stop);
+	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
+	pneumo_run_check(status, "the network could not be run");
 }
 
 void

@@ -68,6 +68,9 @@ extern void pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scor
 extern int	pneumo_class_of(const PneumoModelMeta *meta, const double *calibrated);
 extern double pneumo_score_of(const PneumoModelMeta *meta, const double *calibrated);
 
+/* An error that says what failed, if the status of a run of the network is one. */
+extern void pneumo_run_check(NnStatus status, const char *what);
+
 /* A real[] of n_dims dimensions. */
 extern ArrayType *pneumo_real_array(const float *values, int n_dims, const int *dims);
 
