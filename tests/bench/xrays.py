@@ -100,7 +100,7 @@ def train(connection, arguments):
 
 
 # The rows that training keeps: of identical images one on the most held-out side,
-# none if they have different labels.
+# none if they have different labels. array_send: numbers as bytes, not one by one.
 KEPT = """
 WITH sided AS (
 	SELECT id, label, sha256(image) AS hash, image,
@@ -111,22 +111,24 @@ ranked AS (
 	SELECT *, row_number() OVER (PARTITION BY hash ORDER BY array_position(ARRAY['test', 'validation', 'train'], split), id),
 		   min(label) OVER (PARTITION BY hash) <> max(label) OVER (PARTITION BY hash) AS contradictory
 	FROM sided)
-SELECT id, label, split, pneumo_preprocess(image, %(model)s), pneumo_predict_raw(image, %(model)s)
+SELECT label, split, array_send(pneumo_preprocess(image, %(model)s)), {score}
 FROM ranked WHERE row_number = 1 AND NOT contradictory ORDER BY id
 """
 
 
-def pixels_of(values, size):
-    return np.rint(np.asarray(values, np.float32) * 255).astype(np.uint8).reshape(size, size)
+def network_input(sent, size):
+    """The array that array_send wrote: a header, then each number behind its length."""
+    return np.frombuffer(sent, [("bytes", ">i4"), ("value", ">f4")], size * size,
+                         len(sent) - 8 * size * size)["value"].astype(np.float32).reshape(size, size)
 
 
 def export(connection, arguments):
     pixels, rows = [], []
     with connection.cursor(name="kept", binary=True) as cursor:
         cursor.itersize = 100
-        cursor.execute(KEPT, {"by": arguments.by == "patient", "model": arguments.model})
-        for _, label, split, values, _ in cursor:
-            pixels.append(pixels_of(values, arguments.size))
+        cursor.execute(KEPT.format(score="NULL"), {"by": arguments.by == "patient", "model": arguments.model})
+        for label, split, sent, _ in cursor:
+            pixels.append(np.rint(network_input(sent, arguments.size) * 255).astype(np.uint8))
             rows.append((label, split))
     np.save(arguments.out + ".npy", np.stack(pixels))
     with open(arguments.out + ".csv", "w", newline="") as stream:
@@ -152,9 +154,10 @@ def agree(connection, arguments):
     x, scores = [], []
     with connection.cursor(name="kept", binary=True) as cursor:
         cursor.itersize = 100
-        cursor.execute(KEPT + " LIMIT %d" % arguments.limit, {"by": True, "model": arguments.model})
-        for _, _, _, values, score in cursor:
-            x.append(np.asarray(values, np.float32).reshape(arguments.size, arguments.size, 1))
+        cursor.execute(KEPT.format(score="pneumo_predict_raw(image, %(model)s)") + " LIMIT %d" % arguments.limit,
+                       {"by": True, "model": arguments.model})
+        for _, _, sent, score in cursor:
+            x.append(network_input(sent, arguments.size)[..., None])
             scores.append(score)
     keras = model.predict(np.stack(x), batch_size=32, verbose=0)[:, 0]
     print(json.dumps({"images": len(x), "largest_difference": float(np.abs(keras - np.array(scores)).max())}))
