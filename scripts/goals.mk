@@ -104,7 +104,7 @@ bench-build: $(BENCH_PROGRAMS)
 
 # Needs perf.
 bench-profile: bench-build
-	@python3 tests/bench/profile.py --bench-nn $(BENCH_DIR)/bench_nn --bench-kernels $(BENCH_DIR)/bench_kernels
+	@python3 tests/bench/kernel_profile.py --bench-nn $(BENCH_DIR)/bench_nn --bench-kernels $(BENCH_DIR)/bench_kernels
 
 $(BENCH_OBJS): $(BENCH_DIR)/%.o: %.c
 	@mkdir -p $(@D)

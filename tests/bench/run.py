@@ -263,6 +263,8 @@ def table_text(rows, best, facts):
     for row in rows:
         results = {n: best[row.title, n] for n, _, _ in row.contestants
                    if (row.title, n) in best}
+        if not results:
+            continue
         beside = [n for n in results if is_pneumo(n) and is_beside(row, n)]
         mine = sorted(r["ms_per_image"] for n, r in results.items() if is_pneumo(n) and n not in beside)
         peers = sorted((r["ms_per_image"], n) for n, r in results.items() if not is_pneumo(n))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where the time of a training step and of a prediction goes, and how near each part is to its limit.
 
-    python3 tests/bench/profile.py --bench-nn build/bench/bench_nn --bench-kernels build/bench/bench_kernels
+    python3 tests/bench/kernel_profile.py --bench-nn build/bench/bench_nn --bench-kernels build/bench/bench_kernels
 
 Runs bench_nn under `perf record` (a clock, so that it works in a virtual machine), sorts the
 samples by the names of the kernels' functions and writes tests/bench/results/profile.txt: for
