@@ -20,6 +20,7 @@ with different labels are left out.
 Batch 32, early stopping on val_loss with patience 5 and restore_best_weights; preset
 deep with Keras's own ImageDataGenerator. Prints one JSON object: epochs, seconds per
 epoch, history, and figures of the best weights on validation and test (threshold 0.5).
+With --state FOLDER each epoch is kept there, and a run that was broken off goes on.
 """
 
 import argparse
@@ -107,6 +108,51 @@ def figures(labels, scores):
     }
 
 
+class Progress:
+    """What a run that was broken off needs to go on: weights with the optimiser's state, the curves."""
+
+    KNOWN = ("best", "best_epoch", "wait")      # of EarlyStopping
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder) if folder else None
+        self.facts = {"seconds": [], "history": {}}
+        if self.folder and (self.folder / "facts.json").exists():
+            self.facts = json.loads((self.folder / "facts.json").read_text())
+
+    def epochs(self):
+        return len(self.facts["seconds"])
+
+    def weights(self, epoch):
+        return self.folder / ("epoch_%d.weights.h5" % epoch)
+
+    def restore(self, model, stopping):
+        """When training has begun: EarlyStopping then forgets what it knew."""
+        if not self.epochs():
+            return
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(self.weights(self.facts["best_epoch"] + 1))
+        stopping.best_weights = model.get_weights()
+        model.load_weights(self.weights(self.epochs()))
+        for name in self.KNOWN:
+            setattr(stopping, name, self.facts[name])
+
+    def keep(self, model, stopping, logs, seconds):
+        """After an epoch. What facts.json does not speak of yet does not count, what it no longer does goes."""
+        self.facts["seconds"].append(seconds)
+        for name, value in logs.items():
+            self.facts["history"].setdefault(name, []).append(round(float(value), 5))
+        self.facts.update({name: getattr(stopping, name) for name in self.KNOWN})
+        if not self.folder:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        needed = {self.weights(self.epochs()), self.weights(self.facts["best_epoch"] + 1)}
+        model.save_weights(self.weights(self.epochs()))
+        (self.folder / "facts.new").write_text(json.dumps(self.facts))
+        (self.folder / "facts.new").replace(self.folder / "facts.json")
+        for path in set(self.folder.glob("epoch_*")) - needed:
+            path.unlink()
+
+
 def train(arguments, pixels, labels, sides):
     tf = networks.quiet_tensorflow(arguments.threads)
     import keras
@@ -121,45 +167,52 @@ def train(arguments, pixels, labels, sides):
     generator = ImageDataGenerator(rescale=1 / 255, data_format="channels_last",
                                    **(settings or {}))
     held = {side: x[part[side]] * np.float32(1 / 255) for side in SIDES[1:]}
-    start = {}
-    seconds = []
-
-    class Clock(keras.callbacks.Callback):
-        """Seconds of the training part of each epoch (validation left out)."""
-
-        def on_epoch_begin(self, epoch, logs=None):
-            start["epoch"] = time.perf_counter()
-
-        def on_test_begin(self, logs=None):
-            seconds.append(time.perf_counter() - start["epoch"])
-
-        def on_epoch_end(self, epoch, logs=None):
-            print("epoch %d: %s, %.1f s" % (
-                epoch + 1, ", ".join("%s %.4f" % (k, v) for k, v in logs.items()),
-                seconds[-1]), file=sys.stderr, flush=True)
-
+    progress = Progress(arguments.state)
+    clock = {}
     stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=5,
                                              restore_best_weights=True)
+
+    class Epochs(keras.callbacks.Callback):
+        """Seconds of the training part of each epoch (validation left out), and the state."""
+
+        def on_train_begin(self, logs=None):
+            progress.restore(self.model, stopping)
+
+        def on_epoch_begin(self, epoch, logs=None):
+            clock["start"] = time.perf_counter()
+
+        def on_test_begin(self, logs=None):
+            clock["seconds"] = time.perf_counter() - clock["start"]
+
+        def on_epoch_end(self, epoch, logs=None):
+            progress.keep(self.model, stopping, logs, clock["seconds"])
+            print("epoch %d: %s, %.1f s" % (
+                epoch + 1, ", ".join("%s %.4f" % (k, v) for k, v in logs.items()),
+                clock["seconds"]), file=sys.stderr, flush=True)
+
     if settings:
         data = generator.flow(x[part["train"]], y[part["train"]], batch_size=32,
                               seed=arguments.seed)
+        data.total_batches_seen = progress.epochs() * len(data)     # decides its random numbers
         fit = {"x": data}
     else:
         fit = {"x": x[part["train"]] * np.float32(1 / 255), "y": y[part["train"]],
                "batch_size": 32}
-    history = model.fit(**fit, epochs=arguments.epochs, verbose=0,
-                        validation_data=(held["validation"], y[part["validation"]]),
-                        validation_batch_size=32, callbacks=[stopping, Clock()])
+    model.fit(**fit, epochs=arguments.epochs, initial_epoch=progress.epochs(), verbose=0,
+              validation_data=(held["validation"], y[part["validation"]]),
+              validation_batch_size=32, callbacks=[stopping, Epochs()])
+    seconds = progress.facts["seconds"]
     result = {
         "peer": "keras", "task": "reference", "preset": arguments.preset,
-        "size": arguments.size, "seed": arguments.seed, "threads": arguments.threads,
+        "size": arguments.size, "by": arguments.by, "seed": arguments.seed,
+        "threads": arguments.threads,
         "keras": keras.__version__, "tensorflow": tf.__version__,
         "parameters": int(model.count_params()),
         "rows": {side: int(part[side].sum()) for side in SIDES},
-        "epochs": len(history.epoch), "best_epoch": stopping.best_epoch + 1,
+        "epochs": len(seconds), "best_epoch": stopping.best_epoch + 1,
         "seconds_per_epoch_min": round(min(seconds), 2),
         "seconds_per_epoch_mean": round(float(np.mean(seconds)), 2),
-        "history": {k: [round(float(v), 5) for v in vs] for k, vs in history.history.items()},
+        "history": progress.facts["history"],
     }
     for side in SIDES[1:]:
         scores = model.predict(held[side], batch_size=32, verbose=0)[:, 0]
@@ -176,11 +229,14 @@ def main():
     parser.add_argument("--images", help="folder with manifest.csv")
     parser.add_argument("--pixels", help=".npy or raw file of 8-bit pixels")
     parser.add_argument("--index", help="CSV of label and split, one row per image")
+    parser.add_argument("--by", choices=("patient", "image"), default="patient",
+                        help="what the split was made by, for the record")
     parser.add_argument("--split-seed", type=int, default=0)
     parser.add_argument("--limit", type=int, default=0, help="about so many files only")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--state", help="folder that keeps each epoch: a run broken off goes on")
     parser.add_argument("--save", help="write the trained model to this .keras file")
     arguments = parser.parse_args()
     if arguments.images:
