@@ -16,26 +16,42 @@ def draw(rows, best, connections, facts, folder):
     except ImportError:
         print("no matplotlib, no pictures", file=sys.stderr)
         return
-    shown = [r for r in rows if r.key["task"] != "train_memory"
-             and any((r.title, n) in best for n, _, _ in r.contestants)]
-    figure, axes = plt.subplots(len(shown), 1, figsize=(9, 1.0 + 1.1 * len(shown)),
-                                squeeze=False)
-    for axis, row in zip(axes[:, 0], shown):
-        named = [(n, best[row.title, n]["ms_per_image"]) for n, _, _ in row.contestants
-                 if (row.title, n) in best]
-        named.sort(key=lambda item: -item[1])
-        bars = axis.barh([n for n, _ in named], [t for _, t in named],
-                         color=["#1f5f99" if is_pneumo(n) else "#b8b8b8" for n, _ in named])
-        axis.bar_label(bars, ["%.2f" % t for _, t in named], padding=3, fontsize=7)
-        axis.set_title(row.title, fontsize=8, loc="left")
-        axis.tick_params(labelsize=7)
-        axis.margins(x=0.12)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[-1, 0].set_xlabel("milliseconds per image (smaller is better)", fontsize=8)
-    figure.suptitle("%(processor)s, %(cores)d cores, %(date)s" % facts, fontsize=9)
-    figure.tight_layout(rect=(0, 0, 1, 0.99))
-    figure.savefig(folder / "results.png", dpi=120)
+    draw_bars(plt, rows, best, facts, folder)
     draw_growth(plt, rows, best, connections, folder)
+
+
+def draw_bars(plt, rows, best, facts, folder):
+    """A column for each preset, the same tasks side by side; growth.png has the rows about growth."""
+    columns = {}
+    for row in rows:
+        if row.key["task"] != "train_memory" and not row.growth and any((row.title, n) in best for n, _, _ in row.contestants):
+            columns.setdefault(row.key["preset"], {})[row.title.replace(row.key["preset"], "")] = row
+    tasks = list(dict.fromkeys(task for column in columns.values() for task in column))
+    figure, axes = plt.subplots(len(tasks), len(columns), squeeze=False, layout="constrained",
+                                figsize=(7.0 * len(columns), 0.6 + 1.25 * len(tasks)))
+    for task, beside in zip(tasks, axes):
+        for axis, column in zip(beside, columns.values()):
+            if task in column:
+                draw_row(axis, column[task], best)
+            else:
+                axis.set_visible(False)
+    figure.suptitle("milliseconds per image (smaller is better): %(processor)s, %(cores)d cores, %(date)s" % facts,
+                    fontsize=9)
+    figure.savefig(folder / "results.png", dpi=110)
+    plt.close(figure)
+
+
+def draw_row(axis, row, best):
+    named = [(n, best[row.title, n]["ms_per_image"]) for n, _, _ in row.contestants
+             if (row.title, n) in best]
+    named.sort(key=lambda item: -item[1])
+    bars = axis.barh([n for n, _ in named], [t for _, t in named],
+                     color=["#1f5f99" if is_pneumo(n) else "#b8b8b8" for n, _ in named])
+    axis.bar_label(bars, ["%.2f" % t for _, t in named], padding=3, fontsize=7)
+    axis.set_title(row.title, fontsize=8, loc="left")
+    axis.tick_params(labelsize=7)
+    axis.margins(x=0.12)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 PANELS = (

@@ -29,6 +29,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -44,8 +45,9 @@ def peer(script, *words):
 class Row:
     """One line of the table: a title and the commands of its contestants."""
 
-    def __init__(self, title, **key):
+    def __init__(self, title, growth=False, **key):
         self.title = title
+        self.growth = growth        # only there to show how the cost grows
         self.key = key
         self.contestants = []
 
@@ -70,7 +72,7 @@ def pneumo(arguments, task, options, *more):
 def train_row(arguments, preset, size, threads, growth=False):
     options = common(arguments, preset, size, arguments.batch, threads)
     row = Row("train %s, %d pixels, %s" % (preset, size, counted(threads)),
-              task="train", preset=preset, size=size, threads=threads)
+              growth=growth, task="train", preset=preset, size=size, threads=threads)
     row.add("pneumo", pneumo(arguments, "train", options))
     row.add("keras", peer("train_keras.py", *options))
     row.add("keras, no oneDNN", peer("train_keras.py", *options, "--onednn", "0"))
@@ -95,7 +97,7 @@ def forward_row(arguments, preset, size, batch, threads, cold=False, growth=Fals
     alone = common(arguments, preset, size, batch, 1) + (["--cold"] if cold else [])
     row = Row("forward %s, batch %d, %d pixels, %s%s" % (
         preset, batch, size, counted(threads), ", cold caches" if cold else ""),
-        task="forward", preset=preset, size=size, threads=threads, batch=batch, cold=cold)
+        growth=growth, task="forward", preset=preset, size=size, threads=threads, batch=batch, cold=cold)
     row.add("pneumo", pneumo(arguments, "forward", alone), threads)
     row.add("pneumo, weights in DSM", pneumo(arguments, "forward", alone, "--dsm"), threads)
     row.add("onnxruntime", peer("forward.py", "--engine", "onnxruntime", *options))
@@ -182,7 +184,7 @@ def rows_of(arguments):
             rows.append(end_to_end_row(arguments, preset, size, table))
         for images in arguments.images if arguments.dsn else []:
             rows.append(end_to_end_row(arguments, preset, size, "%s_%d" % (arguments.tables[0], images),
-                                       images=images))
+                                       growth=True, images=images))
         if arguments.dsn:
             rows.append(memory_row(arguments, preset, size, arguments.tables[0]))
         for other in arguments.sizes:
@@ -224,7 +226,7 @@ def measure_once(command, processes, limit):
         result[key] = round(1.0 / sum(1.0 / line[key] for line in lines), 4)
     result["processes"] = processes
     result["command"] = " ".join(w if w != sys.executable else "python3" for w in command)
-    result["command"] = result["command"].replace(str(HERE) + os.sep, "")
+    result["command"] = re.sub(r"host=\S* ", "", result["command"]).replace(str(HERE) + os.sep, "")
     result["command"] = result["command"].replace(str(HERE.parents[1]) + os.sep, "")
     return result
 

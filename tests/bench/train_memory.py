@@ -76,7 +76,8 @@ def run_pneumo(arguments):
 
     config = {"name": "memory_" + arguments.preset, "model": arguments.preset, "epochs": 1,
               "image_size": [arguments.size, arguments.size], "batch_size": arguments.batch,
-              "threads": arguments.threads}
+              "threads": arguments.threads,
+              "image_column": "image"}                   # score_table may have added a bytea column
     peak = Peak(worker)
     with psycopg.connect(arguments.dsn, autocommit=True) as connection:
         peak.start()
