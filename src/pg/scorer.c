@@ -45,15 +45,24 @@ buffer(MemoryContext cxt, size_t n, size_t size)
 	return pneumo_align(MemoryContextAllocExtended(cxt, n * size + NN_ALIGN, MCXT_ALLOC_HUGE));
 }
 
+/* Values of an image for the network. */
+static size_t
+pixels_of(const PneumoScorer *scorer)
+{
+	const ImgPreprocess *pre = &scorer->meta->preprocess;
+
+	return (size_t) pre->height * pre->width * pre->channels;
+}
+
 /* Bytes of the buffers for so many images at once; infinite if no size can hold them. */
 static double
-buffer_bytes(const PneumoScorer *scorer, size_t pixels, int rows)
+buffer_bytes(const PneumoScorer *scorer, int rows)
 {
 	size_t		scratch_bytes = nn_engine_scratch_bytes(&scorer->engine->engine, rows);
 
 	if (scratch_bytes == 0)
 		return INFINITY;
-	return (double) scratch_bytes + (double) pixels * (sizeof(uint8) + rows * sizeof(float));
+	return (double) scratch_bytes + (double) pixels_of(scorer) * (sizeof(uint8) + rows * sizeof(float));
 }
 
 static PneumoScorer *
@@ -62,7 +71,6 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_
 	MemoryContext cxt = AllocSetContextCreate(mcxt, "pneumo scorer", ALLOCSET_SMALL_SIZES);
 	PneumoScorer *scorer = MemoryContextAllocZero(cxt, sizeof(PneumoScorer));
 	const NnGraph *graph;
-	const ImgPreprocess *pre;
 	NnNodeInfo	node;
 	size_t		embedding;
 	size_t		pixels;
@@ -72,16 +80,15 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_
 	scorer->engine = pneumo_engine_get_path(id, path, cxt);
 	scorer->meta = scorer->engine->meta;
 	graph = scorer->engine->engine.graph;
-	pre = &scorer->meta->preprocess;
 	scorer->output_units = nn_graph_output_units(graph);
 	nn_graph_node(&node, graph, nn_graph_embedding_node(graph));
 	embedding = (size_t) node.shape.h * node.shape.w * node.shape.c;
 	scorer->embedding_units = embedding <= MaxAllocSize / sizeof(float) / 2 ? (int) embedding : 0;
-	pixels = (size_t) pre->height * pre->width * pre->channels;
-	while (max_rows > 1 && buffer_bytes(scorer, pixels, max_rows) > (double) pneumo_predict_memory * 1024)
+	pixels = pixels_of(scorer);
+	while (max_rows > 1 && buffer_bytes(scorer, max_rows) > (double) pneumo_predict_memory * 1024)
 		max_rows /= 2;
 	scorer->max_rows = max_rows;
-	scorer->n_bytes = buffer_bytes(scorer, pixels, max_rows);
+	scorer->n_bytes = buffer_bytes(scorer, max_rows);
 	if (isinf(scorer->n_bytes))
 		model_too_large();
 	pneumo_check_memory("predicting with this model", scorer->n_bytes);
@@ -156,14 +163,6 @@ pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
 	}
 	*bytes = DatumGetByteaPP(image);
 	return true;
-}
-
-static size_t
-pixels_of(const PneumoScorer *scorer)
-{
-	const ImgPreprocess *pre = &scorer->meta->preprocess;
-
-	return (size_t) pre->height * pre->width * pre->channels;
 }
 
 void
