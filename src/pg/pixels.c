@@ -15,8 +15,6 @@
 #include "pg/attempts.h"
 #include "pg/pneumo.h"
 
-/* Interrupts that turn out to be no reason to stop, before one image is decoded deaf. */
-
 void
 pneumo_image_limits(ImgLimits *limits)
 {

@@ -14,7 +14,6 @@
 
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "pg/attempts.h"
