@@ -11,6 +11,7 @@
 #   make check-coverage     how often intervals hold the true value (minutes)
 #   make check-readme       the examples of the README print what it shows
 #   make check-report       the report in a browser
+#   make check-avx512       the kernels on an emulated processor with AVX-512 (hours)
 #   make check-explain      whether the maps are about the score (minutes)
 #   make check-style        layers, names, lists
 #   make compile-check      gcc and clang, warnings are errors
@@ -239,7 +240,7 @@ OBJS = $(OBJS_PLAIN) $(OBJS_PG)
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = bench bench-build bench-profile check check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = bench bench-build bench-profile check check-avx512 check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

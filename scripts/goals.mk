@@ -18,7 +18,7 @@ UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c))
 UNIT_PROGRAMS = $(UNIT_TESTS:tests/unit/%.c=$(UNIT_DIR)/%)
 UNIT_OBJS = $(OBJS_PLAIN:%.o=$(UNIT_DIR)/%.o)
 
-.PHONY: check check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies unit unit-build
+.PHONY: check check-avx512 check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies unit unit-build
 
 # Whatever else was asked for beside them is the server build's.
 OTHER_GOALS = $(filter-out $(OWN_GOALS),$(MAKECMDGOALS))
@@ -30,6 +30,10 @@ endif
 
 check:
 	@scripts/check.sh
+
+# TESTS: some of tests/unit.
+check-avx512:
+	@scripts/check-avx512.sh $(TESTS)
 
 check-coverage: $(UNIT_DIR)/test_coverage
 	$< 1000

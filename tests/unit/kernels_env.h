@@ -8,6 +8,7 @@
 #define PNEUMO_TESTS_KERNELS_ENV_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "nn/kernels/kernels_internal.h"
 #include "unit.h"
@@ -29,18 +30,29 @@ static int	n_paths;
 static uint32_t seed = 1;
 
 static inline void
+add_path(const char *name, const NnKernels *k)
+{
+	const char *only = getenv("PNEUMO_TEST_PATH");
+
+	if (only == NULL || only[0] == '\0' || strcmp(only, name) == 0)
+		paths[n_paths++] = (Path) {name, k};
+}
+
+/* PNEUMO_TEST_PATH restricts them to one: an emulated processor is slow. */
+static inline void
 find_paths(void)
 {
-	paths[n_paths++] = (Path) {"portable", &nn_kernels_portable};
+	add_path("portable", &nn_kernels_portable);
 #if NN_X86
 	if (nn_path_best() >= NN_PATH_AVX2)
 	{
-		paths[n_paths++] = (Path) {"avx2", &nn_kernels_avx2};
-		paths[n_paths++] = (Path) {"wide16", &nn_kernels_wide16};
+		add_path("avx2", &nn_kernels_avx2);
+		add_path("wide16", &nn_kernels_wide16);
 	}
 	if (nn_path_best() >= NN_PATH_AVX512)
-		paths[n_paths++] = (Path) {"avx512", &nn_kernels_avx512};
+		add_path("avx512", &nn_kernels_avx512);
 #endif
+	unit_ok(n_paths > 0, "there is a path to test");
 }
 
 static inline float

@@ -226,6 +226,9 @@ main(void)
 	find_paths();
 	test_format();
 	for (i = 0; i < n_paths; i++)
+	{
+		seed = 1;
 		test_forward(&paths[i]);
+	}
 	return unit_done();
 }

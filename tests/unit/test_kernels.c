@@ -636,6 +636,7 @@ main(void)
 	unit_ok(nn_path_best() >= NN_PATH_PORTABLE, "this machine runs %s", nn_path_name(nn_path_best()));
 	for (i = 0; i < n_paths; i++)
 	{
+		seed = 1;
 		test_sgemm(&paths[i]);
 		test_conv3(&paths[i]);
 		test_dense_forward(&paths[i]);
