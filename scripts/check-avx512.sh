@@ -6,7 +6,8 @@
 # the tests.  TEST is one of tests/unit without test_; all that are named here
 # take about an hour.  KERNEL: a vmlinuz; without it Debian's is downloaded.
 #
-# The tests of single kernels run the path avx512 alone (PNEUMO_TEST_PATH).
+# The tests of single kernels run the path avx512 alone (PNEUMO_TEST_PATH) and
+# one shape of a convolution in SHARE (7).
 
 source "$(dirname "$0")/common.sh"
 
@@ -45,7 +46,7 @@ cat > "$WORK/root/init" << END
 #!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs dev /dev
-export PNEUMO_TEST_PATH=avx512
+export PNEUMO_TEST_PATH=avx512 PNEUMO_TEST_SHARE=${SHARE:-7}
 for test in ${TESTS[*]}; do
     echo "test \$test"
     ./test_\$test 2>&1

@@ -186,7 +186,7 @@ test_shapes(const Path *p)
 				float	   *first;
 
 				if ((form >> 1 && (sides[i][0] < 2 || sides[i][1] < 2)) ||
-					(sides[i][0] * sides[i][1] > 100 && (int) j % 3 != form % 3))
+					(sides[i][0] * sides[i][1] > 100 && (int) j % 3 != form % 3) || left_out())
 					continue;
 				l = new_layer(sides[i][0], sides[i][1], channels[j][0], channels[j][1], form & 1, form >> 1);
 				bounds &= run(&l, p->k, 0x7f);
