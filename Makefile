@@ -11,7 +11,7 @@
 #   make check-coverage     how often intervals hold the true value (minutes)
 #   make check-readme       the examples of the README print what it shows
 #   make check-report       the report in a browser
-#   make check-avx512       the kernels on an emulated processor with AVX-512 (hours)
+#   make check-avx512       the kernels on an emulated processor with AVX-512 (half an hour)
 #   make check-explain      whether the maps are about the score (minutes)
 #   make check-style        layers, names, lists
 #   make compile-check      gcc and clang, warnings are errors

@@ -4,7 +4,7 @@
 # The unit tests of the network core on an emulated processor with AVX-512 and
 # VNNI, for machines that have none: Bochs boots a Debian kernel with nothing but
 # the tests.  TEST is one of tests/unit without test_; all that are named here
-# take about an hour.  KERNEL: a vmlinuz; without it Debian's is downloaded.
+# take half an hour.  KERNEL: a vmlinuz; without it Debian's is downloaded.
 #
 # The tests of single kernels run the path avx512 alone (PNEUMO_TEST_PATH) and
 # one shape of a convolution in SHARE (7).
