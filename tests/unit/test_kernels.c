@@ -268,7 +268,7 @@ test_conv3(const Path *p)
 static void
 test_dense_forward(const Path *p)
 {
-	static const int sizes[][2] = {{1, 1}, {7, 3}, {100, 16}, {512, 24}, {513, 8}, {1030, 65}, {2048, 128}, {600, 10}};
+	static const int sizes[][2] = {{1, 1}, {7, 3}, {100, 16}, {512, 24}, {513, 8}, {1030, 65}, {2048, 128}, {600, 10}, {5000, 64}, {2100, 100}};
 	double		worst = 0.0;
 	int			same = 1;
 	size_t		i;
@@ -292,6 +292,8 @@ test_dense_forward(const Path *p)
 			float	   *alone = floats((size_t) out, 0);
 			double		diff;
 
+			if (n % 3 != 0)
+				put_zeros(src, n, in);
 			nn_kernels_ref.dense_forward(want, src, weight, bias, n, in, out, n & 1, scratch);
 			p->k->dense_forward(got, src, weight, bias, n, in, out, n & 1, scratch);
 			diff = difference(got, want, size) / sqrt(in);
@@ -318,6 +320,34 @@ test_dense_forward(const Path *p)
 		}
 	unit_near(worst, 0.0, 2e-6, "%s: dense forward", p->name);
 	unit_ok(same, "%s: dense forward has the same bits for any batch and in blocks", p->name);
+}
+
+/* What is not a number is not a zero. */
+static void
+test_dense_not_finite(const Path *p)
+{
+	enum {IN = 2600, OUT = 72};
+	float	   *src = floats(IN, 0);
+	float	   *weight = floats((size_t) IN * OUT, 1);
+	float	   *got = floats(OUT, 0);
+	float	   *scratch = floats(nn_dense_scratch_bytes(1, OUT) / sizeof(float), 0);
+	int			seen = 1;
+	int			i,
+				o;
+
+	for (i = 0; i < IN; i += 13)
+	{
+		src[i] = i & 1 ? NAN : INFINITY;
+		p->k->dense_forward(got, src, weight, NULL, 1, IN, OUT, 0, scratch);
+		for (o = 0; o < OUT; o++)
+			seen &= !isfinite(got[o]);
+		src[i] = 0.0f;
+	}
+	unit_ok(seen, "%s: dense forward sees an infinity and a NaN among zeros", p->name);
+	free(src);
+	free(weight);
+	free(got);
+	free(scratch);
 }
 
 static NnUpdate
@@ -644,6 +674,7 @@ main(void)
 		test_sgemm(&paths[i]);
 		test_conv3(&paths[i]);
 		test_dense_forward(&paths[i]);
+		test_dense_not_finite(&paths[i]);
 		test_updates(&paths[i]);
 		test_dense_backward(&paths[i]);
 		test_pool(&paths[i]);

@@ -322,6 +322,18 @@ dn_many(float *part, const float *src, const float *weight, int n, int in, int o
 					 n - r < DN_ROWS ? n - r : DN_ROWS, in, out, i0, i1);
 }
 
+/* One row: all weights as they lie, or those of its zeros left out where they are many. */
+static void
+dn_row(float *part, const float *src, const float *weight, int in, int out, int i0, int size, int blocks)
+{
+	DnList		list;
+
+	if (dn_list(&list, src + i0, size, blocks, in - i0, sizeof(float) * (size_t) out))
+		dn_listed(part, src + i0, weight + (size_t) i0 * (size_t) out, out, &list, size, blocks);
+	else
+		dn_stream(part, src, weight, 1, in, out, i0, size, blocks);
+}
+
 static void
 dense_partial(float *partial, const float *src, const float *weight, int n, int in, int out, int block)
 {
@@ -331,7 +343,7 @@ dense_partial(float *partial, const float *src, const float *weight, int n, int 
 	switch (n)
 	{
 		case 1:
-			dn_stream(partial, src, weight, 1, in, out, i0, size, 1);
+			dn_row(partial, src, weight, in, out, i0, size, 1);
 			break;
 		case 2:
 			dn_stream(partial, src, weight, 2, in, out, i0, size, 1);
@@ -404,7 +416,7 @@ dense_forward(float *dst, const float *src, const float *weight, const float *bi
 		/* whole blocks together */
 		streams = n == 1 && b + NN_DENSE_STREAMS <= in / NN_DENSE_BLOCK ? NN_DENSE_STREAMS : 1;
 		if (streams > 1)
-			dn_stream(scratch, src, weight, 1, in, out, b * NN_DENSE_BLOCK, NN_DENSE_BLOCK, streams);
+			dn_row(scratch, src, weight, in, out, b * NN_DENSE_BLOCK, NN_DENSE_BLOCK, streams);
 		else
 			dense_partial(scratch, src, weight, n, in, out, b);
 		for (k = 0; k < streams; k++)

@@ -65,6 +65,13 @@ dq_add_scaled(float *sums, const float *part, const float *scales, int n)
 		v_store(sums + o, v_fma(v_load(part + o), v_load(scales + o), v_load(sums + o)));
 }
 
+/* The weights of block b's panel that begins at output p. */
+static const int16_t *
+dq_panel(const DqBlock *block, int p)
+{
+	return block->weights + (size_t) p * (size_t) block->n;
+}
+
 /* One row, blocks of equal size: reads their weights once, as one stream per block. */
 static void
 dq_stream(float *sums, const float *x, const DqBlock *block, int blocks)
@@ -83,12 +90,46 @@ dq_stream(float *sums, const float *x, const DqBlock *block, int blocks)
 		memset(part, 0, sizeof(part));
 		for (i = 0; i < size; i += DQ_INPUTS)
 			for (b = 0; b < blocks; b++)
-				dq_stream_panel(part[b], x + b * size + i,
-								block[b].weights + (size_t) p * (size_t) size + (size_t) i * (size_t) width,
+				dq_stream_panel(part[b], x + b * size + i, dq_panel(&block[b], p) + (size_t) i * (size_t) width,
 								size - i < DQ_INPUTS ? size - i : DQ_INPUTS, width);
 		for (b = 0; b < blocks; b++)
 			dq_add_scaled(sums + p, part[b], block[b].scales + p, width);
 	}
+}
+
+/* The same without the weights of zeros. */
+static void
+dq_listed(float *sums, const float *x, const DqBlock *block, int blocks, const DnList *list)
+{
+	float		part[NN_INT16_PANEL] NN_STACK_ALIGN;
+	int			wide = block[0].wide;
+	int			b,
+				p;
+
+	for (b = 0; b < blocks; b++, x += block[0].n)
+		for (p = 0; p < wide; p += NN_INT16_PANEL)
+		{
+			int			width = nn_int16_panel_width(wide, p);
+			DnRun		run = dn_list_run(list, dq_panel(&block[b], p), b);
+			DnRun		next = p + NN_INT16_PANEL < wide
+				? dn_list_run(list, dq_panel(&block[b], p + NN_INT16_PANEL), b)
+				: dn_list_run(list, dq_panel(&block[b], wide), b + 1);
+
+			dn_listed_panel(part, x, run, dn_list_count(list, b), (size_t) width, width, next, 1);
+			dq_add_scaled(sums + p, part, block[b].scales + p, width);
+		}
+}
+
+/* One row, blocks of equal size; left: its inputs from theirs on. */
+static void
+dq_row(float *sums, const float *x, const DqBlock *block, int blocks, int left)
+{
+	DnList		list;
+
+	if (dn_list(&list, x, block[0].n, blocks, left, sizeof(int16_t) * (size_t) nn_int16_panel_width(block[0].wide, 0)))
+		dq_listed(sums, x, block, blocks, &list);
+	else
+		dq_stream(sums, x, block, blocks);
 }
 
 /* to[n][nv vectors] as floats, from rows of width integers. */
@@ -169,7 +210,8 @@ dense_int16_forward(float *dst, const float *src, const void *packed, int n, int
 			block[k] = nn_int16_block(packed, in, out, b + k);
 		if (n <= DQ_FEW)
 			for (r = 0; r < n; r++)
-				dq_stream(sums + (size_t) r * wide, x + (size_t) r * (size_t) in, block, streams);
+				dq_row(sums + (size_t) r * wide, x + (size_t) r * (size_t) in, block, streams,
+					   in - b * NN_DENSE_BLOCK);
 		else
 			for (r = 0; r < n; r += DN_ROWS)
 				dq_many(sums + (size_t) r * wide, part, x + (size_t) r * (size_t) in, block,

@@ -161,6 +161,15 @@ v_gt_bits(vf a, vf b)
 	return (unsigned) ((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
 }
 
+/* Bit i of the result: a[i] is not 0. */
+NN_INLINE unsigned
+v_nonzero_bits(vf a)
+{
+	nn_vi		m = a != v_zero();
+
+	return (unsigned) ((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
+}
+
 /* a where the lane's bit is set, else 0. */
 NN_INLINE vf
 v_keep(vf a, unsigned bits)
@@ -193,6 +202,7 @@ typedef __m256 vf;
 #define v_min(a, b) _mm256_min_ps(a, b)
 #define v_sqrt(a) _mm256_sqrt_ps(a)
 #define v_gt_bits(a, b) ((unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)))
+#define v_nonzero_bits(a) ((unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a, v_zero(), _CMP_NEQ_UQ)))
 
 NN_INLINE vf
 v_keep(vf a, unsigned bits)
@@ -225,6 +235,7 @@ typedef __m512 vf;
 #define v_min(a, b) _mm512_min_ps(a, b)
 #define v_sqrt(a) _mm512_sqrt_ps(a)
 #define v_gt_bits(a, b) ((unsigned) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ))
+#define v_nonzero_bits(a) ((unsigned) _mm512_cmp_ps_mask(a, v_zero(), _CMP_NEQ_UQ))
 #define v_keep(a, bits) _mm512_maskz_mov_ps((__mmask16) (bits), a)
 
 #elif NN_SIMD == NN_SIMD_WIDE16
@@ -296,6 +307,15 @@ v_gt_bits(vf a, vf b)
 {
 	return (unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.l, b.l, _CMP_GT_OQ)) |
 		(unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.h, b.h, _CMP_GT_OQ)) << 8;
+}
+
+NN_INLINE unsigned
+v_nonzero_bits(vf a)
+{
+	const __m256 zero = _mm256_setzero_ps();
+
+	return (unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.l, zero, _CMP_NEQ_UQ)) |
+		(unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.h, zero, _CMP_NEQ_UQ)) << 8;
 }
 
 NN_INLINE __m256
