@@ -5,6 +5,7 @@
  *		bench_nn [--task train|forward] [--preset baseline|deep] [--size 256]
  *				 [--batch 32] [--threads N] [--precision float32|int16] [--seconds S]
  *				 [--path NAME] [--augment] [--cold] [--dsm]
+ *				 [--model FILE --pixels FILE]
  *
  * Prints one JSON object on a line, as measure.py describes: milliseconds an
  * image (least, median and mean over the measured batches), on generated
@@ -15,6 +16,10 @@
  * memory are written before each, with --dsm memory is as in a server process:
  * weights in POSIX shared memory, the rest as the allocator gives it, no huge
  * pages asked for.  cpu_ms_per_image is the processor time.
+ *
+ * Forward is on initial weights, or with --model on those that pneumo_export
+ * gave, and on the samples of --pixels (float32, repeated to fill the batch):
+ * one image is faster there, for its activations have more zeros.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -44,6 +49,8 @@ typedef struct Options
 	int			augment,
 				cold,
 				dsm;
+	const char *model,
+			   *pixels;
 } Options;
 
 typedef struct Bench
@@ -121,6 +128,23 @@ shared_memory(size_t bytes)
 	return p;
 }
 
+static void *
+read_file(const char *name, size_t *bytes)
+{
+	FILE	   *f = fopen(name, "rb");
+	void	   *p;
+	long		size;
+
+	if (f == NULL || fseek(f, 0, SEEK_END) != 0 || (size = ftell(f)) < 0 || fseek(f, 0, SEEK_SET) != 0)
+		die(name, NULL);
+	p = memory((size_t) size);
+	if (fread(p, 1, (size_t) size, f) != (size_t) size)
+		die(name, NULL);
+	fclose(f);
+	*bytes = (size_t) size;
+	return p;
+}
+
 /* ------------------------------------------------------------------ networks */
 
 static int
@@ -170,6 +194,42 @@ add(NnGraph *graph, const char *class_name, int input, const char *key, double v
 	if (nn_graph_add(graph, &spec, &index, &error) != NN_OK)
 		die(class_name, &error);
 	return index;
+}
+
+#define EXPORT_SHA 32			/* bytes that pneumo_export adds */
+
+/* The network of an exported model; its weights too. */
+static NnGraph *
+read_model(const char *name, const float **weights)
+{
+	NnModelView view;
+	NnError		error;
+	NnGraph    *graph;
+	size_t		bytes;
+	char	   *model = read_file(name, &bytes);
+
+	if (bytes < EXPORT_SHA || nn_model_open(&view, model, bytes - EXPORT_SHA, &error) != NN_OK)
+		die(name, &error);
+	graph = memory(nn_graph_bytes(view.n_nodes));
+	if (nn_model_graph(graph, &view, model, &error) != NN_OK)
+		die(name, &error);
+	*weights = (const float *) (model + view.weights_offset);
+	return graph;
+}
+
+/* Fills the batch with the samples of a file, one after the other. */
+static void
+read_pixels(Bench *b, const char *name)
+{
+	size_t		bytes;
+	const float *from = read_file(name, &bytes);
+	size_t		samples = bytes / (b->floats * sizeof(float));
+	size_t		i;
+
+	if (samples == 0)
+		die("--pixels has no sample of --size", NULL);
+	for (i = 0; i < (size_t) b->o.batch; i++)
+		memcpy(b->pixels + i * b->floats, from + i % samples * b->floats, b->floats * sizeof(float));
 }
 
 static NnGraph *
@@ -231,7 +291,7 @@ print(Bench *b)
 		   "\"threads\": %d, \"path\": \"%s\", \"precision\": \"%s\", \"repetitions\": %d, "
 		   "\"ms_per_image\": %.4f, \"ms_per_image_median\": %.4f, \"ms_per_image_mean\": %.4f, "
 		   "\"cpu_ms_per_image\": %.4f, \"peak_rss_mb\": %.1f}\n",
-		   b->o.task, b->o.augment ? "augmented" : b->o.cold ? "cold" : b->o.dsm ? "dsm" : "warm", b->o.preset, b->o.size,
+		   b->o.task, b->o.augment ? "augmented" : b->o.model != NULL ? "trained" : b->o.cold ? "cold" : b->o.dsm ? "dsm" : "warm", b->o.preset, b->o.size,
 		   b->o.batch, b->o.threads, nn_path_name(b->o.path), nn_precision_name(b->o.precision), b->n_times,
 		   b->times[0] * 1e3 / images, b->times[b->n_times / 2] * 1e3 / images,
 		   sum * 1e3 / images / b->n_times, cpu_time * 1e3 / images / b->n_times,
@@ -364,7 +424,7 @@ bench_train(Bench *b, const NnGraph *graph)
 /* -------------------------------------------------------------------- forward */
 
 static void
-bench_forward(Bench *b, const NnGraph *graph)
+bench_forward(Bench *b, const NnGraph *graph, const float *trained)
 {
 	size_t		weight_bytes = nn_graph_weight_count(graph) * sizeof(float);
 	float	   *weights = b->o.dsm ? shared_memory(weight_bytes) : memory(weight_bytes);
@@ -380,7 +440,10 @@ bench_forward(Bench *b, const NnGraph *graph)
 	int			round;
 
 	b->o.threads = 1;
-	nn_weights_init(weights, graph, 0);
+	if (trained != NULL)
+		memcpy(weights, trained, weight_bytes);
+	else
+		nn_weights_init(weights, graph, 0);
 	if (nn_engine_pack(packed, graph, weights, b->o.path, b->o.precision, &error) != NN_OK)
 		die("pack", &error);
 	scratch_bytes = nn_engine_scratch_bytes(&engine, b->o.batch);
@@ -440,6 +503,10 @@ parse(Options *o, int argc, char **argv)
 			break;
 		if (strcmp(argv[i], "--task") == 0)
 			o->task = value;
+		else if (strcmp(argv[i], "--model") == 0)
+			o->model = value;
+		else if (strcmp(argv[i], "--pixels") == 0)
+			o->pixels = value;
 		else if (strcmp(argv[i], "--preset") == 0)
 			o->preset = value;
 		else if (strcmp(argv[i], "--size") == 0)
@@ -472,7 +539,8 @@ parse(Options *o, int argc, char **argv)
 	if (i < argc || o->size < 16 || o->size > 4096 || o->batch < 1 || o->threads < 1 ||
 		(strcmp(o->task, "train") != 0 && strcmp(o->task, "forward") != 0))
 		die("usage: bench_nn [--task train|forward] [--preset baseline|deep] [--size 256] [--batch 32] "
-			"[--threads N] [--precision float32|int16] [--seconds S] [--path NAME] [--augment] [--cold] [--dsm]", NULL);
+			"[--threads N] [--precision float32|int16] [--seconds S] [--path NAME] [--augment] [--cold] [--dsm] "
+			"[--model FILE --pixels FILE]", NULL);
 }
 
 int
@@ -480,13 +548,14 @@ main(int argc, char **argv)
 {
 	Bench		b;
 	NnGraph    *graph;
+	const float *trained = NULL;
 	size_t		i,
 				n;
 
 	memset(&b, 0, sizeof(b));
-	b.o = (Options) {"train", "deep", 256, 32, 2, NN_PRECISION_FLOAT32, 10.0, nn_path_best(), 0, 0, 0};
+	b.o = (Options) {"train", "deep", 256, 32, 2, NN_PRECISION_FLOAT32, 10.0, nn_path_best(), 0, 0, 0, NULL, NULL};
 	parse(&b.o, argc, argv);
-	graph = build(&b.o);
+	graph = b.o.model != NULL ? read_model(b.o.model, &trained) : build(&b.o);
 	b.floats = (size_t) b.o.size * (size_t) b.o.size;
 	n = b.floats * (size_t) b.o.batch;
 	b.pixels = memory(n * sizeof(float));
@@ -498,9 +567,11 @@ main(int argc, char **argv)
 		b.bytes[i] = (uint8_t) (i * 2654435761u >> 16);
 		b.pixels[i] = (float) b.bytes[i] / 255.0f;
 	}
+	if (b.o.pixels != NULL)
+		read_pixels(&b, b.o.pixels);
 	if (strcmp(b.o.task, "train") == 0)
 		bench_train(&b, graph);
 	else
-		bench_forward(&b, graph);
+		bench_forward(&b, graph, trained);
 	return 0;
 }

@@ -92,6 +92,30 @@ def augmented_row(arguments, preset, size, threads):
     return row
 
 
+def trained(arguments, preset, size):
+    """Options of --bench-nn for the deployed model of a preset and an X-ray; none without --dsn."""
+    folder = pathlib.Path(arguments.bench_nn).parent / "trained"
+    model, pixels = folder / (preset + ".model"), folder / (preset + ".pixels")
+    if not arguments.dsn or size != arguments.size:
+        return []
+    return ["--model", model, "--pixels", pixels]
+
+
+def export_trained(arguments):
+    """The files that trained() names."""
+    import numpy
+    import psycopg
+
+    with psycopg.connect(arguments.dsn) as connection:
+        for preset in arguments.presets:
+            options = trained(arguments, preset, arguments.size)
+            options[1].parent.mkdir(exist_ok=True)
+            options[1].write_bytes(connection.execute("SELECT pneumo_export(%s)", (preset,)).fetchone()[0])
+            sample = connection.execute("SELECT pneumo_preprocess(image, %%s) FROM %s ORDER BY id LIMIT 1"
+                                        % arguments.tables[0], (preset,)).fetchone()[0]
+            options[3].write_bytes(numpy.asarray(sample, numpy.float32).tobytes())
+
+
 def forward_row(arguments, preset, size, batch, threads, cold=False, growth=False):
     options = common(arguments, preset, size, batch, threads) + (["--cold"] if cold else [])
     alone = common(arguments, preset, size, batch, 1) + (["--cold"] if cold else [])
@@ -100,6 +124,8 @@ def forward_row(arguments, preset, size, batch, threads, cold=False, growth=Fals
         growth=growth, task="forward", preset=preset, size=size, threads=threads, batch=batch, cold=cold)
     row.add("pneumo", pneumo(arguments, "forward", alone), threads)
     row.add("pneumo, weights in DSM", pneumo(arguments, "forward", alone, "--dsm"), threads)
+    if trained(arguments, preset, size):
+        row.add("pneumo trained", pneumo(arguments, "forward", alone, *trained(arguments, preset, size)), threads)
     row.add("onnxruntime", peer("forward.py", "--engine", "onnxruntime", *options))
     if growth:
         return row
@@ -119,6 +145,9 @@ def reduced_row(arguments, preset, size, batch, threads):
     for precision in ("int16", "float32"):
         row.add("pneumo %s" % precision,
                 pneumo(arguments, "forward", common(arguments, preset, size, batch, 1, precision)), threads)
+    if trained(arguments, preset, size):
+        row.add("pneumo int16 trained", pneumo(arguments, "forward", common(
+            arguments, preset, size, batch, 1, "int16"), *trained(arguments, preset, size)), threads)
     row.add("keras bfloat16", peer("forward.py", "--engine", "keras", *options))
     row.add("keras float32", peer("forward.py", "--engine", "keras", *plain))
     if arguments.all_peers:
@@ -253,8 +282,8 @@ def machine():
 def is_beside(row, name):
     """Whether a form of pneumo stands beside the one that the row is about."""
     if row.key["task"] == "forward_reduced":
-        return name.endswith("float32")
-    return name.endswith("int16") or "score_table" in name
+        return name.endswith(("float32", "trained"))
+    return name.endswith("trained") or name.endswith("int16") or "score_table" in name
 
 
 def table_text(rows, best, facts):
@@ -356,6 +385,8 @@ def main():
     best, everything, connections = {}, [], []
     folder = pathlib.Path(arguments.out)
     folder.mkdir(parents=True, exist_ok=True)
+    if arguments.dsn:
+        export_trained(arguments)
     if arguments.add:
         titles = {row.title for row in everywhere}
         before = json.loads((folder / "results.json").read_text())

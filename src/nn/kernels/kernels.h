@@ -124,6 +124,7 @@ nn_mask_words(int oc)
  * Inputs are summed in blocks of NN_DENSE_BLOCK from the first, each block from
  * zero in ascending order, and the blocks' sums added in ascending order: a
  * row's result has the same bits whatever n is, and whoever computes the blocks.
+ * One row does not read the weights of inputs that are 0: weights must be finite.
  */
 #define NN_DENSE_BLOCK 512
 #define NN_DENSE_STREAMS 4		/* blocks that are read at once, for one row */
