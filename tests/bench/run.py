@@ -14,7 +14,8 @@ no server: --task train|forward, then the same options as the peers' programs (-
 one JSON line as measure.py describes. It predicts on one thread, as a server process does:
 rows of several threads run as many of its processes. Where it does not exist its column stays empty. The end-to-end rows need --dsn,
 a database with tables of X-rays (--tables) and, for pneumo, a deployed model of each preset
-named as the preset, and with --reduced also one named PRESET_int16. --add keeps the
+named as the preset, and with --reduced also one named PRESET_int16; forward is then also
+measured on the weights of that model and one of its X-rays ("trained"). --add keeps the
 measurements that lie in --out of rows that there still are. --sizes and
 --thread-counts add a row for each size and number of threads, --images one for each number
 of images (a table with the suffix _N), --connections measures so many sessions at once, and
