@@ -6,7 +6,7 @@
  * Every sum runs x[i] * weight[i][o] in ascending i from zero within a block of
  * NN_DENSE_BLOCK inputs, one fused multiply-add after the other, so the two
  * forms below (streaming the weights for few rows, tiles in registers for many)
- * have the same bits.
+ * and that of dense_listed_impl.h (one row with many zeros) have the same bits.
  *
  * One row is bound by reading the weights.  A processor fetches ahead within a
  * page only, one stream after the other; NN_DENSE_STREAMS blocks at once keep

@@ -6,7 +6,7 @@
  *
  * Within a block of inputs a sum runs src[i] * integer in ascending i from
  * zero, one fused multiply-add after the other; then sum += that * scale, block
- * after block.  The two forms below have the same bits.
+ * after block.  All forms below have the same bits.
  *
  *-------------------------------------------------------------------------
  */
