@@ -19,6 +19,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -51,14 +52,12 @@ now_seconds(void)
 static void
 fill_pixels(float *pixels, size_t n)
 {
-	uint32		word = 1;
+	pg_prng_state state;
 	size_t		i;
 
+	pg_prng_seed(&state, 1);
 	for (i = 0; i < n; i++)
-	{
-		word = word * 1664525u + 1013904223u;
-		pixels[i] = (float) (word >> 24) / 255.0f;
-	}
+		pixels[i] = (float) pg_prng_double(&state);
 }
 
 /* Seconds of the forward pass of a sample, among others, on one core; NaN if unknown. */

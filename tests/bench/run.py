@@ -93,28 +93,32 @@ def augmented_row(arguments, preset, size, threads):
     return row
 
 
+def trained_files(arguments, preset):
+    folder = pathlib.Path(arguments.bench_nn).parent / "trained"
+    return folder / (preset + ".model"), folder / (preset + ".pixels")
+
+
 def trained(arguments, preset, size):
     """Options of --bench-nn for the deployed model of a preset and an X-ray; none without --dsn."""
-    folder = pathlib.Path(arguments.bench_nn).parent / "trained"
-    model, pixels = folder / (preset + ".model"), folder / (preset + ".pixels")
     if not arguments.dsn or size != arguments.size:
         return []
+    model, pixels = trained_files(arguments, preset)
     return ["--model", model, "--pixels", pixels]
 
 
 def export_trained(arguments):
-    """The files that trained() names."""
+    """Writes trained_files() of each preset."""
     import numpy
     import psycopg
 
     with psycopg.connect(arguments.dsn) as connection:
         for preset in arguments.presets:
-            options = trained(arguments, preset, arguments.size)
-            options[1].parent.mkdir(exist_ok=True)
-            options[1].write_bytes(connection.execute("SELECT pneumo_export(%s)", (preset,)).fetchone()[0])
+            model, pixels = trained_files(arguments, preset)
+            model.parent.mkdir(exist_ok=True)
+            model.write_bytes(connection.execute("SELECT pneumo_export(%s)", (preset,)).fetchone()[0])
             sample = connection.execute("SELECT pneumo_preprocess(image, %%s) FROM %s ORDER BY id LIMIT 1"
                                         % arguments.tables[0], (preset,)).fetchone()[0]
-            options[3].write_bytes(numpy.asarray(sample, numpy.float32).tobytes())
+            pixels.write_bytes(numpy.asarray(sample, numpy.float32).tobytes())
 
 
 def forward_row(arguments, preset, size, batch, threads, cold=False, growth=False):
@@ -284,7 +288,7 @@ def is_beside(row, name):
     """Whether a form of pneumo stands beside the one that the row is about."""
     if row.key["task"] == "forward_reduced":
         return name.endswith(("float32", "trained"))
-    return name.endswith("trained") or name.endswith("int16") or "score_table" in name
+    return name.endswith(("trained", "int16")) or "score_table" in name
 
 
 def table_text(rows, best, facts):

@@ -111,9 +111,8 @@ dq_listed(float *sums, const float *x, const DqBlock *block, int blocks, const D
 		{
 			int			width = nn_int16_panel_width(wide, p);
 			DnRun		run = dn_list_run(list, dq_panel(&block[b], p), b);
-			DnRun		next = p + NN_INT16_PANEL < wide
-				? dn_list_run(list, dq_panel(&block[b], p + NN_INT16_PANEL), b)
-				: dn_list_run(list, dq_panel(&block[b], wide), b + 1);
+			/* the panel behind it; behind a block's last one the next block begins */
+			DnRun		next = dn_list_run(list, dq_panel(&block[b], p + width), p + width < wide ? b : b + 1);
 
 			dn_listed_panel(part, x, run, dn_list_count(list, b), (size_t) width, width, next, 1);
 			dq_add_scaled(sums + p, part, block[b].scales + p, width);

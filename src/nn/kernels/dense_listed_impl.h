@@ -6,11 +6,10 @@
  *
  * After relu and pooling most of a row is zero: 57 % of it behind the convolution
  * of the preset `baseline`, 88 % behind the four of `deep`, both trained on
- * X-rays.  One row is bound by reading the weights, and a zero
- * adds nothing to a sum: its weights are not read.  The other inputs are listed
- * in ascending order, so the sums have the bits of those over all inputs, and
- * the weights of those that come soon are fetched, which a processor cannot
- * foresee.
+ * X-rays.  One row is bound by reading the weights, and a zero adds nothing to a
+ * sum: its weights are not read.  The other inputs are listed in ascending order,
+ * so the sums have the bits of those over all inputs, and the weights of those
+ * that come soon are fetched, which a processor cannot foresee.
  *
  *-------------------------------------------------------------------------
  */
