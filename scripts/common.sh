@@ -40,7 +40,8 @@ find_pg_config()
     fi
     for candidate in $(ls -d /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -t/ -k5 -rn) \
         $(command -v pg_config || true); do
-        if [[ -x $candidate && -f $("$candidate" --pgxs) && -x $("$candidate" --bindir)/postgres ]]; then
+        if [[ -x $candidate && -f $("$candidate" --pgxs) && -f $("$candidate" --includedir-server)/postgres.h &&
+            -x $("$candidate" --bindir)/postgres ]]; then
             echo "$candidate"
             return 0
         fi
