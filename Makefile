@@ -150,6 +150,8 @@ OBJS_PG = \
 	src/pg/figures.o \
 	src/pg/fit.o \
 	src/pg/grants.o \
+	src/pg/group_plan.o \
+	src/pg/group_scan.o \
 	src/pg/history.o \
 	src/pg/if_better.o \
 	src/pg/image_aggregates.o \
@@ -215,6 +217,7 @@ REGRESS = \
 	explore \
 	figures \
 	fit \
+	groups \
 	images \
 	layers \
 	models \
@@ -229,6 +232,7 @@ REGRESS = \
 
 ISOLATION = \
 	deploy_predict \
+	group_update \
 	same_name \
 	train_rollback \
 	two_trainings \

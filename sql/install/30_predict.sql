@@ -3,43 +3,48 @@
 -- for cheaper conditions to go first, low enough not to start JIT, which is no help
 -- here, on the first rows.
 
+CREATE FUNCTION pneumo_score_support(internal) RETURNS internal
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_score_support';
+COMMENT ON FUNCTION pneumo_score_support(internal) IS 'planner support: has the library loaded while a query is planned, so that its rows can be scored in groups';
+
 CREATE FUNCTION pneumo_predict(image bytea) RETURNS double precision
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_predict';
 COMMENT ON FUNCTION pneumo_predict(bytea) IS 'calibrated probability, 0 to 1, of the positive class of a two-class model, of pneumo.default_model, for a JPEG image; unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict(image bytea, model text) RETURNS double precision
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_predict';
 COMMENT ON FUNCTION pneumo_predict(bytea, text) IS 'calibrated probability, 0 to 1, of the positive class of a two-class model, for a JPEG image; needs predict on the model; unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict(image bytea, model text, class text) RETURNS double precision
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_predict';
 COMMENT ON FUNCTION pneumo_predict(bytea, text, text) IS 'calibrated probability, 0 to 1, of one class, for a model of any number of classes; unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict_raw(image bytea) RETURNS double precision
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_predict_raw';
 COMMENT ON FUNCTION pneumo_predict_raw(bytea) IS 'the network''s own probability, 0 to 1, before calibration, of the positive class of a two-class model, of pneumo.default_model, for a JPEG image; unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict_raw(image bytea, model text) RETURNS double precision
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_predict_raw';
 COMMENT ON FUNCTION pneumo_predict_raw(bytea, text) IS 'the network''s own probability, 0 to 1, before calibration, of the positive class of a two-class model, for a JPEG image; needs predict on the model; unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict_raw(image bytea, model text, class text) RETURNS double precision
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_predict_raw';
 COMMENT ON FUNCTION pneumo_predict_raw(bytea, text, text) IS 'the network''s own probability, 0 to 1, before calibration, of one class, for a model of any number of classes; unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_classify(image bytea) RETURNS text
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_classify';
 COMMENT ON FUNCTION pneumo_classify(bytea) IS 'class name by the stored operating point of pneumo.default_model (two classes: the positive one when score >= threshold; more: the most probable); unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_classify(image bytea, model text) RETURNS text
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_classify';
 COMMENT ON FUNCTION pneumo_classify(bytea, text) IS 'class name by the model''s stored operating point (two classes: the positive one when score >= threshold; more: the most probable); unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
@@ -54,12 +59,12 @@ CREATE FUNCTION pneumo_predict_proba(image bytea, model text, OUT class text, OU
 COMMENT ON FUNCTION pneumo_predict_proba(bytea, text) IS 'calibrated probability of each class of the model, in label order; unreadable images raise 22P03 or 22023, or give no rows under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_score(image bytea, OUT score double precision, OUT class text, OUT sha256 bytea) RETURNS record
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_score';
 COMMENT ON FUNCTION pneumo_score(bytea) IS 'score (calibrated probability of the positive class, or of the most probable of more than two), class and SHA-256 of the version of pneumo.default_model that gave them: what to store; unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_score(image bytea, model text, OUT score double precision, OUT class text, OUT sha256 bytea) RETURNS record
-	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_score';
 COMMENT ON FUNCTION pneumo_score(bytea, text) IS 'score, class and SHA-256 of the model version that gave them: what to store; unreadable images raise 22P03 or 22023, or give NULL under pneumo.on_bad_image';
 

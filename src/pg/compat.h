@@ -59,4 +59,11 @@
 #define PNEUMO_TIMEOUTS "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"
 #endif
 
+/* The header that declares ExplainPropertyList(). */
+#if PG_VERSION_NUM >= 180000
+#define PNEUMO_EXPLAIN_HEADER "commands/explain_format.h"
+#else
+#define PNEUMO_EXPLAIN_HEADER "commands/explain.h"
+#endif
+
 #endif							/* PNEUMO_PG_COMPAT_H */

@@ -3,13 +3,15 @@
  * pneumo.c
  *	  The library's entry point.
  *
- * Loading defines the settings and nothing else: no memory, no thread, no
- * other library.  Preloading is neither needed nor useful.
+ * Loading defines the settings and looks at the plans of the session's queries
+ * for calls that can be scored in groups (group_plan.c), and nothing else: no
+ * memory, no thread, no other library.  Preloading is neither needed nor useful.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "pg/group_scan.h"
 #include "pg/pneumo.h"
 
 PG_MODULE_MAGIC;
@@ -20,4 +22,5 @@ void
 _PG_init(void)
 {
 	pneumo_settings_define();
+	pneumo_group_plan_init();
 }

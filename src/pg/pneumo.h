@@ -6,11 +6,10 @@
  * Include after postgres.h.  Sections, each with the file that owns it:
  * settings (settings.c), errors (errors.c), catalog (catalog.c), model
  * metadata (model_meta.c), versions (version.c), names of models (claim.c),
- * rights (rights.c), shared
- * memory (shmem.c), engine cache (cache.c), images (pixels.c), scoring
- * (predict.c), BLAS (blas.c),
- * splits (split.c), config (config.c, layers.c), dataset (dataset.c), runs
- * (run_slots.c, train.c, worker.c).
+ * rights (rights.c), shared memory (shmem.c), engine cache (cache.c), images
+ * (pixels.c), scoring (predict.c), BLAS (blas.c), splits (split.c), config
+ * (config.c, layers.c), dataset (dataset.c), runs (run_slots.c, train.c,
+ * worker.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -49,6 +48,7 @@ typedef enum PneumoOnBadImage
 
 extern char *pneumo_default_model;
 extern int	pneumo_on_bad_image;	/* PneumoOnBadImage */
+extern bool pneumo_score_groups;
 extern int	pneumo_train_threads;	/* 0: all cores */
 extern int	pneumo_train_memory;	/* kB */
 extern int	pneumo_max_image_pixels;

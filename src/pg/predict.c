@@ -14,17 +14,16 @@
 
 #include <math.h>
 
-#include "access/detoast.h"
 #include "access/htup_details.h"
-#include "catalog/pg_type.h"
+#include "access/transam.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
+#include "utils/lsyscache.h"
 
-#include "pg/scorer.h"
+#include "pg/predict.h"
 
 PG_FUNCTION_INFO_V1(pneumo_predict);
 PG_FUNCTION_INFO_V1(pneumo_predict_raw);
@@ -34,8 +33,19 @@ PG_FUNCTION_INFO_V1(pneumo_score);
 PG_FUNCTION_INFO_V1(pneumo_embed);
 PG_FUNCTION_INFO_V1(pneumo_predict_version);
 PG_FUNCTION_INFO_V1(pneumo_deployed);
+PG_FUNCTION_INFO_V1(pneumo_score_support);
 
-#define NO_CLASS (-1)
+/* By PneumoScoreKind. */
+static const struct
+{
+	PGFunction	address;
+	const char *name;
+}			score_functions[] = {
+	{pneumo_predict, "pneumo_predict"},
+	{pneumo_predict_raw, "pneumo_predict_raw"},
+	{pneumo_classify, "pneumo_classify"},
+	{pneumo_score, "pneumo_score"},
+};
 
 /* --------------------------------------------------------------- which version */
 
@@ -95,65 +105,146 @@ class_list(const PneumoModelMeta *meta)
 	return list.data;
 }
 
-/* The class that a number is for: the argument, else the positive one of two. */
+int
+pneumo_class_index(const PneumoModelMeta *meta, const char *class_name)
+{
+	int			i;
+
+	if (class_name == NULL)
+		return meta->n_classes == 2 ? 1 : -1;
+	for (i = 0; i < meta->n_classes; i++)
+	{
+		if (strcmp(meta->classes[i], class_name) == 0)
+			return i;
+	}
+	return -1;
+}
+
 static int
 class_argument(FunctionCallInfo fcinfo, int arg, const PneumoModelMeta *meta, const char *function)
 {
-	char	   *name;
-	int			i;
+	char	   *name = PG_NARGS() > arg ? text_to_cstring(PG_GETARG_TEXT_PP(arg)) : NULL;
+	int			class_index = pneumo_class_index(meta, name);
 
-	if (PG_NARGS() <= arg)
-	{
-		if (meta->n_classes == 2)
-			return 1;
+	if (class_index < 0 && name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
 				 errmsg("the model has %d classes, so %s needs one of them", meta->n_classes, function),
 				 errdetail("The classes are %s.", class_list(meta)),
 				 errhint("Name the class in a further argument, or use pneumo_classify or pneumo_predict_proba.")));
-	}
-	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	for (i = 0; i < meta->n_classes; i++)
-	{
-		if (strcmp(meta->classes[i], name) == 0)
-		{
-			pfree(name);
-			return i;
-		}
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("the model has no class \"%s\"", pneumo_clip(name)),
-			 errdetail("The classes are %s.", class_list(meta))));
-	return NO_CLASS;
+	if (class_index < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the model has no class \"%s\"", pneumo_clip(name)),
+				 errdetail("The classes are %s.", class_list(meta))));
+	if (name != NULL)
+		pfree(name);
+	return class_index;
 }
 
-/* -------------------------------------------------------------------- numbers */
+/* --------------------------------------------------------------------- scores */
+
+Datum
+pneumo_score_datum(PneumoScoreKind kind, PneumoScorer *scorer, int row, int class_index,
+				   const PneumoVersionId *id, TupleDesc desc)
+{
+	const PneumoModelMeta *meta = scorer->meta;
+	const float *raw = scorer->probabilities + (size_t) row * scorer->output_units;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	switch (kind)
+	{
+		case PNEUMO_SCORE_PROBABILITY:
+			return Float8GetDatum(scorer->calibrated[class_index]);
+		case PNEUMO_SCORE_RAW:
+			return Float8GetDatum(scorer->output_units > 1 ? (double) raw[class_index] :
+								  class_index == 1 ? (double) raw[0] : 1 - (double) raw[0]);
+		case PNEUMO_SCORE_CLASS:
+			return CStringGetTextDatum(meta->classes[pneumo_class_of(meta, scorer->calibrated)]);
+		case PNEUMO_SCORE_ROW:
+			break;
+	}
+	values[0] = Float8GetDatum(pneumo_score_of(meta, scorer->calibrated));
+	values[1] = CStringGetTextDatum(meta->classes[pneumo_class_of(meta, scorer->calibrated)]);
+	values[2] = PointerGetDatum(pneumo_bytea(id->sha256, PNEUMO_SHA256_LEN));
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* One image: arguments are image, model and, for a number, class. */
+static Datum
+score_one(FunctionCallInfo fcinfo, PneumoScoreKind kind)
+{
+	PneumoVersionId id;
+	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
+	int			class_index = 0;
+	TupleDesc	desc = NULL;
+
+	if (pneumo_score_has_class(kind))
+		class_index = class_argument(fcinfo, 2, scorer->meta, score_functions[kind].name);
+	if (kind == PNEUMO_SCORE_ROW)
+	{
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "pneumo_score must return a row");
+		desc = BlessTupleDesc(desc);
+	}
+	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
+		PG_RETURN_NULL();
+	return pneumo_score_datum(kind, scorer, 0, class_index, &id, desc);
+}
 
 Datum
 pneumo_predict(PG_FUNCTION_ARGS)
 {
-	PneumoVersionId id;
-	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
-	int			class_index = class_argument(fcinfo, 2, scorer->meta, "pneumo_predict");
-
-	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
-		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(scorer->calibrated[class_index]);
+	return score_one(fcinfo, PNEUMO_SCORE_PROBABILITY);
 }
 
 Datum
 pneumo_predict_raw(PG_FUNCTION_ARGS)
 {
-	PneumoVersionId id;
-	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
-	int			class_index = class_argument(fcinfo, 2, scorer->meta, "pneumo_predict_raw");
+	return score_one(fcinfo, PNEUMO_SCORE_RAW);
+}
 
-	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
-		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(scorer->output_units > 1 ? (double) scorer->probabilities[class_index] :
-					 class_index == 1 ? (double) scorer->probabilities[0] :
-					 1 - (double) scorer->probabilities[0]);
+Datum
+pneumo_classify(PG_FUNCTION_ARGS)
+{
+	return score_one(fcinfo, PNEUMO_SCORE_CLASS);
+}
+
+Datum
+pneumo_score(PG_FUNCTION_ARGS)
+{
+	return score_one(fcinfo, PNEUMO_SCORE_ROW);
+}
+
+bool
+pneumo_score_kind(Oid function, PneumoScoreKind *kind)
+{
+	FmgrInfo	flinfo;
+	int			i;
+
+	if (function < FirstNormalObjectId || !OidIsValid(get_func_support(function)))
+		return false;
+	fmgr_info(function, &flinfo);
+	for (i = 0; i < (int) lengthof(score_functions); i++)
+	{
+		if (flinfo.fn_addr == score_functions[i].address)
+		{
+			*kind = (PneumoScoreKind) i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Of the functions above.  It tells the planner nothing, but being asked loads
+ * the library before the query starts, so that group_plan.c sees it.
+ */
+Datum
+pneumo_score_support(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_POINTER(NULL);
 }
 
 /*
@@ -182,19 +273,6 @@ pneumo_predict_version(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(rint(scorer->calibrated[class_index] * 1e6) / 1e6);
 }
 
-/* -------------------------------------------------------------------- classes */
-
-Datum
-pneumo_classify(PG_FUNCTION_ARGS)
-{
-	PneumoVersionId id;
-	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
-
-	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(scorer->meta->classes[pneumo_class_of(scorer->meta, scorer->calibrated)]));
-}
-
 Datum
 pneumo_predict_proba(PG_FUNCTION_ARGS)
 {
@@ -216,27 +294,6 @@ pneumo_predict_proba(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
-}
-
-Datum
-pneumo_score(PG_FUNCTION_ARGS)
-{
-	PneumoVersionId id;
-	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
-	TupleDesc	desc;
-	Datum		values[3];
-	bool		nulls[3] = {false, false, false};
-	HeapTuple	tuple;
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "pneumo_score must return a row");
-	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
-		PG_RETURN_NULL();
-	values[0] = Float8GetDatum(pneumo_score_of(scorer->meta, scorer->calibrated));
-	values[1] = CStringGetTextDatum(scorer->meta->classes[pneumo_class_of(scorer->meta, scorer->calibrated)]);
-	values[2] = PointerGetDatum(pneumo_bytea(id.sha256, PNEUMO_SHA256_LEN));
-	tuple = heap_form_tuple(BlessTupleDesc(desc), values, nulls);
-	PG_RETURN_DATUM(HeapTupleGetDatum(tuple));
 }
 
 Datum

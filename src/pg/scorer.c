@@ -170,28 +170,33 @@ pneumo_scorer_rescale(PneumoScorer *scorer, int row, const uint8 *pixels)
 	img_rescale(scorer->src + row * pixels_of(scorer), pixels, pixels_of(scorer), scorer->meta->rescale);
 }
 
-bool
-pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_image)
+void
+pneumo_scorer_read(PneumoScorer *scorer, int row, Datum image, ImgError *error)
 {
-	const ImgPreprocess *pre = &scorer->meta->preprocess;
 	bytea	   *bytes;
-	ImgError	error;
 
-	if (pneumo_image_bytes(&bytes, image, &error))
+	if (pneumo_image_bytes(&bytes, image, error))
 	{
-		error.status = pneumo_pixels(scorer->pixels, (const uint8 *) VARDATA_ANY(bytes),
-									 VARSIZE_ANY_EXHDR(bytes), pre, &error);
+		error->status = pneumo_pixels(scorer->pixels, (const uint8 *) VARDATA_ANY(bytes),
+									  VARSIZE_ANY_EXHDR(bytes), &scorer->meta->preprocess, error);
 		if ((Pointer) bytes != DatumGetPointer(image))
 			pfree(bytes);
 	}
-	if (error.status != IMG_OK)
-	{
-		if (on_bad_image == PNEUMO_BAD_IMAGE_NULL && pneumo_image_is_bad(error.status))
-			return false;
+	if (error->status == IMG_OK)
+		pneumo_scorer_rescale(scorer, row, scorer->pixels);
+}
+
+bool
+pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_image)
+{
+	ImgError	error;
+
+	pneumo_scorer_read(scorer, row, image, &error);
+	if (error.status == IMG_OK)
+		return true;
+	if (on_bad_image != PNEUMO_BAD_IMAGE_NULL || !pneumo_image_is_bad(error.status))
 		pneumo_image_ereport(&error);
-	}
-	pneumo_scorer_rescale(scorer, row, scorer->pixels);
-	return true;
+	return false;
 }
 
 void
@@ -227,8 +232,8 @@ pneumo_scorer_run_rows(PneumoScorer *scorer, int n)
 	run_engine(scorer, n, NULL);
 }
 
-void
-pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scorer, int row)
+bool
+pneumo_scorer_is_finite(double *calibrated, const PneumoScorer *scorer, int row)
 {
 	size_t		at = (size_t) row * scorer->output_units;
 	int			i;
@@ -238,10 +243,18 @@ pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scorer, int row)
 	for (i = 0; i < scorer->meta->n_classes; i++)
 	{
 		if (!isfinite(calibrated[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("the network gives no finite probability for this image")));
+			return false;
 	}
+	return true;
+}
+
+void
+pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scorer, int row)
+{
+	if (!pneumo_scorer_is_finite(calibrated, scorer, row))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("the network gives no finite probability for this image")));
 }
 
 bool

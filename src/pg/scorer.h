@@ -55,11 +55,17 @@ extern PneumoScorer *pneumo_scorer_get_group(void **extra, MemoryContext mcxt,
  */
 extern bool pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embed);
 
-/* Step by step (scores.h): src of a row, by decoding or of pixels; the first n rows; their probabilities. */
+/*
+ * Step by step (scores.h, group_scan.c): src of a row, by decoding or of
+ * pixels; the first n rows; their probabilities.  read and is_finite leave the
+ * error to the caller: error->status, false.
+ */
 extern bool pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_image);
+extern void pneumo_scorer_read(PneumoScorer *scorer, int row, Datum image, ImgError *error);
 extern void pneumo_scorer_rescale(PneumoScorer *scorer, int row, const uint8 *pixels);
 extern void pneumo_scorer_run_rows(PneumoScorer *scorer, int n);
 extern void pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scorer, int row);
+extern bool pneumo_scorer_is_finite(double *calibrated, const PneumoScorer *scorer, int row);
 
 /*
  * Of calibrated probabilities: the class, by the operating point (two classes)

@@ -21,6 +21,7 @@
 
 char	   *pneumo_default_model = NULL;
 int			pneumo_on_bad_image = PNEUMO_BAD_IMAGE_ERROR;
+bool		pneumo_score_groups = true;
 int			pneumo_train_threads = 0;
 int			pneumo_train_memory = 2 * 1024 * 1024;
 int			pneumo_max_image_pixels = 50 * 1000 * 1000;
@@ -59,6 +60,11 @@ define_prediction_settings(void)
 							 "What predicting from an unreadable image does.",
 							 "error raises 22P03 or 22023 with the reason, null returns NULL.",
 							 &pneumo_on_bad_image, PNEUMO_BAD_IMAGE_ERROR, on_bad_image_options,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pneumo.score_groups",
+							 "Whether queries score the rows of a plan in groups.",
+							 "A group shares one reading of the weights; the scores are the same to the bit.",
+							 &pneumo_score_groups, true,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pneumo.max_image_pixels",
 							"Largest image (width times height) that is decoded.",

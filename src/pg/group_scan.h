@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * group_scan.h
+ *	  A plan node that scores the rows of its child in groups.
+ *
+ * A row at a time, each call of pneumo_predict reads the weights of the dense
+ * layers anew.  This node takes up to NN_GROUP_ROWS rows from its child, scores
+ * them together, and then gives them one by one; a score has the same bits as
+ * alone.  group_plan.c puts it into a plan when the plan is about to run.
+ *
+ * The node, a CustomScan of no relation:
+ *	  lefttree			 the child, which computes the images and what else the
+ *						 rows need, but none of the expressions above them
+ *	  custom_exprs		 the calls: FuncExpr of pneumo_score_kind(), image a
+ *						 column of the scan tuple, model and class without columns
+ *	  custom_scan_tlist	 the scan tuple: the child's columns, then a column for
+ *						 the result of each call
+ *	  custom_private	 one integer: the most rows that will be asked for, or 0
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNEUMO_PG_GROUP_SCAN_H
+#define PNEUMO_PG_GROUP_SCAN_H
+
+#include "nodes/extensible.h"
+#include "nodes/plannodes.h"
+
+extern const CustomScanMethods pneumo_group_scan_methods;
+
+/* Once, when the library is loaded. */
+extern void pneumo_group_plan_init(void);
+
+#endif							/* PNEUMO_PG_GROUP_SCAN_H */
