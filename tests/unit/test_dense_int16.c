@@ -152,6 +152,8 @@ try_shape(const NnKernels *k, int in, int out, int n, Kind kind, int *same)
 	fill(weight, in, out, kind);
 	if (n % 3 != 0)
 		put_zeros(src, n, in);
+	if (n % 4 == 2)
+		put_zeros(src, n, in);
 	nn_dense_int16_pack(packed, weight, n % 3 ? bias : NULL, in, out);
 	nn_kernels_ref.dense_int16_forward(want, src, packed, n, in, out, n & 1, scratch);
 	k->dense_int16_forward(got, src, packed, n, in, out, n & 1, scratch);

@@ -268,7 +268,7 @@ test_conv3(const Path *p)
 static void
 test_dense_forward(const Path *p)
 {
-	static const int sizes[][2] = {{1, 1}, {7, 3}, {100, 16}, {512, 24}, {513, 8}, {1030, 65}, {2048, 128}, {600, 10}, {5000, 64}, {2100, 100}};
+	static const int sizes[][2] = {{1, 1}, {7, 3}, {100, 16}, {512, 24}, {513, 8}, {1030, 65}, {2048, 128}, {600, 10}, {5000, 64}, {2100, 100}, {1100, 72}, {700, 40}};
 	double		worst = 0.0;
 	int			same = 1;
 	size_t		i;
@@ -276,7 +276,8 @@ test_dense_forward(const Path *p)
 				r;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		for (n = 1; n < 20; n += 1 + n / 8)
+		/* a few rows, up to more than go together */
+		for (n = 1; n <= NN_DENSE_ROWS + 4; n += n < 20 ? 1 + n / 8 : 15)
 		{
 			int			in = sizes[i][0];
 			int			out = sizes[i][1];
@@ -293,6 +294,8 @@ test_dense_forward(const Path *p)
 			double		diff;
 
 			if (n % 3 != 0)
+				put_zeros(src, n, in);
+			if (n % 4 == 2)
 				put_zeros(src, n, in);
 			nn_kernels_ref.dense_forward(want, src, weight, bias, n, in, out, n & 1, scratch);
 			p->k->dense_forward(got, src, weight, bias, n, in, out, n & 1, scratch);
@@ -322,27 +325,31 @@ test_dense_forward(const Path *p)
 	unit_ok(same, "%s: dense forward has the same bits for any batch and in blocks", p->name);
 }
 
-/* What is not a number is not a zero. */
+/* What is not a number is not a zero, in one row and among many. */
 static void
 test_dense_not_finite(const Path *p)
 {
-	enum {IN = 2600, OUT = 72};
-	float	   *src = floats(IN, 0);
+	enum {IN = 2600, OUT = 72, N = 7};
+	float	   *src = floats((size_t) N * IN, 0);
 	float	   *weight = floats((size_t) IN * OUT, 1);
-	float	   *got = floats(OUT, 0);
-	float	   *scratch = floats(nn_dense_scratch_bytes(1, OUT) / sizeof(float), 0);
+	float	   *got = floats(N * OUT, 0);
+	float	   *scratch = floats(nn_dense_scratch_bytes(N, OUT) / sizeof(float), 0);
 	int			seen = 1;
 	int			i,
+				n,
 				o;
 
-	for (i = 0; i < IN; i += 13)
-	{
-		src[i] = i & 1 ? NAN : INFINITY;
-		p->k->dense_forward(got, src, weight, NULL, 1, IN, OUT, 0, scratch);
-		for (o = 0; o < OUT; o++)
-			seen &= !isfinite(got[o]);
-		src[i] = 0.0f;
-	}
+	for (n = 1; n <= N; n += N - 1)
+		for (i = 0; i < IN; i += 13)
+		{
+			float	   *x = src + (size_t) (n - 1) * IN + i;
+
+			*x = i & 1 ? NAN : INFINITY;
+			p->k->dense_forward(got, src, weight, NULL, n, IN, OUT, 0, scratch);
+			for (o = 0; o < n * OUT; o++)
+				seen &= isfinite(got[o]) == (o < (n - 1) * OUT);
+			*x = 0.0f;
+		}
 	unit_ok(seen, "%s: dense forward sees an infinity and a NaN among zeros", p->name);
 	free(src);
 	free(weight);

@@ -141,15 +141,6 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
 }
 
 #define DN_MR 6
-#define DN_SUB 64				/* inputs whose weights and rows stay in the first cache */
-#define DN_ROWS NN_DENSE_ROWS	/* rows of src copied together, whole tiles */
-
-/* Memory that is wanted soon: a panel's vectors of each term, row floats apart. */
-typedef struct DnAhead
-{
-	const float *at;
-	size_t		row;
-} DnAhead;
 
 /*
  * The accumulator tile of all products here: dst[rows][nv vectors] is, or with
@@ -247,67 +238,84 @@ dn_panel(float *part, const float *x, const float *panel, int rows, const int nv
 	}
 }
 
-/* to[blocks of DN_SUB inputs][DN_ROWS][DN_SUB]; the next row is fetched meanwhile. */
-static void
-dn_copy_rows(float *to, const float *src, int rows, int in, int i0, int i1)
+/*
+ * DN_SUB inputs of many rows, in tiles: panels of two vectors of outputs are
+ * copied together, as they lie where they would drive each other from the cache;
+ * while a panel is copied, the same of the next inputs is fetched.
+ */
+NN_INLINE void
+dn_sub_tiles(float *part, const float *x, const float *weight, const float *next, int rows, int out, int n, int first)
 {
-	int			i,
-				r;
+	float		panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
+	int			full = out / VW * VW;
+	int			k,
+				o;
 
-	for (r = 0; r < rows; r++)
+	for (o = 0; o + 2 * VW <= full; o += 2 * VW)
 	{
-		const float *row = src + (size_t) r * (size_t) in;
-		float	   *t = to + r * DN_SUB;
+		DnAhead		ahead = {next + o, (size_t) out};
 
-		for (i = i0; r + 1 < rows && i < i1; i += 16)
-			__builtin_prefetch(row + in + i, 0, 2);
-		for (i = i0; i < i1; i += DN_SUB, t += DN_ROWS * DN_SUB)
-			memcpy(t, row + i, sizeof(float) * (size_t) (i1 - i < DN_SUB ? i1 - i : DN_SUB));
+		for (k = 0; k < n; k++)
+		{
+			const float *w = weight + (size_t) k * (size_t) out + o;
+
+			v_store(panel + k * 2 * VW, v_load(w));
+			v_store(panel + k * 2 * VW + VW, v_load(w + VW));
+		}
+		dn_panel(part + o, x, panel, rows, 2, out, n, first, &ahead);
+	}
+	if (o < full)
+	{
+		for (k = 0; k < n; k++)
+			v_store(panel + k * VW, v_load(weight + (size_t) k * (size_t) out + o));
+		dn_panel(part + o, x, panel, rows, 1, out, n, first, NULL);
 	}
 }
 
-/*
- * Many rows: DN_SUB inputs at a time.  The rows of src, and panels of two
- * vectors of outputs, are copied together, as they lie where they would drive
- * each other from the cache; while a panel is copied, the same of the next
- * inputs is fetched.
- */
+/* The same without the products of zeros, in panels of eight vectors. */
+NN_INLINE void
+dn_sub_marked(float *part, const float *x, const uint64_t *marks, const float *weight, const float *next,
+			  int rows, int out, int n, int first)
+{
+	int			full = out / VW * VW;
+	int			o;
+
+	for (o = 0; o < full;)
+	{
+		int			nv = dn_marked_width(full - o);
+		DnAhead		ahead = {next + o, (size_t) out};
+
+		if (nv == 8)
+			dn_marked_rows(part + o, x, marks, weight + o, (size_t) out, rows, 8, out, n, first, &ahead);
+		else if (nv == 4)
+			dn_marked_rows(part + o, x, marks, weight + o, (size_t) out, rows, 4, out, n, first, &ahead);
+		else
+			dn_marked_rows(part + o, x, marks, weight + o, (size_t) out, rows, 1, out, n, first, &ahead);
+		o += nv * VW;
+	}
+}
+
+/* Many rows: DN_SUB inputs at a time. */
 static void
 dn_many_rows(float *part, const float *src, const float *weight, int rows, int in, int out, int i0, int i1)
 {
-	float		copy[NN_DENSE_BLOCK / DN_SUB][DN_ROWS * DN_SUB] NN_STACK_ALIGN;
-	float		panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
-	int			full = out / VW * VW;
-	int			i,
-				k,
-				o;
+	DnRows		copy;
+	int			marked;
+	int			i;
 
-	dn_copy_rows(copy[0], src, rows, in, i0, i1);
+	dn_copy_rows(&copy, src, rows, in, i0, i1);
+	marked = dn_marks_pay(&copy, (size_t) rows * (size_t) (i1 - i0), out / VW * VW);
 	for (i = i0; i < i1; i += DN_SUB)
 	{
-		const float *x = copy[(i - i0) / DN_SUB];
+		int			sub = (i - i0) / DN_SUB;
 		int			n = i1 - i < DN_SUB ? i1 - i : DN_SUB;
-		int			next = in - i > 2 * DN_SUB ? i + DN_SUB : i;
+		const float *w = weight + (size_t) i * (size_t) out;
+		const float *next = in - i > 2 * DN_SUB ? w + (size_t) DN_SUB * (size_t) out : w;
 
-		for (o = 0; o + 2 * VW <= full; o += 2 * VW)
-		{
-			DnAhead		ahead = {weight + (size_t) next * (size_t) out + o, (size_t) out};
-
-			for (k = 0; k < n; k++)
-			{
-				const float *w = weight + (size_t) (i + k) * (size_t) out + o;
-
-				v_store(panel + k * 2 * VW, v_load(w));
-				v_store(panel + k * 2 * VW + VW, v_load(w + VW));
-			}
-			dn_panel(part + o, x, panel, rows, 2, out, n, i == i0, &ahead);
-		}
-		if (o < full)
-		{
-			for (k = 0; k < n; k++)
-				v_store(panel + k * VW, v_load(weight + (size_t) (i + k) * (size_t) out + o));
-			dn_panel(part + o, x, panel, rows, 1, out, n, i == i0, NULL);
-		}
+		if (marked)
+			dn_sub_marked(part, copy.x[sub], copy.marks[sub], w, next, rows, out, n, i == i0);
+		else
+			dn_sub_tiles(part, copy.x[sub], w, next, rows, out, n, i == i0);
 	}
 	dn_rest(part, src, weight, rows, in, out, i0, i1);
 }

@@ -139,45 +139,87 @@ dq_widen(float *to, const int16_t *q, size_t width, int n, const int nv)
 				k;
 
 	for (k = 0; k < n; k++, q += width, to += nv * VW)
-#pragma GCC unroll 2
+#pragma GCC unroll 8
 		for (j = 0; j < nv; j++)
 			v_store(to + j * VW, v_load_int16(q + j * VW));
+}
+
+/* n inputs of many rows for outputs of width, in tiles; out: from row to row of part. */
+NN_INLINE void
+dq_sub_tiles(float *part, const float *x, const int16_t *q, int width, int rows, int out, int n, int first)
+{
+	float		panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
+	int			o;
+
+	for (o = 0; o + 2 * VW <= width; o += 2 * VW)
+	{
+		dq_widen(panel, q + o, (size_t) width, n, 2);
+		dn_panel(part + o, x, panel, rows, 2, out, n, first, NULL);
+	}
+	if (o < width)
+	{
+		dq_widen(panel, q + o, (size_t) width, n, 1);
+		dn_panel(part + o, x, panel, rows, 1, out, n, first, NULL);
+	}
+}
+
+/* The same without the products of zeros. */
+NN_INLINE void
+dq_sub_marked(float *part, const float *x, const uint64_t *marks, const int16_t *q, int width, int rows,
+			  int out, int n, int first)
+{
+	float		panel[DN_SUB * 8 * VW] NN_STACK_ALIGN;
+	int			o;
+
+	for (o = 0; o < width;)
+	{
+		int			nv = dn_marked_width(width - o);
+
+		if (nv == 8)
+		{
+			dq_widen(panel, q + o, (size_t) width, n, 8);
+			dn_marked_rows(part + o, x, marks, panel, 8 * VW, rows, 8, out, n, first, NULL);
+		}
+		else if (nv == 4)
+		{
+			dq_widen(panel, q + o, (size_t) width, n, 4);
+			dn_marked_rows(part + o, x, marks, panel, 4 * VW, rows, 4, out, n, first, NULL);
+		}
+		else
+		{
+			dq_widen(panel, q + o, (size_t) width, n, 1);
+			dn_marked_rows(part + o, x, marks, panel, VW, rows, 1, out, n, first, NULL);
+		}
+		o += nv * VW;
+	}
 }
 
 /* Up to DN_ROWS rows, one block, src at its first input; part[DN_ROWS][wide] is scratch. */
 static void
 dq_many(float *sums, float *part, const float *src, const DqBlock *block, int rows, int in)
 {
-	float		copy[NN_DENSE_BLOCK / DN_SUB][DN_ROWS * DN_SUB] NN_STACK_ALIGN;
-	float		panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
+	DnRows		copy;
+	int			marked;
 	int			i,
-				o,
 				p,
 				r;
 
-	dn_copy_rows(copy[0], src, rows, in, 0, block->n);
+	dn_copy_rows(&copy, src, rows, in, 0, block->n);
+	marked = dn_marks_pay(&copy, (size_t) rows * (size_t) block->n, block->wide);
 	for (i = 0; i < block->n; i += DN_SUB)
 	{
-		const float *x = copy[i / DN_SUB];
-		const int16_t *q = block->weights;
+		int			sub = i / DN_SUB;
 		int			n = block->n - i < DN_SUB ? block->n - i : DN_SUB;
 
 		for (p = 0; p < block->wide; p += NN_INT16_PANEL)
 		{
 			int			width = nn_int16_panel_width(block->wide, p);
-			const int16_t *from = q + (size_t) i * (size_t) width;
+			const int16_t *q = dq_panel(block, p) + (size_t) i * (size_t) width;
 
-			for (o = 0; o + 2 * VW <= width; o += 2 * VW)
-			{
-				dq_widen(panel, from + o, (size_t) width, n, 2);
-				dn_panel(part + p + o, x, panel, rows, 2, block->wide, n, i == 0, NULL);
-			}
-			if (o < width)
-			{
-				dq_widen(panel, from + o, (size_t) width, n, 1);
-				dn_panel(part + p + o, x, panel, rows, 1, block->wide, n, i == 0, NULL);
-			}
-			q += (size_t) width * (size_t) block->n;
+			if (marked)
+				dq_sub_marked(part + p, copy.x[sub], copy.marks[sub], q, width, rows, block->wide, n, i == 0);
+			else
+				dq_sub_tiles(part + p, copy.x[sub], q, width, rows, block->wide, n, i == 0);
 		}
 	}
 	for (r = 0; r < rows; r++)

@@ -17,6 +17,7 @@
 #include "conv3_int16_impl.h"
 #include "update_impl.h"
 #include "dense_listed_impl.h"
+#include "dense_marked_impl.h"
 #include "dense_impl.h"
 #include "dense_backward_impl.h"
 #include "dense_int16_impl.h"

@@ -33,6 +33,13 @@
 #endif
 
 #define NN_INLINE static inline __attribute__((always_inline, unused))
+
+/*
+ * Makes a value opaque to the optimiser, which otherwise computes dozens of
+ * addresses ahead of a loop and spills them.
+ */
+#define NN_OPAQUE(x) __asm__ ("" : "+r" (x))
+
 #define NN_PASTE2(a, b) a##b
 #define NN_PASTE(a, b) NN_PASTE2(a, b)
 

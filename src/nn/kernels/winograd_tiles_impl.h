@@ -127,12 +127,6 @@ wg_step(size_t floats)
 	return step;
 }
 
-/*
- * Makes a value opaque to the optimiser, which otherwise computes dozens of
- * addresses ahead of a loop and spills them.
- */
-#define WG_OPAQUE(x) __asm__ ("" : "+r" (x))
-
 NN_INLINE const float *
 wg_at_row(const float *p, const int i, const WgStep step)
 {
@@ -381,7 +375,7 @@ wg_input_plain(float *v, size_t stride, const WgPatch patch, int c, const int n)
 #pragma GCC unroll 6
 	for (j = 0; j < 6; j++)
 	{
-		WG_OPAQUE(p);
+		NN_OPAQUE(p);
 		wg_bt(r, WG_AT(0), WG_AT(1), WG_AT(2), WG_AT(3), WG_AT(4), WG_AT(5));
 #pragma GCC unroll 6
 		for (i = 0; i < 6; i++)
@@ -392,7 +386,7 @@ wg_input_plain(float *v, size_t stride, const WgPatch patch, int c, const int n)
 #pragma GCC unroll 6
 	for (i = 0; i < 6; i++)
 	{
-		WG_OPAQUE(v);
+		NN_OPAQUE(v);
 		wg_bt(r, t[6 * i], t[6 * i + 1], t[6 * i + 2], t[6 * i + 3], t[6 * i + 4], t[6 * i + 5]);
 		wg_store6(v, r, to);
 		v += 6 * stride;
@@ -420,7 +414,7 @@ wg_input_pooled(float *v, size_t stride, const WgPatch patch, int c, const int n
 	{
 		wg_bt(r, t[j], t[6 + j], t[12 + j], t[18 + j], t[24 + j], t[30 + j]);
 		d = v + (size_t) j * stride;
-		WG_OPAQUE(d);
+		NN_OPAQUE(d);
 		wg_store6(d, r, to);
 	}
 }
@@ -506,7 +500,7 @@ wg_gradient_vector(float *z, size_t stride, const WgPatch patch, const WgKind ki
 	{
 		wg_a(r, t[j], t[6 + j], t[12 + j], t[18 + j]);
 		d = z + (size_t) j * stride;
-		WG_OPAQUE(d);
+		NN_OPAQUE(d);
 		wg_store6(d, r, to);
 	}
 }
@@ -616,7 +610,7 @@ wg_output_vector(const WgTarget *o, const WgPlace place, const float *m, size_t 
 		const float *q = m + (size_t) j * stride;
 		vf			r[4];
 
-		WG_OPAQUE(q);
+		NN_OPAQUE(q);
 		wg_at(r, v_load(q), v_load(wg_at_row(q, 1, from)), v_load(wg_at_row(q, 2, from)),
 			  v_load(wg_at_row(q, 3, from)), v_load(wg_at_row(q, 4, from)), v_load(wg_at_row(q, 5, from)));
 #pragma GCC unroll 4
@@ -628,7 +622,7 @@ wg_output_vector(const WgTarget *o, const WgPlace place, const float *m, size_t 
 	{
 		wg_at(y, t[6 * i], t[6 * i + 1], t[6 * i + 2], t[6 * i + 3], t[6 * i + 4], t[6 * i + 5]);
 		wg_at(y + 4, t[6 * i + 6], t[6 * i + 7], t[6 * i + 8], t[6 * i + 9], t[6 * i + 10], t[6 * i + 11]);
-		WG_OPAQUE(p);
+		NN_OPAQUE(p);
 		if (pool)
 		{
 			if (!full && i / 2 >= place.rows)
