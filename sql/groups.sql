@@ -96,7 +96,7 @@ SELECT groups_same(query), query FROM unnest(ARRAY[
 	'SELECT id, pneumo_predict(image) FROM groups_xrays ORDER BY 2 DESC, id LIMIT 10',
 	'SELECT ward, pneumo_predict(image), x FROM groups_xrays x JOIN groups_patients USING (patient) ORDER BY id',
 	'SELECT p.patient, q FROM groups_patients p, LATERAL (SELECT sum(pneumo_predict(image)) q FROM groups_xrays x WHERE x.patient = p.patient) s ORDER BY 1',
-	'SELECT id, pneumo_predict(image) FROM groups_parts ORDER BY id',
+	'SELECT id, pneumo_predict(image), pneumo_score(image), tableoid, ctid FROM groups_parts ORDER BY id',
 	'SELECT rank() OVER (ORDER BY pneumo_predict(image), id), id FROM groups_xrays ORDER BY id']) query;
 
 -- an error is that of its row, and only when the row's turn comes
@@ -110,6 +110,7 @@ SELECT count(pneumo_predict(image, 'three', 'COVID')) FROM groups_xrays;
 SELECT count(pneumo_predict(image, 'none')) FROM groups_xrays;
 SELECT count(pneumo_predict(image, 'none')) FROM groups_xrays WHERE id % 10 = 0;
 SELECT count(*) FROM groups_xrays WHERE pneumo_predict(image) > 2 AND pneumo_predict(image, 'none') > 2 AND id < 101;
+SELECT count(pneumo_predict(image, 'three')) FROM groups_xrays WHERE pneumo_classify(image, 'three') = 'COVID' AND id < 101;
 SET pneumo.on_bad_image = 'null';
 SELECT count(*), count(pneumo_predict(image)) FROM groups_xrays;
 RESET pneumo.on_bad_image;

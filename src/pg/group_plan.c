@@ -185,6 +185,7 @@ typedef struct GroupBuilder
 	List	   *calls;			/* as the plan has them */
 	int			n_columns;		/* once they are all there */
 	bool		all_columns;	/* they are those of the child below, in order */
+	bool		plain;			/* calls stay calls, of columns */
 } GroupBuilder;
 
 /* The column of the child that gives an expression; added if there is none. */
@@ -241,22 +242,6 @@ add_columns(Node *node, GroupBuilder *builder)
 	return expression_tree_walker(node, add_columns, builder);
 }
 
-/* An expression of the old node as one over the scan tuple. */
-static Node *
-over_scan_tuple(Node *node, GroupBuilder *builder)
-{
-	int			call;
-
-	if (node == NULL)
-		return NULL;
-	call = index_of(builder->calls, node);
-	if (call >= 0)
-		return (Node *) column_var(INDEX_VAR, builder->n_columns + call + 1, (Expr *) node);
-	if (IsA(node, Var))
-		return (Node *) column_var(INDEX_VAR, column_of(builder, (Expr *) node), (Expr *) node);
-	return expression_tree_mutator(node, over_scan_tuple, builder);
-}
-
 /* A copy of a call whose image is column of varno. */
 static FuncExpr *
 call_over(const FuncExpr *call, int varno, AttrNumber column)
@@ -267,15 +252,34 @@ call_over(const FuncExpr *call, int varno, AttrNumber column)
 	return copy;
 }
 
+/* An expression of the old node as one over the scan tuple. */
+static Node *
+over_scan_tuple(Node *node, GroupBuilder *builder)
+{
+	int			call;
+
+	if (node == NULL)
+		return NULL;
+	call = index_of(builder->calls, node);
+	if (call >= 0 && builder->plain)
+		return (Node *) call_over((FuncExpr *) node, INDEX_VAR, column_of(builder, linitial(((FuncExpr *) node)->args)));
+	if (call >= 0)
+		return (Node *) column_var(INDEX_VAR, builder->n_columns + call + 1, (Expr *) node);
+	if (IsA(node, Var))
+		return (Node *) column_var(INDEX_VAR, column_of(builder, (Expr *) node), (Expr *) node);
+	return expression_tree_mutator(node, over_scan_tuple, builder);
+}
+
 /*
- * A group scan above child, whose columns are complete.  Target list and
- * conditions are the caller's.
+ * A group scan above child, whose columns are complete, with target list and
+ * conditions given as over the child.
  */
 static CustomScan *
-make_group_scan(GroupPlanner *planner, GroupBuilder *builder, Plan *child, int rows)
+make_group_scan(GroupPlanner *planner, GroupBuilder *builder, Plan *child, List *targets, List *conditions, int rows)
 {
 	CustomScan *scan = makeNode(CustomScan);
 	Plan	   *plan = &scan->scan.plan;
+	List	   *calls = NIL;
 	ListCell   *cell;
 
 	plan->startup_cost = child->startup_cost;
@@ -304,11 +308,16 @@ make_group_scan(GroupPlanner *planner, GroupBuilder *builder, Plan *child, int r
 		FuncExpr   *call = lfirst(cell);
 		AttrNumber	image = column_of(builder, linitial(call->args));
 
-		scan->custom_exprs = lappend(scan->custom_exprs, call_over(call, INDEX_VAR, image));
+		calls = lappend(calls, call_over(call, INDEX_VAR, image));
 		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
 										  makeTargetEntry((Expr *) call_over(call, OUTER_VAR, image),
 														  list_length(scan->custom_scan_tlist) + 1, NULL, false));
 	}
+	plan->targetlist = (List *) over_scan_tuple((Node *) targets, builder);
+	plan->qual = (List *) over_scan_tuple((Node *) conditions, builder);
+	builder->plain = true;
+	scan->custom_exprs = list_make3(calls, over_scan_tuple((Node *) targets, builder),
+									over_scan_tuple((Node *) conditions, builder));
 	return scan;
 }
 
@@ -382,8 +391,7 @@ static Plan *
 group_above(GroupPlanner *planner, Plan *plan, int rows)
 {
 	CallFinder	finder = {NIL, false, false};
-	GroupBuilder builder = {NIL, NIL, 0, false};
-	CustomScan *scan;
+	GroupBuilder builder = {NIL, NIL, 0, false, false};
 	List	   *moved = NIL;
 	List	   *targets = plan->targetlist;
 	ListCell   *cell;
@@ -406,10 +414,7 @@ group_above(GroupPlanner *planner, Plan *plan, int rows)
 	plan->targetlist = builder.columns;
 	plan->qual = list_truncate(list_copy(plan->qual), list_length(plan->qual) - list_length(moved));
 
-	scan = make_group_scan(planner, &builder, plan, rows);
-	scan->scan.plan.targetlist = (List *) over_scan_tuple((Node *) targets, &builder);
-	scan->scan.plan.qual = (List *) over_scan_tuple((Node *) moved, &builder);
-	return &scan->scan.plan;
+	return &make_group_scan(planner, &builder, plan, targets, moved, rows)->scan.plan;
 }
 
 /* A copy of an Agg's expressions, in whose aggregates the calls are columns of the group scan below. */
@@ -446,9 +451,9 @@ group_below(GroupPlanner *planner, Agg *agg)
 {
 	Plan	   *child = agg->plan.lefttree;
 	CallFinder	finder = {NIL, true, false};
-	GroupBuilder builder = {NIL, NIL, 0, true};
+	GroupBuilder builder = {NIL, NIL, 0, true, false};
 	AggregateBuilder aggregates = {&builder, false};
-	CustomScan *scan;
+	List	   *targets = NIL;
 	ListCell   *cell;
 
 	if (agg->groupingSets != NIL || agg->chain != NIL)
@@ -462,17 +467,18 @@ group_below(GroupPlanner *planner, Agg *agg)
 	foreach(cell, child->targetlist)
 		builder.columns = lappend(builder.columns, flatCopyTargetEntry(lfirst(cell)));
 	builder.n_columns = list_length(builder.columns);
-	scan = make_group_scan(planner, &builder, child, ALL_ROWS);
-	foreach(cell, scan->custom_scan_tlist)
+	foreach(cell, builder.columns)
 	{
 		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
 
-		entry->expr = column_var(INDEX_VAR, entry->resno, entry->expr);
-		scan->scan.plan.targetlist = lappend(scan->scan.plan.targetlist, entry);
+		entry->expr = column_var(OUTER_VAR, entry->resno, entry->expr);
+		targets = lappend(targets, entry);
 	}
+	foreach(cell, builder.calls)
+		targets = lappend(targets, makeTargetEntry(lfirst(cell), list_length(targets) + 1, NULL, false));
 	agg->plan.targetlist = (List *) over_group_scan((Node *) agg->plan.targetlist, &aggregates);
 	agg->plan.qual = (List *) over_group_scan((Node *) agg->plan.qual, &aggregates);
-	agg->plan.lefttree = &scan->scan.plan;
+	agg->plan.lefttree = &make_group_scan(planner, &builder, child, targets, NIL, ALL_ROWS)->scan.plan;
 }
 
 /* ------------------------------------------------------------ the whole plan */

@@ -5,8 +5,8 @@
  *
  * The first group has two rows and each further one twice as many, so that
  * what reads few rows has few scored in vain.  What would be an error for a
- * row is none before its turn: then the function itself is called for it, and
- * raises the error.
+ * row is none before its turn, and none at all if no expression comes to the
+ * call: such rows are left to the functions themselves.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,12 +46,10 @@ typedef struct Call
 	Scoring    *scoring;
 	ExprState  *class_name;		/* NULL: none asked for */
 	TupleDesc	desc;			/* of PNEUMO_SCORE_ROW */
-	ExprState  *itself;			/* the function, over the scan tuple */
 
 	int			class_index;	/* as of the current group; -1: none, the function says why */
 	Datum		values[NN_GROUP_ROWS];
 	bool		nulls[NN_GROUP_ROWS];
-	bool		on_its_own[NN_GROUP_ROWS];	/* to be computed when the row comes */
 } Call;
 
 /* The group scans of a query (one for each partition, say) take turns with the same buffers. */
@@ -74,10 +72,13 @@ typedef struct GroupScanState
 	int			n_scorings;
 	QueryScorers *query;
 	int			max_rows;		/* that will be asked for, 0 if unknown */
+	ProjectionInfo *plain_projection;	/* with the functions themselves */
+	ExprState  *plain_qual;
 
 	MemoryContext cxt;			/* of the current group */
 	TupleTableSlot *row;		/* of the child, for reading one back */
 	MinimalTuple tuples[NN_GROUP_ROWS];
+	bool		plain[NN_GROUP_ROWS];	/* left to the functions themselves */
 	int			n_tuples;
 	int			next;			/* to be given */
 	int			group_size;		/* of the next group */
@@ -175,8 +176,6 @@ init_call(GroupScanState *state, Call *call, FuncExpr *expr)
 
 	if (!pneumo_score_kind(expr->funcid, &call->kind))
 		elog(ERROR, "function %u does not score images", expr->funcid);
-	/* which also checks the right to execute it */
-	call->itself = ExecInitExpr((Expr *) expr, &state->css.ss.ps);
 	call->scoring = scoring_of(state, linitial_node(Var, expr->args)->varattno,
 							   n_arguments > 1 ? lsecond(expr->args) : NULL);
 	if (n_arguments > 2)
@@ -203,7 +202,8 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	GroupScanState *state = (GroupScanState *) node;
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
-	int			n = list_length(scan->custom_exprs);
+	List	   *calls = linitial(scan->custom_exprs);
+	int			n = list_length(calls);
 	ListCell   *cell;
 
 	outerPlanState(node) = ExecInitNode(outerPlan(scan), estate, eflags);
@@ -213,7 +213,13 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	state->max_rows = intVal(linitial(scan->custom_private));
 	state->calls = palloc0(n * sizeof(Call));
 	state->scorings = palloc0(n * sizeof(Scoring));
-	foreach(cell, scan->custom_exprs)
+	/* this also checks the right to execute the functions */
+	state->plain_projection = ExecBuildProjectionInfo(lsecond(scan->custom_exprs), node->ss.ps.ps_ExprContext,
+													  ExecInitExtraTupleSlot(estate, ExecGetResultType(&node->ss.ps),
+																			 &TTSOpsVirtual),
+													  &node->ss.ps, NULL);
+	state->plain_qual = ExecInitQual(lthird(scan->custom_exprs), &node->ss.ps);
+	foreach(cell, calls)
 		init_call(state, &state->calls[state->n_calls++], lfirst_node(FuncExpr, cell));
 	start_over(state);
 }
@@ -242,24 +248,6 @@ fixed_text(ExprState *argument, ExprContext *econtext)
 	Datum		value = ExecEvalExprSwitchContext(argument, econtext, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/* For all calls of a scoring, at a row of the group. */
-static void
-set_results(GroupScanState *state, const Scoring *scoring, int row, bool on_its_own)
-{
-	int			i;
-
-	for (i = 0; i < state->n_calls; i++)
-	{
-		Call	   *call = &state->calls[i];
-
-		if (call->scoring == scoring)
-		{
-			call->nulls[row] = true;
-			call->on_its_own[row] = on_its_own;
-		}
-	}
 }
 
 /*
@@ -310,7 +298,7 @@ run_scoring(GroupScanState *state, Scoring *scoring)
 
 		if (!pneumo_scorer_is_finite(scorer->calibrated, scorer, row))
 		{
-			set_results(state, scoring, at, true);
+			state->plain[at] = true;
 			continue;
 		}
 		for (i = 0; i < state->n_calls; i++)
@@ -321,7 +309,7 @@ run_scoring(GroupScanState *state, Scoring *scoring)
 				continue;
 			if (call->class_index < 0)
 			{
-				call->on_its_own[at] = true;
+				state->plain[at] = true;
 				continue;
 			}
 			call->nulls[at] = false;
@@ -346,7 +334,6 @@ score_group(GroupScanState *state, Scoring *scoring)
 		bool		isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		set_results(state, scoring, at, false);
 		ExecStoreMinimalTuple(state->tuples[at], state->row, false);
 		image = slot_getattr(state->row, scoring->image, &isnull);
 		if (isnull)
@@ -361,7 +348,7 @@ score_group(GroupScanState *state, Scoring *scoring)
 				run_scoring(state, scoring);
 		}
 		else if (pneumo_on_bad_image != PNEUMO_BAD_IMAGE_NULL || !pneumo_image_is_bad(error.status))
-			set_results(state, scoring, at, true);
+			state->plain[at] = true;
 	}
 	run_scoring(state, scoring);
 }
@@ -395,6 +382,9 @@ next_group(GroupScanState *state)
 		MemoryContextSwitchTo(old);
 		n_bytes += state->tuples[state->n_tuples++]->t_len;
 	}
+	memset(state->plain, 0, sizeof(state->plain));
+	for (i = 0; i < state->n_calls; i++)
+		memset(state->calls[i].nulls, true, sizeof(state->calls[i].nulls));
 	old = MemoryContextSwitchTo(state->cxt);
 	for (i = 0; i < state->n_scorings; i++)
 		score_group(state, &state->scorings[i]);
@@ -403,12 +393,11 @@ next_group(GroupScanState *state)
 
 /* ---------------------------------------------------------------------- rows */
 
-/* The scan tuple of the next row: the child's columns and the results; NULL at the end. */
-static TupleTableSlot *
+/* The next row's place in the group, with its columns and results in the scan tuple; -1 at the end. */
+static int
 next_row(GroupScanState *state)
 {
 	TupleTableSlot *slot = state->css.ss.ss_ScanTupleSlot;
-	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	int			n_columns = state->row->tts_tupleDescriptor->natts;
 	int			at;
 	int			i;
@@ -417,7 +406,7 @@ next_row(GroupScanState *state)
 	{
 		next_group(state);
 		if (state->n_tuples == 0)
-			return NULL;
+			return -1;
 	}
 	at = state->next++;
 	state->n_given++;
@@ -432,33 +421,34 @@ next_row(GroupScanState *state)
 		slot->tts_isnull[n_columns + i] = state->calls[i].nulls[at];
 	}
 	ExecStoreVirtualTuple(slot);
-	econtext->ecxt_scantuple = slot;
-	for (i = 0; i < state->n_calls; i++)
-	{
-		if (state->calls[i].on_its_own[at])
-			slot->tts_values[n_columns + i] = ExecEvalExprSwitchContext(state->calls[i].itself, econtext,
-																		&slot->tts_isnull[n_columns + i]);
-	}
-	return slot;
+	return at;
 }
 
 static TupleTableSlot *
 exec_scan(CustomScanState *node)
 {
+	GroupScanState *state = (GroupScanState *) node;
 	ExprContext *econtext = node->ss.ps.ps_ExprContext;
-	ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
 
 	for (;;)
 	{
-		TupleTableSlot *slot;
+		ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
+		ExprState  *qual = node->ss.ps.qual;
+		int			at;
 
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(econtext);
-		slot = next_row((GroupScanState *) node);
-		if (slot == NULL)
+		at = next_row(state);
+		if (at < 0)
 			return projection != NULL ? ExecClearTuple(projection->pi_state.resultslot) : NULL;
-		if (ExecQual(node->ss.ps.qual, econtext))
-			return projection != NULL ? ExecProject(projection) : slot;
+		if (state->plain[at])
+		{
+			projection = state->plain_projection;
+			qual = state->plain_qual;
+		}
+		econtext->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
+		if (ExecQual(qual, econtext))
+			return projection != NULL ? ExecProject(projection) : node->ss.ss_ScanTupleSlot;
 		InstrCountFiltered1(node, 1);
 	}
 }
@@ -472,7 +462,7 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	List	   *calls = NIL;
 	ListCell   *cell;
 
-	foreach(cell, scan->custom_exprs)
+	foreach(cell, (List *) linitial(scan->custom_exprs))
 		calls = lappend(calls, deparse_expression(lfirst(cell), context, prefix, false));
 	ExplainPropertyList("Scores", calls, es);
 }

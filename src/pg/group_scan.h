@@ -11,10 +11,12 @@
  * The node, a CustomScan of no relation:
  *	  lefttree			 the child, which computes the images and what else the
  *						 rows need, but none of the expressions above them
- *	  custom_exprs		 the calls: FuncExpr of pneumo_score_kind(), image a
- *						 column of the scan tuple, model and class without columns
  *	  custom_scan_tlist	 the scan tuple: the child's columns, then a column for
  *						 the result of each call
+ *	  custom_exprs		 three lists over the scan tuple: the calls, FuncExpr of
+ *						 pneumo_score_kind() whose image is a column of the child,
+ *						 model and class no column; target list and conditions with
+ *						 the calls as such, for rows that are better left to them
  *	  custom_private	 one integer: the most rows that will be asked for, or 0
  *
  *-------------------------------------------------------------------------
