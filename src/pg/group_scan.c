@@ -458,11 +458,10 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 	List	   *context = set_deparse_context_plan(es->deparse_cxt, &scan->scan.plan, ancestors);
-	bool		prefix = list_length(es->rtable) > 1 || es->verbose;
 	List	   *calls = NIL;
 	ListCell   *cell;
 
 	foreach(cell, (List *) linitial(scan->custom_exprs))
-		calls = lappend(calls, deparse_expression(lfirst(cell), context, prefix, false));
+		calls = lappend(calls, deparse_expression(lfirst(cell), context, es->verbose, false));
 	ExplainPropertyList("Scores", calls, es);
 }
