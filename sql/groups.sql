@@ -73,6 +73,7 @@ SELECT query, groups_plan(query) FROM unnest(ARRAY[
 	'SELECT pneumo_predict(groups_volatile(image)) FROM groups_xrays',
 	'SELECT pneumo_predict(substr(image, 1)) FROM groups_xrays',
 	'SELECT (SELECT count(*) FROM groups_xrays y WHERE y.patient = x.patient AND pneumo_predict(y.image) > 0.5) FROM groups_patients x',
+	'SELECT pneumo_predict(image), (SELECT ward FROM groups_patients p WHERE p.patient = x.patient) FROM groups_xrays x',
 	'SELECT pneumo_embed(image) FROM groups_xrays']) query;
 
 -- the same results, to the bit, as one by one
@@ -98,6 +99,11 @@ SELECT groups_same(query), query FROM unnest(ARRAY[
 	'SELECT p.patient, q FROM groups_patients p, LATERAL (SELECT sum(pneumo_predict(image)) q FROM groups_xrays x WHERE x.patient = p.patient) s ORDER BY 1',
 	'SELECT id, pneumo_predict(image), pneumo_score(image), tableoid, ctid FROM groups_parts ORDER BY id',
 	'SELECT rank() OVER (ORDER BY pneumo_predict(image), id), id FROM groups_xrays ORDER BY id']) query;
+
+-- with memory for fewer rows at once
+SET pneumo.predict_memory = '64kB';
+SELECT groups_same('SELECT id, pneumo_predict(image), pneumo_predict(image, ''second'') FROM groups_xrays ORDER BY id');
+RESET pneumo.predict_memory;
 
 -- an error is that of its row, and only when the row's turn comes
 INSERT INTO groups_xrays VALUES (101, 1, 'NORMAL', '\x00');

@@ -17,9 +17,9 @@
  *
  * Scoring ahead must not be seen, so some calls stay as they are: those that
  * an expression may never reach (CASE, COALESCE, the right side of AND and OR),
- * with a model or class from a column, or with volatile arguments; and those
- * in nodes that are likely to be left before their end (below LIMIT, inner
- * sides of loops), that go back, or that a cursor stands on.
+ * with a model or class from a column, or with volatile arguments; those beside
+ * subplans; and those in nodes that are likely to be left before their end
+ * (below LIMIT, inner sides of loops), that go back, or that a cursor stands on.
  *
  *-------------------------------------------------------------------------
  */
@@ -402,7 +402,8 @@ group_above(GroupPlanner *planner, Plan *plan, int rows)
 	if (moved == NIL && plan->plan_rows < MIN_PLAN_ROWS)
 		return plan;
 	find_calls((Node *) targets, &finder);
-	if (finder.calls == NIL)
+	/* the expressions will be there twice, which not every subplan stands */
+	if (finder.calls == NIL || contain_subplans((Node *) targets) || contain_subplans((Node *) moved))
 		return plan;
 
 	builder.calls = finder.calls;
