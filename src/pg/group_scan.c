@@ -3,8 +3,8 @@
  * group_scan.c
  *	  Executes the node of group_scan.h.
  *
- * The first group has two rows and each further one twice as many, so that
- * what reads few rows has few scored in vain.  What would be an error for a
+ * The first groups have 2 and 8 rows, so that what reads few rows has few scored
+ * in vain.  What would be an error for a
  * row is none before its turn, and none at all if no expression comes to the
  * call: such rows are left to the functions themselves.
  *
@@ -25,6 +25,7 @@
 #include PNEUMO_EXPLAIN_HEADER
 
 #define FIRST_GROUP 2
+#define GROUP_GROWTH 4			/* from one to the next, up to NN_GROUP_ROWS */
 #define GROUP_BYTES ((Size) 16 * 1024 * 1024)	/* of rows in a group, about: images are pointers, as a rule */
 
 /* The calls for one image column and one model share a run of the network. */
@@ -364,7 +365,7 @@ next_group(GroupScanState *state)
 
 	if (state->max_rows > 0 && state->n_given < state->max_rows)
 		size = Min(size, state->max_rows - state->n_given);
-	state->group_size = Min(state->group_size * 2, NN_GROUP_ROWS);
+	state->group_size = Min(state->group_size * GROUP_GROWTH, NN_GROUP_ROWS);
 	state->next = state->n_tuples = 0;
 	ExecClearTuple(state->row);
 	MemoryContextReset(state->cxt);
