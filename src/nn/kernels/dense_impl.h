@@ -6,7 +6,8 @@
  * Every sum runs x[i] * weight[i][o] in ascending i from zero within a block of
  * NN_DENSE_BLOCK inputs, one fused multiply-add after the other, so the two
  * forms below (streaming the weights for few rows, tiles in registers for many)
- * and that of dense_listed_impl.h (one row with many zeros) have the same bits.
+ * and those for many zeros (dense_listed_impl.h for one row, dense_marked_impl.h
+ * for groups) have the same bits.
  *
  * One row is bound by reading the weights.  A processor fetches ahead within a
  * page only, one stream after the other; NN_DENSE_STREAMS blocks at once keep
