@@ -262,7 +262,8 @@ over_scan_tuple(Node *node, GroupBuilder *builder)
 		return NULL;
 	call = index_of(builder->calls, node);
 	if (call >= 0 && builder->plain)
-		return (Node *) call_over((FuncExpr *) node, INDEX_VAR, column_of(builder, linitial(((FuncExpr *) node)->args)));
+		return (Node *) call_over((FuncExpr *) node, INDEX_VAR,
+								  column_of(builder, linitial(((FuncExpr *) node)->args)));
 	if (call >= 0)
 		return (Node *) column_var(INDEX_VAR, builder->n_columns + call + 1, (Expr *) node);
 	if (IsA(node, Var))
