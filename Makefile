@@ -150,6 +150,7 @@ OBJS_PG = \
 	src/pg/figures.o \
 	src/pg/fit.o \
 	src/pg/grants.o \
+	src/pg/group_node.o \
 	src/pg/group_plan.o \
 	src/pg/group_scan.o \
 	src/pg/history.o \

@@ -19,10 +19,12 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/supportnodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "pg/group_scan.h"
 #include "pg/predict.h"
 
 PG_FUNCTION_INFO_V1(pneumo_predict);
@@ -239,11 +241,15 @@ pneumo_score_kind(Oid function, PneumoScoreKind *kind)
 
 /*
  * Of the functions above.  It tells the planner nothing, but being asked loads
- * the library before the query starts, so that group_plan.c sees it.
+ * the library before the query starts, and group_plan.c learns what to look for.
  */
 Datum
 pneumo_score_support(PG_FUNCTION_ARGS)
 {
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestSimplify))
+		pneumo_group_plan_expect(((SupportRequestSimplify *) request)->fcall->funcid);
 	PG_RETURN_POINTER(NULL);
 }
 
