@@ -63,7 +63,7 @@ grep -nE 'include "postgres(_fe)?\.h"' -r src --include='*.h' |
 grep -nE 'include "(nn|image|stats|report)/' -r src/pg --include='*.[ch]' |
     grep -vE '"(nn/nn|image/image|stats/stats|report/report)\.h"' |
     report "src/pg uses the other folders through their public headers"
-grep -nE '\b(PG_VERSION_NUM|CATALOG_VERSION_NO)\b' -r src/pg --include='*.[ch]' | grep -v '^src/pg/compat\.h' |
+grep -nE '\b(PG_VERSION_NUM|CATALOG_VERSION_NO)\b' -r src/pg --include='*.[ch]' | grep -v '^src/pg/base/compat\.h' |
     report "PG_VERSION_NUM only in compat.h"
 
 # ------------------------------------------------------- plain C, no side effects
@@ -132,7 +132,7 @@ grep -nE '(^|[^A-Za-z0-9_.-])/(work|home|root|Users)/[A-Za-z0-9_]' $text_files |
     report "no paths of one machine"
 grep -nE '\b(TODO|FIXME|XXX|HACK)\b' $text_files | grep -v '^./scripts/check-style.sh' |
     report "nothing left to do in comments"
-grep -nE '[[:blank:]]+$' $c_files Makefile scripts/* sql/install/*.sql 2> /dev/null |
+grep -nE '[[:blank:]]+$' $c_files Makefile scripts/* src/sql/*.sql 2> /dev/null |
     report "no blanks at the end of lines"
 for file in $c_files; do
     n=$(wc -l < "$file")

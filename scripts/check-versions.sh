@@ -34,7 +34,8 @@ for config in $PG_CONFIGS; do
     for compiler in gcc clang; do
         if [[ -n $seed && ! -d $folder/$compiler && -d $seed/$compiler ]]; then
             cp -a "$seed/$compiler" "$folder/"
-            rm -f "$folder/$compiler"/src/pg/*.[od] "$folder/$compiler"/src/pg/*.bc "$folder/$compiler/pneumo.so"
+            find "$folder/$compiler/src/pg" -name "*.[od]" -delete -o -name "*.bc" -delete
+            rm -f "$folder/$compiler/pneumo.so"
         fi
     done
     seed=${seed:-$folder}

@@ -109,15 +109,15 @@ sync_tree()
 
     mkdir -p "$tree"
     if [[ -d $tree/src ]]; then
-        (cd "$tree" && find src sql -type f \( -name '*.[ch]' -o -name '*.sql' \)) |
+        (cd "$tree" && find src -type f \( -name '*.[ch]' -o -name '*.sql' \)) |
             while read -r file; do
                 [[ -e $ROOT/$file ]] || rm -f "$tree/$file"
             done
     fi
-    (cd "$ROOT" && find src sql -type f \( -name '*.[ch]' -o -name '*.sql' \) ! -name 'pneumo--0.1.0.sql' -print0 |
+    (cd "$ROOT" && find src -type f \( -name '*.[ch]' -o -name '*.sql' \) -print0 |
         xargs -0 cp -pu --parents -t "$tree")
     cp -pru "$ROOT/scripts" "$tree/"
-    cp -pu "$ROOT/Makefile" "$ROOT/pneumo.control" "$tree/"
+    cp -pu "$ROOT/Makefile" "$ROOT/objects.mk" "$ROOT/pneumo.control" "$tree/"
 }
 
 jobs()

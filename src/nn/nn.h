@@ -75,7 +75,7 @@ typedef struct NnError
 
 /*
  * The parameters of a node type, so that a caller can read a Keras config
- * without knowing any layer: src/nn/op_*.c each define one table of them.
+ * without knowing any layer: src/nn/ops/op_*.c each define one table of them.
  */
 typedef enum NnParamKind
 {

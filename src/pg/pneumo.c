@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "pg/group_scan.h"
+#include "pg/predict/group_scan.h"
 #include "pg/pneumo.h"
 
 PG_MODULE_MAGIC;

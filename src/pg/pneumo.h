@@ -31,8 +31,8 @@
 #include "image/image.h"
 #include "nn/nn.h"
 
-#include "catalog.h"
-#include "compat.h"
+#include "pg/catalog/catalog.h"
+#include "pg/base/compat.h"
 
 #define PNEUMO_VERSION "0.1.0"
 #define PNEUMO_SCHEMA "pneumo"	/* of the relations; functions live where the
@@ -92,7 +92,7 @@ extern void pneumo_copy_text(char *dst, const char *src, size_t size);
 
 /*
  * Relations of schema pneumo; columns in catalog.h and
- * sql/install/10_catalog.sql.  PNEUMO_REL_HISTORY is the table pneumo.epoch:
+ * src/sql/catalog.sql.  PNEUMO_REL_HISTORY is the table pneumo.epoch:
  * pneumo.history is the view over it.
  */
 typedef enum PneumoRelation

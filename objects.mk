@@ -1,0 +1,249 @@
+# The objects of pneumo.so: a section a folder, one a line, in the order of the
+# alphabet.  scripts/check-style.sh compares them with the sources.
+
+# ------------------------------------------------------ plain C, no server
+
+OBJS_NN_CORE = \
+	src/nn/activations.o \
+	src/nn/callbacks.o \
+	src/nn/engine.o \
+	src/nn/error.o \
+	src/nn/explain.o \
+	src/nn/fpenv.o \
+	src/nn/graph.o \
+	src/nn/initializers.o \
+	src/nn/losses.o \
+	src/nn/model_bytes.o \
+	src/nn/optimizers.o \
+	src/nn/plan.o \
+	src/nn/pool.o \
+	src/nn/random.o \
+	src/nn/schedules.o \
+	src/nn/state.o \
+	src/nn/train_loop.o \
+	src/nn/train_step.o \
+	src/nn/trainer.o \
+	$(end)
+
+OBJS_NN_OPS = \
+	src/nn/ops/conv2d_general.o \
+	src/nn/ops/op_activation.o \
+	src/nn/ops/op_batch_normalization.o \
+	src/nn/ops/op_common.o \
+	src/nn/ops/op_conv2d.o \
+	src/nn/ops/op_dense.o \
+	src/nn/ops/op_depthwise_conv2d.o \
+	src/nn/ops/op_dropout.o \
+	src/nn/ops/op_flatten.o \
+	src/nn/ops/op_global_pooling.o \
+	src/nn/ops/op_merge.o \
+	src/nn/ops/op_pooling.o \
+	src/nn/ops/op_rescaling.o \
+	src/nn/ops/ops.o \
+	$(end)
+
+OBJS_NN_KERNELS = \
+	src/nn/kernels/conv3_ref.o \
+	src/nn/kernels/cpu.o \
+	src/nn/kernels/dense_int16.o \
+	src/nn/kernels/dense_ref.o \
+	src/nn/kernels/kernels_avx2.o \
+	src/nn/kernels/kernels_avx512.o \
+	src/nn/kernels/kernels_portable.o \
+	src/nn/kernels/kernels_ref.o \
+	src/nn/kernels/sgemm.o \
+	$(end)
+
+OBJS_IMAGE = \
+	src/image/affine.o \
+	src/image/augment.o \
+	src/image/film.o \
+	src/image/jpeg.o \
+	src/image/overlay.o \
+	src/image/phantom.o \
+	src/image/phantom_body.o \
+	src/image/philox.o \
+	src/image/preprocess.o \
+	src/image/resize.o \
+	src/image/status.o \
+	$(end)
+
+OBJS_STATS = \
+	src/stats/auc.o \
+	src/stats/bootstrap.o \
+	src/stats/calibration.o \
+	src/stats/compare.o \
+	src/stats/distribution.o \
+	src/stats/eigen.o \
+	src/stats/evaluate.o \
+	src/stats/intervals.o \
+	src/stats/logistic.o \
+	src/stats/metrics.o \
+	src/stats/multiclass.o \
+	src/stats/multiclass_auc.o \
+	src/stats/multiclass_compare.o \
+	src/stats/multiclass_evaluate.o \
+	src/stats/paired.o \
+	src/stats/roc.o \
+	src/stats/rows.o \
+	src/stats/scaling.o \
+	src/stats/shortcut.o \
+	src/stats/threshold.o \
+	$(end)
+
+OBJS_REPORT = \
+	src/report/axes.o \
+	src/report/buffer.o \
+	src/report/calibration.o \
+	src/report/confusion.o \
+	src/report/history.o \
+	src/report/page.o \
+	src/report/roc.o \
+	$(end)
+
+OBJS_NN = $(OBJS_NN_KERNELS) $(OBJS_NN_OPS) $(OBJS_NN_CORE)
+OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT)
+
+# ------------------------------------------ the server: a section a room
+
+OBJS_PG_TOP = src/pg/pneumo.o
+
+OBJS_PG_BASE = \
+	src/pg/base/attempts.o \
+	src/pg/base/blas.o \
+	src/pg/base/errors.o \
+	src/pg/base/json_read.o \
+	src/pg/base/pixels.o \
+	src/pg/base/settings.o \
+	src/pg/base/shmem.o \
+	src/pg/base/stats_env.o \
+	$(end)
+
+OBJS_PG_CATALOG = \
+	src/pg/catalog/catalog.o \
+	src/pg/catalog/claim.o \
+	src/pg/catalog/model_meta.o \
+	src/pg/catalog/rights.o \
+	src/pg/catalog/run_rows.o \
+	src/pg/catalog/version.o \
+	$(end)
+
+OBJS_PG_CONFIG = \
+	src/pg/config/config.o \
+	src/pg/config/config_callbacks.o \
+	src/pg/config/config_classes.o \
+	src/pg/config/config_fit.o \
+	src/pg/config/config_keys.o \
+	src/pg/config/config_network.o \
+	src/pg/config/config_optimizer.o \
+	src/pg/config/config_result.o \
+	src/pg/config/layer_list.o \
+	src/pg/config/layer_params.o \
+	src/pg/config/layers.o \
+	src/pg/config/presets.o \
+	$(end)
+
+OBJS_PG_SOURCE = \
+	src/pg/source/dataset.o \
+	src/pg/source/load.o \
+	src/pg/source/prepare_table.o \
+	src/pg/source/source.o \
+	src/pg/source/source_rows.o \
+	src/pg/source/split.o \
+	src/pg/source/split_rules.o \
+	$(end)
+
+OBJS_PG_ENGINE = \
+	src/pg/engine/cache.o \
+	src/pg/engine/cache_slots.o \
+	src/pg/engine/cache_sql.o \
+	src/pg/engine/engine_load.o \
+	$(end)
+
+OBJS_PG_FIGURES = \
+	src/pg/figures/figure_results.o \
+	src/pg/figures/figures.o \
+	src/pg/figures/plots.o \
+	$(end)
+
+OBJS_PG_MODELS = \
+	src/pg/models/grants.o \
+	src/pg/models/models.o \
+	src/pg/models/summary.o \
+	src/pg/models/transfer.o \
+	$(end)
+
+OBJS_PG_PREDICT = \
+	src/pg/predict/group_node.o \
+	src/pg/predict/group_plan.o \
+	src/pg/predict/group_scan.o \
+	src/pg/predict/predict.o \
+	src/pg/predict/score_table.o \
+	src/pg/predict/scorer.o \
+	src/pg/predict/scores.o \
+	$(end)
+
+OBJS_PG_TRAIN = \
+	src/pg/train/checkpoint.o \
+	src/pg/train/dry_run.o \
+	src/pg/train/fit.o \
+	src/pg/train/if_better.o \
+	src/pg/train/prepare.o \
+	src/pg/train/progress.o \
+	src/pg/train/run_slots.o \
+	src/pg/train/runs.o \
+	src/pg/train/store.o \
+	src/pg/train/train.o \
+	src/pg/train/views.o \
+	src/pg/train/worker.o \
+	src/pg/train/worker_store.o \
+	src/pg/train/worker_train.o \
+	$(end)
+
+OBJS_PG_EXPLORE = \
+	src/pg/explore/check_duplicates.o \
+	src/pg/explore/check_shortcut.o \
+	src/pg/explore/check_source.o \
+	src/pg/explore/check_tables.o \
+	src/pg/explore/eigenimages.o \
+	src/pg/explore/image_aggregates.o \
+	src/pg/explore/images.o \
+	$(end)
+
+OBJS_PG_EVALUATE = \
+	src/pg/evaluate/compare.o \
+	src/pg/evaluate/evaluate.o \
+	src/pg/evaluate/evaluation.o \
+	src/pg/evaluate/explain.o \
+	src/pg/evaluate/failures.o \
+	src/pg/evaluate/plot_evaluation.o \
+	src/pg/evaluate/side.o \
+	$(end)
+
+OBJS_PG_REPORT = \
+	src/pg/report/report_build.o \
+	src/pg/report/report_data.o \
+	src/pg/report/report_figures.o \
+	src/pg/report/report_page.o \
+	src/pg/report/report_sections.o \
+	$(end)
+
+# From the ground up: a room uses only rooms before it.
+ROOMS = base catalog config source engine figures models predict train explore evaluate report
+
+OBJS_PG = $(OBJS_PG_TOP) \
+	$(OBJS_PG_BASE) \
+	$(OBJS_PG_CATALOG) \
+	$(OBJS_PG_CONFIG) \
+	$(OBJS_PG_SOURCE) \
+	$(OBJS_PG_ENGINE) \
+	$(OBJS_PG_FIGURES) \
+	$(OBJS_PG_MODELS) \
+	$(OBJS_PG_PREDICT) \
+	$(OBJS_PG_TRAIN) \
+	$(OBJS_PG_EXPLORE) \
+	$(OBJS_PG_EVALUATE) \
+	$(OBJS_PG_REPORT) \
+	$(end)
+
+OBJS = $(OBJS_PLAIN) $(OBJS_PG)

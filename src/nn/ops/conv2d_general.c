@@ -1,0 +1,273 @@
+/*-------------------------------------------------------------------------
+ *
+ * conv2d_general.c
+ *	  Conv2D of any kernel, strides and padding, and its 2x2 max pooling.
+ *
+ * A matrix product over patches: rows of patches are gathered (im2col) in
+ * tiles, dst = patches x kernel, kernel [KH*KW*IC][OC].
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "../nn_internal.h"
+
+#include <string.h>
+
+#define TILE_FLOATS 131072
+#define TILE_MIN_ROWS 16
+
+static size_t
+taps_of(const NnNode *node)
+{
+	return (size_t) node->window.kh * (size_t) node->window.kw * (size_t) node->in.c;
+}
+
+/* Patch rows gathered at a time. */
+static size_t
+tile_rows(const NnNode *node)
+{
+	size_t		rows = TILE_FLOATS / taps_of(node);
+	size_t		pixels = nn_shape_pixels(&node->shape);
+
+	if (rows < TILE_MIN_ROWS)
+		rows = TILE_MIN_ROWS;
+	return rows < pixels ? rows : pixels;
+}
+
+/* Bytes for the patches of a tile. */
+size_t
+nn_conv2d_patch_bytes(const NnNode *node)
+{
+	return nn_align_size(nn_mul_size(tile_rows(node), taps_of(node) * sizeof(float)));
+}
+
+/* A 1x1 convolution of stride 1: the patches are the source itself. */
+static int
+is_pointwise(const NnNode *node)
+{
+	const NnWindow *w = &node->window;
+
+	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1;
+}
+
+/* Output pixels first.. as rows of KH*KW*IC values, zero outside the source. */
+static void
+gather_patches(float *patches, const float *src, const NnNode *node, size_t first, size_t rows)
+{
+	const NnWindow *w = &node->window;
+	size_t		ic = (size_t) node->in.c;
+	size_t		r;
+	int			y,
+				x;
+
+	for (r = 0; r < rows; r++)
+	{
+		int			oy = (int) ((first + r) / (size_t) node->shape.w);
+		int			ox = (int) ((first + r) % (size_t) node->shape.w);
+
+		for (y = 0; y < w->kh; y++)
+			for (x = 0; x < w->kw; x++, patches += ic)
+			{
+				ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
+
+				if (at < 0)
+					memset(patches, 0, ic * sizeof(float));
+				else
+					memcpy(patches, src + at, ic * sizeof(float));
+			}
+	}
+}
+
+/* The transpose of gather_patches(): adds patches to where they came from. */
+static void
+scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t first, size_t rows)
+{
+	const NnWindow *w = &node->window;
+	size_t		ic = (size_t) node->in.c;
+	size_t		r,
+				c;
+	int			y,
+				x;
+
+	for (r = 0; r < rows; r++)
+	{
+		int			oy = (int) ((first + r) / (size_t) node->shape.w);
+		int			ox = (int) ((first + r) % (size_t) node->shape.w);
+
+		for (y = 0; y < w->kh; y++)
+			for (x = 0; x < w->kw; x++, patches += ic)
+			{
+				ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
+
+				if (at < 0)
+					continue;
+				for (c = 0; c < ic; c++)
+					dsrc[(size_t) at + c] += patches[c];
+			}
+	}
+}
+
+/* dst = convolution + bias, unpooled, no activation. */
+void
+nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
+{
+	const NnNode *node = call->node;
+	size_t		taps = taps_of(node);
+	size_t		oc = (size_t) node->shape.c;
+	size_t		pixels = nn_shape_pixels(&node->shape);
+	size_t		rows = tile_rows(node);
+	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+	size_t		first,
+				r,
+				c;
+
+	for (first = 0; first < pixels; first += rows)
+	{
+		size_t		count = pixels - first < rows ? pixels - first : rows;
+		const float *a = patches;
+		float	   *out = dst + first * oc;
+
+		if (is_pointwise(node))
+			a = call->src[0] + first * taps;
+		else
+			gather_patches(patches, call->src[0], node, first, count);
+		call->sgemm(0, 0, (int) count, (int) oc, (int) taps, 1.0f, a, (int) taps,
+					call->weights, (int) oc, 0.0f, out, (int) oc);
+		if (bias != NULL)
+			for (r = 0; r < count; r++)
+				for (c = 0; c < oc; c++)
+					out[r * oc + c] += bias[c];
+	}
+}
+
+/* Maximum of each 2x2 window of full; activations are monotone and come after. */
+void
+nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step)
+{
+	size_t		c = (size_t) step->full.c;
+	size_t		row = (size_t) step->full.w * c;
+	size_t		groups = (c + 15) / 16;
+	int			relu = (step->activation == NN_RELU);
+	int			y,
+				x;
+	size_t		k;
+
+	for (y = 0; y < step->out.h; y++)
+		for (x = 0; x < step->out.w; x++, dst += c)
+		{
+			const float *p = full + (size_t) (2 * y) * row + (size_t) (2 * x) * c;
+
+			if (mask != NULL)
+				memset(mask, 0, groups * 4 * sizeof(uint16_t));
+			for (k = 0; k < c; k++)
+			{
+				float		best = p[k];
+				int			winner = 0;
+
+				if (p[k + c] > best)
+				{
+					best = p[k + c];
+					winner = 1;
+				}
+				if (p[k + row] > best)
+				{
+					best = p[k + row];
+					winner = 2;
+				}
+				if (p[k + row + c] > best)
+				{
+					best = p[k + row + c];
+					winner = 3;
+				}
+				dst[k] = best;
+				if (mask != NULL && !(relu && !(best > 0.0f)))
+					mask[k / 16 * 4 + (size_t) winner] |= (uint16_t) (1u << (k % 16));
+			}
+			if (mask != NULL)
+				mask += groups * 4;
+		}
+}
+
+/* The gradient of full from that of the pooled activations, by the mask. */
+void
+nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const NnStep *step)
+{
+	size_t		c = (size_t) step->full.c;
+	size_t		row = (size_t) step->full.w * c;
+	size_t		groups = (c + 15) / 16;
+	int			y,
+				x,
+				w;
+	size_t		k;
+
+	memset(dfull, 0, nn_shape_floats(&step->full) * sizeof(float));
+	for (y = 0; y < step->out.h; y++)
+		for (x = 0; x < step->out.w; x++, ddst += c, mask += groups * 4)
+			for (w = 0; w < 4; w++)
+			{
+				float	   *p = dfull + (size_t) (2 * y + w / 2) * row +
+					(size_t) (2 * x + w % 2) * c;
+
+				for (k = 0; k < c; k++)
+					if (mask[k / 16 * 4 + (size_t) w] >> (k % 16) & 1)
+						p[k] = ddst[k];
+			}
+}
+
+/* dweights += patches^T dfull, and the bias's sums. */
+void
+nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
+{
+	const NnNode *node = call->node;
+	size_t		taps = taps_of(node);
+	size_t		oc = (size_t) node->shape.c;
+	size_t		pixels = nn_shape_pixels(&node->shape);
+	size_t		rows = tile_rows(node);
+	size_t		first,
+				c;
+
+	for (first = 0; first < pixels; first += rows)
+	{
+		size_t		count = pixels - first < rows ? pixels - first : rows;
+		const float *a = patches;
+
+		if (is_pointwise(node))
+			a = call->src[0] + first * taps;
+		else
+			gather_patches(patches, call->src[0], node, first, count);
+		call->sgemm(1, 0, (int) taps, (int) oc, (int) count, 1.0f, a, (int) taps,
+					dfull + first * oc, (int) oc, 1.0f, call->dweights, (int) oc);
+	}
+	if (node->n_vars > 1)
+	{
+		float	   *dbias = call->dweights + node->vars[1].offset;
+
+		for (first = 0; first < pixels; first++)
+			for (c = 0; c < oc; c++)
+				dbias[c] += dfull[first * oc + c];
+	}
+}
+
+/* dsrc = dfull kernel^T, each patch added to where it came from. */
+void
+nn_conv2d_data(const NnCall *call, const float *dfull, float *patches)
+{
+	const NnNode *node = call->node;
+	size_t		taps = taps_of(node);
+	size_t		oc = (size_t) node->shape.c;
+	size_t		pixels = nn_shape_pixels(&node->shape);
+	size_t		rows = tile_rows(node);
+	size_t		first;
+
+	if (!is_pointwise(node))
+		memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
+	for (first = 0; first < pixels; first += rows)
+	{
+		size_t		count = pixels - first < rows ? pixels - first : rows;
+		float	   *to = is_pointwise(node) ? call->dsrc[0] + first * taps : patches;
+
+		call->sgemm(0, 1, (int) count, (int) taps, (int) oc, 1.0f, dfull + first * oc, (int) oc,
+					call->weights, (int) oc, 0.0f, to, (int) taps);
+		if (!is_pointwise(node))
+			scatter_patches(call->dsrc[0], patches, node, first, count);
+	}
+}

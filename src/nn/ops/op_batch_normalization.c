@@ -1,0 +1,485 @@
+/*-------------------------------------------------------------------------
+ *
+ * op_batch_normalization.c
+ *	  BatchNormalization over the channels.
+ *
+ * In training, mean and biased variance are those of the batch (sums and sums
+ * of squares in double, over fixed chunks of samples), and the moving
+ * statistics move by 1 - momentum when the step is committed.  Otherwise the
+ * moving statistics are used.  Both ways dst = src * a + b per channel, with
+ * a = gamma / sqrt(variance + epsilon) and b = beta - mean * a.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "../nn_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum
+{
+	P_AXIS, P_MOMENTUM, P_EPSILON, P_CENTER, P_SCALE,
+	P_BETA_INITIALIZER, P_GAMMA_INITIALIZER, P_MEAN_INITIALIZER, P_VARIANCE_INITIALIZER
+};
+
+static const NnParam params[] = {
+	{"axis", NN_PARAM_INT, 0, -1, 3, {{-1}}, NULL},
+	{"momentum", NN_PARAM_FLOAT, 0, 0, 1, {{0.99}}, NULL},
+	{"epsilon", NN_PARAM_FLOAT, 0, 0, 1e6, {{1e-3}}, NULL},
+	NN_PARAM_ROW_BOOL("center", 1),
+	NN_PARAM_ROW_BOOL("scale", 1),
+	NN_PARAM_ROW_ZEROS("beta_initializer"),
+	NN_PARAM_ROW_ONES("gamma_initializer"),
+	NN_PARAM_ROW_ZEROS("moving_mean_initializer"),
+	NN_PARAM_ROW_ONES("moving_variance_initializer"),
+	{0}
+};
+
+static const char *const ignored[] = {NULL};
+
+static const NnRefused refused[] = {
+	{"beta_regularizer", "null"},
+	{"gamma_regularizer", "null"},
+	{"beta_constraint", "null"},
+	{"gamma_constraint", "null"},
+	{"synchronized", "false"},
+	{"renorm", "false"},
+	{"virtual_batch_size", "null"},
+	{0}
+};
+
+static NnStatus
+norm_shape(NnNode *node, const NnShape *inputs, NnError *error)
+{
+	const NnValue *p = node->spec.params;
+	int			axis = (int) p[P_AXIS].v[0];
+	int			c = inputs[0].c;
+
+	if (axis != -1 && axis != inputs[0].rank)
+		return nn_fail(error, NN_UNSUPPORTED, -1, "Use axis -1.",
+					   "layer \"%s\" (BatchNormalization) has axis %d, but only channels can be normalised",
+					   node->spec.name, axis);
+	node->shape = inputs[0];
+	if (p[P_SCALE].v[0] != 0)
+		nn_add_variable(node, "gamma", 1, &p[P_GAMMA_INITIALIZER], 1, c, 0, 0, 0);
+	if (p[P_CENTER].v[0] != 0)
+		nn_add_variable(node, "beta", 1, &p[P_BETA_INITIALIZER], 1, c, 0, 0, 0);
+	nn_add_variable(node, "moving_mean", 0, &p[P_MEAN_INITIALIZER], 1, c, 0, 0, 0);
+	nn_add_variable(node, "moving_variance", 0, &p[P_VARIANCE_INITIALIZER], 1, c, 0, 0, 0);
+	node->multiply_adds = (uint64_t) nn_shape_floats(&node->shape);
+	return NN_OK;
+}
+
+/* Offsets of the variables in the node's weights; -1 where there is none. */
+typedef struct Parts
+{
+	ptrdiff_t	gamma,
+				beta,
+				mean,
+				variance;
+} Parts;
+
+static Parts
+parts_of(const NnNode *node)
+{
+	const NnValue *p = node->spec.params;
+	ptrdiff_t	c = node->in.c;
+	Parts		parts = {-1, -1, 0, 0};
+	ptrdiff_t	at = 0;
+
+	if (p[P_SCALE].v[0] != 0)
+	{
+		parts.gamma = at;
+		at += c;
+	}
+	if (p[P_CENTER].v[0] != 0)
+	{
+		parts.beta = at;
+		at += c;
+	}
+	parts.mean = at;
+	parts.variance = at + c;
+	return parts;
+}
+
+static float
+epsilon_of(const NnNode *node)
+{
+	return (float) node->spec.params[P_EPSILON].v[0];
+}
+
+static size_t
+pixels_of(const NnNode *node)
+{
+	return (size_t) node->in.h * (size_t) node->in.w;
+}
+
+/* ------------------------------------------------- with moving statistics */
+
+/* a and b of each channel from its mean and variance. */
+static void
+make_affine(float *a, float *b, const NnNode *node, const float *weights, const float *mean,
+			const float *variance)
+{
+	Parts		parts = parts_of(node);
+	size_t		c = (size_t) node->in.c;
+	size_t		k;
+
+	for (k = 0; k < c; k++)
+	{
+		a[k] = 1.0f / sqrtf(variance[k] + epsilon_of(node));
+		if (parts.gamma >= 0)
+			a[k] *= weights[(size_t) parts.gamma + k];
+		b[k] = -mean[k] * a[k];
+		if (parts.beta >= 0)
+			b[k] += weights[(size_t) parts.beta + k];
+	}
+}
+
+static size_t
+norm_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+				   NnPrecision precision)
+{
+	(void) step;
+	(void) path;
+	(void) precision;
+	return mode == NN_TRAINING ? 0 : 2 * (size_t) node->in.c * sizeof(float);
+}
+
+/* dst = src * a + b, then the step's activation. */
+static void
+apply_affine(float *dst, const float *src, const float *a, const float *b, const NnNode *node,
+			 const NnStep *step, NnPath path)
+{
+	int			relu = (step->activation == NN_RELU);
+
+	nn_kernels(path)->channel_affine(dst, src, a, b, pixels_of(node), node->in.c, relu);
+	if (!relu)
+		nn_activation_forward(dst, pixels_of(node), (size_t) node->in.c, step->activation,
+							  step->slope);
+}
+
+static void
+norm_forward(const NnCall *call)
+{
+	const NnNode *node = call->node;
+	Parts		parts = parts_of(node);
+	float	   *a = call->scratch;
+	float	   *b = a + node->in.c;
+
+	make_affine(a, b, node, call->weights, call->weights + parts.mean,
+				call->weights + parts.variance);
+	apply_affine(call->dst, call->src[0], a, b, node, call->step, call->path);
+}
+
+static void
+norm_backward(const NnCall *call)
+{
+	const NnNode *node = call->node;
+	Parts		parts = parts_of(node);
+	size_t		c = (size_t) node->in.c;
+	size_t		pixels = pixels_of(node);
+	float	   *a = call->scratch;
+	float	   *b = a + c;
+	size_t		i,
+				k;
+
+	nn_activation_backward(call->ddst, call->dst, pixels, c, call->step->activation,
+						   call->step->slope);
+	if (call->dsrc[0] == NULL)
+		return;
+	make_affine(a, b, node, call->weights, call->weights + parts.mean,
+				call->weights + parts.variance);
+	for (i = 0; i < pixels; i++)
+		for (k = 0; k < c; k++)
+			call->dsrc[0][i * c + k] = call->ddst[i * c + k] * a[k];
+}
+
+/* ----------------------------------------------------- with the batch's own */
+
+/* Kept from the forward pass to the update: statistics, a, b; and the three
+ * factors of the data gradient (see make_gradients). */
+enum
+{
+	KEEP_MEAN, KEEP_VARIANCE, KEEP_A, KEEP_B, KEEP_BY_DDST, KEEP_BY_SRC, KEEP_CONSTANT, KEEP_COUNT
+};
+
+static size_t
+norm_keep_bytes(const NnNode *node)
+{
+	return (size_t) KEEP_COUNT * (size_t) node->in.c * sizeof(float);
+}
+
+/* Two sums per channel of every chunk, in double. */
+static size_t
+norm_shared_bytes(const NnNode *node, int batch)
+{
+	(void) batch;
+	return 2 * (size_t) NN_CHUNKS * (size_t) node->in.c * sizeof(double);
+}
+
+static const NnNode *
+node_of(const NnTrainer *trainer, const NnStep *step)
+{
+	return &trainer->graph->nodes[step->node];
+}
+
+static float *
+kept(const NnTrainer *trainer, const NnStep *step, int part)
+{
+	return (float *) (trainer->keep + trainer->keep_offset[nn_step_index(trainer, step)]) +
+		(size_t) part * (size_t) node_of(trainer, step)->in.c;
+}
+
+static double *
+chunk_sums(const NnTrainer *trainer, const NnStep *step, size_t chunk)
+{
+	return (double *) trainer->shared + 2 * chunk * (size_t) node_of(trainer, step)->in.c;
+}
+
+static size_t
+chunk_items(const NnTrainer *trainer, const NnStep *step)
+{
+	(void) step;
+	return (size_t) nn_chunk_count(trainer->n);
+}
+
+static size_t
+one_item(const NnTrainer *trainer, const NnStep *step)
+{
+	(void) trainer;
+	(void) step;
+	return 1;
+}
+
+static size_t
+sample_items(const NnTrainer *trainer, const NnStep *step)
+{
+	(void) step;
+	return (size_t) trainer->n;
+}
+
+/* Rows (pixels) of a chunk of samples, and where they begin. */
+static size_t
+chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *first)
+{
+	size_t		pixels = pixels_of(node_of(trainer, step));
+	int			start = nn_chunk_start(trainer->n, chunk);
+	int			end = nn_chunk_start(trainer->n, chunk + 1);
+
+	*first = (size_t) start * pixels;
+	return (size_t) (end - start) * pixels;
+}
+
+static void
+sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+{
+	size_t		c = (size_t) node_of(trainer, step)->in.c;
+	size_t		first,
+				rows = chunk_rows(trainer, step, item, &first);
+	double	   *sum = chunk_sums(trainer, step, item);
+
+	(void) worker;
+	memset(sum, 0, 2 * c * sizeof(double));
+	nn_kernels(trainer->path)->channel_sums(sum, sum + c,
+											nn_batch_tensor(trainer, step->src[0]) + first * c,
+											rows, (int) c);
+}
+
+/* Sum over the chunks of part (0 or 1) of channel k. */
+static double
+total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
+{
+	size_t		c = (size_t) node_of(trainer, step)->in.c;
+	size_t		n_chunks = (size_t) nn_chunk_count(trainer->n);
+	double		sum = 0.0;
+	size_t		i;
+
+	for (i = 0; i < n_chunks; i++)
+		sum += chunk_sums(trainer, step, i)[(size_t) part * c + k];
+	return sum;
+}
+
+static double
+batch_rows(const NnTrainer *trainer, const NnStep *step)
+{
+	return (double) trainer->n * (double) pixels_of(node_of(trainer, step));
+}
+
+static void
+make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnNode *node = node_of(trainer, step);
+	size_t		c = (size_t) node->in.c;
+	double		rows = batch_rows(trainer, step);
+	size_t		k;
+
+	(void) item;
+	(void) worker;
+	for (k = 0; k < c; k++)
+	{
+		double		mean = total(trainer, step, 0, k) / rows;
+		double		variance = total(trainer, step, 1, k) / rows - mean * mean;
+
+		kept(trainer, step, KEEP_MEAN)[k] = (float) mean;
+		kept(trainer, step, KEEP_VARIANCE)[k] = (float) (variance > 0.0 ? variance : 0.0);
+	}
+	make_affine(kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node,
+				trainer->weights + node->weights, kept(trainer, step, KEEP_MEAN),
+				kept(trainer, step, KEEP_VARIANCE));
+}
+
+static void
+normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnNode *node = node_of(trainer, step);
+	size_t		first = item * nn_shape_floats(&node->in);
+
+	(void) worker;
+	apply_affine(nn_batch_tensor(trainer, step->dst) + first,
+				 nn_batch_tensor(trainer, step->src[0]) + first,
+				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step,
+				 trainer->path);
+}
+
+static float *
+gradient_of(const NnTrainer *trainer, int tensor)
+{
+	return nn_batch_buffer(trainer, nn_plan_tensors(trainer->plan)[tensor].gradient);
+}
+
+/* The activation's derivative, then the sums of ddst and of ddst * src. */
+static void
+backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnKernels *kernels = nn_kernels(trainer->path);
+	size_t		c = (size_t) node_of(trainer, step)->in.c;
+	size_t		first,
+				rows = chunk_rows(trainer, step, item, &first);
+	float	   *ddst = gradient_of(trainer, step->dst) + first * c;
+	double	   *sum = chunk_sums(trainer, step, item);
+
+	(void) worker;
+	nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c,
+						   step->activation, step->slope);
+	memset(sum, 0, 2 * c * sizeof(double));
+	kernels->channel_sums(sum, NULL, ddst, rows, (int) c);
+	kernels->channel_dots(sum + c, ddst, nn_batch_tensor(trainer, step->src[0]) + first * c, rows,
+						  (int) c);
+}
+
+/*
+ * With x = (src - mean) f the normalised source and f = 1 / sqrt(variance +
+ * epsilon): dgamma = sum ddst x, dbeta = sum ddst, and
+ *		dsrc = a (ddst - mean(ddst) - x mean(ddst x))
+ * which is ddst, src and a constant, each times a factor of the channel.
+ */
+static void
+make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnNode *node = node_of(trainer, step);
+	Parts		parts = parts_of(node);
+	float	   *dweights = trainer->gradients + node->weights;
+	double		rows = batch_rows(trainer, step);
+	size_t		c = (size_t) node->in.c;
+	size_t		k;
+
+	(void) item;
+	(void) worker;
+	for (k = 0; k < c; k++)
+	{
+		double		mean = kept(trainer, step, KEEP_MEAN)[k];
+		double		f = 1.0 / sqrt((double) kept(trainer, step, KEEP_VARIANCE)[k] +
+								   epsilon_of(node));
+		double		a = kept(trainer, step, KEEP_A)[k];
+		double		sum = total(trainer, step, 0, k);
+		double		sum_x = (total(trainer, step, 1, k) - mean * sum) * f;
+
+		if (parts.beta >= 0)
+			dweights[(size_t) parts.beta + k] = (float) sum;
+		if (parts.gamma >= 0)
+			dweights[(size_t) parts.gamma + k] = (float) sum_x;
+		kept(trainer, step, KEEP_BY_DDST)[k] = (float) a;
+		kept(trainer, step, KEEP_BY_SRC)[k] = (float) (-a * f * sum_x / rows);
+		kept(trainer, step, KEEP_CONSTANT)[k] =
+			(float) (a * (mean * f * sum_x - sum) / rows);
+	}
+}
+
+static size_t
+data_items(const NnTrainer *trainer, const NnStep *step)
+{
+	return step->dsrc[0] < 0 ? 0 : (size_t) trainer->n;
+}
+
+static void
+data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnNode *node = node_of(trainer, step);
+	const float *by_ddst = kept(trainer, step, KEEP_BY_DDST);
+	const float *by_src = kept(trainer, step, KEEP_BY_SRC);
+	const float *constant = kept(trainer, step, KEEP_CONSTANT);
+	size_t		c = (size_t) node->in.c;
+	size_t		pixels = pixels_of(node);
+	size_t		first = item * pixels * c;
+	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
+	const float *ddst = gradient_of(trainer, step->dst) + first;
+	float	   *dsrc = nn_batch_buffer(trainer, step->dsrc[0]) + first;
+	size_t		i,
+				k;
+
+	(void) worker;
+	for (i = 0; i < pixels; i++, src += c, ddst += c, dsrc += c)
+		for (k = 0; k < c; k++)
+			dsrc[k] = ddst[k] * by_ddst[k] + src[k] * by_src[k] + constant[k];
+}
+
+static void
+norm_commit(NnTrainer *trainer, const NnStep *step)
+{
+	const NnNode *node = node_of(trainer, step);
+	Parts		parts = parts_of(node);
+	float	   *w = trainer->weights + node->weights;
+	float		momentum = (float) node->spec.params[P_MOMENTUM].v[0];
+	size_t		c = (size_t) node->in.c;
+	size_t		k;
+
+	for (k = 0; k < c; k++)
+	{
+		float	   *mean = &w[(size_t) parts.mean + k];
+		float	   *variance = &w[(size_t) parts.variance + k];
+
+		*mean = *mean * momentum + kept(trainer, step, KEEP_MEAN)[k] * (1.0f - momentum);
+		*variance = *variance * momentum +
+			kept(trainer, step, KEEP_VARIANCE)[k] * (1.0f - momentum);
+	}
+}
+
+static const NnOpPhase train_forward[] = {
+	{chunk_items, sum_chunk},
+	{one_item, make_statistics},
+	{sample_items, normalize_sample},
+	{NULL, NULL}
+};
+
+static const NnOpPhase train_backward[] = {
+	{chunk_items, backward_chunk},
+	{one_item, make_gradients},
+	{data_items, data_sample},
+	{NULL, NULL}
+};
+
+const NnOp nn_op_batch_normalization = {
+	.info = {"BatchNormalization", 1, 1, params, ignored, refused,
+	"Normalises each channel; moving statistics outside training."},
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
+	.shape = norm_shape,
+	.scratch_bytes = norm_scratch_bytes,
+	.forward = norm_forward,
+	.backward = norm_backward,
+	.train_forward = train_forward,
+	.train_backward = train_backward,
+	.keep_bytes = norm_keep_bytes,
+	.shared_bytes = norm_shared_bytes,
+	.commit = norm_commit,
+};

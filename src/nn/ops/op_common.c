@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * op_common.c
+ *	  What several node types share: shapes, windows, variables; and the
+ *	  InputLayer, which only has a shape.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "../nn_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *const nn_padding_names[] = {"valid", "same", NULL};
+
+static const NnParam no_params[] = {{0}};
+static const NnRefused no_refused[] = {{0}};
+static const char *const no_ignored[] = {NULL};
+
+const NnOp nn_op_input = {
+	.info = {"InputLayer", 0, 0, no_params, no_ignored, no_refused,
+	"The network's input; node 0 of every graph."},
+};
+
+NnStatus
+nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error)
+{
+	if (shape->rank == rank)
+		return NN_OK;
+	return nn_fail(error, NN_BAD_ARGUMENT, -1,
+				   rank == 1 ? "Put a Flatten or GlobalAveragePooling2D layer before it."
+				   : "It cannot follow a Flatten, Dense or global pooling layer.",
+				   "layer \"%s\" (%s) needs an input of %s, but gets one of %s",
+				   node->spec.name, nn_node_op(node)->info.class_name,
+				   rank == 1 ? "one dimension" : "height, width and channels",
+				   rank == 1 ? "height, width and channels" : "one dimension");
+}
+
+NnStatus
+nn_set_shape(NnNode *node, int rank, int h, int w, size_t c, NnError *error)
+{
+	if (h < 1 || w < 1 || c < 1)
+		return nn_fail(error, NN_BAD_ARGUMENT, -1,
+					   "Use a larger image, fewer pooling layers, or padding \"same\".",
+					   "layer \"%s\" would have an output of %d x %d x %zu",
+					   node->spec.name, h, w, c);
+	if (h > NN_MAX_SIDE || w > NN_MAX_SIDE || c > NN_MAX_CHANNELS ||
+		nn_mul_size((size_t) h * (size_t) w, c) > ((size_t) 1 << 30))
+		return nn_fail(error, NN_TOO_LARGE, -1, "",
+					   "layer \"%s\" would have an output of %d x %d x %zu, which is too large",
+					   node->spec.name, h, w, c);
+	node->shape.rank = rank;
+	node->shape.h = h;
+	node->shape.w = w;
+	node->shape.c = (int) c;
+	return NN_OK;
+}
+
+/* Output size and zero rows before, as TensorFlow pads. */
+static int
+window_side(int in, int kernel, int stride, int same, int *before)
+{
+	int			out,
+				pad;
+
+	*before = 0;
+	if (!same)
+		return in < kernel ? 0 : (in - kernel) / stride + 1;
+	out = (in + stride - 1) / stride;
+	pad = (out - 1) * stride + kernel - in;
+	if (pad > 0)
+		*before = pad / 2;
+	return out;
+}
+
+NnStatus
+nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, int *ow,
+			   NnError *error)
+{
+	NnWindow   *window = &node->window;
+
+	window->kh = kh;
+	window->kw = kw;
+	window->sh = sh;
+	window->sw = sw;
+	*oh = window_side(node->in.h, kh, sh, same, &window->top);
+	*ow = window_side(node->in.w, kw, sw, same, &window->left);
+	if (*oh < 1 || *ow < 1)
+		return nn_fail(error, NN_BAD_ARGUMENT, -1,
+					   "Use a larger image, fewer pooling layers, or padding \"same\".",
+					   "layer \"%s\" has a window of %d x %d, but its input is only %d x %d",
+					   node->spec.name, kh, kw, node->in.h, node->in.w);
+	return NN_OK;
+}
+
+/* The caller has checked that the number of floats is within limits. */
+NnNodeVariable *
+nn_add_variable(NnNode *node, const char *name, int trainable, const NnValue *initializer,
+				int rank, int d0, int d1, int d2, int d3)
+{
+	NnNodeVariable *variable = &node->vars[node->n_vars++];
+	int			dims[4] = {d0, d1, d2, d3};
+	int			i;
+
+	memset(variable, 0, sizeof(*variable));
+	snprintf(variable->name, sizeof(variable->name), "%s", name);
+	variable->rank = rank;
+	variable->count = 1;
+	for (i = 0; i < rank; i++)
+	{
+		variable->dims[i] = dims[i];
+		variable->count = nn_mul_size(variable->count, (size_t) dims[i]);
+	}
+	variable->trainable = trainable;
+	variable->initializer = *initializer;
+	variable->offset = node->n_weights;
+	node->n_weights = nn_add_size(node->n_weights, variable->count);
+	if (trainable)
+		node->n_trainable = nn_add_size(node->n_trainable, variable->count);
+	return variable;
+}
+
+NnActivation
+nn_value_activation(const NnValue *value, float *slope)
+{
+	*slope = (float) value->v[1];
+	return (NnActivation) (int) value->v[0];
+}

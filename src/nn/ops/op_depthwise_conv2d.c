@@ -1,0 +1,212 @@
+/*-------------------------------------------------------------------------
+ *
+ * op_depthwise_conv2d.c
+ *	  DepthwiseConv2D: each channel has depth_multiplier kernels of its own.
+ *
+ * The kernel (KH, KW, C, M) has at every tap one value per output channel
+ * c * M + m, in the order of the output; all loops run along it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "../nn_internal.h"
+
+#include <string.h>
+
+enum
+{
+	P_KERNEL_SIZE, P_STRIDES, P_PADDING, P_DEPTH_MULTIPLIER, P_ACTIVATION, P_USE_BIAS,
+	P_DEPTHWISE_INITIALIZER, P_BIAS_INITIALIZER
+};
+
+static const NnParam params[] = {
+	{"kernel_size", NN_PARAM_INT_PAIR, 1, 1, 255, {{0}}, NULL},
+	{"strides", NN_PARAM_INT_PAIR, 0, 1, 255, {{1, 1}}, NULL},
+	{"padding", NN_PARAM_ENUM, 0, 0, 1, {{0}}, nn_padding_names},
+	{"depth_multiplier", NN_PARAM_INT, 0, 1, 1024, {{1}}, NULL},
+	NN_PARAM_ROW_ACTIVATION,
+	NN_PARAM_ROW_BOOL("use_bias", 1),
+	NN_PARAM_ROW_GLOROT("depthwise_initializer"),
+	NN_PARAM_ROW_ZEROS("bias_initializer"),
+	{0}
+};
+
+/* kernel_* and filters are written by Keras, but belong to Conv2D */
+static const char *const ignored[] = {
+	"rank", "filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint", NULL
+};
+
+static const NnRefused refused[] = {
+	{"data_format", "\"channels_last\"|null"},
+	{"dilation_rate", "1|[1, 1]"},
+	{"groups", "1"},
+	{"depthwise_regularizer", "null"},
+	{"bias_regularizer", "null"},
+	{"activity_regularizer", "null"},
+	{"depthwise_constraint", "null"},
+	{"bias_constraint", "null"},
+	{0}
+};
+
+static NnStatus
+depthwise_shape(NnNode *node, const NnShape *inputs, NnError *error)
+{
+	const NnValue *p = node->spec.params;
+	int			kh = (int) p[P_KERNEL_SIZE].v[0];
+	int			kw = (int) p[P_KERNEL_SIZE].v[1];
+	int			multiplier = (int) p[P_DEPTH_MULTIPLIER].v[0];
+	int			oh,
+				ow;
+	NnStatus	status = nn_need_rank(node, &inputs[0], 3, error);
+
+	if (status == NN_OK)
+		status = nn_window_init(node, kh, kw, (int) p[P_STRIDES].v[0], (int) p[P_STRIDES].v[1],
+								(int) p[P_PADDING].v[0], &oh, &ow, error);
+	if (status == NN_OK)
+		status = nn_set_shape(node, 3, oh, ow, (size_t) node->in.c * (size_t) multiplier, error);
+	if (status != NN_OK)
+		return status;
+	nn_add_variable(node, "kernel", 1, &p[P_DEPTHWISE_INITIALIZER], 4, kh, kw,
+					node->in.c, multiplier);
+	if (p[P_USE_BIAS].v[0] != 0)
+		nn_add_variable(node, "bias", 1, &p[P_BIAS_INITIALIZER], 1, node->shape.c, 0, 0, 0);
+	node->multiply_adds = (uint64_t) nn_mul_size(nn_shape_floats(&node->shape),
+												 (size_t) kh * (size_t) kw);
+	return NN_OK;
+}
+
+static NnActivation
+depthwise_activation(const NnNode *node, float *slope)
+{
+	return nn_value_activation(&node->spec.params[P_ACTIVATION], slope);
+}
+
+/* Whether the kernels' 3 x 3 of stride 1 does it. */
+static int
+is_depthwise3(const NnNode *node, NnPath path)
+{
+	const NnWindow *w = &node->window;
+
+	return path != NN_PATH_REFERENCE && w->kh == 3 && w->kw == 3 && w->sh == 1 && w->sw == 1 &&
+		w->top == 1 && w->left == 1 && node->shape.h == node->in.h && node->shape.w == node->in.w &&
+		node->shape.c == node->in.c;
+}
+
+/* dst = convolution + bias, any kernel, strides and multiplier. */
+static void
+forward_general(const NnCall *call, const float *bias)
+{
+	const NnNode *node = call->node;
+	size_t		oc = (size_t) node->shape.c;
+	size_t		ic = (size_t) node->in.c;
+	size_t		m = oc / ic;
+	float	   *dst = call->dst;
+	int			oy,
+				ox,
+				y,
+				x;
+	size_t		c,
+				k;
+
+	for (oy = 0; oy < node->shape.h; oy++)
+		for (ox = 0; ox < node->shape.w; ox++, dst += oc)
+		{
+			const float *kernel = call->weights;
+
+			if (bias != NULL)
+				memcpy(dst, bias, oc * sizeof(float));
+			else
+				memset(dst, 0, oc * sizeof(float));
+			for (y = 0; y < node->window.kh; y++)
+				for (x = 0; x < node->window.kw; x++, kernel += oc)
+				{
+					ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
+					const float *src = call->src[0] + at;
+
+					if (at < 0)
+						continue;
+					if (m == 1)
+						for (c = 0; c < ic; c++)
+							dst[c] += src[c] * kernel[c];
+					else
+						for (c = 0; c < ic; c++)
+							for (k = 0; k < m; k++)
+								dst[c * m + k] += src[c] * kernel[c * m + k];
+				}
+		}
+}
+
+static void
+depthwise_forward(const NnCall *call)
+{
+	const NnNode *node = call->node;
+	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+
+	if (is_depthwise3(node, call->path))
+		nn_kernels(call->path)->depthwise3(call->dst, call->src[0], call->weights, bias,
+										   node->in.h, node->in.w, node->in.c, 0);
+	else
+		forward_general(call, bias);
+	nn_activation_forward(call->dst, nn_shape_pixels(&node->shape),
+						  (size_t) node->shape.c, call->step->activation, call->step->slope);
+}
+
+static void
+depthwise_backward(const NnCall *call)
+{
+	const NnNode *node = call->node;
+	size_t		oc = (size_t) node->shape.c;
+	size_t		ic = (size_t) node->in.c;
+	size_t		m = oc / ic;
+	float	   *dbias = call->dweights != NULL && node->n_vars > 1
+		? call->dweights + node->vars[1].offset : NULL;
+	const float *ddst = call->ddst;
+	int			oy,
+				ox,
+				y,
+				x;
+	size_t		c,
+				k;
+
+	nn_activation_backward(call->ddst, call->dst,
+						   nn_shape_pixels(&node->shape), oc,
+						   call->step->activation, call->step->slope);
+	if (call->dsrc[0] != NULL)
+		memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
+	for (oy = 0; oy < node->shape.h; oy++)
+		for (ox = 0; ox < node->shape.w; ox++, ddst += oc)
+		{
+			size_t		tap = 0;
+
+			if (dbias != NULL)
+				for (c = 0; c < oc; c++)
+					dbias[c] += ddst[c];
+			for (y = 0; y < node->window.kh; y++)
+				for (x = 0; x < node->window.kw; x++, tap += oc)
+				{
+					ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
+
+					if (at < 0)
+						continue;
+					if (call->dweights != NULL)
+						for (c = 0; c < ic; c++)
+							for (k = 0; k < m; k++)
+								call->dweights[tap + c * m + k] +=
+									call->src[0][(size_t) at + c] * ddst[c * m + k];
+					if (call->dsrc[0] != NULL)
+						for (c = 0; c < ic; c++)
+							for (k = 0; k < m; k++)
+								call->dsrc[0][(size_t) at + c] +=
+									call->weights[tap + c * m + k] * ddst[c * m + k];
+				}
+		}
+}
+
+const NnOp nn_op_depthwise_conv2d = {
+	.info = {"DepthwiseConv2D", 1, 1, params, ignored, refused,
+	"2-D convolution of each channel by itself."},
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
+	.shape = depthwise_shape,
+	.activation = depthwise_activation,
+	.forward = depthwise_forward,
+	.backward = depthwise_backward,
+};

@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * op_dropout.c
+ *	  Dropout, inverted: in training an element is kept with probability
+ *	  1 - rate and divided by it; otherwise nothing happens.
+ *
+ * The mask is a function of (seed, node, epoch, position of the sample in the
+ * epoch, element), so the backward pass draws it again instead of keeping it,
+ * and a resumed run draws the same.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "../nn_internal.h"
+
+#include "../philox.h"
+
+#include <string.h>
+
+enum
+{
+	P_RATE
+};
+
+static const NnParam params[] = {
+	{"rate", NN_PARAM_FLOAT, 1, 0, 0.999999, {{0}}, NULL},
+	{0}
+};
+
+static const char *const ignored[] = {"seed", NULL};
+
+static const NnRefused refused[] = {
+	{"noise_shape", "null"},
+	{0}
+};
+
+static NnStatus
+dropout_shape(NnNode *node, const NnShape *inputs, NnError *error)
+{
+	(void) error;
+	node->shape = inputs[0];
+	return NN_OK;
+}
+
+/* dst = src * mask / (1 - rate) */
+static void
+apply(float *dst, const float *src, const NnCall *call)
+{
+	size_t		n = nn_shape_floats(&call->node->shape);
+	float		rate = (float) call->node->spec.params[P_RATE].v[0];
+	float		scale = 1.0f / (1.0f - rate);
+	uint64_t	key = call->seed ^ ((uint64_t) (call->step->node + 1) << 40);
+	size_t		i,
+				k;
+
+	if (call->mode != NN_TRAINING)
+	{
+		memcpy(dst, src, n * sizeof(float));
+		return;
+	}
+	for (i = 0; i < n; i += 4)
+	{
+		NnPhilox	x = nn_philox(key, (uint32_t) (i / 4), (uint32_t) call->sample, call->epoch,
+								  NN_RANDOM_DROPOUT);
+
+		for (k = 0; k < 4 && i + k < n; k++)
+			dst[i + k] = nn_philox_unit(x.v[k]) >= rate ? src[i + k] * scale : 0.0f;
+	}
+}
+
+static void
+dropout_forward(const NnCall *call)
+{
+	apply(call->dst, call->src[0], call);
+}
+
+static void
+dropout_backward(const NnCall *call)
+{
+	if (call->dsrc[0] != NULL)
+		apply(call->dsrc[0], call->ddst, call);
+}
+
+const NnOp nn_op_dropout = {
+	.info = {"Dropout", 1, 1, params, ignored, refused, "Sets random elements to zero in training."},
+	.flags = NN_ALIAS_INFERENCE,
+	.shape = dropout_shape,
+	.forward = dropout_forward,
+	.backward = dropout_backward,
+};

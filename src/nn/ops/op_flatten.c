@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * op_flatten.c
+ *	  Flatten: the same memory in another shape.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "../nn_internal.h"
+
+#include <string.h>
+
+static const NnParam params[] = {{0}};
+static const char *const ignored[] = {NULL};
+
+static const NnRefused refused[] = {
+	{"data_format", "\"channels_last\"|null"},
+	{0}
+};
+
+static NnStatus
+flatten_shape(NnNode *node, const NnShape *inputs, NnError *error)
+{
+	return nn_set_shape(node, 1, 1, 1, nn_shape_floats(&inputs[0]), error);
+}
+
+/* Runs only where an explanation asks for this very node. */
+static void
+flatten_forward(const NnCall *call)
+{
+	memcpy(call->dst, call->src[0], nn_shape_floats(&call->node->in) * sizeof(float));
+}
+
+static void
+flatten_backward(const NnCall *call)
+{
+	if (call->dsrc[0] != NULL)
+		memcpy(call->dsrc[0], call->ddst, nn_shape_floats(&call->node->in) * sizeof(float));
+}
+
+const NnOp nn_op_flatten = {
+	.info = {"Flatten", 1, 1, params, ignored, refused, "Height, width and channels as one row."},
+	.flags = NN_ALIAS,
+	.shape = flatten_shape,
+	.forward = flatten_forward,
+	.backward = flatten_backward,
+};

@@ -1,0 +1,231 @@
+/*-------------------------------------------------------------------------
+ *
+ * json_read.c
+ *	  Typed reading of jsonb values, with one form of message for all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "pg/train/training.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "mb/pg_wchar.h"
+#include "utils/numeric.h"
+#include "utils/varlena.h"
+
+#define MESSAGE_VALUE_LEN 80
+
+JsonbValue *
+pneumo_json_get(JsonbContainer *object, const char *key)
+{
+	return getKeyJsonValueFromContainer(object, key, (int) strlen(key), NULL);
+}
+
+char *
+pneumo_json_full_text(JsonbValue *value)
+{
+	Jsonb	   *jb = JsonbValueToJsonb(value);
+
+	return JsonbToCString(NULL, &jb->root, VARSIZE(jb));
+}
+
+char *
+pneumo_json_text(JsonbValue *value)
+{
+	char	   *text = pneumo_json_full_text(value);
+	int			len = (int) strlen(text);
+
+	if (len > MESSAGE_VALUE_LEN)
+	{
+		int			clip = pg_mbcliplen(text, len, MESSAGE_VALUE_LEN - 4);
+
+		strcpy(text + clip, " ...");
+	}
+	return text;
+}
+
+bool
+pneumo_json_is_null(const JsonbValue *value)
+{
+	return value == NULL || value->type == jbvNull;
+}
+
+JsonbContainer *
+pneumo_json_object(const JsonbValue *value)
+{
+	if (value == NULL || value->type != jbvBinary ||
+		!JsonContainerIsObject(value->val.binary.data))
+		return NULL;
+	return value->val.binary.data;
+}
+
+JsonbContainer *
+pneumo_json_array(const JsonbValue *value)
+{
+	if (value == NULL || value->type != jbvBinary ||
+		!JsonContainerIsArray(value->val.binary.data) ||
+		JsonContainerIsScalar(value->val.binary.data))
+		return NULL;
+	return value->val.binary.data;
+}
+
+int
+pneumo_json_array_length(JsonbContainer *array)
+{
+	return (int) JsonContainerSize(array);
+}
+
+char *
+pneumo_json_cstring(const JsonbValue *value)
+{
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+bool
+pneumo_json_double(const JsonbValue *value, double *number)
+{
+	if (value == NULL || value->type != jbvNumeric)
+		return false;
+	*number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+												 NumericGetDatum(value->val.numeric)));
+	return true;
+}
+
+void
+pneumo_json_bad(const char *what, JsonbValue *value, const char *allowed)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s is %s, must be %s", what, pneumo_json_text(value), allowed)));
+	pg_unreachable();
+}
+
+static char *
+number_text(double number)
+{
+	return number == floor(number) ? psprintf("%.0f", number) : psprintf("%.10g", number);
+}
+
+static char *
+describe_range(const char *noun, double low, double high)
+{
+	if (isinf(low) && isinf(high))
+		return pstrdup(noun);
+	if (isinf(high))
+		return psprintf("%s of at least %s", noun, number_text(low));
+	return psprintf("%s between %s and %s", noun, number_text(low), number_text(high));
+}
+
+int64
+pneumo_json_read_int(const char *what, JsonbValue *value, double low, double high)
+{
+	double		number;
+
+	if (!pneumo_json_double(value, &number) || number != floor(number) ||
+		!(number >= low && number <= high) || fabs(number) > 9007199254740992.0)
+		pneumo_json_bad(what, value, describe_range("an integer", low, high));
+	return (int64) number;
+}
+
+double
+pneumo_json_read_number(const char *what, JsonbValue *value, double low, double high)
+{
+	double		number;
+
+	if (!pneumo_json_double(value, &number) || !isfinite(number) ||
+		!(number >= low && number <= high))
+		pneumo_json_bad(what, value, describe_range("a number", low, high));
+	return number;
+}
+
+bool
+pneumo_json_read_bool(const char *what, JsonbValue *value)
+{
+	if (value->type != jbvBool)
+		pneumo_json_bad(what, value, "true or false");
+	return value->val.boolean;
+}
+
+char *
+pneumo_json_read_string(const char *what, JsonbValue *value)
+{
+	char	   *text = pneumo_json_cstring(value);
+
+	if (text == NULL || text[0] == '\0')
+		pneumo_json_bad(what, value, "a string that is not empty");
+	return text;
+}
+
+int
+pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *names)
+{
+	char	   *text = pneumo_json_cstring(value);
+	const char *near;
+	int			i;
+
+	for (i = 0; text != NULL && names[i] != NULL; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+
+	near = text != NULL ? pneumo_nearest(text, names) : NULL;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s is %s, must be %s", what, pneumo_json_text(value),
+					pneumo_list_names(names)),
+			 near ? errhint("Did you mean \"%s\"?", near) : 0));
+	return -1;
+}
+
+const char *
+pneumo_nearest(const char *name, const char *const *names)
+{
+	const char *best = NULL;
+	int			best_distance;
+	int			len = (int) strlen(name);
+	int			i;
+
+	if (len == 0 || len > 200)
+		return NULL;
+	best_distance = Max(3, len / 2) + 1;
+
+	for (i = 0; names[i] != NULL; i++)
+	{
+		int			other = (int) strlen(names[i]);
+		int			distance;
+
+		if (other > 200)
+			continue;
+		if (pg_strcasecmp(name, names[i]) == 0)
+			return names[i];
+		distance = varstr_levenshtein_less_equal(name, len, names[i], other, 1, 1, 1,
+												 best_distance, true);
+		if (distance < best_distance)
+		{
+			best = names[i];
+			best_distance = distance;
+		}
+	}
+	return best;
+}
+
+char *
+pneumo_list_names(const char *const *names)
+{
+	StringInfoData buf;
+	int			i;
+
+	initStringInfo(&buf);
+	for (i = 0; names[i] != NULL; i++)
+	{
+		if (i > 0)
+			appendStringInfoString(&buf, names[i + 1] == NULL ? " or " : ", ");
+		appendStringInfo(&buf, "\"%s\"", pneumo_clip(names[i]));
+	}
+	return buf.data;
+}

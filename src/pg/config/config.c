@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * config.c
+ *	  The training config: jsonb to PneumoConfig.
+ *
+ * The same code reads the preset's object and then the user's, so that an
+ * explicit key beats the preset's value, which beats the default.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "pg/config/config.h"
+#include "pg/train/training.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+char *
+pneumo_config_what(const char *prefix, const char *name)
+{
+	return psprintf("config key \"%s%s\"", prefix, name);
+}
+
+static void
+unknown_key(const char *prefix, const char *name, const char *const *known)
+{
+	const char *near = pneumo_nearest(name, known);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
+			 near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
+}
+
+/* Refuses keys of object that known does not have. */
+void
+pneumo_config_check_keys(JsonbContainer *object, const char *prefix, const char *const *known)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		char	   *name;
+		int			i;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		for (i = 0; known[i] != NULL; i++)
+			if (strcmp(name, known[i]) == 0)
+				break;
+		if (known[i] == NULL)
+			unknown_key(prefix, name, known);
+	}
+}
+
+static void
+set_defaults(PneumoConfig *config)
+{
+	memset(config, 0, sizeof(PneumoConfig));
+	config->name = "default";
+	config->preset = "deep";
+	config->preprocess.height = 256;
+	config->preprocess.width = 256;
+	config->preprocess.channels = 1;
+	config->preprocess.interpolation = IMG_INTERPOLATION_AREA;
+	config->rescale = 0.00392156862745098;
+	config->label_column = "label";
+	config->validation_split = 0.15;
+	config->test_split = 0.15;
+	config->max_bad_images = 0.1;
+	config->train.epochs = 20;
+	config->train.batch_size = 32;
+	config->train.shuffle = 1;
+	nn_optimizer_init(&config->train.optimizer, NN_RMSPROP);
+	config->train.early_stopping = 1;
+	config->train.es_monitor = NN_MONITOR_VAL_LOSS;
+	config->train.es_patience = 5;
+	config->train.restore_best_weights = 1;
+	config->augment.brightness_low = config->augment.brightness_high = 1;
+	config->augment.zoom_low = config->augment.zoom_high = 1;
+	config->augment.fill_mode = IMG_FILL_NEAREST;
+	config->verbose = 1;
+	config->loss = -1;
+	config->threshold = 0.5;
+	config->calibration = PNEUMO_CALIBRATION_NONE;
+	config->operating_point.rule = STATS_THRESHOLD_FIXED;
+	config->operating_point.threshold = 0.5;
+	config->operating_point.confidence = STATS_DEFAULT_CONFIDENCE;
+	config->deploy = PNEUMO_DEPLOY_IF_NONE;
+}
+
+/* What two keys say together. */
+static void
+check_together(PneumoConfig *config)
+{
+	const NnOptimizer *opt = &config->train.optimizer;
+	const char *wrong;
+
+	if (config->name == NULL || strlen(config->name) > 200)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("config key \"name\" must be a string of 1 to 200 bytes")));
+	if (config->label_column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("config key \"label_column\" must not be null")));
+	if (config->validation_split + config->test_split > 0.95 + 1e-9)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("validation_split %g and test_split %g leave %g for training, must leave "
+						"at least 0.05",
+						config->validation_split, config->test_split,
+						1 - config->validation_split - config->test_split)));
+	if ((opt->clipnorm > 0) + (opt->global_clipnorm > 0) + (opt->clipvalue > 0) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("only one of config keys \"clipnorm\", \"global_clipnorm\" and "
+						"\"clipvalue\" can be set")));
+	if (opt->nesterov && opt->momentum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("config key \"nesterov\" is true, which needs a momentum above 0")));
+	if (opt->cosine_decay && config->train.plateau)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("config key \"reduce_lr_on_plateau\" cannot be combined with a learning "
+						"rate schedule")));
+	wrong = img_augment_check(&config->augment);
+	if (wrong != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", wrong)));
+}
+
+PneumoConfig *
+pneumo_config_parse(Jsonb *given)
+{
+	PneumoConfig *config = palloc(sizeof(PneumoConfig));
+	const PneumoPreset *preset;
+	JsonbValue *model;
+	JsonbValue *layers;
+
+	if (!JB_ROOT_IS_OBJECT(given))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the config must be a JSON object, not %s",
+						JB_ROOT_IS_SCALAR(given) ? "a single value" : "a list")));
+	set_defaults(config);
+	config->given = given;
+	pneumo_config_check_keys(&given->root, "", pneumo_config_key_names());
+
+	model = pneumo_json_get(&given->root, "model");
+	layers = pneumo_json_get(&given->root, "layers");
+	if (!pneumo_json_is_null(layers))
+	{
+		if (model != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("config keys \"model\" and \"layers\" cannot both be given")));
+		config->preset = NULL;
+	}
+	else
+	{
+		Jsonb	   *defaults;
+
+		if (model != NULL)
+			pneumo_config_read_preset(config, pneumo_config_what("", "model"), model);
+		preset = pneumo_preset_find(config->preset);
+		defaults = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(preset->config)));
+		pneumo_config_read_keys(config, &defaults->root, false);
+	}
+
+	pneumo_config_read_keys(config, &given->root, true);
+	check_together(config);
+	return config;
+}

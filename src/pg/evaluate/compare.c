@@ -1,0 +1,295 @@
+/*-------------------------------------------------------------------------
+ *
+ * compare.c
+ *	  pneumo_compare: two models on the same rows of one side of a table, which
+ *	  neither has seen.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "pg/figures/figures.h"
+#include "pg/evaluate/side.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(pneumo_compare);
+
+enum
+{
+	CMP_SPLIT, CMP_VERSION_A, CMP_VERSION_B, CMP_IMAGES, CMP_PATIENTS, CMP_POSITIVE, CMP_LEFT_OUT,
+	CMP_AUC_A, CMP_AUC_B, CMP_AUC, CMP_AUC_P, CMP_ACCURACY, CMP_SENSITIVITY, CMP_SPECIFICITY,
+	CMP_LOG_LOSS, CMP_BRIER, CMP_ONLY_A, CMP_ONLY_B, CMP_MCNEMAR, CMP_REPLICATES, CMP_SEED,
+	CMP_LOOKS_A, CMP_LOOKS_B, N_CMP
+};
+
+/* The second model rides along while the first one reads and scores. */
+typedef struct Rival
+{
+	PneumoEvaluation *a;
+	PneumoScores scores;		/* of the rows that a scores, by the same slots */
+} Rival;
+
+static void
+score_pixels(void *arg, const PneumoSample *sample, const uint8 *pixels)
+{
+	Rival	   *rival = arg;
+
+	if (!rival->a->score[sample->split])
+		return;
+	pneumo_scores_add_pixels(&rival->scores, rival->a->n_scored, pixels);
+}
+
+static void
+score_image(void *arg, int64 sample, Datum image)
+{
+	Rival	   *rival = arg;
+
+	(void) pneumo_scores_add(&rival->scores, rival->a->dataset->samples[sample].slot, image, PNEUMO_BAD_IMAGE_ERROR);
+}
+
+/* The config for one of the two: its version, and the data keys. */
+static Jsonb *
+config_of(Jsonb *given, const char *version_key)
+{
+	JsonbParseState *state = NULL;
+	JsonbIterator *it = JsonbIteratorInit(&given->root);
+	JsonbIteratorToken token;
+	JsonbValue	item;
+	bool		skip = false;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+		{
+			char	   *name = pnstrdup(item.val.string.val, item.val.string.len);
+
+			skip = strcmp(name, "version_a") == 0 || strcmp(name, "version_b") == 0;
+			if (strcmp(name, version_key) == 0)
+			{
+				skip = false;
+				item.val.string.val = "version";
+				item.val.string.len = (int) strlen("version");
+			}
+			else if (strcmp(name, "version") == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("unknown config key \"version\""),
+						 errhint("Did you mean \"version_a\" or \"version_b\"?")));
+		}
+		if (!skip && (token == WJB_KEY || token == WJB_VALUE))
+			pushJsonbValue(&state, token, &item);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+check_comparable(const PneumoEvaluation *a, const PneumoEvaluation *b)
+{
+	const PneumoModelMeta *x = a->scorer->meta;
+	const PneumoModelMeta *y = b->scorer->meta;
+	int			i;
+
+	if (x->n_classes != y->n_classes)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the models have different classes: \"%s\" has %d, \"%s\" has %d", a->model,
+						x->n_classes, b->model, y->n_classes)));
+	for (i = 0; i < x->n_classes; i++)
+		if (strcmp(x->classes[i], y->classes[i]) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the models have different classes: class %d is \"%s\" in \"%s\", \"%s\" in \"%s\"",
+							i + 1, x->classes[i], a->model, y->classes[i], b->model)));
+	if (memcmp(a->id.sha256, b->id.sha256, PNEUMO_SHA256_LEN) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("both are the same version, with SHA-256 %s", pneumo_sha256_hex(a->id.sha256))));
+}
+
+static bool
+same_input(const PneumoScorer *a, const PneumoScorer *b)
+{
+	return a->meta->preprocess.height == b->meta->preprocess.height &&
+		a->meta->preprocess.width == b->meta->preprocess.width &&
+		a->meta->preprocess.channels == b->meta->preprocess.channels &&
+		a->meta->preprocess.interpolation == b->meta->preprocess.interpolation;
+}
+
+/* Reads the side; both score it, in one pass if they see the same pixels. */
+static void
+score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *side, Oid relid, int split)
+{
+	bool		one_pass = same_input(a->scorer, b->scorer);
+
+	rival->a = a;
+	pneumo_scores_begin(&rival->scores, b->scorer);
+	pneumo_side_want(a, split);
+	if (one_pass)
+	{
+		a->look = score_pixels;
+		a->look_arg = rival;
+	}
+	pneumo_evaluation_read(a, relid);
+	pneumo_side_hold_out(a, a->id.version, split);
+	pneumo_side_hold_out(a, b->id.version, split);
+	pneumo_side_collect(side, a, split);
+	if (!one_pass)
+	{
+		bool	   *marked = MemoryContextAllocHuge(CurrentMemoryContext, a->dataset->n);
+		int64		i;
+
+		memset(marked, 0, a->dataset->n);
+		for (i = 0; i < side->n; i++)
+			marked[side->samples[i]] = true;
+		pneumo_evaluation_visit(a, marked, score_image, rival);
+		for (i = 0; i < side->n; i++)
+			if (marked[side->samples[i]])
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("%s changed while it was read", a->source->name),
+						 errhint("Call pneumo_compare again.")));
+	}
+	pneumo_scores_finish(&rival->scores);
+}
+
+/* Differences of two or of more classes, in the order of the columns. */
+#define N_DIFFERENCES 8
+
+static const int difference_columns[N_DIFFERENCES] = {
+	CMP_AUC_A, CMP_AUC_B, CMP_AUC, CMP_ACCURACY, CMP_SENSITIVITY, CMP_SPECIFICITY, CMP_LOG_LOSS, CMP_BRIER
+};
+
+static void
+put_differences(Datum *values, bool *nulls, TupleDesc desc, const StatsInterval *const *figures)
+{
+	int			i;
+
+	for (i = 0; i < N_DIFFERENCES; i++)
+	{
+		int			column = difference_columns[i];
+
+		values[column] = pneumo_figure_datum(figures[i], TupleDescAttr(desc, column)->atttypid, &nulls[column]);
+	}
+}
+
+static void
+put_tests(Datum *values, bool *nulls, double auc_p, uint64 only_a, uint64 only_b, double mcnemar_p,
+		  const StatsOptions *options)
+{
+	values[CMP_AUC_P] = pneumo_number_datum(auc_p, &nulls[CMP_AUC_P]);
+	values[CMP_ONLY_A] = Int64GetDatum((int64) only_a);
+	values[CMP_ONLY_B] = Int64GetDatum((int64) only_b);
+	values[CMP_MCNEMAR] = pneumo_number_datum(mcnemar_p, &nulls[CMP_MCNEMAR]);
+	values[CMP_REPLICATES] = Int32GetDatum((int32) options->replicates);
+	values[CMP_SEED] = Int64GetDatum((int64) options->seed);
+}
+
+static double
+two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
+					  const PneumoEvaluation *b, const Rival *rival, const PneumoSide *side)
+{
+	StatsPair	pair;
+	StatsRows	rows;
+	StatsOptions options;
+	StatsComparison c;
+	PneumoStats stats;
+	const StatsInterval *const figures[N_DIFFERENCES] = {
+		&c.auc_a, &c.auc_b, &c.auc, &c.accuracy, &c.sensitivity, &c.specificity, &c.log_loss, &c.brier
+	};
+
+	pair.score_a = pneumo_side_scores(side, a, a->scores.probability);
+	pair.score_b = pneumo_side_scores(side, a, rival->scores.probability);
+	rows = pneumo_side_rows(side, a, pair.score_a);
+	pair.label = rows.label;
+	pair.cluster = rows.cluster;
+	pair.n = rows.n;
+	pair.threshold_a = a->scorer->meta->threshold;
+	pair.threshold_b = b->scorer->meta->threshold;
+	pneumo_stats_options(&options, 0);
+	pneumo_stats_begin(&stats);
+	pneumo_stats_check(stats_compare(&c, &pair, &options, &stats.env), "pneumo_compare", &rows);
+	pneumo_stats_end(&stats);
+
+	values[CMP_POSITIVE] = Int64GetDatum(side->positive);
+	put_differences(values, nulls, desc, figures);
+	put_tests(values, nulls, c.auc_p, c.only_a_right, c.only_b_right, c.mcnemar_p, &options);
+	return c.auc.value;
+}
+
+static double
+many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
+					   const Rival *rival, const PneumoSide *side)
+{
+	StatsClassRows rows = pneumo_side_class_rows(side, a, a->scores.probability);
+	StatsClassRows other = pneumo_side_class_rows(side, a, rival->scores.probability);
+	StatsOptions options;
+	StatsClassComparison c;
+	PneumoStats stats;
+	const StatsInterval *const figures[N_DIFFERENCES] = {
+		&c.macro_auc_a, &c.macro_auc_b, &c.macro_auc, &c.accuracy, &c.macro_sensitivity,
+		&c.macro_specificity, &c.log_loss, &c.brier
+	};
+
+	pneumo_stats_options(&options, 0);
+	pneumo_stats_begin(&stats);
+	pneumo_stats_check_classes(stats_class_compare(&c, &rows, other.probability, &options, &stats.env),
+							   "pneumo_compare", &rows, a->scorer->meta->classes);
+	pneumo_stats_end(&stats);
+
+	nulls[CMP_POSITIVE] = true;
+	put_differences(values, nulls, desc, figures);
+	put_tests(values, nulls, c.macro_auc_p, c.only_a_right, c.only_b_right, c.mcnemar_p, &options);
+	return c.macro_auc.value;
+}
+
+Datum
+pneumo_compare(PG_FUNCTION_ARGS)
+{
+	static const char *const own_keys[] = {"split", NULL};
+	Oid			relid = PG_GETARG_OID(0);
+	Jsonb	   *given = PG_GETARG_JSONB_P(3);
+	int			split = pneumo_side_split(given, "pneumo_compare()");
+	PneumoEvaluation a;
+	PneumoEvaluation b;
+	Rival		rival;
+	PneumoSide	side;
+	TupleDesc	desc;
+	Datum		values[N_CMP];
+	bool		nulls[N_CMP] = {false};
+	double		auc_difference;
+	char	   *look;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	pneumo_evaluation_begin(&a, text_to_cstring(PG_GETARG_TEXT_PP(1)), config_of(given, "version_a"),
+							own_keys);
+	pneumo_evaluation_begin(&b, text_to_cstring(PG_GETARG_TEXT_PP(2)), config_of(given, "version_b"),
+							own_keys);
+	check_comparable(&a, &b);
+	score_both(&a, &b, &rival, &side, relid, split);
+	if (a.scorer->meta->n_classes == 2)
+		auc_difference = two_class_differences(values, nulls, desc, &a, &b, &rival, &side);
+	else
+		auc_difference = many_class_differences(values, nulls, desc, &a, &rival, &side);
+
+	values[CMP_SPLIT] = CStringGetTextDatum(pneumo_side_names[split]);
+	values[CMP_VERSION_A] = Int64GetDatum(a.id.version);
+	values[CMP_VERSION_B] = Int64GetDatum(b.id.version);
+	values[CMP_IMAGES] = Int64GetDatum(side.n);
+	values[CMP_PATIENTS] = Int64GetDatum(side.groups);
+	values[CMP_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(a.dataset));
+	look = psprintf("{\"compared\":[%lld,%lld],\"auc_difference\":%.9g}", (long long) a.id.version,
+					(long long) b.id.version, auc_difference);
+	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_side_look(&a.id, &side, a.source->name, look));
+	values[CMP_LOOKS_B] = Int64GetDatum(pneumo_side_look(&b.id, &side, a.source->name, look));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}

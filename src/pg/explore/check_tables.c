@@ -1,0 +1,302 @@
+/*-------------------------------------------------------------------------
+ *
+ * check_tables.c
+ *	  Who is on which side: groups, classes, sizes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "pg/explore/explore.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#define FEW_GROUPS 20			/* of a class on a side */
+#define UNEVEN 4.0				/* images of the largest class to the smallest */
+
+/* Pointers to all items, in the order of compare. */
+static PneumoCheckItem **
+sorted_items(PneumoCheck *check, int (*compare) (const void *left, const void *right, void *arg))
+{
+	PneumoCheckItem **order = MemoryContextAllocHuge(check->cxt, Max(1, check->n) * sizeof(PneumoCheckItem *));
+	int64		i;
+
+	for (i = 0; i < check->n; i++)
+		order[i] = &check->items[i];
+	qsort_interruptible(order, check->n, sizeof(PneumoCheckItem *), compare, NULL);
+	return order;
+}
+
+#define ITEM(pointer) (*(const PneumoCheckItem *const *) (pointer))
+
+/* ------------------------------------------------------------------ groups */
+
+/* Without a group last. */
+static int
+compare_groups(const void *left, const void *right, void *arg)
+{
+	const char *a = ITEM(left)->group;
+	const char *b = ITEM(right)->group;
+
+	(void) arg;
+	if (a == NULL || b == NULL)
+		return (a == NULL) - (b == NULL);
+	return strcmp(a, b);
+}
+
+static void
+put_group(PneumoCheck *check, PneumoCheckItem *const *items, int64 n, int sides)
+{
+	char	   *on[3] = {NULL, NULL, NULL};
+	int64		i;
+
+	for (i = 0; i < n; i++)
+		if (items[i]->split >= 0 && on[items[i]->split] == NULL)
+			on[items[i]->split] = items[i]->key;
+	pneumo_check_put(check, "group on two sides", "warning", items[0]->group, n,
+					 psprintf("on %s, for example rows %s%s%s%s%s", pneumo_check_sides(sides),
+							  on[0] ? on[0] : "", on[0] && (on[1] || on[2]) ? " and " : "",
+							  on[1] ? on[1] : "", on[1] && on[2] ? " and " : "", on[2] ? on[2] : ""));
+}
+
+void
+pneumo_check_groups(PneumoCheck *check)
+{
+	PneumoCheckItem **order;
+	int64		groups = 0;
+	int64		leaks = 0;
+	int64		without = 0;
+	int			pass;
+	int64		i;
+	int64		end;
+
+	if (check->source->col_group == 0)
+	{
+		pneumo_check_put(check, "group on two sides", "note", NULL, 0,
+						 "config key group_column is not set: images of one patient may be on both sides");
+		return;
+	}
+	order = sorted_items(check, compare_groups);
+	/* first the summary, then the groups */
+	for (pass = 0; pass < 2; pass++)
+	{
+		int			left = check->max_subjects;
+
+		for (i = 0; i < check->n && order[i]->group != NULL; i = end)
+		{
+			int			sides = 0;
+
+			for (end = i; end < check->n && order[end]->group != NULL &&
+				 strcmp(order[end]->group, order[i]->group) == 0; end++)
+				if (order[end]->split >= 0)
+					sides |= 1 << order[end]->split;
+			if (pass == 0)
+				groups++;
+			if ((sides & (sides - 1)) == 0)
+				continue;
+			if (pass == 0)
+				leaks++;
+			else if (left-- > 0)
+				put_group(check, order + i, end - i, sides);
+		}
+		if (pass > 0)
+			break;
+		without = check->n - i;
+		pneumo_check_put(check, "group on two sides",
+						 leaks > 0 ? "warning" : without > 0 ? "note" : "ok", NULL, leaks,
+						 psprintf("of %lld groups%s%s", (long long) groups,
+								  check->source->col_split > 0 ? "" :
+								  "; the split is a function of the group, so none can be",
+								  without == 0 ? "" :
+								  psprintf("; %lld images have none, each counts as its own", (long long) without)));
+	}
+}
+
+/* ------------------------------------------------------------------- sizes */
+
+static int
+compare_sizes(const void *left, const void *right, void *arg)
+{
+	const PneumoCheckItem *a = ITEM(left);
+	const PneumoCheckItem *b = ITEM(right);
+	int64		difference = (int64) a->width * a->height - (int64) b->width * b->height;
+
+	(void) arg;
+	if (difference != 0)
+		return difference < 0 ? -1 : 1;
+	return a->width - b->width;
+}
+
+static void
+put_small(PneumoCheck *check)
+{
+	int			height = check->config->preprocess.height;
+	int			width = check->config->preprocess.width;
+	int64		n = 0;
+	int64		i;
+
+	for (i = 0; i < check->n; i++)
+		n += check->items[i].width < width || check->items[i].height < height;
+	pneumo_check_put(check, "small images", n > 0 ? "note" : "ok", NULL, n,
+					 psprintf("smaller than the network's %d x %d pixels, so they would be enlarged",
+							  width, height));
+}
+
+static void
+put_components(PneumoCheck *check)
+{
+	int64		colour = 0;
+	int64		i;
+
+	for (i = 0; i < check->n; i++)
+		colour += check->items[i].components == 3;
+	pneumo_check_put(check, "components", colour > 0 && colour < check->n ? "note" : "ok", NULL,
+					 colour > 0 && colour < check->n ? 2 : check->n > 0,
+					 psprintf("%lld images with three components, %lld with one", (long long) colour,
+							  (long long) (check->n - colour)));
+}
+
+void
+pneumo_check_sizes(PneumoCheck *check)
+{
+	PneumoCheckItem **order;
+	int64		sizes = 0;
+	int64		i;
+
+	if (check->n == 0)
+		return;
+	order = sorted_items(check, compare_sizes);
+	for (i = 0; i < check->n; i++)
+		sizes += i == 0 || order[i]->width != order[i - 1]->width ||
+			order[i]->height != order[i - 1]->height;
+	pneumo_check_put(check, "sizes", sizes > 1 ? "note" : "ok", NULL, sizes,
+					 sizes == 1 ? psprintf("all images have %d x %d pixels", order[0]->width, order[0]->height) :
+					 psprintf("different sizes: smallest %d x %d, middle %d x %d, largest %d x %d pixels",
+							  order[0]->width, order[0]->height, order[check->n / 2]->width,
+							  order[check->n / 2]->height, order[check->n - 1]->width,
+							  order[check->n - 1]->height));
+	put_small(check);
+	put_components(check);
+}
+
+/* ----------------------------------------------------------------- classes */
+
+typedef struct ClassCounts
+{
+	int64		images;
+	int64		side_images[3];
+	int64		side_groups[3];
+} ClassCounts;
+
+static int
+compare_classes(const void *left, const void *right, void *arg)
+{
+	const PneumoCheckItem *a = ITEM(left);
+	const PneumoCheckItem *b = ITEM(right);
+
+	(void) arg;
+	if (a->label != b->label)
+		return a->label - b->label;
+	if (a->split != b->split)
+		return a->split - b->split;
+	return (a->cluster > b->cluster) - (a->cluster < b->cluster);
+}
+
+static void
+count_classes(ClassCounts *counts, PneumoCheck *check)
+{
+	PneumoCheckItem **order = sorted_items(check, compare_classes);
+	int64		i;
+
+	for (i = 0; i < check->n; i++)
+	{
+		const PneumoCheckItem *item = order[i];
+
+		if (item->label < 0)
+			continue;
+		counts[item->label].images++;
+		if (item->split < 0)
+			continue;
+		counts[item->label].side_images[item->split]++;
+		counts[item->label].side_groups[item->split] +=
+			i == 0 || compare_classes(&order[i - 1], &order[i], NULL) != 0;
+	}
+}
+
+/* Whether a training would use that side. */
+static bool
+side_is_used(const PneumoCheck *check, const ClassCounts *counts, int side)
+{
+	int			c;
+
+	if (check->source->col_split == 0 && side != PNEUMO_TRAIN)
+		return (side == PNEUMO_VALIDATION ? check->config->validation_split : check->config->test_split) > 0;
+	for (c = 0; c < check->n_classes; c++)
+		if (counts[c].side_images[side] > 0)
+			return true;
+	return side == PNEUMO_TRAIN;
+}
+
+static void
+put_class(PneumoCheck *check, const ClassCounts *counts, int c, int64 labelled)
+{
+	const char *severity = "ok";
+	StringInfoData detail;
+	int			side;
+
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "%.1f %% of the images", 100.0 * (double) counts[c].images / (double) labelled);
+	for (side = PNEUMO_TRAIN; side <= PNEUMO_TEST; side++)
+	{
+		int64		groups = counts[c].side_groups[side];
+
+		if (!side_is_used(check, counts, side))
+			continue;
+		appendStringInfo(&detail, "%s %lld on %s", side == PNEUMO_TRAIN ? ":" : ",",
+						 (long long) counts[c].side_images[side], pneumo_split_name((PneumoSplit) side));
+		if (check->source->col_group > 0)
+			appendStringInfo(&detail, " (%lld group%s)", (long long) groups, groups == 1 ? "" : "s");
+		if (groups == 0)
+			severity = "warning";
+		else if (groups < FEW_GROUPS && strcmp(severity, "ok") == 0)
+			severity = "note";
+	}
+	pneumo_check_put(check, "classes", severity, check->classes[c], counts[c].images, detail.data);
+	pfree(detail.data);
+}
+
+void
+pneumo_check_classes(PneumoCheck *check)
+{
+	ClassCounts *counts;
+	int			order[NN_MAX_CLASSES];
+	int64		labelled = 0;
+	int64		most = 0;
+	int64		least = PG_INT64_MAX;
+	int			n = check->n_classes;
+	int			i;
+	int			j;
+
+	if (check->source->col_label == 0)
+		return;
+	counts = MemoryContextAllocZero(check->cxt, sizeof(ClassCounts) * NN_MAX_CLASSES);
+	count_classes(counts, check);
+	for (i = 0; i < n; i++)
+	{
+		labelled += counts[i].images;
+		most = Max(most, counts[i].images);
+		least = Min(least, counts[i].images);
+		for (j = i; j > 0 && strcmp(check->classes[i], check->classes[order[j - 1]]) < 0; j--)
+			order[j] = order[j - 1];
+		order[j] = i;
+	}
+	pneumo_check_put(check, "classes",
+					 n < 2 || least == 0 ? "warning" : (double) most > UNEVEN * (double) least ? "note" : "ok",
+					 NULL, n, n < 2 ? "training needs at least two classes" :
+					 psprintf("the largest has %.1f times the images of the smallest",
+							  (double) most / (double) Max(least, 1)));
+	for (i = 0; i < n; i++)
+		put_class(check, counts, order[i], Max(labelled, 1));
+}

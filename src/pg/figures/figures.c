@@ -1,0 +1,424 @@
+/*-------------------------------------------------------------------------
+ *
+ * figures.c
+ *	  Aggregates over (label, score): the collecting of rows, alone and in
+ *	  parallel; what the final functions (figure_results.c, plots.c) share.
+ *
+ * An exact AUC needs the scores, so the state keeps them: 16 bytes a row (the
+ * label in the sign of the score, and a hash of the cluster), within
+ * pneumo.figures_memory.  The final functions sort the rows, so that a
+ * parallel plan gives the same bits as a serial one; rows without a cluster
+ * (NULL) are clusters of their own.  The confusion matrix only counts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "pg/pneumo.h"
+#include "pg/figures/figures.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+
+PG_FUNCTION_INFO_V1(pneumo_figures_add);
+PG_FUNCTION_INFO_V1(pneumo_figures_add_binned);
+PG_FUNCTION_INFO_V1(pneumo_figures_combine);
+PG_FUNCTION_INFO_V1(pneumo_figures_serialize);
+PG_FUNCTION_INFO_V1(pneumo_figures_deserialize);
+PG_FUNCTION_INFO_V1(pneumo_confusion_add);
+
+typedef struct FigureRow
+{
+	double		score;			/* negative: of the positive class */
+	uint64		cluster;		/* hash; NO_CLUSTER: none */
+} FigureRow;
+
+#define NO_CLUSTER 0
+
+typedef struct FigureState
+{
+	int64		n;
+	int64		room;			/* of rows; 0: only counted */
+	double		parameter;		/* threshold or bins; NaN: not given */
+	bool		clustered;
+	StatsCounts counts;			/* of the confusion matrix */
+	FigureRow  *rows;
+} FigureState;
+
+/* --------------------------------------------------------------- collecting */
+
+static FigureState *
+make_state(MemoryContext cxt)
+{
+	FigureState *state = MemoryContextAllocZero(cxt, sizeof(FigureState));
+
+	state->parameter = NAN;
+	return state;
+}
+
+static FigureState *
+state_of_call(FunctionCallInfo fcinfo, MemoryContext *cxt)
+{
+	if (!AggCheckCallContext(fcinfo, cxt))
+		elog(ERROR, "aggregate function called in non-aggregate context");
+	return PG_ARGISNULL(0) ? make_state(*cxt) : (FigureState *) PG_GETARG_POINTER(0);
+}
+
+static void
+refuse_null(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("the %s of a row is NULL", what),
+			 errhint("Leave such rows out, as in FILTER (WHERE %s IS NOT NULL).", what)));
+}
+
+static void
+refuse_null_parameter(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("the %s must not be NULL", what)));
+}
+
+/* Label and score of the row in arguments 1 and 2, the label in the sign. */
+static double
+read_row(FunctionCallInfo fcinfo)
+{
+	double		score;
+
+	if (PG_ARGISNULL(1))
+		refuse_null("label");
+	if (PG_ARGISNULL(2))
+		refuse_null("score");
+	score = PG_GETARG_FLOAT8(2);
+	if (!(score >= 0 && score <= 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("score %g is outside the range 0 to 1", score),
+				 errhint("A score is the probability of the positive class, as pneumo_predict gives it.")));
+	score = fabs(score);
+	return PG_GETARG_BOOL(1) ? -score : score;
+}
+
+static void
+set_parameter(FigureState *state, const char *what, double value)
+{
+	if (!isnan(state->parameter) && state->parameter != value)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the %s must be the same for all rows of a group, not %g and %g", what,
+						state->parameter, value)));
+	state->parameter = value;
+}
+
+static void
+read_threshold(FigureState *state, FunctionCallInfo fcinfo)
+{
+	double		threshold;
+
+	if (PG_NARGS() < 4)
+		return;
+	if (PG_ARGISNULL(3))
+		refuse_null_parameter("threshold");
+	threshold = PG_GETARG_FLOAT8(3);
+	if (!(threshold >= 0 && threshold <= 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("threshold %g is outside the range 0 to 1", threshold)));
+	set_parameter(state, "threshold", threshold);
+}
+
+/* The same for the same value of a type in every process. */
+static uint64
+read_cluster(FunctionCallInfo fcinfo, int arg)
+{
+	TypeCacheEntry *type = fcinfo->flinfo->fn_extra;
+	uint64		hash;
+
+	if (PG_ARGISNULL(arg))
+		return NO_CLUSTER;
+	if (type == NULL)
+	{
+		Oid			oid = get_fn_expr_argtype(fcinfo->flinfo, arg);
+
+		type = lookup_type_cache(oid, TYPECACHE_HASH_EXTENDED_PROC_FINFO);
+		if (!OidIsValid(type->hash_extended_proc_finfo.fn_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("values of type %s cannot be clusters: the type has no hash function",
+							format_type_be(oid)),
+					 errhint("Cast them to text.")));
+		fcinfo->flinfo->fn_extra = type;
+	}
+	hash = DatumGetUInt64(FunctionCall2Coll(&type->hash_extended_proc_finfo,
+											OidIsValid(PG_GET_COLLATION()) ? PG_GET_COLLATION() :
+											type->typcollation,
+											PG_GETARG_DATUM(arg), Int64GetDatum(0)));
+	return hash == NO_CLUSTER ? 1 : hash;
+}
+
+static void
+reserve_rows(FigureState *state, int64 n, MemoryContext cxt)
+{
+	int64		most = (int64) pneumo_figures_memory * 1024 / (int64) sizeof(FigureRow);
+	int64		room = Max(state->room, 64);
+
+	if (n <= state->room)
+		return;
+	if (n > most)
+		pneumo_too_many_rows(n);
+	while (room < n)
+		room *= 2;
+	room = Min(room, most);
+	if (state->rows == NULL)
+		state->rows = MemoryContextAllocHuge(cxt, room * sizeof(FigureRow));
+	else
+		state->rows = repalloc_huge(state->rows, room * sizeof(FigureRow));
+	state->room = room;
+}
+
+static void
+add_row(FigureState *state, double score, uint64 cluster, MemoryContext cxt)
+{
+	reserve_rows(state, state->n + 1, cxt);
+	state->rows[state->n].score = score;
+	state->rows[state->n].cluster = cluster;
+	state->n++;
+}
+
+/* (state, label, score [, threshold [, cluster]]) */
+Datum
+pneumo_figures_add(PG_FUNCTION_ARGS)
+{
+	MemoryContext cxt;
+	FigureState *state = state_of_call(fcinfo, &cxt);
+	double		score = read_row(fcinfo);
+
+	read_threshold(state, fcinfo);
+	state->clustered = PG_NARGS() > 4;
+	add_row(state, score, state->clustered ? read_cluster(fcinfo, 4) : NO_CLUSTER, cxt);
+	PG_RETURN_POINTER(state);
+}
+
+/* (state, label, score [, bins [, cluster]]) */
+Datum
+pneumo_figures_add_binned(PG_FUNCTION_ARGS)
+{
+	MemoryContext cxt;
+	FigureState *state = state_of_call(fcinfo, &cxt);
+	double		score = read_row(fcinfo);
+
+	if (PG_NARGS() > 3)
+	{
+		if (PG_ARGISNULL(3))
+			refuse_null_parameter("number of bins");
+		if (PG_GETARG_INT32(3) < 1 || PG_GETARG_INT32(3) > STATS_MAX_BINS)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%d bins, where 1 to %d are allowed", PG_GETARG_INT32(3), STATS_MAX_BINS)));
+		set_parameter(state, "number of bins", PG_GETARG_INT32(3));
+	}
+	state->clustered = PG_NARGS() > 4;
+	add_row(state, score, state->clustered ? read_cluster(fcinfo, 4) : NO_CLUSTER, cxt);
+	PG_RETURN_POINTER(state);
+}
+
+/* (state, label, score [, threshold]) */
+Datum
+pneumo_confusion_add(PG_FUNCTION_ARGS)
+{
+	MemoryContext cxt;
+	FigureState *state = state_of_call(fcinfo, &cxt);
+	double		score = read_row(fcinfo);
+	bool		called;
+
+	read_threshold(state, fcinfo);
+	called = fabs(score) >= (isnan(state->parameter) ? PNEUMO_DEFAULT_THRESHOLD : state->parameter);
+	if (signbit(score))
+		*(called ? &state->counts.tp : &state->counts.fn) += 1;
+	else
+		*(called ? &state->counts.fp : &state->counts.tn) += 1;
+	state->n++;
+	PG_RETURN_POINTER(state);
+}
+
+/* ----------------------------------------------------------------- parallel */
+
+Datum
+pneumo_figures_combine(PG_FUNCTION_ARGS)
+{
+	MemoryContext cxt;
+	FigureState *state = state_of_call(fcinfo, &cxt);
+	FigureState *other = PG_ARGISNULL(1) ? NULL : (FigureState *) PG_GETARG_POINTER(1);
+
+	if (other != NULL)
+	{
+		if (!isnan(other->parameter))
+			set_parameter(state, "threshold or number of bins", other->parameter);
+		if (other->rows != NULL)
+		{
+			reserve_rows(state, state->n + other->n, cxt);
+			memcpy(state->rows + state->n, other->rows, other->n * sizeof(FigureRow));
+		}
+		state->n += other->n;
+		state->clustered |= other->clustered;
+		state->counts.tp += other->counts.tp;
+		state->counts.fp += other->counts.fp;
+		state->counts.tn += other->counts.tn;
+		state->counts.fn += other->counts.fn;
+	}
+	PG_RETURN_POINTER(state);
+}
+
+/* Between processes of one server: the state as it is, then its rows. */
+Datum
+pneumo_figures_serialize(PG_FUNCTION_ARGS)
+{
+	FigureState *state = (FigureState *) PG_GETARG_POINTER(0);
+	Size		row_bytes = state->rows != NULL ? (Size) state->n * sizeof(FigureRow) : 0;
+	Size		bytes = VARHDRSZ + sizeof(FigureState) + row_bytes;
+	bytea	   *out;
+
+	if (bytes > MaxAllocSize)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the figures of more than %lld rows cannot be computed in parallel",
+						(long long) ((MaxAllocSize - VARHDRSZ - sizeof(FigureState)) / sizeof(FigureRow))),
+				 errhint("Set max_parallel_workers_per_gather to 0.")));
+	out = palloc(bytes);
+	SET_VARSIZE(out, bytes);
+	memcpy(VARDATA(out), state, sizeof(FigureState));
+	if (row_bytes > 0)
+		memcpy(VARDATA(out) + sizeof(FigureState), state->rows, row_bytes);
+	PG_RETURN_BYTEA_P(out);
+}
+
+Datum
+pneumo_figures_deserialize(PG_FUNCTION_ARGS)
+{
+	bytea	   *in = PG_GETARG_BYTEA_PP(0);
+	Size		bytes = VARSIZE_ANY_EXHDR(in);
+	FigureState *state = palloc(sizeof(FigureState));
+	Size		row_bytes;
+
+	if (bytes < sizeof(FigureState))
+		elog(ERROR, "invalid state of figures");
+	memcpy(state, VARDATA_ANY(in), sizeof(FigureState));
+	row_bytes = state->rows != NULL ? (Size) state->n * sizeof(FigureRow) : 0;
+	if (state->n < 0 || bytes - sizeof(FigureState) != row_bytes)
+		elog(ERROR, "invalid state of figures");
+	if (state->rows != NULL)
+	{
+		state->rows = MemoryContextAllocHuge(CurrentMemoryContext, Max(row_bytes, 1));
+		memcpy(state->rows, VARDATA_ANY(in) + sizeof(FigureState), row_bytes);
+		state->room = state->n;
+	}
+	PG_RETURN_POINTER(state);
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static inline int
+compare_rows(const FigureRow *a, const FigureRow *b)
+{
+	if (a->cluster != b->cluster)
+		return a->cluster < b->cluster ? -1 : 1;
+	if (a->score != b->score)
+		return a->score < b->score ? -1 : 1;
+	return (int) signbit(b->score) - (int) signbit(a->score);
+}
+
+#define ST_SORT sort_rows
+#define ST_ELEMENT_TYPE FigureRow
+#define ST_COMPARE(a, b) compare_rows(a, b)
+#define ST_SCOPE static
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_DECLARE
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+void
+pneumo_figure_rows(PneumoFigureRows *dst, FunctionCallInfo fcinfo, const char *what, double fallback)
+{
+	FigureState *state = PG_ARGISNULL(0) ? NULL : (FigureState *) PG_GETARG_POINTER(0);
+	double	   *score;
+	uint8_t    *label;
+	uint64_t   *cluster = NULL;
+	int64		i;
+
+	if (state == NULL || state->n == 0)
+		pneumo_stats_check(STATS_NO_ROWS, what, NULL);
+	if ((Size) state->n > (Size) pneumo_figures_memory * 1024 / 64)
+		pneumo_too_many_rows(state->n);
+
+	/* this only orders what it holds: the aggregate may go on */
+	sort_rows(state->rows, (size_t) state->n);
+	score = MemoryContextAllocHuge(CurrentMemoryContext, state->n * sizeof(double));
+	label = MemoryContextAllocHuge(CurrentMemoryContext, state->n);
+	if (state->clustered)
+		cluster = MemoryContextAllocHuge(CurrentMemoryContext, state->n * sizeof(uint64_t));
+	for (i = 0; i < state->n; i++)
+	{
+		const FigureRow *row = &state->rows[i];
+
+		score[i] = fabs(row->score);
+		label[i] = signbit(row->score) ? 1 : 0;
+		/* rows without one come first; their number is like no hash */
+		if (cluster != NULL)
+			cluster[i] = row->cluster != NO_CLUSTER ? row->cluster : hash_bytes_uint32_extended((uint32) i, 1);
+	}
+	dst->rows.score = score;
+	dst->rows.label = label;
+	dst->rows.cluster = cluster;
+	dst->rows.n = (size_t) state->n;
+	dst->parameter = isnan(state->parameter) ? fallback : state->parameter;
+}
+
+double
+pneumo_figure_counts(StatsCounts *counts, FunctionCallInfo fcinfo, const char *what)
+{
+	FigureState *state = PG_ARGISNULL(0) ? NULL : (FigureState *) PG_GETARG_POINTER(0);
+
+	if (state == NULL || state->n == 0)
+		pneumo_stats_check(STATS_NO_ROWS, what, NULL);
+	*counts = state->counts;
+	return isnan(state->parameter) ? PNEUMO_DEFAULT_THRESHOLD : state->parameter;
+}
+
+/* --------------------------------------------------------- figures as datums */
+
+Datum
+pneumo_number_datum(double number, bool *isnull)
+{
+	*isnull = isnan(number);
+	return Float8GetDatum(number);
+}
+
+Datum
+pneumo_figure_datum(const StatsInterval *figure, Oid type, bool *isnull)
+{
+	TupleDesc	desc;
+	Datum		values[3];
+	bool		nulls[3];
+	HeapTuple	tuple;
+
+	*isnull = isnan(figure->value);
+	if (*isnull)
+		return (Datum) 0;
+	desc = lookup_rowtype_tupdesc(type, -1);
+	values[0] = pneumo_number_datum(figure->value, &nulls[0]);
+	values[1] = pneumo_number_datum(figure->low, &nulls[1]);
+	values[2] = pneumo_number_datum(figure->high, &nulls[2]);
+	tuple = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(tuple);
+}

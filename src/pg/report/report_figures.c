@@ -1,0 +1,470 @@
+/*-------------------------------------------------------------------------
+ *
+ * report_figures.c
+ *	  The report's figures, curves, calibration and operating point.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "pg/report/report_page.h"
+#include "pg/figures/figures.h"
+#include "pg/figures/plots.h"
+#include "pg/evaluate/side.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#define N_BINS PNEUMO_DEFAULT_BINS
+
+/* What is computed of a side of two classes. */
+typedef struct Side
+{
+	int			side;
+	int64		n;
+	StatsRows	rows;
+	StatsEvaluation evaluation;
+} Side;
+
+int64
+pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int side, int positive)
+{
+	int64	   *samples;
+	int64		n = pneumo_evaluation_side(&samples, &r->e, side);
+	double	   *score = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(double));
+	uint8_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n));
+	uint64_t   *cluster = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(uint64_t));
+	int64		i;
+
+	for (i = 0; i < n; i++)
+	{
+		const PneumoSample *s = &r->e.dataset->samples[samples[i]];
+
+		score[i] = pneumo_evaluation_probability(&r->e, samples[i])[positive];
+		label[i] = s->label == positive;
+		memcpy(&cluster[i], s->group, sizeof(uint64_t));
+	}
+	rows->score = score;
+	rows->label = label;
+	rows->cluster = cluster;
+	rows->n = (size_t) n;
+	pfree(samples);
+	return n;
+}
+
+static void
+interval_cell(PneumoTable *table, const StatsInterval *figure)
+{
+	if (isnan(figure->value))
+		pneumo_table_cell(table, "not defined");
+	else if (figure->high > 1.5)	/* likelihood ratios */
+		pneumo_table_cell(table, "%.3g (%.3g to %.3g)", figure->value, figure->low, figure->high);
+	else if (isnan(figure->low))
+		pneumo_table_cell(table, "%.3f", figure->value);
+	else
+		pneumo_table_cell(table, "%.3f (%.3f to %.3f)", figure->value, figure->low, figure->high);
+}
+
+static int
+compute_sides(Side *sides, const PneumoReport *r)
+{
+	StatsOptions options = {r->e.scorer->meta->threshold, PNEUMO_CONFIDENCE, STATS_DEFAULT_REPLICATES, 0};
+	int			n = 0;
+	int			side;
+
+	for (side = PNEUMO_VALIDATION; side <= PNEUMO_TEST; side++)
+	{
+		PneumoStats stats;
+		StatsStatus status;
+
+		if (!r->e.score[side] || r->e.dataset->split_rows[side] == 0)
+			continue;
+		sides[n].side = side;
+		sides[n].n = pneumo_report_rows(&sides[n].rows, r, side, 1);
+		pneumo_stats_begin(&stats);
+		status = stats_evaluate(&sides[n].evaluation, &sides[n].rows, &options, &stats.env);
+		if (status != STATS_ONE_CLASS)	/* then what there is is filled */
+			pneumo_stats_check(status, "pneumo_report", &sides[n].rows);
+		pneumo_stats_end(&stats);
+		n++;
+	}
+	return n;
+}
+
+static void
+figures_table(PneumoSection *section, const Side *sides, int n_sides)
+{
+	static const struct
+	{
+		const char *name;
+		size_t		offset;
+	}			figures[] = {
+		{"AUC", offsetof(StatsEvaluation, auc)},
+		{"Sensitivity", offsetof(StatsEvaluation, sensitivity)},
+		{"Specificity", offsetof(StatsEvaluation, specificity)},
+		{"Positive predictive value", offsetof(StatsEvaluation, ppv)},
+		{"Negative predictive value", offsetof(StatsEvaluation, npv)},
+		{"Positive likelihood ratio", offsetof(StatsEvaluation, lr_positive)},
+		{"Negative likelihood ratio", offsetof(StatsEvaluation, lr_negative)},
+		{"Accuracy", offsetof(StatsEvaluation, accuracy)},
+		{"F1", offsetof(StatsEvaluation, f1)},
+		{"Log loss", offsetof(StatsEvaluation, log_loss)},
+		{"Brier score", offsetof(StatsEvaluation, brier)}
+	};
+	const char **headings = palloc((n_sides + 1) * sizeof(char *));
+	PneumoTable *table;
+	size_t		f;
+	int			s;
+
+	headings[0] = "Figure";
+	for (s = 0; s < n_sides; s++)
+		headings[s + 1] = sides[s].side == PNEUMO_TEST ? "Test" : "Validation";
+	table = pneumo_table_begin(section, "Figures at the operating point, with 95 % intervals by patient",
+							   n_sides + 1, headings, 6);
+	pneumo_table_cell(table, "Images (patients)");
+	for (s = 0; s < n_sides; s++)
+		pneumo_table_cell(table, "%zu (%zu)", sides[s].evaluation.n, sides[s].evaluation.n_clusters);
+	pneumo_table_cell(table, "of these positive");
+	for (s = 0; s < n_sides; s++)
+		pneumo_table_cell(table, "%zu (%zu)", sides[s].evaluation.n_positive,
+						  sides[s].evaluation.n_clusters_positive);
+	for (f = 0; f < lengthof(figures); f++)
+	{
+		pneumo_table_cell(table, "%s", figures[f].name);
+		for (s = 0; s < n_sides; s++)
+			interval_cell(table, (const StatsInterval *) ((const char *) &sides[s].evaluation + figures[f].offset));
+	}
+	pneumo_table_end(table);
+}
+
+static const char *
+side_name(const Side *side)
+{
+	return side->side == PNEUMO_TEST ? "test" : "validation";
+}
+
+static void
+add_roc(PneumoSection *section, const PneumoReport *r, const Side *sides, int n_sides)
+{
+	ReportRoc  *roc = palloc0(sizeof(ReportRoc));
+	ReportRocCurve *curves = palloc0(2 * sizeof(ReportRocCurve));
+	int			s;
+
+	for (s = 0; s < n_sides; s++)
+	{
+		const Side *side = &sides[s];
+		ReportRocCurve *curve = &curves[roc->n_curves];
+
+		if (isnan(side->evaluation.auc.value))
+			continue;
+		pneumo_roc_curve(curve, &side->rows, "pneumo_report");
+		curve->name = side_name(side);
+		curve->point_x = 1 - side->evaluation.specificity.value;
+		curve->point_y = side->evaluation.sensitivity.value;
+		roc->n_curves++;
+	}
+	if (roc->n_curves == 0)
+		return;
+	roc->curves = curves;
+	roc->threshold = r->e.scorer->meta->threshold;
+	pneumo_section_add(section, REPORT_BLOCK_ROC, roc);
+}
+
+static void
+add_calibration(PneumoSection *section, const Side *side)
+{
+	ReportCalibration *picture = palloc(sizeof(ReportCalibration));
+
+	pneumo_calibration_diagram(picture, &side->rows, N_BINS, "pneumo_report");
+	picture->id = psprintf("calibration-%s", side_name(side));
+	picture->title = psprintf("Calibration, %s", side_name(side));
+	pneumo_section_add(section, REPORT_BLOCK_CALIBRATION, picture);
+}
+
+/* True against predicted class, for any number of classes that can be drawn. */
+static void
+add_confusion(PneumoSection *section, const PneumoReport *r, int side)
+{
+	const PneumoModelMeta *meta = r->e.scorer->meta;
+	ReportConfusion *picture = palloc0(sizeof(ReportConfusion));
+	uint64_t   *counts = palloc0(meta->n_classes * meta->n_classes * sizeof(uint64_t));
+	const char **names = palloc(meta->n_classes * sizeof(char *));
+	const char *name = pneumo_split_name((PneumoSplit) side);
+	int64	   *samples;
+	int64		n = pneumo_evaluation_side(&samples, &r->e, side);
+	int64		i;
+
+	if (meta->n_classes > REPORT_MAX_CLASSES)
+		return;
+	for (i = 0; i < meta->n_classes; i++)
+		names[i] = pneumo_u8(meta->classes[i]);
+	for (i = 0; i < n; i++)
+	{
+		int			predicted = pneumo_class_of(r->e.scorer->meta, pneumo_evaluation_probability(&r->e, samples[i]));
+
+		counts[r->e.dataset->samples[samples[i]].label * meta->n_classes + predicted]++;
+	}
+	picture->id = psprintf("confusion-%s", name);
+	picture->title = psprintf("Confusion matrix, %s", name);
+	picture->n_classes = (size_t) meta->n_classes;
+	picture->names = names;
+	picture->counts = counts;
+	pneumo_section_add(section, REPORT_BLOCK_CONFUSION, picture);
+}
+
+static void
+two_classes(PneumoSection *section, const PneumoReport *r)
+{
+	Side		sides[2];
+	int			n_sides = compute_sides(sides, r);
+	int			s;
+
+	if (n_sides == 0)
+		return;
+	figures_table(section, sides, n_sides);
+	for (s = 0; s < n_sides; s++)
+		if (isnan(sides[s].evaluation.auc.value))
+			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
+								side_name(&sides[s]));
+	for (s = 0; s < n_sides; s++)
+		add_confusion(section, r, sides[s].side);
+	add_roc(section, r, sides, n_sides);
+	for (s = 0; s < n_sides; s++)
+		add_calibration(section, &sides[s]);
+	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+						"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of patients (%u replicates, seed %llu) for F1, log loss and Brier score.",
+						sides[0].evaluation.options.replicates,
+						(unsigned long long) sides[0].evaluation.options.seed);
+}
+
+/* ------------------------------------------------- more than two classes */
+
+/* What is computed of a side of more classes. */
+typedef struct ClassSide
+{
+	int			side;
+	StatsClassRows rows;
+	StatsClassEvaluation evaluation;
+	StatsEvaluation *of_class;
+	bool		one_class;		/* then there are no figures */
+} ClassSide;
+
+static StatsClassRows
+class_rows(const PneumoReport *r, int split)
+{
+	PneumoSide	side;
+
+	memset(&side, 0, sizeof(side));
+	side.n = pneumo_evaluation_side(&side.samples, &r->e, split);
+	return pneumo_side_class_rows(&side, &r->e, r->e.scores.probability);
+}
+
+static int
+compute_class_sides(ClassSide *sides, const PneumoReport *r)
+{
+	const PneumoModelMeta *meta = r->e.scorer->meta;
+	int			n = 0;
+	int			split;
+
+	for (split = PNEUMO_VALIDATION; split <= PNEUMO_TEST; split++)
+	{
+		ClassSide  *side = &sides[n];
+		StatsOptions options;
+		StatsStatus status;
+		PneumoStats stats;
+
+		if (!r->e.score[split] || r->e.dataset->split_rows[split] == 0)
+			continue;
+		side->side = split;
+		side->rows = class_rows(r, split);
+		side->of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
+		pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
+		pneumo_stats_begin(&stats);
+		status = stats_class_evaluate(&side->evaluation, side->of_class, &side->rows, &options, &stats.env);
+		pneumo_stats_end(&stats);
+		side->one_class = status == STATS_ONE_CLASS;
+		if (!side->one_class)
+			pneumo_stats_check_classes(status, "pneumo_report", &side->rows, meta->classes);
+		n++;
+	}
+	return n;
+}
+
+static void
+macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
+{
+	static const struct
+	{
+		const char *name;
+		size_t		offset;
+	}			figures[] = {
+		{"Macro AUC", offsetof(StatsClassEvaluation, macro_auc)},
+		{"Macro sensitivity", offsetof(StatsClassEvaluation, macro_sensitivity)},
+		{"Macro specificity", offsetof(StatsClassEvaluation, macro_specificity)},
+		{"Macro F1", offsetof(StatsClassEvaluation, macro_f1)},
+		{"Accuracy", offsetof(StatsClassEvaluation, accuracy)},
+		{"Log loss", offsetof(StatsClassEvaluation, log_loss)},
+		{"Brier score, 0 to 2", offsetof(StatsClassEvaluation, brier)}
+	};
+	const char *headings[3] = {"Figure"};
+	const ClassSide *shown[2];
+	int			n = 0;
+	PneumoTable *table;
+	size_t		f;
+	int			s;
+
+	for (s = 0; s < n_sides; s++)
+		if (!sides[s].one_class)
+		{
+			shown[n++] = &sides[s];
+			headings[n] = sides[s].side == PNEUMO_TEST ? "Test" : "Validation";
+		}
+	if (n == 0)
+		return;
+	table = pneumo_table_begin(section, "Figures over all classes, with 95 % intervals by patient", n + 1,
+							   memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
+	pneumo_table_cell(table, "Images (patients)");
+	for (s = 0; s < n; s++)
+		pneumo_table_cell(table, "%zu (%zu)", shown[s]->evaluation.n, shown[s]->evaluation.n_clusters);
+	for (f = 0; f < lengthof(figures); f++)
+	{
+		pneumo_table_cell(table, "%s", figures[f].name);
+		for (s = 0; s < n; s++)
+			interval_cell(table, (const StatsInterval *) ((const char *) &shown[s]->evaluation + figures[f].offset));
+	}
+	pneumo_table_end(table);
+}
+
+static void
+class_table(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
+{
+	static const char *const headings[] = {
+		"Class", "Images (patients)", "AUC", "Sensitivity", "Specificity", "Positive predictive value", "F1"
+	};
+	PneumoTable *table = pneumo_table_begin(section,
+											psprintf("Each class against the rest, %s", pneumo_split_name((PneumoSplit) side->side)),
+											lengthof(headings), headings, 0x7E);
+	int			c;
+
+	for (c = 0; c < r->e.scorer->meta->n_classes; c++)
+	{
+		const StatsEvaluation *e = &side->of_class[c];
+
+		pneumo_table_cell(table, "%s", r->e.scorer->meta->classes[c]);
+		pneumo_table_cell(table, "%zu (%zu)", e->n_positive, e->n_clusters_positive);
+		interval_cell(table, &e->auc);
+		interval_cell(table, &e->sensitivity);
+		interval_cell(table, &e->specificity);
+		interval_cell(table, &e->ppv);
+		interval_cell(table, &e->f1);
+	}
+	pneumo_table_end(table);
+}
+
+/* One curve a class, where they can be told apart. */
+static void
+add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
+{
+	const char *name = pneumo_split_name((PneumoSplit) side->side);
+	int			k = r->e.scorer->meta->n_classes;
+	ReportRoc  *roc = palloc0(sizeof(ReportRoc));
+	ReportRocCurve *curves = palloc0(REPORT_MAX_CURVES * sizeof(ReportRocCurve));
+	int			c;
+
+	for (c = 0; c < k && k <= REPORT_MAX_CURVES; c++)
+	{
+		StatsRows	rows;
+
+		if (isnan(side->of_class[c].auc.value))
+			continue;
+		(void) pneumo_report_rows(&rows, r, side->side, c);
+		pneumo_roc_curve(&curves[roc->n_curves], &rows, "pneumo_report");
+		curves[roc->n_curves++].name = pneumo_u8(r->e.scorer->meta->classes[c]);
+	}
+	if (roc->n_curves == 0)
+		return;
+	roc->curves = curves;
+	roc->id = psprintf("roc-%s", name);
+	roc->title = psprintf("ROC curves, each class against the rest, %s", name);
+	roc->threshold = NAN;
+	pneumo_section_add(section, REPORT_BLOCK_ROC, roc);
+}
+
+static void
+many_classes(PneumoSection *section, const PneumoReport *r)
+{
+	ClassSide	sides[2];
+	int			n_sides = compute_class_sides(sides, r);
+	int			s;
+
+	for (s = 0; s < n_sides; s++)
+		if (sides[s].one_class)
+			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
+								pneumo_split_name((PneumoSplit) sides[s].side));
+	macro_table(section, sides, n_sides);
+	for (s = 0; s < n_sides; s++)
+		if (!sides[s].one_class)
+			class_table(section, r, &sides[s]);
+	for (s = 0; s < n_sides; s++)
+		add_confusion(section, r, sides[s].side);
+	for (s = 0; s < n_sides; s++)
+		if (!sides[s].one_class)
+			add_class_roc(section, r, &sides[s]);
+	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+						"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of patients (%u replicates, seed 0) for the other figures.",
+						(unsigned) STATS_DEFAULT_REPLICATES);
+}
+
+void
+pneumo_report_figures(PneumoSection *section, const PneumoReport *r)
+{
+	section->heading = "Figures";
+	if (r->e.dataset->split_rows[PNEUMO_VALIDATION] == 0 &&
+		(!r->test || r->e.dataset->split_rows[PNEUMO_TEST] == 0))
+	{
+		pneumo_section_text(section, REPORT_TEXT_WARNING, "There is neither a validation nor a test split, so there are no figures.");
+		return;
+	}
+	if (r->e.scorer->meta->n_classes == 2)
+		two_classes(section, r);
+	else
+		many_classes(section, r);
+	pneumo_section_text(section, REPORT_TEXT_NOTE, "Looks at the test split of this version so far: %lld%s.",
+						(long long) r->test_looks, r->test ? ", this one included" : "; this report does not look");
+}
+
+void
+pneumo_report_threshold(PneumoSection *section, const PneumoReport *r)
+{
+	const PneumoModelMeta *meta = r->e.scorer->meta;
+
+	section->heading = "Calibration and operating point";
+	switch (meta->calibration)
+	{
+		case PNEUMO_CALIBRATION_PLATT:
+			pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+								"Probabilities are calibrated by Platt's scaling: the logit times %.4g plus %.4g, fitted on validation data.",
+								meta->calibration_a, meta->calibration_b);
+			break;
+		case PNEUMO_CALIBRATION_TEMPERATURE:
+			pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+								"Probabilities are calibrated by a temperature of %.4g, fitted on validation data.",
+								meta->calibration_a);
+			break;
+		case PNEUMO_CALIBRATION_NONE:
+			pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+								"Probabilities are the network's own, without calibration: see the calibration pictures before reading 0.8 as eight of ten.");
+			break;
+	}
+	if (meta->n_classes == 2)
+		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+							"An image is called %s when its probability is at least %.4g.", meta->classes[1],
+							meta->threshold);
+	else
+		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "An image is called by its most probable class.");
+	if (r->operating_point != NULL)
+		pneumo_section_text(section, REPORT_TEXT_CODE, "operating point: %s\ncalibration: %s", r->operating_point,
+							r->calibration != NULL ? r->calibration : "none");
+}

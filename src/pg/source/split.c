@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * split.c
+ *	  Which side of the data a key is on: a pure function of the key, the seed
+ *	  and the two fractions.
+ *
+ * u is the number in [0, 1) whose binary digits are the first 53 bits of
+ * SHA-256(split_seed in decimal, ':', key).  A key is test if u < test_split,
+ * validation if u < test_split + validation_split, else train: so neither the
+ * growth of the table nor validation_split ever moves the test side.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "pg/train/training.h"
+
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(pneumo_split_text);
+PG_FUNCTION_INFO_V1(pneumo_split_bytea);
+
+static const char *const split_names[] = {"train", "validation", "test"};
+
+PneumoSplit
+pneumo_split_key(const void *key, size_t key_bytes, int split_seed,
+				 double validation_split, double test_split)
+{
+	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char		seed[16];
+	uint64		bits = 0;
+	double		u;
+	int			i;
+
+	snprintf(seed, sizeof(seed), "%d:", split_seed);
+	if (ctx == NULL || pg_cryptohash_init(ctx) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) seed, strlen(seed)) < 0 ||
+		pg_cryptohash_update(ctx, key, key_bytes) < 0 ||
+		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
+		elog(ERROR, "could not compute SHA-256");
+	pg_cryptohash_free(ctx);
+
+	for (i = 0; i < 8; i++)
+		bits = (bits << 8) | digest[i];
+	u = (double) (bits >> 11) / 9007199254740992.0;
+
+	if (u < test_split)
+		return PNEUMO_TEST;
+	if (u < test_split + validation_split)
+		return PNEUMO_VALIDATION;
+	return PNEUMO_TRAIN;
+}
+
+const char *
+pneumo_split_name(PneumoSplit split)
+{
+	return split_names[split];
+}
+
+static void
+check_fraction(const char *name, double value)
+{
+	if (!(value >= 0 && value <= 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is %g, must be between 0 and 1", name, value)));
+}
+
+static Datum
+split_varlena(FunctionCallInfo fcinfo)
+{
+	struct varlena *key = PG_GETARG_VARLENA_PP(0);
+	double		validation_split = PG_GETARG_FLOAT8(2);
+	double		test_split = PG_GETARG_FLOAT8(3);
+
+	check_fraction("validation_split", validation_split);
+	check_fraction("test_split", test_split);
+	if (validation_split + test_split > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("validation_split %g and test_split %g are together above 1",
+						validation_split, test_split)));
+	return CStringGetTextDatum(split_names[pneumo_split_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key),
+															PG_GETARG_INT32(1), validation_split,
+															test_split)]);
+}
+
+Datum
+pneumo_split_text(PG_FUNCTION_ARGS)
+{
+	return split_varlena(fcinfo);
+}
+
+Datum
+pneumo_split_bytea(PG_FUNCTION_ARGS)
+{
+	return split_varlena(fcinfo);
+}

@@ -1,0 +1,413 @@
+/*-------------------------------------------------------------------------
+ *
+ * split_rules.c
+ *	  What may count on which side: duplicates, leakage, order, counts, and the
+ *	  manifest that remembers them.
+ *
+ * Samples are sorted by (SHA-256 of the image, label, group) before anything
+ * random, so that the order of the rows in the table never matters.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "pg/train/training.h"
+
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#define MIN_GROUPS 20			/* of a class on a side, below it a warning */
+#define NAMED_CONFLICTS 3
+
+#define MANIFEST_MAGIC "PNMF\0\0\0\1"
+#define MANIFEST_HEAD 16		/* magic, then the count as little-endian 64 bits */
+#define MANIFEST_ENTRY (2 * PNEUMO_SHA256_LEN + 1)
+
+static int
+compare_samples(const void *left, const void *right)
+{
+	const PneumoSample *a = left;
+	const PneumoSample *b = right;
+	int			c = memcmp(a->sha256, b->sha256, PNEUMO_SHA256_LEN);
+
+	if (c != 0)
+		return c;
+	if (a->label != b->label)
+		return a->label < b->label ? -1 : 1;
+	c = memcmp(a->group, b->group, PNEUMO_SHA256_LEN);
+	if (c != 0)
+		return c;
+	if (a->split != b->split)
+		return a->split > b->split ? -1 : 1;
+	if (a->weight != b->weight)
+		return a->weight < b->weight ? -1 : 1;
+	if (a->key != NULL && b->key != NULL)
+		return strcmp(a->key, b->key);
+	return 0;
+}
+
+/* Of identical images the copy on the most held-out side counts. */
+static void
+settle_duplicates(PneumoDataset *dataset)
+{
+	StringInfoData conflicts;
+	int			n_named = 0;
+	int64		i;
+	int64		end;
+
+	initStringInfo(&conflicts);
+	for (i = 0; i < dataset->n; i = end)
+	{
+		PneumoSample *first = &dataset->samples[i];
+		bool		conflict = false;
+		int64		best = i;
+		int64		k;
+
+		for (end = i + 1; end < dataset->n &&
+			 memcmp(dataset->samples[end].sha256, first->sha256, PNEUMO_SHA256_LEN) == 0; end++)
+		{
+			if (dataset->samples[end].label != first->label)
+				conflict = true;
+			if (dataset->samples[end].split > dataset->samples[best].split)
+				best = end;
+		}
+		for (k = i; k < end; k++)
+		{
+			if (conflict)
+			{
+				dataset->samples[k].dropped = true;
+				dataset->left_out[PNEUMO_OUT_CONFLICT]++;
+			}
+			else if (k != best)
+			{
+				dataset->samples[k].dropped = true;
+				dataset->left_out[PNEUMO_OUT_DUPLICATE]++;
+			}
+		}
+		if (conflict && n_named++ < NAMED_CONFLICTS)
+		{
+			if (conflicts.len > 0)
+				appendStringInfoString(&conflicts, "; ");
+			for (k = i; k < Min(end, i + 4); k++)
+				appendStringInfo(&conflicts, "%s%s (%s)", k > i ? ", " : "",
+								 dataset->samples[k].key ? dataset->samples[k].key : "a row",
+								 dataset->classes[dataset->samples[k].label]);
+		}
+	}
+	if (conflicts.len > 0)
+		dataset->first_conflict = MemoryContextStrdup(dataset->cxt, conflicts.data);
+}
+
+static void
+remove_dropped(PneumoDataset *dataset)
+{
+	int64		kept = 0;
+	int64		i;
+
+	for (i = 0; i < dataset->n; i++)
+		if (!dataset->samples[i].dropped)
+			dataset->samples[kept++] = dataset->samples[i];
+	dataset->n = kept;
+}
+
+static int
+compare_groups(const void *left, const void *right)
+{
+	const PneumoSample *a = *(PneumoSample *const *) left;
+	const PneumoSample *b = *(PneumoSample *const *) right;
+	int			c = memcmp(a->group, b->group, PNEUMO_SHA256_LEN);
+
+	if (c != 0)
+		return c;
+	if (a->split != b->split)
+		return a->split - b->split;
+	return a->label - b->label;
+}
+
+/* Rows and distinct groups by side and class; a group on two sides is an error. */
+void
+pneumo_dataset_count(PneumoDataset *dataset)
+{
+	PneumoSample **order;
+	int64		i;
+
+	memset(dataset->rows, 0, sizeof(dataset->rows));
+	memset(dataset->groups, 0, sizeof(dataset->groups));
+	memset(dataset->split_rows, 0, sizeof(dataset->split_rows));
+	memset(dataset->split_groups, 0, sizeof(dataset->split_groups));
+	if (dataset->n == 0)
+		return;
+
+	order = MemoryContextAllocHuge(CurrentMemoryContext, dataset->n * sizeof(PneumoSample *));
+	for (i = 0; i < dataset->n; i++)
+		order[i] = &dataset->samples[i];
+	qsort(order, dataset->n, sizeof(PneumoSample *), compare_groups);
+
+	for (i = 0; i < dataset->n; i++)
+	{
+		const PneumoSample *s = order[i];
+		const PneumoSample *previous = i > 0 ? order[i - 1] : NULL;
+		bool		same = previous != NULL &&
+			memcmp(previous->group, s->group, PNEUMO_SHA256_LEN) == 0;
+
+		dataset->rows[s->split][s->label]++;
+		dataset->split_rows[s->split]++;
+		if (!same)
+			dataset->split_groups[s->split]++;
+		else if (previous->split != s->split)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a group is on two sides of the split: on \"%s\" with row %s, on "
+							"\"%s\" with row %s",
+							pneumo_split_name((PneumoSplit) previous->split),
+							previous->key ? pneumo_clip(previous->key) : "(no key)",
+							pneumo_split_name((PneumoSplit) s->split), s->key ? pneumo_clip(s->key) : "(no key)"),
+					 errhint("Correct the split column, or leave \"split_column\" out.")));
+		if (!same || previous->label != s->label)
+			dataset->groups[s->split][s->label]++;
+	}
+	pfree(order);
+}
+
+static void
+make_fingerprint(PneumoDataset *dataset)
+{
+	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+	bool		good = ctx != NULL && pg_cryptohash_init(ctx) >= 0;
+	int64		i;
+
+	for (i = 0; good && i < dataset->n_classes; i++)
+		good = pg_cryptohash_update(ctx, (uint8 *) dataset->classes[i],
+									strlen(dataset->classes[i]) + 1) >= 0;
+	for (i = 0; good && i < dataset->n; i++)
+	{
+		const PneumoSample *s = &dataset->samples[i];
+		uint8		tail[7];
+
+		tail[0] = (uint8) s->split;
+		tail[1] = (uint8) (s->label & 0xff);
+		tail[2] = (uint8) (s->label >> 8);
+		memcpy(tail + 3, &s->weight, 4);
+		good = pg_cryptohash_update(ctx, s->sha256, PNEUMO_SHA256_LEN) >= 0 &&
+			pg_cryptohash_update(ctx, s->group, PNEUMO_SHA256_LEN) >= 0 &&
+			pg_cryptohash_update(ctx, tail, sizeof(tail)) >= 0;
+	}
+	if (!good || pg_cryptohash_final(ctx, dataset->fingerprint, PNEUMO_SHA256_LEN) < 0)
+		elog(ERROR, "could not compute SHA-256");
+	pg_cryptohash_free(ctx);
+}
+
+void
+pneumo_dataset_settle(PneumoDataset *dataset, const PneumoConfig *config)
+{
+	qsort(dataset->samples, dataset->n, sizeof(PneumoSample), compare_samples);
+	settle_duplicates(dataset);
+	remove_dropped(dataset);
+	pneumo_dataset_count(dataset);
+	make_fingerprint(dataset);
+}
+
+/* ------------------------------------------------------------ requirements */
+
+/* Whether a run with this config needs rows on the side. */
+static bool
+side_is_wanted(const PneumoDataset *dataset, const PneumoConfig *config, int side)
+{
+	if (side == PNEUMO_TRAIN)
+		return true;
+	if (config->split_column == NULL)
+		return (side == PNEUMO_VALIDATION ? config->validation_split : config->test_split) > 0;
+	return dataset->split_rows[side] > 0 ||
+		(side == PNEUMO_VALIDATION && (config->early_stopping_given || config->plateau_given));
+}
+
+List *
+pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
+{
+	List	   *warnings = NIL;
+	int			side;
+	int			c;
+
+	if (dataset->n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("no row can be used: of %lld rows, %lld are without image, %lld "
+						"unlabelled, %lld unreadable, %lld conflicting",
+						(long long) dataset->n_rows,
+						(long long) dataset->left_out[PNEUMO_OUT_NO_IMAGE],
+						(long long) dataset->left_out[PNEUMO_OUT_UNLABELLED],
+						(long long) dataset->left_out[PNEUMO_OUT_UNREADABLE],
+						(long long) dataset->left_out[PNEUMO_OUT_CONFLICT])));
+
+	for (side = PNEUMO_TRAIN; side <= PNEUMO_TEST; side++)
+	{
+		if (!side_is_wanted(dataset, config, side))
+			continue;
+		for (c = 0; c < dataset->n_classes; c++)
+		{
+			int64		groups = dataset->groups[side][c];
+
+			if (groups == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_NO_DATA_FOUND),
+						 errmsg("the %s split has no rows of class \"%s\"",
+								pneumo_split_name((PneumoSplit) side), dataset->classes[c]),
+						 config->split_column != NULL ? 0 :
+						 errhint("Use more data, another \"split_seed\", or other fractions.")));
+			if (groups < MIN_GROUPS)
+				warnings = lappend(warnings,
+								   psprintf("the %s split has only %lld group%s of class \"%s\", "
+											"figures from fewer than %d say little",
+											pneumo_split_name((PneumoSplit) side), (long long) groups,
+											groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
+		}
+	}
+	return warnings;
+}
+
+/* ---------------------------------------------------------------- manifest */
+
+void *
+pneumo_manifest_write(const PneumoDataset *dataset, size_t *bytes)
+{
+	uint8	   *manifest;
+	uint8	   *p;
+	int64		i;
+
+	*bytes = MANIFEST_HEAD + (size_t) dataset->n * MANIFEST_ENTRY;
+	manifest = MemoryContextAllocHuge(CurrentMemoryContext, *bytes);
+	memcpy(manifest, MANIFEST_MAGIC, 8);
+	for (i = 0; i < 8; i++)
+		manifest[8 + i] = (uint8) ((uint64) dataset->n >> (8 * i));
+	p = manifest + MANIFEST_HEAD;
+	for (i = 0; i < dataset->n; i++)
+	{
+		memcpy(p, dataset->samples[i].sha256, PNEUMO_SHA256_LEN);
+		memcpy(p + PNEUMO_SHA256_LEN, dataset->samples[i].group, PNEUMO_SHA256_LEN);
+		p[2 * PNEUMO_SHA256_LEN] = (uint8) dataset->samples[i].split;
+		p += MANIFEST_ENTRY;
+	}
+	return manifest;
+}
+
+static int
+compare_hashes(const void *left, const void *right)
+{
+	return memcmp(left, right, PNEUMO_SHA256_LEN);
+}
+
+int64
+pneumo_manifest_exclude(PneumoDataset *dataset, const bool *sample_splits,
+						const void *manifest, size_t bytes, const bool *manifest_splits)
+{
+	const uint8 *p = manifest;
+	uint8	   *hashes;
+	int64		n = 0;
+	int64		count = 0;
+	int64		excluded = 0;
+	int64		i;
+
+	if (bytes < MANIFEST_HEAD || memcmp(p, MANIFEST_MAGIC, 8) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the model's manifest is damaged")));
+	for (i = 7; i >= 0; i--)
+		count = (count << 8) | p[8 + i];
+	if (count < 0 || (bytes - MANIFEST_HEAD) / MANIFEST_ENTRY != (size_t) count)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the model's manifest is damaged")));
+
+	hashes = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, count) * 2 * PNEUMO_SHA256_LEN);
+	p += MANIFEST_HEAD;
+	for (i = 0; i < count; i++, p += MANIFEST_ENTRY)
+	{
+		int			split = p[2 * PNEUMO_SHA256_LEN];
+
+		if (split > PNEUMO_TEST || !manifest_splits[split])
+			continue;
+		memcpy(hashes + n * PNEUMO_SHA256_LEN, p, 2 * PNEUMO_SHA256_LEN);
+		n += 2;
+	}
+	qsort(hashes, n, PNEUMO_SHA256_LEN, compare_hashes);
+
+	for (i = 0; i < dataset->n; i++)
+	{
+		PneumoSample *s = &dataset->samples[i];
+
+		if (!sample_splits[s->split])
+			continue;
+		if (bsearch(s->sha256, hashes, n, PNEUMO_SHA256_LEN, compare_hashes) != NULL ||
+			bsearch(s->group, hashes, n, PNEUMO_SHA256_LEN, compare_hashes) != NULL)
+		{
+			s->dropped = true;
+			excluded++;
+		}
+	}
+	pfree(hashes);
+	dataset->left_out[PNEUMO_OUT_SEEN] += excluded;
+	remove_dropped(dataset);
+	pneumo_dataset_count(dataset);
+	return excluded;
+}
+
+/* -------------------------------------------------------------------- JSON */
+
+Jsonb *
+pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups)
+{
+	StringInfoData buf;
+	int			side;
+	int			c;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	for (side = PNEUMO_TRAIN; side <= PNEUMO_TEST; side++)
+	{
+		appendStringInfo(&buf, "%s\"%s\":{", side > 0 ? "," : "", pneumo_split_name((PneumoSplit) side));
+		for (c = 0; c < dataset->n_classes; c++)
+		{
+			if (c > 0)
+				appendStringInfoChar(&buf, ',');
+			escape_json(&buf, dataset->classes[c]);
+			appendStringInfo(&buf, ":%lld", (long long)
+							 (groups ? dataset->groups[side][c] : dataset->rows[side][c]));
+		}
+		appendStringInfoChar(&buf, '}');
+	}
+	appendStringInfoChar(&buf, '}');
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+}
+
+Jsonb *
+pneumo_dataset_left_out_json(const PneumoDataset *dataset)
+{
+	StringInfoData buf;
+	int			i;
+	bool		first = true;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	for (i = 0; i < PNEUMO_N_LEFT_OUT; i++)
+	{
+		if (dataset->left_out[i] == 0)
+			continue;
+		appendStringInfo(&buf, "%s\"%s\":%lld", first ? "" : ",", pneumo_left_out_names[i],
+						 (long long) dataset->left_out[i]);
+		first = false;
+	}
+	if (dataset->first_bad != NULL)
+	{
+		appendStringInfoString(&buf, ",\"first unreadable\":");
+		escape_json(&buf, dataset->first_bad);
+	}
+	if (dataset->first_conflict != NULL)
+	{
+		appendStringInfoString(&buf, ",\"conflicts\":");
+		escape_json(&buf, dataset->first_conflict);
+	}
+	appendStringInfoChar(&buf, '}');
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+}

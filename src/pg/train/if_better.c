@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * if_better.c
+ *	  "deploy": "if_better": the new version against the deployed one, both on
+ *	  the validation rows that the deployed one was not trained on.
+ *
+ * The pixels are those of the run's sample store, so both must see the images
+ * at the same size.  Better is a higher AUC (macro for more than two classes).
+ * Both versions were selected on validation rows, which flatters both; the
+ * honest answer is pneumo_compare's, on the test side.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "pg/figures/figures.h"
+#include "pg/predict/scores.h"
+#include "pg/train/training.h"
+#include "pg/train/worker.h"
+
+#include "miscadmin.h"
+
+/* Rows of the validation side, by slot, that a version was not trained on. */
+static bool *
+held_out_slots(const PneumoDataset *dataset, int64 version, int64 *n)
+{
+	static const bool validation[3] = {false, true, false};
+	static const bool trained[3] = {true, false, false};
+	PneumoDataset copy = *dataset;
+	int64		n_slots = 0;
+	bool	   *slots;
+	size_t		bytes;
+	void	   *manifest = pneumo_manifest_read(version, &bytes);
+	int64		i;
+
+	copy.samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, copy.n) * sizeof(PneumoSample));
+	memcpy(copy.samples, dataset->samples, copy.n * sizeof(PneumoSample));
+	for (i = 0; i < copy.n; i++)
+		n_slots = Max(n_slots, copy.samples[i].slot + 1);
+	slots = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n_slots));
+	memset(slots, 0, n_slots);
+	if (manifest != NULL)
+		(void) pneumo_manifest_exclude(&copy, validation, manifest, bytes, trained);
+	*n = 0;
+	for (i = 0; i < copy.n; i++)
+	{
+		if (copy.samples[i].split != PNEUMO_VALIDATION || copy.samples[i].slot < 0)
+			continue;
+		slots[copy.samples[i].slot] = true;
+		++*n;
+	}
+	pfree(copy.samples);
+	return slots;
+}
+
+static bool
+same_scale(const PneumoModelMeta *a, const PneumoModelMeta *b)
+{
+	int			i;
+
+	if (a->n_classes != b->n_classes || a->preprocess.height != b->preprocess.height ||
+		a->preprocess.width != b->preprocess.width || a->preprocess.channels != b->preprocess.channels ||
+		a->preprocess.interpolation != b->preprocess.interpolation)
+		return false;
+	for (i = 0; i < a->n_classes; i++)
+		if (strcmp(a->classes[i], b->classes[i]) != 0)
+			return false;
+	return true;
+}
+
+static double
+auc_of(const double *probability, const int32_t *label, int64 n, int n_classes)
+{
+	StatsClassRows rows = {probability, label, NULL, (size_t) n, n_classes};
+	StatsClassFigures figures;
+	PneumoStats stats;
+	StatsStatus status;
+
+	pneumo_stats_begin(&stats);
+	status = stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env);
+	pneumo_stats_end(&stats);
+	return status == STATS_OK ? figures.macro_auc : NAN;
+}
+
+PneumoVerdict
+pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const double *probability,
+						StringInfo achieved)
+{
+	int64		model = pneumo_model_lookup(w->prepared->config->name, PNEUMO_MANAGE, GetUserId(), true);
+	int			k = meta->n_classes;
+	const PneumoLoader *loader = &w->loader;
+	size_t		n_validation = w->data.n[NN_VALIDATION];
+	PneumoVersionId id;
+	PneumoScorer *scorer;
+	PneumoScores scores;
+	void	   *scorers = NULL;
+	uint8	   *pixels;
+	bool	   *slots;
+	double	   *ours;
+	int32_t    *label;
+	double		auc = NAN;
+	double		deployed_auc = NAN;
+	int64		n;
+	int64		m = 0;
+	size_t		i;
+
+	memset(&id, 0, sizeof(id));
+	if (model == 0 || !pneumo_model_deployed(model, &id))
+		return PNEUMO_NO_RIVAL;
+	appendStringInfo(achieved, ",\"if_better\":{\"deployed_version\":%lld", (long long) id.version);
+	scorer = pneumo_scorer_get_group(&scorers, CurrentMemoryContext, &id, pneumo_path());
+	if (!same_scale(meta, scorer->meta))
+	{
+		appendStringInfoString(achieved, ",\"better\":null,\"reason\":\"the deployed version has other classes or another image size\"}");
+		return PNEUMO_NOT_COMPARABLE;
+	}
+	slots = held_out_slots(w->dataset, id.version, &n);
+	ours = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * k * sizeof(double));
+	pneumo_scores_begin(&scores, scorer);
+	label = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(int32_t));
+	pixels = pneumo_align(pneumo_scratch(loader->pixel_bytes));
+	for (i = 0; i < n_validation && m < n; i++)
+	{
+		const uint8 *stored;
+
+		if (!slots[loader->slot[NN_VALIDATION][i]])
+			continue;
+		stored = pneumo_store_get(w->store, loader->slot[NN_VALIDATION][i], pixels);
+		if (stored == NULL)
+			ereport(ERROR,
+					(errcode_for_file_access(), errmsg("could not read the sample store: %m")));
+		pneumo_scores_add_pixels(&scores, m, stored);
+		memcpy(ours + m * k, probability + i * k, k * sizeof(double));
+		label[m++] = w->data.label[NN_VALIDATION][i];
+	}
+	pneumo_scores_finish(&scores);
+	if (m > 0)
+	{
+		auc = auc_of(ours, label, m, k);
+		deployed_auc = auc_of(scores.probability, label, m, k);
+	}
+	appendStringInfo(achieved, ",\"images\":%lld", (long long) m);
+	if (isnan(auc) || isnan(deployed_auc))
+	{
+		appendStringInfoString(achieved, ",\"better\":null,\"reason\":\"the rows that the deployed version was not trained on are of one class, or none\"}");
+		return PNEUMO_NOT_COMPARABLE;
+	}
+	appendStringInfo(achieved, ",\"auc\":%.9g,\"deployed_auc\":%.9g,\"better\":%s}", auc, deployed_auc,
+					 auc > deployed_auc ? "true" : "false");
+	return auc > deployed_auc ? PNEUMO_BETTER : PNEUMO_NOT_BETTER;
+}

@@ -1,0 +1,264 @@
+/*-------------------------------------------------------------------------
+ *
+ * run_slots.c
+ *	  The slots of running trainings in shared memory.
+ *
+ * A slot is taken by the caller, handed to the worker when it attaches, and
+ * freed by whichever of the two ends last with it: the worker's exit callback,
+ * or the caller if the worker never came.  The slot is the proof of life: a
+ * run without one is not running, whatever its row says.
+ *
+ * There is no queue; "queued" means that the worker waits for the caller's
+ * transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+#include <signal.h>
+
+#include "pg/train/training.h"
+
+#include "access/transam.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+int
+pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
+{
+	PneumoShared *shared = pneumo_shared();
+	int			used = 0;
+	int			free_slot = -1;
+	int64		other = 0;
+	int			i;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < PNEUMO_RUN_SLOTS; i++)
+	{
+		if (shared->runs[i].in_use)
+		{
+			used++;
+			if (shared->runs[i].database == MyDatabaseId)
+				other = shared->runs[i].run;
+		}
+		else if (free_slot < 0)
+			free_slot = i;
+	}
+	if (used < pneumo_max_training_runs && free_slot >= 0)
+	{
+		PneumoRunSlot *slot = &shared->runs[free_slot];
+		uint32		next = slot->generation + 1;
+
+		memset(slot, 0, sizeof(PneumoRunSlot));
+		slot->in_use = true;
+		slot->generation = next;
+		slot->database = MyDatabaseId;
+		slot->owner = owner;
+		slot->caller_pid = MyProcPid;
+		slot->queued = TransactionIdIsValid(xid);
+		slot->caller_xid = xid;
+		slot->started = GetCurrentTimestamp();
+		slot->time_left = NAN;
+		strlcpy(slot->phase, "starting", sizeof(slot->phase));
+		*generation = next;
+	}
+	else
+		free_slot = -1;
+	LWLockRelease(&shared->lock);
+
+	if (free_slot < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no training can start: %d of %d runs are training", used,
+						pneumo_max_training_runs),
+				 other != 0 ? errdetail("Run %lld of this database is one of them.", (long long) other) : 0,
+				 errhint("Wait with pneumo_wait(run), cancel with pneumo_cancel(run), or raise "
+						 "pneumo.max_training_runs.")));
+	return free_slot;
+}
+
+bool
+pneumo_slot_attach(int slot, uint32 generation)
+{
+	PneumoShared *shared = pneumo_shared();
+	PneumoRunSlot *s = &shared->runs[slot];
+	bool		mine;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	mine = s->in_use && s->generation == generation && s->worker_pid == 0;
+	if (mine)
+		s->worker_pid = MyProcPid;
+	LWLockRelease(&shared->lock);
+	return mine;
+}
+
+void
+pneumo_slot_set_run(int slot, int64 run, bool queued)
+{
+	PneumoShared *shared = pneumo_shared();
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	shared->runs[slot].run = run;
+	shared->runs[slot].queued = queued;
+	LWLockRelease(&shared->lock);
+	ConditionVariableBroadcast(&shared->run_changed);
+}
+
+void
+pneumo_slot_set_phase(int slot, const char *phase)
+{
+	PneumoShared *shared = pneumo_shared();
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	strlcpy(shared->runs[slot].phase, phase, sizeof(shared->runs[slot].phase));
+	LWLockRelease(&shared->lock);
+}
+
+void
+pneumo_slot_set_progress(int slot, const NnProgress *progress, double time_left)
+{
+	PneumoShared *shared = pneumo_shared();
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	shared->runs[slot].progress = *progress;
+	shared->runs[slot].time_left = time_left;
+	LWLockRelease(&shared->lock);
+}
+
+void
+pneumo_slot_release(int slot, uint32 generation, bool only_unattached)
+{
+	PneumoShared *shared = pneumo_shared();
+	PneumoRunSlot *s = &shared->runs[slot];
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	if (s->in_use && s->generation == generation && !(only_unattached && s->worker_pid != 0))
+		s->in_use = false;
+	LWLockRelease(&shared->lock);
+	ConditionVariableBroadcast(&shared->run_changed);
+}
+
+bool
+pneumo_slot_cancelled(int slot)
+{
+	/* one byte, written under the lock; a stale value is read again soon */
+	return ((volatile PneumoRunSlot *) &pneumo_shared()->runs[slot])->cancel_requested;
+}
+
+bool
+pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index)
+{
+	PneumoShared *shared = pneumo_shared();
+	bool		found = false;
+	int			i;
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	for (i = 0; i < PNEUMO_RUN_SLOTS && !found; i++)
+	{
+		if (!shared->runs[i].in_use || shared->runs[i].database != MyDatabaseId ||
+			shared->runs[i].run != run)
+			continue;
+		*copy = shared->runs[i];
+		if (index != NULL)
+			*index = i;
+		found = true;
+	}
+	LWLockRelease(&shared->lock);
+	return found;
+}
+
+int
+pneumo_slot_runs(int64 *runs)
+{
+	PneumoShared *shared = pneumo_shared();
+	int			n = 0;
+	int			i;
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	for (i = 0; i < PNEUMO_RUN_SLOTS; i++)
+		if (shared->runs[i].in_use && shared->runs[i].database == MyDatabaseId && shared->runs[i].run != 0)
+			runs[n++] = shared->runs[i].run;
+	LWLockRelease(&shared->lock);
+	return n;
+}
+
+/* Under the lock the worker cannot have gone: its exit waits for it. */
+static void
+cancel_slot(PneumoRunSlot *slot)
+{
+	slot->cancel_requested = true;
+	if (slot->worker_pid != 0)
+		kill(slot->worker_pid, SIGINT);
+}
+
+bool
+pneumo_slot_cancel(int64 run)
+{
+	PneumoShared *shared = pneumo_shared();
+	bool		found = false;
+	int			i;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < PNEUMO_RUN_SLOTS && !found; i++)
+	{
+		PneumoRunSlot *slot = &shared->runs[i];
+
+		if (!slot->in_use || slot->database != MyDatabaseId || slot->run != run)
+			continue;
+		cancel_slot(slot);
+		found = true;
+	}
+	LWLockRelease(&shared->lock);
+	return found;
+}
+
+bool
+pneumo_slot_cancel_index(int slot, uint32 generation)
+{
+	PneumoShared *shared = pneumo_shared();
+	PneumoRunSlot *s = &shared->runs[slot];
+	bool		found;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	found = s->in_use && s->generation == generation;
+	if (found)
+		cancel_slot(s);
+	LWLockRelease(&shared->lock);
+	return found;
+}
+
+/* pg_blocking_pids(), followed until it comes back or ends. */
+bool
+pneumo_blocked_by_me(int pid)
+{
+	int			todo[64];
+	int			n = 1;
+	int			done;
+
+	todo[0] = pid;
+	for (done = 0; done < n; done++)
+	{
+		ArrayType  *array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
+																   Int32GetDatum(todo[done])));
+		int		   *pids = (int *) ARR_DATA_PTR(array);
+		int			n_pids = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+		int			i;
+
+		for (i = 0; i < n_pids; i++)
+		{
+			int			k;
+
+			if (pids[i] == MyProcPid)
+				return true;
+			for (k = 0; k < n && todo[k] != pids[i]; k++)
+				;
+			if (k == n && n < (int) lengthof(todo) && pids[i] != 0)
+				todo[n++] = pids[i];
+		}
+	}
+	return false;
+}

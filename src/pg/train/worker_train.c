@@ -1,0 +1,477 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_train.c
+ *	  The training itself: hooks of the network core, checkpoints, and the
+ *	  version at the end.
+ *
+ * Between pneumo_worker_begin() and pneumo_worker_commit() a transaction is
+ * open; while the core computes, none is.  A hook runs in the worker's main
+ * thread and never lets an error out: it is kept, the hook asks for a stop,
+ * and the error is thrown again once nn_train_run() has returned.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+#include <time.h>
+
+#include "pg/train/training.h"
+#include "pg/train/worker.h"
+
+#include "access/xact.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#define CHECKPOINT_SECONDS 60
+#define LOOK_SECONDS 2
+
+static double
+clock_seconds(void *arg)
+{
+	struct timespec now;
+
+	(void) arg;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
+}
+
+static double
+hook_auc(void *arg, const float *scores, size_t n)
+{
+	PneumoWorker *w = arg;
+	double		auc = NAN;
+
+	if (!pneumo_worker_auc(&auc, scores, w->data.label[NN_VALIDATION], n,
+					   nn_graph_output_units(w->prepared->graph), w->dataset->n_classes))
+		return NAN;
+	return auc;
+}
+
+/* -------------------------------------------------------------------- hooks */
+
+/* Keeps the error that is being handled, for after the core has returned. */
+static void
+keep_error(PneumoWorker *w)
+{
+	MemoryContextSwitchTo(w->cxt);
+	if (w->error == NULL)
+		w->error = CopyErrorData();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	MemoryContextSwitchTo(w->cxt);
+}
+
+static int
+hook_poll(void *arg)
+{
+	PneumoWorker *w = arg;
+	volatile int stop = 0;
+
+	if (pneumo_slot_cancelled(w->slot) || QueryCancelPending)
+	{
+		w->cancelled = true;
+		return 1;
+	}
+	if (ProcDiePending || !PostmasterIsAlive())
+		return 1;
+	if (!InterruptPending && !ConfigReloadPending)
+		return 0;
+
+	PG_TRY();
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+	}
+	PG_CATCH();
+	{
+		keep_error(w);
+		stop = 1;
+	}
+	PG_END_TRY();
+	return stop;
+}
+
+/* Whoever cancels does not wait for a checkpoint of a large network. */
+static bool
+checkpoint_is_stopped(void *arg)
+{
+	PneumoWorker *w = arg;
+
+	return pneumo_slot_cancelled(w->slot) || QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
+}
+
+/* last: it is the one that the run ends with, to be written to its end. */
+static void
+save_checkpoint(PneumoWorker *w, bool last)
+{
+	PG_TRY();
+	{
+		(void) pneumo_checkpoint_write(&w->head, w->state, last ? NULL : checkpoint_is_stopped, w);
+		w->checkpoint_failed = false;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		/* the training is worth more than its insurance */
+		MemoryContextSwitchTo(w->cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (!w->checkpoint_failed)
+			pneumo_worker_warn(w, psprintf(last ? "no checkpoint was written to continue from: %s" :
+										   "no checkpoint was written, the training goes on without: %s",
+										   error->message));
+		w->checkpoint_failed = true;
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	w->has_checkpoint = true;
+	w->last_checkpoint = clock_seconds(NULL);
+}
+
+static double
+time_left(PneumoWorker *w, const NnProgress *progress)
+{
+	double		done;
+	double		mean;
+
+	if (progress->samples_per_second > 0 && w->n_epochs == 0)
+		mean = (double) w->data.n[NN_TRAIN] / progress->samples_per_second;
+	else if (w->n_epochs > 0)
+		mean = w->epoch_seconds / w->n_epochs;
+	else
+		return NAN;
+	done = progress->batches > 0 && !progress->validating ?
+		(double) progress->batch / (double) progress->batches : 1;
+	return mean * (progress->epochs - progress->epoch + 1 - done);
+}
+
+/* An epoch can be long: a dropped extension should not wait for its end. */
+static int
+look_at_extension(PneumoWorker *w)
+{
+	volatile int stop = 0;
+
+	w->last_look = clock_seconds(NULL);
+	PG_TRY();
+	{
+		pneumo_worker_begin(w, true);
+		MemoryContextSwitchTo(CurTransactionContext);
+		w->gone = !pneumo_worker_has_extension(w);
+		pneumo_worker_commit(w);
+		stop = w->gone;
+	}
+	PG_CATCH();
+	{
+		keep_error(w);
+		stop = 1;
+	}
+	PG_END_TRY();
+	return stop;
+}
+
+static int
+hook_step(void *arg, const NnProgress *progress)
+{
+	PneumoWorker *w = arg;
+
+	pneumo_slot_set_progress(w->slot, progress, time_left(w, progress));
+	/* the first one after the first epoch, however short it was */
+	if (!progress->validating &&
+		((w->n_epochs == 1 && !w->has_checkpoint) ||
+		 clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
+		save_checkpoint(w, false);
+	if (clock_seconds(NULL) - w->last_look >= LOOK_SECONDS)
+		return look_at_extension(w);
+	return 0;
+}
+
+static int
+hook_epoch(void *arg, const NnEpochLog *log)
+{
+	PneumoWorker *w = arg;
+	volatile int stop = 0;
+	char		text[160];
+
+	if (log->best || w->best.epoch == 0)
+		w->best = *log;
+	w->head.epoch = (uint32) log->epoch;
+	w->n_epochs++;
+	w->epoch_seconds += log->seconds + (isnan(log->val_seconds) ? 0 : log->val_seconds);
+
+	PG_TRY();
+	{
+		pneumo_worker_begin(w, false);
+		MemoryContextSwitchTo(CurTransactionContext);	/* there may be many epochs */
+		w->gone = !(pneumo_worker_has_extension(w) && pneumo_run_epoch(w->run, log, w->best.epoch));
+		pneumo_worker_commit(w);
+		if (w->gone)
+			stop = 1;
+	}
+	PG_CATCH();
+	{
+		keep_error(w);
+		stop = 1;
+	}
+	PG_END_TRY();
+	if (stop)
+		return 1;
+
+	pneumo_worker_publish_epoch(w, log);
+	snprintf(text, sizeof(text), "pneumo: run %lld, epoch %d/%d, loss %.4f, val_loss %.4f",
+			 (long long) w->run, log->epoch, w->prepared->config->train.epochs, log->loss, log->val_loss);
+	pgstat_report_activity(STATE_RUNNING, text);
+	return 0;
+}
+
+/* ------------------------------------------------------------ preparation */
+
+void *
+pneumo_worker_allocate(PneumoWorker *w, size_t bytes)
+{
+	char	   *memory = MemoryContextAllocHuge(w->cxt, bytes + NN_ALIGN);
+
+	return (void *) TYPEALIGN(NN_ALIGN, memory);
+}
+
+/* The samples of both sides in the order of the dataset. */
+static void
+fill_data(PneumoWorker *w)
+{
+	const PneumoDataset *dataset = w->dataset;
+	const PneumoConfig *config = w->prepared->config;
+	bool		weighted = w->prepared->source->col_weight > 0;
+	int			side;
+	int64		i;
+
+	for (side = NN_TRAIN; side <= NN_VALIDATION; side++)
+	{
+		PneumoSplit split = side == NN_TRAIN ? PNEUMO_TRAIN : PNEUMO_VALIDATION;
+		size_t		n = (size_t) dataset->split_rows[split];
+		int32_t    *label = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int32_t));
+		float	   *weight = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(float));
+		int64	   *slot = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int64));
+		uint32	   *number = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint32));
+		size_t		k = 0;
+
+		for (i = 0; i < dataset->n; i++)
+		{
+			if (dataset->samples[i].split != (int8) split)
+				continue;
+			label[k] = dataset->samples[i].label;
+			weight[k] = dataset->samples[i].weight;
+			slot[k] = dataset->samples[i].slot;
+			number[k] = (uint32) i;
+			k++;
+		}
+		w->data.n[side] = n;
+		w->data.label[side] = label;
+		w->data.weight[side] = weighted ? weight : NULL;
+		w->loader.slot[side] = slot;
+		w->loader.number[side] = number;
+	}
+	w->loader.store = w->store;
+	w->loader.preprocess = config->preprocess;
+	w->loader.rescale = (float) config->rescale;
+	w->loader.seed = config->train.seed;
+	w->loader.ranges = config->augment;
+	w->loader.augment = !img_augment_is_identity(&config->augment);
+	w->loader.pixel_bytes = TYPEALIGN(NN_ALIGN, (size_t) config->preprocess.height *
+									  config->preprocess.width * config->preprocess.channels);
+	w->data.load = pneumo_loader_load;
+	w->data.load_arg = &w->loader;
+	w->data.load_scratch_bytes = pneumo_loader_scratch_bytes(config);
+}
+
+/* Hash of the network and of everything in the config that training depends on. */
+static void
+setup_digest(PneumoWorker *w, uint8 *digest)
+{
+	const PneumoConfig *config = w->prepared->config;
+	const NnGraph *graph = w->prepared->graph;
+	pg_cryptohash_ctx *ctx = pneumo_sha256_begin();
+	int			i;
+
+	for (i = 0; i < nn_graph_node_count(graph); i++)
+	{
+		NnNodeInfo	node;
+		int			n_params = 0;
+
+		nn_graph_node(&node, graph, i);
+		while (nn_op_info(node.op)->params[n_params].key != NULL)
+			n_params++;
+		pneumo_sha256_add(ctx, nn_op_info(node.op)->class_name,
+						  strlen(nn_op_info(node.op)->class_name) + 1);
+		pneumo_sha256_add(ctx, &node.shape, sizeof(node.shape));
+		pneumo_sha256_add(ctx, node.inputs, sizeof(int) * node.n_inputs);
+		pneumo_sha256_add(ctx, node.params, sizeof(NnValue) * n_params);
+	}
+	pneumo_sha256_add(ctx, &config->train, sizeof(config->train));
+	pneumo_sha256_add(ctx, &config->preprocess, sizeof(config->preprocess));
+	pneumo_sha256_add(ctx, &config->rescale, sizeof(config->rescale));
+	pneumo_sha256_add(ctx, &config->augment, sizeof(config->augment));
+	if (w->prepared->initial_weights != NULL)
+		pneumo_sha256_add(ctx, w->prepared->initial.sha256, PNEUMO_SHA256_LEN);
+	pneumo_sha256_end(digest, ctx);
+}
+
+/* Reads the checkpoint to continue from, after checking that it fits. */
+static void
+load_checkpoint(PneumoWorker *w)
+{
+	PneumoCheckpointHead saved;
+	const char *changed = NULL;
+
+	if (!pneumo_checkpoint_read_head(w->run, &saved))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %lld has no checkpoint to continue from", (long long) w->run)));
+	if (memcmp(saved.fingerprint, w->head.fingerprint, PNEUMO_SHA256_LEN) != 0)
+		changed = "the data";
+	else if (memcmp(saved.setup, w->head.setup, PNEUMO_SHA256_LEN) != 0)
+		changed = "the network or its settings";
+	else if (saved.state_bytes != w->head.state_bytes)
+		changed = "the format of the training's state";
+	if (changed != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %lld cannot be continued: %s changed since it stopped",
+						(long long) w->run, changed),
+				 errhint("Start a new training.")));
+	if (strcmp(saved.build, w->head.build) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %lld cannot be continued: the build changed since it stopped",
+						(long long) w->run),
+				 errdetail("It ran on \"%s\", this is \"%s\".", saved.build, w->head.build),
+				 errhint("Start a new training.")));
+	pneumo_checkpoint_read_state(w->run, &saved, w->state);
+	w->head.epoch = saved.epoch;
+}
+
+/* The best epoch so far of the part before the break. */
+static void
+recall_best(PneumoWorker *w)
+{
+	PneumoRunRow *row;
+	NnEpochLog *logs;
+	int			n;
+	int			i;
+
+	pneumo_worker_begin(w, false);
+	pneumo_run_cut_epochs(w->run, (int) w->head.epoch);
+	row = pneumo_run_read(w->run);
+	n = pneumo_run_epochs(w->run, 0, &logs);
+	for (i = 0; row != NULL && i < n; i++)
+		if (logs[i].epoch == row->best_epoch || w->best.epoch == 0)
+			w->best = logs[i];
+	pneumo_worker_commit(w);
+}
+
+static void
+start_trainer(PneumoWorker *w)
+{
+	PneumoPrepared *p = w->prepared;
+	NnTrainer  *trainer;
+	NnError		error;
+	void	   *work;
+
+	memset(&error, 0, sizeof(error));
+	fill_data(w);
+	pneumo_prepare_plan(p, &w->data);
+	w->state = pneumo_worker_allocate(w, p->plan.state_bytes);
+	work = pneumo_worker_allocate(w, p->plan.work_bytes);
+
+	w->head.run = w->run;
+	w->head.state_bytes = p->plan.state_bytes;
+	memcpy(w->head.fingerprint, w->dataset->fingerprint, PNEUMO_SHA256_LEN);
+	strlcpy(w->head.build, w->build, sizeof(w->head.build));
+	setup_digest(w, w->head.setup);
+	if (w->s->resume)
+	{
+		load_checkpoint(w);
+		recall_best(w);
+	}
+
+	trainer = pneumo_worker_allocate(w, nn_trainer_bytes());
+	if (nn_trainer_init(trainer, p->graph, &p->config->train, &w->data, &p->plan, w->state, work,
+						p->threads, pneumo_path(), pneumo_blas_sgemm(), p->initial_weights,
+						w->s->resume, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	w->trainer = trainer;
+	if (nn_trainer_start(trainer, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+}
+
+/*
+ * Says at once that the run is cancelled: the checkpoint of a large network
+ * takes a while to write.
+ */
+static bool
+mark_cancelled(PneumoWorker *w)
+{
+	bool		there;
+
+	QueryCancelPending = false;
+	pneumo_worker_begin(w, false);
+	there = pneumo_worker_has_extension(w) &&
+		pneumo_run_finish(w->run, "cancelled", 0, 0, NULL, NULL, NULL);
+	pneumo_worker_commit(w);
+	pneumo_worker_report(w, "saving a checkpoint");
+	return there;
+}
+
+bool
+pneumo_worker_train(PneumoWorker *w)
+{
+	NnTrainHooks hooks = {w, hook_poll, hook_step, hook_epoch, hook_auc, clock_seconds};
+	NnError		error;
+	NnStatus	status;
+
+	memset(&error, 0, sizeof(error));
+	start_trainer(w);
+	w->last_checkpoint = w->last_look = clock_seconds(NULL);
+	pneumo_worker_report(w, "training");
+
+	status = nn_train_run(w->trainer, &hooks, &error);
+
+	if (w->gone)
+	{
+		NnTrainer  *trainer = w->trainer;
+
+		w->trainer = NULL;
+		nn_trainer_stop(trainer);
+		return false;
+	}
+	if (w->error != NULL && w->error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		w->cancelled = true;
+	if (w->cancelled && !mark_cancelled(w))
+		return false;
+	if (status == NN_INTERRUPTED && nn_trainer_state_valid(w->trainer))
+		save_checkpoint(w, true);
+	if (w->cancelled)
+		return pneumo_worker_store(w, &hooks, true);
+	if (w->error != NULL)
+		ReThrowError(w->error);
+	if (!PostmasterIsAlive())
+		proc_exit(1);
+	CHECK_FOR_INTERRUPTS();
+	if (status != NN_OK)
+		pneumo_nn_ereport(&error);
+	return pneumo_worker_store(w, &hooks, false);
+}
