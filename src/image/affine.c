@@ -38,47 +38,40 @@
 /* Source position of an output pixel: row = a * (y, x) + shift, as SciPy has it. */
 typedef struct Affine
 {
-	double		row_y,
-				row_x,
-				row_shift;
-	double		col_y,
-				col_x,
-				col_shift;
+	double row_y, row_x, row_shift;
+	double col_y, col_x, col_shift;
 } Affine;
 
 typedef struct Job
 {
-	Affine		affine;
-	const uint8_t *origin;		/* pixel (0, 0) inside the border */
-	ptrdiff_t	stride;			/* bytes from row to row */
-	int			height,
-				width,
-				channels;
+	Affine affine;
+	const uint8_t *origin; /* pixel (0, 0) inside the border */
+	ptrdiff_t stride;      /* bytes from row to row */
+	int height, width, channels;
 	ImgFillMode fill_mode;
-	float		cval;
-	int			x_first,		/* horizontal flip: from the right to the left */
-				x_step;
-	float		rescale;
-	const float *levels;		/* of the 256 brightened levels, or NULL */
+	float cval;
+	int x_first, /* horizontal flip: from the right to the left */
+		x_step;
+	float rescale;
+	const float *levels; /* of the 256 brightened levels, or NULL */
 } Job;
 
 /* One row of the result; y is the row before the vertical flip. */
-typedef void (*RowFunction) (float *dst, const Job *job, int y);
+typedef void (*RowFunction)(float *dst, const Job *job, int y);
 
 typedef struct Matrix
 {
-	double		m[3][3];
+	double m[3][3];
 } Matrix;
 
 static Matrix
 multiply(const Matrix *a, const Matrix *b)
 {
-	Matrix		c;
+	Matrix c;
 
 	for (int i = 0; i < 3; i++)
 		for (int j = 0; j < 3; j++)
-			c.m[i][j] = a->m[i][0] * b->m[0][j] + a->m[i][1] * b->m[1][j] +
-				a->m[i][2] * b->m[2][j];
+			c.m[i][j] = a->m[i][0] * b->m[0][j] + a->m[i][1] * b->m[1][j] + a->m[i][2] * b->m[2][j];
 	return c;
 }
 
@@ -86,18 +79,16 @@ multiply(const Matrix *a, const Matrix *b)
 static Affine
 build_affine(const ImgTransform *t, int height, int width)
 {
-	double		theta = t->theta * DEGREE,
-				shear = t->shear * DEGREE,
-				ox = height / 2.0 - 0.5,
-				oy = width / 2.0 - 0.5;
-	Matrix		centre = {{{1, 0, ox}, {0, 1, oy}, {0, 0, 1}}};
-	Matrix		back = {{{1, 0, -ox}, {0, 1, -oy}, {0, 0, 1}}};
-	Matrix		rotation = {{{cos(theta), -sin(theta), 0}, {sin(theta), cos(theta), 0}, {0, 0, 1}}};
-	Matrix		shift = {{{1, 0, t->tx}, {0, 1, t->ty}, {0, 0, 1}}};
-	Matrix		shearing = {{{1, -sin(shear), 0}, {0, cos(shear), 0}, {0, 0, 1}}};
-	Matrix		zoom = {{{t->zx, 0, 0}, {0, t->zy, 0}, {0, 0, 1}}};
-	Matrix		m;
-	Affine		affine;
+	double theta = t->theta * DEGREE, shear = t->shear * DEGREE, ox = height / 2.0 - 0.5,
+		   oy = width / 2.0 - 0.5;
+	Matrix centre = {{{1, 0, ox}, {0, 1, oy}, {0, 0, 1}}};
+	Matrix back = {{{1, 0, -ox}, {0, 1, -oy}, {0, 0, 1}}};
+	Matrix rotation = {{{cos(theta), -sin(theta), 0}, {sin(theta), cos(theta), 0}, {0, 0, 1}}};
+	Matrix shift = {{{1, 0, t->tx}, {0, 1, t->ty}, {0, 0, 1}}};
+	Matrix shearing = {{{1, -sin(shear), 0}, {0, cos(shear), 0}, {0, 0, 1}}};
+	Matrix zoom = {{{t->zx, 0, 0}, {0, t->zy, 0}, {0, 0, 1}}};
+	Matrix m;
+	Affine affine;
 
 	m = multiply(&rotation, &shift);
 	m = multiply(&m, &shearing);
@@ -117,8 +108,7 @@ build_affine(const ImgTransform *t, int height, int width)
 static int
 has_affine(const ImgTransform *t)
 {
-	return t->theta != 0 || t->tx != 0 || t->ty != 0 || t->shear != 0 ||
-		t->zx != 1 || t->zy != 1;
+	return t->theta != 0 || t->tx != 0 || t->ty != 0 || t->shear != 0 || t->zx != 1 || t->zy != 1;
 }
 
 /* Between 0 and last; a NaN becomes 0. */
@@ -133,8 +123,8 @@ clamp_coordinate(double c, double last)
 static double
 reflect_coordinate(double c, int n)
 {
-	double		period = 2.0 * n;
-	double		folded = c - period * trunc(c / period);
+	double period = 2.0 * n;
+	double folded = c - period * trunc(c / period);
 
 	if (c < 0)
 		return folded < -n ? folded + period : -folded - 1;
@@ -145,7 +135,7 @@ reflect_coordinate(double c, int n)
 static double
 wrap_coordinate(double c, int n)
 {
-	double		period = n - 1;
+	double period = n - 1;
 
 	return c - period * (trunc(c / period) - (c < 0 ? 1 : 0));
 }
@@ -157,7 +147,7 @@ wrap_coordinate(double c, int n)
 static double
 map_coordinate(double c, int n, ImgFillMode mode, int *outside)
 {
-	double		last = n - 1;
+	double last = n - 1;
 
 	if (c >= 0 && c <= last)
 		return c;
@@ -185,12 +175,11 @@ static void
 sample_pixel(float *dst, const Job *job, double row_base, double col_base, int i)
 {
 	const Affine *a = &job->affine;
-	double		x = job->x_first + (double) job->x_step * i;
-	double		r = (row_base + x * a->row_x) + a->row_shift;
-	double		c = (col_base + x * a->col_x) + a->col_shift;
-	double		r0,
-				c0;
-	int			outside = 0;
+	double x = job->x_first + (double) job->x_step * i;
+	double r = (row_base + x * a->row_x) + a->row_shift;
+	double c = (col_base + x * a->col_x) + a->col_shift;
+	double r0, c0;
+	int outside = 0;
 	const uint8_t *p;
 
 	r = map_coordinate(r, job->height, job->fill_mode, &outside);
@@ -209,8 +198,8 @@ sample_pixel(float *dst, const Job *job, double row_base, double col_base, int i
 	for (int k = 0; k < job->channels; k++, p++)
 	{
 		const uint8_t *q = p + job->stride;
-		double		top = p[0] + c * ((double) p[job->channels] - p[0]);
-		double		bottom = q[0] + c * ((double) q[job->channels] - q[0]);
+		double top = p[0] + c * ((double) p[job->channels] - p[0]);
+		double bottom = q[0] + c * ((double) q[job->channels] - q[0]);
 
 		dst[k] = finish_pixel(job, (float) (top + r * (bottom - top)));
 	}
@@ -219,8 +208,8 @@ sample_pixel(float *dst, const Job *job, double row_base, double col_base, int i
 static void
 sample_row_portable(float *dst, const Job *job, int y)
 {
-	double		row_base = y * job->affine.row_y;
-	double		col_base = y * job->affine.col_y;
+	double row_base = y * job->affine.row_y;
+	double col_base = y * job->affine.col_y;
 
 	for (int i = 0; i < job->width; i++)
 		sample_pixel(dst + (ptrdiff_t) i * job->channels, job, row_base, col_base, i);
@@ -235,23 +224,21 @@ sample_row_portable(float *dst, const Job *job, int y)
 AVX2 static __m256d
 fold_coordinates_avx2(__m256d c, int n, ImgFillMode mode)
 {
-	__m256d		one = _mm256_set1_pd(1);
-	__m256d		size = _mm256_set1_pd(n);
-	__m256d		period = _mm256_set1_pd(mode == IMG_FILL_REFLECT ? 2.0 * n : n - 1);
-	__m256d		negative = _mm256_cmp_pd(c, _mm256_setzero_pd(), _CMP_LT_OQ);
-	__m256d		turns = _mm256_round_pd(_mm256_div_pd(c, period),
-										_MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+	__m256d one = _mm256_set1_pd(1);
+	__m256d size = _mm256_set1_pd(n);
+	__m256d period = _mm256_set1_pd(mode == IMG_FILL_REFLECT ? 2.0 * n : n - 1);
+	__m256d negative = _mm256_cmp_pd(c, _mm256_setzero_pd(), _CMP_LT_OQ);
+	__m256d turns = _mm256_round_pd(_mm256_div_pd(c, period), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
 
 	if (mode == IMG_FILL_REFLECT)
 	{
-		__m256d		minus_size = _mm256_set1_pd(-n);
-		__m256d		folded = _mm256_sub_pd(c, _mm256_mul_pd(period, turns));
-		__m256d		mirrored = _mm256_sub_pd(_mm256_sub_pd(_mm256_setzero_pd(), folded), one);
-		__m256d		below = _mm256_blendv_pd(mirrored, _mm256_add_pd(folded, period),
-											 _mm256_cmp_pd(folded, minus_size, _CMP_LT_OQ));
-		__m256d		above = _mm256_blendv_pd(folded,
-											 _mm256_sub_pd(_mm256_sub_pd(period, folded), one),
-											 _mm256_cmp_pd(folded, size, _CMP_GE_OQ));
+		__m256d minus_size = _mm256_set1_pd(-n);
+		__m256d folded = _mm256_sub_pd(c, _mm256_mul_pd(period, turns));
+		__m256d mirrored = _mm256_sub_pd(_mm256_sub_pd(_mm256_setzero_pd(), folded), one);
+		__m256d below = _mm256_blendv_pd(mirrored, _mm256_add_pd(folded, period),
+										 _mm256_cmp_pd(folded, minus_size, _CMP_LT_OQ));
+		__m256d above = _mm256_blendv_pd(folded, _mm256_sub_pd(_mm256_sub_pd(period, folded), one),
+										 _mm256_cmp_pd(folded, size, _CMP_GE_OQ));
 
 		c = _mm256_blendv_pd(above, below, negative);
 	}
@@ -269,15 +256,13 @@ fold_coordinates_avx2(__m256d c, int n, ImgFillMode mode)
 AVX2 static __m256d
 map_coordinates_avx2(__m256d c, int n, ImgFillMode mode, __m256d *outside)
 {
-	__m256d		zero = _mm256_setzero_pd();
-	__m256d		last = _mm256_set1_pd(n - 1);
-	__m256d		inside = _mm256_and_pd(_mm256_cmp_pd(c, zero, _CMP_GE_OQ),
-									   _mm256_cmp_pd(c, last, _CMP_LE_OQ));
+	__m256d zero = _mm256_setzero_pd();
+	__m256d last = _mm256_set1_pd(n - 1);
+	__m256d inside = _mm256_and_pd(_mm256_cmp_pd(c, zero, _CMP_GE_OQ), _mm256_cmp_pd(c, last, _CMP_LE_OQ));
 
 	if (_mm256_movemask_pd(inside) == 15)
 		return c;
-	*outside = _mm256_or_pd(*outside, _mm256_xor_pd(inside,
-													_mm256_cmp_pd(zero, zero, _CMP_EQ_OQ)));
+	*outside = _mm256_or_pd(*outside, _mm256_xor_pd(inside, _mm256_cmp_pd(zero, zero, _CMP_EQ_OQ)));
 	if (mode == IMG_FILL_REFLECT || mode == IMG_FILL_WRAP)
 		return _mm256_blendv_pd(fold_coordinates_avx2(c, n, mode), c, inside);
 	return _mm256_min_pd(_mm256_max_pd(c, zero), last);
@@ -287,10 +272,10 @@ map_coordinates_avx2(__m256d c, int n, ImgFillMode mode, __m256d *outside)
 AVX2 static __m256d
 mix_columns_avx2(const uint8_t *p, __m128i offsets, __m256d f)
 {
-	__m128i		low = _mm_set1_epi32(255);
-	__m128i		pixels = _mm_i32gather_epi32((const int *) (const void *) p, offsets, 1);
-	__m256d		left = _mm256_cvtepi32_pd(_mm_and_si128(pixels, low));
-	__m256d		right = _mm256_cvtepi32_pd(_mm_and_si128(_mm_srli_epi32(pixels, 8), low));
+	__m128i low = _mm_set1_epi32(255);
+	__m128i pixels = _mm_i32gather_epi32((const int *) (const void *) p, offsets, 1);
+	__m256d left = _mm256_cvtepi32_pd(_mm_and_si128(pixels, low));
+	__m256d right = _mm256_cvtepi32_pd(_mm_and_si128(_mm_srli_epi32(pixels, 8), low));
 
 	return _mm256_add_pd(left, _mm256_mul_pd(f, _mm256_sub_pd(right, left)));
 }
@@ -300,30 +285,23 @@ AVX2 static void
 sample_row_avx2(float *dst, const Job *job, int y)
 {
 	const Affine *a = &job->affine;
-	double		row_base = y * a->row_y,
-				col_base = y * a->col_y;
-	__m256d		row_bases = _mm256_set1_pd(row_base),
-				col_bases = _mm256_set1_pd(col_base),
-				row_x = _mm256_set1_pd(a->row_x),
-				col_x = _mm256_set1_pd(a->col_x),
-				row_shift = _mm256_set1_pd(a->row_shift),
-				col_shift = _mm256_set1_pd(a->col_shift);
-	__m256d		steps = _mm256_mul_pd(_mm256_set_pd(3, 2, 1, 0), _mm256_set1_pd(job->x_step));
-	__m128i		stride = _mm_set1_epi32((int) job->stride);
-	int			i = 0;
+	double row_base = y * a->row_y, col_base = y * a->col_y;
+	__m256d row_bases = _mm256_set1_pd(row_base), col_bases = _mm256_set1_pd(col_base),
+			row_x = _mm256_set1_pd(a->row_x), col_x = _mm256_set1_pd(a->col_x),
+			row_shift = _mm256_set1_pd(a->row_shift), col_shift = _mm256_set1_pd(a->col_shift);
+	__m256d steps = _mm256_mul_pd(_mm256_set_pd(3, 2, 1, 0), _mm256_set1_pd(job->x_step));
+	__m128i stride = _mm_set1_epi32((int) job->stride);
+	int i = 0;
 
 	for (; i + 4 <= job->width; i += 4)
 	{
-		__m256d		x = _mm256_add_pd(_mm256_set1_pd(job->x_first + (double) job->x_step * i), steps);
-		__m256d		r = _mm256_add_pd(_mm256_add_pd(row_bases, _mm256_mul_pd(x, row_x)), row_shift);
-		__m256d		c = _mm256_add_pd(_mm256_add_pd(col_bases, _mm256_mul_pd(x, col_x)), col_shift);
-		__m256d		outside = _mm256_setzero_pd();
-		__m256d		r0,
-					c0,
-					top,
-					bottom;
-		__m128i		offsets;
-		__m128		value;
+		__m256d x = _mm256_add_pd(_mm256_set1_pd(job->x_first + (double) job->x_step * i), steps);
+		__m256d r = _mm256_add_pd(_mm256_add_pd(row_bases, _mm256_mul_pd(x, row_x)), row_shift);
+		__m256d c = _mm256_add_pd(_mm256_add_pd(col_bases, _mm256_mul_pd(x, col_x)), col_shift);
+		__m256d outside = _mm256_setzero_pd();
+		__m256d r0, c0, top, bottom;
+		__m128i offsets;
+		__m128 value;
 
 		r = map_coordinates_avx2(r, job->height, job->fill_mode, &outside);
 		c = map_coordinates_avx2(c, job->width, job->fill_mode, &outside);
@@ -331,8 +309,7 @@ sample_row_avx2(float *dst, const Job *job, int y)
 		c0 = _mm256_floor_pd(c);
 		r = _mm256_sub_pd(r, r0);
 		c = _mm256_sub_pd(c, c0);
-		offsets = _mm_add_epi32(_mm_mullo_epi32(_mm256_cvttpd_epi32(r0), stride),
-								_mm256_cvttpd_epi32(c0));
+		offsets = _mm_add_epi32(_mm_mullo_epi32(_mm256_cvttpd_epi32(r0), stride), _mm256_cvttpd_epi32(c0));
 		top = mix_columns_avx2(job->origin, offsets, c);
 		bottom = mix_columns_avx2(job->origin, _mm_add_epi32(offsets, stride), c);
 		value = _mm256_cvtpd_ps(_mm256_add_pd(top, _mm256_mul_pd(r, _mm256_sub_pd(bottom, top))));
@@ -340,7 +317,7 @@ sample_row_avx2(float *dst, const Job *job, int y)
 		if (job->fill_mode == IMG_FILL_CONSTANT && _mm256_movemask_pd(outside) != 0)
 		{
 			/* the sign bits of the four doubles as a mask of four floats */
-			__m128		mask = _mm256_cvtpd_ps(_mm256_and_pd(outside, _mm256_set1_pd(-1.0)));
+			__m128 mask = _mm256_cvtpd_ps(_mm256_and_pd(outside, _mm256_set1_pd(-1.0)));
 
 			value = _mm_blendv_ps(value, _mm_set1_ps(job->cval), mask);
 		}
@@ -354,7 +331,7 @@ sample_row_avx2(float *dst, const Job *job, int y)
 		sample_pixel(dst + i, job, row_base, col_base, i);
 }
 
-#endif							/* HAVE_AVX2_PATH */
+#endif /* HAVE_AVX2_PATH */
 
 /* No affine part: pixels stay whole numbers. */
 static void
@@ -378,11 +355,11 @@ copy_row(float *dst, const Job *job, int y)
 static void
 brighten_levels(float levels[256], double brightness, float rescale)
 {
-	float		factor = (float) brightness;
+	float factor = (float) brightness;
 
 	for (int i = 0; i < 256; i++)
 	{
-		float		level = factor * (float) i;
+		float level = factor * (float) i;
 
 		level = level > 0 ? level : 0;
 		levels[i] = (float) (uint8_t) (level < 255 ? level : 255) * rescale;
@@ -393,12 +370,12 @@ brighten_levels(float levels[256], double brightness, float rescale)
 static const uint8_t *
 copy_with_border(uint8_t *scratch, const uint8_t *src, int height, int width, int channels)
 {
-	size_t		row = (size_t) width * (size_t) channels;
-	size_t		stride = row + 2 * (size_t) channels;
+	size_t row = (size_t) width * (size_t) channels;
+	size_t stride = row + 2 * (size_t) channels;
 
 	for (int y = 0; y < height; y++)
 	{
-		uint8_t    *dst = scratch + ((size_t) y + 1) * stride;
+		uint8_t *dst = scratch + ((size_t) y + 1) * stride;
 
 		memcpy(dst + channels, src + (size_t) y * row, row);
 		memcpy(dst, dst + channels, (size_t) channels);
@@ -412,12 +389,11 @@ copy_with_border(uint8_t *scratch, const uint8_t *src, int height, int width, in
 
 static void
 apply_transform(float *dst, const uint8_t *src, int height, int width, int channels,
-				const ImgTransform *transform, float rescale, void *scratch,
-				RowFunction sample_row)
+				const ImgTransform *transform, float rescale, void *scratch, RowFunction sample_row)
 {
-	float		levels[256];
-	size_t		row_n = (size_t) width * (size_t) channels;
-	Job			job = {0};
+	float levels[256];
+	size_t row_n = (size_t) width * (size_t) channels;
+	Job job = {0};
 
 	job.height = height;
 	job.width = width;
@@ -451,10 +427,10 @@ apply_transform(float *dst, const uint8_t *src, int height, int width, int chann
 size_t
 img_augment_scratch_bytes(int height, int width, int channels)
 {
-	size_t		n;
+	size_t n;
 
-	if (height < 1 || width < 1 || height > IMG_MAX_NETWORK_SIDE ||
-		width > IMG_MAX_NETWORK_SIDE || (channels != 1 && channels != 3))
+	if (height < 1 || width < 1 || height > IMG_MAX_NETWORK_SIDE || width > IMG_MAX_NETWORK_SIDE ||
+		(channels != 1 && channels != 3))
 		return 0;
 	n = ((size_t) height + 2) * ((size_t) width + 2) * (size_t) channels + READ_SLACK;
 	return img_align64(n);
@@ -464,8 +440,7 @@ void
 img_augment_apply_portable(float *dst, const uint8_t *src, int height, int width, int channels,
 						   const ImgTransform *transform, float rescale, void *scratch)
 {
-	apply_transform(dst, src, height, width, channels, transform, rescale, scratch,
-					sample_row_portable);
+	apply_transform(dst, src, height, width, channels, transform, rescale, scratch, sample_row_portable);
 }
 
 void

@@ -34,17 +34,17 @@ typedef enum Draw
 
 typedef struct DrawState
 {
-	uint64_t	seed;
-	uint32_t	epoch;
-	uint32_t	sample;
+	uint64_t seed;
+	uint32_t epoch;
+	uint32_t sample;
 } DrawState;
 
 /* Two independent uniform numbers in [0, 1) for one parameter. */
 static void
 draw_units(double units[2], const DrawState *state, Draw draw)
 {
-	uint32_t	counter[4];
-	uint32_t	words[4];
+	uint32_t counter[4];
+	uint32_t words[4];
 
 	counter[0] = state->sample;
 	counter[1] = state->epoch;
@@ -58,7 +58,7 @@ draw_units(double units[2], const DrawState *state, Draw draw)
 static double
 draw_uniform(const DrawState *state, Draw draw, double low, double high)
 {
-	double		units[2];
+	double units[2];
 
 	draw_units(units, state, draw);
 	return low + (high - low) * units[0];
@@ -67,7 +67,7 @@ draw_uniform(const DrawState *state, Draw draw, double low, double high)
 static double
 draw_shift(const DrawState *state, Draw draw, double range, int whole_pixels, int side)
 {
-	double		units[2];
+	double units[2];
 
 	if (range == 0)
 		return 0;
@@ -88,11 +88,10 @@ pair_is_off(float low, float high)
 int
 img_augment_is_identity(const ImgAugmentRanges *ranges)
 {
-	return ranges->rotation_range == 0 && ranges->width_shift_range == 0 &&
-		ranges->height_shift_range == 0 && ranges->shear_range == 0 &&
-		pair_is_off(ranges->brightness_low, ranges->brightness_high) &&
-		pair_is_off(ranges->zoom_low, ranges->zoom_high) &&
-		!ranges->horizontal_flip && !ranges->vertical_flip;
+	return ranges->rotation_range == 0 && ranges->width_shift_range == 0 && ranges->height_shift_range == 0 &&
+		   ranges->shear_range == 0 && pair_is_off(ranges->brightness_low, ranges->brightness_high) &&
+		   pair_is_off(ranges->zoom_low, ranges->zoom_high) && !ranges->horizontal_flip &&
+		   !ranges->vertical_flip;
 }
 
 /* Written so that a NaN is out of range. */
@@ -109,15 +108,13 @@ img_augment_check(const ImgAugmentRanges *ranges)
 		return "rotation_range must be between 0 and 360 degrees";
 	if (!is_within(ranges->width_shift_range, 0, MAX_SHIFT))
 		return "width_shift_range must be a fraction of the width below 1, "
-			"or 1 to 65500 pixels";
+			   "or 1 to 65500 pixels";
 	if (!is_within(ranges->height_shift_range, 0, MAX_SHIFT))
 		return "height_shift_range must be a fraction of the height below 1, "
-			"or 1 to 65500 pixels";
-	if (ranges->width_shift_integer &&
-		ranges->width_shift_range != floorf(ranges->width_shift_range))
+			   "or 1 to 65500 pixels";
+	if (ranges->width_shift_integer && ranges->width_shift_range != floorf(ranges->width_shift_range))
 		return "width_shift_range in whole pixels must be an integer";
-	if (ranges->height_shift_integer &&
-		ranges->height_shift_range != floorf(ranges->height_shift_range))
+	if (ranges->height_shift_integer && ranges->height_shift_range != floorf(ranges->height_shift_range))
 		return "height_shift_range in whole pixels must be an integer";
 	if (!is_within(ranges->brightness_high, 0, MAX_FACTOR) ||
 		!is_within(ranges->brightness_low, 0, ranges->brightness_high))
@@ -128,7 +125,7 @@ img_augment_check(const ImgAugmentRanges *ranges)
 		(!is_within(ranges->zoom_high, 0.01f, MAX_FACTOR) ||
 		 !is_within(ranges->zoom_low, 0.01f, ranges->zoom_high)))
 		return "zoom_range must be a number from 0 to 0.99, "
-			"or two factors between 0.01 and 100, the lower one first";
+			   "or two factors between 0.01 and 100, the lower one first";
 	if (ranges->fill_mode != IMG_FILL_NEAREST && ranges->fill_mode != IMG_FILL_CONSTANT &&
 		ranges->fill_mode != IMG_FILL_REFLECT && ranges->fill_mode != IMG_FILL_WRAP)
 		return "fill_mode must be \"nearest\", \"constant\", \"reflect\" or \"wrap\"";
@@ -138,29 +135,30 @@ img_augment_check(const ImgAugmentRanges *ranges)
 }
 
 void
-img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ranges,
-				 int height, int width,
+img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ranges, int height, int width,
 				 uint64_t seed, uint32_t epoch, uint32_t sample)
 {
-	DrawState	state = {seed, epoch, sample};
-	double		units[2];
+	DrawState state = {seed, epoch, sample};
+	double units[2];
 
-	transform->theta = ranges->rotation_range == 0 ? 0 :
-		draw_uniform(&state, DRAW_ROTATION, -(double) ranges->rotation_range,
-					 ranges->rotation_range);
+	transform->theta =
+		ranges->rotation_range == 0
+			? 0
+			: draw_uniform(&state, DRAW_ROTATION, -(double) ranges->rotation_range, ranges->rotation_range);
 	transform->tx = draw_shift(&state, DRAW_HEIGHT_SHIFT, ranges->height_shift_range,
 							   ranges->height_shift_integer, height);
-	transform->ty = draw_shift(&state, DRAW_WIDTH_SHIFT, ranges->width_shift_range,
-							   ranges->width_shift_integer, width);
-	transform->shear = ranges->shear_range == 0 ? 0 :
-		draw_uniform(&state, DRAW_SHEAR, -(double) ranges->shear_range, ranges->shear_range);
+	transform->ty =
+		draw_shift(&state, DRAW_WIDTH_SHIFT, ranges->width_shift_range, ranges->width_shift_integer, width);
+	transform->shear =
+		ranges->shear_range == 0
+			? 0
+			: draw_uniform(&state, DRAW_SHEAR, -(double) ranges->shear_range, ranges->shear_range);
 
 	transform->zx = 1;
 	transform->zy = 1;
 	if (!pair_is_off(ranges->zoom_low, ranges->zoom_high))
 	{
-		double		low = ranges->zoom_low,
-					span = (double) ranges->zoom_high - low;
+		double low = ranges->zoom_low, span = (double) ranges->zoom_high - low;
 
 		draw_units(units, &state, DRAW_ZOOM);
 		transform->zx = low + span * units[0];
@@ -172,8 +170,10 @@ img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ranges,
 	draw_units(units, &state, DRAW_FLIP_VERTICAL);
 	transform->flip_vertical = ranges->vertical_flip && units[0] < 0.5;
 
-	transform->brightness = pair_is_off(ranges->brightness_low, ranges->brightness_high) ? 1 :
-		draw_uniform(&state, DRAW_BRIGHTNESS, ranges->brightness_low, ranges->brightness_high);
+	transform->brightness =
+		pair_is_off(ranges->brightness_low, ranges->brightness_high)
+			? 1
+			: draw_uniform(&state, DRAW_BRIGHTNESS, ranges->brightness_low, ranges->brightness_high);
 	transform->fill_mode = ranges->fill_mode;
 	transform->cval = ranges->cval;
 }

@@ -16,29 +16,28 @@
 
 #include "image_internal.h"
 
-#define BINS 1024				/* of the film's histogram */
-#define KNOTS 9					/* of the tone curve */
-#define FILM_LOW (-0.6f)		/* range of the histogram */
+#define BINS 1024        /* of the film's histogram */
+#define KNOTS 9          /* of the tone curve */
+#define FILM_LOW (-0.6f) /* range of the histogram */
 #define FILM_HIGH 1.8f
 
-#define STREAM_GRAIN UINT32_C(3)	/* third word of the Philox counter */
+#define STREAM_GRAIN UINT32_C(3) /* third word of the Philox counter */
 
 _Static_assert(IMG_FILM_SCRATCH_BYTES == BINS * (sizeof(uint32_t) + sizeof(float)),
 			   "the scratch holds histogram and curve");
 
 typedef struct Film
 {
-	const float *values;		/* height * width attenuations */
-	int			height,
-				width;
-	uint32_t   *histogram;		/* BINS */
-	float	   *curve;			/* grey level of each bin */
+	const float *values; /* height * width attenuations */
+	int height, width;
+	uint32_t *histogram; /* BINS */
+	float *curve;        /* grey level of each bin */
 } Film;
 
 static int
 bin_of(float value)
 {
-	float		t = (value - FILM_LOW) * (BINS / (FILM_HIGH - FILM_LOW));
+	float t = (value - FILM_LOW) * (BINS / (FILM_HIGH - FILM_LOW));
 
 	return t < 0 ? 0 : (t >= BINS ? BINS - 1 : (int) t);
 }
@@ -47,9 +46,9 @@ bin_of(float value)
 static void
 film_quantiles(const Film *film, const float *fractions, float *quantiles)
 {
-	size_t		n = (size_t) film->height * (size_t) film->width;
-	double		seen = 0;
-	int			bin = 0;
+	size_t n = (size_t) film->height * (size_t) film->width;
+	double seen = 0;
+	int bin = 0;
 
 	memset(film->histogram, 0, BINS * sizeof(uint32_t));
 	for (size_t i = 0; i < n; i++)
@@ -69,20 +68,18 @@ film_quantiles(const Film *film, const float *fractions, float *quantiles)
 static void
 draw_tone_curve(const Film *film, ImgRandom *random)
 {
-	static const float fractions[KNOTS] =
-	{0.01f, 0.05f, 0.15f, 0.30f, 0.45f, 0.60f, 0.75f, 0.90f, 0.99f};
+	static const float fractions[KNOTS] = {0.01f, 0.05f, 0.15f, 0.30f, 0.45f, 0.60f, 0.75f, 0.90f, 0.99f};
 	static const float levels[KNOTS] = {14, 36, 68, 94, 118, 141, 164, 190, 220};
-	float		quantiles[KNOTS];
-	float		tones[KNOTS];
-	float		gamma = img_random_draw(random, 0.85f, 1.18f),
-				contrast = img_random_draw(random, 0.82f, 1.12f),
-				brightness = img_random_draw(random, -20, 20);
-	int			k = 0;
+	float quantiles[KNOTS];
+	float tones[KNOTS];
+	float gamma = img_random_draw(random, 0.85f, 1.18f), contrast = img_random_draw(random, 0.82f, 1.12f),
+		  brightness = img_random_draw(random, -20, 20);
+	int k = 0;
 
 	film_quantiles(film, fractions, quantiles);
 	for (int i = 0; i < KNOTS; i++)
 	{
-		float		level = levels[i] + img_random_draw(random, -5, 5);
+		float level = levels[i] + img_random_draw(random, -5, 5);
 
 		level = 255 * powf(level / 255, gamma);
 		tones[i] = 128 + contrast * (level - 128) + brightness;
@@ -93,8 +90,8 @@ draw_tone_curve(const Film *film, ImgRandom *random)
 	}
 	for (int bin = 0; bin < BINS; bin++)
 	{
-		float		value = FILM_LOW + ((float) bin + 0.5f) * ((FILM_HIGH - FILM_LOW) / BINS);
-		float		t;
+		float value = FILM_LOW + ((float) bin + 0.5f) * ((FILM_HIGH - FILM_LOW) / BINS);
+		float t;
 
 		while (k < KNOTS - 2 && value > quantiles[k + 1])
 			k++;
@@ -112,8 +109,8 @@ draw_tone_curve(const Film *film, ImgRandom *random)
 static float
 grain_of(uint32_t word)
 {
-	float		sum = (float) (word & 255) + (float) (word >> 8 & 255) +
-		(float) (word >> 16 & 255) + (float) (word >> 24);
+	float sum =
+		(float) (word & 255) + (float) (word >> 8 & 255) + (float) (word >> 16 & 255) + (float) (word >> 24);
 
 	return (sum - 510) * (1.0f / 147.8f);
 }
@@ -122,20 +119,20 @@ grain_of(uint32_t word)
 static void
 expose_levels(uint8_t *dst, const Film *film, float strength, const ImgRandom *random)
 {
-	size_t		n = (size_t) film->height * (size_t) film->width;
-	uint32_t	words[4] = {0};
-	float		previous = 0;
+	size_t n = (size_t) film->height * (size_t) film->width;
+	uint32_t words[4] = {0};
+	float previous = 0;
 
 	for (size_t i = 0; i < n; i++)
 	{
-		float		t = (film->values[i] - FILM_LOW) * (BINS / (FILM_HIGH - FILM_LOW)) - 0.5f;
-		int			bin = t < 0 ? 0 : (t >= BINS - 1 ? BINS - 2 : (int) t);
-		float		level = film->curve[bin] + (t - (float) bin) * (film->curve[bin + 1] - film->curve[bin]);
-		float		grain;
+		float t = (film->values[i] - FILM_LOW) * (BINS / (FILM_HIGH - FILM_LOW)) - 0.5f;
+		int bin = t < 0 ? 0 : (t >= BINS - 1 ? BINS - 2 : (int) t);
+		float level = film->curve[bin] + (t - (float) bin) * (film->curve[bin + 1] - film->curve[bin]);
+		float grain;
 
 		if (i % 4 == 0)
 		{
-			uint32_t	counter[4] = {(uint32_t) (i / 4), 0, STREAM_GRAIN, random->stream};
+			uint32_t counter[4] = {(uint32_t) (i / 4), 0, STREAM_GRAIN, random->stream};
 
 			img_philox(words, counter, random->seed);
 		}
@@ -151,19 +148,17 @@ expose_levels(uint8_t *dst, const Film *film, float strength, const ImgRandom *r
 static void
 draw_collimation(uint8_t *dst, int height, int width, ImgRandom *random)
 {
-	int			strips[4];
+	int strips[4];
 
 	for (int k = 0; k < 4; k++)
 	{
-		float		present = img_random_draw(random, 0, 1),
-					size = img_random_draw(random, 0.01f, 0.06f);
+		float present = img_random_draw(random, 0, 1), size = img_random_draw(random, 0.01f, 0.06f);
 
 		strips[k] = present < 0.2f ? (int) (size * (float) (k < 2 ? height : width)) : 0;
 	}
 	for (int y = 0; y < height; y++)
 		for (int x = 0; x < width; x++)
-			if (y < strips[0] || y >= height - strips[1] ||
-				x < strips[2] || x >= width - strips[3])
+			if (y < strips[0] || y >= height - strips[1] || x < strips[2] || x >= width - strips[3])
 				dst[(size_t) y * (size_t) width + (size_t) x] /= 12;
 }
 
@@ -171,12 +166,12 @@ draw_collimation(uint8_t *dst, int height, int width, ImgRandom *random)
 static void
 draw_marker(uint8_t *dst, int height, int width, ImgRandom *random)
 {
-	float		present = img_random_draw(random, 0, 1);
-	int			size = (int) (img_random_draw(random, 0.05f, 0.08f) * (float) height);
-	int			stroke = size / 5 + 1;
-	int			top = (int) (img_random_draw(random, 0.04f, 0.12f) * (float) height);
-	int			left = (int) (img_random_draw(random, 0.82f, 0.89f) * (float) width);
-	int			level = (int) img_random_draw(random, 215, 255);
+	float present = img_random_draw(random, 0, 1);
+	int size = (int) (img_random_draw(random, 0.05f, 0.08f) * (float) height);
+	int stroke = size / 5 + 1;
+	int top = (int) (img_random_draw(random, 0.04f, 0.12f) * (float) height);
+	int left = (int) (img_random_draw(random, 0.82f, 0.89f) * (float) width);
+	int level = (int) img_random_draw(random, 215, 255);
 
 	if (present > 0.6f)
 		return;
@@ -187,10 +182,10 @@ draw_marker(uint8_t *dst, int height, int width, ImgRandom *random)
 }
 
 void
-img_film_develop(uint8_t *dst, const float *values, int height, int width, float grain,
-				 ImgRandom *random, void *scratch)
+img_film_develop(uint8_t *dst, const float *values, int height, int width, float grain, ImgRandom *random,
+				 void *scratch)
 {
-	Film		film;
+	Film film;
 
 	film.values = values;
 	film.height = height;

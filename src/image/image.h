@@ -28,17 +28,17 @@
 typedef enum ImgStatus
 {
 	IMG_OK = 0,
-	IMG_BAD_ARGUMENT,			/* a caller's mistake: sizes, ranges */
-	IMG_NOT_JPEG,				/* the bytes are not a JPEG stream */
-	IMG_CORRUPT,				/* damaged or truncated: any libjpeg warning
+	IMG_BAD_ARGUMENT, /* a caller's mistake: sizes, ranges */
+	IMG_NOT_JPEG,     /* the bytes are not a JPEG stream */
+	IMG_CORRUPT,      /* damaged or truncated: any libjpeg warning
 								 * that means missing or invented pixels */
-	IMG_UNSUPPORTED,			/* CMYK/YCCK, 12 bits, lossless, other counts
+	IMG_UNSUPPORTED,  /* CMYK/YCCK, 12 bits, lossless, other counts
 								 * of components than 1 and 3 */
-	IMG_TOO_LARGE,				/* bytes, width, height, pixels, scans or
+	IMG_TOO_LARGE,    /* bytes, width, height, pixels, scans or
 								 * decoder memory above a limit */
-	IMG_NO_MEMORY,				/* the decoder's own allocation failed */
-	IMG_NO_SPACE,				/* the output buffer is too small */
-	IMG_INTERRUPTED				/* *limits->interrupt became nonzero */
+	IMG_NO_MEMORY,    /* the decoder's own allocation failed */
+	IMG_NO_SPACE,     /* the output buffer is too small */
+	IMG_INTERRUPTED   /* *limits->interrupt became nonzero */
 } ImgStatus;
 
 #define IMG_MESSAGE_LEN 200
@@ -46,32 +46,31 @@ typedef enum ImgStatus
 /* Why a call failed; message is lower-case, without full stop. */
 typedef struct ImgError
 {
-	ImgStatus	status;
-	char		message[IMG_MESSAGE_LEN];
+	ImgStatus status;
+	char message[IMG_MESSAGE_LEN];
 } ImgError;
 
 typedef struct ImgLimits
 {
-	size_t		max_bytes;		/* of the compressed stream; 64 MB if 0 */
-	uint32_t	max_side;		/* pixels; 65500 (JPEG's own) if 0 */
-	uint64_t	max_pixels;		/* width * height; 50 million if 0 */
-	size_t		max_codec_bytes;	/* libjpeg's memory; 64 MB if 0 */
-	int			max_scans;		/* of a progressive image; 100 if 0 */
-	volatile sig_atomic_t *interrupt;	/* polled while decoding; may be NULL */
+	size_t max_bytes;                 /* of the compressed stream; 64 MB if 0 */
+	uint32_t max_side;                /* pixels; 65500 (JPEG's own) if 0 */
+	uint64_t max_pixels;              /* width * height; 50 million if 0 */
+	size_t max_codec_bytes;           /* libjpeg's memory; 64 MB if 0 */
+	int max_scans;                    /* of a progressive image; 100 if 0 */
+	volatile sig_atomic_t *interrupt; /* polled while decoding; may be NULL */
 } ImgLimits;
 
 /* What the header of a JPEG stream says, without decoding it. */
 typedef struct ImgInfo
 {
-	uint32_t	width,
-				height;			/* pixels */
-	int			components;		/* 1 or 3 */
-	int			progressive;	/* 0 or 1 */
-	int			bits;			/* per sample: 8 */
+	uint32_t width, height; /* pixels */
+	int components;         /* 1 or 3 */
+	int progressive;        /* 0 or 1 */
+	int bits;               /* per sample: 8 */
 } ImgInfo;
 
-extern ImgStatus img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes,
-							   const ImgLimits *limits, ImgError *error);
+extern ImgStatus img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits,
+							   ImgError *error);
 
 /*
  * Preprocessing: JPEG bytes to the network's pixels.  The one path for
@@ -85,17 +84,16 @@ extern ImgStatus img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_byt
  */
 typedef enum ImgInterpolation
 {
-	IMG_INTERPOLATION_AREA = 0,	/* antialiased box (pixel area) filter when
+	IMG_INTERPOLATION_AREA = 0, /* antialiased box (pixel area) filter when
 								 * shrinking, bilinear when enlarging; per axis */
-	IMG_INTERPOLATION_BILINEAR	/* half-pixel centres, no antialiasing, as
+	IMG_INTERPOLATION_BILINEAR  /* half-pixel centres, no antialiasing, as
 								 * tf.image.resize(antialias=False) */
 } ImgInterpolation;
 
 typedef struct ImgPreprocess
 {
-	int			height,
-				width;			/* of the result, pixels, 1..4096 */
-	int			channels;		/* 1 "grayscale" or 3 "rgb" */
+	int height, width; /* of the result, pixels, 1..4096 */
+	int channels;      /* 1 "grayscale" or 3 "rgb" */
 	ImgInterpolation interpolation;
 } ImgPreprocess;
 
@@ -103,31 +101,28 @@ typedef struct ImgPreprocess
 extern size_t img_preprocess_scratch_bytes(const ImgInfo *info, const ImgPreprocess *pre);
 
 /* dst: height * width * channels bytes.  info comes from img_jpeg_info() of the same bytes. */
-extern ImgStatus img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes,
-								const ImgInfo *info, const ImgPreprocess *pre,
-								const ImgLimits *limits, void *scratch, size_t scratch_bytes,
-								ImgError *error);
+extern ImgStatus img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
+								const ImgPreprocess *pre, const ImgLimits *limits, void *scratch,
+								size_t scratch_bytes, ImgError *error);
 
 /* Decode at full size to (height, width, channels) of info / channels wanted (1 or 3). */
-extern ImgStatus img_decode_jpeg(uint8_t *dst, size_t dst_bytes, int channels,
-								 const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
-								 const ImgLimits *limits, ImgError *error);
+extern ImgStatus img_decode_jpeg(uint8_t *dst, size_t dst_bytes, int channels, const uint8_t *bytes,
+								 size_t n_bytes, const ImgInfo *info, const ImgLimits *limits,
+								 ImgError *error);
 
 /* Resize alone, any size to any size, same channels. */
 extern size_t img_resize_scratch_bytes(int src_h, int src_w, int dst_h, int dst_w, int channels);
-extern ImgStatus img_resize(uint8_t *dst, int dst_h, int dst_w,
-							const uint8_t *src, int src_h, int src_w, int channels,
-							ImgInterpolation interpolation,
-							volatile sig_atomic_t *interrupt, void *scratch);
+extern ImgStatus img_resize(uint8_t *dst, int dst_h, int dst_w, const uint8_t *src, int src_h, int src_w,
+							int channels, ImgInterpolation interpolation, volatile sig_atomic_t *interrupt,
+							void *scratch);
 
 /*
  * Encode as baseline JPEG (4:4:4, quality 1..100).  dst must hold
  * img_encode_bound(); *dst_bytes is what was used.
  */
 extern size_t img_encode_bound(int height, int width, int channels);
-extern ImgStatus img_encode_jpeg(uint8_t *dst, size_t dst_capacity, size_t *dst_bytes,
-								 const uint8_t *src, int height, int width, int channels,
-								 int quality, ImgError *error);
+extern ImgStatus img_encode_jpeg(uint8_t *dst, size_t dst_capacity, size_t *dst_bytes, const uint8_t *src,
+								 int height, int width, int channels, int quality, ImgError *error);
 
 /* dst[i] = (float) src[i] * rescale; the only place where pixels become floats. */
 extern void img_rescale(float *dst, const uint8_t *src, size_t n, float rescale);
@@ -145,33 +140,29 @@ extern void img_rescale(float *dst, const uint8_t *src, size_t n, float rescale)
 typedef enum ImgFillMode
 {
 	IMG_FILL_NEAREST = 0,
-	IMG_FILL_CONSTANT,			/* with cval */
+	IMG_FILL_CONSTANT, /* with cval */
 	IMG_FILL_REFLECT,
 	IMG_FILL_WRAP
 } ImgFillMode;
 
 typedef struct ImgAugmentRanges
 {
-	float		rotation_range; /* degrees, 0..360: drawn from [-r, r] */
-	float		width_shift_range,	/* < 1: fraction of the width; >= 1: pixels */
-				height_shift_range;
-	float		brightness_low,
-				brightness_high;	/* factor; both 1 (or both 0): none */
-	float		shear_range;	/* degrees, 0..89 */
-	float		zoom_low,
-				zoom_high;		/* factor, zx and zy drawn apart; zoom_range z
+	float rotation_range;    /* degrees, 0..360: drawn from [-r, r] */
+	float width_shift_range, /* < 1: fraction of the width; >= 1: pixels */
+		height_shift_range;
+	float brightness_low, brightness_high; /* factor; both 1 (or both 0): none */
+	float shear_range;                     /* degrees, 0..89 */
+	float zoom_low, zoom_high;             /* factor, zx and zy drawn apart; zoom_range z
 								 * means [1 - z, 1 + z]; both 1 (or both 0): none */
-	int			horizontal_flip,
-				vertical_flip;	/* 0 or 1: with probability 1/2 */
+	int horizontal_flip, vertical_flip;    /* 0 or 1: with probability 1/2 */
 	ImgFillMode fill_mode;
-	float		cval;			/* 0..255, for IMG_FILL_CONSTANT */
+	float cval; /* 0..255, for IMG_FILL_CONSTANT */
 
 	/*
 	 * Keras tells an integer shift (2) from a float (2.0): the integer n means
 	 * a whole number of pixels from -(n - 1) to n - 1.  1 for that meaning.
 	 */
-	int			width_shift_integer,
-				height_shift_integer;
+	int width_shift_integer, height_shift_integer;
 } ImgAugmentRanges;
 
 /*
@@ -183,27 +174,23 @@ typedef struct ImgAugmentRanges
  */
 typedef struct ImgTransform
 {
-	double		theta;			/* degrees */
-	double		tx,
-				ty;				/* pixels */
-	double		shear;			/* degrees */
-	double		zx,
-				zy;				/* 1 none */
-	int			flip_horizontal,
-				flip_vertical;
-	double		brightness;		/* factor; 1 none */
+	double theta;  /* degrees */
+	double tx, ty; /* pixels */
+	double shear;  /* degrees */
+	double zx, zy; /* 1 none */
+	int flip_horizontal, flip_vertical;
+	double brightness; /* factor; 1 none */
 	ImgFillMode fill_mode;
-	float		cval;
+	float cval;
 } ImgTransform;
 
 /* True if the ranges change nothing. */
-extern int	img_augment_is_identity(const ImgAugmentRanges *ranges);
+extern int img_augment_is_identity(const ImgAugmentRanges *ranges);
 
 /* NULL if the ranges are valid, else a message that names the key and its limits. */
 extern const char *img_augment_check(const ImgAugmentRanges *ranges);
 
-extern void img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ranges,
-							 int height, int width,
+extern void img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ranges, int height, int width,
 							 uint64_t seed, uint32_t epoch, uint32_t sample);
 
 /*
@@ -236,7 +223,7 @@ extern ImgStatus img_phantom(uint8_t *dst, int height, int width, uint64_t seed,
  * ordered diverging colour map symmetric about zero, scaled by max_abs (> 0;
  * 0: the map is empty and the image is returned as grey).  dst: height * width * 3.
  */
-extern void img_overlay(uint8_t *dst, const uint8_t *grey, int height, int width,
-						const float *map, int map_h, int map_w, float max_abs, float opacity);
+extern void img_overlay(uint8_t *dst, const uint8_t *grey, int height, int width, const float *map, int map_h,
+						int map_w, float max_abs, float opacity);
 
-#endif							/* PNEUMO_IMAGE_IMAGE_H */
+#endif /* PNEUMO_IMAGE_IMAGE_H */

@@ -17,19 +17,18 @@
 #endif
 
 /* Side limits that the contract states. */
-#define IMG_MAX_NETWORK_SIDE 4096	/* ImgPreprocess.height, .width */
+#define IMG_MAX_NETWORK_SIDE 4096 /* ImgPreprocess.height, .width */
 #define IMG_MAX_JPEG_SIDE 65500
 
 /* Fill *error (may be NULL) and return status. */
-extern ImgStatus img_fail(ImgError *error, ImgStatus status, const char *fmt, ...)
-	IMG_PRINTF(3, 4);
+extern ImgStatus img_fail(ImgError *error, ImgStatus status, const char *fmt, ...) IMG_PRINTF(3, 4);
 
 /* The caller's limits with the defaults filled in; limits may be NULL. */
 extern void img_limits_resolve(ImgLimits *resolved, const ImgLimits *limits);
 
 /* *product = a * b; 0 if it does not fit. */
-extern int	img_size_mul(size_t *product, size_t a, size_t b);
-extern int	img_size_add(size_t *sum, size_t a, size_t b);
+extern int img_size_mul(size_t *product, size_t a, size_t b);
+extern int img_size_add(size_t *sum, size_t a, size_t b);
 
 /* Rounded up to a multiple of 64; 0 on overflow. */
 extern size_t img_align64(size_t n);
@@ -54,9 +53,9 @@ extern double img_unit_double(uint32_t high, uint32_t low);
 /* A sequence of draws: the next counter of a stream under a seed. */
 typedef struct ImgRandom
 {
-	uint64_t	seed;
-	uint32_t	stream;
-	uint32_t	index;			/* draws so far */
+	uint64_t seed;
+	uint32_t stream;
+	uint32_t index; /* draws so far */
 } ImgRandom;
 
 /* Uniform in [low, high). */
@@ -71,9 +70,7 @@ extern void img_film_develop(uint8_t *dst, const float *values, int height, int 
 							 ImgRandom *random, void *scratch);
 
 /* img_augment_apply() without special instructions; the same bits. */
-extern void img_augment_apply_portable(float *dst, const uint8_t *src,
-									   int height, int width, int channels,
-									   const ImgTransform *transform, float rescale,
-									   void *scratch);
+extern void img_augment_apply_portable(float *dst, const uint8_t *src, int height, int width, int channels,
+									   const ImgTransform *transform, float rescale, void *scratch);
 
-#endif							/* PNEUMO_IMAGE_IMAGE_INTERNAL_H */
+#endif /* PNEUMO_IMAGE_IMAGE_INTERNAL_H */

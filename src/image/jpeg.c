@@ -35,9 +35,9 @@
 typedef struct CodecErrors
 {
 	struct jpeg_error_mgr base;
-	jmp_buf		jump;
-	ImgStatus	status;
-	char		message[JMSG_LENGTH_MAX];
+	jmp_buf jump;
+	ImgStatus status;
+	char message[JMSG_LENGTH_MAX];
 } CodecErrors;
 
 typedef struct Decoder
@@ -45,16 +45,16 @@ typedef struct Decoder
 	struct jpeg_decompress_struct jpeg;
 	CodecErrors errors;
 	struct jpeg_progress_mgr progress;
-	ImgLimits	limits;
+	ImgLimits limits;
 } Decoder;
 
 /* Destination: the caller's buffer, never enlarged. */
 typedef struct FixedDestination
 {
 	struct jpeg_destination_mgr base;
-	uint8_t    *dst;
-	size_t		capacity;
-	size_t		used;
+	uint8_t *dst;
+	size_t capacity;
+	size_t used;
 } FixedDestination;
 
 typedef struct Encoder
@@ -122,8 +122,7 @@ static void
 keep_message(j_common_ptr jpeg, CodecErrors *errors)
 {
 	errors->base.format_message(jpeg, errors->message);
-	if (isupper((unsigned char) errors->message[0]) &&
-		islower((unsigned char) errors->message[1]))
+	if (isupper((unsigned char) errors->message[0]) && islower((unsigned char) errors->message[1]))
 		errors->message[0] = (char) tolower((unsigned char) errors->message[0]);
 }
 
@@ -142,7 +141,7 @@ judge_message(j_common_ptr jpeg, int level)
 {
 	CodecErrors *errors = (CodecErrors *) jpeg->err;
 
-	if (level >= 0)				/* traces are of no interest */
+	if (level >= 0) /* traces are of no interest */
 		return;
 	errors->base.num_warnings++;
 	if (warning_is_harmless(errors->base.msg_code))
@@ -193,15 +192,15 @@ check_interrupt(Decoder *decoder)
 static void
 monitor_progress(j_common_ptr jpeg)
 {
-	Decoder    *decoder = (Decoder *) jpeg->client_data;
+	Decoder *decoder = (Decoder *) jpeg->client_data;
 
 	check_interrupt(decoder);
 	if (decoder->jpeg.input_scan_number > decoder->limits.max_scans)
 	{
-		char		message[IMG_MESSAGE_LEN];
+		char message[IMG_MESSAGE_LEN];
 
-		(void) snprintf(message, sizeof(message),
-						"JPEG image has more than %d scans", decoder->limits.max_scans);
+		(void) snprintf(message, sizeof(message), "JPEG image has more than %d scans",
+						decoder->limits.max_scans);
 		stop_with(&decoder->errors, IMG_TOO_LARGE, message);
 	}
 }
@@ -218,7 +217,8 @@ read_header(Decoder *decoder, const uint8_t *bytes, size_t n_bytes)
 	jpeg_create_decompress(jpeg);
 	jpeg->client_data = decoder;
 	jpeg->mem->max_memory_to_use = decoder->limits.max_codec_bytes > (size_t) INT32_MAX
-		? (long) INT32_MAX : (long) decoder->limits.max_codec_bytes;
+									   ? (long) INT32_MAX
+									   : (long) decoder->limits.max_codec_bytes;
 	decoder->progress.progress_monitor = monitor_progress;
 	jpeg->progress = &decoder->progress;
 	jpeg_mem_src(jpeg, bytes, (unsigned long) n_bytes);
@@ -233,17 +233,14 @@ check_header(ImgInfo *info, const Decoder *decoder, ImgError *error)
 	const ImgLimits *limits = &decoder->limits;
 
 	if (jpeg->data_precision != 8)
-		return img_fail(error, IMG_UNSUPPORTED,
-						"JPEG image has %d bits per sample; only 8 are supported",
+		return img_fail(error, IMG_UNSUPPORTED, "JPEG image has %d bits per sample; only 8 are supported",
 						jpeg->data_precision);
 	if (jpeg->num_components != 1 && jpeg->num_components != 3)
 		return img_fail(error, IMG_UNSUPPORTED,
 						"JPEG image has %d components%s; only 1 (grey) and 3 (colour) are supported",
-						jpeg->num_components,
-						jpeg->num_components == 4 ? " (CMYK or YCCK)" : "");
+						jpeg->num_components, jpeg->num_components == 4 ? " (CMYK or YCCK)" : "");
 	if (jpeg->image_width > limits->max_side || jpeg->image_height > limits->max_side)
-		return img_fail(error, IMG_TOO_LARGE,
-						"JPEG image is %u x %u pixels; the longest side allowed is %u",
+		return img_fail(error, IMG_TOO_LARGE, "JPEG image is %u x %u pixels; the longest side allowed is %u",
 						(unsigned) jpeg->image_width, (unsigned) jpeg->image_height,
 						(unsigned) limits->max_side);
 	if ((uint64_t) jpeg->image_width * jpeg->image_height > limits->max_pixels)
@@ -286,21 +283,19 @@ static ImgStatus
 decoder_failure(ImgError *error, const Decoder *decoder)
 {
 	/* libjpeg speaks of a "backing store" when its memory limit is reached */
-	if (decoder->errors.base.msg_code == JERR_NO_BACKING_STORE &&
-		decoder->errors.status == IMG_TOO_LARGE)
+	if (decoder->errors.base.msg_code == JERR_NO_BACKING_STORE && decoder->errors.status == IMG_TOO_LARGE)
 		return img_fail(error, IMG_TOO_LARGE,
 						"decoding the JPEG image (%u x %u pixels, several scans) "
 						"needs more than the %llu bytes allowed for the decoder",
-						(unsigned) decoder->jpeg.image_width,
-						(unsigned) decoder->jpeg.image_height,
+						(unsigned) decoder->jpeg.image_width, (unsigned) decoder->jpeg.image_height,
 						(unsigned long long) decoder->limits.max_codec_bytes);
 	return codec_failure(error, &decoder->errors);
 }
 
 /* Start a decoder and read the header; the caller destroys it on every path. */
 static ImgStatus
-open_decoder(Decoder *decoder, ImgInfo *info, const uint8_t *bytes, size_t n_bytes,
-			 const ImgLimits *limits, ImgError *error)
+open_decoder(Decoder *decoder, ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits,
+			 ImgError *error)
 {
 	memset(decoder, 0, sizeof(*decoder));
 	memset(info, 0, sizeof(*info));
@@ -310,21 +305,18 @@ open_decoder(Decoder *decoder, ImgInfo *info, const uint8_t *bytes, size_t n_byt
 	if (bytes == NULL || n_bytes == 0)
 		return img_fail(error, IMG_NOT_JPEG, "not a JPEG image: no bytes");
 	if (n_bytes > decoder->limits.max_bytes)
-		return img_fail(error, IMG_TOO_LARGE,
-						"JPEG image has %llu bytes; at most %llu are allowed",
-						(unsigned long long) n_bytes,
-						(unsigned long long) decoder->limits.max_bytes);
+		return img_fail(error, IMG_TOO_LARGE, "JPEG image has %llu bytes; at most %llu are allowed",
+						(unsigned long long) n_bytes, (unsigned long long) decoder->limits.max_bytes);
 	if (!read_header(decoder, bytes, n_bytes))
 		return decoder_failure(error, decoder);
 	return check_header(info, decoder, error);
 }
 
 ImgStatus
-img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes,
-			  const ImgLimits *limits, ImgError *error)
+img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits, ImgError *error)
 {
-	Decoder		decoder;
-	ImgStatus	status;
+	Decoder decoder;
+	ImgStatus status;
 
 	status = open_decoder(&decoder, info, bytes, n_bytes, limits, error);
 	jpeg_destroy_decompress(&decoder.jpeg);
@@ -336,7 +328,7 @@ static int
 read_pixels(Decoder *decoder, uint8_t *dst, size_t dst_bytes, int channels, int denom)
 {
 	struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
-	size_t		row_bytes;
+	size_t row_bytes;
 
 	if (setjmp(decoder->errors.jump))
 		return 0;
@@ -344,8 +336,8 @@ read_pixels(Decoder *decoder, uint8_t *dst, size_t dst_bytes, int channels, int 
 	jpeg->scale_num = 1;
 	jpeg->scale_denom = (unsigned) denom;
 	jpeg->out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
-	jpeg->dct_method = JDCT_ISLOW;	/* the same bits with and without SIMD */
-	jpeg->do_block_smoothing = FALSE;	/* never invent detail */
+	jpeg->dct_method = JDCT_ISLOW;    /* the same bits with and without SIMD */
+	jpeg->do_block_smoothing = FALSE; /* never invent detail */
 	(void) jpeg_start_decompress(jpeg);
 
 	row_bytes = (size_t) jpeg->output_width * jpeg->output_components;
@@ -355,8 +347,8 @@ read_pixels(Decoder *decoder, uint8_t *dst, size_t dst_bytes, int channels, int 
 
 	while (jpeg->output_scanline < jpeg->output_height)
 	{
-		JSAMPROW	rows[ROWS_PER_READ];
-		unsigned	n = jpeg->output_height - jpeg->output_scanline;
+		JSAMPROW rows[ROWS_PER_READ];
+		unsigned n = jpeg->output_height - jpeg->output_scanline;
 
 		check_interrupt(decoder);
 		if (n > ROWS_PER_READ)
@@ -371,21 +363,19 @@ read_pixels(Decoder *decoder, uint8_t *dst, size_t dst_bytes, int channels, int 
 }
 
 ImgStatus
-img_jpeg_decode_scaled(uint8_t *dst, size_t dst_bytes, int channels, int denom,
-					   const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
-					   const ImgLimits *limits, ImgError *error)
+img_jpeg_decode_scaled(uint8_t *dst, size_t dst_bytes, int channels, int denom, const uint8_t *bytes,
+					   size_t n_bytes, const ImgInfo *info, const ImgLimits *limits, ImgError *error)
 {
-	Decoder		decoder;
-	ImgInfo		actual;
-	ImgStatus	status;
+	Decoder decoder;
+	ImgInfo actual;
+	ImgStatus status;
 
 	status = open_decoder(&decoder, &actual, bytes, n_bytes, limits, error);
-	if (status == IMG_OK &&
-		(actual.width != info->width || actual.height != info->height))
-		status = img_fail(error, IMG_BAD_ARGUMENT,
-						  "the image is %u x %u pixels, but was announced as %u x %u",
-						  (unsigned) actual.width, (unsigned) actual.height,
-						  (unsigned) info->width, (unsigned) info->height);
+	if (status == IMG_OK && (actual.width != info->width || actual.height != info->height))
+		status =
+			img_fail(error, IMG_BAD_ARGUMENT, "the image is %u x %u pixels, but was announced as %u x %u",
+					 (unsigned) actual.width, (unsigned) actual.height, (unsigned) info->width,
+					 (unsigned) info->height);
 	if (status == IMG_OK && !read_pixels(&decoder, dst, dst_bytes, channels, denom))
 		status = decoder_failure(error, &decoder);
 	jpeg_destroy_decompress(&decoder.jpeg);
@@ -393,13 +383,11 @@ img_jpeg_decode_scaled(uint8_t *dst, size_t dst_bytes, int channels, int denom,
 }
 
 ImgStatus
-img_decode_jpeg(uint8_t *dst, size_t dst_bytes, int channels,
-				const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
-				const ImgLimits *limits, ImgError *error)
+img_decode_jpeg(uint8_t *dst, size_t dst_bytes, int channels, const uint8_t *bytes, size_t n_bytes,
+				const ImgInfo *info, const ImgLimits *limits, ImgError *error)
 {
 	if (channels != 1 && channels != 3)
-		return img_fail(error, IMG_BAD_ARGUMENT,
-						"%d channels wanted; only 1 and 3 are possible", channels);
+		return img_fail(error, IMG_BAD_ARGUMENT, "%d channels wanted; only 1 and 3 are possible", channels);
 	return img_jpeg_decode_scaled(dst, dst_bytes, channels, 1, bytes, n_bytes, info, limits, error);
 }
 
@@ -415,8 +403,7 @@ begin_output(j_compress_ptr jpeg)
 static boolean
 refuse_more_output(j_compress_ptr jpeg)
 {
-	stop_with((CodecErrors *) jpeg->err, IMG_NO_SPACE,
-			  "the buffer is too small for the encoded image");
+	stop_with((CodecErrors *) jpeg->err, IMG_NO_SPACE, "the buffer is too small for the encoded image");
 }
 
 static void
@@ -432,7 +419,7 @@ static int
 write_pixels(Encoder *encoder, const uint8_t *src, int height, int width, int channels, int quality)
 {
 	struct jpeg_compress_struct *jpeg = &encoder->jpeg;
-	size_t		row_bytes = (size_t) width * (size_t) channels;
+	size_t row_bytes = (size_t) width * (size_t) channels;
 
 	if (setjmp(encoder->errors.jump))
 		return 0;
@@ -455,7 +442,7 @@ write_pixels(Encoder *encoder, const uint8_t *src, int height, int width, int ch
 	while (jpeg->next_scanline < jpeg->image_height)
 	{
 		/* libjpeg's interface is older than const; it does not write here */
-		JSAMPROW	row = (JSAMPROW) (uintptr_t) (src + jpeg->next_scanline * row_bytes);
+		JSAMPROW row = (JSAMPROW) (uintptr_t) (src + jpeg->next_scanline * row_bytes);
 
 		(void) jpeg_write_scanlines(jpeg, &row, 1);
 	}
@@ -466,7 +453,7 @@ write_pixels(Encoder *encoder, const uint8_t *src, int height, int width, int ch
 size_t
 img_encode_bound(int height, int width, int channels)
 {
-	size_t		n;
+	size_t n;
 
 	if (height < 1 || width < 1 || height > IMG_MAX_JPEG_SIDE || width > IMG_MAX_JPEG_SIDE ||
 		(channels != 1 && channels != 3))
@@ -484,21 +471,19 @@ img_encode_bound(int height, int width, int channels)
 }
 
 ImgStatus
-img_encode_jpeg(uint8_t *dst, size_t dst_capacity, size_t *dst_bytes,
-				const uint8_t *src, int height, int width, int channels,
-				int quality, ImgError *error)
+img_encode_jpeg(uint8_t *dst, size_t dst_capacity, size_t *dst_bytes, const uint8_t *src, int height,
+				int width, int channels, int quality, ImgError *error)
 {
-	Encoder		encoder;
-	ImgStatus	status = IMG_OK;
+	Encoder encoder;
+	ImgStatus status = IMG_OK;
 
 	*dst_bytes = 0;
 	if (img_encode_bound(height, width, channels) == 0)
 		return img_fail(error, IMG_BAD_ARGUMENT,
-						"cannot encode %d x %d x %d pixels; sides are 1 to %d, channels 1 or 3",
-						height, width, channels, IMG_MAX_JPEG_SIDE);
+						"cannot encode %d x %d x %d pixels; sides are 1 to %d, channels 1 or 3", height,
+						width, channels, IMG_MAX_JPEG_SIDE);
 	if (quality < 1 || quality > 100)
-		return img_fail(error, IMG_BAD_ARGUMENT,
-						"JPEG quality %d is out of range 1 to 100", quality);
+		return img_fail(error, IMG_BAD_ARGUMENT, "JPEG quality %d is out of range 1 to 100", quality);
 	if (dst_capacity == 0)
 		return img_fail(error, IMG_NO_SPACE, "the buffer is too small for the encoded image");
 

@@ -15,23 +15,23 @@
 
 #include "image_internal.h"
 
-#define COLOURS 9				/* from zero to max_abs */
+#define COLOURS 9 /* from zero to max_abs */
 
 static const uint8_t negative_colours[COLOURS][3] = {
 	{232, 232, 232}, {210, 215, 236}, {189, 199, 235}, {167, 183, 232}, {145, 167, 228},
-	{121, 152, 224}, {95, 137, 219}, {64, 123, 213}, {0, 108, 207}
+	{121, 152, 224}, {95, 137, 219},  {64, 123, 213},  {0, 108, 207},
 };
 
 static const uint8_t positive_colours[COLOURS][3] = {
 	{232, 232, 232}, {243, 208, 201}, {244, 186, 175}, {241, 165, 150}, {237, 144, 127},
-	{230, 123, 104}, {222, 101, 82}, {213, 78, 62}, {203, 52, 42}
+	{230, 123, 104}, {222, 101, 82},  {213, 78, 62},   {203, 52, 42},
 };
 
 /* A value that is not finite counts as zero: nothing is known there. */
 static float
 map_value(const float *map, int map_w, int y, int x)
 {
-	float		value = map[(size_t) y * (size_t) map_w + (size_t) x];
+	float value = map[(size_t) y * (size_t) map_w + (size_t) x];
 
 	return isfinite(value) ? value : 0;
 }
@@ -40,7 +40,7 @@ map_value(const float *map, int map_w, int y, int x)
 static void
 locate(int *first, int *second, float *fraction, int i, int size, int n)
 {
-	float		position = ((float) i + 0.5f) * (float) n / (float) size - 0.5f;
+	float position = ((float) i + 0.5f) * (float) n / (float) size - 0.5f;
 
 	position = position > 0 ? position : 0;
 	*first = (int) position;
@@ -53,13 +53,12 @@ locate(int *first, int *second, float *fraction, int i, int size, int n)
 static void
 blend_pixel(uint8_t *dst, uint8_t grey, float value, float opacity)
 {
-	const uint8_t (*colours)[3] = value < 0 ? negative_colours : positive_colours;
-	float		strength = value < 0 ? -value : value;
-	float		position,
-				alpha;
-	int			step;
+	const uint8_t(*colours)[3] = value < 0 ? negative_colours : positive_colours;
+	float strength = value < 0 ? -value : value;
+	float position, alpha;
+	int step;
 
-	if (!(strength <= 1))		/* also what overflowed */
+	if (!(strength <= 1)) /* also what overflowed */
 		strength = 1;
 	position = strength * (COLOURS - 1);
 	step = (int) position;
@@ -69,35 +68,31 @@ blend_pixel(uint8_t *dst, uint8_t grey, float value, float opacity)
 	alpha = opacity * strength * (2 - strength);
 	for (int k = 0; k < 3; k++)
 	{
-		float		colour = (float) colours[step][k] +
-			position * (float) (colours[step + 1][k] - colours[step][k]);
+		float colour =
+			(float) colours[step][k] + position * (float) (colours[step + 1][k] - colours[step][k]);
 
 		dst[k] = (uint8_t) ((float) grey + alpha * (colour - (float) grey) + 0.5f);
 	}
 }
 
 void
-img_overlay(uint8_t *dst, const uint8_t *grey, int height, int width,
-			const float *map, int map_h, int map_w, float max_abs, float opacity)
+img_overlay(uint8_t *dst, const uint8_t *grey, int height, int width, const float *map, int map_h, int map_w,
+			float max_abs, float opacity)
 {
-	int			empty = !(max_abs > 0) || map_h < 1 || map_w < 1;
+	int empty = !(max_abs > 0) || map_h < 1 || map_w < 1;
 
 	opacity = opacity > 0 ? (opacity < 1 ? opacity : 1) : 0;
 	for (int y = 0; y < height; y++)
 	{
-		int			y0 = 0,
-					y1 = 0;
-		float		fy = 0;
+		int y0 = 0, y1 = 0;
+		float fy = 0;
 
 		if (!empty)
 			locate(&y0, &y1, &fy, y, height, map_h);
 		for (int x = 0; x < width; x++, grey++, dst += 3)
 		{
-			int			x0,
-						x1;
-			float		fx,
-						top,
-						bottom;
+			int x0, x1;
+			float fx, top, bottom;
 
 			if (empty)
 			{

@@ -14,8 +14,8 @@
 static void
 draw_pose(Body *body, ImgRandom *random)
 {
-	float		angle = img_random_draw(random, -3.5f, 3.5f) * (PI_F / 180);
-	float		size = img_random_draw(random, 0.95f, 1.06f);
+	float angle = img_random_draw(random, -3.5f, 3.5f) * (PI_F / 180);
+	float size = img_random_draw(random, 0.95f, 1.06f);
 
 	body->cosine = cosf(angle);
 	body->sine = sinf(angle);
@@ -29,8 +29,8 @@ draw_pose(Body *body, ImgRandom *random)
 static void
 draw_shape(Body *body, ImgRandom *random)
 {
-	float		tilt = img_random_draw(random, 0.45f, 0.85f);
-	float		heart = img_random_draw(random, 0.86f, 1.16f);
+	float tilt = img_random_draw(random, 0.45f, 0.85f);
+	float heart = img_random_draw(random, 0.86f, 1.16f);
 
 	body->torso = img_random_draw(random, 0.92f, 1.06f);
 	body->shoulder_y = img_random_draw(random, -0.86f, -0.74f);
@@ -81,11 +81,10 @@ draw_exposure(Body *body, ImgRandom *random)
 static void
 place_patch(Patch *patch, const Body *body, ImgRandom *random, float side, float size)
 {
-	float		height = img_random_draw(random, 0, 1);
+	float height = img_random_draw(random, 0, 1);
 
 	memset(patch, 0, sizeof(*patch));
-	patch->y = body->apex_y + 0.28f +
-		height * (body->diaphragm_y - body->dome - body->apex_y - 0.38f);
+	patch->y = body->apex_y + 0.28f + height * (body->diaphragm_y - body->dome - body->apex_y - 0.38f);
 	patch->x = side * img_random_draw(random, side > 0 ? 0.34f : 0.26f, body->lung_width - 0.22f);
 	patch->rx = size * img_random_draw(random, 0.8f, 1.25f);
 	patch->ry = size * img_random_draw(random, 0.8f, 1.25f);
@@ -99,12 +98,12 @@ place_patch(Patch *patch, const Body *body, ImgRandom *random, float side, float
 static void
 draw_pneumonia(Body *body, ImgRandom *random)
 {
-	float		kind = img_random_draw(random, 0, 1);
-	float		side = img_random_draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
+	float kind = img_random_draw(random, 0, 1);
+	float side = img_random_draw(random, -1, 1) < 0 ? -1.0f : 1.0f;
 
 	if (kind < 0.3f)
 	{
-		int			both = img_random_draw(random, 0, 1) < 0.5f;
+		int both = img_random_draw(random, 0, 1) < 0.5f;
 
 		body->n_patches = 6 + (int) img_random_draw(random, 0, 3.99f);
 		for (int i = 0; i < body->n_patches; i++)
@@ -118,10 +117,9 @@ draw_pneumonia(Body *body, ImgRandom *random)
 	body->n_patches = 1 + (int) img_random_draw(random, 0, 2.9f);
 	for (int i = 0; i < body->n_patches; i++)
 	{
-		Patch	   *patch = &body->patches[i];
+		Patch *patch = &body->patches[i];
 
-		place_patch(patch, body, random, i == 1 ? -side : side,
-					img_random_draw(random, 0.29f, 0.42f));
+		place_patch(patch, body, random, i == 1 ? -side : side, img_random_draw(random, 0.29f, 0.42f));
 		if (kind > 0.65f)
 		{
 			patch->fissure = img_random_draw(random, -1, 1) < 0 ? -1.0f : 1.0f;

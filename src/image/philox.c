@@ -19,17 +19,13 @@
 void
 img_philox(uint32_t out[4], const uint32_t counter[4], uint64_t key)
 {
-	uint32_t	c0 = counter[0],
-				c1 = counter[1],
-				c2 = counter[2],
-				c3 = counter[3];
-	uint32_t	k0 = (uint32_t) key,
-				k1 = (uint32_t) (key >> 32);
+	uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+	uint32_t k0 = (uint32_t) key, k1 = (uint32_t) (key >> 32);
 
 	for (int round = 0; round < PHILOX_ROUNDS; round++)
 	{
-		uint64_t	p0 = (uint64_t) PHILOX_M0 * c0;
-		uint64_t	p1 = (uint64_t) PHILOX_M1 * c2;
+		uint64_t p0 = (uint64_t) PHILOX_M0 * c0;
+		uint64_t p1 = (uint64_t) PHILOX_M1 * c2;
 
 		c0 = (uint32_t) (p1 >> 32) ^ c1 ^ k0;
 		c1 = (uint32_t) p1;
@@ -47,18 +43,18 @@ img_philox(uint32_t out[4], const uint32_t counter[4], uint64_t key)
 double
 img_unit_double(uint32_t high, uint32_t low)
 {
-	uint64_t	bits = ((uint64_t) (high >> 5) << 26) | (low >> 6);
+	uint64_t bits = ((uint64_t) (high >> 5) << 26) | (low >> 6);
 
 	return (double) bits * (1.0 / 9007199254740992.0);
 }
 
-#define STREAM_DRAWS UINT32_C(1)	/* third word of the counter */
+#define STREAM_DRAWS UINT32_C(1) /* third word of the counter */
 
 float
 img_random_draw(ImgRandom *random, float low, float high)
 {
-	uint32_t	counter[4] = {random->index++, 0, STREAM_DRAWS, random->stream};
-	uint32_t	words[4];
+	uint32_t counter[4] = {random->index++, 0, STREAM_DRAWS, random->stream};
+	uint32_t words[4];
 
 	img_philox(words, counter, random->seed);
 	return low + (high - low) * (float) img_unit_double(words[0], words[1]);

@@ -33,21 +33,18 @@ choose_denom(uint32_t height, uint32_t width, const ImgPreprocess *pre)
 static int
 preprocess_is_valid(const ImgPreprocess *pre)
 {
-	return pre->height >= 1 && pre->height <= IMG_MAX_NETWORK_SIDE &&
-		pre->width >= 1 && pre->width <= IMG_MAX_NETWORK_SIDE &&
-		(pre->channels == 1 || pre->channels == 3) &&
-		(pre->interpolation == IMG_INTERPOLATION_AREA ||
-		 pre->interpolation == IMG_INTERPOLATION_BILINEAR);
+	return pre->height >= 1 && pre->height <= IMG_MAX_NETWORK_SIDE && pre->width >= 1 &&
+		   pre->width <= IMG_MAX_NETWORK_SIDE && (pre->channels == 1 || pre->channels == 3) &&
+		   (pre->interpolation == IMG_INTERPOLATION_AREA || pre->interpolation == IMG_INTERPOLATION_BILINEAR);
 }
 
 /* Bytes of the decoded image, rounded to the alignment of what follows it. */
 static size_t
 decoded_bytes(int height, int width, int channels)
 {
-	size_t		n;
+	size_t n;
 
-	if (!img_size_mul(&n, (size_t) height, (size_t) width) ||
-		!img_size_mul(&n, n, (size_t) channels))
+	if (!img_size_mul(&n, (size_t) height, (size_t) width) || !img_size_mul(&n, n, (size_t) channels))
 		return 0;
 	return img_align64(n);
 }
@@ -55,15 +52,11 @@ decoded_bytes(int height, int width, int channels)
 size_t
 img_preprocess_scratch_bytes(const ImgInfo *info, const ImgPreprocess *pre)
 {
-	int			denom,
-				height,
-				width;
-	size_t		decoded,
-				resize,
-				total;
+	int denom, height, width;
+	size_t decoded, resize, total;
 
-	if (!preprocess_is_valid(pre) || info->width < 1 || info->height < 1 ||
-		info->width > IMG_MAX_JPEG_SIDE || info->height > IMG_MAX_JPEG_SIDE)
+	if (!preprocess_is_valid(pre) || info->width < 1 || info->height < 1 || info->width > IMG_MAX_JPEG_SIDE ||
+		info->height > IMG_MAX_JPEG_SIDE)
 		return 0;
 	denom = choose_denom(info->height, info->width, pre);
 	height = scaled_side(info->height, denom);
@@ -76,28 +69,24 @@ img_preprocess_scratch_bytes(const ImgInfo *info, const ImgPreprocess *pre)
 }
 
 ImgStatus
-img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes,
-			   const ImgInfo *info, const ImgPreprocess *pre,
-			   const ImgLimits *limits, void *scratch, size_t scratch_bytes,
+img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
+			   const ImgPreprocess *pre, const ImgLimits *limits, void *scratch, size_t scratch_bytes,
 			   ImgError *error)
 {
-	size_t		need = img_preprocess_scratch_bytes(info, pre);
-	size_t		decoded;
-	int			denom,
-				height,
-				width;
-	uint8_t    *pixels = scratch;
-	ImgStatus	status;
+	size_t need = img_preprocess_scratch_bytes(info, pre);
+	size_t decoded;
+	int denom, height, width;
+	uint8_t *pixels = scratch;
+	ImgStatus status;
 
 	if (need == 0)
 		return img_fail(error, IMG_BAD_ARGUMENT,
 						"cannot make %d x %d x %d pixels of an image of %u x %u; "
 						"sides are 1 to %d, channels 1 or 3",
-						pre->height, pre->width, pre->channels,
-						(unsigned) info->width, (unsigned) info->height, IMG_MAX_NETWORK_SIDE);
+						pre->height, pre->width, pre->channels, (unsigned) info->width,
+						(unsigned) info->height, IMG_MAX_NETWORK_SIDE);
 	if (scratch == NULL || scratch_bytes < need)
-		return img_fail(error, IMG_NO_SPACE,
-						"preprocessing needs %llu bytes of scratch, but got %llu",
+		return img_fail(error, IMG_NO_SPACE, "preprocessing needs %llu bytes of scratch, but got %llu",
 						(unsigned long long) need, (unsigned long long) scratch_bytes);
 
 	denom = choose_denom(info->height, info->width, pre);
@@ -105,16 +94,16 @@ img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes,
 	width = scaled_side(info->width, denom);
 	decoded = decoded_bytes(height, width, pre->channels);
 
-	status = img_jpeg_decode_scaled(pixels, decoded, pre->channels, denom,
-									bytes, n_bytes, info, limits, error);
+	status =
+		img_jpeg_decode_scaled(pixels, decoded, pre->channels, denom, bytes, n_bytes, info, limits, error);
 	if (status != IMG_OK)
 		return status;
 	status = img_resize(dst, pre->height, pre->width, pixels, height, width, pre->channels,
-						pre->interpolation, limits != NULL ? limits->interrupt : NULL,
-						pixels + decoded);
+						pre->interpolation, limits != NULL ? limits->interrupt : NULL, pixels + decoded);
 	if (status != IMG_OK)
-		return img_fail(error, status, status == IMG_INTERRUPTED
-						? "interrupted while resizing an image" : "cannot resize the image");
+		return img_fail(error, status,
+						status == IMG_INTERRUPTED ? "interrupted while resizing an image"
+												  : "cannot resize the image");
 	return IMG_OK;
 }
 

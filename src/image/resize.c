@@ -30,26 +30,26 @@
 
 #define WEIGHT_BITS 15
 #define WEIGHT_ONE (UINT32_C(1) << WEIGHT_BITS)
-#define FRACTION_BITS 8			/* of the intermediate row */
-#define MAX_LEVEL_TAPS 4		/* number of taps that are made equal */
+#define FRACTION_BITS 8  /* of the intermediate row */
+#define MAX_LEVEL_TAPS 4 /* number of taps that are made equal */
 
 /* The taps of one output pixel along an axis. */
 typedef struct Taps
 {
-	int			first;			/* source pixel of the first weight */
-	int			count;
+	int first; /* source pixel of the first weight */
+	int count;
 } Taps;
 
 /* Scratch, carved from the caller's block. */
 typedef struct ResizeState
 {
-	uint32_t   *sums;			/* one row of the source's width */
-	uint16_t   *row;			/* the same, rounded */
-	uint32_t   *y_weights;		/* of one output row */
-	Taps	   *x_taps;			/* of all output columns */
-	uint32_t   *x_weights;		/* max_x_taps for each column */
-	int			max_x_taps;
-	int			level;			/* taps of every column if they are that few, else 0 */
+	uint32_t *sums;      /* one row of the source's width */
+	uint16_t *row;       /* the same, rounded */
+	uint32_t *y_weights; /* of one output row */
+	Taps *x_taps;        /* of all output columns */
+	uint32_t *x_weights; /* max_x_taps for each column */
+	int max_x_taps;
+	int level; /* taps of every column if they are that few, else 0 */
 } ResizeState;
 
 static int
@@ -62,7 +62,7 @@ is_area(ImgInterpolation interpolation, int src_n, int dst_n)
 static size_t
 max_taps(int src_n, int dst_n)
 {
-	size_t		n = src_n >= dst_n ? (size_t) src_n / (size_t) dst_n + 2 : 2;
+	size_t n = src_n >= dst_n ? (size_t) src_n / (size_t) dst_n + 2 : 2;
 
 	return n < 2 ? 2 : n;
 }
@@ -74,20 +74,19 @@ max_taps(int src_n, int dst_n)
 static Taps
 area_taps(uint32_t *weights, int i, int src_n, int dst_n)
 {
-	uint64_t	n = (uint64_t) src_n,
-				m = (uint64_t) dst_n;
-	uint64_t	begin = (uint64_t) i * n;	/* in units of 1/m source pixels */
-	uint64_t	end = begin + n;
-	uint64_t	last = (end - 1) / m;
-	uint32_t	before = 0;
-	Taps		taps;
+	uint64_t n = (uint64_t) src_n, m = (uint64_t) dst_n;
+	uint64_t begin = (uint64_t) i * n; /* in units of 1/m source pixels */
+	uint64_t end = begin + n;
+	uint64_t last = (end - 1) / m;
+	uint32_t before = 0;
+	Taps taps;
 
 	taps.first = (int) (begin / m);
 	taps.count = (int) (last - begin / m) + 1;
 	for (int k = 0; k < taps.count; k++)
 	{
-		uint64_t	to = ((uint64_t) taps.first + (uint64_t) k + 1) * m;
-		uint32_t	sum;
+		uint64_t to = ((uint64_t) taps.first + (uint64_t) k + 1) * m;
+		uint32_t sum;
 
 		if (to > end)
 			to = end;
@@ -101,9 +100,9 @@ area_taps(uint32_t *weights, int i, int src_n, int dst_n)
 static Taps
 bilinear_taps(uint32_t *weights, int i, int src_n, int dst_n)
 {
-	int64_t		m2 = 2 * (int64_t) dst_n;
-	int64_t		position = (2 * (int64_t) i + 1) * src_n - dst_n;	/* in 1/m2 source pixels */
-	Taps		taps;
+	int64_t m2 = 2 * (int64_t) dst_n;
+	int64_t position = (2 * (int64_t) i + 1) * src_n - dst_n; /* in 1/m2 source pixels */
+	Taps taps;
 
 	if (position < 0)
 		position = 0;
@@ -112,7 +111,7 @@ bilinear_taps(uint32_t *weights, int i, int src_n, int dst_n)
 	weights[0] = WEIGHT_ONE;
 	if (taps.first < src_n - 1)
 	{
-		int64_t		fraction = position - taps.first * m2;
+		int64_t fraction = position - taps.first * m2;
 
 		weights[1] = (uint32_t) ((fraction * WEIGHT_ONE + dst_n) / m2);
 		weights[0] = WEIGHT_ONE - weights[1];
@@ -135,7 +134,7 @@ make_taps(uint32_t *weights, int i, int src_n, int dst_n, ImgInterpolation inter
 static void
 weigh_row(uint32_t *restrict sums, const uint8_t *restrict src, size_t n, uint32_t weight)
 {
-	uint16_t	w = (uint16_t) weight;
+	uint16_t w = (uint16_t) weight;
 
 	for (size_t i = 0; i < n; i++)
 		sums[i] = (uint32_t) w * (uint16_t) src[i];
@@ -144,7 +143,7 @@ weigh_row(uint32_t *restrict sums, const uint8_t *restrict src, size_t n, uint32
 static void
 add_row(uint32_t *restrict sums, const uint8_t *restrict src, size_t n, uint32_t weight)
 {
-	uint16_t	w = (uint16_t) weight;
+	uint16_t w = (uint16_t) weight;
 
 	for (size_t i = 0; i < n; i++)
 		sums[i] += (uint32_t) w * (uint16_t) src[i];
@@ -171,15 +170,14 @@ widen_row(uint16_t *restrict row, const uint8_t *restrict src, size_t n)
  * 32 bits: 255 * 2^15.
  */
 static void
-mix_rows(uint16_t *restrict row, const uint8_t *restrict a, const uint8_t *restrict b,
-		 size_t n, uint32_t weight_a, uint32_t weight_b)
+mix_rows(uint16_t *restrict row, const uint8_t *restrict a, const uint8_t *restrict b, size_t n,
+		 uint32_t weight_a, uint32_t weight_b)
 {
-	uint16_t	wa = (uint16_t) weight_a,
-				wb = (uint16_t) weight_b;
+	uint16_t wa = (uint16_t) weight_a, wb = (uint16_t) weight_b;
 
 	for (size_t i = 0; i < n; i++)
 	{
-		uint32_t	sum = (uint32_t) wa * (uint16_t) a[i] + (uint32_t) wb * (uint16_t) b[i];
+		uint32_t sum = (uint32_t) wa * (uint16_t) a[i] + (uint32_t) wb * (uint16_t) b[i];
 
 		row[i] = (uint16_t) ((sum + (UINT32_C(1) << (WEIGHT_BITS - FRACTION_BITS - 1))) >>
 							 (WEIGHT_BITS - FRACTION_BITS));
@@ -194,8 +192,7 @@ sum_rows(const ResizeState *state, const uint8_t *src, size_t row_n, Taps taps)
 	if (taps.count == 1)
 		widen_row(state->row, first, row_n);
 	else if (taps.count == 2)
-		mix_rows(state->row, first, first + row_n, row_n,
-				 state->y_weights[0], state->y_weights[1]);
+		mix_rows(state->row, first, first + row_n, row_n, state->y_weights[0], state->y_weights[1]);
 	else
 	{
 		weigh_row(state->sums, first, row_n, state->y_weights[0]);
@@ -221,8 +218,8 @@ round_pixel(uint32_t sum)
 static int
 level_taps(ResizeState *state, int dst_w, int src_w)
 {
-	uint32_t   *weights = state->x_weights;
-	int			n = 1;
+	uint32_t *weights = state->x_weights;
+	int n = 1;
 
 	for (int x = 0; x < dst_w; x++)
 		if (state->x_taps[x].count > n)
@@ -231,8 +228,8 @@ level_taps(ResizeState *state, int dst_w, int src_w)
 		return 0;
 	for (int x = 0; x < dst_w; x++, weights += state->max_x_taps)
 	{
-		Taps	   *taps = &state->x_taps[x];
-		int			shift = taps->first + n > src_w ? taps->first + n - src_w : 0;
+		Taps *taps = &state->x_taps[x];
+		int shift = taps->first + n > src_w ? taps->first + n - src_w : 0;
 
 		for (int k = n - 1; k >= 0; k--)
 			weights[k] = k >= shift && k - shift < taps->count ? weights[k - shift] : 0;
@@ -247,12 +244,12 @@ static inline void
 resample_row_level(uint8_t *dst, const ResizeState *state, int dst_w, int n)
 {
 	const uint32_t *weights = state->x_weights;
-	const int	stride = state->max_x_taps;
+	const int stride = state->max_x_taps;
 
 	for (int x = 0; x < dst_w; x++, weights += stride)
 	{
 		const uint16_t *row = state->row + state->x_taps[x].first;
-		uint32_t	sum = weights[0] * row[0];
+		uint32_t sum = weights[0] * row[0];
 
 		for (int k = 1; k < n; k++)
 			sum += weights[k] * row[k];
@@ -285,8 +282,8 @@ resample_row_grey(uint8_t *dst, const ResizeState *state, int dst_w)
 	for (int x = 0; x < dst_w; x++, weights += state->max_x_taps)
 	{
 		const uint16_t *row = state->row + state->x_taps[x].first;
-		int			count = state->x_taps[x].count;
-		uint32_t	sum = weights[0] * row[0];
+		int count = state->x_taps[x].count;
+		uint32_t sum = weights[0] * row[0];
 
 		for (int k = 1; k < count; k++)
 			sum += weights[k] * row[k];
@@ -302,10 +299,8 @@ resample_row_colour(uint8_t *dst, const ResizeState *state, int dst_w)
 	for (int x = 0; x < dst_w; x++, weights += state->max_x_taps)
 	{
 		const uint16_t *row = state->row + (size_t) state->x_taps[x].first * 3;
-		int			count = state->x_taps[x].count;
-		uint32_t	red = 0,
-					green = 0,
-					blue = 0;
+		int count = state->x_taps[x].count;
+		uint32_t red = 0, green = 0, blue = 0;
 
 		for (int k = 0; k < count; k++)
 		{
@@ -322,21 +317,20 @@ resample_row_colour(uint8_t *dst, const ResizeState *state, int dst_w)
 static int
 sizes_are_valid(int src_h, int src_w, int dst_h, int dst_w, int channels)
 {
-	return src_h >= 1 && src_w >= 1 && dst_h >= 1 && dst_w >= 1 &&
-		src_h <= IMG_MAX_JPEG_SIDE && src_w <= IMG_MAX_JPEG_SIDE &&
-		dst_h <= IMG_MAX_JPEG_SIDE && dst_w <= IMG_MAX_JPEG_SIDE &&
-		(channels == 1 || channels == 3);
+	return src_h >= 1 && src_w >= 1 && dst_h >= 1 && dst_w >= 1 && src_h <= IMG_MAX_JPEG_SIDE &&
+		   src_w <= IMG_MAX_JPEG_SIDE && dst_h <= IMG_MAX_JPEG_SIDE && dst_w <= IMG_MAX_JPEG_SIDE &&
+		   (channels == 1 || channels == 3);
 }
 
 /* Lay out the scratch; base may be NULL to learn the size (0 on overflow). */
 static size_t
 lay_out(ResizeState *state, char *base, int src_h, int src_w, int dst_h, int dst_w, int channels)
 {
-	size_t		row_n = (size_t) src_w * (size_t) channels;
-	size_t		x_taps = max_taps(src_w, dst_w);
-	size_t		sizes[5];
-	size_t		offsets[5];
-	size_t		total = 0;
+	size_t row_n = (size_t) src_w * (size_t) channels;
+	size_t x_taps = max_taps(src_w, dst_w);
+	size_t sizes[5];
+	size_t offsets[5];
+	size_t total = 0;
 
 	sizes[0] = row_n * sizeof(uint32_t);
 	sizes[1] = row_n * sizeof(uint16_t);
@@ -346,7 +340,7 @@ lay_out(ResizeState *state, char *base, int src_h, int src_w, int dst_h, int dst
 		return 0;
 	for (int i = 0; i < 5; i++)
 	{
-		size_t		aligned = img_align64(sizes[i]);
+		size_t aligned = img_align64(sizes[i]);
 
 		offsets[i] = total;
 		if (aligned == 0 || !img_size_add(&total, total, aligned))
@@ -373,14 +367,12 @@ img_resize_scratch_bytes(int src_h, int src_w, int dst_h, int dst_w, int channel
 }
 
 ImgStatus
-img_resize(uint8_t *dst, int dst_h, int dst_w,
-		   const uint8_t *src, int src_h, int src_w, int channels,
-		   ImgInterpolation interpolation,
-		   volatile sig_atomic_t *interrupt, void *scratch)
+img_resize(uint8_t *dst, int dst_h, int dst_w, const uint8_t *src, int src_h, int src_w, int channels,
+		   ImgInterpolation interpolation, volatile sig_atomic_t *interrupt, void *scratch)
 {
 	ResizeState state;
-	size_t		src_row = (size_t) src_w * (size_t) channels;
-	size_t		dst_row = (size_t) dst_w * (size_t) channels;
+	size_t src_row = (size_t) src_w * (size_t) channels;
+	size_t dst_row = (size_t) dst_w * (size_t) channels;
 
 	if (!sizes_are_valid(src_h, src_w, dst_h, dst_w, channels) || scratch == NULL ||
 		(interpolation != IMG_INTERPOLATION_AREA && interpolation != IMG_INTERPOLATION_BILINEAR))
@@ -394,13 +386,13 @@ img_resize(uint8_t *dst, int dst_h, int dst_w,
 	if (lay_out(&state, scratch, src_h, src_w, dst_h, dst_w, channels) == 0)
 		return IMG_BAD_ARGUMENT;
 	for (int x = 0; x < dst_w; x++)
-		state.x_taps[x] = make_taps(state.x_weights + (size_t) x * (size_t) state.max_x_taps,
-									x, src_w, dst_w, interpolation);
+		state.x_taps[x] = make_taps(state.x_weights + (size_t) x * (size_t) state.max_x_taps, x, src_w, dst_w,
+									interpolation);
 	state.level = level_taps(&state, dst_w, src_w);
 
 	for (int y = 0; y < dst_h; y++)
 	{
-		Taps		taps = make_taps(state.y_weights, y, src_h, dst_h, interpolation);
+		Taps taps = make_taps(state.y_weights, y, src_h, dst_h, interpolation);
 
 		if (interrupt != NULL && *interrupt)
 			return IMG_INTERRUPTED;

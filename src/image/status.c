@@ -18,7 +18,7 @@
 ImgStatus
 img_fail(ImgError *error, ImgStatus status, const char *fmt, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (error != NULL)
 	{

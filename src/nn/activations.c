@@ -12,14 +12,13 @@
 
 #include <math.h>
 
-const char *const nn_activation_names[] = {
-	"linear", "relu", "leaky_relu", "sigmoid", "tanh", "softmax", NULL
-};
+const char *const nn_activation_names[] = {"linear", "relu",    "leaky_relu", "sigmoid",
+										   "tanh",   "softmax", NULL};
 
 float
 nn_sigmoid(float x)
 {
-	float		e;
+	float e;
 
 	/* the exponential of a negative number only: no overflow */
 	if (x >= 0.0f)
@@ -31,9 +30,9 @@ nn_sigmoid(float x)
 static void
 softmax_row(float *x, size_t c)
 {
-	float		high = x[0];
-	float		sum = 0.0f;
-	size_t		i;
+	float high = x[0];
+	float sum = 0.0f;
+	size_t i;
 
 	for (i = 1; i < c; i++)
 		if (x[i] > high)
@@ -51,8 +50,8 @@ softmax_row(float *x, size_t c)
 static void
 softmax_row_backward(float *dx, const float *y, size_t c)
 {
-	float		dot = 0.0f;
-	size_t		i;
+	float dot = 0.0f;
+	size_t i;
 
 	for (i = 0; i < c; i++)
 		dot += dx[i] * y[i];
@@ -63,8 +62,8 @@ softmax_row_backward(float *dx, const float *y, size_t c)
 void
 nn_activation_forward(float *x, size_t rows, size_t c, NnActivation kind, float slope)
 {
-	size_t		n = rows * c;
-	size_t		i;
+	size_t n = rows * c;
+	size_t i;
 
 	switch (kind)
 	{
@@ -95,11 +94,10 @@ nn_activation_forward(float *x, size_t rows, size_t c, NnActivation kind, float 
 }
 
 void
-nn_activation_backward(float *dx, const float *y, size_t rows, size_t c,
-					   NnActivation kind, float slope)
+nn_activation_backward(float *dx, const float *y, size_t rows, size_t c, NnActivation kind, float slope)
 {
-	size_t		n = rows * c;
-	size_t		i;
+	size_t n = rows * c;
+	size_t i;
 
 	switch (kind)
 	{

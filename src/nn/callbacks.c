@@ -20,11 +20,10 @@ nn_stopping_init(NnStopping *stopping)
 }
 
 int
-nn_stopping_update(NnStopping *stopping, const NnTrainConfig *config, int epoch,
-				   double value, int *save)
+nn_stopping_update(NnStopping *stopping, const NnTrainConfig *config, int epoch, double value, int *save)
 {
-	double		delta = fabs(config->es_min_delta);
-	int			better;
+	double delta = fabs(config->es_min_delta);
+	int better;
 
 	*save = 0;
 	if (epoch < config->es_start_from_epoch)
@@ -37,9 +36,9 @@ nn_stopping_update(NnStopping *stopping, const NnTrainConfig *config, int epoch,
 		*save = 1;
 	}
 	stopping->wait++;
-	better = !stopping->has_best ? 1
-		: config->es_maximize ? value - delta > stopping->best
-		: value + delta < stopping->best;
+	better = !stopping->has_best   ? 1
+			 : config->es_maximize ? value - delta > stopping->best
+								   : value + delta < stopping->best;
 	if (better)
 	{
 		stopping->best = value;
@@ -63,9 +62,8 @@ nn_plateau_init(NnPlateau *plateau, const NnTrainConfig *config)
 double
 nn_plateau_update(NnPlateau *plateau, const NnTrainConfig *config, double value, double rate)
 {
-	int			better = config->rlr_maximize
-		? value > plateau->best + config->rlr_min_delta
-		: value < plateau->best - config->rlr_min_delta;
+	int better = config->rlr_maximize ? value > plateau->best + config->rlr_min_delta
+									  : value < plateau->best - config->rlr_min_delta;
 
 	if (plateau->cooldown > 0)
 	{

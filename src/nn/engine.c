@@ -27,15 +27,15 @@
 
 typedef struct PackedHeader
 {
-	uint64_t	magic;
-	uint64_t	bytes;
-	int32_t		path;
-	int32_t		precision;
-	int32_t		n_steps;
-	int32_t		pad;
+	uint64_t magic;
+	uint64_t bytes;
+	int32_t path;
+	int32_t precision;
+	int32_t n_steps;
+	int32_t pad;
 } PackedHeader;
 
-#define RAW_WEIGHTS 1			/* in an offset, which is a multiple of NN_ALIGN */
+#define RAW_WEIGHTS 1 /* in an offset, which is a multiple of NN_ALIGN */
 
 const char *
 nn_precision_name(NnPrecision precision)
@@ -46,8 +46,7 @@ nn_precision_name(NnPrecision precision)
 /* ------------------------------------------------------------------ packed */
 
 static size_t
-step_packed_bytes(const NnStep *step, const NnNode *node, NnMode mode, NnPath path,
-				  NnPrecision precision)
+step_packed_bytes(const NnStep *step, const NnNode *node, NnMode mode, NnPath path, NnPrecision precision)
 {
 	const NnOp *op = nn_node_op(node);
 
@@ -55,18 +54,18 @@ step_packed_bytes(const NnStep *step, const NnNode *node, NnMode mode, NnPath pa
 }
 
 size_t
-nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph, NnMode mode,
-				 NnPath path, NnPrecision precision)
+nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph, NnMode mode, NnPath path,
+				 NnPrecision precision)
 {
 	const NnStep *steps = nn_plan_steps(plan);
-	size_t		bytes = 0;
-	int			s;
+	size_t bytes = 0;
+	int s;
 
 	for (s = 0; s < plan->n_steps; s++)
 	{
 		const NnNode *node = &graph->nodes[steps[s].node];
-		size_t		own = step_packed_bytes(&steps[s], node, mode, path, precision);
-		size_t		raw = 0;
+		size_t own = step_packed_bytes(&steps[s], node, mode, path, precision);
+		size_t raw = 0;
 
 		if (precision != NN_PRECISION_FLOAT32 && own == 0 && node->n_weights > 0)
 		{
@@ -83,8 +82,7 @@ nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph, NnMo
 static size_t
 packed_head_bytes(const NnPlan *plan)
 {
-	return nn_align_size(sizeof(PackedHeader)) +
-		nn_align_size((size_t) plan->n_steps * sizeof(size_t));
+	return nn_align_size(sizeof(PackedHeader)) + nn_align_size((size_t) plan->n_steps * sizeof(size_t));
 }
 
 static const size_t *
@@ -97,28 +95,28 @@ size_t
 nn_engine_packed_bytes(const NnGraph *graph, NnPath path, NnPrecision precision)
 {
 	const NnPlan *plan = nn_graph_plan(graph);
-	size_t		bytes = nn_grow(packed_head_bytes(plan),
-								nn_packed_layout(NULL, plan, graph, NN_INFER, path, precision));
+	size_t bytes =
+		nn_grow(packed_head_bytes(plan), nn_packed_layout(NULL, plan, graph, NN_INFER, path, precision));
 
 	return bytes > SIZE_MAX / 2 ? 0 : bytes;
 }
 
 NnStatus
-nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath path,
-			   NnPrecision precision, NnError *error)
+nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath path, NnPrecision precision,
+			   NnError *error)
 {
 	const NnPlan *plan = nn_graph_plan(graph);
 	const NnStep *steps = nn_plan_steps(plan);
 	PackedHeader *header = packed;
-	size_t	   *offsets = (size_t *) packed_offsets(packed);
-	char	   *base = (char *) packed + packed_head_bytes(plan);
+	size_t *offsets = (size_t *) packed_offsets(packed);
+	char *base = (char *) packed + packed_head_bytes(plan);
 	unsigned int saved;
-	int			s;
+	int s;
 
-	if (precision < NN_PRECISION_FLOAT32 || precision > NN_PRECISION_INT16 ||
-		path < NN_PATH_REFERENCE || path > NN_PATH_AVX512)
-		return nn_fail(error, NN_UNSUPPORTED, -1, "", "unknown precision %d or path %d",
-					   (int) precision, (int) path);
+	if (precision < NN_PRECISION_FLOAT32 || precision > NN_PRECISION_INT16 || path < NN_PATH_REFERENCE ||
+		path > NN_PATH_AVX512)
+		return nn_fail(error, NN_UNSUPPORTED, -1, "", "unknown precision %d or path %d", (int) precision,
+					   (int) path);
 	memset(packed, 0, packed_head_bytes(plan));
 	header->magic = PACKED_MAGIC;
 	header->bytes = nn_engine_packed_bytes(graph, path, precision);
@@ -136,8 +134,8 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 				memcpy(base + offsets[s] - RAW_WEIGHTS, weights + node->weights,
 					   node->n_weights * sizeof(float));
 			else
-				nn_node_op(node)->pack(base + offsets[s], node, &steps[s], weights + node->weights,
-									   NN_INFER, path, precision);
+				nn_node_op(node)->pack(base + offsets[s], node, &steps[s], weights + node->weights, NN_INFER,
+									   path, precision);
 		}
 	nn_fpenv_restore(saved);
 	return NN_OK;
@@ -146,7 +144,7 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 /* ------------------------------------------------------------------- groups */
 
 #define GROUP_BYTES ((size_t) 80 << 20) /* of a group's activations; 2 MB a sample in the preset baseline */
-#define GROUP_WEIGHTS 1024		/* fewer are not worth it */
+#define GROUP_WEIGHTS 1024              /* fewer are not worth it */
 
 /* Whether nothing but the step's source is handed over from before it to after it. */
 static int
@@ -154,14 +152,12 @@ is_cut(const NnPlan *plan, int cut)
 {
 	const NnStep *steps = nn_plan_steps(plan);
 	const NnTensor *tensors = nn_plan_tensors(plan);
-	int			source = tensors[steps[cut].src[0]].buffer;
-	int			before,
-				after,
-				j;
+	int source = tensors[steps[cut].src[0]].buffer;
+	int before, after, j;
 
 	for (before = 0; before < cut; before++)
 	{
-		int			buffer = tensors[steps[before].dst].buffer;
+		int buffer = tensors[steps[before].dst].buffer;
 
 		if (buffer == source)
 			continue;
@@ -180,9 +176,9 @@ static int
 find_cut(const NnPlan *plan, const NnGraph *graph)
 {
 	const NnStep *steps = nn_plan_steps(plan);
-	size_t		most = GROUP_WEIGHTS - 1;
-	int			cut = -1;
-	int			s;
+	size_t most = GROUP_WEIGHTS - 1;
+	int cut = -1;
+	int s;
 
 	for (s = 0; s < plan->n_steps; s++)
 	{
@@ -203,7 +199,7 @@ row_bytes(const NnPlan *plan, const NnStep *step)
 {
 	const NnTensor *tensors = nn_plan_tensors(plan);
 	const NnTensor *src = &tensors[step->src[0]];
-	size_t		floats = tensors[step->dst].floats;
+	size_t floats = tensors[step->dst].floats;
 
 	if (src->buffer >= 0)
 		floats = nn_add_size(floats, src->floats);
@@ -214,7 +210,7 @@ row_bytes(const NnPlan *plan, const NnStep *step)
 static int
 group_rows(const NnPlan *plan, int cut, int n)
 {
-	size_t		fit = cut < 0 ? 1 : GROUP_BYTES / (row_bytes(plan, &nn_plan_steps(plan)[cut]) + 1);
+	size_t fit = cut < 0 ? 1 : GROUP_BYTES / (row_bytes(plan, &nn_plan_steps(plan)[cut]) + 1);
 
 	if (n > NN_GROUP_ROWS)
 		n = NN_GROUP_ROWS;
@@ -227,19 +223,18 @@ group_rows(const NnPlan *plan, int cut, int n)
 
 /* The arena of one sample, a step's scratch, then the rows of a group. */
 size_t
-nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path,
-					  NnPrecision precision)
+nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path, NnPrecision precision)
 {
 	const NnStep *steps = nn_plan_steps(plan);
-	size_t		most = 0;
-	int			s;
+	size_t most = 0;
+	int s;
 
 	for (s = 0; s < plan->n_steps; s++)
 	{
 		const NnNode *node = &graph->nodes[steps[s].node];
 		const NnOp *op = nn_node_op(node);
-		size_t		bytes = op->scratch_bytes != NULL
-			? op->scratch_bytes(node, &steps[s], plan->mode, path, precision) : 0;
+		size_t bytes =
+			op->scratch_bytes != NULL ? op->scratch_bytes(node, &steps[s], plan->mode, path, precision) : 0;
 
 		if (bytes > most)
 			most = bytes;
@@ -251,13 +246,12 @@ nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path,
 static size_t
 rows_offset(const NnEngine *engine, const NnPlan *plan, int cut, int rows)
 {
-	size_t		scratch = nn_plan_scratch_bytes(plan, engine->graph, engine->path,
-												 engine->precision);
+	size_t scratch = nn_plan_scratch_bytes(plan, engine->graph, engine->path, engine->precision);
 
 	if (cut >= 0 && rows > 1)
 	{
 		const NnNode *node = &engine->graph->nodes[nn_plan_steps(plan)[cut].node];
-		size_t		own = nn_node_op(node)->rows_scratch_bytes(node, rows, engine->precision);
+		size_t own = nn_node_op(node)->rows_scratch_bytes(node, rows, engine->precision);
 
 		own = nn_align_size(own);
 		if (own > scratch)
@@ -270,9 +264,9 @@ size_t
 nn_engine_scratch_bytes(const NnEngine *engine, int max_batch)
 {
 	const NnPlan *plan = nn_graph_plan(engine->graph);
-	int			cut = find_cut(plan, engine->graph);
-	int			rows = group_rows(plan, cut, max_batch);
-	size_t		bytes = rows_offset(engine, plan, cut, rows);
+	int cut = find_cut(plan, engine->graph);
+	int rows = group_rows(plan, cut, max_batch);
+	size_t bytes = rows_offset(engine, plan, cut, rows);
 
 	if (rows > 1)
 		bytes = nn_add_size(nn_grow(bytes, NN_ALIGN),
@@ -286,27 +280,25 @@ typedef struct NnRun
 {
 	const NnEngine *engine;
 	const NnPlan *plan;
-	char	   *scratch;
+	char *scratch;
 	volatile sig_atomic_t *stop;
-	int			cut;			/* step of the group; -1 none */
-	int			src_buffer,		/* its buffers, -1 where they are in the arena */
-				dst_buffer;
-	float	   *rows_src,		/* their rows */
-			   *rows_dst;
-	size_t		src_floats,
-				dst_floats;
-	int			embedding_tensor;
-	size_t		embedding_floats;
+	int cut;        /* step of the group; -1 none */
+	int src_buffer, /* its buffers, -1 where they are in the arena */
+		dst_buffer;
+	float *rows_src, /* their rows */
+		*rows_dst;
+	size_t src_floats, dst_floats;
+	int embedding_tensor;
+	size_t embedding_floats;
 
 	/* of the group's first sample */
 	const float *src;
-	float	   *embedding;
+	float *embedding;
 } NnRun;
 
 /* A group of rows samples; 1: all of it in the arena. */
 static void
-run_init(NnRun *run, const NnEngine *engine, void *scratch, int cut, int rows,
-		 volatile sig_atomic_t *stop)
+run_init(NnRun *run, const NnEngine *engine, void *scratch, int cut, int rows, volatile sig_atomic_t *stop)
 {
 	const NnPlan *plan = nn_graph_plan(engine->graph);
 	const NnTensor *tensors = nn_plan_tensors(plan);
@@ -329,8 +321,7 @@ run_init(NnRun *run, const NnEngine *engine, void *scratch, int cut, int rows,
 		run->src_floats = tensors[step->src[0]].floats;
 		run->dst_floats = tensors[step->dst].floats;
 		run->rows_src = (float *) ((char *) scratch + rows_offset(engine, plan, cut, rows));
-		run->rows_dst = run->rows_src +
-			(run->src_buffer >= 0 ? (size_t) rows * run->src_floats : 0);
+		run->rows_dst = run->rows_src + (run->src_buffer >= 0 ? (size_t) rows * run->src_floats : 0);
 	}
 }
 
@@ -354,10 +345,10 @@ fill_call(NnCall *call, const NnRun *run, const NnStep *step, size_t i)
 {
 	const NnEngine *engine = run->engine;
 	const NnPlan *plan = run->plan;
-	int			s = (int) (step - nn_plan_steps(plan));
-	size_t		packed = packed_offsets(engine->packed)[s];
+	int s = (int) (step - nn_plan_steps(plan));
+	size_t packed = packed_offsets(engine->packed)[s];
 	const char *base = (const char *) engine->packed + packed_head_bytes(plan);
-	int			j;
+	int j;
 
 	memset(call, 0, sizeof(*call));
 	call->step = step;
@@ -400,11 +391,11 @@ static NnStatus
 run_steps(const NnRun *run, int first, int end, size_t i)
 {
 	const NnStep *steps = nn_plan_steps(run->plan);
-	int			s;
+	int s;
 
 	for (s = first; s < end; s++)
 	{
-		NnCall		call;
+		NnCall call;
 
 		if (is_stopped(run))
 			return NN_INTERRUPTED;
@@ -420,9 +411,9 @@ static NnStatus
 run_group(const NnRun *run, int n)
 {
 	const NnStep *step = &nn_plan_steps(run->plan)[run->cut];
-	NnStatus	status = NN_OK;
-	NnCall		call;
-	int			i;
+	NnStatus status = NN_OK;
+	NnCall call;
+	int i;
 
 	for (i = 0; i < n && status == NN_OK; i++)
 		status = run_steps(run, 0, run->cut, (size_t) i);
@@ -442,23 +433,21 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 {
 	const NnGraph *graph = engine->graph;
 	const NnPlan *plan = nn_graph_plan(graph);
-	size_t		units = (size_t) graph->units;
-	size_t		in = nn_shape_floats(&graph->nodes[0].shape);
-	int			cut = find_cut(plan, graph);
-	int			rows = group_rows(plan, cut, n);
-	NnStatus	status = NN_OK;
-	NnRun		run;
-	int			first,
-				i;
+	size_t units = (size_t) graph->units;
+	size_t in = nn_shape_floats(&graph->nodes[0].shape);
+	int cut = find_cut(plan, graph);
+	int rows = group_rows(plan, cut, n);
+	NnStatus status = NN_OK;
+	NnRun run;
+	int first, i;
 
 	run_init(&run, engine, scratch, cut, rows, stop);
 	for (first = 0; first < n && status == NN_OK; first += rows)
 	{
-		int			count = n - first < rows ? n - first : rows;
+		int count = n - first < rows ? n - first : rows;
 
 		run.src = src + (size_t) first * in;
-		run.embedding = embedding != NULL
-			? embedding + (size_t) first * run.embedding_floats : NULL;
+		run.embedding = embedding != NULL ? embedding + (size_t) first * run.embedding_floats : NULL;
 		for (i = 0; i < count; i++)
 			keep_embedding(&run, 0, (size_t) i);
 		if (run.cut >= 0)
@@ -466,7 +455,7 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 		for (i = 0; i < count && status == NN_OK; i++)
 		{
 			const float *result;
-			size_t		at = (size_t) (first + i) * units;
+			size_t at = (size_t) (first + i) * units;
 
 			status = run_steps(&run, run.cut + 1, plan->n_steps, (size_t) i);
 			if (status != NN_OK)
@@ -486,7 +475,7 @@ nn_engine_run(float *probabilities, float *logits, float *embedding, const float
 {
 	const PackedHeader *header = engine->packed;
 	unsigned int saved;
-	NnStatus	status;
+	NnStatus status;
 
 	if (header->magic != PACKED_MAGIC || header->path != (int32_t) engine->path ||
 		header->precision != (int32_t) engine->precision ||

@@ -13,7 +13,7 @@
 NnStatus
 nn_fail(NnError *error, NnStatus status, int node, const char *hint, const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (error == NULL)
 		return status;

@@ -20,21 +20,20 @@
 static size_t
 arena_bound(const NnGraph *graph)
 {
-	size_t		bytes = 0;
-	int			i,
-				j;
+	size_t bytes = 0;
+	int i, j;
 
 	for (i = 0; i < graph->n_nodes; i++)
 	{
 		const NnNode *node = &graph->nodes[i];
-		size_t		own = nn_align_size(nn_shape_floats(&node->shape) * sizeof(float));
-		size_t		mask = nn_align_size(nn_mask_words(node->shape.c) * (size_t) node->shape.h *
-										 (size_t) node->shape.w * sizeof(uint16_t));
+		size_t own = nn_align_size(nn_shape_floats(&node->shape) * sizeof(float));
+		size_t mask = nn_align_size(nn_mask_words(node->shape.c) * (size_t) node->shape.h *
+									(size_t) node->shape.w * sizeof(uint16_t));
 
 		bytes = nn_add_size(bytes, nn_add_size(nn_mul_size(own, 2), mask));
 		for (j = 0; j < node->spec.n_inputs; j++)
-			bytes = nn_grow(bytes, nn_shape_floats(&graph->nodes[node->spec.inputs[j]].shape) *
-							sizeof(float));
+			bytes =
+				nn_grow(bytes, nn_shape_floats(&graph->nodes[node->spec.inputs[j]].shape) * sizeof(float));
 	}
 	return bytes;
 }
@@ -43,23 +42,24 @@ arena_bound(const NnGraph *graph)
 static size_t
 scratch_bound(const NnGraph *graph, NnPath path)
 {
-	size_t		most = 0;
-	int			i;
+	size_t most = 0;
+	int i;
 
 	for (i = 1; i < graph->n_nodes; i++)
 	{
 		const NnNode *node = &graph->nodes[i];
 		const NnOp *op = nn_node_op(node);
-		NnStep		step;
-		size_t		bytes;
+		NnStep step;
+		size_t bytes;
 
 		memset(&step, 0, sizeof(step));
 		step.node = step.out_node = i;
 		step.full = step.out = node->shape;
 		step.mask = -1;
 		step.pool = (op->flags & NN_FUSE_POOL) != 0;
-		bytes = op->scratch_bytes != NULL ? op->scratch_bytes(node, &step, NN_EXPLAIN, path,
-														   NN_PRECISION_FLOAT32) : 0;
+		bytes = op->scratch_bytes != NULL
+					? op->scratch_bytes(node, &step, NN_EXPLAIN, path, NN_PRECISION_FLOAT32)
+					: 0;
 		if (bytes > most)
 			most = bytes;
 	}
@@ -69,7 +69,7 @@ scratch_bound(const NnGraph *graph, NnPath path)
 size_t
 nn_explain_scratch_bytes(const NnEngine *engine)
 {
-	size_t		bytes = nn_align_size(nn_plan_bytes(engine->graph, NN_EXPLAIN));
+	size_t bytes = nn_align_size(nn_plan_bytes(engine->graph, NN_EXPLAIN));
 
 	bytes = nn_add_size(bytes, arena_bound(engine->graph));
 	bytes = nn_add_size(bytes, scratch_bound(engine->graph, engine->path));
@@ -81,8 +81,8 @@ typedef struct Explanation
 	const NnEngine *engine;
 	const NnPlan *plan;
 	const float *src;
-	char	   *arena;
-	void	   *scratch;
+	char *arena;
+	void *scratch;
 } Explanation;
 
 static float *
@@ -96,7 +96,7 @@ fill_call(NnCall *call, const Explanation *e, const NnStep *step)
 {
 	const NnTensor *tensors = nn_plan_tensors(e->plan);
 	const NnTensor *dst = &tensors[step->dst];
-	int			j;
+	int j;
 
 	memset(call, 0, sizeof(*call));
 	call->step = step;
@@ -126,10 +126,9 @@ static void
 backward_step(const Explanation *e, const NnStep *step)
 {
 	const NnTensor *tensors = nn_plan_tensors(e->plan);
-	NnCall		call;
-	int			j,
-				wanted = 0;
-	size_t		i;
+	NnCall call;
+	int j, wanted = 0;
+	size_t i;
 
 	for (j = 0; j < step->n_src; j++)
 		wanted |= (step->dsrc[j] >= 0);
@@ -141,7 +140,7 @@ backward_step(const Explanation *e, const NnStep *step)
 		if (step->dsrc[j] >= 0 && step->add[j])
 		{
 			const NnTensor *tensor = &tensors[step->src[j]];
-			float	   *sum = buffer_of(e, tensor->gradient);
+			float *sum = buffer_of(e, tensor->gradient);
 
 			for (i = 0; i < tensor->floats; i++)
 				sum[i] += call.dsrc[j][i];
@@ -153,13 +152,13 @@ run(const Explanation *e, float *probabilities, int class_index, volatile sig_at
 {
 	const NnStep *steps = nn_plan_steps(e->plan);
 	const NnTensor *output = &nn_plan_tensors(e->plan)[e->plan->output];
-	int			units = e->engine->graph->units;
-	float	   *dlogits = buffer_of(e, output->gradient);
-	int			s;
+	int units = e->engine->graph->units;
+	float *dlogits = buffer_of(e, output->gradient);
+	int s;
 
 	for (s = 0; s < e->plan->n_steps; s++)
 	{
-		NnCall		call;
+		NnCall call;
 
 		if (stop != NULL && *stop)
 			return NN_INTERRUPTED;
@@ -179,20 +178,18 @@ run(const Explanation *e, float *probabilities, int class_index, volatile sig_at
 }
 
 NnStatus
-nn_explain_run(float *activation, float *gradient, float *probabilities, const float *src,
-			   int node, int class_index, const NnEngine *engine, void *scratch,
-			   volatile sig_atomic_t *stop)
+nn_explain_run(float *activation, float *gradient, float *probabilities, const float *src, int node,
+			   int class_index, const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop)
 {
 	const NnGraph *graph = engine->graph;
 	NnPlanOptions options = {NN_EXPLAIN, node, 0, 0};
-	NnPlan	   *plan = scratch;
+	NnPlan *plan = scratch;
 	Explanation e;
 	const NnTensor *kept;
 	unsigned int saved;
-	NnStatus	status;
+	NnStatus status;
 
-	if (node < 0 || node >= graph->n_nodes || class_index < 0 ||
-		class_index >= nn_graph_class_count(graph))
+	if (node < 0 || node >= graph->n_nodes || class_index < 0 || class_index >= nn_graph_class_count(graph))
 		return NN_BAD_ARGUMENT;
 	status = nn_plan_build(plan, graph, &options, NULL);
 	if (status != NN_OK)
@@ -209,8 +206,7 @@ nn_explain_run(float *activation, float *gradient, float *probabilities, const f
 	if (status != NN_OK)
 		return status;
 	kept = &nn_plan_tensors(plan)[nn_plan_node_tensor(plan)[node]];
-	memcpy(activation, kept->buffer < 0 ? src : buffer_of(&e, kept->buffer),
-		   kept->floats * sizeof(float));
+	memcpy(activation, kept->buffer < 0 ? src : buffer_of(&e, kept->buffer), kept->floats * sizeof(float));
 	memcpy(gradient, buffer_of(&e, kept->gradient), kept->floats * sizeof(float));
 	return NN_OK;
 }

@@ -40,7 +40,7 @@ nn_fpenv_restore(unsigned int saved)
 unsigned int
 nn_fpenv_set(void)
 {
-	uint64_t	control;
+	uint64_t control;
 
 	__asm__ volatile("mrs %0, fpcr" : "=r"(control));
 	__asm__ volatile("msr fpcr, %0" : : "r"(control | FLUSH_TO_ZERO));

@@ -19,19 +19,18 @@
 size_t
 nn_graph_bytes(int max_nodes)
 {
-	size_t		nodes;
+	size_t nodes;
 
 	if (max_nodes < 1 || max_nodes > NN_MAX_NODES)
 		return 0;
 	nodes = nn_align_size(sizeof(NnGraph) + (size_t) max_nodes * sizeof(NnNode));
-	return nodes + nn_plan_bytes_max(max_nodes, NN_INFER) +
-		nn_plan_bytes_max(max_nodes, NN_TRAINING);
+	return nodes + nn_plan_bytes_max(max_nodes, NN_INFER) + nn_plan_bytes_max(max_nodes, NN_TRAINING);
 }
 
 NnStatus
 nn_graph_begin(NnGraph *graph, int max_nodes, int height, int width, int channels, NnError *error)
 {
-	NnNode	   *input = &graph->nodes[0];
+	NnNode *input = &graph->nodes[0];
 
 	if (max_nodes < 1 || max_nodes > NN_MAX_NODES)
 		return nn_fail(error, NN_TOO_LARGE, -1, "", "a network can have at most %d layers, not %d",
@@ -43,8 +42,8 @@ nn_graph_begin(NnGraph *graph, int max_nodes, int height, int width, int channel
 	nn_node_spec_init(&input->spec, 0);
 	snprintf(input->spec.name, sizeof(input->spec.name), "input");
 	if (height < 1 || width < 1 || channels < 1)
-		return nn_fail(error, NN_BAD_ARGUMENT, 0, "", "an input of %d x %d x %d is empty",
-					   height, width, channels);
+		return nn_fail(error, NN_BAD_ARGUMENT, 0, "", "an input of %d x %d x %d is empty", height, width,
+					   channels);
 	return nn_set_shape(input, 3, height, width, (size_t) channels, error);
 }
 
@@ -52,7 +51,7 @@ void
 nn_node_spec_init(NnNodeSpec *spec, int op)
 {
 	const NnParam *param = nn_op_info(op)->params;
-	int			i;
+	int i;
 
 	memset(spec, 0, sizeof(*spec));
 	spec->op = op;
@@ -73,14 +72,14 @@ bad_param(const NnNodeSpec *spec, const NnParam *param, double value, NnError *e
 	const char *class_name = nn_op_info(spec->op)->class_name;
 
 	if (isnan(value))
-		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "layer \"%s\" (%s) needs \"%s\"",
-					   spec->name, class_name, param->key);
+		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "layer \"%s\" (%s) needs \"%s\"", spec->name,
+					   class_name, param->key);
 	if (param->high > param->low)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-					   "\"%s\" of layer \"%s\" (%s) is %g, but must be between %g and %g",
-					   param->key, spec->name, class_name, value, param->low, param->high);
-	return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "\"%s\" of layer \"%s\" (%s) cannot be %g",
-				   param->key, spec->name, class_name, value);
+					   "\"%s\" of layer \"%s\" (%s) is %g, but must be between %g and %g", param->key,
+					   spec->name, class_name, value, param->low, param->high);
+	return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "\"%s\" of layer \"%s\" (%s) cannot be %g", param->key,
+				   spec->name, class_name, value);
 }
 
 static int
@@ -98,7 +97,7 @@ in_range(const NnParam *param, double value)
 static int
 name_count(const char *const *names)
 {
-	int			n = 0;
+	int n = 0;
 
 	while (names[n] != NULL)
 		n++;
@@ -109,7 +108,7 @@ static NnStatus
 check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, NnError *error)
 {
 	const double *v = value->v;
-	int			good = 0;
+	int good = 0;
 
 	switch (param->kind)
 	{
@@ -146,7 +145,7 @@ static NnStatus
 check_spec(const NnGraph *graph, const NnNodeSpec *spec, NnError *error)
 {
 	const NnOpInfo *info = nn_op_info(spec->op);
-	int			i;
+	int i;
 
 	if (info == NULL || spec->op == 0)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "there is no node type %d to add", spec->op);
@@ -154,13 +153,12 @@ check_spec(const NnGraph *graph, const NnNodeSpec *spec, NnError *error)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "a layer's name is empty or too long");
 	for (i = 0; i < graph->n_nodes; i++)
 		if (strcmp(graph->nodes[i].spec.name, spec->name) == 0)
-			return nn_fail(error, NN_BAD_ARGUMENT, i, "", "two layers have the name \"%s\"",
-						   spec->name);
+			return nn_fail(error, NN_BAD_ARGUMENT, i, "", "two layers have the name \"%s\"", spec->name);
 	if (spec->n_inputs < info->min_inputs || spec->n_inputs > info->max_inputs ||
 		spec->n_inputs > NN_MAX_INPUTS)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-					   "layer \"%s\" (%s) has %d inputs, but can have %d to %d", spec->name,
-					   info->class_name, spec->n_inputs, info->min_inputs,
+					   "layer \"%s\" (%s) has %d inputs, but can have %d to %d", spec->name, info->class_name,
+					   spec->n_inputs, info->min_inputs,
 					   info->max_inputs < NN_MAX_INPUTS ? info->max_inputs : NN_MAX_INPUTS);
 	for (i = 0; i < spec->n_inputs; i++)
 		if (spec->inputs[i] < 0 || spec->inputs[i] >= graph->n_nodes)
@@ -169,7 +167,7 @@ check_spec(const NnGraph *graph, const NnNodeSpec *spec, NnError *error)
 						   spec->inputs[i]);
 	for (i = 0; info->params[i].key != NULL; i++)
 	{
-		NnStatus	status = check_param(spec, &info->params[i], &spec->params[i], error);
+		NnStatus status = check_param(spec, &info->params[i], &spec->params[i], error);
 
 		if (status != NN_OK)
 			return status;
@@ -180,16 +178,15 @@ check_spec(const NnGraph *graph, const NnNodeSpec *spec, NnError *error)
 NnStatus
 nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index, NnError *error)
 {
-	NnNode	   *node;
-	NnShape		inputs[NN_MAX_INPUTS];
-	NnStatus	status;
-	int			i;
+	NnNode *node;
+	NnShape inputs[NN_MAX_INPUTS];
+	NnStatus status;
+	int i;
 
 	if (graph->finished)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "the network is complete already");
 	if (graph->n_nodes >= graph->max_nodes)
-		return nn_fail(error, NN_TOO_LARGE, -1, "", "the network has more than %d layers",
-					   graph->max_nodes);
+		return nn_fail(error, NN_TOO_LARGE, -1, "", "the network has more than %d layers", graph->max_nodes);
 	status = check_spec(graph, spec, error);
 	if (status != NN_OK)
 		return status;
@@ -207,10 +204,9 @@ nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index, NnError *error)
 	}
 	node->in = inputs[0];
 	status = nn_op(spec->op)->shape(node, inputs, error);
-	if (status == NN_OK && (node->n_weights > NN_MAX_WEIGHTS ||
-							graph->n_weights > NN_MAX_WEIGHTS - node->n_weights))
-		status = nn_fail(error, NN_TOO_LARGE, -1,
-						 "Use a smaller image, more pooling, or fewer units.",
+	if (status == NN_OK &&
+		(node->n_weights > NN_MAX_WEIGHTS || graph->n_weights > NN_MAX_WEIGHTS - node->n_weights))
+		status = nn_fail(error, NN_TOO_LARGE, -1, "Use a smaller image, more pooling, or fewer units.",
 						 "layer \"%s\" brings the network beyond %zu weights", spec->name,
 						 (size_t) NN_MAX_WEIGHTS);
 	if (status == NN_OK)
@@ -234,10 +230,8 @@ nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index, NnError *error)
 static void
 drop_unused(NnGraph *graph, int output)
 {
-	int			place[NN_MAX_NODES];
-	int			i,
-				j,
-				n = 1;
+	int place[NN_MAX_NODES];
+	int i, j, n = 1;
 
 	for (i = 0; i < graph->n_nodes; i++)
 		place[i] = -1;
@@ -265,14 +259,13 @@ drop_unused(NnGraph *graph, int output)
 static void
 number_variables(NnGraph *graph)
 {
-	int			i,
-				j;
+	int i, j;
 
 	graph->n_weights = 0;
 	graph->n_variables = 0;
 	for (i = 0; i < graph->n_nodes; i++)
 	{
-		NnNode	   *node = &graph->nodes[i];
+		NnNode *node = &graph->nodes[i];
 
 		node->weights = graph->n_weights;
 		graph->n_weights += node->n_weights;
@@ -291,9 +284,9 @@ static NnStatus
 check_output(NnGraph *graph, const NnNode *node, NnError *error)
 {
 	const NnOp *op = nn_node_op(node);
-	float		slope;
+	float slope;
 	NnActivation kind = op->activation != NULL ? op->activation(node, &slope) : NN_LINEAR;
-	int			units = node->shape.c;
+	int units = node->shape.c;
 
 	if (node->shape.rank != 1)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1,
@@ -303,12 +296,11 @@ check_output(NnGraph *graph, const NnNode *node, NnError *error)
 	if (units == 1 ? kind != NN_SIGMOID : kind != NN_SOFTMAX)
 		return nn_fail(error, NN_UNSUPPORTED, -1,
 					   units == 1 ? "Give it the activation \"sigmoid\"."
-					   : "Give it the activation \"softmax\", or one unit with \"sigmoid\".",
-					   "the last layer \"%s\" has %d unit%s and the activation \"%s\"",
-					   node->spec.name, units, units == 1 ? "" : "s", nn_activation_names[kind]);
+								  : "Give it the activation \"softmax\", or one unit with \"sigmoid\".",
+					   "the last layer \"%s\" has %d unit%s and the activation \"%s\"", node->spec.name,
+					   units, units == 1 ? "" : "s", nn_activation_names[kind]);
 	if (units > NN_MAX_CLASSES)
-		return nn_fail(error, NN_TOO_LARGE, -1, "", "%d classes are more than %d", units,
-					   NN_MAX_CLASSES);
+		return nn_fail(error, NN_TOO_LARGE, -1, "", "%d classes are more than %d", units, NN_MAX_CLASSES);
 	graph->units = units;
 	graph->output_activation = kind;
 	return NN_OK;
@@ -318,10 +310,9 @@ static NnStatus
 make_plans(NnGraph *graph, const NnPlanOptions *training, NnError *error)
 {
 	NnPlanOptions inference = {NN_INFER, -1, 0, 0};
-	NnStatus	status;
+	NnStatus status;
 
-	graph->plan_offset[0] = nn_align_size(sizeof(NnGraph) +
-										  (size_t) graph->max_nodes * sizeof(NnNode));
+	graph->plan_offset[0] = nn_align_size(sizeof(NnGraph) + (size_t) graph->max_nodes * sizeof(NnNode));
 	graph->plan_offset[1] = graph->plan_offset[0] + nn_plan_bytes_max(graph->max_nodes, NN_INFER);
 	status = nn_plan_build((NnPlan *) nn_graph_plan(graph), graph, &inference, error);
 	if (status == NN_OK)
@@ -332,7 +323,7 @@ make_plans(NnGraph *graph, const NnPlanOptions *training, NnError *error)
 NnStatus
 nn_graph_finish_as(NnGraph *graph, int output, const NnPlanOptions *training, NnError *error)
 {
-	NnStatus	status;
+	NnStatus status;
 
 	if (graph->finished)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "the network is complete already");
@@ -404,7 +395,7 @@ nn_graph_class_count(const NnGraph *graph)
 int
 nn_graph_embedding_node(const NnGraph *graph)
 {
-	int			i;
+	int i;
 
 	for (i = graph->n_nodes - 1; i > 0; i--)
 		if (graph->nodes[i].n_weights > 0)
@@ -415,7 +406,7 @@ nn_graph_embedding_node(const NnGraph *graph)
 int
 nn_graph_last_conv_node(const NnGraph *graph)
 {
-	int			i;
+	int i;
 
 	for (i = graph->n_nodes - 1; i > 0; i--)
 	{
@@ -442,8 +433,8 @@ nn_graph_variable_count(const NnGraph *graph)
 void
 nn_graph_variable(NnVariable *variable, const NnGraph *graph, int i)
 {
-	int			n = 0;
-	int			k;
+	int n = 0;
+	int k;
 
 	while (i >= graph->nodes[n].n_vars)
 		i -= graph->nodes[n++].n_vars;
@@ -463,17 +454,15 @@ nn_graph_variable(NnVariable *variable, const NnGraph *graph, int i)
 void
 nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed)
 {
-	uint32_t	number = 0;
-	int			i,
-				j;
+	uint32_t number = 0;
+	int i, j;
 
 	for (i = 0; i < graph->n_nodes; i++)
 	{
 		const NnNode *node = &graph->nodes[i];
 
 		for (j = 0; j < node->n_vars; j++)
-			nn_initialize(weights + node->weights + node->vars[j].offset, &node->vars[j],
-						  seed, number++);
+			nn_initialize(weights + node->weights + node->vars[j].offset, &node->vars[j], seed, number++);
 	}
 }
 
@@ -481,12 +470,12 @@ nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed)
 static int
 any_not_finite(const float *x, size_t n)
 {
-	uint32_t	found = 0;
-	size_t		i;
+	uint32_t found = 0;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 	{
-		uint32_t	bits;
+		uint32_t bits;
 
 		memcpy(&bits, &x[i], sizeof(bits));
 		found |= ((bits & 0x7f800000u) == 0x7f800000u);
@@ -497,16 +486,15 @@ any_not_finite(const float *x, size_t n)
 NnStatus
 nn_weights_check(const float *weights, const NnGraph *graph, NnError *error)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < graph->n_variables; i++)
 	{
-		NnVariable	variable;
+		NnVariable variable;
 
 		nn_graph_variable(&variable, graph, i);
 		if (any_not_finite(weights + variable.offset, variable.count))
-			return nn_fail(error, NN_NOT_FINITE, variable.node,
-						   "A lower learning_rate or clipnorm may help.",
+			return nn_fail(error, NN_NOT_FINITE, variable.node, "A lower learning_rate or clipnorm may help.",
 						   "variable \"%s\" has a value that is not finite", variable.name);
 	}
 	return NN_OK;

@@ -31,13 +31,13 @@
 
 /* Most multiplications of one orthogonal draw, which cannot be interrupted. */
 #define MAX_ORTHOGONAL_WORK 4e9
-#define STRIP 64				/* columns treated together */
+#define STRIP 64 /* columns treated together */
 
 typedef struct NamedInitializer
 {
 	const char *name;
 	const char *class_name;
-	NnValue		value;
+	NnValue value;
 } NamedInitializer;
 
 static const NamedInitializer named[] = {
@@ -49,8 +49,7 @@ static const NamedInitializer named[] = {
 	{"random_normal", "RandomNormal", {{NN_INIT_NORMAL, 0, 0.05}}},
 	{"normal", "normal", {{NN_INIT_NORMAL, 0, 0.05}}},
 	{"truncated_normal", "TruncatedNormal", {{NN_INIT_TRUNCATED, 0, 0.05}}},
-	{"variance_scaling", "VarianceScaling",
-	{{NN_INIT_VARIANCE, 1, NN_FAN_IN, NN_DRAW_TRUNCATED}}},
+	{"variance_scaling", "VarianceScaling", {{NN_INIT_VARIANCE, 1, NN_FAN_IN, NN_DRAW_TRUNCATED}}},
 	{"glorot_uniform", "GlorotUniform", {{NN_INIT_VARIANCE, 1, NN_FAN_AVG, NN_DRAW_UNIFORM}}},
 	{"glorot_normal", "GlorotNormal", {{NN_INIT_VARIANCE, 1, NN_FAN_AVG, NN_DRAW_TRUNCATED}}},
 	{"he_uniform", "HeUniform", {{NN_INIT_VARIANCE, 2, NN_FAN_IN, NN_DRAW_UNIFORM}}},
@@ -66,7 +65,7 @@ static const NamedInitializer named[] = {
 int
 nn_initializer_find(NnValue *value, const char *name)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < sizeof(named) / sizeof(named[0]); i++)
 		if (strcmp(name, named[i].name) == 0 || strcmp(name, named[i].class_name) == 0)
@@ -81,7 +80,7 @@ static int
 set_mode(NnValue *value, const char *text)
 {
 	static const char *const names[] = {"fan_in", "fan_out", "fan_avg"};
-	int			i;
+	int i;
 
 	for (i = 0; text != NULL && i < 3; i++)
 		if (strcmp(text, names[i]) == 0)
@@ -137,7 +136,7 @@ nn_initializer_set(NnValue *value, const char *key, double number, const char *t
 int
 nn_initializer_valid(const NnValue *value)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < 4; i++)
 		if (!isfinite(value->v[i]) || fabs(value->v[i]) > 1e30)
@@ -146,9 +145,9 @@ nn_initializer_valid(const NnValue *value)
 		return 0;
 	if (value->v[0] == NN_INIT_VARIANCE)
 		return value->v[1] > 0 &&
-			(value->v[2] == NN_FAN_IN || value->v[2] == NN_FAN_OUT || value->v[2] == NN_FAN_AVG) &&
-			(value->v[3] == NN_DRAW_TRUNCATED || value->v[3] == NN_DRAW_NORMAL ||
-			 value->v[3] == NN_DRAW_UNIFORM);
+			   (value->v[2] == NN_FAN_IN || value->v[2] == NN_FAN_OUT || value->v[2] == NN_FAN_AVG) &&
+			   (value->v[3] == NN_DRAW_TRUNCATED || value->v[3] == NN_DRAW_NORMAL ||
+				value->v[3] == NN_DRAW_UNIFORM);
 	return 1;
 }
 
@@ -163,14 +162,13 @@ matrix_shape(size_t *rows, size_t *cols, const NnNodeVariable *variable)
 NnStatus
 nn_initializers_check(const NnNode *node, NnError *error)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < node->n_vars; i++)
 	{
 		const NnNodeVariable *variable = &node->vars[i];
 		NnInitializer kind = (NnInitializer) (int) variable->initializer.v[0];
-		size_t		rows,
-					cols;
+		size_t rows, cols;
 
 		if (kind != NN_INIT_ORTHOGONAL && kind != NN_INIT_IDENTITY)
 			continue;
@@ -194,10 +192,9 @@ nn_initializers_check(const NnNode *node, NnError *error)
 static double
 fan_of(const NnNodeVariable *variable, NnFan fan)
 {
-	double		field = 1.0;
-	double		in,
-				out;
-	int			i;
+	double field = 1.0;
+	double in, out;
+	int i;
 
 	if (variable->rank == 1)
 		return variable->dims[0];
@@ -211,8 +208,7 @@ fan_of(const NnNodeVariable *variable, NnFan fan)
 static double
 draw_uniform(uint64_t seed, uint32_t number, uint64_t element)
 {
-	NnPhilox	x = nn_philox(seed, (uint32_t) element, (uint32_t) (element >> 32), number,
-							  NN_RANDOM_INIT);
+	NnPhilox x = nn_philox(seed, (uint32_t) element, (uint32_t) (element >> 32), number, NN_RANDOM_INIT);
 
 	return nn_philox_double(x.v[0], x.v[1]);
 }
@@ -221,31 +217,30 @@ draw_uniform(uint64_t seed, uint32_t number, uint64_t element)
 static double
 draw_normal(uint64_t seed, uint32_t number, uint64_t element, int truncated)
 {
-	uint32_t	attempt;
-	double		z = 0.0;
+	uint32_t attempt;
+	double z = 0.0;
 
 	for (attempt = 0; attempt < 64; attempt++)
 	{
-		NnPhilox	x = nn_philox(seed, (uint32_t) element,
-								  (uint32_t) (element >> 32) | attempt << 16, number,
-								  NN_RANDOM_INIT);
-		double		u = nn_philox_double(x.v[0], x.v[1]);
-		double		angle = TWO_PI * nn_philox_double(x.v[2], x.v[3]);
+		NnPhilox x = nn_philox(seed, (uint32_t) element, (uint32_t) (element >> 32) | attempt << 16, number,
+							   NN_RANDOM_INIT);
+		double u = nn_philox_double(x.v[0], x.v[1]);
+		double angle = TWO_PI * nn_philox_double(x.v[2], x.v[3]);
 
 		z = sqrt(-2.0 * log(u)) * cos(angle);
 		if (!truncated || fabs(z) <= 2.0)
 			return z;
 	}
-	return 0.0;					/* has a probability of 1e-86 */
+	return 0.0; /* has a probability of 1e-86 */
 }
 
 /* x divided by its length; n numbers, stride apart. */
 static void
 normalize(float *x, size_t n, size_t stride)
 {
-	double		square = 0.0;
-	double		scale;
-	size_t		i;
+	double square = 0.0;
+	double scale;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		square += (double) x[i * stride] * x[i * stride];
@@ -260,14 +255,11 @@ normalize(float *x, size_t n, size_t stride)
 static void
 project_columns(float *w, size_t rows, size_t cols, size_t k)
 {
-	size_t		from,
-				n,
-				i,
-				j;
+	size_t from, n, i, j;
 
 	for (from = k + 1; from < cols; from += n)
 	{
-		double		product[STRIP] = {0};
+		double product[STRIP] = {0};
 
 		n = cols - from < STRIP ? cols - from : STRIP;
 		for (i = 0; i < rows; i++)
@@ -275,8 +267,7 @@ project_columns(float *w, size_t rows, size_t cols, size_t k)
 				product[j] += (double) w[i * cols + k] * w[i * cols + from + j];
 		for (i = 0; i < rows; i++)
 			for (j = 0; j < n; j++)
-				w[i * cols + from + j] = (float) (w[i * cols + from + j] -
-												  product[j] * w[i * cols + k]);
+				w[i * cols + from + j] = (float) (w[i * cols + from + j] - product[j] * w[i * cols + k]);
 	}
 }
 
@@ -285,13 +276,12 @@ static void
 project_rows(float *w, size_t rows, size_t cols, size_t k)
 {
 	const float *q = w + k * cols;
-	size_t		i,
-				j;
+	size_t i, j;
 
 	for (i = k + 1; i < rows; i++)
 	{
-		float	   *x = w + i * cols;
-		double		product = 0.0;
+		float *x = w + i * cols;
+		double product = 0.0;
 
 		for (j = 0; j < cols; j++)
 			product += (double) q[j] * x[j];
@@ -304,9 +294,8 @@ project_rows(float *w, size_t rows, size_t cols, size_t k)
 static void
 orthogonalize(float *w, size_t rows, size_t cols, double gain)
 {
-	int			pass;
-	size_t		k,
-				i;
+	int pass;
+	size_t k, i;
 
 	for (pass = 0; pass < 2; pass++)
 	{
@@ -333,11 +322,10 @@ nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uin
 {
 	const double *v = variable->initializer.v;
 	NnInitializer kind = (NnInitializer) (int) v[0];
-	double		a = v[1],
-				b = v[2];
-	int			truncated = (kind == NN_INIT_TRUNCATED);
-	int			uniform = (kind == NN_INIT_UNIFORM);
-	size_t		i;
+	double a = v[1], b = v[2];
+	int truncated = (kind == NN_INIT_TRUNCATED);
+	int uniform = (kind == NN_INIT_UNIFORM);
+	size_t i;
 
 	if (kind == NN_INIT_CONSTANT)
 	{
@@ -354,8 +342,7 @@ nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uin
 	}
 	if (kind == NN_INIT_ORTHOGONAL)
 	{
-		size_t		rows,
-					cols;
+		size_t rows, cols;
 
 		for (i = 0; i < variable->count; i++)
 			weights[i] = (float) draw_normal(seed, number, i, 0);
@@ -365,8 +352,8 @@ nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uin
 	}
 	if (kind == NN_INIT_VARIANCE)
 	{
-		double		fan = fan_of(variable, (NnFan) (int) v[2]);
-		double		variance = v[1] / (fan > 1.0 ? fan : 1.0);
+		double fan = fan_of(variable, (NnFan) (int) v[2]);
+		double variance = v[1] / (fan > 1.0 ? fan : 1.0);
 
 		uniform = (v[3] == NN_DRAW_UNIFORM);
 		truncated = (v[3] == NN_DRAW_TRUNCATED);
@@ -377,5 +364,5 @@ nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uin
 	}
 	for (i = 0; i < variable->count; i++)
 		weights[i] = (float) (uniform ? a + (b - a) * draw_uniform(seed, number, i)
-							  : a + b * draw_normal(seed, number, i, truncated));
+									  : a + b * draw_normal(seed, number, i, truncated));
 }

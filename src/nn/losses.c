@@ -19,9 +19,9 @@
 static double
 binary_loss(float *gradient, int *correct, double z, int32_t label, double smoothing, double scale)
 {
-	double		y = (double) label * (1.0 - smoothing) + 0.5 * smoothing;
-	double		e = exp(-fabs(z));
-	double		p = z >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+	double y = (double) label * (1.0 - smoothing) + 0.5 * smoothing;
+	double e = exp(-fabs(z));
+	double p = z >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
 
 	if (gradient != NULL)
 		gradient[0] = (float) (scale * (p - y));
@@ -30,14 +30,14 @@ binary_loss(float *gradient, int *correct, double z, int32_t label, double smoot
 }
 
 double
-nn_loss_logits(float *gradient, int *correct, const float *logits, int units,
-			   int32_t label, double smoothing, double scale)
+nn_loss_logits(float *gradient, int *correct, const float *logits, int units, int32_t label, double smoothing,
+			   double scale)
 {
-	double		high = logits[0];
-	double		sum = 0.0;
-	double		dot = 0.0;
-	int			best = 0;
-	int			k;
+	double high = logits[0];
+	double sum = 0.0;
+	double dot = 0.0;
+	int best = 0;
+	int k;
 
 	if (units == 1)
 		return binary_loss(gradient, correct, logits[0], label, smoothing, scale);
@@ -52,7 +52,7 @@ nn_loss_logits(float *gradient, int *correct, const float *logits, int units,
 		sum += exp(logits[k] - high);
 	for (k = 0; k < units; k++)
 	{
-		double		y = (k == label) * (1.0 - smoothing) + smoothing / units;
+		double y = (k == label) * (1.0 - smoothing) + smoothing / units;
 
 		dot += y * (logits[k] - high);
 		if (gradient != NULL)
@@ -65,12 +65,11 @@ nn_loss_logits(float *gradient, int *correct, const float *logits, int units,
 void
 nn_probabilities(float *probabilities, const float *logits, int units)
 {
-	int			k;
+	int k;
 
 	for (k = 0; k < units; k++)
 		probabilities[k] = logits[k];
-	nn_activation_forward(probabilities, 1, (size_t) units,
-						  units == 1 ? NN_SIGMOID : NN_SOFTMAX, 0.0f);
+	nn_activation_forward(probabilities, 1, (size_t) units, units == 1 ? NN_SIGMOID : NN_SOFTMAX, 0.0f);
 }
 
 static double
@@ -87,13 +86,13 @@ clipped_log(double p)
 static double
 score_loss(int *correct, const float *score, int units, int32_t label, double smoothing)
 {
-	double		loss = 0.0;
-	int			best = 0;
-	int			k;
+	double loss = 0.0;
+	int best = 0;
+	int k;
 
 	if (units == 1)
 	{
-		double		y = (double) label * (1.0 - smoothing) + 0.5 * smoothing;
+		double y = (double) label * (1.0 - smoothing) + 0.5 * smoothing;
 
 		*correct = ((score[0] > 0.5f) == (label == 1));
 		return -(y * clipped_log(score[0]) + (1.0 - y) * clipped_log(1.0 - (double) score[0]));
@@ -109,19 +108,18 @@ score_loss(int *correct, const float *score, int units, int32_t label, double sm
 }
 
 void
-nn_score_loss(double *loss, double *accuracy, const float *scores,
-			  const int32_t *labels, const float *weights, size_t n,
-			  int output_units, double label_smoothing)
+nn_score_loss(double *loss, double *accuracy, const float *scores, const int32_t *labels,
+			  const float *weights, size_t n, int output_units, double label_smoothing)
 {
-	double		sum = 0.0;
-	size_t		right = 0;
-	size_t		i;
+	double sum = 0.0;
+	size_t right = 0;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 	{
-		int			correct;
-		double		one = score_loss(&correct, scores + i * (size_t) output_units, output_units,
-									 labels[i], label_smoothing);
+		int correct;
+		double one = score_loss(&correct, scores + i * (size_t) output_units, output_units, labels[i],
+								label_smoothing);
 
 		sum += one * (weights != NULL ? (double) weights[i] : 1.0);
 		right += (size_t) correct;

@@ -46,8 +46,8 @@
 typedef struct Writer
 {
 	unsigned char *dst;
-	size_t		limit;
-	size_t		used;
+	size_t limit;
+	size_t used;
 } Writer;
 
 static void
@@ -62,7 +62,7 @@ static void
 put_uint(Writer *w, uint64_t value, int n)
 {
 	unsigned char bytes[8];
-	int			i;
+	int i;
 
 	for (i = 0; i < n; i++)
 		bytes[i] = (unsigned char) (value >> (8 * i));
@@ -72,7 +72,7 @@ put_uint(Writer *w, uint64_t value, int n)
 static void
 put_real(Writer *w, double value)
 {
-	uint64_t	bits;
+	uint64_t bits;
 
 	memcpy(&bits, &value, sizeof(bits));
 	put_uint(w, bits, 8);
@@ -81,7 +81,7 @@ put_real(Writer *w, double value)
 static void
 put_text(Writer *w, const char *text)
 {
-	size_t		n = strlen(text);
+	size_t n = strlen(text);
 
 	put_uint(w, n, 1);
 	put_bytes(w, text, n);
@@ -91,9 +91,8 @@ static void
 put_node(Writer *w, const NnNodeSpec *spec)
 {
 	const NnOpInfo *info = nn_op_info(spec->op);
-	int			n_params = 0;
-	int			i,
-				k;
+	int n_params = 0;
+	int i, k;
 
 	put_text(w, info->class_name);
 	put_text(w, spec->name);
@@ -112,12 +111,11 @@ put_node(Writer *w, const NnNodeSpec *spec)
 }
 
 static void
-put_head(Writer *w, const NnGraph *graph, const NnSection *sections, int n_sections,
-		 size_t head_bytes)
+put_head(Writer *w, const NnGraph *graph, const NnSection *sections, int n_sections, size_t head_bytes)
 {
-	size_t		weights_offset = nn_align_size(head_bytes);
+	size_t weights_offset = nn_align_size(head_bytes);
 	const NnShape *input = &graph->nodes[0].shape;
-	int			i;
+	int i;
 
 	put_bytes(w, MODEL_MAGIC, 8);
 	put_uint(w, MODEL_VERSION, 4);
@@ -143,7 +141,7 @@ put_head(Writer *w, const NnGraph *graph, const NnSection *sections, int n_secti
 static size_t
 head_size(const NnGraph *graph, const NnSection *sections, int n_sections)
 {
-	Writer		w = {NULL, 0, 0};
+	Writer w = {NULL, 0, 0};
 
 	put_head(&w, graph, sections, n_sections, 0);
 	return w.used;
@@ -152,7 +150,7 @@ head_size(const NnGraph *graph, const NnSection *sections, int n_sections)
 size_t
 nn_model_bytes(const NnGraph *graph, const NnSection *sections, int n_sections)
 {
-	size_t		bytes = nn_align_size(head_size(graph, sections, n_sections));
+	size_t bytes = nn_align_size(head_size(graph, sections, n_sections));
 
 	bytes = nn_add_size(bytes, nn_mul_size(graph->n_weights, sizeof(float)));
 	return bytes > SIZE_MAX / 2 ? 0 : bytes;
@@ -170,10 +168,10 @@ NnStatus
 nn_model_write(void *dst, size_t dst_bytes, const NnGraph *graph, const float *weights,
 			   const NnSection *sections, int n_sections, NnError *error)
 {
-	size_t		total = nn_model_bytes(graph, sections, n_sections);
-	size_t		head = head_size(graph, sections, n_sections);
-	Writer		w = {dst, dst_bytes, 0};
-	size_t		i;
+	size_t total = nn_model_bytes(graph, sections, n_sections);
+	size_t head = head_size(graph, sections, n_sections);
+	Writer w = {dst, dst_bytes, 0};
+	size_t i;
 
 	if (n_sections < 0 || n_sections > NN_MAX_SECTIONS)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "%d sections are not 0 to %d", n_sections,
@@ -189,7 +187,7 @@ nn_model_write(void *dst, size_t dst_bytes, const NnGraph *graph, const float *w
 	else
 		for (i = 0; i < graph->n_weights; i++)
 		{
-			uint32_t	bits;
+			uint32_t bits;
 
 			memcpy(&bits, &weights[i], sizeof(bits));
 			put_uint(&w, bits, 4);
@@ -202,9 +200,9 @@ nn_model_write(void *dst, size_t dst_bytes, const NnGraph *graph, const float *w
 typedef struct Reader
 {
 	const unsigned char *src;
-	size_t		limit;
-	size_t		at;
-	int			bad;			/* something was not there */
+	size_t limit;
+	size_t at;
+	int bad; /* something was not there */
 } Reader;
 
 static const void *
@@ -225,8 +223,8 @@ static uint64_t
 get_uint(Reader *r, int n)
 {
 	const unsigned char *p = get_bytes(r, (uint64_t) n);
-	uint64_t	value = 0;
-	int			i;
+	uint64_t value = 0;
+	int i;
 
 	for (i = 0; p != NULL && i < n; i++)
 		value |= (uint64_t) p[i] << (8 * i);
@@ -236,8 +234,8 @@ get_uint(Reader *r, int n)
 static double
 get_real(Reader *r)
 {
-	uint64_t	bits = get_uint(r, 8);
-	double		value;
+	uint64_t bits = get_uint(r, 8);
+	double value;
 
 	memcpy(&value, &bits, sizeof(value));
 	return value;
@@ -247,7 +245,7 @@ get_real(Reader *r)
 static int
 get_text(Reader *r, char *text, size_t size)
 {
-	size_t		n = (size_t) get_uint(r, 1);
+	size_t n = (size_t) get_uint(r, 1);
 	const char *p = get_bytes(r, n);
 
 	text[0] = '\0';
@@ -265,20 +263,13 @@ corrupt(NnError *error, const char *what)
 }
 
 static NnStatus
-read_header(NnModelView *view, const void *bytes, size_t n_bytes, int *height, int *width,
-			int *channels, NnError *error)
+read_header(NnModelView *view, const void *bytes, size_t n_bytes, int *height, int *width, int *channels,
+			NnError *error)
 {
-	Reader		r = {bytes, n_bytes, 0, 0};
-	uint64_t	version,
-				nodes,
-				total,
-				head,
-				offset,
-				weights,
-				sections,
-				side[3];
+	Reader r = {bytes, n_bytes, 0, 0};
+	uint64_t version, nodes, total, head, offset, weights, sections, side[3];
 	const char *magic = get_bytes(&r, 8);
-	int			i;
+	int i;
 
 	memset(view, 0, sizeof(*view));
 	view->head_bytes = HEADER_BYTES;
@@ -299,12 +290,11 @@ read_header(NnModelView *view, const void *bytes, size_t n_bytes, int *height, i
 		return nn_fail(error, NN_UNSUPPORTED, -1, "Install a newer version of pneumo.",
 					   "the model has format version %u, but only version %d can be read",
 					   (unsigned int) version, MODEL_VERSION);
-	if (nodes < 2 || nodes > NN_MAX_NODES || sections > NN_MAX_SECTIONS ||
-		weights < 1 || weights > NN_MAX_WEIGHTS || head < HEADER_BYTES ||
-		head > (uint64_t) SIZE_MAX / 4 || offset != nn_align_size((size_t) head) ||
-		total != offset + weights * sizeof(float) ||
-		side[0] < 1 || side[0] > NN_MAX_SIDE || side[1] < 1 || side[1] > NN_MAX_SIDE ||
-		side[2] < 1 || side[2] > NN_MAX_CHANNELS)
+	if (nodes < 2 || nodes > NN_MAX_NODES || sections > NN_MAX_SECTIONS || weights < 1 ||
+		weights > NN_MAX_WEIGHTS || head < HEADER_BYTES || head > (uint64_t) SIZE_MAX / 4 ||
+		offset != nn_align_size((size_t) head) || total != offset + weights * sizeof(float) || side[0] < 1 ||
+		side[0] > NN_MAX_SIDE || side[1] < 1 || side[1] > NN_MAX_SIDE || side[2] < 1 ||
+		side[2] > NN_MAX_CHANNELS)
 		return corrupt(error, "its sizes cannot be");
 	view->total_bytes = (size_t) total;
 	view->head_bytes = (size_t) head;
@@ -323,7 +313,7 @@ static int
 set_param(NnNodeSpec *spec, const char *key, const NnValue *value)
 {
 	const NnParam *params = nn_op_info(spec->op)->params;
-	int			i;
+	int i;
 
 	for (i = 0; params[i].key != NULL; i++)
 		if (strcmp(params[i].key, key) == 0)
@@ -337,11 +327,8 @@ set_param(NnNodeSpec *spec, const char *key, const NnValue *value)
 static NnStatus
 read_node(NnNodeSpec *spec, Reader *r, NnError *error)
 {
-	char		text[256];
-	int			op,
-				n,
-				i,
-				k;
+	char text[256];
+	int op, n, i, k;
 
 	if (!get_text(r, text, sizeof(text)))
 		return corrupt(error, "a layer's type is not whole");
@@ -360,7 +347,7 @@ read_node(NnNodeSpec *spec, Reader *r, NnError *error)
 	n = (int) get_uint(r, 1);
 	for (i = 0; i < n; i++)
 	{
-		NnValue		value;
+		NnValue value;
 
 		if (!get_text(r, text, sizeof(text)))
 			return corrupt(error, "a layer's parameter is not whole");
@@ -378,12 +365,12 @@ read_node(NnNodeSpec *spec, Reader *r, NnError *error)
 static NnStatus
 read_sections(NnModelView *view, Reader *r, NnError *error)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < view->n_sections; i++)
 	{
 		const char *tag = get_bytes(r, 4);
-		uint64_t	n = get_uint(r, 8);
+		uint64_t n = get_uint(r, 8);
 		const void *data = get_bytes(r, n);
 
 		if (r->bad)
@@ -398,12 +385,9 @@ read_sections(NnModelView *view, Reader *r, NnError *error)
 NnStatus
 nn_model_open(NnModelView *view, const void *bytes, size_t n_bytes, NnError *error)
 {
-	int			height,
-				width,
-				channels,
-				i;
-	Reader		r;
-	NnStatus	status = read_header(view, bytes, n_bytes, &height, &width, &channels, error);
+	int height, width, channels, i;
+	Reader r;
+	NnStatus status = read_header(view, bytes, n_bytes, &height, &width, &channels, error);
 
 	if (status != NN_OK)
 		return status;
@@ -412,7 +396,7 @@ nn_model_open(NnModelView *view, const void *bytes, size_t n_bytes, NnError *err
 	r = (Reader) {bytes, view->head_bytes, HEADER_BYTES, 0};
 	for (i = 1; i < view->n_nodes; i++)
 	{
-		NnNodeSpec	spec;
+		NnNodeSpec spec;
 
 		status = read_node(&spec, &r, error);
 		if (status != NN_OK)
@@ -428,19 +412,15 @@ NnStatus
 nn_model_graph(NnGraph *graph, const NnModelView *view, const void *bytes, NnError *error)
 {
 	NnModelView again;
-	int			height,
-				width,
-				channels,
-				i;
-	Reader		r = {bytes, view->head_bytes, HEADER_BYTES, 0};
-	NnStatus	status = read_header(&again, bytes, view->head_bytes, &height, &width, &channels,
-									 error);
+	int height, width, channels, i;
+	Reader r = {bytes, view->head_bytes, HEADER_BYTES, 0};
+	NnStatus status = read_header(&again, bytes, view->head_bytes, &height, &width, &channels, error);
 
 	if (status == NN_OK)
 		status = nn_graph_begin(graph, view->n_nodes, height, width, channels, error);
 	for (i = 1; i < view->n_nodes && status == NN_OK; i++)
 	{
-		NnNodeSpec	spec;
+		NnNodeSpec spec;
 
 		status = read_node(&spec, &r, error);
 		if (status == NN_OK)

@@ -39,36 +39,36 @@
 #include <stdint.h>
 
 #define NN_ALIGN 64
-#define NN_NAME_LEN 64			/* of a node, with its final zero */
+#define NN_NAME_LEN 64 /* of a node, with its final zero */
 #define NN_MAX_NODES 1024
 #define NN_MAX_INPUTS 8
 #define NN_MAX_PARAMS 16
 #define NN_MAX_CLASSES 64
-#define NN_MAX_SIDE 4096		/* height or width of any activation */
+#define NN_MAX_SIDE 4096 /* height or width of any activation */
 #define NN_MAX_CHANNELS 16777216
-#define NN_MAX_WEIGHTS ((size_t) 1 << 31)	/* floats in one graph */
+#define NN_MAX_WEIGHTS ((size_t) 1 << 31) /* floats in one graph */
 
 /* ---------------------------------------------------------------- status */
 
 typedef enum NnStatus
 {
 	NN_OK = 0,
-	NN_BAD_ARGUMENT,			/* a value or shape that cannot be */
-	NN_UNSUPPORTED,				/* valid in Keras, not here */
-	NN_TOO_LARGE,				/* a size beyond a limit or an overflow */
-	NN_CORRUPT,					/* model or state bytes that are not whole */
-	NN_INTERRUPTED,				/* stopped by the caller's poll or flag */
-	NN_NOT_FINITE,				/* loss or weights became NaN or infinite */
-	NN_LOAD_FAILED,				/* the caller's load function failed */
-	NN_THREAD					/* a thread could not be started */
+	NN_BAD_ARGUMENT, /* a value or shape that cannot be */
+	NN_UNSUPPORTED,  /* valid in Keras, not here */
+	NN_TOO_LARGE,    /* a size beyond a limit or an overflow */
+	NN_CORRUPT,      /* model or state bytes that are not whole */
+	NN_INTERRUPTED,  /* stopped by the caller's poll or flag */
+	NN_NOT_FINITE,   /* loss or weights became NaN or infinite */
+	NN_LOAD_FAILED,  /* the caller's load function failed */
+	NN_THREAD        /* a thread could not be started */
 } NnStatus;
 
 typedef struct NnError
 {
-	NnStatus	status;
-	int			node;			/* index of the node concerned, or -1 */
-	char		message[256];	/* lower-case, without full stop */
-	char		hint[256];		/* a sentence, or empty */
+	NnStatus status;
+	int node;          /* index of the node concerned, or -1 */
+	char message[256]; /* lower-case, without full stop */
+	char hint[256];    /* a sentence, or empty */
 } NnError;
 
 /* ------------------------------------------------------- node types (ops) */
@@ -79,57 +79,55 @@ typedef struct NnError
  */
 typedef enum NnParamKind
 {
-	NN_PARAM_INT,				/* v[0] */
-	NN_PARAM_FLOAT,				/* v[0] */
-	NN_PARAM_BOOL,				/* v[0]: 0 or 1 */
-	NN_PARAM_INT_PAIR,			/* n or [a, b]: v[0], v[1] (height, width) */
-	NN_PARAM_ENUM,				/* v[0]: index into names */
-	NN_PARAM_ACTIVATION,		/* v[0]: index into nn_activation_names; v[1]:
+	NN_PARAM_INT,        /* v[0] */
+	NN_PARAM_FLOAT,      /* v[0] */
+	NN_PARAM_BOOL,       /* v[0]: 0 or 1 */
+	NN_PARAM_INT_PAIR,   /* n or [a, b]: v[0], v[1] (height, width) */
+	NN_PARAM_ENUM,       /* v[0]: index into names */
+	NN_PARAM_ACTIVATION, /* v[0]: index into nn_activation_names; v[1]:
 								 * negative_slope of leaky_relu */
-	NN_PARAM_INITIALIZER		/* v[0]: NnInitializer; v[1..3] its numbers */
+	NN_PARAM_INITIALIZER /* v[0]: NnInitializer; v[1..3] its numbers */
 } NnParamKind;
 
 typedef struct NnValue
 {
-	double		v[4];
+	double v[4];
 } NnValue;
 
 typedef struct NnParam
 {
-	const char *key;			/* Keras's name; NULL ends a table */
+	const char *key; /* Keras's name; NULL ends a table */
 	NnParamKind kind;
-	int			required;
-	double		low,
-				high;			/* allowed range of v[0] (and v[1] of pairs) */
-	NnValue		def;			/* default if not required */
-	const char *const *names;	/* of NN_PARAM_ENUM, NULL-ended */
+	int required;
+	double low, high;         /* allowed range of v[0] (and v[1] of pairs) */
+	NnValue def;              /* default if not required */
+	const char *const *names; /* of NN_PARAM_ENUM, NULL-ended */
 } NnParam;
 
 /* A key that Keras knows and pneumo takes only at one value. */
 typedef struct NnRefused
 {
 	const char *key;
-	const char *only;			/* JSON text of the accepted values, '|' between
+	const char *only; /* JSON text of the accepted values, '|' between
 								 * them: "null", "1|[1, 1]", "false" */
 } NnRefused;
 
 typedef struct NnOpInfo
 {
-	const char *class_name;		/* Keras's: "Conv2D" */
-	int			min_inputs,
-				max_inputs;
-	const NnParam *params;		/* honoured keys */
+	const char *class_name; /* Keras's: "Conv2D" */
+	int min_inputs, max_inputs;
+	const NnParam *params;      /* honoured keys */
 	const char *const *ignored; /* NULL-ended; beside nn_common_ignored */
-	const NnRefused *refused;	/* ends with key NULL */
-	const char *doc;			/* one line for the manual */
+	const NnRefused *refused;   /* ends with key NULL */
+	const char *doc;            /* one line for the manual */
 } NnOpInfo;
 
 extern const char *const nn_activation_names[]; /* NULL-ended */
-extern const char *const nn_common_ignored[];	/* name, trainable, dtype, ... */
+extern const char *const nn_common_ignored[];   /* name, trainable, dtype, ... */
 
-extern int	nn_op_count(void);
-extern const NnOpInfo *nn_op_info(int op);	/* NULL if out of range */
-extern int	nn_op_find(const char *class_name); /* -1 if unknown; also "ReLU",
+extern int nn_op_count(void);
+extern const NnOpInfo *nn_op_info(int op);     /* NULL if out of range */
+extern int nn_op_find(const char *class_name); /* -1 if unknown; also "ReLU",
 												 * "LeakyReLU", "Softmax" … as
 												 * their own classes */
 
@@ -137,27 +135,25 @@ extern int	nn_op_find(const char *class_name); /* -1 if unknown; also "ReLU",
  * Initialisers by Keras's names: returns 0 and fills *value (v[0] kind, v[1..3]
  * numbers, set from the config's keys by nn_initializer_set), or -1.
  */
-extern int	nn_initializer_find(NnValue *value, const char *name);
+extern int nn_initializer_find(NnValue *value, const char *name);
 /* Sets one number ("mean", "stddev", "minval", "maxval", "value", "scale", "gain", "mode", …); -1 if unknown. */
-extern int	nn_initializer_set(NnValue *value, const char *key, double number, const char *text);
+extern int nn_initializer_set(NnValue *value, const char *key, double number, const char *text);
 
 /* ---------------------------------------------------------------- graph */
 
 typedef struct NnShape
 {
-	int			rank;			/* 3: (h, w, c); 1: (c), with h = w = 1 */
-	int			h,
-				w,
-				c;
+	int rank; /* 3: (h, w, c); 1: (c), with h = w = 1 */
+	int h, w, c;
 } NnShape;
 
 typedef struct NnNodeSpec
 {
-	int			op;
-	char		name[NN_NAME_LEN];
-	int			n_inputs;
-	int			inputs[NN_MAX_INPUTS];	/* indexes of earlier nodes */
-	NnValue		params[NN_MAX_PARAMS];	/* in the order of the op's table */
+	int op;
+	char name[NN_NAME_LEN];
+	int n_inputs;
+	int inputs[NN_MAX_INPUTS];     /* indexes of earlier nodes */
+	NnValue params[NN_MAX_PARAMS]; /* in the order of the op's table */
 } NnNodeSpec;
 
 /* Sets every parameter to its default; required ones to NaN. */
@@ -183,36 +179,36 @@ extern NnStatus nn_graph_finish(NnGraph *graph, int output, NnError *error);
 typedef struct NnNodeInfo
 {
 	const char *name;
-	int			op;
-	NnShape		shape;			/* of the output */
-	int			n_inputs;
-	const int  *inputs;
+	int op;
+	NnShape shape; /* of the output */
+	int n_inputs;
+	const int *inputs;
 	const NnValue *params;
-	size_t		n_weights,		/* all floats of the node */
-				n_trainable;
-	uint64_t	multiply_adds;	/* forward, one sample */
+	size_t n_weights, /* all floats of the node */
+		n_trainable;
+	uint64_t multiply_adds; /* forward, one sample */
 } NnNodeInfo;
 
 typedef struct NnVariable
 {
-	char		name[NN_NAME_LEN + 32];	/* "conv2d/kernel" */
-	int			node;
-	int			rank;
-	int			dims[4];
-	size_t		offset;			/* floats, from the start of the weights */
-	size_t		count;
-	int			trainable;
+	char name[NN_NAME_LEN + 32]; /* "conv2d/kernel" */
+	int node;
+	int rank;
+	int dims[4];
+	size_t offset; /* floats, from the start of the weights */
+	size_t count;
+	int trainable;
 } NnVariable;
 
-extern int	nn_graph_node_count(const NnGraph *graph);
+extern int nn_graph_node_count(const NnGraph *graph);
 extern void nn_graph_node(NnNodeInfo *info, const NnGraph *graph, int node);
-extern int	nn_graph_output_units(const NnGraph *graph);	/* 1 or K */
-extern int	nn_graph_class_count(const NnGraph *graph); /* 2 or K */
-extern int	nn_graph_embedding_node(const NnGraph *graph);	/* input of the last
+extern int nn_graph_output_units(const NnGraph *graph);    /* 1 or K */
+extern int nn_graph_class_count(const NnGraph *graph);     /* 2 or K */
+extern int nn_graph_embedding_node(const NnGraph *graph);  /* input of the last
 															 * node with weights */
-extern int	nn_graph_last_conv_node(const NnGraph *graph);	/* or -1 */
-extern size_t nn_graph_weight_count(const NnGraph *graph);	/* floats */
-extern int	nn_graph_variable_count(const NnGraph *graph);
+extern int nn_graph_last_conv_node(const NnGraph *graph);  /* or -1 */
+extern size_t nn_graph_weight_count(const NnGraph *graph); /* floats */
+extern int nn_graph_variable_count(const NnGraph *graph);
 extern void nn_graph_variable(NnVariable *variable, const NnGraph *graph, int i);
 
 /* Initial weights by each node's initialisers; Philox keyed by (seed, variable). */
@@ -231,9 +227,9 @@ extern NnStatus nn_weights_check(const float *weights, const NnGraph *graph, NnE
  */
 typedef struct NnSection
 {
-	char		tag[4];
+	char tag[4];
 	const void *data;
-	size_t		bytes;
+	size_t bytes;
 } NnSection;
 
 #define NN_MAX_SECTIONS 16
@@ -244,14 +240,14 @@ extern NnStatus nn_model_write(void *dst, size_t dst_bytes, const NnGraph *graph
 
 typedef struct NnModelView
 {
-	size_t		total_bytes;	/* of the whole model, by its header */
-	size_t		head_bytes;		/* header, graph and sections: what precedes the
+	size_t total_bytes; /* of the whole model, by its header */
+	size_t head_bytes;  /* header, graph and sections: what precedes the
 								 * weights */
-	int			n_nodes;
-	size_t		weights_offset; /* multiple of NN_ALIGN */
-	size_t		n_weights;
-	int			n_sections;
-	NnSection	sections[NN_MAX_SECTIONS];	/* point into the bytes */
+	int n_nodes;
+	size_t weights_offset; /* multiple of NN_ALIGN */
+	size_t n_weights;
+	int n_sections;
+	NnSection sections[NN_MAX_SECTIONS]; /* point into the bytes */
 } NnModelView;
 
 /*
@@ -268,14 +264,14 @@ extern NnStatus nn_model_graph(NnGraph *graph, const NnModelView *view, const vo
 
 typedef enum NnPath
 {
-	NN_PATH_REFERENCE = 0,		/* direct loops */
-	NN_PATH_PORTABLE,			/* C, no intrinsics */
-	NN_PATH_AVX2,				/* AVX2 + FMA */
-	NN_PATH_AVX512				/* AVX-512 F, BW, DQ, VL */
+	NN_PATH_REFERENCE = 0, /* direct loops */
+	NN_PATH_PORTABLE,      /* C, no intrinsics */
+	NN_PATH_AVX2,          /* AVX2 + FMA */
+	NN_PATH_AVX512         /* AVX-512 F, BW, DQ, VL */
 } NnPath;
 
-extern const char *nn_path_name(NnPath path);	/* "reference", "portable", "avx2", "avx512" */
-extern NnPath nn_path_best(void);	/* of this machine, by CPUID and XGETBV */
+extern const char *nn_path_name(NnPath path); /* "reference", "portable", "avx2", "avx512" */
+extern NnPath nn_path_best(void);             /* of this machine, by CPUID and XGETBV */
 
 /*
  * The arithmetic of prediction.  Training is always float32.
@@ -292,33 +288,31 @@ typedef enum NnPrecision
 	NN_PRECISION_INT16
 } NnPrecision;
 
-extern const char *nn_precision_name(NnPrecision precision);	/* "float32", "int16" */
+extern const char *nn_precision_name(NnPrecision precision); /* "float32", "int16" */
 
 /*
  * A single-threaded single-precision matrix product, row-major, with the
  * meaning of cblas_sgemm: C = alpha op(A) op(B) + beta C.  transpose: 0 or 1.
  * NULL: the built-in kernel of the path.
  */
-typedef void (*NnSgemm) (int transpose_a, int transpose_b, int m, int n, int k,
-						 float alpha, const float *a, int lda,
-						 const float *b, int ldb,
-						 float beta, float *c, int ldc);
+typedef void (*NnSgemm)(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
+						int lda, const float *b, int ldb, float beta, float *c, int ldc);
 
 /* --------------------------------------------------------------- engine */
 
 typedef struct NnEngine
 {
 	const NnGraph *graph;
-	const float *weights;		/* nn_graph_weight_count() floats; NULL will do for int16 */
-	const void *packed;			/* nn_engine_packed_bytes(); position-independent */
-	NnPath		path;			/* of the packed form */
+	const float *weights; /* nn_graph_weight_count() floats; NULL will do for int16 */
+	const void *packed;   /* nn_engine_packed_bytes(); position-independent */
+	NnPath path;          /* of the packed form */
 	NnPrecision precision;
 } NnEngine;
 
 /* 0 only on overflow: at least a header is packed. */
 extern size_t nn_engine_packed_bytes(const NnGraph *graph, NnPath path, NnPrecision precision);
-extern NnStatus nn_engine_pack(void *packed, const NnGraph *graph, const float *weights,
-							   NnPath path, NnPrecision precision, NnError *error);
+extern NnStatus nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath path,
+							   NnPrecision precision, NnError *error);
 
 /* Samples that share one reading of the biggest dense weights: a batch of more is no faster. */
 #define NN_GROUP_ROWS 32
@@ -333,9 +327,8 @@ extern size_t nn_engine_scratch_bytes(const NnEngine *engine, int max_batch);
  * output of nn_graph_embedding_node(), flattened.  Single-threaded.  *stop is
  * polled at least every 50 ms; may be NULL.
  */
-extern NnStatus nn_engine_run(float *probabilities, float *logits, float *embedding,
-							  const float *src, int n, const NnEngine *engine,
-							  void *scratch, volatile sig_atomic_t *stop);
+extern NnStatus nn_engine_run(float *probabilities, float *logits, float *embedding, const float *src, int n,
+							  const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop);
 
 /*
  * For explanations: the output of node (flattened) and the gradient of the
@@ -343,38 +336,33 @@ extern NnStatus nn_engine_run(float *probabilities, float *logits, float *embedd
  * one sample.  Single-threaded.  The last node's output here is its logits.
  */
 extern size_t nn_explain_scratch_bytes(const NnEngine *engine);
-extern NnStatus nn_explain_run(float *activation, float *gradient, float *probabilities,
-							   const float *src, int node, int class_index,
-							   const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop);
+extern NnStatus nn_explain_run(float *activation, float *gradient, float *probabilities, const float *src,
+							   int node, int class_index, const NnEngine *engine, void *scratch,
+							   volatile sig_atomic_t *stop);
 
 /* -------------------------------------------------------------- training */
 
 typedef enum NnOptimizerKind
 {
-	NN_SGD, NN_RMSPROP, NN_ADAM, NN_ADAMW
+	NN_SGD,
+	NN_RMSPROP,
+	NN_ADAM,
+	NN_ADAMW
 } NnOptimizerKind;
 
 typedef struct NnOptimizer
 {
 	NnOptimizerKind kind;
-	double		learning_rate;	/* > 0; initial rate of the schedule */
-	double		rho,
-				momentum,		/* rmsprop; momentum also sgd */
-				epsilon,
-				beta_1,
-				beta_2;
-	int			nesterov,
-				centered,
-				amsgrad;
-	double		weight_decay;	/* 0: none */
-	double		clipnorm,		/* per variable */
-				global_clipnorm,
-				clipvalue;		/* each 0: none; at most one set */
-	int			cosine_decay;	/* Keras's CosineDecay, counted in steps */
-	double		decay_steps,
-				alpha,
-				warmup_target,	/* NaN: none */
-				warmup_steps;
+	double learning_rate; /* > 0; initial rate of the schedule */
+	double rho, momentum, /* rmsprop; momentum also sgd */
+		epsilon, beta_1, beta_2;
+	int nesterov, centered, amsgrad;
+	double weight_decay;                      /* 0: none */
+	double clipnorm,                          /* per variable */
+		global_clipnorm, clipvalue;           /* each 0: none; at most one set */
+	int cosine_decay;                         /* Keras's CosineDecay, counted in steps */
+	double decay_steps, alpha, warmup_target, /* NaN: none */
+		warmup_steps;
 } NnOptimizer;
 
 /* Keras's defaults of an optimiser. */
@@ -382,46 +370,47 @@ extern void nn_optimizer_init(NnOptimizer *optimizer, NnOptimizerKind kind);
 
 typedef enum NnMonitor
 {
-	NN_MONITOR_VAL_LOSS, NN_MONITOR_VAL_ACCURACY, NN_MONITOR_VAL_AUC
+	NN_MONITOR_VAL_LOSS,
+	NN_MONITOR_VAL_ACCURACY,
+	NN_MONITOR_VAL_AUC
 } NnMonitor;
 
 typedef struct NnTrainConfig
 {
-	int			epochs,
-				batch_size,
-				steps_per_epoch;	/* 0: the whole training split once; else an
+	int epochs, batch_size, steps_per_epoch; /* 0: the whole training split once; else an
 									 * epoch takes the first that many batches of
 									 * its permutation */
-	int			shuffle;
-	uint64_t	seed;
+	int shuffle;
+	uint64_t seed;
 	NnOptimizer optimizer;
-	double		label_smoothing;	/* 0..1 */
-	double		class_weight[NN_MAX_CLASSES];	/* 1 if not given */
+	double label_smoothing;              /* 0..1 */
+	double class_weight[NN_MAX_CLASSES]; /* 1 if not given */
 
-	int			early_stopping; /* 0: off */
-	NnMonitor	es_monitor;
-	int			es_patience;
-	double		es_min_delta;
-	int			es_maximize;	/* mode: 0 min, 1 max */
-	int			es_start_from_epoch;
-	int			restore_best_weights;
+	int early_stopping; /* 0: off */
+	NnMonitor es_monitor;
+	int es_patience;
+	double es_min_delta;
+	int es_maximize; /* mode: 0 min, 1 max */
+	int es_start_from_epoch;
+	int restore_best_weights;
 
-	int			plateau;		/* ReduceLROnPlateau; 0: off */
-	NnMonitor	rlr_monitor;
-	int			rlr_maximize;
-	double		rlr_factor;
-	int			rlr_patience;
-	double		rlr_min_delta;
-	int			rlr_cooldown;
-	double		rlr_min_lr;
+	int plateau; /* ReduceLROnPlateau; 0: off */
+	NnMonitor rlr_monitor;
+	int rlr_maximize;
+	double rlr_factor;
+	int rlr_patience;
+	double rlr_min_delta;
+	int rlr_cooldown;
+	double rlr_min_lr;
 
-	NnPrecision precision;		/* of validation and nn_trainer_score(): that of
+	NnPrecision precision; /* of validation and nn_trainer_score(): that of
 								 * the version; training itself is float32 */
 } NnTrainConfig;
 
 typedef enum NnSplit
 {
-	NN_TRAIN = 0, NN_VALIDATION
+	NN_TRAIN = 0,
+	NN_VALIDATION
 } NnSplit;
 
 /*
@@ -432,39 +421,36 @@ typedef enum NnSplit
  */
 typedef struct NnTrainData
 {
-	size_t		n[2];			/* samples of train and validation */
-	const int32_t *label[2];	/* class index, 0..classes-1 (binary: 1 positive) */
-	const float *weight[2];		/* sample weights, or NULL */
-	int			(*load) (void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch);
-	void	   *load_arg;
-	size_t		load_scratch_bytes;
+	size_t n[2];             /* samples of train and validation */
+	const int32_t *label[2]; /* class index, 0..classes-1 (binary: 1 positive) */
+	const float *weight[2];  /* sample weights, or NULL */
+	int (*load)(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch);
+	void *load_arg;
+	size_t load_scratch_bytes;
 } NnTrainData;
 
 /* One finished epoch, as Keras's history; epochs count from 1. */
 typedef struct NnEpochLog
 {
-	int			epoch;
-	double		loss,
-				accuracy,
-				val_loss,
-				val_accuracy,
-				val_auc;		/* NaN where there is no validation split or auc */
-	double		learning_rate;	/* that the epoch was trained with (last step) */
-	double		seconds,		/* training part */
-				val_seconds;
-	int			best;			/* 1: best so far by the monitor */
-	int			last;			/* 1: training ends after this epoch */
+	int epoch;
+	double loss, accuracy, val_loss, val_accuracy,
+		val_auc;          /* NaN where there is no validation split or auc */
+	double learning_rate; /* that the epoch was trained with (last step) */
+	double seconds,       /* training part */
+		val_seconds;
+	int best; /* 1: best so far by the monitor */
+	int last; /* 1: training ends after this epoch */
 } NnEpochLog;
 
 typedef struct NnProgress
 {
-	int			epoch,			/* from 1 */
-				epochs;
-	size_t		batch,			/* batches done in this epoch */
-				batches;
-	int			validating;		/* 1: batch and batches count validation samples */
-	double		loss;			/* running mean of the epoch */
-	double		samples_per_second;
+	int epoch, /* from 1 */
+		epochs;
+	size_t batch, /* batches done in this epoch */
+		batches;
+	int validating; /* 1: batch and batches count validation samples */
+	double loss;    /* running mean of the epoch */
+	double samples_per_second;
 } NnProgress;
 
 /*
@@ -480,12 +466,12 @@ typedef struct NnProgress
  */
 typedef struct NnTrainHooks
 {
-	void	   *arg;
-	int			(*poll) (void *arg);
-	int			(*step) (void *arg, const NnProgress *progress);
-	int			(*epoch) (void *arg, const NnEpochLog *log);
-	double		(*auc) (void *arg, const float *scores, size_t n);
-	double		(*clock) (void *arg);
+	void *arg;
+	int (*poll)(void *arg);
+	int (*step)(void *arg, const NnProgress *progress);
+	int (*epoch)(void *arg, const NnEpochLog *log);
+	double (*auc)(void *arg, const float *scores, size_t n);
+	double (*clock)(void *arg);
 } NnTrainHooks;
 
 /* NN_OK, or what is wrong with the config for this graph. */
@@ -493,10 +479,10 @@ extern NnStatus nn_train_check(const NnTrainConfig *config, const NnGraph *graph
 
 typedef struct NnTrainPlan
 {
-	size_t		state_bytes;	/* weights, best weights, optimiser slots, callback
+	size_t state_bytes; /* weights, best weights, optimiser slots, callback
 								 * counters, position: what a checkpoint holds */
-	size_t		work_bytes;		/* everything else, for n_threads */
-	size_t		slots_per_weight;
+	size_t work_bytes;  /* everything else, for n_threads */
+	size_t slots_per_weight;
 } NnTrainPlan;
 
 extern NnStatus nn_train_plan(NnTrainPlan *plan, const NnGraph *graph, const NnTrainConfig *config,
@@ -512,10 +498,9 @@ extern size_t nn_trainer_bytes(void);
  * are checked (NN_CORRUPT), and initial_weights is not used.
  */
 extern NnStatus nn_trainer_init(NnTrainer *trainer, const NnGraph *graph, const NnTrainConfig *config,
-								const NnTrainData *data, const NnTrainPlan *plan,
-								void *state, void *work, int n_threads,
-								NnPath path, NnSgemm sgemm,
-								const float *initial_weights, int resume, NnError *error);
+								const NnTrainData *data, const NnTrainPlan *plan, void *state, void *work,
+								int n_threads, NnPath path, NnSgemm sgemm, const float *initial_weights,
+								int resume, NnError *error);
 
 /* Starts the threads, all signals blocked in them. */
 extern NnStatus nn_trainer_start(NnTrainer *trainer, NnError *error);
@@ -528,7 +513,7 @@ extern NnStatus nn_trainer_start(NnTrainer *trainer, NnError *error);
  * nn_trainer_state_valid() is 0 only while a step updates.
  */
 extern NnStatus nn_train_run(NnTrainer *trainer, const NnTrainHooks *hooks, NnError *error);
-extern int	nn_trainer_state_valid(const NnTrainer *trainer);
+extern int nn_trainer_state_valid(const NnTrainer *trainer);
 
 /* Stops and joins the threads; may be called at any time and twice, also while
  * nn_train_run() is on the stack of a process that exits. */
@@ -553,8 +538,7 @@ extern NnStatus nn_trainer_score(NnTrainer *trainer, float *scores, const float 
 extern const float *nn_trainer_logits(const NnTrainer *trainer);
 
 /* Mean loss and accuracy of scores (label smoothing as in val_loss; 0 for plain). */
-extern void nn_score_loss(double *loss, double *accuracy, const float *scores,
-						  const int32_t *labels, const float *weights, size_t n,
-						  int output_units, double label_smoothing);
+extern void nn_score_loss(double *loss, double *accuracy, const float *scores, const int32_t *labels,
+						  const float *weights, size_t n, int output_units, double label_smoothing);
 
-#endif							/* PNEUMO_NN_NN_H */
+#endif /* PNEUMO_NN_NN_H */

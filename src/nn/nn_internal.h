@@ -35,8 +35,8 @@
 
 #define NN_MAX_NODE_VARIABLES 4
 #define NN_MAX_THREADS 256
-#define NN_CHUNKS 8			/* partial sums of a gradient over samples */
-#define NN_POLL_MS 50			/* the caller's waiting time between polls */
+#define NN_CHUNKS 8   /* partial sums of a gradient over samples */
+#define NN_POLL_MS 50 /* the caller's waiting time between polls */
 
 /* ------------------------------------------------- overflow-checked sizes */
 
@@ -57,8 +57,7 @@ nn_mul_size(size_t a, size_t b)
 static inline size_t
 nn_align_size(size_t a)
 {
-	return (a > SIZE_MAX - NN_ALIGN) ? SIZE_MAX
-		: (a + NN_ALIGN - 1) / NN_ALIGN * NN_ALIGN;
+	return (a > SIZE_MAX - NN_ALIGN) ? SIZE_MAX : (a + NN_ALIGN - 1) / NN_ALIGN * NN_ALIGN;
 }
 
 /* a + b, b aligned: the step of every layout function. */
@@ -71,15 +70,19 @@ nn_grow(size_t a, size_t b)
 /* --------------------------------------------------------------- errors */
 
 /* Fills *error (which may be NULL) and returns status. */
-extern NnStatus nn_fail(NnError *error, NnStatus status, int node, const char *hint,
-						const char *format, ...)
-			__attribute__((format(printf, 5, 6)));
+extern NnStatus nn_fail(NnError *error, NnStatus status, int node, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 
 /* ---------------------------------------------------------- activations */
 
 typedef enum NnActivation
 {
-	NN_LINEAR = 0, NN_RELU, NN_LEAKY_RELU, NN_SIGMOID, NN_TANH, NN_SOFTMAX
+	NN_LINEAR = 0,
+	NN_RELU,
+	NN_LEAKY_RELU,
+	NN_SIGMOID,
+	NN_TANH,
+	NN_SOFTMAX
 } NnActivation;
 
 extern float nn_sigmoid(float x);
@@ -88,64 +91,60 @@ extern float nn_sigmoid(float x);
 extern void nn_activation_forward(float *x, size_t rows, size_t c, NnActivation kind, float slope);
 
 /* dx *= f'(x), from the output y = f(x), in place. */
-extern void nn_activation_backward(float *dx, const float *y, size_t rows, size_t c,
-								   NnActivation kind, float slope);
+extern void nn_activation_backward(float *dx, const float *y, size_t rows, size_t c, NnActivation kind,
+								   float slope);
 
 /* ------------------------------------------------------------------ graph */
 
 /* A sliding window: of a convolution or a pooling. */
 typedef struct NnWindow
 {
-	int			kh,
-				kw,
-				sh,
-				sw,
-				top,			/* zero rows above, zero columns to the left */
-				left;
+	int kh, kw, sh, sw, top, /* zero rows above, zero columns to the left */
+		left;
 } NnWindow;
 
 typedef struct NnNodeVariable
 {
-	char		name[24];
-	int			rank;
-	int			dims[4];
-	size_t		offset;			/* floats, from the node's first weight */
-	size_t		count;
-	int			trainable;
-	NnValue		initializer;
+	char name[24];
+	int rank;
+	int dims[4];
+	size_t offset; /* floats, from the node's first weight */
+	size_t count;
+	int trainable;
+	NnValue initializer;
 } NnNodeVariable;
 
 typedef struct NnNode
 {
-	NnNodeSpec	spec;
-	NnShape		shape;			/* of the output */
-	NnShape		in;				/* of the first input */
-	NnWindow	window;			/* where the operation has one */
-	int			n_vars;
+	NnNodeSpec spec;
+	NnShape shape;   /* of the output */
+	NnShape in;      /* of the first input */
+	NnWindow window; /* where the operation has one */
+	int n_vars;
 	NnNodeVariable vars[NN_MAX_NODE_VARIABLES];
-	size_t		weights;		/* offset of the node's weights */
-	size_t		n_weights;
-	size_t		n_trainable;
-	uint64_t	multiply_adds;
-	int			n_consumers;
-	int			consumer;		/* the last of them */
+	size_t weights; /* offset of the node's weights */
+	size_t n_weights;
+	size_t n_trainable;
+	uint64_t multiply_adds;
+	int n_consumers;
+	int consumer; /* the last of them */
 } NnNode;
 
 typedef struct NnPlan NnPlan;
 
 struct NnGraph
 {
-	uint32_t	magic;
-	int			max_nodes;
-	int			n_nodes;
-	int			finished;
-	int			units;
-	int			n_variables;
+	uint32_t magic;
+	int max_nodes;
+	int n_nodes;
+	int finished;
+	int units;
+	int n_variables;
 	NnActivation output_activation; /* sigmoid or softmax */
-	size_t		n_weights;
-	size_t		plan_offset[2];	/* bytes from the graph: the plans of inference
+	size_t n_weights;
+	size_t plan_offset[2]; /* bytes from the graph: the plans of inference
 								 * and of training */
-	NnNode		nodes[];
+	NnNode nodes[];
 };
 
 static inline size_t
@@ -176,8 +175,8 @@ nn_graph_train_plan(const NnGraph *graph)
 
 typedef enum NnMode
 {
-	NN_INFER,					/* forward only, moving statistics, no dropout */
-	NN_EXPLAIN,					/* the same, and backward to one node */
+	NN_INFER,   /* forward only, moving statistics, no dropout */
+	NN_EXPLAIN, /* the same, and backward to one node */
 	NN_TRAINING
 } NnMode;
 
@@ -187,19 +186,18 @@ typedef enum NnMode
  */
 typedef struct NnBuffer
 {
-	size_t		bytes;
-	size_t		offset;
-	int			first,
-				last;
+	size_t bytes;
+	size_t offset;
+	int first, last;
 } NnBuffer;
 
 typedef struct NnTensor
 {
-	int			node;			/* whose output it is */
-	size_t		floats;			/* of one sample */
-	int			need_gradient;
-	int			buffer;			/* -1: the network's input, which lies elsewhere */
-	int			gradient;		/* buffer, or -1 */
+	int node;      /* whose output it is */
+	size_t floats; /* of one sample */
+	int need_gradient;
+	int buffer;   /* -1: the network's input, which lies elsewhere */
+	int gradient; /* buffer, or -1 */
 } NnTensor;
 
 /*
@@ -208,37 +206,33 @@ typedef struct NnTensor
  */
 typedef struct NnStep
 {
-	int			node;			/* whose operation runs */
-	int			out_node;		/* the last node fused into it */
+	int node;     /* whose operation runs */
+	int out_node; /* the last node fused into it */
 	NnActivation activation;
-	float		slope;			/* of leaky_relu */
-	int			pool;			/* 1: 2x2 max pooling of stride 2 at the end */
-	NnShape		full;			/* shape before that pooling */
-	NnShape		out;
-	int			n_src;
-	int			src[NN_MAX_INPUTS]; /* tensors */
-	int			dst;			/* tensor */
-	int			mask;			/* buffer of the pooling's winners, or -1 */
-	int			dsrc[NN_MAX_INPUTS];	/* buffers, -1 where not needed */
-	int			add[NN_MAX_INPUTS];
-	int			need_weights;	/* 1: has trainable variables */
+	float slope;  /* of leaky_relu */
+	int pool;     /* 1: 2x2 max pooling of stride 2 at the end */
+	NnShape full; /* shape before that pooling */
+	NnShape out;
+	int n_src;
+	int src[NN_MAX_INPUTS];  /* tensors */
+	int dst;                 /* tensor */
+	int mask;                /* buffer of the pooling's winners, or -1 */
+	int dsrc[NN_MAX_INPUTS]; /* buffers, -1 where not needed */
+	int add[NN_MAX_INPUTS];
+	int need_weights; /* 1: has trainable variables */
 } NnStep;
 
 struct NnPlan
 {
-	NnMode		mode;
-	int			n_steps;
-	int			n_tensors;
-	int			n_buffers;
-	int			output;			/* tensor of the logits */
-	size_t		arena_bytes;	/* for one sample */
-	size_t		total_bytes;	/* sum of the buffers: a bound of arena_bytes */
-	size_t		bytes;			/* of the plan itself */
-	size_t		steps_offset,
-				tensors_offset,
-				buffers_offset,
-				node_tensor_offset,
-				order_offset;
+	NnMode mode;
+	int n_steps;
+	int n_tensors;
+	int n_buffers;
+	int output;         /* tensor of the logits */
+	size_t arena_bytes; /* for one sample */
+	size_t total_bytes; /* sum of the buffers: a bound of arena_bytes */
+	size_t bytes;       /* of the plan itself */
+	size_t steps_offset, tensors_offset, buffers_offset, node_tensor_offset, order_offset;
 };
 
 static inline NnStep *
@@ -268,20 +262,19 @@ nn_plan_node_tensor(const NnPlan *plan)
 
 typedef struct NnPlanOptions
 {
-	NnMode		mode;
-	int			keep_node;		/* must stay a tensor of its own; -1 none */
-	int			no_fusion;		/* 1: every node a tensor (tests) */
-	int			input_gradient; /* 1: the input's gradient too */
+	NnMode mode;
+	int keep_node;      /* must stay a tensor of its own; -1 none */
+	int no_fusion;      /* 1: every node a tensor (tests) */
+	int input_gradient; /* 1: the input's gradient too */
 } NnPlanOptions;
 
 extern size_t nn_plan_bytes(const NnGraph *graph, NnMode mode);
 extern size_t nn_plan_bytes_max(int max_nodes, NnMode mode);
-extern NnStatus nn_plan_build(NnPlan *plan, const NnGraph *graph,
-							  const NnPlanOptions *options, NnError *error);
+extern NnStatus nn_plan_build(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options,
+							  NnError *error);
 
 /* nn_graph_finish() with chosen options of the training plan, for tests. */
-extern NnStatus nn_graph_finish_as(NnGraph *graph, int output, const NnPlanOptions *training,
-								   NnError *error);
+extern NnStatus nn_graph_finish_as(NnGraph *graph, int output, const NnPlanOptions *training, NnError *error);
 
 /* ------------------------------------------------------------------ calls */
 
@@ -298,69 +291,69 @@ typedef struct NnCall
 {
 	const NnStep *step;
 	const NnNode *node;
-	NnMode		mode;
-	NnPath		path;
-	NnPrecision precision;		/* NN_PRECISION_FLOAT32 but in prediction */
-	NnSgemm		sgemm;
-	const float *weights;		/* of the node; int16: NULL where packed */
-	const void *packed;			/* of the step, or NULL */
-	void	   *scratch;		/* op->scratch_bytes, aligned */
+	NnMode mode;
+	NnPath path;
+	NnPrecision precision; /* NN_PRECISION_FLOAT32 but in prediction */
+	NnSgemm sgemm;
+	const float *weights; /* of the node; int16: NULL where packed */
+	const void *packed;   /* of the step, or NULL */
+	void *scratch;        /* op->scratch_bytes, aligned */
 
-	float	   *dst;
+	float *dst;
 	const float *src[NN_MAX_INPUTS];
-	size_t		src_floats[NN_MAX_INPUTS];
-	uint16_t   *mask;
+	size_t src_floats[NN_MAX_INPUTS];
+	uint16_t *mask;
 
-	float	   *ddst;
-	float	   *dsrc[NN_MAX_INPUTS];
-	float	   *dweights;
+	float *ddst;
+	float *dsrc[NN_MAX_INPUTS];
+	float *dweights;
 
-	uint64_t	seed;			/* dropout */
-	uint32_t	epoch;
-	uint64_t	sample;			/* position in the epoch */
+	uint64_t seed; /* dropout */
+	uint32_t epoch;
+	uint64_t sample; /* position in the epoch */
 } NnCall;
 
 typedef struct NnPool NnPool;
 
 typedef struct NnWorker
 {
-	NnPool	   *pool;
-	int			index;
-	void	   *scratch;		/* steps, forward and backward */
-	void	   *load_scratch;
-	void	   *engine_scratch;
-	float	   *samples;		/* a group of inputs, for validation */
+	NnPool *pool;
+	int index;
+	void *scratch; /* steps, forward and backward */
+	void *load_scratch;
+	void *engine_scratch;
+	float *samples; /* a group of inputs, for validation */
 } NnWorker;
 
 /* A parallel loop over the batch; the number of items depends on n only. */
 typedef struct NnOpPhase
 {
-	size_t		(*items) (const NnTrainer *trainer, const NnStep *step);
-	void		(*run) (NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker);
+	size_t (*items)(const NnTrainer *trainer, const NnStep *step);
+	void (*run)(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker);
 } NnOpPhase;
 
 /* What an operation needs of its neighbours in the backward pass. */
-#define NN_NEEDS_SRC		1
-#define NN_NEEDS_DST		2
-#define NN_ALIAS			4	/* the output is the input in another shape */
-#define NN_ALIAS_INFERENCE	8	/* ... when not training */
-#define NN_FUSE_ACTIVATION	16	/* takes a following Activation node */
-#define NN_FUSE_POOL		32	/* takes a following 2x2 MaxPooling2D */
+#define NN_NEEDS_SRC 1
+#define NN_NEEDS_DST 2
+#define NN_ALIAS 4            /* the output is the input in another shape */
+#define NN_ALIAS_INFERENCE 8  /* ... when not training */
+#define NN_FUSE_ACTIVATION 16 /* takes a following Activation node */
+#define NN_FUSE_POOL 32       /* takes a following 2x2 MaxPooling2D */
 
 typedef struct NnOp
 {
-	NnOpInfo	info;
-	int			flags;
+	NnOpInfo info;
+	int flags;
 
 	/* Checks the parameters and input shapes; fills shape, window, variables. */
-	NnStatus	(*shape) (NnNode *node, const NnShape *inputs, NnError *error);
+	NnStatus (*shape)(NnNode *node, const NnShape *inputs, NnError *error);
 
 	/* The activation that is part of the node; NULL: linear. */
-	NnActivation (*activation) (const NnNode *node, float *slope);
+	NnActivation (*activation)(const NnNode *node, float *slope);
 
 	/* Bytes for one thread; may be NULL. */
-	size_t		(*scratch_bytes) (const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
-								  NnPrecision precision);
+	size_t (*scratch_bytes)(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+							NnPrecision precision);
 
 	/*
 	 * Weights in the order and format a kernel likes; may be NULL, and 0 bytes:
@@ -368,31 +361,31 @@ typedef struct NnOp
 	 * NN_INFER): what is packed is all that forward() gets, the bias too;
 	 * call->weights is NULL then.
 	 */
-	size_t		(*packed_bytes) (const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
-								 NnPrecision precision);
-	void		(*pack) (void *packed, const NnNode *node, const NnStep *step, const float *weights,
-						 NnMode mode, NnPath path, NnPrecision precision);
+	size_t (*packed_bytes)(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+						   NnPrecision precision);
+	void (*pack)(void *packed, const NnNode *node, const NnStep *step, const float *weights, NnMode mode,
+				 NnPath path, NnPrecision precision);
 
 	/* One sample. */
-	void		(*forward) (const NnCall *call);
-	void		(*backward) (const NnCall *call);
+	void (*forward)(const NnCall *call);
+	void (*backward)(const NnCall *call);
 
 	/*
 	 * n samples of the same call in prediction, their sources and outputs one
 	 * behind the other; a sample's bits are those of forward().  NULL: none.
 	 */
-	void		(*forward_rows) (const NnCall *call, int n);
-	size_t		(*rows_scratch_bytes) (const NnNode *node, int n, NnPrecision precision);
+	void (*forward_rows)(const NnCall *call, int n);
+	size_t (*rows_scratch_bytes)(const NnNode *node, int n, NnPrecision precision);
 
 	/*
 	 * Training: floats of one chunk's gradient sum, if not the node's weights
 	 * themselves; and how the chunks' sums become the gradient, in items.
 	 * NULL: n_weights, and a plain sum.
 	 */
-	size_t		(*partial_floats) (const NnNode *node, const NnStep *step, NnPath path);
-	size_t		(*finish_items) (const NnNode *node, const NnStep *step, NnPath path);
-	void		(*finish) (float *dweights, const float *partial, int n_chunks, size_t stride,
-						   const NnNode *node, const NnStep *step, NnPath path, size_t item);
+	size_t (*partial_floats)(const NnNode *node, const NnStep *step, NnPath path);
+	size_t (*finish_items)(const NnNode *node, const NnStep *step, NnPath path);
+	void (*finish)(float *dweights, const float *partial, int n_chunks, size_t stride, const NnNode *node,
+				   const NnStep *step, NnPath path, size_t item);
 
 	/*
 	 * The whole batch, in training; NULL: forward() for each sample, backward()
@@ -403,19 +396,18 @@ typedef struct NnOp
 	const NnOpPhase *train_forward;
 	const NnOpPhase *train_backward;
 	const NnOpPhase *train_weights;
-	size_t		(*keep_bytes) (const NnNode *node); /* per step, forward to update */
-	size_t		(*shared_bytes) (const NnNode *node, int batch);	/* during one step */
-	void		(*commit) (NnTrainer *trainer, const NnStep *step); /* at the update */
+	size_t (*keep_bytes)(const NnNode *node);               /* per step, forward to update */
+	size_t (*shared_bytes)(const NnNode *node, int batch);  /* during one step */
+	void (*commit)(NnTrainer *trainer, const NnStep *step); /* at the update */
 } NnOp;
 
-extern const NnOp *nn_op(int op);	/* of a node that was checked */
+extern const NnOp *nn_op(int op); /* of a node that was checked */
 extern const NnOp *nn_node_op(const NnNode *node);
 
-extern const NnOp nn_op_input, nn_op_conv2d, nn_op_depthwise_conv2d, nn_op_max_pooling,
-			nn_op_average_pooling, nn_op_global_average_pooling, nn_op_global_max_pooling,
-			nn_op_flatten, nn_op_dense, nn_op_dropout, nn_op_batch_normalization,
-			nn_op_activation, nn_op_relu, nn_op_leaky_relu, nn_op_softmax, nn_op_add,
-			nn_op_concatenate, nn_op_rescaling;
+extern const NnOp nn_op_input, nn_op_conv2d, nn_op_depthwise_conv2d, nn_op_max_pooling, nn_op_average_pooling,
+	nn_op_global_average_pooling, nn_op_global_max_pooling, nn_op_flatten, nn_op_dense, nn_op_dropout,
+	nn_op_batch_normalization, nn_op_activation, nn_op_relu, nn_op_leaky_relu, nn_op_softmax, nn_op_add,
+	nn_op_concatenate, nn_op_rescaling;
 
 /*
  * Where in the source the pixel under tap (y, x) of an output pixel's window
@@ -425,8 +417,8 @@ static inline ptrdiff_t
 nn_tap_pixel(const NnNode *node, int oy, int ox, int y, int x)
 {
 	const NnWindow *w = &node->window;
-	int			sy = oy * w->sh + y - w->top;
-	int			sx = ox * w->sw + x - w->left;
+	int sy = oy * w->sh + y - w->top;
+	int sx = ox * w->sw + x - w->left;
 
 	if (sy < 0 || sy >= node->in.h || sx < 0 || sx >= node->in.w)
 		return -1;
@@ -446,52 +438,53 @@ extern void nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const 
 extern void nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const NnStep *step);
 
 /* Shared by the operations: parameter rows, checks, variables (op_common.c). */
-extern const char *const nn_padding_names[];	/* "valid", "same" */
+extern const char *const nn_padding_names[]; /* "valid", "same" */
 extern const NnRefused nn_refused_data_format;
 
 extern NnStatus nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error);
-extern NnStatus nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same,
-							   int *oh, int *ow, NnError *error);
+extern NnStatus nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, int *ow,
+							   NnError *error);
 extern NnStatus nn_set_shape(NnNode *node, int rank, int h, int w, size_t c, NnError *error);
 extern NnNodeVariable *nn_add_variable(NnNode *node, const char *name, int trainable,
-									   const NnValue *initializer, int rank,
-									   int d0, int d1, int d2, int d3);
+									   const NnValue *initializer, int rank, int d0, int d1, int d2, int d3);
 extern NnActivation nn_value_activation(const NnValue *value, float *slope);
 
-#define NN_PARAM_ROW_ACTIVATION \
-	{"activation", NN_PARAM_ACTIVATION, 0, 0, 0, {{NN_LINEAR, 0.2}}, NULL}
+#define NN_PARAM_ROW_ACTIVATION {"activation", NN_PARAM_ACTIVATION, 0, 0, 0, {{NN_LINEAR, 0.2}}, NULL}
 #define NN_PARAM_ROW_BOOL(key, def) {key, NN_PARAM_BOOL, 0, 0, 1, {{def}}, NULL}
 #define NN_PARAM_ROW_ZEROS(key) {key, NN_PARAM_INITIALIZER, 0, 0, 0, {{NN_INIT_CONSTANT, 0}}, NULL}
 #define NN_PARAM_ROW_ONES(key) {key, NN_PARAM_INITIALIZER, 0, 0, 0, {{NN_INIT_CONSTANT, 1}}, NULL}
 #define NN_PARAM_ROW_GLOROT(key) \
-	{key, NN_PARAM_INITIALIZER, 0, 0, 0, \
-		{{NN_INIT_VARIANCE, 1, NN_FAN_AVG, NN_DRAW_UNIFORM}}, NULL}
+	{key, NN_PARAM_INITIALIZER, 0, 0, 0, {{NN_INIT_VARIANCE, 1, NN_FAN_AVG, NN_DRAW_UNIFORM}}, NULL}
 
 /* ------------------------------------------------------------ initialisers */
 
 typedef enum NnInitializer
 {
-	NN_INIT_CONSTANT,			/* v[1] */
-	NN_INIT_UNIFORM,			/* v[1] minval, v[2] maxval */
-	NN_INIT_NORMAL,				/* v[1] mean, v[2] stddev */
-	NN_INIT_TRUNCATED,			/* the same, within two stddev */
-	NN_INIT_VARIANCE,			/* v[1] scale, v[2] NnFan, v[3] NnDraw */
-	NN_INIT_ORTHOGONAL,			/* v[1] gain; at least 2 dimensions */
-	NN_INIT_IDENTITY,			/* v[1] gain; 2 dimensions */
+	NN_INIT_CONSTANT,   /* v[1] */
+	NN_INIT_UNIFORM,    /* v[1] minval, v[2] maxval */
+	NN_INIT_NORMAL,     /* v[1] mean, v[2] stddev */
+	NN_INIT_TRUNCATED,  /* the same, within two stddev */
+	NN_INIT_VARIANCE,   /* v[1] scale, v[2] NnFan, v[3] NnDraw */
+	NN_INIT_ORTHOGONAL, /* v[1] gain; at least 2 dimensions */
+	NN_INIT_IDENTITY,   /* v[1] gain; 2 dimensions */
 	NN_INIT_COUNT
 } NnInitializer;
 
 typedef enum NnFan
 {
-	NN_FAN_IN, NN_FAN_OUT, NN_FAN_AVG
+	NN_FAN_IN,
+	NN_FAN_OUT,
+	NN_FAN_AVG
 } NnFan;
 
 typedef enum NnDraw
 {
-	NN_DRAW_TRUNCATED, NN_DRAW_NORMAL, NN_DRAW_UNIFORM
+	NN_DRAW_TRUNCATED,
+	NN_DRAW_NORMAL,
+	NN_DRAW_UNIFORM
 } NnDraw;
 
-extern int	nn_initializer_valid(const NnValue *value);
+extern int nn_initializer_valid(const NnValue *value);
 /* Whether a node's variables can be drawn as they say: dimensions, work. */
 extern NnStatus nn_initializers_check(const NnNode *node, NnError *error);
 extern void nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uint32_t number);
@@ -503,18 +496,17 @@ extern void nn_initialize(float *weights, const NnNodeVariable *variable, uint64
  * loss by the logits, times scale) if not NULL, and *correct: 1 when the most
  * probable class (binary: probability > 0.5) is the label.
  */
-extern double nn_loss_logits(float *gradient, int *correct, const float *logits, int units,
-							 int32_t label, double smoothing, double scale);
+extern double nn_loss_logits(float *gradient, int *correct, const float *logits, int units, int32_t label,
+							 double smoothing, double scale);
 
 /* The probabilities of logits: sigmoid of one, softmax of more. */
 extern void nn_probabilities(float *probabilities, const float *logits, int units);
 
 /* -------------------------------------------------------------- optimisers */
 
-extern int	nn_optimizer_slots(const NnOptimizer *optimizer);	/* floats per weight */
+extern int nn_optimizer_slots(const NnOptimizer *optimizer); /* floats per weight */
 extern NnStatus nn_optimizer_check(const NnOptimizer *optimizer, NnError *error);
-extern void nn_update_init(NnUpdate *update, const NnOptimizer *optimizer, double rate,
-						   uint64_t iteration);
+extern void nn_update_init(NnUpdate *update, const NnOptimizer *optimizer, double rate, uint64_t iteration);
 
 /* Slot pointers of the weights from offset on; slot k of weight i is base[k * stride + i]. */
 extern void nn_update_slots(NnSlots *slots, float *base, size_t stride, size_t offset,
@@ -527,36 +519,37 @@ extern double nn_schedule_rate(const NnOptimizer *optimizer, double base, uint64
 
 typedef struct NnStopping
 {
-	double		best;
-	int32_t		has_best;
-	int32_t		wait;
-	int32_t		best_epoch;		/* from 0; -1 none */
-	int32_t		pad;
+	double best;
+	int32_t has_best;
+	int32_t wait;
+	int32_t best_epoch; /* from 0; -1 none */
+	int32_t pad;
 } NnStopping;
 
 typedef struct NnPlateau
 {
-	double		best;
-	int32_t		wait;
-	int32_t		cooldown;
+	double best;
+	int32_t wait;
+	int32_t cooldown;
 } NnPlateau;
 
 extern void nn_stopping_init(NnStopping *stopping);
 
 /* epoch counts from 0.  *save: this epoch's weights are to be kept.  1: stop. */
-extern int	nn_stopping_update(NnStopping *stopping, const NnTrainConfig *config, int epoch,
-							   double value, int *save);
+extern int nn_stopping_update(NnStopping *stopping, const NnTrainConfig *config, int epoch, double value,
+							  int *save);
 extern void nn_plateau_init(NnPlateau *plateau, const NnTrainConfig *config);
 
 /* Returns the learning rate from here on. */
-extern double nn_plateau_update(NnPlateau *plateau, const NnTrainConfig *config,
-								double value, double rate);
+extern double nn_plateau_update(NnPlateau *plateau, const NnTrainConfig *config, double value, double rate);
 
 /* ------------------------------------------------------------------ random */
 
 typedef enum NnPurpose
 {
-	NN_RANDOM_INIT = 1, NN_RANDOM_SHUFFLE, NN_RANDOM_DROPOUT
+	NN_RANDOM_INIT = 1,
+	NN_RANDOM_SHUFFLE,
+	NN_RANDOM_DROPOUT
 } NnPurpose;
 
 /* A permutation of 0..n-1, a function of (seed, epoch). */
@@ -577,42 +570,42 @@ extern void nn_fpenv_restore(unsigned int saved);
  */
 typedef struct NnPhase
 {
-	size_t		(*items) (const NnTrainer *trainer, const NnStep *step);
-	void		(*run) (NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker);
+	size_t (*items)(const NnTrainer *trainer, const NnStep *step);
+	void (*run)(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker);
 	const NnStep *step;
-	int			commit;			/* 1: from here on a stop waits for the end */
+	int commit; /* 1: from here on a stop waits for the end */
 } NnPhase;
 
 typedef struct NnProgram
 {
 	const NnPhase *phases;
-	int			n_phases;
-	size_t		n_background;
-	void		(*background) (NnTrainer *trainer, size_t item, NnWorker *worker);
+	int n_phases;
+	size_t n_background;
+	void (*background)(NnTrainer *trainer, size_t item, NnWorker *worker);
 } NnProgram;
 
 struct NnPool
 {
 	pthread_mutex_t mutex;
-	pthread_cond_t work;		/* a program is there, or the end */
-	pthread_cond_t barrier;		/* the next phase is there */
-	pthread_cond_t done;		/* the program is done */
-	int			initialized;
-	int			n_threads;		/* wanted */
-	int			n_started;
-	int			quit;
-	pthread_t	threads[NN_MAX_THREADS];
-	NnWorker   *workers;
-	NnTrainer  *trainer;
+	pthread_cond_t work;    /* a program is there, or the end */
+	pthread_cond_t barrier; /* the next phase is there */
+	pthread_cond_t done;    /* the program is done */
+	int initialized;
+	int n_threads; /* wanted */
+	int n_started;
+	int quit;
+	pthread_t threads[NN_MAX_THREADS];
+	NnWorker *workers;
+	NnTrainer *trainer;
 
-	const NnProgram *program;	/* NULL: idle */
+	const NnProgram *program; /* NULL: idle */
 	unsigned int generation;
-	int			phase;
-	int			arrived;
-	int			running;		/* threads still in the program */
-	int			aborted;		/* stopped before its commit */
-	int			committed;
-	size_t		n_items;
+	int phase;
+	int arrived;
+	int running; /* threads still in the program */
+	int aborted; /* stopped before its commit */
+	int committed;
+	size_t n_items;
 	atomic_size_t next_item;
 	atomic_size_t next_background;
 	volatile sig_atomic_t stop;
@@ -636,13 +629,13 @@ extern NnStatus nn_pool_start(NnPool *pool, NnError *error);
 extern void nn_pool_stop(NnPool *pool);
 
 /* Called while a program runs; nonzero stops it. */
-typedef int (*NnPoolTick) (NnTrainer *trainer, void *arg);
+typedef int (*NnPoolTick)(NnTrainer *trainer, void *arg);
 
 /*
  * Runs a program; 1 when it ran to its end, 0 when it was stopped before its
  * commit.  Without threads it runs in the caller.
  */
-extern int	nn_pool_run(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg);
+extern int nn_pool_run(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg);
 
 /* ------------------------------------------------------------------ state */
 
@@ -652,49 +645,47 @@ extern int	nn_pool_run(NnPool *pool, const NnProgram *program, NnPoolTick tick, 
  * slots, n_slots blocks of n_weights floats.  Native byte order: a state is
  * for the machine and build that wrote it.
  */
-#define NN_STATE_MAGIC UINT64_C(0x31455453554d4e50)	/* "PNMUSTE1" */
+#define NN_STATE_MAGIC UINT64_C(0x31455453554d4e50) /* "PNMUSTE1" */
 
 typedef struct NnState
 {
-	uint64_t	magic;
-	uint64_t	bytes;			/* of the whole state */
-	uint64_t	n_weights;
-	uint32_t	n_slots;
-	uint32_t	has_best;		/* room for the best weights */
-	uint64_t	fingerprint;	/* of graph, config and data sizes */
-	uint64_t	iteration;		/* optimiser steps done */
-	int32_t		epoch;			/* epochs finished */
-	int32_t		finished;		/* 1: training has ended */
-	uint64_t	step;			/* steps done in the current epoch */
-	double		loss_sum;		/* running sums of that epoch */
-	double		correct_sum;
-	double		sample_sum;
-	double		seconds;
-	double		rate;			/* learning rate, before the schedule */
-	NnStopping	stopping;
-	NnPlateau	plateau;
-	int32_t		best_epoch;		/* of the kept weights, from 1; 0 none */
-	int32_t		pad;
+	uint64_t magic;
+	uint64_t bytes; /* of the whole state */
+	uint64_t n_weights;
+	uint32_t n_slots;
+	uint32_t has_best;    /* room for the best weights */
+	uint64_t fingerprint; /* of graph, config and data sizes */
+	uint64_t iteration;   /* optimiser steps done */
+	int32_t epoch;        /* epochs finished */
+	int32_t finished;     /* 1: training has ended */
+	uint64_t step;        /* steps done in the current epoch */
+	double loss_sum;      /* running sums of that epoch */
+	double correct_sum;
+	double sample_sum;
+	double seconds;
+	double rate; /* learning rate, before the schedule */
+	NnStopping stopping;
+	NnPlateau plateau;
+	int32_t best_epoch; /* of the kept weights, from 1; 0 none */
+	int32_t pad;
 } NnState;
 
 extern size_t nn_state_bytes(size_t n_weights, int n_slots, int has_best);
 extern float *nn_state_weights(NnState *state);
-extern float *nn_state_best(NnState *state);	/* NULL if not kept */
+extern float *nn_state_best(NnState *state); /* NULL if not kept */
 extern float *nn_state_slots(NnState *state);
 extern uint64_t nn_state_fingerprint(const NnGraph *graph, const NnTrainConfig *config,
 									 const NnTrainData *data);
 extern NnStatus nn_state_check(const NnState *state, size_t bytes, const NnGraph *graph,
-							   const NnTrainConfig *config, const NnTrainData *data,
-							   NnError *error);
+							   const NnTrainConfig *config, const NnTrainData *data, NnError *error);
 
 /* ---------------------------------------------------------------- trainer */
 
 /* A stretch of one variable that an update item works on. */
 typedef struct NnUpdateBlock
 {
-	size_t		offset,
-				count;
-	int			variable;		/* number among the blocks' variables */
+	size_t offset, count;
+	int variable; /* number among the blocks' variables */
 } NnUpdateBlock;
 
 struct NnTrainer
@@ -702,65 +693,62 @@ struct NnTrainer
 	const NnGraph *graph;
 	NnTrainConfig config;
 	NnTrainData data;
-	NnPath		path;
-	NnSgemm		sgemm;
-	int			units;
-	size_t		n_steps;		/* of an epoch */
-	int			need_norms;		/* clipping by a norm: gradients are kept */
+	NnPath path;
+	NnSgemm sgemm;
+	int units;
+	size_t n_steps; /* of an epoch */
+	int need_norms; /* clipping by a norm: gradients are kept */
 
-	NnPool		pool;
-	NnState    *state;
-	float	   *weights,
-			   *best,
-			   *slots;
+	NnPool pool;
+	NnState *state;
+	float *weights, *best, *slots;
 
-	const NnPlan *plan;			/* nn_graph_train_plan() */
-	char	   *arena;
-	char	   *keep;			/* of each step, keep_offset[step] */
-	size_t	   *keep_offset;
-	char	   *shared;			/* of the running step */
-	char	   *packed;			/* training form of the weights */
-	size_t	   *packed_offset;	/* of each step; SIZE_MAX none */
-	float	   *gradients;		/* flat, as the weights */
-	float	   *partial;		/* NN_CHUNKS partial sums of one node */
+	const NnPlan *plan; /* nn_graph_train_plan() */
+	char *arena;
+	char *keep; /* of each step, keep_offset[step] */
+	size_t *keep_offset;
+	char *shared;          /* of the running step */
+	char *packed;          /* training form of the weights */
+	size_t *packed_offset; /* of each step; SIZE_MAX none */
+	float *gradients;      /* flat, as the weights */
+	float *partial;        /* NN_CHUNKS partial sums of one node */
 	NnUpdateBlock *blocks;
-	size_t		n_blocks;
-	int			n_block_variables;
-	double	   *block_norms;	/* sum of squares of each block */
-	float	   *scales;			/* of each block's variable */
+	size_t n_blocks;
+	int n_block_variables;
+	double *block_norms; /* sum of squares of each block */
+	float *scales;       /* of each block's variable */
 
-	float	   *input[2];		/* the batch and the next */
-	int			current;
-	uint32_t   *order;			/* the epoch's permutation */
-	int			order_epoch;	/* that it is of; -1 none */
+	float *input[2]; /* the batch and the next */
+	int current;
+	uint32_t *order; /* the epoch's permutation */
+	int order_epoch; /* that it is of; -1 none */
 
-	NnPhase    *phases;			/* of a training step */
-	int			n_phases;
-	NnProgram	program;
+	NnPhase *phases; /* of a training step */
+	int n_phases;
+	NnProgram program;
 
 	/* the running batch */
-	int			n;				/* its samples */
-	size_t		first;			/* position of its first sample in the epoch */
-	int			n_next;
-	size_t		next_first;
-	NnUpdate	update;
-	double		batch_loss;		/* sum of weight * loss */
-	double		batch_correct;
-	atomic_int	load_failed;
-	int			not_finite;
-	volatile int updating;		/* the state is between two steps */
+	int n;        /* its samples */
+	size_t first; /* position of its first sample in the epoch */
+	int n_next;
+	size_t next_first;
+	NnUpdate update;
+	double batch_loss; /* sum of weight * loss */
+	double batch_correct;
+	atomic_int load_failed;
+	int not_finite;
+	volatile int updating; /* the state is between two steps */
 
 	/* validation */
-	NnEngine	engine;
-	void	   *engine_packed;
-	int			val_group;		/* samples of an item of validation */
-	float	   *val_scores,
-			   *val_logits;
-	float	   *score_dst;		/* where scores go */
+	NnEngine engine;
+	void *engine_packed;
+	int val_group; /* samples of an item of validation */
+	float *val_scores, *val_logits;
+	float *score_dst; /* where scores go */
 	atomic_size_t val_done;
 
 	const NnTrainHooks *hooks;
-	double		started;		/* clock at the start of the measured stretch */
+	double started; /* clock at the start of the measured stretch */
 };
 
 /* Access to the batch, for phases. */
@@ -770,8 +758,7 @@ extern void nn_batch_call(NnCall *call, const NnTrainer *trainer, const NnStep *
 						  const NnWorker *worker);
 
 /* Applies the gradients of count weights from offset on to them, by trainer->update. */
-extern void nn_trainer_update(NnTrainer *trainer, size_t offset, const float *gradients,
-							  size_t count);
+extern void nn_trainer_update(NnTrainer *trainer, size_t offset, const float *gradients, size_t count);
 
 static inline size_t
 nn_step_index(const NnTrainer *trainer, const NnStep *step)
@@ -793,19 +780,18 @@ nn_chunk_start(int n, size_t i)
 }
 
 /* train_step.c */
-extern int	nn_step_phase_limit(const NnGraph *graph);
+extern int nn_step_phase_limit(const NnGraph *graph);
 extern void nn_step_build(NnTrainer *trainer);
 extern void nn_step_background(NnTrainer *trainer, size_t item, NnWorker *worker);
-extern size_t nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables,
-									const NnGraph *graph, int need_norms);
+extern size_t nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *graph,
+									int need_norms);
 
 /* engine.c: one step's scratch over all steps of a plan; runs a plan forward. */
 extern size_t nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path,
 									NnPrecision precision);
-extern size_t nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph,
-							   NnMode mode, NnPath path, NnPrecision precision);
-extern NnStatus nn_engine_samples(float *probabilities, float *logits, float *embedding,
-								  const float *src, int n, const NnEngine *engine, void *scratch,
-								  volatile sig_atomic_t *stop);
+extern size_t nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph, NnMode mode,
+							   NnPath path, NnPrecision precision);
+extern NnStatus nn_engine_samples(float *probabilities, float *logits, float *embedding, const float *src,
+								  int n, const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop);
 
-#endif							/* PNEUMO_NN_NN_INTERNAL_H */
+#endif /* PNEUMO_NN_NN_INTERNAL_H */

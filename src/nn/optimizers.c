@@ -51,8 +51,8 @@ static NnStatus
 check_number(NnError *error, const char *name, double value, double low, double high, int open_low,
 			 int open_high)
 {
-	int			good = isfinite(value) && (open_low ? value > low : value >= low) &&
-		(open_high ? value < high : value <= high);
+	int good = isfinite(value) && (open_low ? value > low : value >= low) &&
+			   (open_high ? value < high : value <= high);
 
 	if (good)
 		return NN_OK;
@@ -60,11 +60,12 @@ check_number(NnError *error, const char *name, double value, double low, double 
 				   open_low ? "above" : "at least", low, open_high ? "below" : "at most", high);
 }
 
-#define CHECK(name, low, high, open_low, open_high) \
-	do { \
-		NnStatus	status_ = check_number(error, #name, o->name, low, high, open_low, open_high); \
-		if (status_ != NN_OK) \
-			return status_; \
+#define CHECK(name, low, high, open_low, open_high)                                             \
+	do                                                                                          \
+	{                                                                                           \
+		NnStatus status_ = check_number(error, #name, o->name, low, high, open_low, open_high); \
+		if (status_ != NN_OK)                                                                   \
+			return status_;                                                                     \
 	} while (0)
 
 NnStatus
@@ -117,20 +118,19 @@ nn_update_init(NnUpdate *update, const NnOptimizer *optimizer, double rate, uint
 	update->amsgrad = optimizer->amsgrad;
 	if (optimizer->kind == NN_ADAM || optimizer->kind == NN_ADAMW)
 	{
-		double		t = (double) iteration + 1.0;
+		double t = (double) iteration + 1.0;
 
-		update->rate = (float) (rate * sqrt(1.0 - pow(optimizer->beta_2, t)) /
-								(1.0 - pow(optimizer->beta_1, t)));
+		update->rate =
+			(float) (rate * sqrt(1.0 - pow(optimizer->beta_2, t)) / (1.0 - pow(optimizer->beta_1, t)));
 	}
 }
 
 void
-nn_update_slots(NnSlots *slots, float *base, size_t stride, size_t offset,
-				const NnOptimizer *optimizer)
+nn_update_slots(NnSlots *slots, float *base, size_t stride, size_t offset, const NnOptimizer *optimizer)
 {
-	int			used[3] = {0, 0, 0};
-	int			k;
-	size_t		n = 0;
+	int used[3] = {0, 0, 0};
+	int k;
+	size_t n = 0;
 
 	switch (optimizer->kind)
 	{

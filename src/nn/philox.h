@@ -18,22 +18,22 @@
 
 typedef struct NnPhilox
 {
-	uint32_t	v[4];
+	uint32_t v[4];
 } NnPhilox;
 
 static inline NnPhilox
 nn_philox(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
 {
-	NnPhilox	x = {{c0, c1, c2, c3}};
-	uint32_t	k0 = (uint32_t) key;
-	uint32_t	k1 = (uint32_t) (key >> 32);
-	int			round;
+	NnPhilox x = {{c0, c1, c2, c3}};
+	uint32_t k0 = (uint32_t) key;
+	uint32_t k1 = (uint32_t) (key >> 32);
+	int round;
 
 	for (round = 0; round < 10; round++)
 	{
-		uint64_t	p0 = (uint64_t) 0xD2511F53u * x.v[0];
-		uint64_t	p1 = (uint64_t) 0xCD9E8D57u * x.v[2];
-		NnPhilox	y;
+		uint64_t p0 = (uint64_t) 0xD2511F53u * x.v[0];
+		uint64_t p1 = (uint64_t) 0xCD9E8D57u * x.v[2];
+		NnPhilox y;
 
 		y.v[0] = (uint32_t) (p1 >> 32) ^ x.v[1] ^ k0;
 		y.v[1] = (uint32_t) p1;
@@ -57,9 +57,9 @@ nn_philox_unit(uint32_t word)
 static inline double
 nn_philox_double(uint32_t high, uint32_t low)
 {
-	uint64_t	bits = ((uint64_t) high << 32 | low) >> 11;
+	uint64_t bits = ((uint64_t) high << 32 | low) >> 11;
 
 	return ((double) bits + 0.5) * (1.0 / 9007199254740992.0);
 }
 
-#endif							/* PNEUMO_NN_PHILOX_H */
+#endif /* PNEUMO_NN_PHILOX_H */

@@ -25,7 +25,7 @@
 static size_t
 layout(NnPlan *plan, size_t nodes, size_t buffers)
 {
-	size_t		bytes = nn_align_size(sizeof(NnPlan));
+	size_t bytes = nn_align_size(sizeof(NnPlan));
 
 	plan->steps_offset = bytes;
 	bytes += nn_align_size(nodes * sizeof(NnStep));
@@ -44,12 +44,12 @@ layout(NnPlan *plan, size_t nodes, size_t buffers)
 static size_t
 buffer_limit(const NnGraph *graph, NnMode mode)
 {
-	size_t		n = (size_t) graph->n_nodes;
-	int			i;
+	size_t n = (size_t) graph->n_nodes;
+	int i;
 
 	if (mode == NN_INFER)
 		return n;
-	n *= 3;						/* tensor, gradient, mask */
+	n *= 3; /* tensor, gradient, mask */
 	for (i = 0; i < graph->n_nodes; i++)
 		n += (size_t) graph->nodes[i].spec.n_inputs;
 	return n;
@@ -58,7 +58,7 @@ buffer_limit(const NnGraph *graph, NnMode mode)
 size_t
 nn_plan_bytes(const NnGraph *graph, NnMode mode)
 {
-	NnPlan		plan;
+	NnPlan plan;
 
 	return layout(&plan, (size_t) graph->n_nodes, buffer_limit(graph, mode));
 }
@@ -66,8 +66,8 @@ nn_plan_bytes(const NnGraph *graph, NnMode mode)
 size_t
 nn_plan_bytes_max(int max_nodes, NnMode mode)
 {
-	NnPlan		plan;
-	size_t		n = (size_t) max_nodes;
+	NnPlan plan;
+	size_t n = (size_t) max_nodes;
 
 	return layout(&plan, n, mode == NN_INFER ? n : (3 + NN_MAX_INPUTS) * n);
 }
@@ -77,7 +77,7 @@ nn_plan_bytes_max(int max_nodes, NnMode mode)
 static int
 add_buffer(NnPlan *plan, size_t bytes, int first, int last)
 {
-	NnBuffer   *buffer = &nn_plan_buffers(plan)[plan->n_buffers];
+	NnBuffer *buffer = &nn_plan_buffers(plan)[plan->n_buffers];
 
 	buffer->bytes = nn_align_size(bytes);
 	buffer->offset = 0;
@@ -106,12 +106,12 @@ sorts_after(const NnBuffer *buffers, int a, int b)
 static void
 sift(int *order, int start, int n, const NnBuffer *buffers)
 {
-	int			root = start;
+	int root = start;
 
 	for (;;)
 	{
-		int			child = 2 * root + 1;
-		int			swap;
+		int child = 2 * root + 1;
+		int swap;
 
 		if (child >= n)
 			return;
@@ -129,7 +129,7 @@ sift(int *order, int start, int n, const NnBuffer *buffers)
 static void
 sort_by_size(int *order, int n, const NnBuffer *buffers)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < n; i++)
 		order[i] = i;
@@ -137,7 +137,7 @@ sort_by_size(int *order, int n, const NnBuffer *buffers)
 		sift(order, i, n, buffers);
 	for (i = n - 1; i > 0; i--)
 	{
-		int			swap = order[0];
+		int swap = order[0];
 
 		order[0] = order[i];
 		order[i] = swap;
@@ -148,19 +148,18 @@ sort_by_size(int *order, int n, const NnBuffer *buffers)
 static NnStatus
 place_buffers(NnPlan *plan, NnError *error)
 {
-	NnBuffer   *buffers = nn_plan_buffers(plan);
-	int		   *order = (int *) ((char *) plan + plan->order_offset);
-	int		   *placed = order + plan->n_buffers;	/* by offset */
-	int			i,
-				j;
+	NnBuffer *buffers = nn_plan_buffers(plan);
+	int *order = (int *) ((char *) plan + plan->order_offset);
+	int *placed = order + plan->n_buffers; /* by offset */
+	int i, j;
 
 	sort_by_size(order, plan->n_buffers, buffers);
 	plan->arena_bytes = 0;
 	for (i = 0; i < plan->n_buffers; i++)
 	{
-		NnBuffer   *buffer = &buffers[order[i]];
-		size_t		offset = 0;
-		size_t		end;
+		NnBuffer *buffer = &buffers[order[i]];
+		size_t offset = 0;
+		size_t end;
 
 		for (j = 0; j < i; j++)
 		{
@@ -168,8 +167,7 @@ place_buffers(NnPlan *plan, NnError *error)
 
 			if (other->last < buffer->first || buffer->last < other->first)
 				continue;
-			if (nn_add_size(offset, buffer->bytes) > other->offset &&
-				other->offset + other->bytes > offset)
+			if (nn_add_size(offset, buffer->bytes) > other->offset && other->offset + other->bytes > offset)
 				offset = other->offset + other->bytes;
 		}
 		end = nn_add_size(offset, buffer->bytes);
@@ -202,8 +200,7 @@ is_activation_node(const NnNode *node)
 {
 	const NnOp *op = nn_node_op(node);
 
-	return op == &nn_op_activation || op == &nn_op_relu || op == &nn_op_leaky_relu ||
-		op == &nn_op_softmax;
+	return op == &nn_op_activation || op == &nn_op_relu || op == &nn_op_leaky_relu || op == &nn_op_softmax;
 }
 
 /* 2x2 windows of stride 2 that drop, not pad, an odd last row or column. */
@@ -212,17 +209,15 @@ is_plain_pool(const NnNode *node)
 {
 	const NnWindow *window = &node->window;
 
-	return nn_node_op(node) == &nn_op_max_pooling &&
-		window->kh == 2 && window->kw == 2 && window->sh == 2 && window->sw == 2 &&
-		node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
+	return nn_node_op(node) == &nn_op_max_pooling && window->kh == 2 && window->kw == 2 && window->sh == 2 &&
+		   window->sw == 2 && node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
 }
 
 /* The only consumer of a node, if it may be fused into it; else -1. */
 static int
 only_consumer(const NnGraph *graph, const NnPlanOptions *options, int node)
 {
-	if (options->no_fusion || graph->nodes[node].n_consumers != 1 ||
-		node == options->keep_node)
+	if (options->no_fusion || graph->nodes[node].n_consumers != 1 || node == options->keep_node)
 		return -1;
 	return graph->nodes[node].consumer;
 }
@@ -232,7 +227,7 @@ static void
 fuse(NnStep *step, int *fused, const NnGraph *graph, const NnPlanOptions *options)
 {
 	const NnOp *op = nn_node_op(&graph->nodes[step->node]);
-	int			next = only_consumer(graph, options, step->out_node);
+	int next = only_consumer(graph, options, step->out_node);
 
 	if (next >= 0 && (op->flags & NN_FUSE_ACTIVATION) && step->activation == NN_LINEAR &&
 		is_activation_node(&graph->nodes[next]))
@@ -256,7 +251,7 @@ fuse(NnStep *step, int *fused, const NnGraph *graph, const NnPlanOptions *option
 static int
 is_alias(const NnNode *node, int index, const NnPlanOptions *options)
 {
-	int			flags = nn_node_op(node)->flags;
+	int flags = nn_node_op(node)->flags;
 
 	if (index == options->keep_node)
 		return 0;
@@ -267,13 +262,12 @@ is_alias(const NnNode *node, int index, const NnPlanOptions *options)
 static void
 make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 {
-	NnStep	   *steps = nn_plan_steps(plan);
-	NnTensor   *tensors = nn_plan_tensors(plan);
-	int		   *node_tensor = nn_plan_node_tensor(plan);
-	int			last = graph->n_nodes - 1;
-	int			fused[NN_MAX_NODES];
-	int			i,
-				j;
+	NnStep *steps = nn_plan_steps(plan);
+	NnTensor *tensors = nn_plan_tensors(plan);
+	int *node_tensor = nn_plan_node_tensor(plan);
+	int last = graph->n_nodes - 1;
+	int fused[NN_MAX_NODES];
+	int i, j;
 
 	for (i = 0; i < graph->n_nodes; i++)
 	{
@@ -287,7 +281,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 	for (i = 1; i <= last; i++)
 	{
 		const NnNode *node = &graph->nodes[i];
-		NnStep	   *step = &steps[plan->n_steps];
+		NnStep *step = &steps[plan->n_steps];
 
 		if (fused[i])
 			continue;
@@ -302,7 +296,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 		step->mask = -1;
 		fuse(step, fused, graph, options);
 		if (step->out_node == last)
-			step->activation = NN_LINEAR;	/* the loss's */
+			step->activation = NN_LINEAR; /* the loss's */
 		step->full = node->shape;
 		step->out = graph->nodes[step->out_node].shape;
 		step->n_src = node->spec.n_inputs;
@@ -324,10 +318,9 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 static void
 mark_gradients(NnPlan *plan, const NnPlanOptions *options)
 {
-	NnStep	   *steps = nn_plan_steps(plan);
-	NnTensor   *tensors = nn_plan_tensors(plan);
-	int			s,
-				j;
+	NnStep *steps = nn_plan_steps(plan);
+	NnTensor *tensors = nn_plan_tensors(plan);
+	int s, j;
 
 	if (plan->mode == NN_INFER)
 		return;
@@ -337,7 +330,7 @@ mark_gradients(NnPlan *plan, const NnPlanOptions *options)
 		tensors[nn_plan_node_tensor(plan)[options->keep_node]].need_gradient = 1;
 	for (s = 0; s < plan->n_steps; s++)
 	{
-		int			need = steps[s].need_weights;
+		int need = steps[s].need_weights;
 
 		for (j = 0; j < steps[s].n_src; j++)
 			need |= tensors[steps[s].src[j]].need_gradient;
@@ -348,14 +341,13 @@ mark_gradients(NnPlan *plan, const NnPlanOptions *options)
 static void
 forward_buffers(NnPlan *plan)
 {
-	NnStep	   *steps = nn_plan_steps(plan);
-	NnTensor   *tensors = nn_plan_tensors(plan);
-	int			s,
-				j;
+	NnStep *steps = nn_plan_steps(plan);
+	NnTensor *tensors = nn_plan_tensors(plan);
+	int s, j;
 
 	for (s = 0; s < plan->n_steps; s++)
 	{
-		NnStep	   *step = &steps[s];
+		NnStep *step = &steps[s];
 
 		tensors[step->dst].buffer =
 			add_buffer(plan, nn_mul_size(tensors[step->dst].floats, sizeof(float)), s, s + 1);
@@ -368,33 +360,34 @@ forward_buffers(NnPlan *plan)
 static void
 backward_buffers(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 {
-	NnStep	   *steps = nn_plan_steps(plan);
-	NnTensor   *tensors = nn_plan_tensors(plan);
-	int			end = 2 * plan->n_steps + 1;
-	int			s,
-				j;
+	NnStep *steps = nn_plan_steps(plan);
+	NnTensor *tensors = nn_plan_tensors(plan);
+	int end = 2 * plan->n_steps + 1;
+	int s, j;
 
 	tensors[plan->output].gradient =
 		add_buffer(plan, tensors[plan->output].floats * sizeof(float), plan->n_steps, end);
 	for (s = plan->n_steps - 1; s >= 0; s--)
 	{
-		NnStep	   *step = &steps[s];
+		NnStep *step = &steps[s];
 		const NnOp *op = nn_node_op(&graph->nodes[step->node]);
-		int			now = 2 * plan->n_steps - s;
-		int			keep_until = op->train_weights != NULL ? end : now;
+		int now = 2 * plan->n_steps - s;
+		int keep_until = op->train_weights != NULL ? end : now;
 
 		if (!tensors[step->dst].need_gradient)
 			continue;
 		extend(plan, tensors[step->dst].gradient, keep_until);
 		if (step->pool)
-			step->mask = add_buffer(plan, nn_mask_words(step->out.c) * (size_t) step->out.h *
-									(size_t) step->out.w * sizeof(uint16_t), s, now);
+			step->mask = add_buffer(plan,
+									nn_mask_words(step->out.c) * (size_t) step->out.h * (size_t) step->out.w *
+										sizeof(uint16_t),
+									s, now);
 		if ((op->flags & NN_NEEDS_DST) || step->activation != NN_LINEAR)
 			extend(plan, tensors[step->dst].buffer, now);
 		for (j = 0; j < step->n_src; j++)
 		{
-			NnTensor   *src = &tensors[step->src[j]];
-			size_t		bytes = nn_mul_size(src->floats, sizeof(float));
+			NnTensor *src = &tensors[step->src[j]];
+			size_t bytes = nn_mul_size(src->floats, sizeof(float));
 
 			if (op->flags & NN_NEEDS_SRC)
 				extend(plan, src->buffer, keep_until);
@@ -410,12 +403,12 @@ backward_buffers(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *option
 	}
 	if (options->mode == NN_EXPLAIN)
 	{
-		NnTensor   *kept = &tensors[nn_plan_node_tensor(plan)[options->keep_node]];
+		NnTensor *kept = &tensors[nn_plan_node_tensor(plan)[options->keep_node]];
 
 		extend(plan, kept->buffer, end);
 		extend(plan, kept->gradient, end);
 	}
-	if (options->no_fusion)		/* tests look at everything afterwards */
+	if (options->no_fusion) /* tests look at everything afterwards */
 		for (j = 0; j < plan->n_buffers; j++)
 			extend(plan, j, end);
 	if (options->input_gradient)

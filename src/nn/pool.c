@@ -18,7 +18,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#define _POSIX_C_SOURCE 200809L	/* clocks of condition variables, signal masks */
+#define _POSIX_C_SOURCE 200809L /* clocks of condition variables, signal masks */
 
 #include "nn_internal.h"
 
@@ -40,7 +40,7 @@ nn_pool_init(NnPool *pool, NnTrainer *trainer, NnWorker *workers, int n_threads)
 static int
 run_background(NnPool *pool, const NnProgram *program, NnWorker *worker)
 {
-	size_t		item;
+	size_t item;
 
 	if (program->n_background == 0 || (nn_pool_stopping(pool) && !pool->committed))
 		return 0;
@@ -77,7 +77,7 @@ open_phase(NnPool *pool, const NnProgram *program, int number)
 static void
 run_items(NnPool *pool, const NnPhase *phase, NnWorker *worker)
 {
-	size_t		item;
+	size_t item;
 
 	while ((item = atomic_fetch_add(&pool->next_item, 1)) < pool->n_items)
 	{
@@ -90,7 +90,7 @@ run_items(NnPool *pool, const NnPhase *phase, NnWorker *worker)
 static void
 run_program(NnPool *pool, const NnProgram *program, NnWorker *worker)
 {
-	int			number;
+	int number;
 
 	for (number = 0; number < program->n_phases; number++)
 	{
@@ -103,7 +103,7 @@ run_program(NnPool *pool, const NnProgram *program, NnWorker *worker)
 		}
 		while (pool->phase == number)
 		{
-			int			busy;
+			int busy;
 
 			pthread_mutex_unlock(&pool->mutex);
 			busy = run_background(pool, program, worker);
@@ -120,8 +120,8 @@ run_program(NnPool *pool, const NnProgram *program, NnWorker *worker)
 static void *
 thread_main(void *arg)
 {
-	NnWorker   *worker = arg;
-	NnPool	   *pool = worker->pool;
+	NnWorker *worker = arg;
+	NnPool *pool = worker->pool;
 	unsigned int seen = 0;
 
 	nn_fpenv_set();
@@ -153,9 +153,8 @@ NnStatus
 nn_pool_start(NnPool *pool, NnError *error)
 {
 	pthread_condattr_t attributes;
-	sigset_t	all,
-				before;
-	int			rc = 0;
+	sigset_t all, before;
+	int rc = 0;
 
 	if (pool->initialized)
 		return NN_OK;
@@ -174,7 +173,7 @@ nn_pool_start(NnPool *pool, NnError *error)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (pool->n_started = 0; pool->n_started < pool->n_threads; pool->n_started++)
 	{
-		NnWorker   *worker = &pool->workers[pool->n_started];
+		NnWorker *worker = &pool->workers[pool->n_started];
 
 		worker->pool = pool;
 		rc = pthread_create(&pool->threads[pool->n_started], NULL, thread_main, worker);
@@ -184,12 +183,11 @@ nn_pool_start(NnPool *pool, NnError *error)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc != 0)
 	{
-		int			started = pool->n_started;
+		int started = pool->n_started;
 
 		nn_pool_stop(pool);
 		return nn_fail(error, NN_THREAD, -1, "Use fewer threads.",
-					   "could not start thread %d of %d: error %d", started + 1,
-					   pool->n_threads, rc);
+					   "could not start thread %d of %d: error %d", started + 1, pool->n_threads, rc);
 	}
 	return NN_OK;
 }
@@ -197,7 +195,7 @@ nn_pool_start(NnPool *pool, NnError *error)
 void
 nn_pool_stop(NnPool *pool)
 {
-	int			i;
+	int i;
 
 	if (!pool->initialized)
 		return;
@@ -235,7 +233,7 @@ static void
 run_alone(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg)
 {
 	unsigned int saved = nn_fpenv_set();
-	int			number;
+	int number;
 
 	open_phase(pool, program, 0);
 	for (number = 0; number < program->n_phases; number++)

@@ -13,7 +13,7 @@
 static uint32_t
 below(NnPhilox x, uint32_t bound)
 {
-	uint64_t	bits = (uint64_t) x.v[0] << 32 | x.v[1];
+	uint64_t bits = (uint64_t) x.v[0] << 32 | x.v[1];
 
 	/* the high word of bits * bound, in two halves */
 	return (uint32_t) (((bits >> 32) * bound + (((bits & 0xffffffffu) * bound) >> 32)) >> 32);
@@ -23,15 +23,15 @@ below(NnPhilox x, uint32_t bound)
 void
 nn_random_permutation(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		order[i] = (uint32_t) i;
 	for (i = n; i > 1; i--)
 	{
-		NnPhilox	x = nn_philox(seed, (uint32_t) i, 0, epoch, NN_RANDOM_SHUFFLE);
-		uint32_t	j = below(x, (uint32_t) i);
-		uint32_t	swap = order[i - 1];
+		NnPhilox x = nn_philox(seed, (uint32_t) i, 0, epoch, NN_RANDOM_SHUFFLE);
+		uint32_t j = below(x, (uint32_t) i);
+		uint32_t swap = order[i - 1];
 
 		order[i - 1] = order[j];
 		order[j] = swap;

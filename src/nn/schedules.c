@@ -16,15 +16,15 @@
 double
 nn_schedule_rate(const NnOptimizer *optimizer, double base, uint64_t iteration)
 {
-	double		step = (double) iteration;
-	double		peak = optimizer->learning_rate;
-	double		done;
+	double step = (double) iteration;
+	double peak = optimizer->learning_rate;
+	double done;
 
 	if (!optimizer->cosine_decay)
 		return base;
 	if (!isnan(optimizer->warmup_target))
 	{
-		double		delta = optimizer->warmup_target - optimizer->learning_rate;
+		double delta = optimizer->warmup_target - optimizer->learning_rate;
 
 		if (step < optimizer->warmup_steps)
 			return optimizer->learning_rate + delta * (step / optimizer->warmup_steps);
@@ -32,6 +32,6 @@ nn_schedule_rate(const NnOptimizer *optimizer, double base, uint64_t iteration)
 		step -= optimizer->warmup_steps;
 	}
 	done = step < optimizer->decay_steps ? step / optimizer->decay_steps : 1.0;
-	return peak * ((1.0 - optimizer->alpha) * 0.5 * (1.0 + cos(3.14159265358979323846 * done)) +
-				   optimizer->alpha);
+	return peak *
+		   ((1.0 - optimizer->alpha) * 0.5 * (1.0 + cos(3.14159265358979323846 * done)) + optimizer->alpha);
 }

@@ -20,7 +20,7 @@ block_bytes(size_t n_weights)
 size_t
 nn_state_bytes(size_t n_weights, int n_slots, int has_best)
 {
-	size_t		blocks = 1 + (size_t) n_slots + (size_t) (has_best != 0);
+	size_t blocks = 1 + (size_t) n_slots + (size_t) (has_best != 0);
 
 	return nn_grow(nn_align_size(sizeof(NnState)), nn_mul_size(blocks, block_bytes(n_weights)));
 }
@@ -42,7 +42,7 @@ nn_state_best(NnState *state)
 float *
 nn_state_slots(NnState *state)
 {
-	size_t		blocks = 1 + (size_t) (state->has_best != 0);
+	size_t blocks = 1 + (size_t) (state->has_best != 0);
 
 	return (float *) ((char *) nn_state_weights(state) + blocks * block_bytes(state->n_weights));
 }
@@ -54,7 +54,7 @@ static uint64_t
 hash_bytes(uint64_t hash, const void *data, size_t n)
 {
 	const unsigned char *p = data;
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
@@ -76,12 +76,21 @@ hash_real(uint64_t hash, double value)
 static uint64_t
 hash_optimizer(uint64_t hash, const NnOptimizer *o)
 {
-	const double reals[] = {
-		o->learning_rate, o->rho, o->momentum, o->epsilon, o->beta_1, o->beta_2,
-		o->weight_decay, o->clipnorm, o->global_clipnorm, o->clipvalue, o->decay_steps,
-		o->alpha, isnan(o->warmup_target) ? -1.0 : o->warmup_target, o->warmup_steps
-	};
-	const int	ints[] = {(int) o->kind, o->nesterov, o->centered, o->amsgrad, o->cosine_decay};
+	const double reals[] = {o->learning_rate,
+							o->rho,
+							o->momentum,
+							o->epsilon,
+							o->beta_1,
+							o->beta_2,
+							o->weight_decay,
+							o->clipnorm,
+							o->global_clipnorm,
+							o->clipvalue,
+							o->decay_steps,
+							o->alpha,
+							isnan(o->warmup_target) ? -1.0 : o->warmup_target,
+							o->warmup_steps};
+	const int ints[] = {(int) o->kind, o->nesterov, o->centered, o->amsgrad, o->cosine_decay};
 
 	hash = hash_bytes(hash, reals, sizeof(reals));
 	return hash_bytes(hash, ints, sizeof(ints));
@@ -94,9 +103,8 @@ hash_optimizer(uint64_t hash, const NnOptimizer *o)
 uint64_t
 nn_state_fingerprint(const NnGraph *graph, const NnTrainConfig *c, const NnTrainData *data)
 {
-	uint64_t	hash = UINT64_C(0xcbf29ce484222325);
-	int			i,
-				j;
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	int i, j;
 
 	for (i = 0; i < graph->n_nodes; i++)
 	{
@@ -133,21 +141,20 @@ static int
 whole_header(const NnState *s, size_t bytes, size_t n_steps)
 {
 	return s->bytes == bytes && s->epoch >= 0 && s->step <= n_steps &&
-		(s->finished == 0 || s->finished == 1) && s->iteration < (UINT64_C(1) << 53) &&
-		isfinite(s->loss_sum) && isfinite(s->correct_sum) && isfinite(s->sample_sum) &&
-		s->rate >= 0 && isfinite(s->rate) && s->stopping.wait >= 0 && s->plateau.wait >= 0 &&
-		s->plateau.cooldown >= 0 && s->best_epoch >= 0 && s->best_epoch <= s->epoch &&
-		(s->best_epoch == 0 || s->has_best);
+		   (s->finished == 0 || s->finished == 1) && s->iteration < (UINT64_C(1) << 53) &&
+		   isfinite(s->loss_sum) && isfinite(s->correct_sum) && isfinite(s->sample_sum) && s->rate >= 0 &&
+		   isfinite(s->rate) && s->stopping.wait >= 0 && s->plateau.wait >= 0 && s->plateau.cooldown >= 0 &&
+		   s->best_epoch >= 0 && s->best_epoch <= s->epoch && (s->best_epoch == 0 || s->has_best);
 }
 
 NnStatus
-nn_state_check(const NnState *state, size_t bytes, const NnGraph *graph,
-			   const NnTrainConfig *config, const NnTrainData *data, NnError *error)
+nn_state_check(const NnState *state, size_t bytes, const NnGraph *graph, const NnTrainConfig *config,
+			   const NnTrainData *data, NnError *error)
 {
-	size_t		n = data->n[NN_TRAIN];
-	size_t		n_steps = (n + (size_t) config->batch_size - 1) / (size_t) config->batch_size;
-	int			n_slots = nn_optimizer_slots(&config->optimizer);
-	int			has_best = config->early_stopping && config->restore_best_weights;
+	size_t n = data->n[NN_TRAIN];
+	size_t n_steps = (n + (size_t) config->batch_size - 1) / (size_t) config->batch_size;
+	int n_slots = nn_optimizer_slots(&config->optimizer);
+	int has_best = config->early_stopping && config->restore_best_weights;
 
 	if (state->magic != NN_STATE_MAGIC)
 		return nn_fail(error, NN_CORRUPT, -1, "", "the checkpoint is not one of this version");

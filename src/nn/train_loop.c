@@ -41,8 +41,8 @@ static int
 report_progress(NnTrainer *t, const NnTrainHooks *hooks, int validating, size_t done, size_t total,
 				double samples)
 {
-	NnProgress	progress;
-	double		elapsed = now(hooks) - t->started;
+	NnProgress progress;
+	double elapsed = now(hooks) - t->started;
 
 	if (hooks == NULL || hooks->step == NULL)
 		return 0;
@@ -81,12 +81,12 @@ validation_items(const NnTrainer *t, const NnStep *step)
 static void
 validate_group(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t		units = (size_t) t->units;
-	size_t		in = nn_shape_floats(&t->graph->nodes[0].shape);
-	size_t		first = item * (size_t) t->val_group;
-	size_t		left = t->data.n[NN_VALIDATION] - first;
-	int			n = left < (size_t) t->val_group ? (int) left : t->val_group;
-	int			i;
+	size_t units = (size_t) t->units;
+	size_t in = nn_shape_floats(&t->graph->nodes[0].shape);
+	size_t first = item * (size_t) t->val_group;
+	size_t left = t->data.n[NN_VALIDATION] - first;
+	int n = left < (size_t) t->val_group ? (int) left : t->val_group;
+	int i;
 
 	(void) step;
 	for (i = 0; i < n; i++)
@@ -101,8 +101,8 @@ validate_group(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 			return;
 		}
 	}
-	nn_engine_samples(t->score_dst + first * units, t->val_logits + first * units, NULL,
-					  worker->samples, n, &t->engine, worker->engine_scratch, &t->pool.stop);
+	nn_engine_samples(t->score_dst + first * units, t->val_logits + first * units, NULL, worker->samples, n,
+					  &t->engine, worker->engine_scratch, &t->pool.stop);
 	atomic_fetch_add(&t->val_done, (size_t) n);
 }
 
@@ -110,7 +110,7 @@ static int
 validation_tick(NnTrainer *t, void *arg)
 {
 	const NnTrainHooks *hooks = arg;
-	size_t		done = atomic_load(&t->val_done);
+	size_t done = atomic_load(&t->val_done);
 
 	if (poll_caller(t, arg) != 0)
 		return 1;
@@ -118,13 +118,12 @@ validation_tick(NnTrainer *t, void *arg)
 }
 
 static NnStatus
-score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHooks *hooks,
-			NnError *error)
+score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHooks *hooks, NnError *error)
 {
 	static const NnPhase phase = {validation_items, validate_group, NULL, 0};
 	static const NnProgram program = {&phase, 1, 0, NULL};
-	NnStatus	status = nn_engine_pack(t->engine_packed, t->graph, weights, t->path,
-										t->config.precision, error);
+	NnStatus status =
+		nn_engine_pack(t->engine_packed, t->graph, weights, t->path, t->config.precision, error);
 
 	if (status != NN_OK)
 		return status;
@@ -140,8 +139,8 @@ score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHook
 }
 
 NnStatus
-nn_trainer_score(NnTrainer *trainer, float *scores, const float *weights,
-				 const NnTrainHooks *hooks, NnError *error)
+nn_trainer_score(NnTrainer *trainer, float *scores, const float *weights, const NnTrainHooks *hooks,
+				 NnError *error)
 {
 	trainer->started = now(hooks);
 	return score_split(trainer, scores, weights, hooks, error);
@@ -156,12 +155,12 @@ nn_trainer_logits(const NnTrainer *trainer)
 static NnStatus
 validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *error)
 {
-	size_t		n = t->data.n[NN_VALIDATION];
-	double		start = now(hooks);
-	double		sum = 0.0;
-	size_t		right = 0;
-	size_t		i;
-	NnStatus	status;
+	size_t n = t->data.n[NN_VALIDATION];
+	double start = now(hooks);
+	double sum = 0.0;
+	size_t right = 0;
+	size_t i;
+	NnStatus status;
 
 	log->val_loss = log->val_accuracy = log->val_auc = NAN;
 	log->val_seconds = 0.0;
@@ -173,10 +172,9 @@ validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *erro
 		return status;
 	for (i = 0; i < n; i++)
 	{
-		int			correct;
-		double		loss = nn_loss_logits(NULL, &correct, t->val_logits + i * (size_t) t->units,
-										  t->units, t->data.label[NN_VALIDATION][i],
-										  t->config.label_smoothing, 0.0);
+		int correct;
+		double loss = nn_loss_logits(NULL, &correct, t->val_logits + i * (size_t) t->units, t->units,
+									 t->data.label[NN_VALIDATION][i], t->config.label_smoothing, 0.0);
 
 		if (t->data.weight[NN_VALIDATION] != NULL)
 			loss *= t->data.weight[NN_VALIDATION][i];
@@ -196,8 +194,8 @@ validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *erro
 static int
 batch_samples(const NnTrainer *t, size_t step)
 {
-	size_t		first = step * (size_t) t->config.batch_size;
-	size_t		left = t->data.n[NN_TRAIN] - first;
+	size_t first = step * (size_t) t->config.batch_size;
+	size_t left = t->data.n[NN_TRAIN] - first;
 
 	return left < (size_t) t->config.batch_size ? (int) left : t->config.batch_size;
 }
@@ -253,9 +251,9 @@ load_batch(NnTrainer *t, size_t step, const NnTrainHooks *hooks, NnError *error)
 static NnStatus
 run_step(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 {
-	NnState    *s = t->state;
-	double		rate = nn_schedule_rate(&t->config.optimizer, s->rate, s->iteration);
-	int			done;
+	NnState *s = t->state;
+	double rate = nn_schedule_rate(&t->config.optimizer, s->rate, s->iteration);
+	int done;
 
 	set_next(t, (size_t) s->step + 1);
 	t->program.n_background = (size_t) t->n_next;
@@ -263,8 +261,8 @@ run_step(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 	done = nn_pool_run(&t->pool, &t->program, poll_caller, (void *) hooks);
 	if (t->not_finite)
 		return nn_fail(error, NN_NOT_FINITE, -1, "A lower learning_rate or clipnorm may help.",
-					   "the loss is not finite in batch %llu of epoch %d",
-					   (unsigned long long) s->step + 1, s->epoch + 1);
+					   "the loss is not finite in batch %llu of epoch %d", (unsigned long long) s->step + 1,
+					   s->epoch + 1);
 	if (done)
 	{
 		s->loss_sum += t->batch_loss;
@@ -285,10 +283,10 @@ run_step(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 static NnStatus
 run_steps(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 {
-	NnState    *s = t->state;
-	double		start = now(hooks);
-	double		samples = 0.0;
-	NnStatus	status;
+	NnState *s = t->state;
+	double start = now(hooks);
+	double samples = 0.0;
+	NnStatus status;
 
 	if (s->step >= t->n_steps)
 		return NN_OK;
@@ -296,14 +294,13 @@ run_steps(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 	status = load_batch(t, (size_t) s->step, hooks, error);
 	while (status == NN_OK && s->step < t->n_steps)
 	{
-		double		before = now(hooks);
+		double before = now(hooks);
 
 		samples += t->n;
 		status = run_step(t, hooks, error);
 		s->seconds += now(hooks) - before;
-		if (status == NN_OK &&
-			(report_progress(t, hooks, 0, (size_t) s->step, t->n_steps, samples) != 0 ||
-			 poll_caller(t, (void *) hooks) != 0))
+		if (status == NN_OK && (report_progress(t, hooks, 0, (size_t) s->step, t->n_steps, samples) != 0 ||
+								poll_caller(t, (void *) hooks) != 0))
 			status = interrupted(error);
 	}
 	return status;
@@ -330,15 +327,14 @@ monitored(const NnEpochLog *log, NnMonitor monitor)
 static void
 run_callbacks(NnTrainer *t, NnEpochLog *log)
 {
-	NnState    *s = t->state;
-	int			stop,
-				save;
+	NnState *s = t->state;
+	int stop, save;
 
 	log->best = 0;
 	if (t->data.n[NN_VALIDATION] == 0)
 		return;
-	stop = nn_stopping_update(&s->stopping, &t->config, s->epoch,
-							  monitored(log, t->config.es_monitor), &save);
+	stop =
+		nn_stopping_update(&s->stopping, &t->config, s->epoch, monitored(log, t->config.es_monitor), &save);
 	log->best = save;
 	if (save && t->best != NULL)
 	{
@@ -348,8 +344,7 @@ run_callbacks(NnTrainer *t, NnEpochLog *log)
 	if (stop && t->config.early_stopping)
 		s->finished = 1;
 	if (t->config.plateau)
-		s->rate = nn_plateau_update(&s->plateau, &t->config,
-									monitored(log, t->config.rlr_monitor), s->rate);
+		s->rate = nn_plateau_update(&s->plateau, &t->config, monitored(log, t->config.rlr_monitor), s->rate);
 }
 
 /* The epoch is over: nothing of it is left in the running sums. */
@@ -364,9 +359,9 @@ next_epoch(NnState *s)
 static NnStatus
 end_epoch(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 {
-	NnState    *s = t->state;
-	NnEpochLog	log;
-	NnStatus	status = nn_weights_check(t->weights, t->graph, error);
+	NnState *s = t->state;
+	NnEpochLog log;
+	NnStatus status = nn_weights_check(t->weights, t->graph, error);
 
 	memset(&log, 0, sizeof(log));
 	if (status == NN_OK)
@@ -376,8 +371,8 @@ end_epoch(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 	log.epoch = s->epoch + 1;
 	log.loss = running_mean(s->loss_sum, s->sample_sum);
 	log.accuracy = running_mean(s->correct_sum, s->sample_sum);
-	log.learning_rate = nn_schedule_rate(&t->config.optimizer, s->rate,
-										 s->iteration > 0 ? s->iteration - 1 : 0);
+	log.learning_rate =
+		nn_schedule_rate(&t->config.optimizer, s->rate, s->iteration > 0 ? s->iteration - 1 : 0);
 	log.seconds = s->seconds;
 	t->updating = 1;
 	run_callbacks(t, &log);
@@ -392,8 +387,8 @@ end_epoch(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 NnStatus
 nn_train_run(NnTrainer *trainer, const NnTrainHooks *hooks, NnError *error)
 {
-	NnState    *s = trainer->state;
-	NnStatus	status = NN_OK;
+	NnState *s = trainer->state;
+	NnStatus status = NN_OK;
 
 	trainer->hooks = hooks;
 	trainer->not_finite = 0;
@@ -402,8 +397,8 @@ nn_train_run(NnTrainer *trainer, const NnTrainHooks *hooks, NnError *error)
 	{
 		if (trainer->config.shuffle && trainer->order_epoch != s->epoch)
 		{
-			nn_random_permutation(trainer->order, trainer->data.n[NN_TRAIN],
-								  trainer->config.seed, (uint32_t) s->epoch);
+			nn_random_permutation(trainer->order, trainer->data.n[NN_TRAIN], trainer->config.seed,
+								  (uint32_t) s->epoch);
 			trainer->order_epoch = s->epoch;
 		}
 		status = run_steps(trainer, hooks, error);

@@ -15,8 +15,8 @@
 #include <math.h>
 #include <string.h>
 
-#define UPDATE_BLOCK 32768		/* weights of an update item */
-#define REDUCE_BLOCK 16384		/* weights of a reduction item */
+#define UPDATE_BLOCK 32768 /* weights of an update item */
+#define REDUCE_BLOCK 16384 /* weights of a reduction item */
 #define PHASES_PER_STEP 20
 #define PHASES_BESIDES 16
 
@@ -25,14 +25,13 @@
 float *
 nn_batch_buffer(const NnTrainer *t, int buffer)
 {
-	return (float *) (t->arena + nn_plan_buffers(t->plan)[buffer].offset *
-					  (size_t) t->config.batch_size);
+	return (float *) (t->arena + nn_plan_buffers(t->plan)[buffer].offset * (size_t) t->config.batch_size);
 }
 
 float *
 nn_batch_tensor(const NnTrainer *t, int tensor)
 {
-	int			buffer = nn_plan_tensors(t->plan)[tensor].buffer;
+	int buffer = nn_plan_tensors(t->plan)[tensor].buffer;
 
 	return buffer < 0 ? t->input[t->current] : nn_batch_buffer(t, buffer);
 }
@@ -44,14 +43,13 @@ node_of(const NnTrainer *t, const NnStep *step)
 }
 
 void
-nn_batch_call(NnCall *call, const NnTrainer *t, const NnStep *step, int sample,
-			  const NnWorker *worker)
+nn_batch_call(NnCall *call, const NnTrainer *t, const NnStep *step, int sample, const NnWorker *worker)
 {
 	const NnTensor *tensors = nn_plan_tensors(t->plan);
 	const NnTensor *dst = &tensors[step->dst];
-	size_t		packed = t->packed_offset[nn_step_index(t, step)];
-	size_t		i = (size_t) sample;
-	int			j;
+	size_t packed = t->packed_offset[nn_step_index(t, step)];
+	size_t i = (size_t) sample;
+	int j;
 
 	memset(call, 0, sizeof(*call));
 	call->step = step;
@@ -67,7 +65,7 @@ nn_batch_call(NnCall *call, const NnTrainer *t, const NnStep *step, int sample,
 		call->ddst = nn_batch_buffer(t, dst->gradient) + i * dst->floats;
 	for (j = 0; j < step->n_src; j++)
 	{
-		size_t		floats = tensors[step->src[j]].floats;
+		size_t floats = tensors[step->src[j]].floats;
 
 		call->src[j] = nn_batch_tensor(t, step->src[j]) + i * floats;
 		call->src_floats[j] = floats;
@@ -76,7 +74,7 @@ nn_batch_call(NnCall *call, const NnTrainer *t, const NnStep *step, int sample,
 	}
 	if (step->mask >= 0)
 		call->mask = (uint16_t *) nn_batch_buffer(t, step->mask) +
-			i * nn_mask_words(step->out.c) * (size_t) step->out.h * (size_t) step->out.w;
+					 i * nn_mask_words(step->out.c) * (size_t) step->out.h * (size_t) step->out.w;
 	call->seed = t->config.seed;
 	call->epoch = (uint32_t) t->state->epoch;
 	call->sample = t->first + i;
@@ -131,14 +129,14 @@ pack_step(NnTrainer *t, const NnStep *unused, size_t item, NnWorker *worker)
 	(void) unused;
 	(void) worker;
 	if (t->packed_offset[item] != SIZE_MAX)
-		nn_node_op(node)->pack(t->packed + t->packed_offset[item], node, step,
-							   t->weights + node->weights, NN_TRAINING, t->path, NN_PRECISION_FLOAT32);
+		nn_node_op(node)->pack(t->packed + t->packed_offset[item], node, step, t->weights + node->weights,
+							   NN_TRAINING, t->path, NN_PRECISION_FLOAT32);
 }
 
 static void
 forward_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
-	NnCall		call;
+	NnCall call;
 
 	nn_batch_call(&call, t, step, (int) item, worker);
 	nn_node_op(call.node)->forward(&call);
@@ -157,27 +155,26 @@ static void
 loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnTensor *output = &nn_plan_tensors(t->plan)[t->plan->output];
-	size_t		units = (size_t) t->units;
-	double		sum = 0.0;
-	int			right = 0;
-	int			i;
+	size_t units = (size_t) t->units;
+	double sum = 0.0;
+	int right = 0;
+	int i;
 
 	(void) step;
 	(void) item;
 	(void) worker;
 	for (i = 0; i < t->n; i++)
 	{
-		size_t		index = sample_index(t, t->first + (size_t) i);
-		int32_t		label = t->data.label[NN_TRAIN][index];
-		double		weight = t->config.class_weight[label];
-		int			correct;
+		size_t index = sample_index(t, t->first + (size_t) i);
+		int32_t label = t->data.label[NN_TRAIN][index];
+		double weight = t->config.class_weight[label];
+		int correct;
 
 		if (t->data.weight[NN_TRAIN] != NULL)
 			weight *= t->data.weight[NN_TRAIN][index];
-		sum += weight *
-			nn_loss_logits(nn_batch_buffer(t, output->gradient) + (size_t) i * units, &correct,
-						   nn_batch_tensor(t, t->plan->output) + (size_t) i * units, t->units,
-						   label, t->config.label_smoothing, weight / t->n);
+		sum += weight * nn_loss_logits(nn_batch_buffer(t, output->gradient) + (size_t) i * units, &correct,
+									   nn_batch_tensor(t, t->plan->output) + (size_t) i * units, t->units,
+									   label, t->config.label_smoothing, weight / t->n);
 		right += correct;
 	}
 	t->batch_loss = sum;
@@ -197,8 +194,7 @@ partial_stride(const NnTrainer *t, const NnStep *step)
 {
 	const NnNode *node = node_of(t, step);
 	const NnOp *op = nn_node_op(node);
-	size_t		floats = op->partial_floats != NULL
-		? op->partial_floats(node, step, t->path) : node->n_weights;
+	size_t floats = op->partial_floats != NULL ? op->partial_floats(node, step, t->path) : node->n_weights;
 
 	return nn_align_size(floats * sizeof(float)) / sizeof(float);
 }
@@ -206,16 +202,16 @@ partial_stride(const NnTrainer *t, const NnStep *step)
 static void
 backward_chunk(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t		stride = partial_stride(t, step);
-	float	   *partial = t->partial + item * stride;
-	int			end = nn_chunk_start(t->n, item + 1);
-	int			i;
+	size_t stride = partial_stride(t, step);
+	float *partial = t->partial + item * stride;
+	int end = nn_chunk_start(t->n, item + 1);
+	int i;
 
 	if (step->need_weights)
 		memset(partial, 0, stride * sizeof(float));
 	for (i = nn_chunk_start(t->n, item); i < end; i++)
 	{
-		NnCall		call;
+		NnCall call;
 
 		nn_batch_call(&call, t, step, i, worker);
 		call.dweights = step->need_weights ? partial : NULL;
@@ -240,12 +236,12 @@ reduce_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(t, step);
 	const NnOp *op = nn_node_op(node);
-	size_t		stride = partial_stride(t, step);
-	size_t		start = item * REDUCE_BLOCK;
-	size_t		count = node->n_weights - start;
-	float	   *dst = t->gradients + node->weights;
-	int			n_chunks = nn_chunk_count(t->n);
-	int			k;
+	size_t stride = partial_stride(t, step);
+	size_t start = item * REDUCE_BLOCK;
+	size_t count = node->n_weights - start;
+	float *dst = t->gradients + node->weights;
+	int n_chunks = nn_chunk_count(t->n);
+	int k;
 
 	(void) worker;
 	if (op->finish != NULL)
@@ -266,13 +262,13 @@ static void
 add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnTensor *tensors = nn_plan_tensors(t->plan);
-	int			j;
+	int j;
 
 	(void) worker;
 	for (j = 0; j < step->n_src; j++)
 	{
 		const NnTensor *tensor = &tensors[step->src[j]];
-		size_t		first = item * tensor->floats;
+		size_t first = item * tensor->floats;
 
 		if (step->dsrc[j] >= 0 && step->add[j])
 			nn_kernels(t->path)->add(nn_batch_buffer(t, tensor->gradient) + first,
@@ -283,12 +279,10 @@ add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 /* ------------------------------------------------------------------ update */
 
 size_t
-nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *graph,
-					  int need_norms)
+nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *graph, int need_norms)
 {
-	size_t		n = 0;
-	int			i,
-				j;
+	size_t n = 0;
+	int i, j;
 
 	*n_variables = 0;
 	for (i = 0; i < graph->n_nodes; i++)
@@ -296,11 +290,11 @@ nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *gr
 		const NnNode *node = &graph->nodes[i];
 
 		if (nn_node_op(node)->train_weights != NULL && !need_norms)
-			continue;			/* applied as they are made */
+			continue; /* applied as they are made */
 		for (j = 0; j < node->n_vars; j++)
 		{
 			const NnNodeVariable *v = &node->vars[j];
-			size_t		start;
+			size_t start;
 
 			if (!v->trainable)
 				continue;
@@ -308,8 +302,7 @@ nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *gr
 				if (blocks != NULL)
 				{
 					blocks[n].offset = node->weights + v->offset + start;
-					blocks[n].count = v->count - start < UPDATE_BLOCK
-						? v->count - start : UPDATE_BLOCK;
+					blocks[n].count = v->count - start < UPDATE_BLOCK ? v->count - start : UPDATE_BLOCK;
 					blocks[n].variable = *n_variables;
 				}
 			(*n_variables)++;
@@ -325,8 +318,7 @@ norm_of_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 	(void) step;
 	(void) worker;
-	t->block_norms[item] =
-		nn_kernels(t->path)->sum_squares(t->gradients + block->offset, block->count);
+	t->block_norms[item] = nn_kernels(t->path)->sum_squares(t->gradients + block->offset, block->count);
 }
 
 /* clipnorm: each variable by its own norm; global_clipnorm: all by their common one. */
@@ -334,17 +326,17 @@ static void
 make_scales(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnOptimizer *o = &t->config.optimizer;
-	double		limit = o->clipnorm > 0 ? o->clipnorm : o->global_clipnorm;
-	double		total = 0.0;
-	size_t		b = 0;
-	int			v;
+	double limit = o->clipnorm > 0 ? o->clipnorm : o->global_clipnorm;
+	double total = 0.0;
+	size_t b = 0;
+	int v;
 
 	(void) step;
 	(void) item;
 	(void) worker;
 	for (v = 0; v < t->n_block_variables; v++)
 	{
-		double		sum = 0.0;
+		double sum = 0.0;
 
 		for (; b < t->n_blocks && t->blocks[b].variable == v; b++)
 			sum += t->block_norms[b];
@@ -359,13 +351,12 @@ make_scales(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 static void
 update_range(NnTrainer *t, size_t offset, const float *gradients, size_t count, float scale)
 {
-	NnUpdate	update = t->update;
-	NnSlots		slots;
+	NnUpdate update = t->update;
+	NnSlots slots;
 
 	update.grad_scale = scale;
-	nn_update_slots(&slots, t->slots,
-					nn_align_size(t->graph->n_weights * sizeof(float)) / sizeof(float), offset,
-					&t->config.optimizer);
+	nn_update_slots(&slots, t->slots, nn_align_size(t->graph->n_weights * sizeof(float)) / sizeof(float),
+					offset, &t->config.optimizer);
 	nn_kernels(t->path)->update(t->weights + offset, &slots, gradients, count, &update);
 }
 
@@ -378,7 +369,7 @@ nn_trainer_update(NnTrainer *t, size_t offset, const float *gradients, size_t co
 static void
 begin_update(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
-	int			s;
+	int s;
 
 	(void) step;
 	(void) item;
@@ -411,12 +402,11 @@ update_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 void
 nn_step_background(NnTrainer *t, size_t item, NnWorker *worker)
 {
-	size_t		in = nn_shape_floats(&t->graph->nodes[0].shape);
-	size_t		index = sample_index(t, t->next_first + item);
-	float	   *dst = t->input[1 - t->current] + item * in;
+	size_t in = nn_shape_floats(&t->graph->nodes[0].shape);
+	size_t index = sample_index(t, t->next_first + item);
+	float *dst = t->input[1 - t->current] + item * in;
 
-	if (t->data.load(t->data.load_arg, dst, NN_TRAIN, index, t->state->epoch,
-					 worker->load_scratch) != 0)
+	if (t->data.load(t->data.load_arg, dst, NN_TRAIN, index, t->state->epoch, worker->load_scratch) != 0)
 	{
 		atomic_store(&t->load_failed, 1);
 		nn_pool_request_stop(&t->pool);
@@ -432,10 +422,10 @@ nn_step_phase_limit(const NnGraph *graph)
 }
 
 static NnPhase *
-add_phase(NnTrainer *t, size_t (*items) (const NnTrainer *, const NnStep *),
-		  void (*run) (NnTrainer *, const NnStep *, size_t, NnWorker *), const NnStep *step)
+add_phase(NnTrainer *t, size_t (*items)(const NnTrainer *, const NnStep *),
+		  void (*run)(NnTrainer *, const NnStep *, size_t, NnWorker *), const NnStep *step)
 {
-	NnPhase    *phase = &t->phases[t->n_phases++];
+	NnPhase *phase = &t->phases[t->n_phases++];
 
 	phase->items = items;
 	phase->run = run;
@@ -455,8 +445,7 @@ static void
 add_backward(NnTrainer *t, const NnStep *step)
 {
 	const NnOp *op = nn_node_op(node_of(t, step));
-	int			j,
-				add = 0;
+	int j, add = 0;
 
 	if (!nn_plan_tensors(t->plan)[step->dst].need_gradient)
 		return;
@@ -478,7 +467,7 @@ static void
 add_weights(NnTrainer *t)
 {
 	const NnStep *steps = nn_plan_steps(t->plan);
-	int			s;
+	int s;
 
 	for (s = t->plan->n_steps - 1; s >= 0; s--)
 	{
@@ -493,7 +482,7 @@ void
 nn_step_build(NnTrainer *t)
 {
 	const NnStep *steps = nn_plan_steps(t->plan);
-	int			s;
+	int s;
 
 	t->n_phases = 0;
 	add_phase(t, step_items, pack_step, NULL);

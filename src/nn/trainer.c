@@ -18,20 +18,20 @@
 static NnStatus
 check_callbacks(const NnTrainConfig *c, NnError *error)
 {
-	if (c->early_stopping && (c->es_patience < 0 || c->es_start_from_epoch < 0 ||
-							  !isfinite(c->es_min_delta)))
-		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-					   "early_stopping needs patience and start_from_epoch of at least 0 and a finite min_delta");
+	if (c->early_stopping && (c->es_patience < 0 || c->es_start_from_epoch < 0 || !isfinite(c->es_min_delta)))
+		return nn_fail(
+			error, NN_BAD_ARGUMENT, -1, "",
+			"early_stopping needs patience and start_from_epoch of at least 0 and a finite min_delta");
 	if (!c->plateau)
 		return NN_OK;
 	if (!(c->rlr_factor > 0 && c->rlr_factor < 1))
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
 					   "factor of reduce_lr_on_plateau is %g, but must be above 0 and below 1",
 					   c->rlr_factor);
-	if (c->rlr_patience < 0 || c->rlr_cooldown < 0 || !(c->rlr_min_lr >= 0) ||
-		!isfinite(c->rlr_min_delta))
-		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-					   "reduce_lr_on_plateau needs patience, cooldown and min_lr of at least 0 and a finite min_delta");
+	if (c->rlr_patience < 0 || c->rlr_cooldown < 0 || !(c->rlr_min_lr >= 0) || !isfinite(c->rlr_min_delta))
+		return nn_fail(
+			error, NN_BAD_ARGUMENT, -1, "",
+			"reduce_lr_on_plateau needs patience, cooldown and min_lr of at least 0 and a finite min_delta");
 	if (c->optimizer.cosine_decay)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "Leave one of the two out.",
 					   "reduce_lr_on_plateau cannot go with a learning rate schedule");
@@ -41,8 +41,8 @@ check_callbacks(const NnTrainConfig *c, NnError *error)
 NnStatus
 nn_train_check(const NnTrainConfig *c, const NnGraph *graph, NnError *error)
 {
-	NnStatus	status;
-	int			i;
+	NnStatus status;
+	int i;
 
 	if (!graph->finished)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "the network is not complete");
@@ -50,19 +50,18 @@ nn_train_check(const NnTrainConfig *c, const NnGraph *graph, NnError *error)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "epochs is %d, but must be between 1 and 1000000",
 					   c->epochs);
 	if (c->batch_size < 1 || c->batch_size > 65536)
-		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-					   "batch_size is %d, but must be between 1 and 65536", c->batch_size);
+		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "batch_size is %d, but must be between 1 and 65536",
+					   c->batch_size);
 	if (c->steps_per_epoch < 0)
-		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-					   "steps_per_epoch is %d, but must be positive", c->steps_per_epoch);
+		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "steps_per_epoch is %d, but must be positive",
+					   c->steps_per_epoch);
 	if (!(c->label_smoothing >= 0 && c->label_smoothing <= 1))
-		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-					   "label_smoothing is %g, but must be between 0 and 1", c->label_smoothing);
+		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "label_smoothing is %g, but must be between 0 and 1",
+					   c->label_smoothing);
 	for (i = 0; i < nn_graph_class_count(graph); i++)
 		if (!(c->class_weight[i] >= 0 && c->class_weight[i] <= 1e9))
 			return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-						   "class weight %d is %g, but must be between 0 and 1e9", i,
-						   c->class_weight[i]);
+						   "class weight %d is %g, but must be between 0 and 1e9", i, c->class_weight[i]);
 	status = nn_optimizer_check(&c->optimizer, error);
 	if (status == NN_OK)
 		status = check_callbacks(c, error);
@@ -70,17 +69,14 @@ nn_train_check(const NnTrainConfig *c, const NnGraph *graph, NnError *error)
 }
 
 static NnStatus
-check_data(const NnTrainConfig *config, const NnTrainData *data, const NnGraph *graph,
-		   NnError *error)
+check_data(const NnTrainConfig *config, const NnTrainData *data, const NnGraph *graph, NnError *error)
 {
-	int			classes = nn_graph_class_count(graph);
-	size_t		batches = (data->n[NN_TRAIN] + (size_t) config->batch_size - 1) /
-		(size_t) config->batch_size;
-	int			split;
-	size_t		i;
+	int classes = nn_graph_class_count(graph);
+	size_t batches = (data->n[NN_TRAIN] + (size_t) config->batch_size - 1) / (size_t) config->batch_size;
+	int split;
+	size_t i;
 
-	if (data->n[NN_TRAIN] < 1 || data->n[NN_TRAIN] > UINT32_MAX ||
-		data->n[NN_VALIDATION] > UINT32_MAX)
+	if (data->n[NN_TRAIN] < 1 || data->n[NN_TRAIN] > UINT32_MAX || data->n[NN_VALIDATION] > UINT32_MAX)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "the training split has %zu samples",
 					   data->n[NN_TRAIN]);
 	if ((size_t) config->steps_per_epoch > batches)
@@ -90,8 +86,7 @@ check_data(const NnTrainConfig *config, const NnTrainData *data, const NnGraph *
 	for (split = 0; split < 2; split++)
 		for (i = 0; i < data->n[split]; i++)
 		{
-			if (data->label[split] != NULL &&
-				(data->label[split][i] < 0 || data->label[split][i] >= classes))
+			if (data->label[split] != NULL && (data->label[split][i] < 0 || data->label[split][i] >= classes))
 				return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
 							   "sample %zu has label %d, but there are %d classes", i,
 							   (int) data->label[split][i], classes);
@@ -107,34 +102,34 @@ check_data(const NnTrainConfig *config, const NnTrainData *data, const NnGraph *
 
 typedef struct Carver
 {
-	char	   *base;			/* NULL: only count */
-	size_t		used;
+	char *base; /* NULL: only count */
+	size_t used;
 } Carver;
 
 static void *
 carve(Carver *carver, size_t bytes)
 {
-	char	   *piece = carver->base != NULL ? carver->base + carver->used : NULL;
+	char *piece = carver->base != NULL ? carver->base + carver->used : NULL;
 
 	carver->used = nn_grow(carver->used, bytes);
 	return piece;
 }
 
-#define VALIDATION_GROUP 16		/* samples of an item of validation */
+#define VALIDATION_GROUP 16 /* samples of an item of validation */
 
 /* Largest over the steps, and the sum for what every step keeps. */
 static void
 step_sizes(const NnTrainer *t, size_t *keep, size_t *shared, size_t *partial)
 {
 	const NnStep *steps = nn_plan_steps(t->plan);
-	int			s;
+	int s;
 
 	*keep = *shared = *partial = 0;
 	for (s = 0; s < t->plan->n_steps; s++)
 	{
 		const NnNode *node = &t->graph->nodes[steps[s].node];
 		const NnOp *op = nn_node_op(node);
-		size_t		bytes;
+		size_t bytes;
 
 		if (t->keep_offset != NULL)
 			t->keep_offset[s] = *keep;
@@ -145,8 +140,8 @@ step_sizes(const NnTrainer *t, size_t *keep, size_t *shared, size_t *partial)
 			*shared = bytes;
 		if (op->train_backward == NULL && steps[s].need_weights)
 		{
-			size_t		floats = op->partial_floats != NULL
-				? op->partial_floats(node, &steps[s], t->path) : node->n_weights;
+			size_t floats =
+				op->partial_floats != NULL ? op->partial_floats(node, &steps[s], t->path) : node->n_weights;
 
 			floats = nn_mul_size(nn_align_size(floats * sizeof(float)), NN_CHUNKS);
 			if (floats > *partial)
@@ -162,8 +157,8 @@ step_sizes(const NnTrainer *t, size_t *keep, size_t *shared, size_t *partial)
 static size_t
 gradient_floats(const NnTrainer *t)
 {
-	size_t		n = 0;
-	int			i;
+	size_t n = 0;
+	int i;
 
 	if (t->need_norms)
 		return t->graph->n_weights;
@@ -181,8 +176,8 @@ gradient_floats(const NnTrainer *t)
 static size_t
 validation_bytes(const NnTrainer *t, int n)
 {
-	NnEngine	engine = {t->graph, NULL, NULL, t->path, t->config.precision};
-	size_t		in = nn_mul_size(nn_shape_floats(&t->graph->nodes[0].shape), sizeof(float));
+	NnEngine engine = {t->graph, NULL, NULL, t->path, t->config.precision};
+	size_t in = nn_mul_size(nn_shape_floats(&t->graph->nodes[0].shape), sizeof(float));
 
 	return nn_grow(nn_align_size(nn_engine_scratch_bytes(&engine, n)), nn_mul_size(in, (size_t) n));
 }
@@ -191,11 +186,10 @@ validation_bytes(const NnTrainer *t, int n)
 static int
 validation_group(const NnTrainer *t, size_t arena, int n_threads)
 {
-	size_t		share = (t->data.n[NN_VALIDATION] + (size_t) n_threads - 1) / (size_t) n_threads;
-	int			n = VALIDATION_GROUP;
+	size_t share = (t->data.n[NN_VALIDATION] + (size_t) n_threads - 1) / (size_t) n_threads;
+	int n = VALIDATION_GROUP;
 
-	while (n > 1 && ((size_t) n > share ||
-					 nn_mul_size(validation_bytes(t, n), (size_t) n_threads) > arena))
+	while (n > 1 && ((size_t) n > share || nn_mul_size(validation_bytes(t, n), (size_t) n_threads) > arena))
 		n /= 2;
 	return n;
 }
@@ -204,10 +198,10 @@ validation_group(const NnTrainer *t, size_t arena, int n_threads)
 static void
 lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 {
-	size_t		arena = nn_mul_size(t->plan->arena_bytes, (size_t) t->config.batch_size);
-	size_t		each;
-	size_t		all;
-	int			i;
+	size_t arena = nn_mul_size(t->plan->arena_bytes, (size_t) t->config.batch_size);
+	size_t each;
+	size_t all;
+	int i;
 
 	t->val_group = validation_group(t, arena, n_threads);
 	each = validation_bytes(t, t->val_group);
@@ -217,8 +211,8 @@ lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 		return;
 	for (i = 0; i < n_threads; i++)
 	{
-		char	   *own = t->arena + (size_t) i * each;
-		size_t		in = nn_shape_floats(&t->graph->nodes[0].shape) * sizeof(float);
+		char *own = t->arena + (size_t) i * each;
+		size_t in = nn_shape_floats(&t->graph->nodes[0].shape) * sizeof(float);
 
 		t->pool.workers[i].samples = (float *) own;
 		t->pool.workers[i].engine_scratch = own + nn_align_size(in * (size_t) t->val_group);
@@ -228,13 +222,13 @@ lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 static void
 lay_out_workers(NnTrainer *t, Carver *c, int n_threads)
 {
-	size_t		scratch = nn_plan_scratch_bytes(t->plan, t->graph, t->path, NN_PRECISION_FLOAT32);
-	NnWorker   *workers = carve(c, (size_t) n_threads * sizeof(NnWorker));
-	int			i;
+	size_t scratch = nn_plan_scratch_bytes(t->plan, t->graph, t->path, NN_PRECISION_FLOAT32);
+	NnWorker *workers = carve(c, (size_t) n_threads * sizeof(NnWorker));
+	int i;
 
 	for (i = 0; i < n_threads; i++)
 	{
-		NnWorker	w = {0};
+		NnWorker w = {0};
 
 		w.index = i;
 		w.scratch = carve(c, scratch);
@@ -248,15 +242,12 @@ lay_out_workers(NnTrainer *t, Carver *c, int n_threads)
 static size_t
 lay_out(NnTrainer *t, void *base, int n_threads)
 {
-	Carver		c = {base, 0};
-	size_t		n_steps = (size_t) t->plan->n_steps;
-	size_t		batch = (size_t) t->config.batch_size;
-	size_t		in = nn_mul_size(nn_shape_floats(&t->graph->nodes[0].shape), sizeof(float));
-	size_t		scores = nn_mul_size(t->data.n[NN_VALIDATION],
-									 (size_t) t->graph->units * sizeof(float));
-	size_t		keep,
-				shared,
-				partial;
+	Carver c = {base, 0};
+	size_t n_steps = (size_t) t->plan->n_steps;
+	size_t batch = (size_t) t->config.batch_size;
+	size_t in = nn_mul_size(nn_shape_floats(&t->graph->nodes[0].shape), sizeof(float));
+	size_t scores = nn_mul_size(t->data.n[NN_VALIDATION], (size_t) t->graph->units * sizeof(float));
+	size_t keep, shared, partial;
 
 	t->keep_offset = carve(&c, n_steps * sizeof(size_t));
 	t->packed_offset = carve(&c, n_steps * sizeof(size_t));
@@ -267,8 +258,8 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 	t->partial = carve(&c, partial);
 	lay_out_workers(t, &c, n_threads);
 	lay_out_arena(t, &c, n_threads);
-	t->packed = carve(&c, nn_packed_layout(t->packed_offset, t->plan, t->graph, NN_TRAINING,
-										   t->path, NN_PRECISION_FLOAT32));
+	t->packed = carve(&c, nn_packed_layout(t->packed_offset, t->plan, t->graph, NN_TRAINING, t->path,
+										   NN_PRECISION_FLOAT32));
 	t->gradients = carve(&c, nn_mul_size(gradient_floats(t), sizeof(float)));
 	t->n_blocks = nn_step_update_blocks(NULL, &t->n_block_variables, t->graph, t->need_norms);
 	t->blocks = carve(&c, t->n_blocks * sizeof(NnUpdateBlock));
@@ -277,8 +268,7 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 	t->input[0] = carve(&c, nn_mul_size(in, batch));
 	t->input[1] = carve(&c, nn_mul_size(in, batch));
 	t->order = carve(&c, nn_mul_size(t->data.n[NN_TRAIN], sizeof(uint32_t)));
-	t->engine_packed = carve(&c, nn_engine_packed_bytes(t->graph, t->path,
-														 t->config.precision));
+	t->engine_packed = carve(&c, nn_engine_packed_bytes(t->graph, t->path, t->config.precision));
 	t->val_scores = carve(&c, scores);
 	t->val_logits = carve(&c, scores);
 	return c.used;
@@ -286,8 +276,8 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 
 /* What of a trainer the layout depends on. */
 static void
-fill_basics(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config,
-			const NnTrainData *data, NnPath path)
+fill_basics(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config, const NnTrainData *data,
+			NnPath path)
 {
 	memset(t, 0, sizeof(*t));
 	t->graph = graph;
@@ -297,8 +287,9 @@ fill_basics(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config,
 	t->plan = nn_graph_train_plan(graph);
 	t->units = graph->units;
 	t->need_norms = (config->optimizer.clipnorm > 0 || config->optimizer.global_clipnorm > 0);
-	t->n_steps = config->steps_per_epoch > 0 ? (size_t) config->steps_per_epoch
-		: (data->n[NN_TRAIN] + (size_t) config->batch_size - 1) / (size_t) config->batch_size;
+	t->n_steps = config->steps_per_epoch > 0
+					 ? (size_t) config->steps_per_epoch
+					 : (data->n[NN_TRAIN] + (size_t) config->batch_size - 1) / (size_t) config->batch_size;
 }
 
 static int
@@ -308,24 +299,22 @@ keeps_best(const NnTrainConfig *config)
 }
 
 NnStatus
-nn_train_plan(NnTrainPlan *plan, const NnGraph *graph, const NnTrainConfig *config,
-			  const NnTrainData *data, int n_threads, NnPath path, NnError *error)
+nn_train_plan(NnTrainPlan *plan, const NnGraph *graph, const NnTrainConfig *config, const NnTrainData *data,
+			  int n_threads, NnPath path, NnError *error)
 {
-	NnTrainer	t;
-	NnStatus	status = nn_train_check(config, graph, error);
+	NnTrainer t;
+	NnStatus status = nn_train_check(config, graph, error);
 
 	if (status == NN_OK)
 		status = check_data(config, data, graph, error);
 	if (status != NN_OK)
 		return status;
 	if (n_threads < 1 || n_threads > NN_MAX_THREADS)
-		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-					   "%d threads were asked for, but there can be 1 to %d", n_threads,
-					   NN_MAX_THREADS);
+		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "%d threads were asked for, but there can be 1 to %d",
+					   n_threads, NN_MAX_THREADS);
 	fill_basics(&t, graph, config, data, path);
 	plan->slots_per_weight = (size_t) nn_optimizer_slots(&config->optimizer);
-	plan->state_bytes = nn_state_bytes(graph->n_weights, (int) plan->slots_per_weight,
-									   keeps_best(config));
+	plan->state_bytes = nn_state_bytes(graph->n_weights, (int) plan->slots_per_weight, keeps_best(config));
 	plan->work_bytes = lay_out(&t, NULL, n_threads);
 	if (plan->state_bytes > SIZE_MAX / 2 || plan->work_bytes > SIZE_MAX / 2)
 		return nn_fail(error, NN_TOO_LARGE, -1, "Use a smaller batch_size or image.",
@@ -344,8 +333,8 @@ nn_trainer_bytes(void)
 static void
 fresh_state(NnTrainer *t, size_t bytes, const float *initial_weights)
 {
-	NnState    *s = t->state;
-	size_t		n = t->graph->n_weights;
+	NnState *s = t->state;
+	size_t n = t->graph->n_weights;
 
 	memset(s, 0, bytes);
 	s->magic = NN_STATE_MAGIC;
@@ -364,14 +353,13 @@ fresh_state(NnTrainer *t, size_t bytes, const float *initial_weights)
 }
 
 NnStatus
-nn_trainer_init(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config,
-				const NnTrainData *data, const NnTrainPlan *plan, void *state, void *work,
-				int n_threads, NnPath path, NnSgemm sgemm, const float *initial_weights,
-				int resume, NnError *error)
+nn_trainer_init(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config, const NnTrainData *data,
+				const NnTrainPlan *plan, void *state, void *work, int n_threads, NnPath path, NnSgemm sgemm,
+				const float *initial_weights, int resume, NnError *error)
 {
 	NnTrainPlan again;
-	NnWorker   *workers;
-	NnStatus	status = nn_train_plan(&again, graph, config, data, n_threads, path, error);
+	NnWorker *workers;
+	NnStatus status = nn_train_plan(&again, graph, config, data, n_threads, path, error);
 
 	if (status != NN_OK)
 		return status;

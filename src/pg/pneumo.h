@@ -35,7 +35,8 @@
 #include "pg/base/compat.h"
 
 #define PNEUMO_VERSION "0.1.0"
-#define PNEUMO_SCHEMA "pneumo"	/* of the relations; functions live where the
+#define PNEUMO_SCHEMA \
+	"pneumo" /* of the relations; functions live where the
 								 * extension was created */
 #define PNEUMO_SHA256_LEN 32
 
@@ -43,22 +44,23 @@
 
 typedef enum PneumoOnBadImage
 {
-	PNEUMO_BAD_IMAGE_ERROR, PNEUMO_BAD_IMAGE_NULL
+	PNEUMO_BAD_IMAGE_ERROR,
+	PNEUMO_BAD_IMAGE_NULL
 } PneumoOnBadImage;
 
 extern char *pneumo_default_model;
-extern int	pneumo_on_bad_image;	/* PneumoOnBadImage */
+extern int pneumo_on_bad_image; /* PneumoOnBadImage */
 extern bool pneumo_score_groups;
-extern int	pneumo_train_threads;	/* 0: all cores */
-extern int	pneumo_train_memory;	/* kB */
-extern int	pneumo_max_image_pixels;
-extern int	pneumo_figures_memory;	/* kB */
-extern int	pneumo_predict_memory;	/* kB */
-extern int	pneumo_simd;		/* -1 auto, else NnPath */
-extern char *pneumo_blas_library;	/* "" or "none": built-in kernel */
-extern int	pneumo_max_training_runs;
-extern int	pneumo_shared_cache_size;	/* kB */
-extern int	pneumo_local_cache_size;	/* kB */
+extern int pneumo_train_threads; /* 0: all cores */
+extern int pneumo_train_memory;  /* kB */
+extern int pneumo_max_image_pixels;
+extern int pneumo_figures_memory; /* kB */
+extern int pneumo_predict_memory; /* kB */
+extern int pneumo_simd;           /* -1 auto, else NnPath */
+extern char *pneumo_blas_library; /* "" or "none": built-in kernel */
+extern int pneumo_max_training_runs;
+extern int pneumo_shared_cache_size; /* kB */
+extern int pneumo_local_cache_size;  /* kB */
 
 extern void pneumo_settings_define(void);
 
@@ -72,7 +74,7 @@ extern NnPath pneumo_path_best(void);
 /* The one place where a status of the plain-C layers becomes an error. */
 extern void pneumo_nn_ereport(const NnError *error) pg_attribute_noreturn();
 extern void pneumo_image_ereport(const ImgError *error) pg_attribute_noreturn();
-extern int	pneumo_image_sqlstate(ImgStatus status);
+extern int pneumo_image_sqlstate(ImgStatus status);
 
 /* True if the image is to blame, so that pneumo.on_bad_image applies. */
 extern bool pneumo_image_is_bad(ImgStatus status);
@@ -113,7 +115,7 @@ typedef enum PneumoRelation
  * belongs to the extension.  With missing_ok NULL if the extension is gone.
  */
 extern Relation pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, bool missing_ok);
-extern Oid	pneumo_catalog_index(PneumoRelation relation, const char *index_name);
+extern Oid pneumo_catalog_index(PneumoRelation relation, const char *index_name);
 
 /* Next value of the relation's id sequence (model, version, run, deployment, look), without privilege checks. */
 extern int64 pneumo_catalog_nextval(PneumoRelation relation);
@@ -144,7 +146,9 @@ extern void pneumo_lock_bytes(const uint8 *sha256);
 
 typedef enum PneumoCalibrationKind
 {
-	PNEUMO_CALIBRATION_NONE, PNEUMO_CALIBRATION_PLATT, PNEUMO_CALIBRATION_TEMPERATURE
+	PNEUMO_CALIBRATION_NONE,
+	PNEUMO_CALIBRATION_PLATT,
+	PNEUMO_CALIBRATION_TEMPERATURE
 } PneumoCalibrationKind;
 
 /*
@@ -154,23 +158,23 @@ typedef enum PneumoCalibrationKind
 typedef struct PneumoModelMeta
 {
 	ImgPreprocess preprocess;
-	float		rescale;
-	int			n_classes;		/* >= 2 */
-	char	  **classes;		/* in the order of the labels; binary: [negative,
+	float rescale;
+	int n_classes;  /* >= 2 */
+	char **classes; /* in the order of the labels; binary: [negative,
 								 * positive] */
 	NnPrecision precision;
 	PneumoCalibrationKind calibration;
-	double		calibration_a,	/* Platt: p = 1/(1+exp(-(a*logit + b))) */
-				calibration_b;	/* temperature: logit / a */
-	double		threshold;		/* operating point on the calibrated scale:
+	double calibration_a,        /* Platt: p = 1/(1+exp(-(a*logit + b))) */
+		calibration_b;           /* temperature: logit / a */
+	double threshold;            /* operating point on the calibrated scale:
 								 * positive when score >= threshold */
-	const char *operating_point;	/* JSON text of what was asked for */
+	const char *operating_point; /* JSON text of what was asked for */
 } PneumoModelMeta;
 
 #define PNEUMO_META_SECTIONS 5
 
 /* PNEUMO_META_SECTIONS sections to hand to nn_model_write(), allocated in the current context; returns their number. */
-extern int	pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta);
+extern int pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta);
 /* Checks everything; allocates in cxt; errors with ERRCODE_DATA_CORRUPTED. */
 extern PneumoModelMeta *pneumo_meta_from_view(const NnModelView *view, MemoryContext cxt);
 /* Errors if the metadata is not of that graph: input shape, number of classes. */
@@ -190,28 +194,28 @@ extern void pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, 
 
 typedef struct PneumoNewVersion
 {
-	const char *model;			/* name; created for owner if it does not exist */
-	Oid			owner;			/* role that owns a new model; needs manage on an
+	const char *model; /* name; created for owner if it does not exist */
+	Oid owner;         /* role that owns a new model; needs manage on an
 								 * existing one */
-	int64		run;			/* 0: imported */
-	const void *bytes;			/* whole model bytes (nn_model_write) */
-	size_t		n_bytes;
-	int64		n_parameters;
+	int64 run;         /* 0: imported */
+	const void *bytes; /* whole model bytes (nn_model_write) */
+	size_t n_bytes;
+	int64 n_parameters;
 	const PneumoModelMeta *meta;
-	Jsonb	   *metrics;		/* validation figures, or NULL */
-	Jsonb	   *provenance;		/* build, CPU path, BLAS, data fingerprint, config */
-	const char *comment;		/* or NULL */
-	const void *manifest;		/* or NULL; format in dataset.c */
-	size_t		manifest_bytes;
-	bool		deploy;			/* deploy even if the model has a deployed version */
-	bool		never_deploy;	/* a cancelled run's version */
+	Jsonb *metrics;       /* validation figures, or NULL */
+	Jsonb *provenance;    /* build, CPU path, BLAS, data fingerprint, config */
+	const char *comment;  /* or NULL */
+	const void *manifest; /* or NULL; format in dataset.c */
+	size_t manifest_bytes;
+	bool deploy;       /* deploy even if the model has a deployed version */
+	bool never_deploy; /* a cancelled run's version */
 } PneumoNewVersion;
 
 typedef struct PneumoVersionId
 {
-	int64		version;		/* row id */
-	uint8		sha256[PNEUMO_SHA256_LEN];
-	bool		deployed;
+	int64 version; /* row id */
+	uint8 sha256[PNEUMO_SHA256_LEN];
+	bool deployed;
 } PneumoVersionId;
 
 /*
@@ -222,8 +226,7 @@ extern PneumoVersionId pneumo_version_store(const PneumoNewVersion *version);
 
 
 /* Appends to pneumo.deployment; previous: the deployment that a rollback goes back to, or 0. */
-extern void pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous,
-								  Oid role);
+extern void pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous, Oid role);
 
 /* Row of a version (palloc'd copy) or NULL, and what it says. */
 extern HeapTuple pneumo_version_tuple(Relation rel, int64 version, Snapshot snapshot);
@@ -235,28 +238,28 @@ extern void *pneumo_version_read(int64 version, size_t *n_bytes);
 /* The stored bytes of a version, piece by piece; a piece is valid until the next. */
 typedef struct PneumoChunks
 {
-	uint8		sha256[PNEUMO_SHA256_LEN];
-	int32		seqno;			/* of the next piece */
-	bytea	   *hash;
-	bytea	   *data;
-	Relation	rel;
-	Relation	index;
+	uint8 sha256[PNEUMO_SHA256_LEN];
+	int32 seqno; /* of the next piece */
+	bytea *hash;
+	bytea *data;
+	Relation rel;
+	Relation index;
 	SysScanDesc scan;
-	Snapshot	snapshot;
+	Snapshot snapshot;
 } PneumoChunks;
 
 extern PneumoChunks *pneumo_chunks_open(const uint8 *sha256);
 extern bool pneumo_chunks_next(PneumoChunks *chunks, const uint8 **bytes, size_t *n_bytes);
 extern void pneumo_chunks_close(PneumoChunks *chunks);
-extern void pneumo_chunks_drop(const uint8 *sha256);	/* deletes the rows */
+extern void pneumo_chunks_drop(const uint8 *sha256); /* deletes the rows */
 
 /* SHA-256; may also be used where no transaction is open. */
 extern void pneumo_sha256(uint8 *digest, const void *bytes, size_t n_bytes);
-extern char *pneumo_sha256_hex(const uint8 *digest);	/* palloc'd */
+extern char *pneumo_sha256_hex(const uint8 *digest); /* palloc'd */
 extern pg_cryptohash_ctx *pneumo_sha256_begin(void);
 extern void pneumo_sha256_add(pg_cryptohash_ctx *ctx, const void *bytes, size_t n_bytes);
 extern void pneumo_sha256_end(uint8 *digest, pg_cryptohash_ctx *ctx);
-extern bytea *pneumo_bytea(const void *bytes, size_t n_bytes);	/* palloc'd */
+extern bytea *pneumo_bytea(const void *bytes, size_t n_bytes); /* palloc'd */
 
 /* ---------------------------------------------------- names of models (claim.c) */
 
@@ -274,11 +277,13 @@ extern void pneumo_model_release(const char *name, Oid owner, int64 run);
 
 typedef enum PneumoPrivilege
 {
-	PNEUMO_PREDICT = 1, PNEUMO_MANAGE = 2, PNEUMO_EXPORT = 4,
-	PNEUMO_OWNER = 8			/* not grantable: grants, gives away, drops */
+	PNEUMO_PREDICT = 1,
+	PNEUMO_MANAGE = 2,
+	PNEUMO_EXPORT = 4,
+	PNEUMO_OWNER = 8 /* not grantable: grants, gives away, drops */
 } PneumoPrivilege;
 
-#define PNEUMO_PUBLIC "public"	/* grantee: everybody; no role can have this name */
+#define PNEUMO_PUBLIC "public" /* grantee: everybody; no role can have this name */
 
 extern bool pneumo_privilege_parse(const char *name, PneumoPrivilege *privilege);
 extern const char *pneumo_privilege_name(PneumoPrivilege privilege);
@@ -301,7 +306,8 @@ extern bool pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deploy
 /* Version id and hash that is deployed; false if none. */
 extern bool pneumo_model_deployed(int64 model, PneumoVersionId *id);
 /* A version of that hash in a model on which role has the privilege; errors if there is none. */
-extern bool pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role, PneumoVersionId *id);
+extern bool pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role,
+								  PneumoVersionId *id);
 /* True if role has any privilege on a model with a version of that hash. */
 extern bool pneumo_version_visible(const uint8 *sha256, Oid role);
 
@@ -322,11 +328,13 @@ extern char *pneumo_build(void);
 /* ---------------------------------------------------- shared memory (shmem.c) */
 
 #define PNEUMO_CACHE_SLOTS 48
-#define PNEUMO_RUN_SLOTS 8		/* upper limit of pneumo.max_training_runs */
+#define PNEUMO_RUN_SLOTS 8 /* upper limit of pneumo.max_training_runs */
 
 typedef enum PneumoCacheState
 {
-	PNEUMO_CACHE_EMPTY, PNEUMO_CACHE_LOADING, PNEUMO_CACHE_READY
+	PNEUMO_CACHE_EMPTY,
+	PNEUMO_CACHE_LOADING,
+	PNEUMO_CACHE_READY
 } PneumoCacheState;
 
 /*
@@ -336,53 +344,54 @@ typedef enum PneumoCacheState
  */
 typedef enum PneumoForm
 {
-	PNEUMO_FORM_PREDICT, PNEUMO_FORM_EXPLAIN
+	PNEUMO_FORM_PREDICT,
+	PNEUMO_FORM_EXPLAIN
 } PneumoForm;
 
 typedef struct PneumoCacheSlot
 {
 	PneumoCacheState state;
-	Oid			database;
-	int			path;			/* NnPath of the packed form */
-	int			form;			/* PneumoForm */
-	int			precision;		/* NnPrecision of what is there, once ready */
-	int			loader_pid;
-	uint8		sha256[PNEUMO_SHA256_LEN];
-	dsm_handle	handle;
-	uint64		bytes;
-	uint64		hits;
+	Oid database;
+	int path;      /* NnPath of the packed form */
+	int form;      /* PneumoForm */
+	int precision; /* NnPrecision of what is there, once ready */
+	int loader_pid;
+	uint8 sha256[PNEUMO_SHA256_LEN];
+	dsm_handle handle;
+	uint64 bytes;
+	uint64 hits;
 	TimestampTz last_used;
-	int64		version;
+	int64 version;
 } PneumoCacheSlot;
 
 /* A training run's slot: who holds it, and its live figures.  Guarded by lock. */
 typedef struct PneumoRunSlot
 {
-	bool		in_use;
-	Oid			database;
-	Oid			owner;			/* role whose rights the run has */
-	int			worker_pid;		/* 0 until the worker has attached */
-	int			caller_pid;
-	uint32		generation;		/* grows each time the slot is taken */
-	int64		run;			/* 0 until drawn */
-	bool		queued;			/* waiting for the caller's transaction */
-	TransactionId caller_xid;	/* which is this one */
-	bool		cancel_requested;
-	char		phase[32];		/* "reading images", "training", ... */
-	NnProgress	progress;
+	bool in_use;
+	Oid database;
+	Oid owner;      /* role whose rights the run has */
+	int worker_pid; /* 0 until the worker has attached */
+	int caller_pid;
+	uint32 generation;        /* grows each time the slot is taken */
+	int64 run;                /* 0 until drawn */
+	bool queued;              /* waiting for the caller's transaction */
+	TransactionId caller_xid; /* which is this one */
+	bool cancel_requested;
+	char phase[32]; /* "reading images", "training", ... */
+	NnProgress progress;
 	TimestampTz started;
-	double		time_left;		/* seconds; NaN unknown */
+	double time_left; /* seconds; NaN unknown */
 } PneumoRunSlot;
 
 typedef struct PneumoShared
 {
-	LWLock		lock;			/* guards all that follows; never held while
+	LWLock lock; /* guards all that follows; never held while
 								 * creating or attaching a segment */
-	int			tranche_id;
+	int tranche_id;
 	ConditionVariable cache_changed;
 	ConditionVariable run_changed;
-	uint64		cache_bytes;	/* sum over the slots, also of those loading */
-	uint64		cache_generation;	/* grows when a slot is emptied */
+	uint64 cache_bytes;      /* sum over the slots, also of those loading */
+	uint64 cache_generation; /* grows when a slot is emptied */
 	PneumoCacheSlot cache[PNEUMO_CACHE_SLOTS];
 	PneumoRunSlot runs[PNEUMO_RUN_SLOTS];
 } PneumoShared;
@@ -393,9 +402,9 @@ extern PneumoShared *pneumo_shared(void);
 /* What a session waits for, as pg_stat_activity shows it (named from PostgreSQL 17 on). */
 typedef enum PneumoWait
 {
-	PNEUMO_WAIT_CACHE_LOAD,		/* another session loads the version */
-	PNEUMO_WAIT_RUN_START,		/* the worker's acknowledgement */
-	PNEUMO_WAIT_RUN				/* the next epoch, or the end of a run */
+	PNEUMO_WAIT_CACHE_LOAD, /* another session loads the version */
+	PNEUMO_WAIT_RUN_START,  /* the worker's acknowledgement */
+	PNEUMO_WAIT_RUN         /* the next epoch, or the end of a run */
 } PneumoWait;
 
 extern uint32 pneumo_wait_event(PneumoWait wait);
@@ -404,10 +413,10 @@ extern uint32 pneumo_wait_event(PneumoWait wait);
 
 typedef struct PneumoEngine
 {
-	NnEngine	engine;
+	NnEngine engine;
 	PneumoModelMeta *meta;
 	PneumoVersionId id;
-	bool		shared;			/* in a DSM segment; else a backend-local copy */
+	bool shared; /* in a DSM segment; else a backend-local copy */
 } PneumoEngine;
 
 /*
@@ -455,17 +464,19 @@ extern ImgStatus pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes,
 extern NnSgemm pneumo_blas_sgemm(void);
 /* Another function of the same library (LAPACK's dsyevd_), or NULL. */
 extern void *pneumo_blas_symbol(const char *name);
-extern const char *pneumo_blas_version(void);	/* "OpenBLAS 0.3.21 …" or "built-in" */
+extern const char *pneumo_blas_version(void); /* "OpenBLAS 0.3.21 …" or "built-in" */
 
 /* ------------------------------------------------------------ splits (split.c) */
 
 typedef enum PneumoSplit
 {
-	PNEUMO_TRAIN, PNEUMO_VALIDATION, PNEUMO_TEST
+	PNEUMO_TRAIN,
+	PNEUMO_VALIDATION,
+	PNEUMO_TEST
 } PneumoSplit;
 
 extern PneumoSplit pneumo_split_key(const void *key, size_t key_bytes, int split_seed,
 									double validation_split, double test_split);
 extern const char *pneumo_split_name(PneumoSplit split);
 
-#endif							/* PNEUMO_PG_PNEUMO_H */
+#endif /* PNEUMO_PG_PNEUMO_H */

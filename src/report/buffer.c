@@ -10,7 +10,7 @@
 #include "report_internal.h"
 
 #define FIRST_CAPACITY 4096
-#define REPLACEMENT "\xEF\xBF\xBD"	/* U+FFFD */
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
 const char *
 report_status_text(ReportStatus status)
@@ -41,16 +41,15 @@ put_bytes(ReportBuffer *buffer, const char *bytes, size_t n)
 	}
 	if (n > buffer->capacity - buffer->length)
 	{
-		size_t		bytes_wanted = buffer->capacity > buffer->limit / 2 ?
-			buffer->limit : buffer->capacity * 2;
-		char	   *data;
+		size_t bytes_wanted = buffer->capacity > buffer->limit / 2 ? buffer->limit : buffer->capacity * 2;
+		char *data;
 
 		if (bytes_wanted < FIRST_CAPACITY)
 			bytes_wanted = FIRST_CAPACITY;
 		if (bytes_wanted < buffer->length + n)
 			bytes_wanted = buffer->length + n;
-		data = buffer->grow == NULL ? NULL :
-			buffer->grow(buffer->arg, buffer->data, buffer->length, bytes_wanted);
+		data = buffer->grow == NULL ? NULL
+									: buffer->grow(buffer->arg, buffer->data, buffer->length, bytes_wanted);
 		if (data == NULL)
 		{
 			buffer->status = REPORT_NO_MEMORY;
@@ -77,8 +76,8 @@ report_put(ReportBuffer *buffer, const char *markup)
 static size_t
 character_length(const unsigned char *p)
 {
-	uint32_t	code;
-	size_t		n;
+	uint32_t code;
+	size_t n;
 
 	if (p[0] < 0x80)
 		return p[0] >= 0x20 || p[0] == '\n' || p[0] == '\t' || p[0] == '\r';
@@ -97,9 +96,8 @@ character_length(const unsigned char *p)
 			return 0;
 		code = code << 6 | (p[i] & 0x3Fu);
 	}
-	if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) ||
-		code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ||
-		code == 0xFFFE || code == 0xFFFF ||
+	if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || code > 0x10FFFF ||
+		(code >= 0xD800 && code <= 0xDFFF) || code == 0xFFFE || code == 0xFFFF ||
 		(code >= 0x7F && code < 0xA0))
 		return 0;
 	return n;
@@ -113,7 +111,7 @@ put_escaped(ReportBuffer *buffer, const char *text, size_t characters)
 
 	for (; *p != '\0' && characters > 0; characters--)
 	{
-		size_t		n = character_length(p);
+		size_t n = character_length(p);
 
 		if (n == 0)
 		{
@@ -157,13 +155,13 @@ size_t
 report_text_length(const char *text)
 {
 	const unsigned char *p = (const unsigned char *) text;
-	size_t		count = 0;
+	size_t count = 0;
 
 	if (text == NULL)
 		return 0;
 	while (*p != '\0')
 	{
-		size_t		n = character_length(p);
+		size_t n = character_length(p);
 
 		p += n > 0 ? n : 1;
 		count++;
@@ -188,8 +186,8 @@ report_put_short(ReportBuffer *buffer, const char *text, size_t characters)
 void
 report_put_count(ReportBuffer *buffer, uint64_t value)
 {
-	char		digits[20];
-	size_t		at = sizeof(digits);
+	char digits[20];
+	size_t at = sizeof(digits);
 
 	do
 	{
@@ -203,9 +201,9 @@ report_put_count(ReportBuffer *buffer, uint64_t value)
 void
 report_put_number(ReportBuffer *buffer, double value, int decimals)
 {
-	double		scale = 1.0;
-	uint64_t	units;
-	uint64_t	whole;
+	double scale = 1.0;
+	uint64_t units;
+	uint64_t whole;
 
 	if (isnan(value))
 	{
@@ -223,10 +221,9 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 		decimals = 9;
 	if (fabs(value) >= 1e9)
 	{
-		int			exponent = (int) floor(log10(fabs(value)));
+		int exponent = (int) floor(log10(fabs(value)));
 
-		report_put_number(buffer, value / pow(10.0, exponent),
-						  decimals < 2 ? 2 : decimals);
+		report_put_number(buffer, value / pow(10.0, exponent), decimals < 2 ? 2 : decimals);
 		report_put(buffer, "e");
 		report_put_count(buffer, (uint64_t) exponent);
 		return;
@@ -240,8 +237,8 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 	report_put_count(buffer, whole);
 	if (decimals > 0)
 	{
-		char		digits[16];
-		uint64_t	rest = units % (uint64_t) scale;
+		char digits[16];
+		uint64_t rest = units % (uint64_t) scale;
 
 		digits[0] = '.';
 		for (int i = decimals; i > 0; i--)
@@ -261,7 +258,7 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 void
 report_put_markup(ReportBuffer *buffer, const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 	const char *run = format;
 
 	va_start(args, format);
@@ -298,11 +295,11 @@ report_put_markup(ReportBuffer *buffer, const char *format, ...)
 void
 report_put_id(ReportBuffer *buffer, const char *id, const char *fallback)
 {
-	size_t		before = buffer->length;
+	size_t before = buffer->length;
 
 	for (const char *p = id == NULL ? "" : id; *p != '\0'; p++)
-		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-			(*p >= '0' && *p <= '9') || *p == '-' || *p == '_')
+		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
+			*p == '_')
 			put_bytes(buffer, p, 1);
 	if (buffer->length == before)
 		report_put(buffer, fallback);
@@ -311,14 +308,13 @@ report_put_id(ReportBuffer *buffer, const char *id, const char *fallback)
 void
 report_put_base64(ReportBuffer *buffer, const uint8_t *bytes, size_t n)
 {
-	static const char alphabet[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char		out[1024];
-	size_t		used = 0;
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char out[1024];
+	size_t used = 0;
 
 	for (size_t i = 0; i < n && buffer->status == REPORT_OK; i += 3)
 	{
-		uint32_t	three = (uint32_t) bytes[i] << 16;
+		uint32_t three = (uint32_t) bytes[i] << 16;
 
 		if (i + 1 < n)
 			three |= (uint32_t) bytes[i + 1] << 8;

@@ -7,64 +7,63 @@
  */
 #include "report_internal.h"
 
-static const char head[] =
-"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-"<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-"<meta name=\"color-scheme\" content=\"light dark\">\n"
-"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';"
-"style-src 'unsafe-inline';img-src data:\">\n";
+static const char head[] = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+						   "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+						   "<meta name=\"color-scheme\" content=\"light dark\">\n"
+						   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';"
+						   "style-src 'unsafe-inline';img-src data:\">\n";
 
 static const char style[] =
-"<style>\n"
-":root{color-scheme:light dark;--ink:#1b1b1b;--soft:#595959;--line:#d0d0d0;"
-"--paper:#fff;--panel:#f4f5f7;--link:#0b5cad;--warn:#8a3b00;--warnpaper:#fff3e6}\n"
-"@media screen and (prefers-color-scheme:dark){:root{--ink:#ececec;--soft:#b0b0b0;"
-"--line:#3c3f44;--paper:#17191c;--panel:#212429;--link:#7db7f5;--warn:#ffbd8a;"
-"--warnpaper:#33261b}}\n"
-"*{box-sizing:border-box}\n"
-"body{margin:0;background:var(--paper);color:var(--ink);"
-"font:16px/1.5 system-ui,\"Helvetica Neue\",Arial,sans-serif}\n"
-"main,header,footer,nav{max-width:72rem;margin:0 auto;padding:0 1rem}\n"
-"header{padding-top:1.5rem}\n"
-"h1{font-size:1.75rem;line-height:1.2;margin:0}\n"
-"h2{font-size:1.3rem;margin:2.25rem 0 .75rem;padding-bottom:.25rem;"
-"border-bottom:1px solid var(--line)}\n"
-"h1,h2,p,li,dd,figcaption{overflow-wrap:anywhere}\n"
-"p{max-width:45rem;margin:.6rem 0}\n"
-".sub{color:var(--soft)}\n"
-"nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;margin:1rem 0 0;padding:0}\n"
-"a{color:var(--link)}\n"
-".note,.warning{background:var(--panel);border-left:4px solid var(--soft);padding:.6rem .9rem}\n"
-".warning{background:var(--warnpaper);border-color:var(--warn)}\n"
-".warning b{color:var(--warn)}\n"
-"pre{background:var(--panel);padding:.75rem;white-space:pre-wrap;overflow-wrap:anywhere;"
-"font:13px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:.75rem 0}\n"
-".scroll{overflow-x:auto;margin:.9rem 0}\n"
-"table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}\n"
-"caption{text-align:left;font-weight:600;padding-bottom:.35rem}\n"
-"th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\n"
-"thead th{border-bottom:2px solid var(--soft)}\n"
-"td,th{white-space:nowrap}td:first-child{white-space:normal}"
-"td:last-child:not(.n){white-space:normal;min-width:min(16rem,50vw)}.n{text-align:right}\n"
-"dl{display:grid;grid-template-columns:minmax(7rem,14rem) minmax(0,1fr);gap:.35rem 1rem;margin:.75rem 0}\n"
-"dt{color:var(--soft)}dd{margin:0}\n"
-"figure{margin:0}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}\n"
-".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));"
-"gap:1.25rem;align-items:start;margin:1rem 0}\n"
-".plots svg{display:block;width:100%;height:auto;max-width:36rem;border:1px solid var(--line)}\n"
-".images{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(46%,11rem),1fr));"
-"gap:1rem;margin:1rem 0}\n"
-".images img{display:block;width:100%;height:auto;background:#000}\n"
-"footer{margin:3rem auto 2rem;color:var(--soft);font-size:.85rem}\n"
-"@media (max-width:34rem){dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}"
-"th,td{padding:.3rem .45rem}td.n{white-space:normal;min-width:6.3em}}\n"
-"@media (min-width:34.01rem){caption{white-space:nowrap}}\n"
-"@media print{body{font-size:10.5pt}nav{display:none}main,header,footer{max-width:none;padding:0}"
-".scroll{overflow:visible}h2,caption{break-after:avoid}"
-"figure,table,tr,.note,.warning{break-inside:avoid}"
-".plots{grid-template-columns:1fr 1fr}.images{grid-template-columns:repeat(4,1fr)}"
-"p:has(+.images){break-after:avoid}*{print-color-adjust:exact}}\n"
-"</style>\n";
+	"<style>\n"
+	":root{color-scheme:light dark;--ink:#1b1b1b;--soft:#595959;--line:#d0d0d0;"
+	"--paper:#fff;--panel:#f4f5f7;--link:#0b5cad;--warn:#8a3b00;--warnpaper:#fff3e6}\n"
+	"@media screen and (prefers-color-scheme:dark){:root{--ink:#ececec;--soft:#b0b0b0;"
+	"--line:#3c3f44;--paper:#17191c;--panel:#212429;--link:#7db7f5;--warn:#ffbd8a;"
+	"--warnpaper:#33261b}}\n"
+	"*{box-sizing:border-box}\n"
+	"body{margin:0;background:var(--paper);color:var(--ink);"
+	"font:16px/1.5 system-ui,\"Helvetica Neue\",Arial,sans-serif}\n"
+	"main,header,footer,nav{max-width:72rem;margin:0 auto;padding:0 1rem}\n"
+	"header{padding-top:1.5rem}\n"
+	"h1{font-size:1.75rem;line-height:1.2;margin:0}\n"
+	"h2{font-size:1.3rem;margin:2.25rem 0 .75rem;padding-bottom:.25rem;"
+	"border-bottom:1px solid var(--line)}\n"
+	"h1,h2,p,li,dd,figcaption{overflow-wrap:anywhere}\n"
+	"p{max-width:45rem;margin:.6rem 0}\n"
+	".sub{color:var(--soft)}\n"
+	"nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;margin:1rem 0 0;padding:0}\n"
+	"a{color:var(--link)}\n"
+	".note,.warning{background:var(--panel);border-left:4px solid var(--soft);padding:.6rem .9rem}\n"
+	".warning{background:var(--warnpaper);border-color:var(--warn)}\n"
+	".warning b{color:var(--warn)}\n"
+	"pre{background:var(--panel);padding:.75rem;white-space:pre-wrap;overflow-wrap:anywhere;"
+	"font:13px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:.75rem 0}\n"
+	".scroll{overflow-x:auto;margin:.9rem 0}\n"
+	"table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}\n"
+	"caption{text-align:left;font-weight:600;padding-bottom:.35rem}\n"
+	"th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\n"
+	"thead th{border-bottom:2px solid var(--soft)}\n"
+	"td,th{white-space:nowrap}td:first-child{white-space:normal}"
+	"td:last-child:not(.n){white-space:normal;min-width:min(16rem,50vw)}.n{text-align:right}\n"
+	"dl{display:grid;grid-template-columns:minmax(7rem,14rem) minmax(0,1fr);gap:.35rem 1rem;margin:.75rem 0}\n"
+	"dt{color:var(--soft)}dd{margin:0}\n"
+	"figure{margin:0}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}\n"
+	".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));"
+	"gap:1.25rem;align-items:start;margin:1rem 0}\n"
+	".plots svg{display:block;width:100%;height:auto;max-width:36rem;border:1px solid var(--line)}\n"
+	".images{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(46%,11rem),1fr));"
+	"gap:1rem;margin:1rem 0}\n"
+	".images img{display:block;width:100%;height:auto;background:#000}\n"
+	"footer{margin:3rem auto 2rem;color:var(--soft);font-size:.85rem}\n"
+	"@media (max-width:34rem){dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}"
+	"th,td{padding:.3rem .45rem}td.n{white-space:normal;min-width:6.3em}}\n"
+	"@media (min-width:34.01rem){caption{white-space:nowrap}}\n"
+	"@media print{body{font-size:10.5pt}nav{display:none}main,header,footer{max-width:none;padding:0}"
+	".scroll{overflow:visible}h2,caption{break-after:avoid}"
+	"figure,table,tr,.note,.warning{break-inside:avoid}"
+	".plots{grid-template-columns:1fr 1fr}.images{grid-template-columns:repeat(4,1fr)}"
+	"p:has(+.images){break-after:avoid}*{print-color-adjust:exact}}\n"
+	"</style>\n";
 
 static ReportStatus
 put_text_block(ReportBuffer *buffer, const ReportText *text)
@@ -78,8 +77,7 @@ put_text_block(ReportBuffer *buffer, const ReportText *text)
 			report_put_markup(buffer, "<p class=\"note\">%t</p>\n", text->text);
 			return REPORT_OK;
 		case REPORT_TEXT_WARNING:
-			report_put_markup(buffer, "<p class=\"warning\"><b>Warning:</b> %t</p>\n",
-							  text->text);
+			report_put_markup(buffer, "<p class=\"warning\"><b>Warning:</b> %t</p>\n", text->text);
 			return REPORT_OK;
 		case REPORT_TEXT_CODE:
 			report_put_markup(buffer, "<pre>%t</pre>\n", text->text);
@@ -91,11 +89,12 @@ put_text_block(ReportBuffer *buffer, const ReportText *text)
 static ReportStatus
 put_table(ReportBuffer *buffer, const ReportTable *table)
 {
-	if (table->n_columns < 1 || table->n_columns > REPORT_MAX_COLUMNS ||
-		table->headings == NULL || (table->n_rows > 0 && table->cells == NULL))
+	if (table->n_columns < 1 || table->n_columns > REPORT_MAX_COLUMNS || table->headings == NULL ||
+		(table->n_rows > 0 && table->cells == NULL))
 		return REPORT_BAD_ARGUMENT;
 	/* can be scrolled by keyboard too */
-	report_put_markup(buffer, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+	report_put_markup(buffer,
+					  "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
 					  "aria-label=\"%t\"><table>\n",
 					  table->caption != NULL ? table->caption : "table");
 	if (table->caption != NULL)
@@ -103,15 +102,13 @@ put_table(ReportBuffer *buffer, const ReportTable *table)
 	report_put(buffer, "<thead><tr>");
 	for (size_t c = 0; c < table->n_columns; c++)
 		report_put_markup(buffer, "<th scope=\"col\"%s>%t</th>",
-						  table->numeric >> c & 1 ? " class=\"n\"" : "",
-						  table->headings[c]);
+						  table->numeric >> c & 1 ? " class=\"n\"" : "", table->headings[c]);
 	report_put(buffer, "</tr></thead>\n<tbody>\n");
 	for (size_t r = 0; r < table->n_rows; r++)
 	{
 		report_put(buffer, "<tr>");
 		for (size_t c = 0; c < table->n_columns; c++)
-			report_put_markup(buffer, "<td%s>%t</td>",
-							  table->numeric >> c & 1 ? " class=\"n\"" : "",
+			report_put_markup(buffer, "<td%s>%t</td>", table->numeric >> c & 1 ? " class=\"n\"" : "",
 							  table->cells[r * table->n_columns + c]);
 		report_put(buffer, "</tr>\n");
 	}
@@ -126,8 +123,7 @@ put_facts(ReportBuffer *buffer, const ReportFacts *facts)
 		return REPORT_BAD_ARGUMENT;
 	report_put(buffer, "<dl>\n");
 	for (size_t i = 0; i < facts->n_facts; i++)
-		report_put_markup(buffer, "<dt>%t</dt><dd>%t</dd>\n", facts->terms[i],
-						  facts->values[i]);
+		report_put_markup(buffer, "<dt>%t</dt><dd>%t</dd>\n", facts->terms[i], facts->values[i]);
 	report_put(buffer, "</dl>\n");
 	return REPORT_OK;
 }
@@ -163,8 +159,8 @@ put_images(ReportBuffer *buffer, const ReportImages *images)
 		report_put_base64(buffer, image->bytes, image->n_bytes);
 		report_put_markup(buffer, "\" alt=\"%t\"", image->alternative);
 		if (image->width > 0 && image->height > 0)
-			report_put_markup(buffer, " width=\"%u\" height=\"%u\"",
-							  (uint64_t) image->width, (uint64_t) image->height);
+			report_put_markup(buffer, " width=\"%u\" height=\"%u\"", (uint64_t) image->width,
+							  (uint64_t) image->height);
 		report_put(buffer, ">");
 		if (image->caption != NULL)
 			report_put_markup(buffer, "<figcaption>%t</figcaption>", image->caption);
@@ -177,10 +173,8 @@ put_images(ReportBuffer *buffer, const ReportImages *images)
 static bool
 is_picture(const ReportBlock *block)
 {
-	return block->type == REPORT_BLOCK_HISTORY ||
-		block->type == REPORT_BLOCK_ROC ||
-		block->type == REPORT_BLOCK_CALIBRATION ||
-		block->type == REPORT_BLOCK_CONFUSION;
+	return block->type == REPORT_BLOCK_HISTORY || block->type == REPORT_BLOCK_ROC ||
+		   block->type == REPORT_BLOCK_CALIBRATION || block->type == REPORT_BLOCK_CONFUSION;
 }
 
 static ReportStatus
@@ -223,7 +217,7 @@ put_block(ReportBuffer *buffer, const ReportBlock *block)
 static ReportStatus
 put_blocks(ReportBuffer *buffer, const ReportSection *section)
 {
-	bool		in_row = false;
+	bool in_row = false;
 
 	for (size_t b = 0; b < section->n_blocks; b++)
 	{
@@ -249,27 +243,28 @@ report_html_page(ReportBuffer *buffer, const ReportPage *page)
 {
 	if (page->n_sections > 0 && page->sections == NULL)
 		return REPORT_BAD_ARGUMENT;
-	report_put_markup(buffer, "%s<title>%t</title>\n%s</head>\n<body>\n<header>\n"
-					  "<h1>%t</h1>\n", head, page->title, style, page->title);
+	report_put_markup(buffer,
+					  "%s<title>%t</title>\n%s</head>\n<body>\n<header>\n"
+					  "<h1>%t</h1>\n",
+					  head, page->title, style, page->title);
 	if (page->subtitle != NULL)
 		report_put_markup(buffer, "<p class=\"sub\">%t</p>\n", page->subtitle);
 	report_put(buffer, "</header>\n<nav aria-label=\"Contents\"><ul>\n");
 	for (size_t s = 0; s < page->n_sections; s++)
-		report_put_markup(buffer, "<li><a href=\"#section-%u\">%t</a></li>\n",
-						  (uint64_t) (s + 1), page->sections[s].heading);
+		report_put_markup(buffer, "<li><a href=\"#section-%u\">%t</a></li>\n", (uint64_t) (s + 1),
+						  page->sections[s].heading);
 	report_put(buffer, "</ul></nav>\n<main>\n");
 	for (size_t s = 0; s < page->n_sections; s++)
 	{
 		ReportStatus status;
 
-		report_put_markup(buffer, "<section id=\"section-%u\">\n<h2>%t</h2>\n",
-						  (uint64_t) (s + 1), page->sections[s].heading);
+		report_put_markup(buffer, "<section id=\"section-%u\">\n<h2>%t</h2>\n", (uint64_t) (s + 1),
+						  page->sections[s].heading);
 		status = put_blocks(buffer, &page->sections[s]);
 		if (status != REPORT_OK)
 			return status;
 		report_put(buffer, "</section>\n");
 	}
-	report_put_markup(buffer, "</main>\n<footer>%t</footer>\n</body>\n</html>\n",
-					  page->footer);
+	report_put_markup(buffer, "</main>\n<footer>%t</footer>\n</body>\n</html>\n", page->footer);
 	return buffer->status;
 }

@@ -30,9 +30,9 @@
 typedef enum ReportStatus
 {
 	REPORT_OK = 0,
-	REPORT_BAD_ARGUMENT,		/* nothing to draw, a count or number is senseless */
-	REPORT_NO_MEMORY,			/* grow refused */
-	REPORT_TOO_LARGE			/* the buffer's limit is reached */
+	REPORT_BAD_ARGUMENT, /* nothing to draw, a count or number is senseless */
+	REPORT_NO_MEMORY,    /* grow refused */
+	REPORT_TOO_LARGE     /* the buffer's limit is reached */
 } ReportStatus;
 
 extern const char *report_status_text(ReportStatus status);
@@ -51,27 +51,25 @@ extern const char *report_status_text(ReportStatus status);
  */
 typedef struct ReportBuffer
 {
-	char	   *data;
-	size_t		length;
-	size_t		capacity;
-	size_t		limit;
-	char	   *(*grow) (void *arg, char *data, size_t length, size_t bytes);
-	void	   *arg;
+	char *data;
+	size_t length;
+	size_t capacity;
+	size_t limit;
+	char *(*grow)(void *arg, char *data, size_t length, size_t bytes);
+	void *arg;
 	ReportStatus status;
 } ReportBuffer;
 
 /* Append as is; text as XML/HTML text or attribute value; bytes as base64. */
 extern void report_put(ReportBuffer *buffer, const char *markup);
 extern void report_put_text(ReportBuffer *buffer, const char *text);
-extern void report_put_base64(ReportBuffer *buffer, const uint8_t *bytes,
-							  size_t n);
+extern void report_put_base64(ReportBuffer *buffer, const uint8_t *bytes, size_t n);
 
 /*
  * A number with so many decimals (0 to 9); "n/a" for NaN, the sign for
  * infinities; beyond 1e9 in size as mantissa and exponent.
  */
-extern void report_put_number(ReportBuffer *buffer, double value,
-							  int decimals);
+extern void report_put_number(ReportBuffer *buffer, double value, int decimals);
 
 /* ------------------------------------------------------------------------
  * Pictures
@@ -91,16 +89,15 @@ typedef struct ReportHistory
 {
 	const char *id;
 	const char *title;
-	size_t		n_epochs;		/* at least 1 */
+	size_t n_epochs; /* at least 1 */
 	const double *loss;
 	const double *val_loss;
-	const double *accuracy;		/* 0 to 1, drawn in percent */
+	const double *accuracy; /* 0 to 1, drawn in percent */
 	const double *val_accuracy;
-	size_t		best_epoch;		/* from 1; 0: none is marked */
+	size_t best_epoch; /* from 1; 0: none is marked */
 } ReportHistory;
 
-extern ReportStatus report_svg_history(ReportBuffer *buffer,
-									   const ReportHistory *history);
+extern ReportStatus report_svg_history(ReportBuffer *buffer, const ReportHistory *history);
 
 /*
  * ROC curves (roc.c).  A curve's name is shown in the legend, with its AUC
@@ -110,28 +107,27 @@ extern ReportStatus report_svg_history(ReportBuffer *buffer,
 
 typedef struct ReportRocCurve
 {
-	const char *name;			/* "validation" */
-	size_t		n_points;		/* at least 2 */
-	const double *false_positive_rate;	/* 0 to 1, rising */
+	const char *name;                  /* "validation" */
+	size_t n_points;                   /* at least 2 */
+	const double *false_positive_rate; /* 0 to 1, rising */
 	const double *true_positive_rate;
-	double		auc;
-	double		auc_low;
-	double		auc_high;
-	double		point_x;		/* operating point: false positive rate, NaN */
-	double		point_y;		/* for none; and true positive rate */
+	double auc;
+	double auc_low;
+	double auc_high;
+	double point_x; /* operating point: false positive rate, NaN */
+	double point_y; /* for none; and true positive rate */
 } ReportRocCurve;
 
 typedef struct ReportRoc
 {
 	const char *id;
 	const char *title;
-	size_t		n_curves;		/* 1 to REPORT_MAX_CURVES */
+	size_t n_curves; /* 1 to REPORT_MAX_CURVES */
 	const ReportRocCurve *curves;
-	double		threshold;		/* of the operating points, NaN: not named */
+	double threshold; /* of the operating points, NaN: not named */
 } ReportRoc;
 
-extern ReportStatus report_svg_roc(ReportBuffer *buffer,
-								   const ReportRoc *roc);
+extern ReportStatus report_svg_roc(ReportBuffer *buffer, const ReportRoc *roc);
 
 /*
  * Reliability diagram (calibration.c): observed share against mean score, a
@@ -139,29 +135,28 @@ extern ReportStatus report_svg_roc(ReportBuffer *buffer,
  */
 typedef struct ReportCalibrationBin
 {
-	double		low;			/* edges, 0 to 1 */
-	double		high;
-	uint64_t	n;				/* 0: nothing is drawn */
-	double		mean_score;
-	double		observed;
-	double		observed_low;
-	double		observed_high;
+	double low; /* edges, 0 to 1 */
+	double high;
+	uint64_t n; /* 0: nothing is drawn */
+	double mean_score;
+	double observed;
+	double observed_low;
+	double observed_high;
 } ReportCalibrationBin;
 
 typedef struct ReportCalibration
 {
 	const char *id;
 	const char *title;
-	size_t		n_bins;			/* 1 to 1000 */
+	size_t n_bins; /* 1 to 1000 */
 	const ReportCalibrationBin *bins;
-	double		ece;			/* these four are written below the title, */
-	double		slope;			/* NaN: left out */
-	double		intercept;
-	double		brier;
+	double ece;   /* these four are written below the title, */
+	double slope; /* NaN: left out */
+	double intercept;
+	double brier;
 } ReportCalibration;
 
-extern ReportStatus report_svg_calibration(ReportBuffer *buffer,
-										   const ReportCalibration *calibration);
+extern ReportStatus report_svg_calibration(ReportBuffer *buffer, const ReportCalibration *calibration);
 
 /*
  * Confusion matrix (confusion.c): counts and the share of the true class.
@@ -173,13 +168,12 @@ typedef struct ReportConfusion
 {
 	const char *id;
 	const char *title;
-	size_t		n_classes;		/* 2 to REPORT_MAX_CLASSES */
+	size_t n_classes; /* 2 to REPORT_MAX_CLASSES */
 	const char *const *names;
 	const uint64_t *counts;
 } ReportConfusion;
 
-extern ReportStatus report_svg_confusion(ReportBuffer *buffer,
-										 const ReportConfusion *confusion);
+extern ReportStatus report_svg_confusion(ReportBuffer *buffer, const ReportConfusion *confusion);
 
 /* ------------------------------------------------------------------------
  * The page (page.c): one self-contained HTML file without script
@@ -195,9 +189,9 @@ extern ReportStatus report_svg_confusion(ReportBuffer *buffer,
 typedef enum ReportTextKind
 {
 	REPORT_TEXT_PARAGRAPH,
-	REPORT_TEXT_NOTE,			/* set apart */
-	REPORT_TEXT_WARNING,		/* set apart, and called a warning */
-	REPORT_TEXT_CODE			/* fixed pitch, line breaks kept */
+	REPORT_TEXT_NOTE,    /* set apart */
+	REPORT_TEXT_WARNING, /* set apart, and called a warning */
+	REPORT_TEXT_CODE     /* fixed pitch, line breaks kept */
 } ReportTextKind;
 
 typedef struct ReportText
@@ -212,45 +206,45 @@ typedef struct ReportText
 typedef struct ReportTable
 {
 	const char *caption;
-	size_t		n_columns;		/* 1 to REPORT_MAX_COLUMNS */
-	size_t		n_rows;
+	size_t n_columns; /* 1 to REPORT_MAX_COLUMNS */
+	size_t n_rows;
 	const char *const *headings;
 	const char *const *cells;
-	uint64_t	numeric;		/* bit c: column c holds numbers */
+	uint64_t numeric; /* bit c: column c holds numbers */
 } ReportTable;
 
 /* Terms and what they are: the model card, provenance. */
 typedef struct ReportFacts
 {
-	size_t		n_facts;
+	size_t n_facts;
 	const char *const *terms;
 	const char *const *values;
 } ReportFacts;
 
 typedef struct ReportImage
 {
-	const uint8_t *bytes;		/* JPEG or PNG, put into the page as it is */
-	size_t		n_bytes;
-	uint32_t	width;			/* pixels; 0: not stated */
-	uint32_t	height;
-	const char *alternative;	/* what it shows, for who cannot see it */
+	const uint8_t *bytes; /* JPEG or PNG, put into the page as it is */
+	size_t n_bytes;
+	uint32_t width; /* pixels; 0: not stated */
+	uint32_t height;
+	const char *alternative; /* what it shows, for who cannot see it */
 	const char *caption;
 } ReportImage;
 
 typedef struct ReportImages
 {
-	size_t		n_images;
+	size_t n_images;
 	const ReportImage *images;
 } ReportImages;
 
 typedef enum ReportBlockType
 {
-	REPORT_BLOCK_TEXT,			/* ReportText */
-	REPORT_BLOCK_TABLE,			/* ReportTable */
-	REPORT_BLOCK_FACTS,			/* ReportFacts */
-	REPORT_BLOCK_IMAGES,		/* ReportImages */
-	REPORT_BLOCK_HISTORY,		/* ReportHistory: these four stand side by */
-	REPORT_BLOCK_ROC,			/* side where there is room */
+	REPORT_BLOCK_TEXT,    /* ReportText */
+	REPORT_BLOCK_TABLE,   /* ReportTable */
+	REPORT_BLOCK_FACTS,   /* ReportFacts */
+	REPORT_BLOCK_IMAGES,  /* ReportImages */
+	REPORT_BLOCK_HISTORY, /* ReportHistory: these four stand side by */
+	REPORT_BLOCK_ROC,     /* side where there is room */
 	REPORT_BLOCK_CALIBRATION,
 	REPORT_BLOCK_CONFUSION
 } ReportBlockType;
@@ -264,7 +258,7 @@ typedef struct ReportBlock
 typedef struct ReportSection
 {
 	const char *heading;
-	size_t		n_blocks;
+	size_t n_blocks;
 	const ReportBlock *blocks;
 } ReportSection;
 
@@ -272,16 +266,15 @@ typedef struct ReportPage
 {
 	const char *title;
 	const char *subtitle;
-	size_t		n_sections;
+	size_t n_sections;
 	const ReportSection *sections;
-	const char *footer;			/* version, date: the caller's words */
+	const char *footer; /* version, date: the caller's words */
 } ReportPage;
 
 /*
  * On an error the buffer holds an incomplete page.  Pictures of one kind
  * need different ids.
  */
-extern ReportStatus report_html_page(ReportBuffer *buffer,
-									 const ReportPage *page);
+extern ReportStatus report_html_page(ReportBuffer *buffer, const ReportPage *page);
 
-#endif							/* PNEUMO_REPORT_REPORT_H */
+#endif /* PNEUMO_REPORT_REPORT_H */

@@ -57,11 +57,11 @@ describe(ReportBuffer *buffer, const ReportRoc *roc)
 static void
 draw_legend(ReportBuffer *buffer, const ReportRoc *roc, double top)
 {
-	bool		points = false;
+	bool points = false;
 
 	for (size_t c = 0; c < roc->n_curves; c++)
 	{
-		double		y = top + LEGEND_LINE * (double) c;
+		double y = top + LEGEND_LINE * (double) c;
 
 		report_svg_sample(buffer, (int) c, 62.0, y);
 		report_put_markup(buffer, "<text x=\"103\" y=\"%c\">", y + 5.0);
@@ -87,12 +87,10 @@ draw_legend(ReportBuffer *buffer, const ReportRoc *roc, double top)
 static bool
 roc_is_drawable(const ReportRoc *roc)
 {
-	if (roc->n_curves < 1 || roc->n_curves > REPORT_MAX_CURVES ||
-		roc->curves == NULL)
+	if (roc->n_curves < 1 || roc->n_curves > REPORT_MAX_CURVES || roc->curves == NULL)
 		return false;
 	for (size_t c = 0; c < roc->n_curves; c++)
-		if (roc->curves[c].n_points < 2 ||
-			roc->curves[c].false_positive_rate == NULL ||
+		if (roc->curves[c].n_points < 2 || roc->curves[c].false_positive_rate == NULL ||
 			roc->curves[c].true_positive_rate == NULL)
 			return false;
 	return true;
@@ -101,10 +99,10 @@ roc_is_drawable(const ReportRoc *roc)
 ReportStatus
 report_svg_roc(ReportBuffer *buffer, const ReportRoc *roc)
 {
-	ReportAxes	axes = {62.0, PLOT_TOP - 26.0, PLOT_SIDE, PLOT_SIDE, 0.0, 1.0, 0.0, 1.0};
+	ReportAxes axes = {62.0, PLOT_TOP - 26.0, PLOT_SIDE, PLOT_SIDE, 0.0, 1.0, 0.0, 1.0};
 	ReportTicks ticks = report_ticks(0.0, 1.0, 5, false);
-	double		legend = axes.top + PLOT_SIDE + 62.0;
-	double		height = legend + LEGEND_LINE * (double) (roc->n_curves + 1);
+	double legend = axes.top + PLOT_SIDE + 62.0;
+	double height = legend + LEGEND_LINE * (double) (roc->n_curves + 1);
 	const char *title = roc->title != NULL ? roc->title : "ROC curve";
 
 	if (!roc_is_drawable(roc))
@@ -112,21 +110,16 @@ report_svg_roc(ReportBuffer *buffer, const ReportRoc *roc)
 	report_svg_begin(buffer, "roc", roc->id, title, height);
 	describe(buffer, roc);
 	report_svg_body(buffer, title, height);
-	report_svg_axes(buffer, &axes, &ticks, &ticks,
-					"false positive rate (1 \xE2\x88\x92 specificity)",
+	report_svg_axes(buffer, &axes, &ticks, &ticks, "false positive rate (1 \xE2\x88\x92 specificity)",
 					"true positive rate (sensitivity)");
-	report_put_markup(buffer, "<path class=\"mark\" d=\"M%c %cL%c %c\"/>\n",
-					  axes.left, axes.top + axes.height,
-					  axes.left + axes.width, axes.top);
+	report_put_markup(buffer, "<path class=\"mark\" d=\"M%c %cL%c %c\"/>\n", axes.left,
+					  axes.top + axes.height, axes.left + axes.width, axes.top);
 	for (size_t c = 0; c < roc->n_curves; c++)
-		report_svg_curve(buffer, &axes, (int) c,
-						 roc->curves[c].false_positive_rate,
-						 roc->curves[c].true_positive_rate,
-						 roc->curves[c].n_points, true);
+		report_svg_curve(buffer, &axes, (int) c, roc->curves[c].false_positive_rate,
+						 roc->curves[c].true_positive_rate, roc->curves[c].n_points, true);
 	for (size_t c = 0; c < roc->n_curves; c++)
 		if (has_point(&roc->curves[c]))
-			report_svg_marker(buffer, (int) c,
-							  report_x(&axes, roc->curves[c].point_x),
+			report_svg_marker(buffer, (int) c, report_x(&axes, roc->curves[c].point_x),
 							  report_y(&axes, roc->curves[c].point_y), 7.0);
 	draw_legend(buffer, roc, legend);
 	report_svg_end(buffer);

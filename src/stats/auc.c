@@ -14,16 +14,15 @@
 #include "stats_internal.h"
 
 StatsStatus
-stats_placements(double *place, double *auc, const StatsRows *rows,
-				 const StatsEnv *env)
+stats_placements(double *place, double *auc, const StatsRows *rows, const StatsEnv *env)
 {
-	StatsOrder	order;
-	size_t		n_positive;
-	size_t		n_negative;
-	uint64_t	twice = 0;
-	uint64_t	below[2] = {0, 0};	/* negatives, positives */
+	StatsOrder order;
+	size_t n_positive;
+	size_t n_negative;
+	uint64_t twice = 0;
+	uint64_t below[2] = {0, 0}; /* negatives, positives */
 	StatsStatus status = stats_check_rows(rows, NULL);
-	size_t		i = 0;
+	size_t i = 0;
 
 	if (status != STATS_OK)
 		return status;
@@ -33,22 +32,20 @@ stats_placements(double *place, double *auc, const StatsRows *rows,
 	status = stats_order_rows(&order, rows, env);
 	while (status == STATS_OK && i < rows->n)
 	{
-		double		score = rows->score[order.idx[i]];
-		uint64_t	tied[2] = {0, 0};
-		size_t		end = i;
+		double score = rows->score[order.idx[i]];
+		uint64_t tied[2] = {0, 0};
+		size_t end = i;
 
 		for (; end < rows->n && rows->score[order.idx[end]] == score; end++)
 			tied[rows->label[order.idx[end]]]++;
 		for (; i < end; i++)
 		{
-			size_t		row = order.idx[i];
+			size_t row = order.idx[i];
 
 			if (rows->label[row])
-				place[row] = (double) (2 * below[0] + tied[0]) /
-					(2.0 * (double) n_negative);
+				place[row] = (double) (2 * below[0] + tied[0]) / (2.0 * (double) n_negative);
 			else
-				place[row] = (double) (2 * (n_positive - below[1]) - tied[1]) /
-					(2.0 * (double) n_positive);
+				place[row] = (double) (2 * (n_positive - below[1]) - tied[1]) / (2.0 * (double) n_positive);
 			if (status == STATS_OK && stats_stopped(env, i + 1))
 				status = STATS_INTERRUPTED;
 		}
@@ -57,8 +54,7 @@ stats_placements(double *place, double *auc, const StatsRows *rows,
 		below[1] += tied[1];
 	}
 	if (status == STATS_OK)
-		*auc = (double) twice / (2.0 * (double) n_positive *
-								 (double) n_negative);
+		*auc = (double) twice / (2.0 * (double) n_positive * (double) n_negative);
 	stats_free(env, order.idx);
 	return status;
 }
@@ -66,22 +62,21 @@ stats_placements(double *place, double *auc, const StatsRows *rows,
 /* Sums of one cluster, by class. */
 typedef struct ClusterPlacement
 {
-	double		sum[2];			/* of place - auc */
-	double		rows[2];
+	double sum[2]; /* of place - auc */
+	double rows[2];
 } ClusterPlacement;
 
 StatsStatus
-stats_placement_variance(StatsPlacementVariance *result, const double *place,
-						 double auc, const uint8_t *label, size_t n,
-						 const StatsClusters *clusters, const StatsEnv *env)
+stats_placement_variance(StatsPlacementVariance *result, const double *place, double auc,
+						 const uint8_t *label, size_t n, const StatsClusters *clusters, const StatsEnv *env)
 {
-	size_t		k = clusters->n_clusters;
+	size_t k = clusters->n_clusters;
 	ClusterPlacement *sums = stats_array(env, k, sizeof(ClusterPlacement));
-	double		square[2] = {0.0, 0.0};
-	double		product = 0.0;
-	double		rows[2] = {0.0, 0.0};
-	double		holding[2] = {0.0, 0.0};
-	double		var[2];
+	double square[2] = {0.0, 0.0};
+	double product = 0.0;
+	double rows[2] = {0.0, 0.0};
+	double holding[2] = {0.0, 0.0};
+	double var[2];
 
 	if (sums == NULL)
 		return STATS_NO_MEMORY;
@@ -111,12 +106,10 @@ stats_placement_variance(StatsPlacementVariance *result, const double *place,
 	}
 	stats_free(env, sums);
 	for (int y = 0; y < 2; y++)
-		var[y] = holding[y] > 1.0 ?
-			holding[y] / (holding[y] - 1.0) * square[y] / (rows[y] * rows[y]) : NAN;
+		var[y] = holding[y] > 1.0 ? holding[y] / (holding[y] - 1.0) * square[y] / (rows[y] * rows[y]) : NAN;
 	result->variance = var[0] + var[1];
 	if (k > 1)
-		result->variance += 2.0 * (double) k / (double) (k - 1) * product /
-			(rows[0] * rows[1]);
+		result->variance += 2.0 * (double) k / (double) (k - 1) * product / (rows[0] * rows[1]);
 	if (result->variance < 0.0)
 		result->variance = 0.0;
 	result->n_negative = (size_t) holding[0];
@@ -131,22 +124,22 @@ stats_placement_variance(StatsPlacementVariance *result, const double *place,
 static double
 model_variance(double theta, double m, double n)
 {
-	double		extra = 0.5 * (m + n) - 1.0;
+	double extra = 0.5 * (m + n) - 1.0;
 
 	return theta * (1.0 - theta) / (m * n) *
-		(1.0 + extra * ((1.0 - theta) / (2.0 - theta) + theta / (1.0 + theta)));
+		   (1.0 + extra * ((1.0 - theta) / (2.0 - theta) + theta / (1.0 + theta)));
 }
 
 /* The limit between `inside` (the AUC) and `outside` (0 or 1). */
 static double
 score_limit(double auc, double outside, double z, double m, double n)
 {
-	double		inside = auc;
+	double inside = auc;
 
 	for (int step = 0; step < 200; step++)
 	{
-		double		middle = 0.5 * (inside + outside);
-		double		away = middle - auc;
+		double middle = 0.5 * (inside + outside);
+		double away = middle - auc;
 
 		if (middle == inside || middle == outside)
 			break;
@@ -159,12 +152,11 @@ score_limit(double auc, double outside, double z, double m, double n)
 }
 
 void
-stats_auc_limits(StatsAuc *result, double auc,
-				 const StatsPlacementVariance *variance, double confidence)
+stats_auc_limits(StatsAuc *result, double auc, const StatsPlacementVariance *variance, double confidence)
 {
-	double		v = variance->variance;
-	double		few = (double) (variance->n_positive < variance->n_negative ?
-								variance->n_positive : variance->n_negative);
+	double v = variance->variance;
+	double few =
+		(double) (variance->n_positive < variance->n_negative ? variance->n_positive : variance->n_negative);
 
 	result->auc.value = auc;
 	result->se = v >= 0.0 ? sqrt(v) : NAN;
@@ -172,18 +164,18 @@ stats_auc_limits(StatsAuc *result, double auc,
 	result->score_interval = !(v > 1e-20) || auc <= 0.0 || auc >= 1.0;
 	if (result->score_interval)
 	{
-		double		z = stats_two_sided_z(confidence);
-		double		m = (double) variance->n_positive;
-		double		n = (double) variance->n_negative;
+		double z = stats_two_sided_z(confidence);
+		double m = (double) variance->n_positive;
+		double n = (double) variance->n_negative;
 
 		result->auc.low = auc <= 0.0 ? 0.0 : score_limit(auc, 0.0, z, m, n);
 		result->auc.high = auc >= 1.0 ? 1.0 : score_limit(auc, 1.0, z, m, n);
 	}
 	else
 	{
-		double		t = stats_two_sided_t(confidence, few - 1.0);
-		double		centre = log(auc / (1.0 - auc));
-		double		half = t * result->se / (auc * (1.0 - auc));
+		double t = stats_two_sided_t(confidence, few - 1.0);
+		double centre = log(auc / (1.0 - auc));
+		double half = t * result->se / (auc * (1.0 - auc));
 
 		result->auc.low = stats_sigmoid(centre - half);
 		result->auc.high = stats_sigmoid(centre + half);
@@ -191,13 +183,12 @@ stats_auc_limits(StatsAuc *result, double auc,
 }
 
 StatsStatus
-stats_auc_interval(StatsAuc *result, const StatsRows *rows,
-				   double confidence, const StatsEnv *env)
+stats_auc_interval(StatsAuc *result, const StatsRows *rows, double confidence, const StatsEnv *env)
 {
 	StatsClusters clusters = {NULL, 0};
 	StatsPlacementVariance variance;
-	double	   *place;
-	double		auc = NAN;
+	double *place;
+	double auc = NAN;
 	StatsStatus status = stats_check_rows(rows, NULL);
 
 	if (status != STATS_OK)
@@ -205,13 +196,11 @@ stats_auc_interval(StatsAuc *result, const StatsRows *rows,
 	if (!stats_level_is_valid(confidence))
 		return STATS_BAD_ARGUMENT;
 	place = stats_array(env, rows->n, sizeof(double));
-	status = place == NULL ? STATS_NO_MEMORY :
-		stats_placements(place, &auc, rows, env);
+	status = place == NULL ? STATS_NO_MEMORY : stats_placements(place, &auc, rows, env);
 	if (status == STATS_OK)
 		status = stats_number_clusters(&clusters, rows, env);
 	if (status == STATS_OK)
-		status = stats_placement_variance(&variance, place, auc, rows->label,
-										  rows->n, &clusters, env);
+		status = stats_placement_variance(&variance, place, auc, rows->label, rows->n, &clusters, env);
 	if (status == STATS_OK)
 		stats_auc_limits(result, auc, &variance, confidence);
 	stats_free(env, clusters.number);

@@ -19,8 +19,8 @@
 /* Clusters listed by stratum. */
 typedef struct Strata
 {
-	size_t	   *member;
-	size_t		start[STATS_MAX_STRATA + 1];
+	size_t *member;
+	size_t start[STATS_MAX_STRATA + 1];
 } Strata;
 
 StatsStatus
@@ -33,23 +33,21 @@ stats_check_options(StatsOptions *used, const StatsOptions *options)
 	if (options != NULL)
 		*used = *options;
 	if (isnan(used->threshold) || !stats_level_is_valid(used->confidence) ||
-		used->replicates < STATS_MIN_REPLICATES ||
-		used->replicates > STATS_MAX_REPLICATES)
+		used->replicates < STATS_MIN_REPLICATES || used->replicates > STATS_MAX_REPLICATES)
 		return STATS_BAD_ARGUMENT;
 	return STATS_OK;
 }
 
 StatsStatus
-stats_cluster_strata(uint8_t *stratum, const StatsClusters *clusters,
-					 const uint8_t *label, size_t n, int n_classes,
-					 const StatsEnv *env)
+stats_cluster_strata(uint8_t *stratum, const StatsClusters *clusters, const uint8_t *label, size_t n,
+					 int n_classes, const StatsEnv *env)
 {
 	const uint8_t none = UINT8_MAX;
 
 	memset(stratum, none, clusters->n_clusters);
 	for (size_t i = 0; i < n; i++)
 	{
-		uint8_t    *of = &stratum[clusters->number[i]];
+		uint8_t *of = &stratum[clusters->number[i]];
 
 		if (*of == none)
 			*of = label[i];
@@ -64,7 +62,7 @@ stats_cluster_strata(uint8_t *stratum, const StatsClusters *clusters,
 static bool
 list_strata(Strata *strata, const StatsBootstrap *plan, const StatsEnv *env)
 {
-	size_t		next = 0;
+	size_t next = 0;
 
 	strata->member = stats_array(env, plan->n_clusters, sizeof(size_t));
 	if (strata->member == NULL)
@@ -96,20 +94,18 @@ list_strata(Strata *strata, const StatsBootstrap *plan, const StatsEnv *env)
 /* Random numbers of one replicate and stratum. */
 typedef struct Stream
 {
-	uint64_t	seed;
-	uint64_t	high;			/* purpose, replicate and stratum */
-	uint64_t	low;
-	size_t		left;
-	uint32_t	random[STREAM_NUMBERS];
+	uint64_t seed;
+	uint64_t high; /* purpose, replicate and stratum */
+	uint64_t low;
+	size_t left;
+	uint32_t random[STREAM_NUMBERS];
 } Stream;
 
 static void
-start_stream(Stream *stream, const StatsBootstrap *plan, uint32_t replicate,
-			 int stratum, uint64_t purpose)
+start_stream(Stream *stream, const StatsBootstrap *plan, uint32_t replicate, int stratum, uint64_t purpose)
 {
 	stream->seed = plan->seed;
-	stream->high = (purpose << 40) | ((uint64_t) replicate << 8) |
-		(uint64_t) stratum;
+	stream->high = (purpose << 40) | ((uint64_t) replicate << 8) | (uint64_t) stratum;
 	stream->low = 0;
 	stream->left = 0;
 }
@@ -121,9 +117,9 @@ start_stream(Stream *stream, const StatsBootstrap *plan, uint32_t replicate,
 static void
 refill(Stream *stream)
 {
-	uint32_t	c[4][STREAM_LANES];
-	uint32_t	k0 = (uint32_t) stream->seed;
-	uint32_t	k1 = (uint32_t) (stream->seed >> 32);
+	uint32_t c[4][STREAM_LANES];
+	uint32_t k0 = (uint32_t) stream->seed;
+	uint32_t k1 = (uint32_t) (stream->seed >> 32);
 
 	for (size_t i = 0; i < STREAM_LANES; i++)
 	{
@@ -136,8 +132,8 @@ refill(Stream *stream)
 	{
 		for (size_t i = 0; i < STREAM_LANES; i++)
 		{
-			uint64_t	p0 = (uint64_t) STATS_PHILOX_M0 * c[0][i];
-			uint64_t	p1 = (uint64_t) STATS_PHILOX_M1 * c[2][i];
+			uint64_t p0 = (uint64_t) STATS_PHILOX_M0 * c[0][i];
+			uint64_t p1 = (uint64_t) STATS_PHILOX_M1 * c[2][i];
 
 			c[0][i] = (uint32_t) (p1 >> 32) ^ c[1][i] ^ k0;
 			c[1][i] = (uint32_t) p1;
@@ -167,7 +163,7 @@ draw_below(Stream *stream, size_t k)
 static bool
 work_stopped(size_t *work, size_t n, const StatsEnv *env)
 {
-	size_t		before = *work / STATS_POLL_ROWS;
+	size_t before = *work / STATS_POLL_ROWS;
 
 	*work += n;
 	return *work / STATS_POLL_ROWS != before && stats_stopped(env, 0);
@@ -175,10 +171,9 @@ work_stopped(size_t *work, size_t n, const StatsEnv *env)
 
 /* Adds n sums for each of some picks; n is a constant where it is inlined. */
 static inline void
-add_picks(double *total, const double *sums, size_t n, const size_t *pick,
-		  size_t n_picks)
+add_picks(double *total, const double *sums, size_t n, const size_t *pick, size_t n_picks)
 {
-	double		sum[STATS_MAX_SUMS];
+	double sum[STATS_MAX_SUMS];
 
 	memcpy(sum, total, n * sizeof(double));
 	for (size_t i = 0; i < n_picks; i++)
@@ -189,15 +184,14 @@ add_picks(double *total, const double *sums, size_t n, const size_t *pick,
 
 /* Adds `draws` clusters, chosen among the k of `member`, to total. */
 static StatsStatus
-add_draws(double *total, const StatsBootstrap *plan, const size_t *member,
-		  size_t k, size_t draws, Stream *stream, size_t *work,
-		  const StatsEnv *env)
+add_draws(double *total, const StatsBootstrap *plan, const size_t *member, size_t k, size_t draws,
+		  Stream *stream, size_t *work, const StatsEnv *env)
 {
-	size_t		pick[STREAM_NUMBERS];
+	size_t pick[STREAM_NUMBERS];
 
 	while (draws > 0)
 	{
-		size_t		n = draws < STREAM_NUMBERS ? draws : STREAM_NUMBERS;
+		size_t n = draws < STREAM_NUMBERS ? draws : STREAM_NUMBERS;
 
 		for (size_t i = 0; i < n; i++)
 			pick[i] = member[draw_below(stream, k)];
@@ -216,15 +210,13 @@ add_draws(double *total, const StatsBootstrap *plan, const size_t *member,
 
 /* How many of a stratum's k draws fall into each of its blocks. */
 static StatsStatus
-deal_draws(uint32_t *count, size_t n_blocks, size_t k, Stream *stream,
-		   size_t *work, const StatsEnv *env)
+deal_draws(uint32_t *count, size_t n_blocks, size_t k, Stream *stream, size_t *work, const StatsEnv *env)
 {
 	memset(count, 0, n_blocks * sizeof(uint32_t));
 	for (size_t draw = 0; draw < k; draw++)
 	{
 		count[draw_below(stream, k) / BLOCK_CLUSTERS]++;
-		if (draw % STREAM_NUMBERS == 0 &&
-			work_stopped(work, STREAM_NUMBERS, env))
+		if (draw % STREAM_NUMBERS == 0 && work_stopped(work, STREAM_NUMBERS, env))
 			return STATS_INTERRUPTED;
 	}
 	return STATS_OK;
@@ -232,33 +224,30 @@ deal_draws(uint32_t *count, size_t n_blocks, size_t k, Stream *stream,
 
 /* The draws of one stratum for n replicates from `first` on, block by block. */
 static StatsStatus
-draw_blocks(double *total, uint32_t *count, const StatsBootstrap *plan,
-			const Strata *strata, int s, uint32_t first, uint32_t n,
-			size_t *work, const StatsEnv *env)
+draw_blocks(double *total, uint32_t *count, const StatsBootstrap *plan, const Strata *strata, int s,
+			uint32_t first, uint32_t n, size_t *work, const StatsEnv *env)
 {
 	const size_t *member = strata->member + strata->start[s];
-	size_t		k = strata->start[s + 1] - strata->start[s];
-	size_t		n_blocks = (k + BLOCK_CLUSTERS - 1) / BLOCK_CLUSTERS;
+	size_t k = strata->start[s + 1] - strata->start[s];
+	size_t n_blocks = (k + BLOCK_CLUSTERS - 1) / BLOCK_CLUSTERS;
 	StatsStatus status = STATS_OK;
-	Stream		stream;
+	Stream stream;
 
 	for (uint32_t b = 0; b < n && status == STATS_OK; b++)
 	{
 		start_stream(&stream, plan, first + b, s, 1);
-		status = deal_draws(count + b * n_blocks, n_blocks, k, &stream, work,
-							env);
+		status = deal_draws(count + b * n_blocks, n_blocks, k, &stream, work, env);
 	}
 	for (size_t block = 0; block < n_blocks; block++)
 	{
-		size_t		at = block * BLOCK_CLUSTERS;
-		size_t		size = k - at < BLOCK_CLUSTERS ? k - at : BLOCK_CLUSTERS;
+		size_t at = block * BLOCK_CLUSTERS;
+		size_t size = k - at < BLOCK_CLUSTERS ? k - at : BLOCK_CLUSTERS;
 
 		for (uint32_t b = 0; b < n && status == STATS_OK; b++)
 		{
 			start_stream(&stream, plan, first + b, s, 2 + block);
-			status = add_draws(total + b * plan->n_sums, plan, member + at,
-							   size, count[b * n_blocks + block], &stream,
-							   work, env);
+			status = add_draws(total + b * plan->n_sums, plan, member + at, size, count[b * n_blocks + block],
+							   &stream, work, env);
 		}
 	}
 	return status;
@@ -269,30 +258,27 @@ draw_blocks(double *total, uint32_t *count, const StatsBootstrap *plan,
  * as it has clusters.  count: scratch for n replicates of the largest stratum.
  */
 static StatsStatus
-draw_replicates(double *total, uint32_t *count, const StatsBootstrap *plan,
-				const Strata *strata, uint32_t first, uint32_t n,
-				size_t *work, const StatsEnv *env)
+draw_replicates(double *total, uint32_t *count, const StatsBootstrap *plan, const Strata *strata,
+				uint32_t first, uint32_t n, size_t *work, const StatsEnv *env)
 {
 	StatsStatus status = STATS_OK;
 
 	memset(total, 0, (size_t) n * plan->n_sums * sizeof(double));
 	for (int s = 0; s < plan->n_strata && status == STATS_OK; s++)
 	{
-		size_t		k = strata->start[s + 1] - strata->start[s];
+		size_t k = strata->start[s + 1] - strata->start[s];
 
 		if (k > ONE_BLOCK_CLUSTERS)
 		{
-			status = draw_blocks(total, count, plan, strata, s, first, n,
-								 work, env);
+			status = draw_blocks(total, count, plan, strata, s, first, n, work, env);
 			continue;
 		}
 		for (uint32_t b = 0; b < n && status == STATS_OK; b++)
 		{
-			Stream		stream;
+			Stream stream;
 
 			start_stream(&stream, plan, first + b, s, 0);
-			status = add_draws(total + b * plan->n_sums, plan,
-							   strata->member + strata->start[s], k, k,
+			status = add_draws(total + b * plan->n_sums, plan, strata->member + strata->start[s], k, k,
 							   &stream, work, env);
 		}
 	}
@@ -304,32 +290,31 @@ draw_replicates(double *total, uint32_t *count, const StatsBootstrap *plan,
  * deviations taken within the stratum.
  */
 static StatsStatus
-accelerations(double *acceleration, const StatsBootstrap *plan,
-			  const Strata *strata, const double *total, const StatsEnv *env)
+accelerations(double *acceleration, const StatsBootstrap *plan, const Strata *strata, const double *total,
+			  const StatsEnv *env)
 {
-	double		square[STATS_MAX_STATISTICS] = {0};
-	double		cube[STATS_MAX_STATISTICS] = {0};
-	double		left[STATS_MAX_SUMS];
-	double		value[STATS_MAX_STATISTICS];
+	double square[STATS_MAX_STATISTICS] = {0};
+	double cube[STATS_MAX_STATISTICS] = {0};
+	double left[STATS_MAX_SUMS];
+	double value[STATS_MAX_STATISTICS];
 
 	for (int s = 0; s < plan->n_strata; s++)
 	{
-		double		mean[STATS_MAX_STATISTICS] = {0};
-		double		k = (double) (strata->start[s + 1] - strata->start[s]);
+		double mean[STATS_MAX_STATISTICS] = {0};
+		double k = (double) (strata->start[s + 1] - strata->start[s]);
 
 		/* first the mean of the stratum, then the deviations */
 		for (int pass = 0; pass < 2; pass++)
 			for (size_t i = strata->start[s]; i < strata->start[s + 1]; i++)
 			{
-				const double *sums = plan->sums +
-					plan->n_sums * strata->member[i];
+				const double *sums = plan->sums + plan->n_sums * strata->member[i];
 
 				for (size_t j = 0; j < plan->n_sums; j++)
 					left[j] = total[j] - sums[j];
 				plan->statistic(value, left, plan->arg);
 				for (size_t j = 0; j < plan->n_statistics; j++)
 				{
-					double		d = mean[j] - value[j];
+					double d = mean[j] - value[j];
 
 					if (pass == 0)
 						mean[j] += value[j] / k;
@@ -356,8 +341,8 @@ accelerations(double *acceleration, const StatsBootstrap *plan,
 static double
 sorted_quantile(const double *sorted, size_t n, double p)
 {
-	double		at = p * (double) (n - 1);
-	size_t		i = (size_t) at;
+	double at = p * (double) (n - 1);
+	size_t i = (size_t) at;
 
 	if (i + 1 >= n)
 		return sorted[n - 1];
@@ -373,8 +358,8 @@ sort_values(double *values, StatsKey *keys, size_t n, const StatsEnv *env)
 
 	for (size_t i = 0; i < n; i++)
 	{
-		double		v = values[i] + 0.0;
-		uint64_t	bits;
+		double v = values[i] + 0.0;
+		uint64_t bits;
 
 		memcpy(&bits, &v, sizeof(bits));
 		keys[i].key = (bits & sign) ? ~bits : bits | sign;
@@ -383,8 +368,8 @@ sort_values(double *values, StatsKey *keys, size_t n, const StatsEnv *env)
 	status = stats_sort_keys(keys, keys + n, n, env);
 	for (size_t i = 0; status == STATS_OK && i < n; i++)
 	{
-		uint64_t	bits = keys[i].key;
-		double		v;
+		uint64_t bits = keys[i].key;
+		double v;
 
 		bits = (bits & sign) ? bits & ~sign : ~bits;
 		memcpy(&v, &bits, sizeof(v));
@@ -398,21 +383,20 @@ sort_values(double *values, StatsKey *keys, size_t n, const StatsEnv *env)
  * normal units, already enlarged for few clusters.
  */
 static void
-limits_from_replicates(StatsInterval *interval, const double *sorted,
-					   size_t n, double acceleration, double wide)
+limits_from_replicates(StatsInterval *interval, const double *sorted, size_t n, double acceleration,
+					   double wide)
 {
-	double		below = 0.0;
-	double		bias;
-	double		p[2];
+	double below = 0.0;
+	double bias;
+	double p[2];
 
 	for (size_t i = 0; i < n; i++)
-		below += sorted[i] < interval->value ? 1.0 :
-			sorted[i] == interval->value ? 0.5 : 0.0;
+		below += sorted[i] < interval->value ? 1.0 : sorted[i] == interval->value ? 0.5 : 0.0;
 	bias = stats_normal_quantile(below / (double) n);
 	for (int side = 0; side < 2; side++)
 	{
-		double		z = bias + (side == 0 ? -wide : wide);
-		double		shrink = 1.0 - acceleration * z;
+		double z = bias + (side == 0 ? -wide : wide);
+		double shrink = 1.0 - acceleration * z;
 
 		/* outside the model's reach: the plain percentile */
 		if (!isfinite(bias) || shrink <= 0.1)
@@ -426,45 +410,39 @@ limits_from_replicates(StatsInterval *interval, const double *sorted,
 
 /* values: [n_statistics][replicates]; a replicate's NaN counts as the value. */
 static StatsStatus
-fill_values(double *values, const StatsInterval *interval,
-			const StatsBootstrap *plan, const Strata *strata, double *total,
-			uint32_t *count, const StatsEnv *env)
+fill_values(double *values, const StatsInterval *interval, const StatsBootstrap *plan, const Strata *strata,
+			double *total, uint32_t *count, const StatsEnv *env)
 {
-	size_t		work = 0;
-	double		value[STATS_MAX_STATISTICS];
+	size_t work = 0;
+	double value[STATS_MAX_STATISTICS];
 
 	for (uint32_t first = 0; first < plan->replicates; first += BATCH_REPLICATES)
 	{
-		uint32_t	n = plan->replicates - first;
+		uint32_t n = plan->replicates - first;
 		StatsStatus status;
 
 		if (n > BATCH_REPLICATES)
 			n = BATCH_REPLICATES;
-		status = draw_replicates(total, count, plan, strata, first, n, &work,
-								 env);
+		status = draw_replicates(total, count, plan, strata, first, n, &work, env);
 		if (status != STATS_OK)
 			return status;
 		for (uint32_t b = 0; b < n; b++)
 		{
 			plan->statistic(value, total + b * plan->n_sums, plan->arg);
 			for (size_t j = 0; j < plan->n_statistics; j++)
-				values[j * plan->replicates + first + b] =
-					isnan(value[j]) ? interval[j].value : value[j];
+				values[j * plan->replicates + first + b] = isnan(value[j]) ? interval[j].value : value[j];
 		}
 	}
 	return STATS_OK;
 }
 
 static StatsStatus
-draw_values(double *values, const StatsInterval *interval,
-			const StatsBootstrap *plan, const Strata *strata,
+draw_values(double *values, const StatsInterval *interval, const StatsBootstrap *plan, const Strata *strata,
 			const StatsEnv *env)
 {
-	size_t		n_blocks = plan->n_clusters / BLOCK_CLUSTERS + 1;
-	double	   *total = stats_array(env, BATCH_REPLICATES,
-									plan->n_sums * sizeof(double));
-	uint32_t   *count = stats_array(env, n_blocks,
-									BATCH_REPLICATES * sizeof(uint32_t));
+	size_t n_blocks = plan->n_clusters / BLOCK_CLUSTERS + 1;
+	double *total = stats_array(env, BATCH_REPLICATES, plan->n_sums * sizeof(double));
+	uint32_t *count = stats_array(env, n_blocks, BATCH_REPLICATES * sizeof(uint32_t));
 	StatsStatus status = STATS_NO_MEMORY;
 
 	if (total != NULL && count != NULL)
@@ -475,17 +453,16 @@ draw_values(double *values, const StatsInterval *interval,
 }
 
 static StatsStatus
-run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys,
-			  const StatsBootstrap *plan, const Strata *strata,
-			  const StatsEnv *env)
+run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys, const StatsBootstrap *plan,
+			  const Strata *strata, const StatsEnv *env)
 {
-	size_t		n = plan->replicates;
-	double		total[STATS_MAX_SUMS] = {0};
-	double		value[STATS_MAX_STATISTICS];
-	double		acceleration[STATS_MAX_STATISTICS];
-	double		k = (double) plan->n_clusters;
-	double		df = k;
-	double		wide;
+	size_t n = plan->replicates;
+	double total[STATS_MAX_SUMS] = {0};
+	double value[STATS_MAX_STATISTICS];
+	double acceleration[STATS_MAX_STATISTICS];
+	double k = (double) plan->n_clusters;
+	double df = k;
+	double wide;
 	StatsStatus status;
 
 	for (int s = 0; s < plan->n_strata; s++)
@@ -514,33 +491,28 @@ run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys,
 		status = sort_values(values + j * n, keys, n, env);
 		if (status != STATS_OK)
 			return status;
-		if (values[j * n + n - 1] - values[j * n] <=
-			1e-12 * fabs(interval[j].value))
+		if (values[j * n + n - 1] - values[j * n] <= 1e-12 * fabs(interval[j].value))
 			interval[j].low = interval[j].high = interval[j].value;
 		else
-			limits_from_replicates(&interval[j], values + j * n, n,
-								   acceleration[j], wide);
+			limits_from_replicates(&interval[j], values + j * n, n, acceleration[j], wide);
 	}
 	return STATS_OK;
 }
 
 StatsStatus
-stats_bootstrap(StatsInterval *interval, const StatsBootstrap *plan,
-				const StatsEnv *env)
+stats_bootstrap(StatsInterval *interval, const StatsBootstrap *plan, const StatsEnv *env)
 {
-	Strata		strata = {NULL, {0}};
-	double	   *values = NULL;
-	StatsKey   *keys = NULL;
+	Strata strata = {NULL, {0}};
+	double *values = NULL;
+	StatsKey *keys = NULL;
 	StatsStatus status = STATS_NO_MEMORY;
 
-	if (plan->n_sums > STATS_MAX_SUMS || plan->n_clusters > UINT32_MAX ||
-		plan->n_strata > STATS_MAX_STRATA ||
+	if (plan->n_sums > STATS_MAX_SUMS || plan->n_clusters > UINT32_MAX || plan->n_strata > STATS_MAX_STRATA ||
 		plan->n_statistics > STATS_MAX_STATISTICS)
 		return STATS_BAD_ARGUMENT;
 	if (list_strata(&strata, plan, env))
 	{
-		values = stats_array(env, plan->replicates,
-							 plan->n_statistics * sizeof(double));
+		values = stats_array(env, plan->replicates, plan->n_statistics * sizeof(double));
 		keys = stats_array(env, plan->replicates, 2 * sizeof(StatsKey));
 		if (values != NULL && keys != NULL)
 			status = run_bootstrap(interval, values, keys, plan, &strata, env);

@@ -9,21 +9,20 @@
 #include "stats_internal.h"
 
 #define MAX_NEWTON 100
-#define MAX_SLOPE 1e4			/* beyond: the classes are separated */
+#define MAX_SLOPE 1e4 /* beyond: the classes are separated */
 
 /* Bin of each row.  Equal count: bins that ties leave empty stay empty. */
 static StatsStatus
-assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins,
-			StatsBinning binning, const StatsEnv *env)
+assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins, StatsBinning binning, const StatsEnv *env)
 {
-	StatsOrder	order;
+	StatsOrder order;
 	StatsStatus status;
 
 	if (binning == STATS_BINS_EQUAL_WIDTH)
 	{
 		for (size_t i = 0; i < rows->n; i++)
 		{
-			size_t		b = (size_t) (rows->score[i] * (double) n_bins);
+			size_t b = (size_t) (rows->score[i] * (double) n_bins);
 
 			bin[i] = (uint32_t) (b < n_bins ? b : n_bins - 1);
 			if (stats_stopped(env, i + 1))
@@ -34,8 +33,8 @@ assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins,
 	status = stats_order_rows(&order, rows, env);
 	for (size_t i = 0; status == STATS_OK && i < rows->n;)
 	{
-		double		score = rows->score[order.idx[i]];
-		size_t		b = (size_t) ((double) i * (double) n_bins / (double) rows->n);
+		double score = rows->score[order.idx[i]];
+		size_t b = (size_t) ((double) i * (double) n_bins / (double) rows->n);
 
 		for (; i < rows->n && rows->score[order.idx[i]] == score; i++)
 		{
@@ -50,14 +49,13 @@ assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins,
 
 /* Counts of one cluster in one bin, collected by sorting. */
 static StatsStatus
-fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin,
-		  const StatsRows *rows, const StatsClusters *clusters,
-		  double confidence, const StatsEnv *env)
+fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin, const StatsRows *rows,
+		  const StatsClusters *clusters, double confidence, const StatsEnv *env)
 {
-	StatsKey   *keys = stats_array(env, rows->n, sizeof(StatsKey));
-	StatsKey   *spare = stats_array(env, rows->n, sizeof(StatsKey));
+	StatsKey *keys = stats_array(env, rows->n, sizeof(StatsKey));
+	StatsKey *spare = stats_array(env, rows->n, sizeof(StatsKey));
 	StatsStatus status = STATS_OK;
-	size_t		i = 0;
+	size_t i = 0;
 
 	if (keys == NULL || spare == NULL)
 		status = STATS_NO_MEMORY;
@@ -74,19 +72,19 @@ fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin,
 	for (size_t b = 0; status == STATS_OK && b < n_bins; b++)
 	{
 		StatsProportionSums sums = {0};
-		double		score = 0.0;
-		double		low = 1.0;
-		double		high = 0.0;
+		double score = 0.0;
+		double low = 1.0;
+		double high = 0.0;
 
 		while (i < rows->n && keys[i].key >> 54 == b)
 		{
-			uint64_t	key = keys[i].key;
-			double		x = 0.0;
-			double		m = 0.0;
+			uint64_t key = keys[i].key;
+			double x = 0.0;
+			double m = 0.0;
 
 			for (; i < rows->n && keys[i].key == key; i++)
 			{
-				double		s = rows->score[keys[i].idx];
+				double s = rows->score[keys[i].idx];
 
 				x += rows->label[keys[i].idx];
 				m += 1.0;
@@ -113,26 +111,24 @@ fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin,
 /* Log-likelihood, gradient and Hessian of intercept a and slope b. */
 typedef struct Recalibration
 {
-	double		likelihood;
-	double		gradient[2];
-	double		hessian[3];		/* aa, ab, bb */
+	double likelihood;
+	double gradient[2];
+	double hessian[3]; /* aa, ab, bb */
 } Recalibration;
 
 static StatsStatus
-recalibration_at(Recalibration *at, double a, double b,
-				 const StatsRows *rows, const StatsEnv *env)
+recalibration_at(Recalibration *at, double a, double b, const StatsRows *rows, const StatsEnv *env)
 {
 	memset(at, 0, sizeof(*at));
 	for (size_t i = 0; i < rows->n; i++)
 	{
-		double		z = stats_logit(rows->score[i]);
-		double		x = a + b * z;
-		double		p = stats_sigmoid(x);
-		double		w = p * stats_sigmoid(-x);
-		double		r = rows->label[i] ? stats_sigmoid(-x) : -p;
+		double z = stats_logit(rows->score[i]);
+		double x = a + b * z;
+		double p = stats_sigmoid(x);
+		double w = p * stats_sigmoid(-x);
+		double r = rows->label[i] ? stats_sigmoid(-x) : -p;
 
-		at->likelihood -= log1p(exp(-fabs(x))) +
-			fmax(0.0, rows->label[i] ? -x : x);
+		at->likelihood -= log1p(exp(-fabs(x))) + fmax(0.0, rows->label[i] ? -x : x);
 		at->gradient[0] += r;
 		at->gradient[1] += r * z;
 		at->hessian[0] += w;
@@ -149,29 +145,26 @@ recalibration_at(Recalibration *at, double a, double b,
  * STATS_NO_CONVERGENCE when there is no finite maximum.
  */
 static StatsStatus
-fit_recalibration(double *a, double *b, Recalibration *at, bool fixed_slope,
-				  const StatsRows *rows, const StatsEnv *env)
+fit_recalibration(double *a, double *b, Recalibration *at, bool fixed_slope, const StatsRows *rows,
+				  const StatsEnv *env)
 {
 	StatsStatus status = recalibration_at(at, *a, *b, rows, env);
 
 	for (int step = 0; status == STATS_OK && step < MAX_NEWTON; step++)
 	{
-		double		det = at->hessian[0] * at->hessian[2] -
-			at->hessian[1] * at->hessian[1];
-		double		da = at->gradient[0] / at->hessian[0];	/* step */
-		double		db = 0.0;
-		double		scale = 1.0;
-		double		least = at->likelihood * (1.0 + STATS_NEWTON_NOISE);
+		double det = at->hessian[0] * at->hessian[2] - at->hessian[1] * at->hessian[1];
+		double da = at->gradient[0] / at->hessian[0]; /* step */
+		double db = 0.0;
+		double scale = 1.0;
+		double least = at->likelihood * (1.0 + STATS_NEWTON_NOISE);
 		Recalibration next = *at;
 
 		if (!fixed_slope)
 		{
 			if (!(det > 1e-14 * at->hessian[0] * at->hessian[2]))
 				return STATS_NO_CONVERGENCE;
-			da = (at->hessian[2] * at->gradient[0] -
-				  at->hessian[1] * at->gradient[1]) / det;
-			db = (at->hessian[0] * at->gradient[1] -
-				  at->hessian[1] * at->gradient[0]) / det;
+			da = (at->hessian[2] * at->gradient[0] - at->hessian[1] * at->gradient[1]) / det;
+			db = (at->hessian[0] * at->gradient[1] - at->hessian[1] * at->gradient[0]) / det;
 		}
 		if (!isfinite(da) || !isfinite(db))
 			return STATS_NO_CONVERGENCE;
@@ -180,8 +173,7 @@ fit_recalibration(double *a, double *b, Recalibration *at, bool fixed_slope,
 			return at->likelihood > -1e-6 ? STATS_NO_CONVERGENCE : STATS_OK;
 		for (int half = 0; half < 50; half++, scale *= 0.5)
 		{
-			status = recalibration_at(&next, *a + scale * da, *b + scale * db,
-									  rows, env);
+			status = recalibration_at(&next, *a + scale * da, *b + scale * db, rows, env);
 			if (status != STATS_OK || next.likelihood >= least)
 				break;
 		}
@@ -198,19 +190,19 @@ fit_recalibration(double *a, double *b, Recalibration *at, bool fixed_slope,
 
 /* Sum over clusters of the outer product of their score contributions. */
 static StatsStatus
-sandwich_middle(double middle[3], double a, double b, const StatsRows *rows,
-				const StatsClusters *clusters, const StatsEnv *env)
+sandwich_middle(double middle[3], double a, double b, const StatsRows *rows, const StatsClusters *clusters,
+				const StatsEnv *env)
 {
-	double	   *sum = stats_array(env, clusters->n_clusters, 2 * sizeof(double));
+	double *sum = stats_array(env, clusters->n_clusters, 2 * sizeof(double));
 
 	if (sum == NULL)
 		return STATS_NO_MEMORY;
 	memset(sum, 0, clusters->n_clusters * 2 * sizeof(double));
 	for (size_t i = 0; i < rows->n; i++)
 	{
-		double		z = stats_logit(rows->score[i]);
-		double		x = a + b * z;
-		double		r = rows->label[i] ? stats_sigmoid(-x) : -stats_sigmoid(x);
+		double z = stats_logit(rows->score[i]);
+		double x = a + b * z;
+		double r = rows->label[i] ? stats_sigmoid(-x) : -stats_sigmoid(x);
 
 		sum[2 * clusters->number[i]] += r;
 		sum[2 * clusters->number[i] + 1] += r * z;
@@ -232,10 +224,9 @@ sandwich_middle(double middle[3], double a, double b, const StatsRows *rows,
 }
 
 static void
-normal_limits(StatsInterval *interval, double value, double variance,
-			  double z)
+normal_limits(StatsInterval *interval, double value, double variance, double z)
 {
-	double		half = z * sqrt(fmax(variance, 0.0));
+	double half = z * sqrt(fmax(variance, 0.0));
 
 	interval->value = value;
 	interval->low = value - half;
@@ -243,17 +234,16 @@ normal_limits(StatsInterval *interval, double value, double variance,
 }
 
 static StatsStatus
-fit_slopes(StatsCalibration *result, const StatsRows *rows,
-		   const StatsClusters *clusters, double confidence,
+fit_slopes(StatsCalibration *result, const StatsRows *rows, const StatsClusters *clusters, double confidence,
 		   const StatsEnv *env)
 {
-	double		k = (double) clusters->n_clusters;
-	double		small = k > 1.0 ? k / (k - 1.0) : NAN;
-	double		t = stats_two_sided_t(confidence, k - 1.0);
-	double		a = 0.0;
-	double		b = 1.0;
-	double		m[3];
-	double		det;
+	double k = (double) clusters->n_clusters;
+	double small = k > 1.0 ? k / (k - 1.0) : NAN;
+	double t = stats_two_sided_t(confidence, k - 1.0);
+	double a = 0.0;
+	double b = 1.0;
+	double m[3];
+	double det;
 	const double *h;
 	Recalibration at;
 	StatsStatus status = fit_recalibration(&a, &b, &at, true, rows, env);
@@ -262,8 +252,7 @@ fit_slopes(StatsCalibration *result, const StatsRows *rows,
 		status = sandwich_middle(m, a, b, rows, clusters, env);
 	if (status != STATS_OK)
 		return status;
-	normal_limits(&result->in_the_large, a,
-				  small * m[0] / (at.hessian[0] * at.hessian[0]), t);
+	normal_limits(&result->in_the_large, a, small * m[0] / (at.hessian[0] * at.hessian[0]), t);
 	status = fit_recalibration(&a, &b, &at, false, rows, env);
 	if (status == STATS_OK)
 		status = sandwich_middle(m, a, b, rows, clusters, env);
@@ -273,23 +262,22 @@ fit_slopes(StatsCalibration *result, const StatsRows *rows,
 	det = h[0] * h[2] - h[1] * h[1];
 	/* inverse Hessian times middle times inverse Hessian */
 	normal_limits(&result->intercept, a,
-				  small * (h[2] * h[2] * m[0] - 2.0 * h[2] * h[1] * m[1] +
-						   h[1] * h[1] * m[2]) / (det * det), t);
+				  small * (h[2] * h[2] * m[0] - 2.0 * h[2] * h[1] * m[1] + h[1] * h[1] * m[2]) / (det * det),
+				  t);
 	normal_limits(&result->slope, b,
-				  small * (h[1] * h[1] * m[0] - 2.0 * h[0] * h[1] * m[1] +
-						   h[0] * h[0] * m[2]) / (det * det), t);
+				  small * (h[1] * h[1] * m[0] - 2.0 * h[0] * h[1] * m[1] + h[0] * h[0] * m[2]) / (det * det),
+				  t);
 	result->fitted = true;
 	return STATS_OK;
 }
 
 /* Everything that is read off the bins. */
 static void
-sum_bins(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins,
-		 StatsBinning binning)
+sum_bins(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins, StatsBinning binning)
 {
 	for (size_t b = 0; b < n_bins; b++)
 	{
-		double		gap;
+		double gap;
 
 		if (binning == STATS_BINS_EQUAL_WIDTH)
 		{
@@ -305,22 +293,20 @@ sum_bins(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins,
 }
 
 StatsStatus
-stats_calibration(StatsCalibration *result, StatsCalibrationBin *bins,
-				  size_t n_bins, StatsBinning binning, const StatsRows *rows,
-				  double confidence, const StatsEnv *env)
+stats_calibration(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins, StatsBinning binning,
+				  const StatsRows *rows, double confidence, const StatsEnv *env)
 {
 	const StatsInterval none = {NAN, NAN, NAN};
 	StatsClusters clusters = {NULL, 0};
-	uint32_t   *bin;
-	size_t		n_positive;
-	size_t		n_negative;
-	double		score = 0.0;
+	uint32_t *bin;
+	size_t n_positive;
+	size_t n_negative;
+	double score = 0.0;
 	StatsStatus status = stats_check_rows(rows, NULL);
 
 	if (status != STATS_OK)
 		return status;
-	if (n_bins < 1 || n_bins > STATS_MAX_BINS || bins == NULL ||
-		!stats_level_is_valid(confidence) ||
+	if (n_bins < 1 || n_bins > STATS_MAX_BINS || bins == NULL || !stats_level_is_valid(confidence) ||
 		(binning != STATS_BINS_EQUAL_WIDTH && binning != STATS_BINS_EQUAL_COUNT))
 		return STATS_BAD_ARGUMENT;
 	memset(result, 0, sizeof(*result));
@@ -332,8 +318,7 @@ stats_calibration(StatsCalibration *result, StatsCalibrationBin *bins,
 	result->mean_score = score / (double) rows->n;
 	result->observed = (double) n_positive / (double) rows->n;
 	bin = stats_array(env, rows->n, sizeof(uint32_t));
-	status = bin == NULL ? STATS_NO_MEMORY :
-		stats_number_clusters(&clusters, rows, env);
+	status = bin == NULL ? STATS_NO_MEMORY : stats_number_clusters(&clusters, rows, env);
 	if (status == STATS_OK)
 		status = assign_bins(bin, rows, n_bins, binning, env);
 	if (status == STATS_OK)

@@ -10,13 +10,13 @@
 /* What a cluster adds up. */
 enum
 {
-	SUM_NEGATIVE,				/* rows by class */
+	SUM_NEGATIVE, /* rows by class */
 	SUM_POSITIVE,
-	SUM_A_NEGATIVE,				/* of these right by a, right by b */
+	SUM_A_NEGATIVE, /* of these right by a, right by b */
 	SUM_A_POSITIVE,
 	SUM_B_NEGATIVE,
 	SUM_B_POSITIVE,
-	SUM_LOSS,					/* of a minus that of b */
+	SUM_LOSS, /* of a minus that of b */
 	SUM_BRIER,
 	N_SUMS
 };
@@ -32,27 +32,26 @@ enum
 static double
 row_loss(double score, uint8_t label)
 {
-	double		p = stats_clip_probability(score);
+	double p = stats_clip_probability(score);
 
 	return label ? -log(p) : -log1p(-p);
 }
 
 static StatsStatus
-sum_clusters(double *sums, double *discordant, StatsComparison *result,
-			 const StatsPair *pair, const StatsClusters *clusters,
-			 const StatsEnv *env)
+sum_clusters(double *sums, double *discordant, StatsComparison *result, const StatsPair *pair,
+			 const StatsClusters *clusters, const StatsEnv *env)
 {
 	memset(sums, 0, clusters->n_clusters * N_SUMS * sizeof(double));
 	discordant[0] = discordant[1] = 0.0;
 	result->only_a_right = result->only_b_right = 0;
 	for (size_t i = 0; i < pair->n; i++)
 	{
-		double	   *sum = sums + clusters->number[i] * N_SUMS;
-		uint8_t		label = pair->label[i];
-		double		a = pair->score_a[i];
-		double		b = pair->score_b[i];
-		bool		right_a = (a >= pair->threshold_a) == (label == 1);
-		bool		right_b = (b >= pair->threshold_b) == (label == 1);
+		double *sum = sums + clusters->number[i] * N_SUMS;
+		uint8_t label = pair->label[i];
+		double a = pair->score_a[i];
+		double b = pair->score_b[i];
+		bool right_a = (a >= pair->threshold_a) == (label == 1);
+		bool right_b = (b >= pair->threshold_b) == (label == 1);
 
 		sum[SUM_NEGATIVE + label] += 1.0;
 		sum[SUM_A_NEGATIVE + label] += right_a;
@@ -71,7 +70,7 @@ sum_clusters(double *sums, double *discordant, StatsComparison *result,
 static void
 losses(double *value, const double *sums, const void *arg)
 {
-	double		n = sums[SUM_POSITIVE] + sums[SUM_NEGATIVE];
+	double n = sums[SUM_POSITIVE] + sums[SUM_NEGATIVE];
 
 	(void) arg;
 	value[LOG_LOSS] = sums[SUM_LOSS] / n;
@@ -83,18 +82,17 @@ losses(double *value, const double *sums, const void *arg)
  * classes in `classes` (bit 0 negative, bit 1 positive).
  */
 static void
-compare_shares(StatsInterval *difference, const double *sums,
-			   size_t n_clusters, unsigned classes, double discordant,
-			   double confidence)
+compare_shares(StatsInterval *difference, const double *sums, size_t n_clusters, unsigned classes,
+			   double discordant, double confidence)
 {
 	StatsPairedShares shares = {0};
 
 	for (size_t c = 0; c < n_clusters; c++)
 	{
 		const double *sum = sums + c * N_SUMS;
-		double		rows = 0.0;
-		double		a = 0.0;
-		double		b = 0.0;
+		double rows = 0.0;
+		double a = 0.0;
+		double b = 0.0;
 
 		for (int y = 0; y < 2; y++)
 			if (classes & (1u << y))
@@ -109,33 +107,27 @@ compare_shares(StatsInterval *difference, const double *sums,
 }
 
 static StatsStatus
-compare_figures(StatsComparison *result, const double *sums,
-				const double *discordant, const uint8_t *stratum,
+compare_figures(StatsComparison *result, const double *sums, const double *discordant, const uint8_t *stratum,
 				double confidence, const StatsEnv *env)
 {
 	StatsInterval interval[N_LOSSES];
-	StatsBootstrap plan = {
-		.sums = sums,
-		.stratum = stratum,
-		.n_clusters = result->n_clusters,
-		.n_sums = N_SUMS,
-		.n_statistics = N_LOSSES,
-		.n_strata = 3,
-		.statistic = losses,
-		.confidence = confidence,
-		.replicates = result->replicates,
-		.seed = result->seed
-	};
+	StatsBootstrap plan = {.sums = sums,
+						   .stratum = stratum,
+						   .n_clusters = result->n_clusters,
+						   .n_sums = N_SUMS,
+						   .n_statistics = N_LOSSES,
+						   .n_strata = 3,
+						   .statistic = losses,
+						   .confidence = confidence,
+						   .replicates = result->replicates,
+						   .seed = result->seed};
 	StatsStatus status = stats_bootstrap(interval, &plan, env);
 
 	if (status != STATS_OK)
 		return status;
-	compare_shares(&result->accuracy, sums, plan.n_clusters, 3,
-				   discordant[0] + discordant[1], confidence);
-	compare_shares(&result->sensitivity, sums, plan.n_clusters, 2,
-				   discordant[1], confidence);
-	compare_shares(&result->specificity, sums, plan.n_clusters, 1,
-				   discordant[0], confidence);
+	compare_shares(&result->accuracy, sums, plan.n_clusters, 3, discordant[0] + discordant[1], confidence);
+	compare_shares(&result->sensitivity, sums, plan.n_clusters, 2, discordant[1], confidence);
+	compare_shares(&result->specificity, sums, plan.n_clusters, 1, discordant[0], confidence);
 	result->log_loss = interval[LOG_LOSS];
 	result->brier = interval[BRIER];
 	return STATS_OK;
@@ -144,7 +136,7 @@ compare_figures(StatsComparison *result, const double *sums,
 static StatsStatus
 mcnemar(double *p, const double *sums, size_t n_clusters, const StatsEnv *env)
 {
-	double	   *d = stats_array(env, n_clusters, sizeof(double));
+	double *d = stats_array(env, n_clusters, sizeof(double));
 	StatsStatus status = STATS_NO_MEMORY;
 
 	if (d != NULL)
@@ -153,8 +145,7 @@ mcnemar(double *p, const double *sums, size_t n_clusters, const StatsEnv *env)
 		{
 			const double *sum = sums + c * N_SUMS;
 
-			d[c] = sum[SUM_A_POSITIVE] + sum[SUM_A_NEGATIVE] -
-				sum[SUM_B_POSITIVE] - sum[SUM_B_NEGATIVE];
+			d[c] = sum[SUM_A_POSITIVE] + sum[SUM_A_NEGATIVE] - sum[SUM_B_POSITIVE] - sum[SUM_B_NEGATIVE];
 		}
 		status = stats_sign_test(p, d, n_clusters, env);
 	}
@@ -164,41 +155,35 @@ mcnemar(double *p, const double *sums, size_t n_clusters, const StatsEnv *env)
 
 /* Of one model: its AUC with limits; place becomes its placement values. */
 static StatsStatus
-single_auc(StatsAuc *result, StatsPlacementVariance *variance, double *place,
-		   const double *score, const StatsPair *pair,
-		   const StatsClusters *clusters, double confidence,
-		   const StatsEnv *env)
+single_auc(StatsAuc *result, StatsPlacementVariance *variance, double *place, const double *score,
+		   const StatsPair *pair, const StatsClusters *clusters, double confidence, const StatsEnv *env)
 {
-	StatsRows	rows = {score, pair->label, pair->cluster, pair->n};
-	double		auc;
+	StatsRows rows = {score, pair->label, pair->cluster, pair->n};
+	double auc;
 	StatsStatus status = stats_placements(place, &auc, &rows, env);
 
 	if (status == STATS_OK)
-		status = stats_placement_variance(variance, place, auc, pair->label,
-										  pair->n, clusters, env);
+		status = stats_placement_variance(variance, place, auc, pair->label, pair->n, clusters, env);
 	if (status == STATS_OK)
 		stats_auc_limits(result, auc, variance, confidence);
 	return status;
 }
 
 static StatsStatus
-compare_auc(StatsComparison *result, double *place_a, double *place_b,
-			const StatsPair *pair, const StatsClusters *clusters,
-			double confidence, const StatsEnv *env)
+compare_auc(StatsComparison *result, double *place_a, double *place_b, const StatsPair *pair,
+			const StatsClusters *clusters, double confidence, const StatsEnv *env)
 {
 	StatsPlacementVariance a;
 	StatsPlacementVariance b;
 	StatsPlacementVariance both;
-	StatsAuc	single;
-	bool		same = true;
-	StatsStatus status = single_auc(&single, &a, place_a, pair->score_a, pair,
-									clusters, confidence, env);
+	StatsAuc single;
+	bool same = true;
+	StatsStatus status = single_auc(&single, &a, place_a, pair->score_a, pair, clusters, confidence, env);
 
 	if (status != STATS_OK)
 		return status;
 	result->auc_a = single.auc;
-	status = single_auc(&single, &b, place_b, pair->score_b, pair, clusters,
-						confidence, env);
+	status = single_auc(&single, &b, place_b, pair->score_b, pair, clusters, confidence, env);
 	if (status != STATS_OK)
 		return status;
 	result->auc_b = single.auc;
@@ -208,45 +193,41 @@ compare_auc(StatsComparison *result, double *place_a, double *place_b,
 		same = same && pair->score_a[i] == pair->score_b[i];
 	}
 	result->auc.value = result->auc_a.value - result->auc_b.value;
-	status = stats_placement_variance(&both, place_a, result->auc.value,
-									  pair->label, pair->n, clusters, env);
+	status = stats_placement_variance(&both, place_a, result->auc.value, pair->label, pair->n, clusters, env);
 	if (status != STATS_OK)
 		return status;
-	stats_auc_difference(&result->auc, &result->auc_se, &result->auc_p,
-						 &result->auc_a, a.variance, &result->auc_b, b.variance,
-						 both.variance,
-						 fmin((double) both.n_positive,
-							  (double) both.n_negative) - 1.0, same);
+	stats_auc_difference(&result->auc, &result->auc_se, &result->auc_p, &result->auc_a, a.variance,
+						 &result->auc_b, b.variance, both.variance,
+						 fmin((double) both.n_positive, (double) both.n_negative) - 1.0, same);
 	return STATS_OK;
 }
 
 static StatsStatus
 check_pair(const StatsPair *pair)
 {
-	StatsRows	a = {pair->score_a, pair->label, pair->cluster, pair->n};
-	StatsRows	b = {pair->score_b, pair->label, pair->cluster, pair->n};
+	StatsRows a = {pair->score_a, pair->label, pair->cluster, pair->n};
+	StatsRows b = {pair->score_b, pair->label, pair->cluster, pair->n};
 	StatsStatus status = stats_check_rows(&a, NULL);
 
 	if (status == STATS_OK)
 		status = stats_check_rows(&b, NULL);
-	if (status == STATS_OK &&
-		(isnan(pair->threshold_a) || isnan(pair->threshold_b)))
+	if (status == STATS_OK && (isnan(pair->threshold_a) || isnan(pair->threshold_b)))
 		status = STATS_BAD_ARGUMENT;
 	return status;
 }
 
 /* Without ids the order of score a, then label, numbers the clusters. */
 StatsStatus
-stats_compare(StatsComparison *result, const StatsPair *pair,
-			  const StatsOptions *options, const StatsEnv *env)
+stats_compare(StatsComparison *result, const StatsPair *pair, const StatsOptions *options,
+			  const StatsEnv *env)
 {
-	StatsRows	rows = {pair->score_a, pair->label, pair->cluster, pair->n};
+	StatsRows rows = {pair->score_a, pair->label, pair->cluster, pair->n};
 	StatsClusters clusters = {NULL, 0};
 	StatsOptions used;
-	double	   *place;
-	double		discordant[2];
-	double	   *sums = NULL;
-	uint8_t    *stratum = NULL;
+	double *place;
+	double discordant[2];
+	double *sums = NULL;
+	uint8_t *stratum = NULL;
 	StatsStatus status = stats_check_options(&used, options);
 
 	if (status == STATS_OK)
@@ -268,17 +249,13 @@ stats_compare(StatsComparison *result, const StatsPair *pair,
 	if (place == NULL || sums == NULL || stratum == NULL)
 		status = STATS_NO_MEMORY;
 	if (status == STATS_OK)
-		status = compare_auc(result, place, place + pair->n, pair, &clusters,
-							 used.confidence, env);
+		status = compare_auc(result, place, place + pair->n, pair, &clusters, used.confidence, env);
 	if (status == STATS_OK)
-		status = sum_clusters(sums, discordant, result, pair, &clusters,
-							  env);
+		status = sum_clusters(sums, discordant, result, pair, &clusters, env);
 	if (status == STATS_OK)
-		status = stats_cluster_strata(stratum, &clusters, pair->label, pair->n,
-									  2, env);
+		status = stats_cluster_strata(stratum, &clusters, pair->label, pair->n, 2, env);
 	if (status == STATS_OK)
-		status = compare_figures(result, sums, discordant, stratum,
-								 used.confidence, env);
+		status = compare_figures(result, sums, discordant, stratum, used.confidence, env);
 	if (status == STATS_OK)
 		status = mcnemar(&result->mcnemar_p, sums, clusters.n_clusters, env);
 	stats_free(env, stratum);

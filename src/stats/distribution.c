@@ -8,8 +8,8 @@
 #include "stats_internal.h"
 
 #define SQRT_HALF 0.70710678118654752440
-#define MAX_STEPS 300			/* of a bisection; doubles are exhausted before */
-#define MANY_DEGREES 1e6		/* Student's t is normal to 6 digits */
+#define MAX_STEPS 300    /* of a bisection; doubles are exhausted before */
+#define MANY_DEGREES 1e6 /* Student's t is normal to 6 digits */
 
 double
 stats_normal_cdf(double x)
@@ -20,8 +20,8 @@ stats_normal_cdf(double x)
 double
 stats_normal_quantile(double p)
 {
-	double		low = -40.0;
-	double		high = 0.0;
+	double low = -40.0;
+	double high = 0.0;
 
 	if (!(p > 0.0 && p < 1.0))
 		return p == 0.0 ? -INFINITY : p == 1.0 ? INFINITY : NAN;
@@ -30,7 +30,7 @@ stats_normal_quantile(double p)
 		return -stats_normal_quantile(1.0 - p);
 	for (int step = 0; step < MAX_STEPS; step++)
 	{
-		double		middle = 0.5 * (low + high);
+		double middle = 0.5 * (low + high);
 
 		if (middle == low || middle == high)
 			break;
@@ -61,8 +61,8 @@ stats_two_sided_normal_p(double z)
 static double
 log_gamma(double x)
 {
-	double		shift = 0.0;
-	double		r;
+	double shift = 0.0;
+	double r;
 
 	while (x < 10.0)
 	{
@@ -71,8 +71,7 @@ log_gamma(double x)
 	}
 	r = 1.0 / (x * x);
 	return shift + (x - 0.5) * log(x) - x + 0.91893853320467274178 +
-		(1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r *
-										  (1.0 / 1680 - r / 1188)))) / x;
+		   (1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r / 1188)))) / x;
 }
 
 /*
@@ -83,18 +82,17 @@ static double
 beta_fraction(double x, double a, double b)
 {
 	const double tiny = 1e-300;
-	double		c = 1.0;
-	double		d = 1.0 - (a + b) * x / (a + 1.0);
-	double		f;
+	double c = 1.0;
+	double d = 1.0 - (a + b) * x / (a + 1.0);
+	double f;
 
 	d = 1.0 / (fabs(d) < tiny ? tiny : d);
 	f = d;
 	for (int m = 1; m < 10000; m++)
 	{
-		double		even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-		double		odd = -(a + m) * (a + b + m) * x /
-			((a + 2 * m) * (a + 2 * m + 1));
-		double		delta;
+		double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+		double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+		double delta;
 
 		d = 1.0 + even * d;
 		c = 1.0 + even / c;
@@ -117,14 +115,13 @@ beta_fraction(double x, double a, double b)
 static double
 beta_regularised(double x, double a, double b)
 {
-	double		front;
+	double front;
 
 	if (x <= 0.0)
 		return 0.0;
 	if (x >= 1.0)
 		return 1.0;
-	front = exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) +
-				a * log(x) + b * log1p(-x));
+	front = exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log1p(-x));
 	if (x < (a + 1.0) / (a + b + 2.0))
 		return front * beta_fraction(x, a, b) / a;
 	return 1.0 - front * beta_fraction(1.0 - x, b, a) / b;
@@ -147,9 +144,9 @@ stats_two_sided_t_p(double t, double df)
 double
 stats_two_sided_t(double confidence, double df)
 {
-	double		alpha = 1.0 - confidence;
-	double		low;
-	double		high;
+	double alpha = 1.0 - confidence;
+	double low;
+	double high;
 
 	if (df < 1.0)
 		df = 1.0;
@@ -160,8 +157,8 @@ stats_two_sided_t(double confidence, double df)
 	for (int step = 0; step < MAX_STEPS; step++)
 	{
 		/* geometric above 1, so that a wide range costs few steps */
-		double		middle = low > 1.0 ? sqrt(low * high) : 0.5 * (low + high);
-		double		tail;
+		double middle = low > 1.0 ? sqrt(low * high) : 0.5 * (low + high);
+		double tail;
 
 		if (low == 0.0 && high > 4.0)
 			middle = high > 1e6 ? 1e6 : high > 1e3 ? 1e3 : 2.0;
@@ -181,20 +178,19 @@ stats_two_sided_t(double confidence, double df)
  * numbers, as easy as 1, 2, 3; SC 2011).
  */
 void
-stats_philox(uint32_t out[4], uint64_t key, uint64_t counter_low,
-			 uint64_t counter_high)
+stats_philox(uint32_t out[4], uint64_t key, uint64_t counter_low, uint64_t counter_high)
 {
-	uint32_t	k0 = (uint32_t) key;
-	uint32_t	k1 = (uint32_t) (key >> 32);
-	uint32_t	c0 = (uint32_t) counter_low;
-	uint32_t	c1 = (uint32_t) (counter_low >> 32);
-	uint32_t	c2 = (uint32_t) counter_high;
-	uint32_t	c3 = (uint32_t) (counter_high >> 32);
+	uint32_t k0 = (uint32_t) key;
+	uint32_t k1 = (uint32_t) (key >> 32);
+	uint32_t c0 = (uint32_t) counter_low;
+	uint32_t c1 = (uint32_t) (counter_low >> 32);
+	uint32_t c2 = (uint32_t) counter_high;
+	uint32_t c3 = (uint32_t) (counter_high >> 32);
 
 	for (int round = 0; round < STATS_PHILOX_ROUNDS; round++)
 	{
-		uint64_t	p0 = (uint64_t) STATS_PHILOX_M0 * c0;
-		uint64_t	p1 = (uint64_t) STATS_PHILOX_M1 * c2;
+		uint64_t p0 = (uint64_t) STATS_PHILOX_M0 * c0;
+		uint64_t p1 = (uint64_t) STATS_PHILOX_M1 * c2;
 
 		c0 = (uint32_t) (p1 >> 32) ^ c1 ^ k0;
 		c1 = (uint32_t) p1;

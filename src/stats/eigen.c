@@ -17,16 +17,16 @@
 static void
 rotate(double *a, double *v, size_t n, size_t p, size_t q)
 {
-	double		apq = a[p * n + q];
-	double		tau = (a[q * n + q] - a[p * n + p]) / (2.0 * apq);
-	double		t = copysign(1.0, tau) / (fabs(tau) + hypot(1.0, tau));
-	double		c = 1.0 / hypot(1.0, t);
-	double		s = t * c;
+	double apq = a[p * n + q];
+	double tau = (a[q * n + q] - a[p * n + p]) / (2.0 * apq);
+	double t = copysign(1.0, tau) / (fabs(tau) + hypot(1.0, tau));
+	double c = 1.0 / hypot(1.0, t);
+	double s = t * c;
 
 	for (size_t k = 0; k < n; k++)
 	{
-		double		x = a[p * n + k];
-		double		y = a[q * n + k];
+		double x = a[p * n + k];
+		double y = a[q * n + k];
 
 		a[p * n + k] = c * x - s * y;
 		a[q * n + k] = s * x + c * y;
@@ -37,8 +37,8 @@ rotate(double *a, double *v, size_t n, size_t p, size_t q)
 	}
 	for (size_t k = 0; k < n; k++)
 	{
-		double		x = a[k * n + p];
-		double		y = a[k * n + q];
+		double x = a[k * n + p];
+		double y = a[k * n + q];
 
 		a[k * n + p] = c * x - s * y;
 		a[k * n + q] = s * x + c * y;
@@ -50,8 +50,8 @@ rotate(double *a, double *v, size_t n, size_t p, size_t q)
 static StatsStatus
 jacobi(double *a, double *v, size_t n, const StatsEnv *env)
 {
-	size_t		work = 0;
-	double		norm = 0.0;
+	size_t work = 0;
+	double norm = 0.0;
 
 	memset(v, 0, n * n * sizeof(double));
 	for (size_t i = 0; i < n; i++)
@@ -62,7 +62,7 @@ jacobi(double *a, double *v, size_t n, const StatsEnv *env)
 	}
 	for (int sweep = 0; sweep < MAX_SWEEPS; sweep++)
 	{
-		double		off = 0.0;
+		double off = 0.0;
 
 		for (size_t p = 0; p < n; p++)
 			for (size_t q = p + 1; q < n; q++)
@@ -92,8 +92,8 @@ sort_falling(double *v, double *value, size_t n)
 {
 	for (size_t i = 0; i + 1 < n; i++)
 	{
-		size_t		best = i;
-		double		swap;
+		size_t best = i;
+		double swap;
 
 		for (size_t j = i + 1; j < n; j++)
 			if (value[j] > value[best])
@@ -121,8 +121,8 @@ fix_signs(double *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 	{
-		double	   *row = v + i * n;
-		size_t		best = 0;
+		double *row = v + i * n;
+		size_t best = 0;
 
 		for (size_t k = 1; k < n; k++)
 			if (fabs(row[k]) > fabs(row[best]) * (1.0 + 1e-9))
@@ -134,14 +134,13 @@ fix_signs(double *v, size_t n)
 }
 
 static StatsStatus
-call_lapack(double *matrix, double *value, size_t n, StatsDsyev dsyev,
-			const StatsEnv *env)
+call_lapack(double *matrix, double *value, size_t n, StatsDsyev dsyev, const StatsEnv *env)
 {
-	int32_t		order = (int32_t) n;
-	int32_t		lwork = -1;
-	int32_t		info = 0;
-	double		best = 0.0;
-	double	   *work;
+	int32_t order = (int32_t) n;
+	int32_t lwork = -1;
+	int32_t info = 0;
+	double best = 0.0;
+	double *work;
 
 	/* column-major lower is row-major upper: make both triangles equal */
 	for (size_t i = 0; i < n; i++)
@@ -165,8 +164,7 @@ call_lapack(double *matrix, double *value, size_t n, StatsDsyev dsyev,
 }
 
 StatsStatus
-stats_eigen_symmetric(double *matrix, double *value, size_t n,
-					  StatsDsyev dsyev, const StatsEnv *env)
+stats_eigen_symmetric(double *matrix, double *value, size_t n, StatsDsyev dsyev, const StatsEnv *env)
 {
 	StatsStatus status;
 
@@ -181,7 +179,7 @@ stats_eigen_symmetric(double *matrix, double *value, size_t n,
 		status = call_lapack(matrix, value, n, dsyev, env);
 	else
 	{
-		double	   *v = stats_array(env, n, n * sizeof(double));
+		double *v = stats_array(env, n, n * sizeof(double));
 
 		if (v == NULL)
 			return STATS_NO_MEMORY;

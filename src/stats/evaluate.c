@@ -21,8 +21,8 @@ enum
 /* A proportion: successes among the rows whose state is in `base`. */
 typedef struct Proportion
 {
-	unsigned	base;			/* sets of states */
-	unsigned	success;
+	unsigned base; /* sets of states */
+	unsigned success;
 } Proportion;
 
 enum
@@ -40,7 +40,7 @@ static const Proportion proportions[N_PROPORTIONS] = {
 	{STATE(TRUE_POSITIVE) | STATE(FALSE_NEGATIVE), STATE(TRUE_POSITIVE)},
 	{STATE(TRUE_NEGATIVE) | STATE(FALSE_POSITIVE), STATE(TRUE_NEGATIVE)},
 	{STATE(TRUE_POSITIVE) | STATE(FALSE_POSITIVE), STATE(TRUE_POSITIVE)},
-	{STATE(TRUE_NEGATIVE) | STATE(FALSE_NEGATIVE), STATE(TRUE_NEGATIVE)}
+	{STATE(TRUE_NEGATIVE) | STATE(FALSE_NEGATIVE), STATE(TRUE_NEGATIVE)},
 };
 
 /* What a cluster adds up: rows by state, then the two losses. */
@@ -60,21 +60,19 @@ enum
 };
 
 static StatsStatus
-sum_clusters(double *sums, StatsCounts *counts, const StatsRows *rows,
-			 const uint8_t *called, double threshold,
-			 const StatsClusters *clusters, const StatsEnv *env)
+sum_clusters(double *sums, StatsCounts *counts, const StatsRows *rows, const uint8_t *called,
+			 double threshold, const StatsClusters *clusters, const StatsEnv *env)
 {
-	uint64_t	states[4] = {0, 0, 0, 0};
+	uint64_t states[4] = {0, 0, 0, 0};
 
 	memset(sums, 0, clusters->n_clusters * N_SUMS * sizeof(double));
 	for (size_t i = 0; i < rows->n; i++)
 	{
-		double	   *sum = sums + clusters->number[i] * N_SUMS;
-		double		p = stats_clip_probability(rows->score[i]);
-		double		error = rows->score[i] - rows->label[i];
-		bool		positive = called != NULL ? called[i] != 0 :
-			rows->score[i] >= threshold;
-		int			state = rows->label[i] | (positive << 1);
+		double *sum = sums + clusters->number[i] * N_SUMS;
+		double p = stats_clip_probability(rows->score[i]);
+		double error = rows->score[i] - rows->label[i];
+		bool positive = called != NULL ? called[i] != 0 : rows->score[i] >= threshold;
+		int state = rows->label[i] | (positive << 1);
 
 		states[state]++;
 		sum[state] += 1.0;
@@ -93,9 +91,8 @@ sum_clusters(double *sums, StatsCounts *counts, const StatsRows *rows,
 static void
 bootstrapped_figures(double *value, const double *sums, const void *arg)
 {
-	double		n = sums[0] + sums[1] + sums[2] + sums[3];
-	double		f1_base = 2.0 * sums[TRUE_POSITIVE] + sums[FALSE_POSITIVE] +
-		sums[FALSE_NEGATIVE];
+	double n = sums[0] + sums[1] + sums[2] + sums[3];
+	double f1_base = 2.0 * sums[TRUE_POSITIVE] + sums[FALSE_POSITIVE] + sums[FALSE_NEGATIVE];
 
 	(void) arg;
 	value[F1] = f1_base > 0.0 ? 2.0 * sums[TRUE_POSITIVE] / f1_base : NAN;
@@ -104,14 +101,14 @@ bootstrapped_figures(double *value, const double *sums, const void *arg)
 }
 
 static void
-sum_proportion(StatsProportionSums *result, const Proportion *proportion,
-			   const double *sums, size_t n_clusters)
+sum_proportion(StatsProportionSums *result, const Proportion *proportion, const double *sums,
+			   size_t n_clusters)
 {
 	memset(result, 0, sizeof(*result));
 	for (size_t c = 0; c < n_clusters; c++)
 	{
-		double		x = 0.0;
-		double		m = 0.0;
+		double x = 0.0;
+		double m = 0.0;
 
 		for (unsigned s = 0; s < 4; s++)
 		{
@@ -126,11 +123,10 @@ sum_proportion(StatsProportionSums *result, const Proportion *proportion,
 
 /* Limits of a / b on the logarithmic scale; value is filled already. */
 static void
-ratio_limits(StatsInterval *interval, double a, double n_a, double b,
-			 double n_b, double confidence)
+ratio_limits(StatsInterval *interval, double a, double n_a, double b, double n_b, double confidence)
 {
-	double		half;
-	double		centre;
+	double half;
+	double centre;
 
 	interval->low = interval->high = NAN;
 	if (isnan(interval->value) || !(n_a > 0.0) || !(n_b > 0.0))
@@ -141,34 +137,30 @@ ratio_limits(StatsInterval *interval, double a, double n_a, double b,
 		b = (b * n_b + 0.5) / (n_b + 1.0);
 	}
 	centre = log(a / b);
-	half = stats_two_sided_z(confidence) *
-		sqrt((1.0 - a) / (a * n_a) + (1.0 - b) / (b * n_b));
+	half = stats_two_sided_z(confidence) * sqrt((1.0 - a) / (a * n_a) + (1.0 - b) / (b * n_b));
 	interval->low = fmin(interval->value, exp(centre - half));
 	interval->high = fmax(interval->value, exp(centre + half));
 }
 
 void
-stats_share_limits(StatsInterval *interval, double largest, double n,
-				   double confidence)
+stats_share_limits(StatsInterval *interval, double largest, double n, double confidence)
 {
 	StatsInterval share;
 
 	if (isnan(interval->value) || interval->low < interval->high)
 		return;
-	if (stats_wilson(&share, fmin(1.0, interval->value / largest), n,
-					 confidence) != STATS_OK)
+	if (stats_wilson(&share, fmin(1.0, interval->value / largest), n, confidence) != STATS_OK)
 		return;
 	interval->low = fmin(interval->value, share.low * largest);
 	interval->high = fmax(interval->value, share.high * largest);
 }
 
 static void
-f1_limits(StatsInterval *interval, const double *sums, size_t n_clusters,
-		  double confidence)
+f1_limits(StatsInterval *interval, const double *sums, size_t n_clusters, double confidence)
 {
 	const Proportion jaccard = {
 		STATE(TRUE_POSITIVE) | STATE(FALSE_POSITIVE) | STATE(FALSE_NEGATIVE),
-		STATE(TRUE_POSITIVE)
+		STATE(TRUE_POSITIVE),
 	};
 	StatsProportionSums of;
 	StatsInterval j;
@@ -182,31 +174,27 @@ f1_limits(StatsInterval *interval, const double *sums, size_t n_clusters,
 }
 
 static StatsStatus
-bootstrap_figures(StatsEvaluation *result, const double *sums,
-				  const uint8_t *stratum, const StatsEnv *env)
+bootstrap_figures(StatsEvaluation *result, const double *sums, const uint8_t *stratum, const StatsEnv *env)
 {
 	StatsInterval interval[N_BOOTSTRAPPED];
-	StatsBootstrap plan = {
-		.sums = sums,
-		.stratum = stratum,
-		.n_clusters = result->n_clusters,
-		.n_sums = N_SUMS,
-		.n_statistics = N_BOOTSTRAPPED,
-		.n_strata = 3,
-		.statistic = bootstrapped_figures,
-		.confidence = result->options.confidence,
-		.replicates = result->options.replicates,
-		.seed = result->options.seed
-	};
+	StatsBootstrap plan = {.sums = sums,
+						   .stratum = stratum,
+						   .n_clusters = result->n_clusters,
+						   .n_sums = N_SUMS,
+						   .n_statistics = N_BOOTSTRAPPED,
+						   .n_strata = 3,
+						   .statistic = bootstrapped_figures,
+						   .confidence = result->options.confidence,
+						   .replicates = result->options.replicates,
+						   .seed = result->options.seed};
 	StatsStatus status = stats_bootstrap(interval, &plan, env);
 
 	if (status != STATS_OK)
 		return status;
 	f1_limits(&interval[F1], sums, plan.n_clusters, plan.confidence);
-	stats_share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON),
-					   (double) plan.n_clusters, plan.confidence);
-	stats_share_limits(&interval[BRIER], 1.0, (double) plan.n_clusters,
+	stats_share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON), (double) plan.n_clusters,
 					   plan.confidence);
+	stats_share_limits(&interval[BRIER], 1.0, (double) plan.n_clusters, plan.confidence);
 	result->f1 = interval[F1];
 	result->log_loss = interval[LOG_LOSS];
 	result->brier = interval[BRIER];
@@ -216,14 +204,12 @@ bootstrap_figures(StatsEvaluation *result, const double *sums,
 static void
 fill_proportions(StatsEvaluation *result, const double *sums)
 {
-	StatsInterval *target[N_PROPORTIONS] = {
-		&result->accuracy, &result->sensitivity, &result->specificity,
-		&result->ppv, &result->npv
-	};
-	double		n_effective[N_PROPORTIONS];
+	StatsInterval *target[N_PROPORTIONS] = {&result->accuracy, &result->sensitivity, &result->specificity,
+											&result->ppv, &result->npv};
+	double n_effective[N_PROPORTIONS];
 	StatsProportionSums of;
 	StatsFigures figures;
-	double		confidence = result->options.confidence;
+	double confidence = result->options.confidence;
 
 	for (int i = 0; i < N_PROPORTIONS; i++)
 	{
@@ -237,25 +223,21 @@ fill_proportions(StatsEvaluation *result, const double *sums)
 	stats_figures_from_counts(&figures, &result->counts);
 	result->lr_positive.value = figures.lr_positive;
 	result->lr_negative.value = figures.lr_negative;
-	ratio_limits(&result->lr_positive, figures.sensitivity,
-				 n_effective[SENSITIVITY], 1.0 - figures.specificity,
-				 n_effective[SPECIFICITY], confidence);
-	ratio_limits(&result->lr_negative, 1.0 - figures.sensitivity,
-				 n_effective[SENSITIVITY], figures.specificity,
-				 n_effective[SPECIFICITY], confidence);
+	ratio_limits(&result->lr_positive, figures.sensitivity, n_effective[SENSITIVITY],
+				 1.0 - figures.specificity, n_effective[SPECIFICITY], confidence);
+	ratio_limits(&result->lr_negative, 1.0 - figures.sensitivity, n_effective[SENSITIVITY],
+				 figures.specificity, n_effective[SPECIFICITY], confidence);
 }
 
 static StatsStatus
-fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum,
-				const StatsRows *rows, const uint8_t *called,
-				const StatsClusters *clusters, const StatsEnv *env)
+fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum, const StatsRows *rows,
+				const uint8_t *called, const StatsClusters *clusters, const StatsEnv *env)
 {
-	StatsStatus status = sum_clusters(sums, &result->counts, rows, called,
-									  result->options.threshold, clusters, env);
+	StatsStatus status =
+		sum_clusters(sums, &result->counts, rows, called, result->options.threshold, clusters, env);
 
 	if (status == STATS_OK)
-		status = stats_cluster_strata(stratum, clusters, rows->label, rows->n,
-									  2, env);
+		status = stats_cluster_strata(stratum, clusters, rows->label, rows->n, 2, env);
 	if (status != STATS_OK)
 		return status;
 	fill_proportions(result, sums);
@@ -263,14 +245,13 @@ fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum,
 }
 
 StatsStatus
-stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows,
-					  const uint8_t *called, const StatsOptions *options,
-					  const StatsEnv *env)
+stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows, const uint8_t *called,
+					  const StatsOptions *options, const StatsEnv *env)
 {
 	StatsClusters clusters = {NULL, 0};
-	StatsAuc	auc = {{NAN, NAN, NAN}, NAN, false};
-	double	   *sums = NULL;
-	uint8_t    *stratum = NULL;
+	StatsAuc auc = {{NAN, NAN, NAN}, NAN, false};
+	double *sums = NULL;
+	uint8_t *stratum = NULL;
 	StatsStatus auc_status;
 	StatsStatus status = stats_check_options(&result->options, options);
 
@@ -278,8 +259,7 @@ stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows,
 		status = stats_check_rows(rows, NULL);
 	if (status != STATS_OK)
 		return status;
-	auc_status = stats_auc_interval(&auc, rows, result->options.confidence,
-									env);
+	auc_status = stats_auc_interval(&auc, rows, result->options.confidence, env);
 	if (auc_status != STATS_OK && auc_status != STATS_ONE_CLASS)
 		return auc_status;
 	result->auc = auc.auc;
@@ -295,8 +275,7 @@ stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows,
 		if (sums == NULL || stratum == NULL)
 			status = STATS_NO_MEMORY;
 		else
-			status = fill_evaluation(result, sums, stratum, rows, called,
-									 &clusters, env);
+			status = fill_evaluation(result, sums, stratum, rows, called, &clusters, env);
 	}
 	stats_free(env, stratum);
 	stats_free(env, sums);
@@ -305,8 +284,8 @@ stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows,
 }
 
 StatsStatus
-stats_evaluate(StatsEvaluation *result, const StatsRows *rows,
-			   const StatsOptions *options, const StatsEnv *env)
+stats_evaluate(StatsEvaluation *result, const StatsRows *rows, const StatsOptions *options,
+			   const StatsEnv *env)
 {
 	return stats_evaluate_called(result, rows, NULL, options, env);
 }

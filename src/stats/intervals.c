@@ -18,9 +18,8 @@ stats_level_is_valid(double confidence)
 void
 stats_wilson_limits(StatsInterval *interval, double p, double n, double z)
 {
-	double		centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-	double		half = z * sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n)) /
-		(1.0 + z * z / n);
+	double centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+	double half = z * sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n)) / (1.0 + z * z / n);
 
 	/* rounding must not put the value outside at 0 and 1 */
 	interval->value = p;
@@ -31,8 +30,7 @@ stats_wilson_limits(StatsInterval *interval, double p, double n, double z)
 StatsStatus
 stats_wilson(StatsInterval *interval, double p, double n, double confidence)
 {
-	if (!stats_level_is_valid(confidence) || !(p >= 0.0 && p <= 1.0) ||
-		!(n > 0.0) || isinf(n))
+	if (!stats_level_is_valid(confidence) || !(p >= 0.0 && p <= 1.0) || !(n > 0.0) || isinf(n))
 		return STATS_BAD_ARGUMENT;
 	stats_wilson_limits(interval, p, n, stats_two_sided_z(confidence));
 	return STATS_OK;
@@ -42,19 +40,17 @@ stats_wilson(StatsInterval *interval, double p, double n, double confidence)
 double
 stats_student_shrink(double n, double k, double confidence)
 {
-	double		ratio;
+	double ratio;
 
 	if (k < 2.0 || k >= n)
 		return 1.0;
-	ratio = stats_two_sided_t(confidence, n - 1.0) /
-		stats_two_sided_t(confidence, k - 1.0);
+	ratio = stats_two_sided_t(confidence, n - 1.0) / stats_two_sided_t(confidence, k - 1.0);
 	return ratio * ratio;
 }
 
 /* Adds a cluster with x successes in m rows (sign -1 takes it out). */
 void
-stats_proportion_add(StatsProportionSums *sums, double x, double m,
-					 double sign)
+stats_proportion_add(StatsProportionSums *sums, double x, double m, double sign)
 {
 	if (m <= 0.0)
 		return;
@@ -73,12 +69,12 @@ stats_proportion_add(StatsProportionSums *sums, double x, double m,
 double
 stats_effective_number(const StatsProportionSums *sums, double shrink)
 {
-	double		k = sums->clusters;
-	double		n = sums->rows;
-	double		p = sums->successes / n;
-	double		most = sums->mm / n;	/* design effect, perfect correlation */
-	double		effect = 1.0;
-	double		rare;
+	double k = sums->clusters;
+	double n = sums->rows;
+	double p = sums->successes / n;
+	double most = sums->mm / n; /* design effect, perfect correlation */
+	double effect = 1.0;
+	double rare;
 
 	if (k < 2.0)
 		return 1.0;
@@ -86,11 +82,9 @@ stats_effective_number(const StatsProportionSums *sums, double shrink)
 		return n;
 	if (p > 0.0 && p < 1.0)
 	{
-		double		squares = sums->xx - 2.0 * p * sums->xm +
-			p * p * sums->mm;
+		double squares = sums->xx - 2.0 * p * sums->xm + p * p * sums->mm;
 
-		effect = k / (k - 1.0) * fmax(squares, 0.0) / (n * n) /
-			(p * (1.0 - p) / (n - 1.0));
+		effect = k / (k - 1.0) * fmax(squares, 0.0) / (n * n) / (p * (1.0 - p) / (n - 1.0));
 		effect = fmax(effect, 1.0);
 	}
 	rare = p <= 0.5 ? sums->any_success : sums->any_failure;
@@ -101,10 +95,10 @@ stats_effective_number(const StatsProportionSums *sums, double shrink)
 
 /* All NaN for no rows. */
 void
-stats_proportion_interval(StatsInterval *interval, double *n_effective,
-						  const StatsProportionSums *sums, double confidence)
+stats_proportion_interval(StatsInterval *interval, double *n_effective, const StatsProportionSums *sums,
+						  double confidence)
 {
-	double		effective;
+	double effective;
 
 	if (!(sums->rows > 0.0))
 	{
@@ -113,23 +107,19 @@ stats_proportion_interval(StatsInterval *interval, double *n_effective,
 			*n_effective = 0.0;
 		return;
 	}
-	effective = stats_effective_number(sums,
-									   stats_student_shrink(sums->rows, sums->clusters,
-															confidence));
-	(void) stats_wilson(interval, sums->successes / sums->rows, effective,
-						confidence);
+	effective = stats_effective_number(sums, stats_student_shrink(sums->rows, sums->clusters, confidence));
+	(void) stats_wilson(interval, sums->successes / sums->rows, effective, confidence);
 	if (n_effective != NULL)
 		*n_effective = effective;
 }
 
 StatsStatus
-stats_proportion(StatsInterval *interval, double *n_effective,
-				 const uint8_t *success, const uint64_t *cluster, size_t n,
-				 double confidence, const StatsEnv *env)
+stats_proportion(StatsInterval *interval, double *n_effective, const uint8_t *success,
+				 const uint64_t *cluster, size_t n, double confidence, const StatsEnv *env)
 {
 	StatsProportionSums sums = {0};
-	StatsKey   *keys;
-	StatsKey   *spare;
+	StatsKey *keys;
+	StatsKey *spare;
 	StatsStatus status = STATS_OK;
 
 	if (n == 0)
@@ -161,9 +151,9 @@ stats_proportion(StatsInterval *interval, double *n_effective,
 		status = stats_sort_keys(keys, spare, n, env);
 	for (size_t i = 0; status == STATS_OK && i < n;)
 	{
-		uint64_t	id = keys[i].key;
-		double		x = 0.0;
-		double		m = 0.0;
+		uint64_t id = keys[i].key;
+		double x = 0.0;
+		double m = 0.0;
 
 		for (; i < n && keys[i].key == id; i++)
 		{

@@ -8,32 +8,31 @@
 #include "stats_internal.h"
 
 #define MAX_NEWTON 100
-#define PENALTY 1.0				/* of the squared weights, halved */
-#define N_PARAMETERS (STATS_MAX_FEATURES + 1)	/* the intercept comes last */
+#define PENALTY 1.0                           /* of the squared weights, halved */
+#define N_PARAMETERS (STATS_MAX_FEATURES + 1) /* the intercept comes last */
 
 typedef struct Fit
 {
 	const double *feature;
 	const uint8_t *label;
 	const uint8_t *use;
-	size_t		n;
+	size_t n;
 	const StatsEnv *env;
 } Fit;
 
 /* Objective, gradient and Hessian at one point. */
 typedef struct Slope
 {
-	double		loss;
-	double		gradient[N_PARAMETERS];
-	double		hessian[N_PARAMETERS][N_PARAMETERS];	/* lower triangle */
+	double loss;
+	double gradient[N_PARAMETERS];
+	double hessian[N_PARAMETERS][N_PARAMETERS]; /* lower triangle */
 } Slope;
 
 static void
 standardise(double *x, const StatsLogistic *model, const double *feature)
 {
 	for (size_t j = 0; j < model->n_features; j++)
-		x[j] = model->deviation[j] > 0.0 ?
-			(feature[j] - model->mean[j]) / model->deviation[j] : 0.0;
+		x[j] = model->deviation[j] > 0.0 ? (feature[j] - model->mean[j]) / model->deviation[j] : 0.0;
 	x[model->n_features] = 1.0;
 }
 
@@ -41,9 +40,9 @@ standardise(double *x, const StatsLogistic *model, const double *feature)
 static void
 measure_features(StatsLogistic *model, const Fit *fit)
 {
-	size_t		d = model->n_features;
-	double		count = 0.0;
-	double		largest[STATS_MAX_FEATURES] = {0};
+	size_t d = model->n_features;
+	double count = 0.0;
+	double largest[STATS_MAX_FEATURES] = {0};
 
 	memset(model->mean, 0, sizeof(model->mean));
 	memset(model->deviation, 0, sizeof(model->deviation));
@@ -61,7 +60,7 @@ measure_features(StatsLogistic *model, const Fit *fit)
 			continue;
 		for (size_t j = 0; j < d; j++)
 		{
-			double		away = fit->feature[i * d + j] - model->mean[j];
+			double away = fit->feature[i * d + j] - model->mean[j];
 
 			model->deviation[j] += away * away / count;
 			largest[j] = fmax(largest[j], fabs(fit->feature[i * d + j]));
@@ -76,10 +75,9 @@ measure_features(StatsLogistic *model, const Fit *fit)
 }
 
 static StatsStatus
-slope_at(Slope *at, const StatsLogistic *model, const double *w,
-		 const Fit *fit)
+slope_at(Slope *at, const StatsLogistic *model, const double *w, const Fit *fit)
 {
-	size_t		d = model->n_features;
+	size_t d = model->n_features;
 
 	memset(at, 0, sizeof(*at));
 	for (size_t j = 0; j < d; j++)
@@ -90,9 +88,9 @@ slope_at(Slope *at, const StatsLogistic *model, const double *w,
 	}
 	for (size_t i = 0; i < fit->n; i++)
 	{
-		double		x[N_PARAMETERS];
-		double		z = 0.0;
-		double		p;
+		double x[N_PARAMETERS];
+		double z = 0.0;
+		double p;
 
 		if (stats_stopped(fit->env, (i + 1) * 64))
 			return STATS_INTERRUPTED;
@@ -121,7 +119,7 @@ solve(double *step, Slope *at, size_t n)
 	{
 		for (size_t k = 0; k <= j; k++)
 		{
-			double		sum = at->hessian[j][k];
+			double sum = at->hessian[j][k];
 
 			for (size_t m = 0; m < k; m++)
 				sum -= at->hessian[j][m] * at->hessian[k][m];
@@ -149,19 +147,18 @@ solve(double *step, Slope *at, size_t n)
 static StatsStatus
 newton(double *w, const StatsLogistic *model, const Fit *fit)
 {
-	size_t		n = model->n_features + 1;
-	Slope		now;
-	Slope		next;
+	size_t n = model->n_features + 1;
+	Slope now;
+	Slope next;
 	StatsStatus status = slope_at(&now, model, w, fit);
 
-	for (int iteration = 0; status == STATS_OK && iteration < MAX_NEWTON;
-		 iteration++)
+	for (int iteration = 0; status == STATS_OK && iteration < MAX_NEWTON; iteration++)
 	{
-		double		step[N_PARAMETERS];
-		double		trial[N_PARAMETERS];
-		double		most = now.loss * (1.0 + STATS_NEWTON_NOISE);
-		double		scale = 1.0;
-		double		decrement = 0.0;
+		double step[N_PARAMETERS];
+		double trial[N_PARAMETERS];
+		double most = now.loss * (1.0 + STATS_NEWTON_NOISE);
+		double scale = 1.0;
+		double decrement = 0.0;
 
 		if (!solve(step, &now, n))
 			return STATS_NO_CONVERGENCE;
@@ -186,13 +183,12 @@ newton(double *w, const StatsLogistic *model, const Fit *fit)
 }
 
 StatsStatus
-stats_fit_logistic(StatsLogistic *model, const double *feature,
-				   size_t n_features, const uint8_t *label,
+stats_fit_logistic(StatsLogistic *model, const double *feature, size_t n_features, const uint8_t *label,
 				   const uint8_t *use, size_t n, const StatsEnv *env)
 {
-	Fit			fit = {feature, label, use, n, env};
-	double		w[N_PARAMETERS] = {0};
-	size_t		count[2] = {0, 0};
+	Fit fit = {feature, label, use, n, env};
+	double w[N_PARAMETERS] = {0};
+	size_t count[2] = {0, 0};
 	StatsStatus status;
 
 	if (n == 0)
@@ -223,8 +219,8 @@ stats_fit_logistic(StatsLogistic *model, const double *feature,
 double
 stats_logistic_score(const StatsLogistic *model, const double *feature)
 {
-	double		x[N_PARAMETERS];
-	double		z = model->intercept;
+	double x[N_PARAMETERS];
+	double z = model->intercept;
 
 	standardise(x, model, feature);
 	for (size_t j = 0; j < model->n_features; j++)

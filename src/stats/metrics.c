@@ -27,10 +27,10 @@ likelihood_ratio(double x, double y)
 void
 stats_figures_from_counts(StatsFigures *figures, const StatsCounts *counts)
 {
-	double		tp = (double) counts->tp;
-	double		fp = (double) counts->fp;
-	double		tn = (double) counts->tn;
-	double		fn = (double) counts->fn;
+	double tp = (double) counts->tp;
+	double fp = (double) counts->fp;
+	double tn = (double) counts->tn;
+	double fn = (double) counts->fn;
 
 	figures->counts = *counts;
 	figures->accuracy = ratio(tp + tn, tp + fp + tn + fn);
@@ -40,21 +40,18 @@ stats_figures_from_counts(StatsFigures *figures, const StatsCounts *counts)
 	figures->npv = ratio(tn, tn + fn);
 	figures->f1 = ratio(2.0 * tp, 2.0 * tp + fp + fn);
 	/* false rates from the counts, not as 1 - rate, keep their digits */
-	figures->lr_positive = likelihood_ratio(ratio(tp, tp + fn),
-											ratio(fp, tn + fp));
-	figures->lr_negative = likelihood_ratio(ratio(fn, tp + fn),
-											ratio(tn, tn + fp));
+	figures->lr_positive = likelihood_ratio(ratio(tp, tp + fn), ratio(fp, tn + fp));
+	figures->lr_negative = likelihood_ratio(ratio(fn, tp + fn), ratio(tn, tn + fp));
 	figures->log_loss = NAN;
 	figures->brier = NAN;
 }
 
 StatsStatus
-stats_figures(StatsFigures *figures, const StatsRows *rows, double threshold,
-			  const StatsEnv *env)
+stats_figures(StatsFigures *figures, const StatsRows *rows, double threshold, const StatsEnv *env)
 {
 	StatsCounts counts = {0, 0, 0, 0};
-	double		loss = 0.0;
-	double		brier = 0.0;
+	double loss = 0.0;
+	double brier = 0.0;
 	StatsStatus status = stats_check_rows(rows, NULL);
 
 	if (status != STATS_OK)
@@ -63,9 +60,9 @@ stats_figures(StatsFigures *figures, const StatsRows *rows, double threshold,
 		return STATS_BAD_ARGUMENT;
 	for (size_t i = 0; i < rows->n; i++)
 	{
-		double		p = stats_clip_probability(rows->score[i]);
-		double		error = rows->score[i] - rows->label[i];
-		bool		called = rows->score[i] >= threshold;
+		double p = stats_clip_probability(rows->score[i]);
+		double error = rows->score[i] - rows->label[i];
+		bool called = rows->score[i] >= threshold;
 
 		if (rows->label[i])
 		{

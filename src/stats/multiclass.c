@@ -15,8 +15,7 @@ stats_check_class_rows(const StatsClassRows *rows, const StatsEnv *env)
 		return STATS_BAD_ARGUMENT;
 	if (rows->n == 0)
 		return STATS_NO_ROWS;
-	if (rows->probability == NULL || rows->label == NULL ||
-		rows->n > SIZE_MAX / (size_t) rows->n_classes)
+	if (rows->probability == NULL || rows->label == NULL || rows->n > SIZE_MAX / (size_t) rows->n_classes)
 		return STATS_BAD_ARGUMENT;
 	for (size_t i = 0; i < rows->n * (size_t) rows->n_classes; i++)
 	{
@@ -34,13 +33,12 @@ stats_check_class_rows(const StatsClassRows *rows, const StatsEnv *env)
 }
 
 StatsStatus
-stats_pick_class(double *score, uint8_t *label, const StatsClassRows *rows,
-				 int32_t positive_class, const StatsEnv *env)
+stats_pick_class(double *score, uint8_t *label, const StatsClassRows *rows, int32_t positive_class,
+				 const StatsEnv *env)
 {
 	for (size_t i = 0; i < rows->n; i++)
 	{
-		score[i] = rows->probability[i * (size_t) rows->n_classes +
-									 (size_t) positive_class];
+		score[i] = rows->probability[i * (size_t) rows->n_classes + (size_t) positive_class];
 		label[i] = rows->label[i] == positive_class;
 		if (stats_stopped(env, i + 1))
 			return STATS_INTERRUPTED;
@@ -49,8 +47,7 @@ stats_pick_class(double *score, uint8_t *label, const StatsClassRows *rows,
 }
 
 StatsStatus
-stats_class_one_vs_rest(double *score, uint8_t *label,
-						const StatsClassRows *rows, int32_t positive_class)
+stats_class_one_vs_rest(double *score, uint8_t *label, const StatsClassRows *rows, int32_t positive_class)
 {
 	StatsStatus status = stats_check_class_rows(rows, NULL);
 
@@ -63,10 +60,9 @@ stats_class_one_vs_rest(double *score, uint8_t *label,
 
 /* Without ids every row is a cluster, in the order of the rows. */
 StatsStatus
-stats_number_class_clusters(StatsClusters *clusters,
-							const StatsClassRows *rows, const StatsEnv *env)
+stats_number_class_clusters(StatsClusters *clusters, const StatsClassRows *rows, const StatsEnv *env)
 {
-	StatsRows	ids = {NULL, NULL, rows->cluster, rows->n};
+	StatsRows ids = {NULL, NULL, rows->cluster, rows->n};
 
 	if (rows->cluster != NULL)
 		return stats_number_clusters(clusters, &ids, env);
@@ -87,7 +83,7 @@ stats_number_class_clusters(StatsClusters *clusters,
 size_t
 stats_best_class(const double *probability, size_t n_classes)
 {
-	size_t		best = 0;
+	size_t best = 0;
 
 	for (size_t c = 1; c < n_classes; c++)
 		if (probability[c] > probability[best])
@@ -97,24 +93,24 @@ stats_best_class(const double *probability, size_t n_classes)
 
 /* Confusion counts, and the figures that need no class of their own. */
 static StatsStatus
-count_classes(StatsClassFigures *figures, uint64_t *confusion,
-			  const StatsClassRows *rows, const StatsEnv *env)
+count_classes(StatsClassFigures *figures, uint64_t *confusion, const StatsClassRows *rows,
+			  const StatsEnv *env)
 {
-	size_t		k = (size_t) rows->n_classes;
-	uint64_t	right = 0;
-	double		loss = 0.0;
-	double		brier = 0.0;
+	size_t k = (size_t) rows->n_classes;
+	uint64_t right = 0;
+	double loss = 0.0;
+	double brier = 0.0;
 
 	memset(confusion, 0, k * k * sizeof(uint64_t));
 	for (size_t i = 0; i < rows->n; i++)
 	{
 		const double *p = rows->probability + i * k;
-		size_t		truth = (size_t) rows->label[i];
-		size_t		best = stats_best_class(p, k);
+		size_t truth = (size_t) rows->label[i];
+		size_t best = stats_best_class(p, k);
 
 		for (size_t c = 0; c < k; c++)
 		{
-			double		error = p[c] - (c == truth);
+			double error = p[c] - (c == truth);
 
 			brier += error * error;
 		}
@@ -131,8 +127,7 @@ count_classes(StatsClassFigures *figures, uint64_t *confusion,
 }
 
 static void
-figures_of_class(StatsFigures *one, const uint64_t *confusion, size_t k,
-				 size_t class_number, uint64_t n)
+figures_of_class(StatsFigures *one, const uint64_t *confusion, size_t k, size_t class_number, uint64_t n)
 {
 	StatsCounts counts = {0, 0, 0, 0};
 
@@ -149,8 +144,7 @@ figures_of_class(StatsFigures *one, const uint64_t *confusion, size_t k,
 
 /* Adds one class to the macro sums; *n_specificity counts its rests. */
 static void
-add_class(StatsClassFigures *figures, const StatsFigures *one,
-		  int32_t *n_specificity)
+add_class(StatsClassFigures *figures, const StatsFigures *one, int32_t *n_specificity)
 {
 	if (one->counts.tp + one->counts.fn == 0)
 		return;
@@ -165,12 +159,12 @@ add_class(StatsClassFigures *figures, const StatsFigures *one,
 }
 
 static StatsStatus
-sum_classes(StatsClassFigures *figures, StatsFigures *class_figures,
-			double *class_auc, const uint64_t *confusion, double *score,
-			uint8_t *label, const StatsClassRows *rows, const StatsEnv *env)
+sum_classes(StatsClassFigures *figures, StatsFigures *class_figures, double *class_auc,
+			const uint64_t *confusion, double *score, uint8_t *label, const StatsClassRows *rows,
+			const StatsEnv *env)
 {
-	int32_t		n_specificity = 0;
-	int32_t		n_auc = 0;
+	int32_t n_specificity = 0;
+	int32_t n_auc = 0;
 
 	figures->n_present = 0;
 	figures->macro_sensitivity = 0.0;
@@ -179,13 +173,12 @@ sum_classes(StatsClassFigures *figures, StatsFigures *class_figures,
 	figures->macro_auc = 0.0;
 	for (int32_t c = 0; c < rows->n_classes; c++)
 	{
-		StatsRows	view = {score, label, rows->cluster, rows->n};
+		StatsRows view = {score, label, rows->cluster, rows->n};
 		StatsFigures one;
-		double		auc = NAN;
+		double auc = NAN;
 		StatsStatus status;
 
-		figures_of_class(&one, confusion, (size_t) rows->n_classes,
-						 (size_t) c, rows->n);
+		figures_of_class(&one, confusion, (size_t) rows->n_classes, (size_t) c, rows->n);
 		add_class(figures, &one, &n_specificity);
 		if (class_figures != NULL)
 			class_figures[c] = one;
@@ -212,20 +205,18 @@ sum_classes(StatsClassFigures *figures, StatsFigures *class_figures,
 }
 
 StatsStatus
-stats_class_figures(StatsClassFigures *figures, StatsFigures *class_figures,
-					double *class_auc, uint64_t *confusion,
-					const StatsClassRows *rows, const StatsEnv *env)
+stats_class_figures(StatsClassFigures *figures, StatsFigures *class_figures, double *class_auc,
+					uint64_t *confusion, const StatsClassRows *rows, const StatsEnv *env)
 {
 	StatsStatus status = stats_check_class_rows(rows, env);
-	uint64_t   *counts = confusion;
-	double	   *score;
-	uint8_t    *label;
+	uint64_t *counts = confusion;
+	double *score;
+	uint8_t *label;
 
 	if (status != STATS_OK)
 		return status;
 	if (counts == NULL)
-		counts = stats_array(env, (size_t) rows->n_classes,
-							 (size_t) rows->n_classes * sizeof(uint64_t));
+		counts = stats_array(env, (size_t) rows->n_classes, (size_t) rows->n_classes * sizeof(uint64_t));
 	score = stats_array(env, rows->n, sizeof(double));
 	label = stats_array(env, rows->n, sizeof(uint8_t));
 	if (counts == NULL || score == NULL || label == NULL)
@@ -233,8 +224,7 @@ stats_class_figures(StatsClassFigures *figures, StatsFigures *class_figures,
 	if (status == STATS_OK)
 		status = count_classes(figures, counts, rows, env);
 	if (status == STATS_OK)
-		status = sum_classes(figures, class_figures, class_auc, counts,
-							 score, label, rows, env);
+		status = sum_classes(figures, class_figures, class_auc, counts, score, label, rows, env);
 	stats_free(env, label);
 	stats_free(env, score);
 	if (confusion == NULL)

@@ -13,10 +13,10 @@
 
 /* Adds what the rows move the AUC of one class by. */
 static void
-add_influence(double *influence, const double *place, double auc,
-			  const uint8_t *label, size_t n, size_t n_positive)
+add_influence(double *influence, const double *place, double auc, const uint8_t *label, size_t n,
+			  size_t n_positive)
 {
-	double		weight[2];
+	double weight[2];
 
 	weight[0] = 1.0 / (double) (n - n_positive);
 	weight[1] = 1.0 / (double) n_positive;
@@ -28,8 +28,8 @@ add_influence(double *influence, const double *place, double auc,
 static void
 centre_within_class(double *influence, const StatsClassRows *rows)
 {
-	double		mean[STATS_MAX_CLASSES] = {0.0};
-	double		n[STATS_MAX_CLASSES] = {0.0};
+	double mean[STATS_MAX_CLASSES] = {0.0};
+	double n[STATS_MAX_CLASSES] = {0.0};
 
 	for (size_t i = 0; i < rows->n; i++)
 	{
@@ -41,20 +41,19 @@ centre_within_class(double *influence, const StatsClassRows *rows)
 }
 
 static StatsStatus
-sum_influences(double *influence, double *macro_auc, double *auc,
-			   double *place, double *score, uint8_t *label,
-			   const StatsClassRows *rows, const StatsEnv *env)
+sum_influences(double *influence, double *macro_auc, double *auc, double *place, double *score,
+			   uint8_t *label, const StatsClassRows *rows, const StatsEnv *env)
 {
-	StatsRows	view = {score, label, rows->cluster, rows->n};
-	double		sum = 0.0;
-	double		n_auc = 0.0;
+	StatsRows view = {score, label, rows->cluster, rows->n};
+	double sum = 0.0;
+	double n_auc = 0.0;
 
 	memset(influence, 0, rows->n * sizeof(double));
 	for (int32_t c = 0; c < rows->n_classes; c++)
 	{
-		double		one = NAN;
-		size_t		n_positive;
-		size_t		n_negative;
+		double one = NAN;
+		size_t n_positive;
+		size_t n_negative;
 		StatsStatus status = stats_pick_class(score, label, rows, c, env);
 
 		if (status == STATS_OK)
@@ -80,16 +79,15 @@ sum_influences(double *influence, double *macro_auc, double *auc,
 }
 
 StatsStatus
-stats_macro_auc_influence(double *influence, double *macro_auc, double *auc,
-						  const StatsClassRows *rows, const StatsEnv *env)
+stats_macro_auc_influence(double *influence, double *macro_auc, double *auc, const StatsClassRows *rows,
+						  const StatsEnv *env)
 {
-	double	   *place = stats_array(env, rows->n, 2 * sizeof(double));
-	uint8_t    *label = stats_array(env, rows->n, sizeof(uint8_t));
+	double *place = stats_array(env, rows->n, 2 * sizeof(double));
+	uint8_t *label = stats_array(env, rows->n, sizeof(uint8_t));
 	StatsStatus status = STATS_NO_MEMORY;
 
 	if (place != NULL && label != NULL)
-		status = sum_influences(influence, macro_auc, auc, place,
-								place + rows->n, label, rows, env);
+		status = sum_influences(influence, macro_auc, auc, place, place + rows->n, label, rows, env);
 	stats_free(env, label);
 	stats_free(env, place);
 	return status;
@@ -97,22 +95,20 @@ stats_macro_auc_influence(double *influence, double *macro_auc, double *auc,
 
 /* sum, holds: [n_clusters][n_classes], of influences and whether there are rows. */
 static StatsStatus
-add_variance(double *variance, size_t *few, double *sum, uint8_t *holds,
-			 const double *influence, const StatsClassRows *rows,
-			 const StatsClusters *clusters, const StatsEnv *env)
+add_variance(double *variance, size_t *few, double *sum, uint8_t *holds, const double *influence,
+			 const StatsClassRows *rows, const StatsClusters *clusters, const StatsEnv *env)
 {
-	size_t		n_classes = (size_t) rows->n_classes;
-	size_t		k = clusters->n_clusters;
-	double		square[STATS_MAX_CLASSES] = {0.0};
-	double		holding[STATS_MAX_CLASSES] = {0.0};
-	double		product = 0.0;
+	size_t n_classes = (size_t) rows->n_classes;
+	size_t k = clusters->n_clusters;
+	double square[STATS_MAX_CLASSES] = {0.0};
+	double holding[STATS_MAX_CLASSES] = {0.0};
+	double product = 0.0;
 
 	memset(sum, 0, k * n_classes * sizeof(double));
 	memset(holds, 0, k * n_classes);
 	for (size_t i = 0; i < rows->n; i++)
 	{
-		size_t		at = clusters->number[i] * n_classes +
-			(size_t) rows->label[i];
+		size_t at = clusters->number[i] * n_classes + (size_t) rows->label[i];
 
 		sum[at] += influence[i];
 		holds[at] = 1;
@@ -121,12 +117,12 @@ add_variance(double *variance, size_t *few, double *sum, uint8_t *holds,
 	}
 	for (size_t c = 0; c < k; c++)
 	{
-		double		all = 0.0;
-		double		squares = 0.0;
+		double all = 0.0;
+		double squares = 0.0;
 
 		for (size_t t = 0; t < n_classes; t++)
 		{
-			double		s = sum[c * n_classes + t];
+			double s = sum[c * n_classes + t];
 
 			all += s;
 			squares += s * s;
@@ -143,8 +139,7 @@ add_variance(double *variance, size_t *few, double *sum, uint8_t *holds,
 	{
 		if (holding[t] == 0.0)
 			continue;
-		*variance += holding[t] > 1.0 ?
-			holding[t] / (holding[t] - 1.0) * square[t] : NAN;
+		*variance += holding[t] > 1.0 ? holding[t] / (holding[t] - 1.0) * square[t] : NAN;
 		if ((size_t) holding[t] < *few)
 			*few = (size_t) holding[t];
 	}
@@ -156,38 +151,33 @@ add_variance(double *variance, size_t *few, double *sum, uint8_t *holds,
 }
 
 StatsStatus
-stats_influence_variance(double *variance, size_t *few,
-						 const double *influence, const StatsClassRows *rows,
+stats_influence_variance(double *variance, size_t *few, const double *influence, const StatsClassRows *rows,
 						 const StatsClusters *clusters, const StatsEnv *env)
 {
-	size_t		n_classes = (size_t) rows->n_classes;
-	double	   *sum = stats_array(env, clusters->n_clusters,
-								  n_classes * sizeof(double));
-	uint8_t    *holds = stats_array(env, clusters->n_clusters, n_classes);
+	size_t n_classes = (size_t) rows->n_classes;
+	double *sum = stats_array(env, clusters->n_clusters, n_classes * sizeof(double));
+	uint8_t *holds = stats_array(env, clusters->n_clusters, n_classes);
 	StatsStatus status = STATS_NO_MEMORY;
 
 	if (sum != NULL && holds != NULL)
-		status = add_variance(variance, few, sum, holds, influence, rows,
-							  clusters, env);
+		status = add_variance(variance, few, sum, holds, influence, rows, clusters, env);
 	stats_free(env, holds);
 	stats_free(env, sum);
 	return status;
 }
 
 bool
-stats_macro_auc_limits(StatsInterval *interval, double auc, double variance,
-					   size_t few, double confidence)
+stats_macro_auc_limits(StatsInterval *interval, double auc, double variance, size_t few, double confidence)
 {
-	double		centre;
-	double		half;
+	double centre;
+	double half;
 
 	interval->value = auc;
 	/* below this the variance is rounding error */
 	if (!(variance > 1e-20) || auc <= 0.0 || auc >= 1.0)
 		return false;
 	centre = log(auc / (1.0 - auc));
-	half = stats_two_sided_t(confidence, (double) few - 1.0) *
-		sqrt(variance) / (auc * (1.0 - auc));
+	half = stats_two_sided_t(confidence, (double) few - 1.0) * sqrt(variance) / (auc * (1.0 - auc));
 	interval->low = stats_sigmoid(centre - half);
 	interval->high = stats_sigmoid(centre + half);
 	return true;

@@ -37,16 +37,16 @@ typedef struct Work
 	const StatsClassRows *b;
 	const StatsEnv *env;
 	StatsClusters clusters;
-	size_t		n_sums;
-	double		confidence;
-	bool		same;			/* all probabilities are equal */
-	double		otherwise;		/* rows that a and b call differently */
-	uint8_t    *label;			/* n */
-	uint8_t    *stratum;		/* n_clusters */
-	double	   *influence_a;	/* n each */
-	double	   *influence_b;
-	double	   *sums;			/* [n_clusters][n_sums] */
-	double	   *right;			/* n_clusters each: rows, right by a, by b */
+	size_t n_sums;
+	double confidence;
+	bool same;           /* all probabilities are equal */
+	double otherwise;    /* rows that a and b call differently */
+	uint8_t *label;      /* n */
+	uint8_t *stratum;    /* n_clusters */
+	double *influence_a; /* n each */
+	double *influence_b;
+	double *sums;  /* [n_clusters][n_sums] */
+	double *right; /* n_clusters each: rows, right by a, by b */
 } Work;
 
 static void
@@ -63,7 +63,7 @@ release_work(Work *w)
 static StatsStatus
 prepare_work(Work *w)
 {
-	size_t		n = w->a->n;
+	size_t n = w->a->n;
 	StatsStatus status = stats_number_class_clusters(&w->clusters, w->a, w->env);
 
 	if (status != STATS_OK)
@@ -72,27 +72,24 @@ prepare_work(Work *w)
 	w->label = stats_array(w->env, n, sizeof(uint8_t));
 	w->influence_a = stats_array(w->env, n, 2 * sizeof(double));
 	w->stratum = stats_array(w->env, w->clusters.n_clusters, sizeof(uint8_t));
-	w->sums = stats_array(w->env, w->clusters.n_clusters,
-						  w->n_sums * sizeof(double));
+	w->sums = stats_array(w->env, w->clusters.n_clusters, w->n_sums * sizeof(double));
 	w->right = stats_array(w->env, w->clusters.n_clusters, 3 * sizeof(double));
 	if (!w->label || !w->influence_a || !w->stratum || !w->sums || !w->right)
 		return STATS_NO_MEMORY;
 	w->influence_b = w->influence_a + n;
 	for (size_t i = 0; i < n; i++)
 		w->label[i] = (uint8_t) w->a->label[i];
-	return stats_cluster_strata(w->stratum, &w->clusters, w->label, n,
-								w->a->n_classes, w->env);
+	return stats_cluster_strata(w->stratum, &w->clusters, w->label, n, w->a->n_classes, w->env);
 }
 
 /* Adds a row's losses by one model, with the sign of that model. */
 static void
-add_losses(double *sum, const double *p, size_t n_classes, size_t truth,
-		   double sign)
+add_losses(double *sum, const double *p, size_t n_classes, size_t truth, double sign)
 {
 	sum[0] -= sign * log(stats_clip_probability(p[truth]));
 	for (size_t c = 0; c < n_classes; c++)
 	{
-		double		error = p[c] - (c == truth);
+		double error = p[c] - (c == truth);
 
 		sum[1] += sign * error * error;
 	}
@@ -101,7 +98,7 @@ add_losses(double *sum, const double *p, size_t n_classes, size_t truth,
 static StatsStatus
 sum_clusters(StatsClassComparison *result, Work *w)
 {
-	size_t		k = (size_t) w->a->n_classes;
+	size_t k = (size_t) w->a->n_classes;
 
 	memset(w->sums, 0, w->clusters.n_clusters * w->n_sums * sizeof(double));
 	memset(w->right, 0, w->clusters.n_clusters * 3 * sizeof(double));
@@ -110,14 +107,14 @@ sum_clusters(StatsClassComparison *result, Work *w)
 	result->only_a_right = result->only_b_right = 0;
 	for (size_t i = 0; i < w->a->n; i++)
 	{
-		size_t		cluster = w->clusters.number[i];
-		double	   *sum = w->sums + cluster * w->n_sums;
-		double	   *right = w->right + 3 * cluster;
+		size_t cluster = w->clusters.number[i];
+		double *sum = w->sums + cluster * w->n_sums;
+		double *right = w->right + 3 * cluster;
 		const double *a = w->a->probability + i * k;
 		const double *b = w->b->probability + i * k;
-		size_t		truth = w->label[i];
-		size_t		best_a = stats_best_class(a, k);
-		size_t		best_b = stats_best_class(b, k);
+		size_t truth = w->label[i];
+		size_t best_a = stats_best_class(a, k);
+		size_t best_b = stats_best_class(b, k);
 
 		sum[N_CLASS_SUMS * truth + CLASS_ROWS] += 1.0;
 		sum[N_CLASS_SUMS * best_a + (best_a == truth ? FOUND_A : FALSE_A)] += 1.0;
@@ -142,10 +139,10 @@ static void
 macro_differences(double *value, const double *sums, const void *arg)
 {
 	const Work *w = arg;
-	int32_t		n_classes = w->a->n_classes;
-	double		n = 0.0;
-	double		present = 0.0;
-	double		with_rest = 0.0;
+	int32_t n_classes = w->a->n_classes;
+	double n = 0.0;
+	double present = 0.0;
+	double with_rest = 0.0;
 
 	for (int32_t c = 0; c < n_classes; c++)
 		n += sums[N_CLASS_SUMS * c + CLASS_ROWS];
@@ -153,7 +150,7 @@ macro_differences(double *value, const double *sums, const void *arg)
 	for (int32_t c = 0; c < n_classes; c++)
 	{
 		const double *of = sums + N_CLASS_SUMS * c;
-		double		rest = n - of[CLASS_ROWS];
+		double rest = n - of[CLASS_ROWS];
 
 		if (of[CLASS_ROWS] <= 0.0)
 			continue;
@@ -189,29 +186,25 @@ compare_figures(StatsClassComparison *result, const Work *w, size_t few)
 {
 	StatsInterval interval[N_DIFFERENCES];
 	StatsPairedShares shares = {0};
-	StatsBootstrap plan = {
-		.sums = w->sums,
-		.stratum = w->stratum,
-		.n_clusters = w->clusters.n_clusters,
-		.n_sums = w->n_sums,
-		.n_statistics = N_DIFFERENCES,
-		.n_strata = w->a->n_classes + 1,
-		.statistic = macro_differences,
-		.arg = w,
-		.confidence = w->confidence,
-		.replicates = result->replicates,
-		.seed = result->seed
-	};
+	StatsBootstrap plan = {.sums = w->sums,
+						   .stratum = w->stratum,
+						   .n_clusters = w->clusters.n_clusters,
+						   .n_sums = w->n_sums,
+						   .n_statistics = N_DIFFERENCES,
+						   .n_strata = w->a->n_classes + 1,
+						   .statistic = macro_differences,
+						   .arg = w,
+						   .confidence = w->confidence,
+						   .replicates = result->replicates,
+						   .seed = result->seed};
 	StatsStatus status = stats_bootstrap(interval, &plan, w->env);
 
 	if (status != STATS_OK)
 		return status;
 	for (size_t c = 0; c < plan.n_clusters; c++)
-		stats_paired_add(&shares, w->right[3 * c + 1], w->right[3 * c + 2],
-						 w->right[3 * c]);
+		stats_paired_add(&shares, w->right[3 * c + 1], w->right[3 * c + 2], w->right[3 * c]);
 	stats_paired_difference(&result->accuracy, &shares,
-							(double) (result->only_a_right + result->only_b_right),
-							w->confidence);
+							(double) (result->only_a_right + result->only_b_right), w->confidence);
 	widen_concordant(&interval[SENSITIVITY], w, few);
 	widen_concordant(&interval[SPECIFICITY], w, few);
 	result->macro_sensitivity = interval[SENSITIVITY];
@@ -223,18 +216,15 @@ compare_figures(StatsClassComparison *result, const Work *w, size_t few)
 
 /* Of one model: the AUC with limits, and what each row moves it by. */
 static StatsStatus
-single_auc(StatsInterval *interval, double *variance, size_t *few,
-		   double *influence, const StatsClassRows *rows, const Work *w)
+single_auc(StatsInterval *interval, double *variance, size_t *few, double *influence,
+		   const StatsClassRows *rows, const Work *w)
 {
-	double		auc;
-	StatsStatus status = stats_macro_auc_influence(influence, &auc, NULL, rows,
-												   w->env);
+	double auc;
+	StatsStatus status = stats_macro_auc_influence(influence, &auc, NULL, rows, w->env);
 
 	if (status == STATS_OK)
-		status = stats_influence_variance(variance, few, influence, rows,
-										  &w->clusters, w->env);
-	if (status == STATS_OK &&
-		!stats_macro_auc_limits(interval, auc, *variance, *few, w->confidence))
+		status = stats_influence_variance(variance, few, influence, rows, &w->clusters, w->env);
+	if (status == STATS_OK && !stats_macro_auc_limits(interval, auc, *variance, *few, w->confidence))
 	{
 		/* as a share of the smallest class: wide, never a point */
 		(void) stats_wilson(interval, auc, (double) *few, w->confidence);
@@ -245,27 +235,23 @@ single_auc(StatsInterval *interval, double *variance, size_t *few,
 static StatsStatus
 compare_auc(StatsClassComparison *result, size_t *few, Work *w)
 {
-	double		variance_a;
-	double		variance_b;
-	double		variance;
-	StatsStatus status = single_auc(&result->macro_auc_a, &variance_a, few,
-									w->influence_a, w->a, w);
+	double variance_a;
+	double variance_b;
+	double variance;
+	StatsStatus status = single_auc(&result->macro_auc_a, &variance_a, few, w->influence_a, w->a, w);
 
 	if (status == STATS_OK)
-		status = single_auc(&result->macro_auc_b, &variance_b, few,
-							w->influence_b, w->b, w);
+		status = single_auc(&result->macro_auc_b, &variance_b, few, w->influence_b, w->b, w);
 	if (status != STATS_OK)
 		return status;
 	for (size_t i = 0; i < w->a->n; i++)
 		w->influence_a[i] -= w->influence_b[i];
-	status = stats_influence_variance(&variance, few, w->influence_a, w->a,
-									  &w->clusters, w->env);
+	status = stats_influence_variance(&variance, few, w->influence_a, w->a, &w->clusters, w->env);
 	if (status != STATS_OK)
 		return status;
 	result->macro_auc.value = result->macro_auc_a.value - result->macro_auc_b.value;
-	stats_auc_difference(&result->macro_auc, &result->macro_auc_se,
-						 &result->macro_auc_p, &result->macro_auc_a, variance_a,
-						 &result->macro_auc_b, variance_b, variance,
+	stats_auc_difference(&result->macro_auc, &result->macro_auc_se, &result->macro_auc_p,
+						 &result->macro_auc_a, variance_a, &result->macro_auc_b, variance_b, variance,
 						 (double) *few - 1.0, w->same);
 	return STATS_OK;
 }
@@ -273,7 +259,7 @@ compare_auc(StatsClassComparison *result, size_t *few, Work *w)
 static StatsStatus
 mcnemar(double *p, const Work *w)
 {
-	double	   *d = stats_array(w->env, w->clusters.n_clusters, sizeof(double));
+	double *d = stats_array(w->env, w->clusters.n_clusters, sizeof(double));
 	StatsStatus status = STATS_NO_MEMORY;
 
 	if (d != NULL)
@@ -287,14 +273,13 @@ mcnemar(double *p, const Work *w)
 }
 
 StatsStatus
-stats_class_compare(StatsClassComparison *result, const StatsClassRows *rows,
-					const double *probability_b, const StatsOptions *options,
-					const StatsEnv *env)
+stats_class_compare(StatsClassComparison *result, const StatsClassRows *rows, const double *probability_b,
+					const StatsOptions *options, const StatsEnv *env)
 {
 	StatsClassRows b;
-	Work		w = {.a = rows, .b = &b, .env = env};
+	Work w = {.a = rows, .b = &b, .env = env};
 	StatsOptions used;
-	size_t		few = 0;
+	size_t few = 0;
 	StatsStatus status = stats_check_options(&used, options);
 
 	if (status == STATS_OK)

@@ -35,13 +35,13 @@ typedef struct Work
 	const StatsClassRows *rows;
 	const StatsEnv *env;
 	StatsClusters clusters;
-	size_t		n_sums;
-	uint8_t    *label;			/* n */
-	uint8_t    *best;			/* n, most probable class */
-	uint8_t    *right;			/* n */
-	uint8_t    *stratum;		/* n_clusters */
-	double	   *influence;		/* n */
-	double	   *sums;			/* [n_clusters][n_sums] */
+	size_t n_sums;
+	uint8_t *label;    /* n */
+	uint8_t *best;     /* n, most probable class */
+	uint8_t *right;    /* n */
+	uint8_t *stratum;  /* n_clusters */
+	double *influence; /* n */
+	double *sums;      /* [n_clusters][n_sums] */
 } Work;
 
 static void
@@ -82,25 +82,23 @@ prepare_work(Work *w)
 	if (status != STATS_OK)
 		return status;
 	w->stratum = stats_array(w->env, w->clusters.n_clusters, sizeof(uint8_t));
-	w->sums = stats_array(w->env, w->clusters.n_clusters,
-						  w->n_sums * sizeof(double));
+	w->sums = stats_array(w->env, w->clusters.n_clusters, w->n_sums * sizeof(double));
 	if (w->stratum == NULL || w->sums == NULL)
 		return STATS_NO_MEMORY;
-	return stats_cluster_strata(w->stratum, &w->clusters, w->label, rows->n,
-								rows->n_classes, w->env);
+	return stats_cluster_strata(w->stratum, &w->clusters, w->label, rows->n, rows->n_classes, w->env);
 }
 
 static StatsStatus
 sum_clusters(Work *w)
 {
-	size_t		k = (size_t) w->rows->n_classes;
+	size_t k = (size_t) w->rows->n_classes;
 
 	memset(w->sums, 0, w->clusters.n_clusters * w->n_sums * sizeof(double));
 	for (size_t i = 0; i < w->rows->n; i++)
 	{
-		double	   *sum = w->sums + w->clusters.number[i] * w->n_sums;
+		double *sum = w->sums + w->clusters.number[i] * w->n_sums;
 		const double *p = w->rows->probability + i * k;
-		size_t		truth = w->label[i];
+		size_t truth = w->label[i];
 
 		sum[N_CLASS_SUMS * truth + CLASS_ROWS] += 1.0;
 		if (w->right[i])
@@ -110,7 +108,7 @@ sum_clusters(Work *w)
 		sum[w->n_sums - 2] -= log(stats_clip_probability(p[truth]));
 		for (size_t c = 0; c < k; c++)
 		{
-			double		error = p[c] - (c == truth);
+			double error = p[c] - (c == truth);
 
 			sum[w->n_sums - 1] += error * error;
 		}
@@ -125,10 +123,10 @@ static void
 macro_figures(double *value, const double *sums, const void *arg)
 {
 	const Work *w = arg;
-	int32_t		n_classes = w->rows->n_classes;
-	double		n = 0.0;
-	double		present = 0.0;
-	double		with_rest = 0.0;
+	int32_t n_classes = w->rows->n_classes;
+	double n = 0.0;
+	double present = 0.0;
+	double with_rest = 0.0;
 
 	for (int32_t c = 0; c < n_classes; c++)
 		n += sums[N_CLASS_SUMS * c + CLASS_ROWS];
@@ -136,14 +134,13 @@ macro_figures(double *value, const double *sums, const void *arg)
 	for (int32_t c = 0; c < n_classes; c++)
 	{
 		const double *of = sums + N_CLASS_SUMS * c;
-		double		rest = n - of[CLASS_ROWS];
+		double rest = n - of[CLASS_ROWS];
 
 		if (of[CLASS_ROWS] <= 0.0)
 			continue;
 		present += 1.0;
 		value[SENSITIVITY] += of[CLASS_FOUND] / of[CLASS_ROWS];
-		value[F1] += 2.0 * of[CLASS_FOUND] /
-			(of[CLASS_ROWS] + of[CLASS_FOUND] + of[CLASS_FALSE]);
+		value[F1] += 2.0 * of[CLASS_FOUND] / (of[CLASS_ROWS] + of[CLASS_FOUND] + of[CLASS_FALSE]);
 		if (rest > 0.0)
 		{
 			value[SPECIFICITY] += 1.0 - of[CLASS_FALSE] / rest;
@@ -161,26 +158,23 @@ static StatsStatus
 bootstrap_figures(StatsClassEvaluation *result, const Work *w)
 {
 	StatsInterval interval[N_BOOTSTRAPPED];
-	double		n = (double) w->clusters.n_clusters;
-	StatsBootstrap plan = {
-		.sums = w->sums,
-		.stratum = w->stratum,
-		.n_clusters = w->clusters.n_clusters,
-		.n_sums = w->n_sums,
-		.n_statistics = N_BOOTSTRAPPED,
-		.n_strata = w->rows->n_classes + 1,
-		.statistic = macro_figures,
-		.arg = w,
-		.confidence = result->options.confidence,
-		.replicates = result->options.replicates,
-		.seed = result->options.seed
-	};
+	double n = (double) w->clusters.n_clusters;
+	StatsBootstrap plan = {.sums = w->sums,
+						   .stratum = w->stratum,
+						   .n_clusters = w->clusters.n_clusters,
+						   .n_sums = w->n_sums,
+						   .n_statistics = N_BOOTSTRAPPED,
+						   .n_strata = w->rows->n_classes + 1,
+						   .statistic = macro_figures,
+						   .arg = w,
+						   .confidence = result->options.confidence,
+						   .replicates = result->options.replicates,
+						   .seed = result->options.seed};
 	StatsStatus status = stats_bootstrap(interval, &plan, w->env);
 
 	if (status != STATS_OK)
 		return status;
-	stats_share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON), n,
-					   plan.confidence);
+	stats_share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON), n, plan.confidence);
 	stats_share_limits(&interval[BRIER], 2.0, n, plan.confidence);
 	result->macro_sensitivity = interval[SENSITIVITY];
 	result->macro_specificity = interval[SPECIFICITY];
@@ -192,27 +186,25 @@ bootstrap_figures(StatsClassEvaluation *result, const Work *w)
 
 /* Each class against the rest. */
 static StatsStatus
-evaluate_classes(StatsEvaluation *of_class, const Work *w,
-				 const StatsOptions *options)
+evaluate_classes(StatsEvaluation *of_class, const Work *w, const StatsOptions *options)
 {
 	const StatsClassRows *rows = w->rows;
-	double	   *score = stats_array(w->env, rows->n, sizeof(double));
-	uint8_t    *label = stats_array(w->env, rows->n, 2 * sizeof(uint8_t));
+	double *score = stats_array(w->env, rows->n, sizeof(double));
+	uint8_t *label = stats_array(w->env, rows->n, 2 * sizeof(uint8_t));
 	StatsStatus status = score && label ? STATS_OK : STATS_NO_MEMORY;
 
 	for (int32_t c = 0; c < rows->n_classes && status == STATS_OK; c++)
 	{
-		StatsRows	view = {score, label, rows->cluster, rows->n};
-		uint8_t    *called = label + rows->n;
+		StatsRows view = {score, label, rows->cluster, rows->n};
+		uint8_t *called = label + rows->n;
 
 		status = stats_pick_class(score, label, rows, c, w->env);
 		for (size_t i = 0; i < rows->n && status == STATS_OK; i++)
 			called[i] = w->best[i] == c;
 		if (status == STATS_OK)
-			status = stats_evaluate_called(&of_class[c], &view, called, options,
-										   w->env);
+			status = stats_evaluate_called(&of_class[c], &view, called, options, w->env);
 		if (status == STATS_ONE_CLASS)
-			status = STATS_OK;	/* filled with what there is */
+			status = STATS_OK; /* filled with what there is */
 	}
 	stats_free(w->env, label);
 	stats_free(w->env, score);
@@ -221,19 +213,17 @@ evaluate_classes(StatsEvaluation *of_class, const Work *w,
 
 /* Where the macro figure has no limits of its own: the mean of the classes'. */
 static void
-mean_limits(StatsInterval *interval, const StatsEvaluation *of_class,
-			int32_t n_classes, size_t offset)
+mean_limits(StatsInterval *interval, const StatsEvaluation *of_class, int32_t n_classes, size_t offset)
 {
-	double		low = 0.0;
-	double		high = 0.0;
-	double		n = 0.0;
+	double low = 0.0;
+	double high = 0.0;
+	double n = 0.0;
 
 	if (isnan(interval->value) || interval->low < interval->high)
 		return;
 	for (int32_t c = 0; c < n_classes; c++)
 	{
-		const StatsInterval *one = (const StatsInterval *)
-			((const char *) &of_class[c] + offset);
+		const StatsInterval *one = (const StatsInterval *) ((const char *) &of_class[c] + offset);
 
 		if (of_class[c].n_positive == 0 || isnan(one->low))
 			continue;
@@ -252,20 +242,17 @@ static StatsStatus
 fill_result(StatsClassEvaluation *result, StatsEvaluation *of_class, Work *w)
 {
 	const StatsClassRows *rows = w->rows;
-	double		confidence = result->options.confidence;
-	double		auc;
-	double		variance;
-	size_t		few;
-	StatsStatus status = stats_proportion(&result->accuracy, NULL, w->right,
-										  rows->cluster, rows->n, confidence,
-										  w->env);
+	double confidence = result->options.confidence;
+	double auc;
+	double variance;
+	size_t few;
+	StatsStatus status =
+		stats_proportion(&result->accuracy, NULL, w->right, rows->cluster, rows->n, confidence, w->env);
 
 	if (status == STATS_OK)
-		status = stats_macro_auc_influence(w->influence, &auc, NULL, rows,
-										   w->env);
+		status = stats_macro_auc_influence(w->influence, &auc, NULL, rows, w->env);
 	if (status == STATS_OK)
-		status = stats_influence_variance(&variance, &few, w->influence, rows,
-										  &w->clusters, w->env);
+		status = stats_influence_variance(&variance, &few, w->influence, rows, &w->clusters, w->env);
 	if (status == STATS_OK)
 		status = sum_clusters(w);
 	if (status == STATS_OK)
@@ -281,23 +268,20 @@ fill_result(StatsClassEvaluation *result, StatsEvaluation *of_class, Work *w)
 		result->n_present += of_class[c].n_positive > 0;
 	result->macro_auc.low = result->macro_auc.high = auc;
 	if (!stats_macro_auc_limits(&result->macro_auc, auc, variance, few, confidence))
-		mean_limits(&result->macro_auc, of_class, rows->n_classes,
-					offsetof(StatsEvaluation, auc));
+		mean_limits(&result->macro_auc, of_class, rows->n_classes, offsetof(StatsEvaluation, auc));
 	mean_limits(&result->macro_sensitivity, of_class, rows->n_classes,
 				offsetof(StatsEvaluation, sensitivity));
 	mean_limits(&result->macro_specificity, of_class, rows->n_classes,
 				offsetof(StatsEvaluation, specificity));
-	mean_limits(&result->macro_f1, of_class, rows->n_classes,
-				offsetof(StatsEvaluation, f1));
+	mean_limits(&result->macro_f1, of_class, rows->n_classes, offsetof(StatsEvaluation, f1));
 	return STATS_OK;
 }
 
 StatsStatus
-stats_class_evaluate(StatsClassEvaluation *result, StatsEvaluation *of_class,
-					 const StatsClassRows *rows, const StatsOptions *options,
-					 const StatsEnv *env)
+stats_class_evaluate(StatsClassEvaluation *result, StatsEvaluation *of_class, const StatsClassRows *rows,
+					 const StatsOptions *options, const StatsEnv *env)
 {
-	Work		w = {.rows = rows, .env = env};
+	Work w = {.rows = rows, .env = env};
 	StatsEvaluation *own = of_class;
 	StatsStatus status = stats_check_options(&result->options, options);
 

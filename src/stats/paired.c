@@ -17,21 +17,18 @@
  * of the two.  Only the value of the result is filled before.
  */
 static void
-mover_limits(StatsInterval *difference, const StatsInterval *a,
-			 const StatsInterval *b, double correlation)
+mover_limits(StatsInterval *difference, const StatsInterval *a, const StatsInterval *b, double correlation)
 {
-	double		r = fmax(-1.0, fmin(1.0, correlation));
-	double		below_a = a->value - a->low;
-	double		above_a = a->high - a->value;
-	double		below_b = b->value - b->low;
-	double		above_b = b->high - b->value;
+	double r = fmax(-1.0, fmin(1.0, correlation));
+	double below_a = a->value - a->low;
+	double above_a = a->high - a->value;
+	double below_b = b->value - b->low;
+	double above_b = b->high - b->value;
 
 	difference->low = difference->value -
-		sqrt(fmax(0.0, below_a * below_a + above_b * above_b -
-				  2.0 * r * below_a * above_b));
+					  sqrt(fmax(0.0, below_a * below_a + above_b * above_b - 2.0 * r * below_a * above_b));
 	difference->high = difference->value +
-		sqrt(fmax(0.0, above_a * above_a + below_b * below_b -
-				  2.0 * r * above_a * below_b));
+					   sqrt(fmax(0.0, above_a * above_a + below_b * below_b - 2.0 * r * above_a * below_b));
 }
 
 /* Adds a cluster of m rows, x_a and x_b of them right by a and by b. */
@@ -51,17 +48,16 @@ spread(double xy, double xm, double ym, double mm, double p, double q)
 }
 
 void
-stats_paired_difference(StatsInterval *difference,
-						const StatsPairedShares *shares, double discordant,
+stats_paired_difference(StatsInterval *difference, const StatsPairedShares *shares, double discordant,
 						double confidence)
 {
 	const StatsProportionSums *sa = &shares->a;
 	const StatsProportionSums *sb = &shares->b;
 	StatsInterval a;
 	StatsInterval b;
-	double		aa;
-	double		bb;
-	double		r = 0.0;
+	double aa;
+	double bb;
+	double r = 0.0;
 
 	stats_proportion_interval(&a, NULL, sa, confidence);
 	stats_proportion_interval(&b, NULL, sb, confidence);
@@ -84,18 +80,16 @@ stats_paired_difference(StatsInterval *difference,
 	aa = spread(sa->xx, sa->xm, sa->xm, sa->mm, a.value, a.value);
 	bb = spread(sb->xx, sb->xm, sb->xm, sb->mm, b.value, b.value);
 	if (aa > 0.0 && bb > 0.0)
-		r = spread(shares->product, sa->xm, sb->xm, sa->mm, a.value, b.value) /
-			sqrt(aa * bb);
+		r = spread(shares->product, sa->xm, sb->xm, sa->mm, a.value, b.value) / sqrt(aa * bb);
 	mover_limits(difference, &a, &b, r);
 }
 
 void
-stats_auc_difference(StatsInterval *difference, double *se, double *p,
-					 const StatsInterval *a, double variance_a,
-					 const StatsInterval *b, double variance_b,
-					 double variance, double df, bool same)
+stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsInterval *a,
+					 double variance_a, const StatsInterval *b, double variance_b, double variance, double df,
+					 bool same)
 {
-	double		r = 0.0;
+	double r = 0.0;
 
 	*se = sqrt(variance);
 	if (same)
@@ -105,8 +99,7 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p,
 		return;
 	}
 	if (variance_a > NO_VARIANCE && variance_b > NO_VARIANCE)
-		r = (variance_a + variance_b - variance) /
-			(2.0 * sqrt(variance_a * variance_b));
+		r = (variance_a + variance_b - variance) / (2.0 * sqrt(variance_a * variance_b));
 	mover_limits(difference, a, b, isnan(r) ? 0.0 : r);
 	if (variance > NO_VARIANCE)
 		*p = stats_two_sided_t_p(difference->value / *se, df);
@@ -120,20 +113,19 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p,
  * holds the next one.  Returns the two-sided tail at |observed|.
  */
 static StatsStatus
-exact_sign_test(double *p, double *probability, double *scratch, size_t most,
-				double observed, const double *d, size_t n,
-				const StatsEnv *env)
+exact_sign_test(double *p, double *probability, double *scratch, size_t most, double observed,
+				const double *d, size_t n, const StatsEnv *env)
 {
-	size_t		width = 2 * most + 1;
-	size_t		reach = 0;
-	size_t		work = 0;
-	double		tail = 0.0;
+	size_t width = 2 * most + 1;
+	size_t reach = 0;
+	size_t work = 0;
+	double tail = 0.0;
 
 	memset(probability, 0, width * sizeof(double));
 	probability[most] = 1.0;
 	for (size_t c = 0; c < n; c++)
 	{
-		size_t		step = (size_t) fabs(d[c]);
+		size_t step = (size_t) fabs(d[c]);
 
 		if (step == 0)
 			continue;
@@ -146,8 +138,7 @@ exact_sign_test(double *p, double *probability, double *scratch, size_t most,
 			if (stats_stopped(env, ++work))
 				return STATS_INTERRUPTED;
 		}
-		memcpy(probability + most - reach, scratch + most - reach,
-			   (2 * reach + 1) * sizeof(double));
+		memcpy(probability + most - reach, scratch + most - reach, (2 * reach + 1) * sizeof(double));
 	}
 	for (size_t i = 0; i < width; i++)
 		if (fabs((double) i - (double) most) >= fabs(observed))
@@ -159,11 +150,11 @@ exact_sign_test(double *p, double *probability, double *scratch, size_t most,
 StatsStatus
 stats_sign_test(double *p, const double *d, size_t n, const StatsEnv *env)
 {
-	double		observed = 0.0;
-	double		squares = 0.0;
-	double		most = 0.0;
-	double	   *probability;
-	double	   *scratch;
+	double observed = 0.0;
+	double squares = 0.0;
+	double most = 0.0;
+	double *probability;
+	double *scratch;
 	StatsStatus status = STATS_NO_MEMORY;
 
 	for (size_t c = 0; c < n; c++)
@@ -180,8 +171,7 @@ stats_sign_test(double *p, const double *d, size_t n, const StatsEnv *env)
 	probability = stats_array(env, 2 * (size_t) most + 1, sizeof(double));
 	scratch = stats_array(env, 2 * (size_t) most + 1, sizeof(double));
 	if (probability != NULL && scratch != NULL)
-		status = exact_sign_test(p, probability, scratch, (size_t) most,
-								 observed, d, n, env);
+		status = exact_sign_test(p, probability, scratch, (size_t) most, observed, d, n, env);
 	stats_free(env, scratch);
 	stats_free(env, probability);
 	return status;

@@ -12,18 +12,17 @@
  * positive, 1 for a tie.  It fits 64 bits up to 3e9 rows of each class.
  */
 static StatsStatus
-twice_mann_whitney(uint64_t *result, const StatsRows *rows,
-				   const StatsOrder *order, const StatsEnv *env)
+twice_mann_whitney(uint64_t *result, const StatsRows *rows, const StatsOrder *order, const StatsEnv *env)
 {
-	uint64_t	twice = 0;
-	uint64_t	negatives_below = 0;
-	size_t		i = 0;
+	uint64_t twice = 0;
+	uint64_t negatives_below = 0;
+	size_t i = 0;
 
 	while (i < order->n)
 	{
-		double		score = rows->score[order->idx[i]];
-		uint64_t	positives = 0;
-		uint64_t	negatives = 0;
+		double score = rows->score[order->idx[i]];
+		uint64_t positives = 0;
+		uint64_t negatives = 0;
 
 		for (; i < order->n && rows->score[order->idx[i]] == score; i++)
 		{
@@ -42,10 +41,10 @@ twice_mann_whitney(uint64_t *result, const StatsRows *rows,
 StatsStatus
 stats_auc(double *auc, const StatsRows *rows, const StatsEnv *env)
 {
-	StatsOrder	order;
-	size_t		n_positive;
-	size_t		n_negative;
-	uint64_t	twice = 0;
+	StatsOrder order;
+	size_t n_positive;
+	size_t n_negative;
+	uint64_t twice = 0;
 	StatsStatus status = stats_check_rows(rows, NULL);
 
 	if (status != STATS_OK)
@@ -57,8 +56,7 @@ stats_auc(double *auc, const StatsRows *rows, const StatsEnv *env)
 	if (status == STATS_OK)
 		status = twice_mann_whitney(&twice, rows, &order, env);
 	if (status == STATS_OK)
-		*auc = (double) twice /
-			(2.0 * (double) n_positive * (double) n_negative);
+		*auc = (double) twice / (2.0 * (double) n_positive * (double) n_negative);
 	stats_free(env, order.idx);
 	return status;
 }
@@ -72,17 +70,17 @@ is_straight(const uint64_t *a, const uint64_t *b, const uint64_t *c)
 }
 
 StatsStatus
-stats_roc(StatsRocPoint *points, size_t *n_points, const StatsRows *rows,
-		  bool corners_only, const StatsEnv *env)
+stats_roc(StatsRocPoint *points, size_t *n_points, const StatsRows *rows, bool corners_only,
+		  const StatsEnv *env)
 {
-	StatsOrder	order;
-	size_t		n_positive;
-	size_t		n_negative;
-	size_t		count = 0;
-	uint64_t	before[2] = {0, 0};	/* false, true positives: last point but one */
-	uint64_t	last[2] = {0, 0};	/* last point */
+	StatsOrder order;
+	size_t n_positive;
+	size_t n_negative;
+	size_t count = 0;
+	uint64_t before[2] = {0, 0}; /* false, true positives: last point but one */
+	uint64_t last[2] = {0, 0};   /* last point */
 	StatsStatus status = stats_check_rows(rows, NULL);
-	size_t		i = rows == NULL ? 0 : rows->n;
+	size_t i = rows == NULL ? 0 : rows->n;
 
 	if (status != STATS_OK)
 		return status;
@@ -94,8 +92,8 @@ stats_roc(StatsRocPoint *points, size_t *n_points, const StatsRows *rows,
 		points[count++] = (StatsRocPoint) {INFINITY, 0.0, 0.0};
 	while (status == STATS_OK && i > 0)
 	{
-		double		score = rows->score[order.idx[i - 1]];
-		uint64_t	now[2] = {last[0], last[1]};
+		double score = rows->score[order.idx[i - 1]];
+		uint64_t now[2] = {last[0], last[1]};
 
 		for (; i > 0 && rows->score[order.idx[i - 1]] == score; i--)
 		{
@@ -108,10 +106,8 @@ stats_roc(StatsRocPoint *points, size_t *n_points, const StatsRows *rows,
 		else
 			memcpy(before, last, sizeof(before));
 		memcpy(last, now, sizeof(last));
-		points[count++] = (StatsRocPoint) {
-			score, (double) now[0] / (double) n_negative,
-				(double) now[1] / (double) n_positive
-		};
+		points[count++] = (StatsRocPoint) {score, (double) now[0] / (double) n_negative,
+										   (double) now[1] / (double) n_positive};
 	}
 	stats_free(env, order.idx);
 	*n_points = count;

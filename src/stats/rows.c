@@ -87,7 +87,7 @@ stats_check_rows(const StatsRows *rows, size_t *bad_row)
 		return STATS_BAD_ARGUMENT;
 	for (size_t i = 0; i < rows->n; i++)
 	{
-		double		score = rows->score[i];
+		double score = rows->score[i];
 		StatsStatus status = STATS_OK;
 
 		if (isnan(score))
@@ -107,10 +107,9 @@ stats_check_rows(const StatsRows *rows, size_t *bad_row)
 }
 
 void
-stats_count_labels(const StatsRows *rows, size_t *n_positive,
-				   size_t *n_negative)
+stats_count_labels(const StatsRows *rows, size_t *n_positive, size_t *n_negative)
 {
-	size_t		positive = 0;
+	size_t positive = 0;
 
 	for (size_t i = 0; i < rows->n; i++)
 		positive += rows->label[i];
@@ -135,7 +134,7 @@ stats_clip_probability(double p)
 uint64_t
 stats_key_from_score(double score)
 {
-	uint64_t	key;
+	uint64_t key;
 
 	score += 0.0;
 	memcpy(&key, &score, sizeof(key));
@@ -147,19 +146,18 @@ stats_key_from_score(double score)
  * keys cost nothing.  The result is in keys; spare has n entries too.
  */
 StatsStatus
-stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n,
-				const StatsEnv *env)
+stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n, const StatsEnv *env)
 {
-	StatsKey   *src = keys;
-	StatsKey   *dst = spare;
+	StatsKey *src = keys;
+	StatsKey *dst = spare;
 
 	for (int pass = 0; pass < RADIX_PASSES; pass++)
 	{
-		int			shift = pass * RADIX_BITS;
-		size_t		start[RADIX_SIZE] = {0};
-		size_t		sum = 0;
-		bool		trivial = false;
-		StatsKey   *swap;
+		int shift = pass * RADIX_BITS;
+		size_t start[RADIX_SIZE] = {0};
+		size_t sum = 0;
+		bool trivial = false;
+		StatsKey *swap;
 
 		for (size_t i = 0; i < n; i++)
 		{
@@ -169,7 +167,7 @@ stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n,
 		}
 		for (int b = 0; b < RADIX_SIZE; b++)
 		{
-			size_t		count = start[b];
+			size_t count = start[b];
 
 			trivial = trivial || count == n;
 			start[b] = sum;
@@ -194,13 +192,12 @@ stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n,
 
 /* Ranks of rows by score, then label; *keys is allocated, caller frees. */
 static StatsStatus
-sort_rows(StatsKey **keys_out, const StatsRows *rows, bool by_cluster,
-		  const StatsEnv *env)
+sort_rows(StatsKey **keys_out, const StatsRows *rows, bool by_cluster, const StatsEnv *env)
 {
-	size_t		n = rows->n;
-	size_t		head = 0;
-	StatsKey   *keys = stats_array(env, n, sizeof(StatsKey));
-	StatsKey   *spare = stats_array(env, n, sizeof(StatsKey));
+	size_t n = rows->n;
+	size_t head = 0;
+	StatsKey *keys = stats_array(env, n, sizeof(StatsKey));
+	StatsKey *spare = stats_array(env, n, sizeof(StatsKey));
 	StatsStatus status = STATS_OK;
 
 	if (keys == NULL || spare == NULL)
@@ -245,10 +242,9 @@ sort_rows(StatsKey **keys_out, const StatsRows *rows, bool by_cluster,
  * after an error (as clusters->number below).
  */
 StatsStatus
-stats_order_rows(StatsOrder *order, const StatsRows *rows,
-				 const StatsEnv *env)
+stats_order_rows(StatsOrder *order, const StatsRows *rows, const StatsEnv *env)
 {
-	StatsKey   *keys = NULL;
+	StatsKey *keys = NULL;
 	StatsStatus status = sort_rows(&keys, rows, false, env);
 
 	order->idx = NULL;
@@ -270,12 +266,11 @@ stats_order_rows(StatsOrder *order, const StatsRows *rows,
 }
 
 StatsStatus
-stats_number_clusters(StatsClusters *clusters, const StatsRows *rows,
-					  const StatsEnv *env)
+stats_number_clusters(StatsClusters *clusters, const StatsRows *rows, const StatsEnv *env)
 {
-	bool		by_cluster = rows->cluster != NULL;
-	StatsKey   *keys = NULL;
-	size_t		last = 0;
+	bool by_cluster = rows->cluster != NULL;
+	StatsKey *keys = NULL;
+	size_t last = 0;
 	StatsStatus status;
 
 	clusters->number = NULL;

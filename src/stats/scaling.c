@@ -14,7 +14,7 @@
 double
 stats_sigmoid(double x)
 {
-	double		e;
+	double e;
 
 	if (x >= 0.0)
 		return 1.0 / (1.0 + exp(-x));
@@ -40,20 +40,20 @@ typedef struct PlattFit
 {
 	const double *logit;
 	const uint8_t *label;
-	size_t		n;
-	double		target[2];		/* smoothed */
+	size_t n;
+	double target[2]; /* smoothed */
 	const StatsEnv *env;
 } PlattFit;
 
 /* Cross-entropy to the smoothed targets, its gradient and Hessian. */
 typedef struct PlattSlope
 {
-	double		loss;
-	double		da;
-	double		db;
-	double		daa;
-	double		dab;
-	double		dbb;
+	double loss;
+	double da;
+	double db;
+	double daa;
+	double dab;
+	double dbb;
 } PlattSlope;
 
 static StatsStatus
@@ -62,11 +62,11 @@ platt_slope(PlattSlope *at, const PlattFit *fit, double a, double b)
 	memset(at, 0, sizeof(*at));
 	for (size_t i = 0; i < fit->n; i++)
 	{
-		double		z = fit->logit[i];
-		double		x = a * z + b;
-		double		p = stats_sigmoid(x);
-		double		t = fit->target[fit->label[i]];
-		double		w = p * (1.0 - p);
+		double z = fit->logit[i];
+		double x = a * z + b;
+		double p = stats_sigmoid(x);
+		double t = fit->target[fit->label[i]];
+		double w = p * (1.0 - p);
 
 		at->loss += soft_plus(x) - t * x;
 		at->da += (p - t) * z;
@@ -87,20 +87,20 @@ platt_slope(PlattSlope *at, const PlattFit *fit, double a, double b)
 static StatsStatus
 fit_platt(double *a, double *b, const PlattFit *fit, bool fixed_slope)
 {
-	PlattSlope	now;
+	PlattSlope now;
 	StatsStatus status = platt_slope(&now, fit, *a, *b);
 
 	for (int step = 0; status == STATS_OK && step < MAX_NEWTON; step++)
 	{
 		/* a ridge at rounding level keeps a flat direction solvable */
-		double		daa = now.daa * (1.0 + 1e-12) + 1e-300;
-		double		dbb = now.dbb * (1.0 + 1e-12) + 1e-300;
-		double		det = daa * dbb - now.dab * now.dab;
-		double		step_a = 0.0;
-		double		step_b = -now.db / dbb;
-		double		scale = 1.0;
-		double		most = now.loss * (1.0 + STATS_NEWTON_NOISE);
-		PlattSlope	next = now;
+		double daa = now.daa * (1.0 + 1e-12) + 1e-300;
+		double dbb = now.dbb * (1.0 + 1e-12) + 1e-300;
+		double det = daa * dbb - now.dab * now.dab;
+		double step_a = 0.0;
+		double step_b = -now.db / dbb;
+		double scale = 1.0;
+		double most = now.loss * (1.0 + STATS_NEWTON_NOISE);
+		PlattSlope next = now;
 
 		if (!fixed_slope)
 		{
@@ -113,8 +113,7 @@ fit_platt(double *a, double *b, const PlattFit *fit, bool fixed_slope)
 			break;
 		for (int half = 0; half < 60; half++, scale *= 0.5)
 		{
-			status = platt_slope(&next, fit, *a + scale * step_a,
-								 *b + scale * step_b);
+			status = platt_slope(&next, fit, *a + scale * step_a, *b + scale * step_b);
 			if (status != STATS_OK || next.loss <= most)
 				break;
 		}
@@ -128,14 +127,13 @@ fit_platt(double *a, double *b, const PlattFit *fit, bool fixed_slope)
 }
 
 StatsStatus
-stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label,
-				size_t n, const StatsEnv *env)
+stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label, size_t n, const StatsEnv *env)
 {
-	PlattFit	fit = {logit, label, n, {0.0, 0.0}, env};
-	double		count[2] = {0.0, 0.0};
-	double		a = 0.0;		/* where the Hessian is largest */
-	double		b = 0.0;
-	double		bound;
+	PlattFit fit = {logit, label, n, {0.0, 0.0}, env};
+	double count[2] = {0.0, 0.0};
+	double a = 0.0; /* where the Hessian is largest */
+	double b = 0.0;
+	double bound;
 	StatsStatus status;
 
 	if (n == 0)
@@ -155,8 +153,7 @@ stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label,
 	status = fit_platt(&a, &b, &fit, false);
 	platt->bounded = false;
 	bound = fmin(STATS_PLATT_MAX_SLOPE, fmax(STATS_PLATT_MIN_SLOPE, a));
-	if (status == STATS_NO_CONVERGENCE ||
-		(status == STATS_OK && (bound < a || bound > a)))
+	if (status == STATS_NO_CONVERGENCE || (status == STATS_OK && (bound < a || bound > a)))
 	{
 		platt->bounded = true;
 		a = isnan(bound) ? 1.0 : bound;
@@ -173,8 +170,7 @@ stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label,
  * model minus the logit of the true class; it rises with 1 / temperature.
  */
 static StatsStatus
-temperature_slope(double *slope, double beta, const double *logit,
-				  const int32_t *label, size_t n, int32_t k,
+temperature_slope(double *slope, double beta, const double *logit, const int32_t *label, size_t n, int32_t k,
 				  const StatsEnv *env)
 {
 	*slope = 0.0;
@@ -183,19 +179,18 @@ temperature_slope(double *slope, double beta, const double *logit,
 		const double *z = logit + i * (size_t) k;
 
 		if (k == 1)
-			*slope += label[i] ? -stats_sigmoid(-beta * z[0]) * z[0] :
-				stats_sigmoid(beta * z[0]) * z[0];
+			*slope += label[i] ? -stats_sigmoid(-beta * z[0]) * z[0] : stats_sigmoid(beta * z[0]) * z[0];
 		else
 		{
-			double		most = z[0];
-			double		sum = 0.0;
-			double		mean = 0.0;
+			double most = z[0];
+			double sum = 0.0;
+			double mean = 0.0;
 
 			for (int32_t c = 1; c < k; c++)
 				most = fmax(most, z[c]);
 			for (int32_t c = 0; c < k; c++)
 			{
-				double		e = exp(beta * (z[c] - most));
+				double e = exp(beta * (z[c] - most));
 
 				sum += e;
 				mean += e * (z[c] - most);
@@ -209,13 +204,12 @@ temperature_slope(double *slope, double beta, const double *logit,
 }
 
 StatsStatus
-stats_fit_temperature(double *temperature, const double *logit,
-					  const int32_t *label, size_t n, int32_t n_logits,
-					  const StatsEnv *env)
+stats_fit_temperature(double *temperature, const double *logit, const int32_t *label, size_t n,
+					  int32_t n_logits, const StatsEnv *env)
 {
-	double		low = 1.0 / STATS_MAX_TEMPERATURE;
-	double		high = 1.0 / STATS_MIN_TEMPERATURE;
-	int32_t		n_classes = n_logits == 1 ? 2 : n_logits;
+	double low = 1.0 / STATS_MAX_TEMPERATURE;
+	double high = 1.0 / STATS_MIN_TEMPERATURE;
+	int32_t n_classes = n_logits == 1 ? 2 : n_logits;
 
 	if (n == 0)
 		return STATS_NO_ROWS;
@@ -229,14 +223,13 @@ stats_fit_temperature(double *temperature, const double *logit,
 			return STATS_BAD_LABEL;
 	for (int step = 0; step < MAX_BISECTION; step++)
 	{
-		double		middle = 0.5 * (low + high);
-		double		slope;
+		double middle = 0.5 * (low + high);
+		double slope;
 		StatsStatus status;
 
 		if (middle <= low || middle >= high)
 			break;
-		status = temperature_slope(&slope, middle, logit, label, n, n_logits,
-								   env);
+		status = temperature_slope(&slope, middle, logit, label, n, n_logits, env);
 		if (status != STATS_OK)
 			return status;
 		/* flat to the last bit: towards temperature 1 */
@@ -245,7 +238,6 @@ stats_fit_temperature(double *temperature, const double *logit,
 		else
 			high = middle;
 	}
-	*temperature = fmin(STATS_MAX_TEMPERATURE,
-						fmax(STATS_MIN_TEMPERATURE, 2.0 / (low + high)));
+	*temperature = fmin(STATS_MAX_TEMPERATURE, fmax(STATS_MIN_TEMPERATURE, 2.0 / (low + high)));
 	return STATS_OK;
 }

@@ -7,16 +7,16 @@
  */
 #include "stats_internal.h"
 
-#define PURPOSE_FOLDS 0x666f6c64u	/* keeps these draws apart from others */
+#define PURPOSE_FOLDS 0x666f6c64u /* keeps these draws apart from others */
 
 /* Memory of one check. */
 typedef struct Work
 {
 	StatsClusters clusters;
-	uint8_t    *stratum;		/* per cluster */
-	uint32_t   *fold;			/* per cluster */
-	uint8_t    *use;			/* per row */
-	double	   *score;			/* per row */
+	uint8_t *stratum; /* per cluster */
+	uint32_t *fold;   /* per cluster */
+	uint8_t *use;     /* per row */
+	double *score;    /* per row */
 } Work;
 
 /*
@@ -26,17 +26,16 @@ typedef struct Work
 static StatsStatus
 deal_folds(Work *work, uint32_t n_folds, uint64_t seed, const StatsEnv *env)
 {
-	size_t		k = work->clusters.n_clusters;
-	StatsKey   *keys = stats_array(env, k, 2 * sizeof(StatsKey));
+	size_t k = work->clusters.n_clusters;
+	StatsKey *keys = stats_array(env, k, 2 * sizeof(StatsKey));
 	StatsStatus status = keys == NULL ? STATS_NO_MEMORY : STATS_OK;
 
 	for (size_t c = 0; status == STATS_OK && c < k; c++)
 	{
-		uint32_t	random[4];
+		uint32_t random[4];
 
 		stats_philox(random, seed, c, PURPOSE_FOLDS);
-		keys[c].key = ((uint64_t) work->stratum[c] << 62) |
-			(((uint64_t) random[0] << 30) ^ random[1]);
+		keys[c].key = ((uint64_t) work->stratum[c] << 62) | (((uint64_t) random[0] << 30) ^ random[1]);
 		keys[c].idx = c;
 	}
 	if (status == STATS_OK)
@@ -48,9 +47,8 @@ deal_folds(Work *work, uint32_t n_folds, uint64_t seed, const StatsEnv *env)
 }
 
 static StatsStatus
-score_folds(StatsShortcut *result, Work *work, const double *feature,
-			size_t n_features, const uint8_t *label, size_t n,
-			const StatsEnv *env)
+score_folds(StatsShortcut *result, Work *work, const double *feature, size_t n_features, const uint8_t *label,
+			size_t n, const StatsEnv *env)
 {
 	for (uint32_t f = 0; f < result->n_folds; f++)
 	{
@@ -59,8 +57,7 @@ score_folds(StatsShortcut *result, Work *work, const double *feature,
 
 		for (size_t i = 0; i < n; i++)
 			work->use[i] = work->fold[work->clusters.number[i]] != f;
-		status = stats_fit_logistic(&model, feature, n_features, label,
-									work->use, n, env);
+		status = stats_fit_logistic(&model, feature, n_features, label, work->use, n, env);
 		if (status == STATS_ONE_CLASS)
 			return STATS_TOO_FEW;
 		if (status != STATS_OK)
@@ -68,8 +65,7 @@ score_folds(StatsShortcut *result, Work *work, const double *feature,
 		for (size_t i = 0; i < n; i++)
 		{
 			if (!work->use[i])
-				work->score[i] = stats_logistic_score(&model,
-													  feature + i * n_features);
+				work->score[i] = stats_logistic_score(&model, feature + i * n_features);
 			if (stats_stopped(env, i + 1))
 				return STATS_INTERRUPTED;
 		}
@@ -81,8 +77,8 @@ score_folds(StatsShortcut *result, Work *work, const double *feature,
 static StatsStatus
 choose_folds(StatsShortcut *result, const Work *work, uint32_t n_folds)
 {
-	size_t		holding[2] = {0, 0};
-	size_t		fewest;
+	size_t holding[2] = {0, 0};
+	size_t fewest;
 
 	for (size_t c = 0; c < work->clusters.n_clusters; c++)
 	{
@@ -97,23 +93,20 @@ choose_folds(StatsShortcut *result, const Work *work, uint32_t n_folds)
 }
 
 static StatsStatus
-run_check(StatsShortcut *result, Work *work, const double *feature,
-		  size_t n_features, const uint8_t *label, const uint64_t *cluster,
-		  size_t n, uint32_t n_folds, uint64_t seed, double confidence,
+run_check(StatsShortcut *result, Work *work, const double *feature, size_t n_features, const uint8_t *label,
+		  const uint64_t *cluster, size_t n, uint32_t n_folds, uint64_t seed, double confidence,
 		  const StatsEnv *env)
 {
-	StatsRows	rows = {work->score, label, cluster, n};
+	StatsRows rows = {work->score, label, cluster, n};
 	StatsStatus status;
 
 	for (size_t i = 0; i < n; i++)
 		work->score[i] = 0.0;
-	status = stats_fit_logistic(&result->model, feature, n_features, label,
-								NULL, n, env);
+	status = stats_fit_logistic(&result->model, feature, n_features, label, NULL, n, env);
 	/* without ids the rows are numbered by what they are scored */
 	for (size_t i = 0; status == STATS_OK && i < n; i++)
 	{
-		work->score[i] = stats_logistic_score(&result->model,
-											  feature + i * n_features);
+		work->score[i] = stats_logistic_score(&result->model, feature + i * n_features);
 		if (stats_stopped(env, i + 1))
 			status = STATS_INTERRUPTED;
 	}
@@ -125,8 +118,7 @@ run_check(StatsShortcut *result, Work *work, const double *feature,
 	work->fold = stats_array(env, work->clusters.n_clusters, sizeof(uint32_t));
 	if (work->stratum == NULL || work->fold == NULL)
 		return STATS_NO_MEMORY;
-	status = stats_cluster_strata(work->stratum, &work->clusters, label, n,
-								  2, env);
+	status = stats_cluster_strata(work->stratum, &work->clusters, label, n, 2, env);
 	if (status == STATS_OK)
 		status = choose_folds(result, work, n_folds);
 	if (status == STATS_OK)
@@ -139,12 +131,11 @@ run_check(StatsShortcut *result, Work *work, const double *feature,
 }
 
 StatsStatus
-stats_shortcut(StatsShortcut *result, double *score, const double *feature,
-			   size_t n_features, const uint8_t *label,
-			   const uint64_t *cluster, size_t n, uint32_t n_folds,
-			   uint64_t seed, double confidence, const StatsEnv *env)
+stats_shortcut(StatsShortcut *result, double *score, const double *feature, size_t n_features,
+			   const uint8_t *label, const uint64_t *cluster, size_t n, uint32_t n_folds, uint64_t seed,
+			   double confidence, const StatsEnv *env)
 {
-	Work		work = {{NULL, 0}, NULL, NULL, NULL, NULL};
+	Work work = {{NULL, 0}, NULL, NULL, NULL, NULL};
 	StatsStatus status = STATS_NO_MEMORY;
 
 	if (n == 0)
@@ -154,8 +145,8 @@ stats_shortcut(StatsShortcut *result, double *score, const double *feature,
 	work.use = stats_array(env, n, sizeof(uint8_t));
 	work.score = score != NULL ? score : stats_array(env, n, sizeof(double));
 	if (work.use != NULL && work.score != NULL)
-		status = run_check(result, &work, feature, n_features, label, cluster,
-						   n, n_folds, seed, confidence, env);
+		status =
+			run_check(result, &work, feature, n_features, label, cluster, n, n_folds, seed, confidence, env);
 	stats_free(env, work.fold);
 	stats_free(env, work.stratum);
 	stats_free(env, work.clusters.number);

@@ -33,17 +33,17 @@
 typedef enum StatsStatus
 {
 	STATS_OK = 0,
-	STATS_NO_ROWS,				/* n is 0 */
-	STATS_ONE_CLASS,			/* all labels are equal: no AUC, no ROC */
-	STATS_SCORE_NAN,			/* a score is NaN */
-	STATS_SCORE_RANGE,			/* a score is outside [0, 1] */
-	STATS_BAD_LABEL,			/* a label is not 0 or 1 (or not a class) */
-	STATS_BAD_ARGUMENT,			/* a threshold, a count or a level is out of range */
-	STATS_NO_MEMORY,			/* the allocator refused, or a size overflows */
-	STATS_INTERRUPTED,			/* the stop callback said so */
-	STATS_NO_CONVERGENCE,		/* an iteration found no finite solution */
-	STATS_UNREACHABLE,			/* no threshold meets the demand */
-	STATS_TOO_FEW				/* fewer than two clusters of a class */
+	STATS_NO_ROWS,        /* n is 0 */
+	STATS_ONE_CLASS,      /* all labels are equal: no AUC, no ROC */
+	STATS_SCORE_NAN,      /* a score is NaN */
+	STATS_SCORE_RANGE,    /* a score is outside [0, 1] */
+	STATS_BAD_LABEL,      /* a label is not 0 or 1 (or not a class) */
+	STATS_BAD_ARGUMENT,   /* a threshold, a count or a level is out of range */
+	STATS_NO_MEMORY,      /* the allocator refused, or a size overflows */
+	STATS_INTERRUPTED,    /* the stop callback said so */
+	STATS_NO_CONVERGENCE, /* an iteration found no finite solution */
+	STATS_UNREACHABLE,    /* no threshold meets the demand */
+	STATS_TOO_FEW         /* fewer than two clusters of a class */
 } StatsStatus;
 
 /* Lower-case English, no full stop; never NULL. */
@@ -57,20 +57,20 @@ extern const char *stats_status_text(StatsStatus status);
  */
 typedef struct StatsEnv
 {
-	void	   *(*allocate) (void *arg, size_t bytes);
-	void		(*release) (void *arg, void *memory);
-	bool		(*stop) (void *arg);
-	void	   *arg;
+	void *(*allocate)(void *arg, size_t bytes);
+	void (*release)(void *arg, void *memory);
+	bool (*stop)(void *arg);
+	void *arg;
 } StatsEnv;
 
 /* The rows of a two-class evaluation; borrowed, never written. */
 typedef struct StatsRows
 {
-	const double *score;		/* n, each in [0, 1] */
-	const uint8_t *label;		/* n, 1 positive, 0 negative */
-	const uint64_t *cluster;	/* n ids (any numbers, equal = same patient),
+	const double *score;     /* n, each in [0, 1] */
+	const uint8_t *label;    /* n, 1 positive, 0 negative */
+	const uint64_t *cluster; /* n ids (any numbers, equal = same patient),
 								 * or NULL: every row is its own cluster */
-	size_t		n;
+	size_t n;
 } StatsRows;
 
 /*
@@ -93,10 +93,10 @@ extern StatsStatus stats_check_rows(const StatsRows *rows, size_t *bad_row);
 
 typedef struct StatsCounts
 {
-	uint64_t	tp;
-	uint64_t	fp;
-	uint64_t	tn;
-	uint64_t	fn;
+	uint64_t tp;
+	uint64_t fp;
+	uint64_t tn;
+	uint64_t fn;
 } StatsCounts;
 
 /*
@@ -114,28 +114,27 @@ typedef struct StatsCounts
 typedef struct StatsFigures
 {
 	StatsCounts counts;
-	double		accuracy;
-	double		sensitivity;
-	double		specificity;
-	double		ppv;
-	double		npv;
-	double		f1;
-	double		lr_positive;
-	double		lr_negative;
-	double		log_loss;
-	double		brier;
+	double accuracy;
+	double sensitivity;
+	double specificity;
+	double ppv;
+	double npv;
+	double f1;
+	double lr_positive;
+	double lr_negative;
+	double log_loss;
+	double brier;
 } StatsFigures;
 
 /*
  * threshold: any number but NaN.  No memory, no env needed (env may be NULL;
  * with one, stop is polled).  One class only is fine.
  */
-extern StatsStatus stats_figures(StatsFigures *figures, const StatsRows *rows,
-								 double threshold, const StatsEnv *env);
+extern StatsStatus stats_figures(StatsFigures *figures, const StatsRows *rows, double threshold,
+								 const StatsEnv *env);
 
 /* The ratios alone, from counts; log_loss and brier become NaN. */
-extern void stats_figures_from_counts(StatsFigures *figures,
-									  const StatsCounts *counts);
+extern void stats_figures_from_counts(StatsFigures *figures, const StatsCounts *counts);
 
 /*
  * Area under the ROC curve: the Mann-Whitney probability that a positive row
@@ -143,24 +142,23 @@ extern void stats_figures_from_counts(StatsFigures *figures,
  * arithmetic, one rounding).  Memory: 32 bytes a row.  STATS_ONE_CLASS when
  * it is not defined.
  */
-extern StatsStatus stats_auc(double *auc, const StatsRows *rows,
-							 const StatsEnv *env);
+extern StatsStatus stats_auc(double *auc, const StatsRows *rows, const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
  * More than two classes (multiclass.c)
  * ------------------------------------------------------------------------
  */
 
-#define STATS_MAX_CLASSES 64	/* of figures with limits */
+#define STATS_MAX_CLASSES 64 /* of figures with limits */
 
 /* probability is row-major [n][n_classes], each in [0, 1]. */
 typedef struct StatsClassRows
 {
 	const double *probability;
-	const int32_t *label;		/* n, 0 .. n_classes - 1 */
-	const uint64_t *cluster;	/* n, or NULL */
-	size_t		n;
-	int32_t		n_classes;		/* at least 2 */
+	const int32_t *label;    /* n, 0 .. n_classes - 1 */
+	const uint64_t *cluster; /* n, or NULL */
+	size_t n;
+	int32_t n_classes; /* at least 2 */
 } StatsClassRows;
 
 /*
@@ -175,14 +173,14 @@ typedef struct StatsClassRows
  */
 typedef struct StatsClassFigures
 {
-	double		accuracy;
-	double		log_loss;
-	double		brier;
-	double		macro_sensitivity;
-	double		macro_specificity;
-	double		macro_f1;
-	double		macro_auc;		/* one-vs-rest, Mann-Whitney */
-	int32_t		n_present;
+	double accuracy;
+	double log_loss;
+	double brier;
+	double macro_sensitivity;
+	double macro_specificity;
+	double macro_f1;
+	double macro_auc; /* one-vs-rest, Mann-Whitney */
+	int32_t n_present;
 } StatsClassFigures;
 
 /*
@@ -191,19 +189,15 @@ typedef struct StatsClassFigures
  * rows, or the only class, has AUC NaN and is left out of macro_auc; if no
  * class has an AUC the call fails with STATS_ONE_CLASS.
  */
-extern StatsStatus stats_class_figures(StatsClassFigures *figures,
-									   StatsFigures *class_figures,
-									   double *class_auc,
-									   uint64_t *confusion,
-									   const StatsClassRows *rows,
+extern StatsStatus stats_class_figures(StatsClassFigures *figures, StatsFigures *class_figures,
+									   double *class_auc, uint64_t *confusion, const StatsClassRows *rows,
 									   const StatsEnv *env);
 
 /*
  * One-vs-rest view of one class: fills score and label (n each) for the
  * functions on StatsRows.
  */
-extern StatsStatus stats_class_one_vs_rest(double *score, uint8_t *label,
-										   const StatsClassRows *rows,
+extern StatsStatus stats_class_one_vs_rest(double *score, uint8_t *label, const StatsClassRows *rows,
 										   int32_t positive_class);
 
 /* ------------------------------------------------------------------------
@@ -217,9 +211,9 @@ extern StatsStatus stats_class_one_vs_rest(double *score, uint8_t *label,
 /* value lies in [low, high]; all NaN where the figure is not defined */
 typedef struct StatsInterval
 {
-	double		value;
-	double		low;
-	double		high;
+	double value;
+	double low;
+	double high;
 } StatsInterval;
 
 /*
@@ -227,8 +221,7 @@ typedef struct StatsInterval
  * of proportion p observed on n rows; n may be a fraction.  Never empty, and
  * inside [0, 1].
  */
-extern StatsStatus stats_wilson(StatsInterval *interval, double p, double n,
-								double confidence);
+extern StatsStatus stats_wilson(StatsInterval *interval, double p, double n, double confidence);
 
 /*
  * A proportion over rows that come in clusters: Wilson's interval on the
@@ -245,11 +238,9 @@ extern StatsStatus stats_wilson(StatsInterval *interval, double p, double n,
  * success[i] is 0 or 1; cluster may be NULL; n_effective may be NULL.
  * Memory: 56 bytes a row.
  */
-extern StatsStatus stats_proportion(StatsInterval *interval,
-									double *n_effective,
-									const uint8_t *success,
-									const uint64_t *cluster, size_t n,
-									double confidence, const StatsEnv *env);
+extern StatsStatus stats_proportion(StatsInterval *interval, double *n_effective, const uint8_t *success,
+									const uint64_t *cluster, size_t n, double confidence,
+									const StatsEnv *env);
 
 /*
  * AUC with its standard error and interval.  The variance is that of DeLong,
@@ -266,12 +257,12 @@ extern StatsStatus stats_proportion(StatsInterval *interval,
 typedef struct StatsAuc
 {
 	StatsInterval auc;
-	double		se;				/* may be 0 */
-	bool		score_interval; /* Newcombe's limits were used */
+	double se;           /* may be 0 */
+	bool score_interval; /* Newcombe's limits were used */
 } StatsAuc;
 
-extern StatsStatus stats_auc_interval(StatsAuc *result, const StatsRows *rows,
-									  double confidence, const StatsEnv *env);
+extern StatsStatus stats_auc_interval(StatsAuc *result, const StatsRows *rows, double confidence,
+									  const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
  * A whole evaluation (evaluate.c, bootstrap.c)
@@ -283,10 +274,10 @@ extern StatsStatus stats_auc_interval(StatsAuc *result, const StatsRows *rows,
 
 typedef struct StatsOptions
 {
-	double		threshold;
-	double		confidence;
-	uint32_t	replicates;		/* of the bootstrap */
-	uint64_t	seed;			/* of the bootstrap */
+	double threshold;
+	double confidence;
+	uint32_t replicates; /* of the bootstrap */
+	uint64_t seed;       /* of the bootstrap */
 } StatsOptions;
 
 /*
@@ -317,13 +308,13 @@ typedef struct StatsOptions
  */
 typedef struct StatsEvaluation
 {
-	size_t		n;
-	size_t		n_positive;
-	size_t		n_negative;
-	size_t		n_clusters;
-	size_t		n_clusters_positive;	/* clusters with a positive row */
-	size_t		n_clusters_negative;
-	StatsOptions options;		/* as used */
+	size_t n;
+	size_t n_positive;
+	size_t n_negative;
+	size_t n_clusters;
+	size_t n_clusters_positive; /* clusters with a positive row */
+	size_t n_clusters_negative;
+	StatsOptions options; /* as used */
 	StatsCounts counts;
 	StatsInterval accuracy;
 	StatsInterval sensitivity;
@@ -336,7 +327,7 @@ typedef struct StatsEvaluation
 	StatsInterval log_loss;
 	StatsInterval brier;
 	StatsInterval auc;
-	double		auc_se;
+	double auc_se;
 } StatsEvaluation;
 
 /*
@@ -344,9 +335,7 @@ typedef struct StatsEvaluation
  * 0.  STATS_ONE_CLASS: *result is filled all the same, with NaN for the AUC
  * and for each figure of the missing class.
  */
-extern StatsStatus stats_evaluate(StatsEvaluation *result,
-								  const StatsRows *rows,
-								  const StatsOptions *options,
+extern StatsStatus stats_evaluate(StatsEvaluation *result, const StatsRows *rows, const StatsOptions *options,
 								  const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
@@ -375,17 +364,17 @@ extern StatsStatus stats_evaluate(StatsEvaluation *result,
  */
 typedef struct StatsClassEvaluation
 {
-	size_t		n;
-	size_t		n_clusters;
-	int32_t		n_present;		/* classes with rows */
-	StatsOptions options;		/* as used; the threshold plays no part */
+	size_t n;
+	size_t n_clusters;
+	int32_t n_present;    /* classes with rows */
+	StatsOptions options; /* as used; the threshold plays no part */
 	StatsInterval accuracy;
 	StatsInterval macro_sensitivity;
 	StatsInterval macro_specificity;
 	StatsInterval macro_f1;
 	StatsInterval macro_auc;
 	StatsInterval log_loss;
-	StatsInterval brier;		/* 0 to 2 */
+	StatsInterval brier; /* 0 to 2 */
 } StatsClassEvaluation;
 
 /*
@@ -395,10 +384,8 @@ typedef struct StatsClassEvaluation
  * the AUC and what needs a row of it are NaN.  2 to STATS_MAX_CLASSES
  * classes; STATS_ONE_CLASS if all rows are of one.
  */
-extern StatsStatus stats_class_evaluate(StatsClassEvaluation *result,
-										StatsEvaluation *of_class,
-										const StatsClassRows *rows,
-										const StatsOptions *options,
+extern StatsStatus stats_class_evaluate(StatsClassEvaluation *result, StatsEvaluation *of_class,
+										const StatsClassRows *rows, const StatsOptions *options,
 										const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
@@ -407,9 +394,9 @@ extern StatsStatus stats_class_evaluate(StatsClassEvaluation *result,
  */
 typedef struct StatsRocPoint
 {
-	double		threshold;		/* +infinity for the first point */
-	double		false_positive_rate;
-	double		true_positive_rate;
+	double threshold; /* +infinity for the first point */
+	double false_positive_rate;
+	double true_positive_rate;
 } StatsRocPoint;
 
 /*
@@ -417,16 +404,15 @@ typedef struct StatsRocPoint
  * one per distinct score.  points has room for n + 1.  With corners_only,
  * points on a straight line between their neighbours are left out.
  */
-extern StatsStatus stats_roc(StatsRocPoint *points, size_t *n_points,
-							 const StatsRows *rows, bool corners_only,
-							 const StatsEnv *env);
+extern StatsStatus stats_roc(StatsRocPoint *points, size_t *n_points, const StatsRows *rows,
+							 bool corners_only, const StatsEnv *env);
 
 typedef enum StatsThresholdRule
 {
-	STATS_THRESHOLD_FIXED,		/* the given threshold */
-	STATS_THRESHOLD_SENSITIVITY,	/* highest with sensitivity >= target */
-	STATS_THRESHOLD_SENSITIVITY_LIMIT,	/* the same for its lower limit */
-	STATS_THRESHOLD_YOUDEN		/* largest sensitivity + specificity - 1; of
+	STATS_THRESHOLD_FIXED,             /* the given threshold */
+	STATS_THRESHOLD_SENSITIVITY,       /* highest with sensitivity >= target */
+	STATS_THRESHOLD_SENSITIVITY_LIMIT, /* the same for its lower limit */
+	STATS_THRESHOLD_YOUDEN             /* largest sensitivity + specificity - 1; of
 								 * equal ones the most sensitive */
 } StatsThresholdRule;
 
@@ -438,20 +424,20 @@ typedef enum StatsThresholdRule
 typedef struct StatsThresholdDemand
 {
 	StatsThresholdRule rule;
-	double		threshold;		/* FIXED: in [0, 1] */
-	double		sensitivity;	/* SENSITIVITY: in (0, 1]; _LIMIT: in (0, 1) */
-	double		confidence;		/* in (0, 1): level of the limits reported, and
+	double threshold;   /* FIXED: in [0, 1] */
+	double sensitivity; /* SENSITIVITY: in (0, 1]; _LIMIT: in (0, 1) */
+	double confidence;  /* in (0, 1): level of the limits reported, and
 								 * for _LIMIT, where it is at least 0.5, of the
 								 * one-sided limit */
 } StatsThresholdDemand;
 
 typedef struct StatsOperatingPoint
 {
-	double		threshold;
-	StatsCounts counts;			/* achieved on the rows given */
-	StatsInterval sensitivity;	/* two-sided, level `confidence` */
+	double threshold;
+	StatsCounts counts;        /* achieved on the rows given */
+	StatsInterval sensitivity; /* two-sided, level `confidence` */
 	StatsInterval specificity;
-	double		sensitivity_limit;	/* one-sided lower limit */
+	double sensitivity_limit; /* one-sided lower limit */
 } StatsOperatingPoint;
 
 /*
@@ -460,10 +446,8 @@ typedef struct StatsOperatingPoint
  * number between).  STATS_UNREACHABLE: even calling every row positive does
  * not bring the lower limit to the target (too few patients).
  */
-extern StatsStatus stats_operating_point(StatsOperatingPoint *point,
-										 const StatsThresholdDemand *demand,
-										 const StatsRows *rows,
-										 const StatsEnv *env);
+extern StatsStatus stats_operating_point(StatsOperatingPoint *point, const StatsThresholdDemand *demand,
+										 const StatsRows *rows, const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
  * Calibration (calibration.c, scaling.c)
@@ -471,20 +455,20 @@ extern StatsStatus stats_operating_point(StatsOperatingPoint *point,
  */
 typedef enum StatsBinning
 {
-	STATS_BINS_EQUAL_WIDTH,		/* bin b holds [b/B, (b+1)/B), the last one 1 */
-	STATS_BINS_EQUAL_COUNT		/* by rank, equal scores kept together */
+	STATS_BINS_EQUAL_WIDTH, /* bin b holds [b/B, (b+1)/B), the last one 1 */
+	STATS_BINS_EQUAL_COUNT  /* by rank, equal scores kept together */
 } StatsBinning;
 
 #define STATS_MAX_BINS 1000
 
 typedef struct StatsCalibrationBin
 {
-	double		low;			/* edges on the score axis (equal count: the
+	double low; /* edges on the score axis (equal count: the
 								 * lowest and highest score inside) */
-	double		high;
-	size_t		n;				/* rows; 0: the figures below are NaN */
-	double		mean_score;
-	StatsInterval observed;		/* share of positives, as stats_proportion */
+	double high;
+	size_t n; /* rows; 0: the figures below are NaN */
+	double mean_score;
+	StatsInterval observed; /* share of positives, as stats_proportion */
 } StatsCalibrationBin;
 
 /*
@@ -500,22 +484,20 @@ typedef struct StatsCalibrationBin
  */
 typedef struct StatsCalibration
 {
-	size_t		n;
-	double		mean_score;
-	double		observed;		/* share of positives */
-	double		ece;
-	double		mce;
-	bool		fitted;
+	size_t n;
+	double mean_score;
+	double observed; /* share of positives */
+	double ece;
+	double mce;
+	bool fitted;
 	StatsInterval slope;
 	StatsInterval intercept;
 	StatsInterval in_the_large;
 } StatsCalibration;
 
 /* bins: n_bins entries (1 to STATS_MAX_BINS), filled. */
-extern StatsStatus stats_calibration(StatsCalibration *result,
-									 StatsCalibrationBin *bins, size_t n_bins,
-									 StatsBinning binning,
-									 const StatsRows *rows, double confidence,
+extern StatsStatus stats_calibration(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins,
+									 StatsBinning binning, const StatsRows *rows, double confidence,
 									 const StatsEnv *env);
 
 /* 1 / (1 + exp(-x)), exact in both tails, and its inverse on clipped p. */
@@ -534,14 +516,13 @@ extern double stats_logit(double p);
 
 typedef struct StatsPlatt
 {
-	double		slope;
-	double		intercept;
-	bool		bounded;		/* the slope is at a bound */
+	double slope;
+	double intercept;
+	bool bounded; /* the slope is at a bound */
 } StatsPlatt;
 
 /* logit: n finite numbers (STATS_BAD_ARGUMENT otherwise). */
-extern StatsStatus stats_fit_platt(StatsPlatt *platt, const double *logit,
-								   const uint8_t *label, size_t n,
+extern StatsStatus stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label, size_t n,
 								   const StatsEnv *env);
 
 /*
@@ -554,11 +535,8 @@ extern StatsStatus stats_fit_platt(StatsPlatt *platt, const double *logit,
 #define STATS_MIN_TEMPERATURE 0.05
 #define STATS_MAX_TEMPERATURE 20.0
 
-extern StatsStatus stats_fit_temperature(double *temperature,
-										 const double *logit,
-										 const int32_t *label, size_t n,
-										 int32_t n_logits,
-										 const StatsEnv *env);
+extern StatsStatus stats_fit_temperature(double *temperature, const double *logit, const int32_t *label,
+										 size_t n, int32_t n_logits, const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
  * Two models on the same rows (compare.c)
@@ -566,13 +544,13 @@ extern StatsStatus stats_fit_temperature(double *temperature,
  */
 typedef struct StatsPair
 {
-	const double *score_a;		/* n each, in [0, 1] */
+	const double *score_a; /* n each, in [0, 1] */
 	const double *score_b;
 	const uint8_t *label;
-	const uint64_t *cluster;	/* or NULL */
-	size_t		n;
-	double		threshold_a;
-	double		threshold_b;
+	const uint64_t *cluster; /* or NULL */
+	size_t n;
+	double threshold_a;
+	double threshold_b;
 } StatsPair;
 
 /*
@@ -601,29 +579,27 @@ typedef struct StatsPair
  */
 typedef struct StatsComparison
 {
-	size_t		n;
-	size_t		n_clusters;
+	size_t n;
+	size_t n_clusters;
 	StatsInterval auc_a;
 	StatsInterval auc_b;
 	StatsInterval auc;
-	double		auc_se;
-	double		auc_p;
+	double auc_se;
+	double auc_p;
 	StatsInterval accuracy;
 	StatsInterval sensitivity;
 	StatsInterval specificity;
 	StatsInterval log_loss;
 	StatsInterval brier;
-	uint64_t	only_a_right;
-	uint64_t	only_b_right;
-	double		mcnemar_p;
-	uint32_t	replicates;
-	uint64_t	seed;
+	uint64_t only_a_right;
+	uint64_t only_b_right;
+	double mcnemar_p;
+	uint32_t replicates;
+	uint64_t seed;
 } StatsComparison;
 
 /* options->threshold is not used; NULL as in stats_evaluate. */
-extern StatsStatus stats_compare(StatsComparison *result,
-								 const StatsPair *pair,
-								 const StatsOptions *options,
+extern StatsStatus stats_compare(StatsComparison *result, const StatsPair *pair, const StatsOptions *options,
 								 const StatsEnv *env);
 
 /*
@@ -637,29 +613,27 @@ extern StatsStatus stats_compare(StatsComparison *result,
  */
 typedef struct StatsClassComparison
 {
-	size_t		n;
-	size_t		n_clusters;
+	size_t n;
+	size_t n_clusters;
 	StatsInterval macro_auc_a;
 	StatsInterval macro_auc_b;
 	StatsInterval macro_auc;
-	double		macro_auc_se;
-	double		macro_auc_p;
+	double macro_auc_se;
+	double macro_auc_p;
 	StatsInterval accuracy;
 	StatsInterval macro_sensitivity;
 	StatsInterval macro_specificity;
 	StatsInterval log_loss;
 	StatsInterval brier;
-	uint64_t	only_a_right;
-	uint64_t	only_b_right;
-	double		mcnemar_p;
-	uint32_t	replicates;
-	uint64_t	seed;
+	uint64_t only_a_right;
+	uint64_t only_b_right;
+	double mcnemar_p;
+	uint32_t replicates;
+	uint64_t seed;
 } StatsClassComparison;
 
-extern StatsStatus stats_class_compare(StatsClassComparison *result,
-									   const StatsClassRows *rows,
-									   const double *probability_b,
-									   const StatsOptions *options,
+extern StatsStatus stats_class_compare(StatsClassComparison *result, const StatsClassRows *rows,
+									   const double *probability_b, const StatsOptions *options,
 									   const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
@@ -676,24 +650,21 @@ extern StatsStatus stats_class_compare(StatsClassComparison *result,
  */
 typedef struct StatsLogistic
 {
-	size_t		n_features;
-	double		mean[STATS_MAX_FEATURES];
-	double		deviation[STATS_MAX_FEATURES];	/* 0: constant */
-	double		weight[STATS_MAX_FEATURES];
-	double		intercept;
+	size_t n_features;
+	double mean[STATS_MAX_FEATURES];
+	double deviation[STATS_MAX_FEATURES]; /* 0: constant */
+	double weight[STATS_MAX_FEATURES];
+	double intercept;
 } StatsLogistic;
 
 /*
  * feature is row-major [n][n_features], finite.  use (may be NULL) marks the
  * rows to fit.  STATS_ONE_CLASS when these are of one class.
  */
-extern StatsStatus stats_fit_logistic(StatsLogistic *model,
-									  const double *feature,
-									  size_t n_features, const uint8_t *label,
-									  const uint8_t *use, size_t n,
+extern StatsStatus stats_fit_logistic(StatsLogistic *model, const double *feature, size_t n_features,
+									  const uint8_t *label, const uint8_t *use, size_t n,
 									  const StatsEnv *env);
-extern double stats_logistic_score(const StatsLogistic *model,
-								   const double *feature);
+extern double stats_logistic_score(const StatsLogistic *model, const double *feature);
 
 /*
  * How well do features that are no radiology (width, height, aspect ratio,
@@ -709,18 +680,15 @@ extern double stats_logistic_score(const StatsLogistic *model,
 
 typedef struct StatsShortcut
 {
-	StatsAuc	auc;
-	uint32_t	n_folds;		/* as used */
-	StatsLogistic model;		/* fitted on all rows: its weights tell which
+	StatsAuc auc;
+	uint32_t n_folds;    /* as used */
+	StatsLogistic model; /* fitted on all rows: its weights tell which
 								 * feature it is */
 } StatsShortcut;
 
-extern StatsStatus stats_shortcut(StatsShortcut *result, double *score,
-								  const double *feature, size_t n_features,
-								  const uint8_t *label,
-								  const uint64_t *cluster, size_t n,
-								  uint32_t n_folds, uint64_t seed,
-								  double confidence, const StatsEnv *env);
+extern StatsStatus stats_shortcut(StatsShortcut *result, double *score, const double *feature,
+								  size_t n_features, const uint8_t *label, const uint64_t *cluster, size_t n,
+								  uint32_t n_folds, uint64_t seed, double confidence, const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
  * Symmetric eigenvectors (eigen.c)
@@ -732,10 +700,9 @@ extern StatsStatus stats_shortcut(StatsShortcut *result, double *score,
  * last two arguments are the lengths of the two strings that a Fortran
  * compiler adds.
  */
-typedef void (*StatsDsyev) (const char *jobz, const char *uplo,
-							const int32_t *n, double *a, const int32_t *lda,
-							double *w, double *work, const int32_t *lwork,
-							int32_t *info, size_t jobz_len, size_t uplo_len);
+typedef void (*StatsDsyev)(const char *jobz, const char *uplo, const int32_t *n, double *a,
+						   const int32_t *lda, double *w, double *work, const int32_t *lwork, int32_t *info,
+						   size_t jobz_len, size_t uplo_len);
 
 /*
  * matrix: n x n, symmetric, finite (the lower triangle is read), destroyed:
@@ -744,8 +711,7 @@ typedef void (*StatsDsyev) (const char *jobz, const char *uplo,
  * dsyev NULL: cyclic Jacobi rotations, about 10 n^3 steps a sweep; stop is
  * polled.  LAPACK itself cannot be stopped: about 1 s for n = 2000.
  */
-extern StatsStatus stats_eigen_symmetric(double *matrix, double *value,
-										 size_t n, StatsDsyev dsyev,
+extern StatsStatus stats_eigen_symmetric(double *matrix, double *value, size_t n, StatsDsyev dsyev,
 										 const StatsEnv *env);
 
-#endif							/* PNEUMO_STATS_STATS_H */
+#endif /* PNEUMO_STATS_STATS_H */

@@ -17,22 +17,21 @@ typedef struct Sweep
 {
 	const StatsRows *rows;
 	const StatsClusters *clusters;
-	StatsOrder	order;
-	double	   *x;
-	double	   *m;
-	double		n_positive;
-	double		n_negative;
-	StatsProportionSums sums;	/* of the sensitivity */
-	double		negatives;		/* at or above the threshold */
-	size_t		at;				/* rows order.idx[at..n) are called positive */
+	StatsOrder order;
+	double *x;
+	double *m;
+	double n_positive;
+	double n_negative;
+	StatsProportionSums sums; /* of the sensitivity */
+	double negatives;         /* at or above the threshold */
+	size_t at;                /* rows order.idx[at..n) are called positive */
 } Sweep;
 
 static StatsStatus
-begin_sweep(Sweep *sweep, const StatsRows *rows,
-			const StatsClusters *clusters, const StatsEnv *env)
+begin_sweep(Sweep *sweep, const StatsRows *rows, const StatsClusters *clusters, const StatsEnv *env)
 {
-	size_t		n_positive;
-	size_t		n_negative;
+	size_t n_positive;
+	size_t n_negative;
 	StatsStatus status;
 
 	memset(sweep, 0, sizeof(*sweep));
@@ -71,16 +70,15 @@ static bool
 step_down(Sweep *sweep)
 {
 	const StatsRows *rows = sweep->rows;
-	double		score;
+	double score;
 
 	if (sweep->at == 0)
 		return false;
 	score = rows->score[sweep->order.idx[sweep->at - 1]];
-	while (sweep->at > 0 &&
-		   rows->score[sweep->order.idx[sweep->at - 1]] == score)
+	while (sweep->at > 0 && rows->score[sweep->order.idx[sweep->at - 1]] == score)
 	{
-		size_t		row = sweep->order.idx[--sweep->at];
-		size_t		c = sweep->clusters->number[row];
+		size_t row = sweep->order.idx[--sweep->at];
+		size_t c = sweep->clusters->number[row];
 
 		if (!rows->label[row])
 		{
@@ -98,9 +96,9 @@ step_down(Sweep *sweep)
 static double
 middle_threshold(const Sweep *sweep)
 {
-	double		score = sweep->rows->score[sweep->order.idx[sweep->at]];
-	double		next;
-	double		middle;
+	double score = sweep->rows->score[sweep->order.idx[sweep->at]];
+	double next;
+	double middle;
 
 	if (sweep->at == 0)
 		return score;
@@ -115,21 +113,20 @@ middle_threshold(const Sweep *sweep)
  * too, so there each failure on the way forgets what was found.
  */
 static StatsStatus
-search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand,
-	   const StatsEnv *env)
+search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand, const StatsEnv *env)
 {
-	double		shrink = stats_student_shrink(sweep->sums.rows, sweep->sums.clusters,
-											  2.0 * demand->confidence - 1.0 > 0.0 ?
-											  2.0 * demand->confidence - 1.0 : 0.5);
-	double		z = stats_normal_quantile(demand->confidence);
-	double		best = -2.0;
-	bool		found = false;
-	size_t		work = 0;
+	double shrink =
+		stats_student_shrink(sweep->sums.rows, sweep->sums.clusters,
+							 2.0 * demand->confidence - 1.0 > 0.0 ? 2.0 * demand->confidence - 1.0 : 0.5);
+	double z = stats_normal_quantile(demand->confidence);
+	double best = -2.0;
+	bool found = false;
+	size_t work = 0;
 
 	while (step_down(sweep))
 	{
-		double		sensitivity = sweep->sums.successes / sweep->n_positive;
-		double		youden = sensitivity - sweep->negatives / sweep->n_negative;
+		double sensitivity = sweep->sums.successes / sweep->n_positive;
+		double youden = sensitivity - sweep->negatives / sweep->n_negative;
 		StatsInterval limits;
 
 		switch (demand->rule)
@@ -142,8 +139,7 @@ search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand,
 				}
 				break;
 			case STATS_THRESHOLD_SENSITIVITY_LIMIT:
-				stats_wilson_limits(&limits, sensitivity,
-									stats_effective_number(&sweep->sums, shrink), z);
+				stats_wilson_limits(&limits, sensitivity, stats_effective_number(&sweep->sums, shrink), z);
 				if (limits.low < demand->sensitivity)
 					found = false;
 				else if (!found)
@@ -170,12 +166,11 @@ search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand,
 
 /* Counts and limits at point->threshold. */
 static StatsStatus
-achieved(StatsOperatingPoint *point, double *x, double *m,
-		 const StatsThresholdDemand *demand, const StatsRows *rows,
-		 const StatsClusters *clusters, const StatsEnv *env)
+achieved(StatsOperatingPoint *point, double *x, double *m, const StatsThresholdDemand *demand,
+		 const StatsRows *rows, const StatsClusters *clusters, const StatsEnv *env)
 {
 	StatsInterval *target[2] = {&point->specificity, &point->sensitivity};
-	double		one_sided = 2.0 * demand->confidence - 1.0;
+	double one_sided = 2.0 * demand->confidence - 1.0;
 
 	for (int y = 0; y < 2; y++)
 	{
@@ -185,7 +180,7 @@ achieved(StatsOperatingPoint *point, double *x, double *m,
 		memset(m, 0, clusters->n_clusters * sizeof(double));
 		for (size_t i = 0; i < rows->n; i++)
 		{
-			bool		called = rows->score[i] >= point->threshold;
+			bool called = rows->score[i] >= point->threshold;
 
 			if (rows->label[i] == y)
 			{
@@ -201,11 +196,9 @@ achieved(StatsOperatingPoint *point, double *x, double *m,
 		if (y == 1)
 		{
 			StatsInterval limits;
-			double		shrink = stats_student_shrink(sums.rows, sums.clusters,
-													  one_sided > 0.0 ? one_sided : 0.5);
+			double shrink = stats_student_shrink(sums.rows, sums.clusters, one_sided > 0.0 ? one_sided : 0.5);
 
-			stats_wilson_limits(&limits, sums.successes / sums.rows,
-								stats_effective_number(&sums, shrink),
+			stats_wilson_limits(&limits, sums.successes / sums.rows, stats_effective_number(&sums, shrink),
 								stats_normal_quantile(demand->confidence));
 			point->sensitivity_limit = limits.low;
 		}
@@ -225,8 +218,7 @@ demand_is_valid(const StatsThresholdDemand *demand)
 		case STATS_THRESHOLD_SENSITIVITY:
 			return demand->sensitivity > 0.0 && demand->sensitivity <= 1.0;
 		case STATS_THRESHOLD_SENSITIVITY_LIMIT:
-			return demand->sensitivity > 0.0 && demand->sensitivity < 1.0 &&
-				demand->confidence >= 0.5;
+			return demand->sensitivity > 0.0 && demand->sensitivity < 1.0 && demand->confidence >= 0.5;
 		case STATS_THRESHOLD_YOUDEN:
 			return true;
 	}
@@ -234,13 +226,12 @@ demand_is_valid(const StatsThresholdDemand *demand)
 }
 
 StatsStatus
-stats_operating_point(StatsOperatingPoint *point,
-					  const StatsThresholdDemand *demand,
-					  const StatsRows *rows, const StatsEnv *env)
+stats_operating_point(StatsOperatingPoint *point, const StatsThresholdDemand *demand, const StatsRows *rows,
+					  const StatsEnv *env)
 {
 	StatsClusters clusters = {NULL, 0};
 	StatsFigures figures;
-	Sweep		sweep;
+	Sweep sweep;
 	StatsStatus status = stats_check_rows(rows, NULL);
 
 	if (status != STATS_OK)

@@ -20,10 +20,10 @@
 
 #include "nn/kernels/kernels.h"
 
-static int	rounds = 15;
-static double peak;				/* GFLOP/s */
-static double peak_pairs;		/* of 16-bit products and their sums, 1e9 operations a second */
-static double bandwidth;		/* GB/s from memory */
+static int rounds = 15;
+static double peak;       /* GFLOP/s */
+static double peak_pairs; /* of 16-bit products and their sums, 1e9 operations a second */
+static double bandwidth;  /* GB/s from memory */
 
 /* The thread's own time, so that other work on the machine counts less. */
 static double
@@ -38,9 +38,9 @@ now(void)
 static float *
 floats(size_t n)
 {
-	size_t		bytes = (n * sizeof(float) / (2 << 20) + 1) * (2 << 20);
-	float	   *p = aligned_alloc(2 << 20, bytes);
-	size_t		i;
+	size_t bytes = (n * sizeof(float) / (2 << 20) + 1) * (2 << 20);
+	float *p = aligned_alloc(2 << 20, bytes);
+	size_t i;
 
 	if (p == NULL)
 		exit(1);
@@ -50,18 +50,19 @@ floats(size_t n)
 	return p;
 }
 
-#define BEST(t, code) \
-	do { \
-		int			round_; \
-		t = 1e30; \
+#define BEST(t, code)                               \
+	do                                              \
+	{                                               \
+		int round_;                                 \
+		t = 1e30;                                   \
 		for (round_ = 0; round_ < rounds; round_++) \
-		{ \
-			double		t0_ = now(); \
-			code; \
-			t0_ = now() - t0_; \
-			if (t0_ < t) \
-				t = t0_; \
-		} \
+		{                                           \
+			double t0_ = now();                     \
+			code;                                   \
+			t0_ = now() - t0_;                      \
+			if (t0_ < t)                            \
+				t = t0_;                            \
+		}                                           \
 	} while (0)
 
 /* Reads n floats and folds them, fast enough that memory is the limit. */
@@ -69,8 +70,8 @@ static double
 read_all(const float *m, size_t n)
 {
 	const uint64_t *q = (const uint64_t *) m;
-	uint64_t	s[4] = {0, 0, 0, 0};
-	size_t		i;
+	uint64_t s[4] = {0, 0, 0, 0};
+	size_t i;
 
 	for (i = 0; i < n / 2; i += 8)
 	{
@@ -82,9 +83,9 @@ read_all(const float *m, size_t n)
 	return (double) (s[0] + s[1] + s[2] + s[3]);
 }
 
-#define PAIRS(a, b) \
-	"vpmaddwd %%ymm12, %%ymm13, %%ymm14\n" \
-	"vpmaddwd %%ymm12, %%ymm13, %%ymm15\n" \
+#define PAIRS(a, b)                            \
+	"vpmaddwd %%ymm12, %%ymm13, %%ymm14\n"     \
+	"vpmaddwd %%ymm12, %%ymm13, %%ymm15\n"     \
 	"vpaddd %%ymm14, %%ymm" a ", %%ymm" a "\n" \
 	"vpaddd %%ymm15, %%ymm" b ", %%ymm" b "\n"
 
@@ -92,47 +93,44 @@ read_all(const float *m, size_t n)
 static void
 measure_peak(const NnKernels *k)
 {
-	static float a[48 * 256],
-				b[256 * 32],
-				c[48 * 32];
-	double		t;
-	double		sum = 0.0;
-	size_t		n = (size_t) 64 << 20;
-	float	   *m = floats(n);
+	static float a[48 * 256], b[256 * 32], c[48 * 32];
+	double t;
+	double sum = 0.0;
+	size_t n = (size_t) 64 << 20;
+	float *m = floats(n);
 
 #if NN_X86 && defined(__GNUC__)
 	if (k->path != NN_PATH_PORTABLE)
 	{
 		/* twelve independent chains of fused multiply-adds */
-		BEST(t, __asm__ volatile ("mov $200000, %%ecx\n"
-							   "1:\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm0\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm1\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm2\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm3\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm4\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm5\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm6\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm7\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm8\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm9\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm10\n"
-							   "vfmadd231ps %%ymm12, %%ymm13, %%ymm11\n"
-							   "dec %%ecx\n"
-							   "jnz 1b\n"
-							   "vzeroupper\n":::"ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
-							   "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"));
+		BEST(t, __asm__ volatile("mov $200000, %%ecx\n"
+								 "1:\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm0\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm1\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm2\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm3\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm4\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm5\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm6\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm7\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm8\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm9\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm10\n"
+								 "vfmadd231ps %%ymm12, %%ymm13, %%ymm11\n"
+								 "dec %%ecx\n"
+								 "jnz 1b\n"
+								 "vzeroupper\n" :: : "ecx",
+								 "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+								 "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"));
 		peak = 200000.0 * 12 * 16 / t / 1e9;
 		/* the same of multiply-adds of pairs, each with its addition */
-		BEST(t, __asm__ volatile ("mov $200000, %%ecx\n"
-							   "1:\n"
-							   PAIRS ("0", "1") PAIRS ("2", "3") PAIRS ("4", "5")
-							   PAIRS ("6", "7") PAIRS ("8", "9") PAIRS ("10", "11")
-							   "dec %%ecx\n"
-							   "jnz 1b\n"
-							   "vzeroupper\n":::"ecx", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
-							   "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
-							   "xmm14", "xmm15"));
+		BEST(t, __asm__ volatile("mov $200000, %%ecx\n"
+								 "1:\n" PAIRS("0", "1") PAIRS("2", "3") PAIRS("4", "5") PAIRS("6", "7")
+									 PAIRS("8", "9") PAIRS("10", "11") "dec %%ecx\n"
+																	   "jnz 1b\n"
+																	   "vzeroupper\n" :: : "ecx",
+								 "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+								 "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"));
 		peak_pairs = 200000.0 * 12 * 32 / t / 1e9;
 	}
 	else
@@ -161,24 +159,24 @@ static double totals16[2];
 static void
 bench_layer(const NnKernels *k, const char *name, int side, int ic, int oc)
 {
-	NnConv3		c = {side, side, ic, oc, 1, 1};
-	size_t		n_src = (size_t) side * (size_t) side * (size_t) ic;
-	size_t		n_dst = (size_t) (side / 2) * (size_t) (side / 2) * (size_t) oc;
-	float	   *src = floats(n_src);
-	float	   *dst = floats(n_dst);
-	float	   *ddst = floats(n_dst);
-	float	   *dsrc = floats(n_src);
-	float	   *weight = floats(9 * (size_t) ic * (size_t) oc);
-	float	   *bias = floats((size_t) oc);
-	float	   *packed = floats(k->conv3_packed_floats(&c, 0));
-	float	   *turned = floats(k->conv3_packed_floats(&c, 1) + 1);
-	float	   *acc = floats(k->conv3_acc_floats(&c));
-	float	   *scratch = floats(k->conv3_scratch_bytes(&c) / sizeof(float));
-	uint16_t   *mask = malloc(n_dst / (size_t) oc * nn_mask_words(oc) * 2);
-	double		direct = 2.0 * 9 * ic * oc * side * side;
-	int			tiles = (side + 3) / 4;
-	double		done = ic <= NN_CONV3_DIRECT_IC ? direct : 2.0 * 36 * ic * oc * tiles * tiles;
-	double		t;
+	NnConv3 c = {side, side, ic, oc, 1, 1};
+	size_t n_src = (size_t) side * (size_t) side * (size_t) ic;
+	size_t n_dst = (size_t) (side / 2) * (size_t) (side / 2) * (size_t) oc;
+	float *src = floats(n_src);
+	float *dst = floats(n_dst);
+	float *ddst = floats(n_dst);
+	float *dsrc = floats(n_src);
+	float *weight = floats(9 * (size_t) ic * (size_t) oc);
+	float *bias = floats((size_t) oc);
+	float *packed = floats(k->conv3_packed_floats(&c, 0));
+	float *turned = floats(k->conv3_packed_floats(&c, 1) + 1);
+	float *acc = floats(k->conv3_acc_floats(&c));
+	float *scratch = floats(k->conv3_scratch_bytes(&c) / sizeof(float));
+	uint16_t *mask = malloc(n_dst / (size_t) oc * nn_mask_words(oc) * 2);
+	double direct = 2.0 * 9 * ic * oc * side * side;
+	int tiles = (side + 3) / 4;
+	double done = ic <= NN_CONV3_DIRECT_IC ? direct : 2.0 * 36 * ic * oc * tiles * tiles;
+	double t;
 
 	printf("%s: %d x %d, %d to %d, scratch %.2f MB\n", name, side, side, ic, oc,
 		   (double) k->conv3_scratch_bytes(&c) / 1e6);
@@ -225,28 +223,28 @@ bench_layer(const NnKernels *k, const char *name, int side, int ic, int oc)
 static void
 bench_int16(const NnKernels *k, const char *name, int side, int ic, int oc)
 {
-	NnConv3		c = {side, side, ic, oc, 1, 1};
-	size_t		n_dst = (size_t) (side / 2) * (size_t) (side / 2) * (size_t) oc;
-	float	   *src = floats((size_t) side * (size_t) side * (size_t) ic);
-	float	   *dst = floats(n_dst);
-	float	   *dst16 = floats(n_dst);
-	float	   *weight = floats(9 * (size_t) ic * (size_t) oc);
-	float	   *bias = floats((size_t) oc);
-	float	   *packed = floats(k->conv3_packed_floats(&c, 0));
-	float	   *packed16 = floats(k->conv3_int16_packed_bytes(&c) / sizeof(float) + 1);
-	float	   *scratch = floats(k->conv3_scratch_bytes(&c) / sizeof(float));
-	float	   *scratch16 = floats(k->conv3_int16_scratch_bytes(&c) / sizeof(float));
-	double		done = 2.0 * 36 * ic * oc * ((side + 3) / 4) * ((side + 3) / 4);
-	double		t[2] = {1e30, 1e30};
-	int			round;
+	NnConv3 c = {side, side, ic, oc, 1, 1};
+	size_t n_dst = (size_t) (side / 2) * (size_t) (side / 2) * (size_t) oc;
+	float *src = floats((size_t) side * (size_t) side * (size_t) ic);
+	float *dst = floats(n_dst);
+	float *dst16 = floats(n_dst);
+	float *weight = floats(9 * (size_t) ic * (size_t) oc);
+	float *bias = floats((size_t) oc);
+	float *packed = floats(k->conv3_packed_floats(&c, 0));
+	float *packed16 = floats(k->conv3_int16_packed_bytes(&c) / sizeof(float) + 1);
+	float *scratch = floats(k->conv3_scratch_bytes(&c) / sizeof(float));
+	float *scratch16 = floats(k->conv3_int16_scratch_bytes(&c) / sizeof(float));
+	double done = 2.0 * 36 * ic * oc * ((side + 3) / 4) * ((side + 3) / 4);
+	double t[2] = {1e30, 1e30};
+	int round;
 
 	k->conv3_pack(packed, weight, &c, 0, 0, ic);
 	k->conv3_int16_pack(packed16, weight, bias, &c);
 	for (round = 0; round < rounds; round++)
 	{
-		double		start = now();
-		double		middle;
-		double		end;
+		double start = now();
+		double middle;
+		double end;
 
 		k->conv3_forward(dst, NULL, src, packed, bias, &c, scratch);
 		middle = now();
@@ -276,22 +274,22 @@ bench_int16(const NnKernels *k, const char *name, int side, int ic, int oc)
 static void
 bench_dense(const NnKernels *k, int in, int out)
 {
-	size_t		size = (size_t) in * (size_t) out;
-	float	   *w = floats(size);
-	float	   *m = floats(size);
-	float	   *v = floats(size);
-	float	   *vhat = floats(size);
-	float	   *src = floats((size_t) in * 32);
-	float	   *dsrc = floats((size_t) in * 32);
-	float	   *y = floats((size_t) out * 32);
-	float	   *g = floats((size_t) out * 32);
-	float	   *scratch = floats(nn_dense_backward_scratch_bytes(out) / sizeof(float));
-	NnSlots		slots = {{m, v, vhat}};
-	NnUpdate	u = {NN_ADAM, 1e-9f, 0, 1, 0, 0, 0, 1e-7f, 0.9f, 0.999f, 0, 0, 1};
-	double		mb = (double) size * 4 / 1e6;
-	double		t;
-	int			n;
-	size_t		i;
+	size_t size = (size_t) in * (size_t) out;
+	float *w = floats(size);
+	float *m = floats(size);
+	float *v = floats(size);
+	float *vhat = floats(size);
+	float *src = floats((size_t) in * 32);
+	float *dsrc = floats((size_t) in * 32);
+	float *y = floats((size_t) out * 32);
+	float *g = floats((size_t) out * 32);
+	float *scratch = floats(nn_dense_backward_scratch_bytes(out) / sizeof(float));
+	NnSlots slots = {{m, v, vhat}};
+	NnUpdate u = {NN_ADAM, 1e-9f, 0, 1, 0, 0, 0, 1e-7f, 0.9f, 0.999f, 0, 0, 1};
+	double mb = (double) size * 4 / 1e6;
+	double t;
+	int n;
+	size_t i;
 
 	for (i = 0; i < size; i++)
 	{
@@ -302,8 +300,9 @@ bench_dense(const NnKernels *k, int in, int out)
 	for (n = 1; n <= 32; n *= n == 4 ? 8 : 4)
 	{
 		BEST(t, k->dense_forward(y, src, w, NULL, n, in, out, 1, scratch));
-		printf("  forward, batch %-7d %8.3f ms  %6.1f GB/s (%3.0f %% of memory)  %6.1f GFLOP/s (%3.0f %%)\n", n, t * 1e3,
-			   mb / t / 1e3, 100 * mb / t / 1e3 / bandwidth, 2e-9 * (double) size * n / t, 2e-7 * (double) size * n / t / peak);
+		printf("  forward, batch %-7d %8.3f ms  %6.1f GB/s (%3.0f %% of memory)  %6.1f GFLOP/s (%3.0f %%)\n",
+			   n, t * 1e3, mb / t / 1e3, 100 * mb / t / 1e3 / bandwidth, 2e-9 * (double) size * n / t,
+			   2e-7 * (double) size * n / t / peak);
 	}
 	BEST(t, k->dense_backward(dsrc, w, w, &slots, src, g, 32, in, out, 0, in, NULL, scratch));
 	printf("  backward, no update    %8.3f ms  %6.1f GFLOP/s\n", t * 1e3, 4e-9 * (double) size * 32 / t);
@@ -313,7 +312,8 @@ bench_dense(const NnKernels *k, int in, int out)
 		m[i] = 0.0f;
 	}
 	BEST(t, k->dense_backward(dsrc, NULL, w, &slots, src, g, 32, in, out, 0, in, &u, scratch));
-	printf("  backward with Adam     %8.3f ms  %6.1f GFLOP/s  %6.1f GB/s\n", t * 1e3, 4e-9 * (double) size * 32 / t, 8 * mb / t / 1e3);
+	printf("  backward with Adam     %8.3f ms  %6.1f GFLOP/s  %6.1f GB/s\n", t * 1e3,
+		   4e-9 * (double) size * 32 / t, 8 * mb / t / 1e3);
 	BEST(t, k->update(w, &slots, dsrc, (size_t) in * 32 < size ? (size_t) in * 32 : size, &u));
 	printf("  Adam alone             %8.3f ms for %.1f MB\n", t * 1e3, (double) in * 32 * 4 / 1e6);
 	free(w);
@@ -330,10 +330,10 @@ bench_dense(const NnKernels *k, int in, int out)
 int
 main(int argc, char **argv)
 {
-	NnPath		path = nn_path_best();
-	int			size = argc > 2 ? atoi(argv[2]) : 256;
+	NnPath path = nn_path_best();
+	int size = argc > 2 ? atoi(argv[2]) : 256;
 	const NnKernels *k;
-	int			i;
+	int i;
 
 	for (i = NN_PATH_REFERENCE; argc > 1 && i <= NN_PATH_AVX512; i++)
 		if (strcmp(argv[1], nn_path_name((NnPath) i)) == 0)

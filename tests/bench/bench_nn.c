@@ -40,32 +40,29 @@ typedef struct Options
 {
 	const char *task;
 	const char *preset;
-	int			size;
-	int			batch;
-	int			threads;
+	int size;
+	int batch;
+	int threads;
 	NnPrecision precision;
-	double		seconds;
-	NnPath		path;
-	int			augment,
-				cold,
-				dsm;
-	const char *model,
-			   *pixels;
+	double seconds;
+	NnPath path;
+	int augment, cold, dsm;
+	const char *model, *pixels;
 } Options;
 
 typedef struct Bench
 {
-	Options		o;
-	float	   *pixels;			/* one batch */
-	uint8_t    *bytes;			/* the same, before augmentation */
+	Options o;
+	float *pixels;  /* one batch */
+	uint8_t *bytes; /* the same, before augmentation */
 	ImgAugmentRanges ranges;
-	size_t		floats;			/* of a sample */
-	double		started;		/* of the measurement */
-	double		last;			/* end of the batch before */
-	double		cpu_started;
-	double	   *times;
-	int			n_times;
-	int			n_steps;
+	size_t floats;  /* of a sample */
+	double started; /* of the measurement */
+	double last;    /* end of the batch before */
+	double cpu_started;
+	double *times;
+	int n_times;
+	int n_steps;
 } Bench;
 
 static void
@@ -97,8 +94,8 @@ cpu(void)
 static void *
 memory(size_t bytes)
 {
-	size_t		page = (size_t) 2 << 20;
-	void	   *p = aligned_alloc(page, (bytes / page + 1) * page);
+	size_t page = (size_t) 2 << 20;
+	void *p = aligned_alloc(page, (bytes / page + 1) * page);
 
 	if (p == NULL)
 		die("out of memory", NULL);
@@ -110,9 +107,9 @@ memory(size_t bytes)
 static void *
 shared_memory(size_t bytes)
 {
-	char		name[64];
-	int			fd;
-	void	   *p;
+	char name[64];
+	int fd;
+	void *p;
 
 	snprintf(name, sizeof(name), "/bench_nn.%d", (int) getpid());
 	fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
@@ -131,9 +128,9 @@ shared_memory(size_t bytes)
 static void *
 read_file(const char *name, size_t *bytes)
 {
-	FILE	   *f = fopen(name, "rb");
-	void	   *p;
-	long		size;
+	FILE *f = fopen(name, "rb");
+	void *p;
+	long size;
 
 	if (f == NULL || fseek(f, 0, SEEK_END) != 0 || (size = ftell(f)) < 0 || fseek(f, 0, SEEK_SET) != 0)
 		die(name, NULL);
@@ -150,7 +147,7 @@ read_file(const char *name, size_t *bytes)
 static int
 param_index(const NnOpInfo *info, const char *key)
 {
-	int			i;
+	int i;
 
 	for (i = 0; info->params[i].key != NULL; i++)
 		if (strcmp(info->params[i].key, key) == 0)
@@ -162,12 +159,12 @@ param_index(const NnOpInfo *info, const char *key)
 static int
 add(NnGraph *graph, const char *class_name, int input, const char *key, double value, const char *activation)
 {
-	NnNodeSpec	spec;
-	NnError		error;
-	int			op = nn_op_find(class_name);
+	NnNodeSpec spec;
+	NnError error;
+	int op = nn_op_find(class_name);
 	const NnOpInfo *info = nn_op_info(op);
-	int			index;
-	int			i;
+	int index;
+	int i;
 
 	nn_node_spec_init(&spec, op);
 	snprintf(spec.name, sizeof(spec.name), "%s_%d", class_name, input);
@@ -177,8 +174,8 @@ add(NnGraph *graph, const char *class_name, int input, const char *key, double v
 		spec.params[param_index(info, key)].v[0] = value;
 	if (strcmp(class_name, "Conv2D") == 0)
 	{
-		NnValue    *kernel = &spec.params[param_index(info, "kernel_size")];
-		int			padding = param_index(info, "padding");
+		NnValue *kernel = &spec.params[param_index(info, "kernel_size")];
+		int padding = param_index(info, "padding");
 
 		kernel->v[0] = kernel->v[1] = 3;
 		for (i = 0; strcmp(info->params[padding].names[i], "same") != 0; i++)
@@ -196,17 +193,17 @@ add(NnGraph *graph, const char *class_name, int input, const char *key, double v
 	return index;
 }
 
-#define EXPORT_SHA 32			/* bytes that pneumo_export adds */
+#define EXPORT_SHA 32 /* bytes that pneumo_export adds */
 
 /* The network of an exported model; its weights too. */
 static NnGraph *
 read_model(const char *name, const float **weights)
 {
 	NnModelView view;
-	NnError		error;
-	NnGraph    *graph;
-	size_t		bytes;
-	char	   *model = read_file(name, &bytes);
+	NnError error;
+	NnGraph *graph;
+	size_t bytes;
+	char *model = read_file(name, &bytes);
 
 	if (bytes < EXPORT_SHA || nn_model_open(&view, model, bytes - EXPORT_SHA, &error) != NN_OK)
 		die(name, &error);
@@ -221,10 +218,10 @@ read_model(const char *name, const float **weights)
 static void
 read_pixels(Bench *b, const char *name)
 {
-	size_t		bytes;
+	size_t bytes;
 	const float *from = read_file(name, &bytes);
-	size_t		samples = bytes / (b->floats * sizeof(float));
-	size_t		i;
+	size_t samples = bytes / (b->floats * sizeof(float));
+	size_t i;
 
 	if (samples == 0)
 		die("--pixels has no sample of --size", NULL);
@@ -237,11 +234,11 @@ build(const Options *o)
 {
 	static const int deep[] = {32, 64, 128, 256, 0};
 	static const int baseline[] = {32, 0};
-	int			is_deep = strcmp(o->preset, "deep") == 0;
-	const int  *filters = is_deep ? deep : baseline;
-	NnGraph    *graph = memory(nn_graph_bytes(32));
-	NnError		error;
-	int			last = 0;
+	int is_deep = strcmp(o->preset, "deep") == 0;
+	const int *filters = is_deep ? deep : baseline;
+	NnGraph *graph = memory(nn_graph_bytes(32));
+	NnError error;
+	int last = 0;
 
 	if (!is_deep && strcmp(o->preset, "baseline") != 0)
 		die("--preset is baseline or deep", NULL);
@@ -266,8 +263,8 @@ build(const Options *o)
 static int
 compare(const void *a, const void *b)
 {
-	double		x = *(const double *) a;
-	double		y = *(const double *) b;
+	double x = *(const double *) a;
+	double y = *(const double *) b;
 
 	return x < y ? -1 : x > y;
 }
@@ -275,11 +272,11 @@ compare(const void *a, const void *b)
 static void
 print(Bench *b)
 {
-	double		images = b->o.batch;
-	double		sum = 0.0;
-	double		cpu_time = cpu() - b->cpu_started;
+	double images = b->o.batch;
+	double sum = 0.0;
+	double cpu_time = cpu() - b->cpu_started;
 	struct rusage usage;
-	int			i;
+	int i;
 
 	if (b->n_times == 0)
 		die("no batch was measured: give more --seconds", NULL);
@@ -287,15 +284,21 @@ print(Bench *b)
 	for (i = 0; i < b->n_times; i++)
 		sum += b->times[i];
 	qsort(b->times, (size_t) b->n_times, sizeof(double), compare);
-	printf("{\"peer\": \"pneumo\", \"task\": \"%s\", \"variant\": \"%s\", \"preset\": \"%s\", \"size\": %d, \"batch\": %d, "
-		   "\"threads\": %d, \"path\": \"%s\", \"precision\": \"%s\", \"repetitions\": %d, "
-		   "\"ms_per_image\": %.4f, \"ms_per_image_median\": %.4f, \"ms_per_image_mean\": %.4f, "
-		   "\"cpu_ms_per_image\": %.4f, \"peak_rss_mb\": %.1f}\n",
-		   b->o.task, b->o.augment ? "augmented" : b->o.model != NULL ? "trained" : b->o.cold ? "cold" : b->o.dsm ? "dsm" : "warm", b->o.preset, b->o.size,
-		   b->o.batch, b->o.threads, nn_path_name(b->o.path), nn_precision_name(b->o.precision), b->n_times,
-		   b->times[0] * 1e3 / images, b->times[b->n_times / 2] * 1e3 / images,
-		   sum * 1e3 / images / b->n_times, cpu_time * 1e3 / images / b->n_times,
-		   (double) usage.ru_maxrss / 1024.0);
+	printf(
+		"{\"peer\": \"pneumo\", \"task\": \"%s\", \"variant\": \"%s\", \"preset\": \"%s\", \"size\": %d, \"batch\": %d, "
+		"\"threads\": %d, \"path\": \"%s\", \"precision\": \"%s\", \"repetitions\": %d, "
+		"\"ms_per_image\": %.4f, \"ms_per_image_median\": %.4f, \"ms_per_image_mean\": %.4f, "
+		"\"cpu_ms_per_image\": %.4f, \"peak_rss_mb\": %.1f}\n",
+		b->o.task,
+		b->o.augment         ? "augmented"
+		: b->o.model != NULL ? "trained"
+		: b->o.cold          ? "cold"
+		: b->o.dsm           ? "dsm"
+							 : "warm",
+		b->o.preset, b->o.size, b->o.batch, b->o.threads, nn_path_name(b->o.path),
+		nn_precision_name(b->o.precision), b->n_times, b->times[0] * 1e3 / images,
+		b->times[b->n_times / 2] * 1e3 / images, sum * 1e3 / images / b->n_times,
+		cpu_time * 1e3 / images / b->n_times, (double) usage.ru_maxrss / 1024.0);
 }
 
 /* ------------------------------------------------------------------- training */
@@ -303,8 +306,8 @@ print(Bench *b)
 static int
 load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch)
 {
-	Bench	   *b = arg;
-	size_t		at = i % (size_t) b->o.batch * b->floats;
+	Bench *b = arg;
+	size_t at = i % (size_t) b->o.batch * b->floats;
 	ImgTransform transform;
 
 	(void) split;
@@ -342,8 +345,8 @@ poll_hook(void *arg)
 static int
 step_hook(void *arg, const NnProgress *progress)
 {
-	Bench	   *b = arg;
-	double		t = now();
+	Bench *b = arg;
+	double t = now();
 
 	(void) progress;
 	b->n_steps++;
@@ -376,19 +379,18 @@ clock_hook(void *arg)
 static void
 bench_train(Bench *b, const NnGraph *graph)
 {
-	int			deep = strcmp(b->o.preset, "deep") == 0;
-	size_t		n = (size_t) b->o.batch * 1000;
-	int32_t    *labels = memory(n * sizeof(int32_t));
+	int deep = strcmp(b->o.preset, "deep") == 0;
+	size_t n = (size_t) b->o.batch * 1000;
+	int32_t *labels = memory(n * sizeof(int32_t));
 	NnTrainConfig config;
 	NnTrainData data;
 	NnTrainPlan plan;
 	NnTrainHooks hooks = {b, poll_hook, step_hook, epoch_hook, NULL, clock_hook};
-	NnTrainer  *trainer = memory(nn_trainer_bytes());
-	NnError		error;
-	NnStatus	status;
-	void	   *state,
-			   *work;
-	size_t		i;
+	NnTrainer *trainer = memory(nn_trainer_bytes());
+	NnError error;
+	NnStatus status;
+	void *state, *work;
+	size_t i;
 
 	memset(&config, 0, sizeof(config));
 	memset(&data, 0, sizeof(data));
@@ -410,8 +412,8 @@ bench_train(Bench *b, const NnGraph *graph)
 		die("plan", &error);
 	state = memory(plan.state_bytes);
 	work = memory(plan.work_bytes);
-	if (nn_trainer_init(trainer, graph, &config, &data, &plan, state, work, b->o.threads, b->o.path,
-						NULL, NULL, 0, &error) != NN_OK ||
+	if (nn_trainer_init(trainer, graph, &config, &data, &plan, state, work, b->o.threads, b->o.path, NULL,
+						NULL, 0, &error) != NN_OK ||
 		nn_trainer_start(trainer, &error) != NN_OK)
 		die("trainer", &error);
 	status = nn_train_run(trainer, &hooks, &error);
@@ -426,18 +428,18 @@ bench_train(Bench *b, const NnGraph *graph)
 static void
 bench_forward(Bench *b, const NnGraph *graph, const float *trained)
 {
-	size_t		weight_bytes = nn_graph_weight_count(graph) * sizeof(float);
-	float	   *weights = b->o.dsm ? shared_memory(weight_bytes) : memory(weight_bytes);
-	size_t		packed_bytes = nn_engine_packed_bytes(graph, b->o.path, b->o.precision);
-	void	   *packed = b->o.dsm ? shared_memory(packed_bytes) : memory(packed_bytes);
-	float	   *probabilities = memory((size_t) b->o.batch * sizeof(float));
-	NnEngine	engine = {graph, weights, packed, b->o.path, b->o.precision};
-	NnError		error;
-	size_t		other_bytes = b->o.cold ? (size_t) 64 << 20 : 64;
+	size_t weight_bytes = nn_graph_weight_count(graph) * sizeof(float);
+	float *weights = b->o.dsm ? shared_memory(weight_bytes) : memory(weight_bytes);
+	size_t packed_bytes = nn_engine_packed_bytes(graph, b->o.path, b->o.precision);
+	void *packed = b->o.dsm ? shared_memory(packed_bytes) : memory(packed_bytes);
+	float *probabilities = memory((size_t) b->o.batch * sizeof(float));
+	NnEngine engine = {graph, weights, packed, b->o.path, b->o.precision};
+	NnError error;
+	size_t other_bytes = b->o.cold ? (size_t) 64 << 20 : 64;
 	unsigned char *other = memory(other_bytes);
-	size_t		scratch_bytes;
-	void	   *scratch;
-	int			round;
+	size_t scratch_bytes;
+	void *scratch;
+	int round;
 
 	b->o.threads = 1;
 	if (trained != NULL)
@@ -453,7 +455,7 @@ bench_forward(Bench *b, const NnGraph *graph, const float *trained)
 		scratch = memory(scratch_bytes);
 	for (round = 0; round < MAX_TIMES; round++)
 	{
-		double		t;
+		double t;
 
 		memset(other, round & 255, b->o.cold ? other_bytes : 0);
 		t = now();
@@ -477,8 +479,7 @@ bench_forward(Bench *b, const NnGraph *graph, const float *trained)
 static void
 parse(Options *o, int argc, char **argv)
 {
-	int			i,
-				p;
+	int i, p;
 
 	for (i = 1; i < argc; i++)
 	{
@@ -534,26 +535,28 @@ parse(Options *o, int argc, char **argv)
 			break;
 		i++;
 	}
-	if (o->precision > NN_PRECISION_INT16 || (o->precision == NN_PRECISION_INT16 && strcmp(o->task, "train") == 0))
+	if (o->precision > NN_PRECISION_INT16 ||
+		(o->precision == NN_PRECISION_INT16 && strcmp(o->task, "train") == 0))
 		die("--precision is float32, or int16 for --task forward", NULL);
 	if (i < argc || o->size < 16 || o->size > 4096 || o->batch < 1 || o->threads < 1 ||
 		(strcmp(o->task, "train") != 0 && strcmp(o->task, "forward") != 0))
 		die("usage: bench_nn [--task train|forward] [--preset baseline|deep] [--size 256] [--batch 32] "
 			"[--threads N] [--precision float32|int16] [--seconds S] [--path NAME] [--augment] [--cold] [--dsm] "
-			"[--model FILE --pixels FILE]", NULL);
+			"[--model FILE --pixels FILE]",
+			NULL);
 }
 
 int
 main(int argc, char **argv)
 {
-	Bench		b;
-	NnGraph    *graph;
+	Bench b;
+	NnGraph *graph;
 	const float *trained = NULL;
-	size_t		i,
-				n;
+	size_t i, n;
 
 	memset(&b, 0, sizeof(b));
-	b.o = (Options) {"train", "deep", 256, 32, 2, NN_PRECISION_FLOAT32, 10.0, nn_path_best(), 0, 0, 0, NULL, NULL};
+	b.o = (Options) {"train", "deep", 256, 32,   2,   NN_PRECISION_FLOAT32, 10.0, nn_path_best(),
+					 0,       0,      0,   NULL, NULL};
 	parse(&b.o, argc, argv);
 	graph = b.o.model != NULL ? read_model(b.o.model, &trained) : build(&b.o);
 	b.floats = (size_t) b.o.size * (size_t) b.o.size;

@@ -18,7 +18,7 @@
 
 #define LINE_MAX_BYTES ((size_t) 64 * 1024 * 1024)
 #define QUALITY 95
-#define FRAME 0.03				/* its width, of the image's */
+#define FRAME 0.03 /* its width, of the image's */
 
 static int
 hex_digit(int c)
@@ -33,7 +33,7 @@ hex_digit(int c)
 static size_t
 from_hex(uint8_t *dst, const char *hex)
 {
-	size_t		n = 0;
+	size_t n = 0;
 
 	while (hex_digit(hex[0]) >= 0 && hex_digit(hex[1]) >= 0)
 	{
@@ -46,9 +46,9 @@ from_hex(uint8_t *dst, const char *hex)
 static void
 hide(uint8_t *grey, int height, int width, int top, int left, int bottom, int right)
 {
-	int			edge = (int) (FRAME * width) + 1;
-	double		sum = 0;
-	long		n = 0;
+	int edge = (int) (FRAME * width) + 1;
+	double sum = 0;
+	long n = 0;
 
 	for (int y = top - edge; y < bottom + edge; y++)
 		for (int x = left - edge; x < right + edge; x++)
@@ -68,24 +68,17 @@ hide(uint8_t *grey, int height, int width, int top, int left, int bottom, int ri
 static const char *
 change(char *line)
 {
-	char		id[64],
-				kind[64];
-	double		top,
-				left,
-				bottom,
-				right;
-	int			used = 0;
-	ImgInfo		info;
-	ImgError	error;
-	uint8_t    *bytes,
-			   *grey,
-			   *encoded;
-	size_t		n,
-				bound,
-				written = 0;
+	char id[64], kind[64];
+	double top, left, bottom, right;
+	int used = 0;
+	ImgInfo info;
+	ImgError error;
+	uint8_t *bytes, *grey, *encoded;
+	size_t n, bound, written = 0;
 
 	if (sscanf(line, "%63[^\t]\t%63[^\t]\t%lf\t%lf\t%lf\t%lf\t%n", id, kind, &top, &left, &bottom, &right,
-			   &used) != 6 || used == 0)
+			   &used) != 6 ||
+		used == 0)
 		return "a line is not as it should be";
 	bytes = malloc(strlen(line + used) / 2 + 1);
 	if (bytes == NULL)
@@ -118,7 +111,7 @@ change(char *line)
 int
 main(void)
 {
-	char	   *line = malloc(LINE_MAX_BYTES);
+	char *line = malloc(LINE_MAX_BYTES);
 
 	while (line != NULL && fgets(line, (int) LINE_MAX_BYTES, stdin) != NULL)
 	{

@@ -19,10 +19,11 @@
 #include "image/image.h"
 
 /* Small, so that the time goes into variety. */
-static const ImgLimits limits = {
-	.max_bytes = 1 << 20,.max_side = 4096,.max_pixels = 1 << 20,
-	.max_codec_bytes = 4 << 20,.max_scans = 20
-};
+static const ImgLimits limits = {.max_bytes = 1 << 20,
+								 .max_side = 4096,
+								 .max_pixels = 1 << 20,
+								 .max_codec_bytes = 4 << 20,
+								 .max_scans = 20};
 
 static void
 require(int condition)
@@ -42,12 +43,12 @@ require_known(ImgStatus status, const ImgError *error)
 static void
 preprocess(const uint8_t *bytes, size_t n_bytes, const ImgInfo *info, const ImgPreprocess *pre)
 {
-	size_t		scratch_bytes = img_preprocess_scratch_bytes(info, pre);
-	size_t		n = (size_t) pre->height * (size_t) pre->width * (size_t) pre->channels;
-	void	   *scratch;
-	uint8_t    *dst;
-	ImgError	error = {IMG_OK, ""};
-	ImgStatus	status;
+	size_t scratch_bytes = img_preprocess_scratch_bytes(info, pre);
+	size_t n = (size_t) pre->height * (size_t) pre->width * (size_t) pre->channels;
+	void *scratch;
+	uint8_t *dst;
+	ImgError error = {IMG_OK, ""};
+	ImgStatus status;
 
 	require(scratch_bytes > 0 && scratch_bytes % 64 == 0);
 	scratch = aligned_alloc(64, scratch_bytes);
@@ -62,24 +63,24 @@ preprocess(const uint8_t *bytes, size_t n_bytes, const ImgInfo *info, const ImgP
 static void
 decode(const uint8_t *bytes, size_t n_bytes, const ImgInfo *info, int channels)
 {
-	size_t		n = (size_t) info->width * info->height * (size_t) channels;
-	uint8_t    *dst = malloc(n);
-	ImgError	error = {IMG_OK, ""};
+	size_t n = (size_t) info->width * info->height * (size_t) channels;
+	uint8_t *dst = malloc(n);
+	ImgError error = {IMG_OK, ""};
 
 	require(dst != NULL);
 	require_known(img_decode_jpeg(dst, n, channels, bytes, n_bytes, info, &limits, &error), &error);
 	free(dst);
 }
 
-extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	ImgPreprocess pre;
-	ImgInfo		info;
-	ImgError	error = {IMG_OK, ""};
-	ImgStatus	status;
+	ImgInfo info;
+	ImgError error = {IMG_OK, ""};
+	ImgStatus status;
 
 	if (size < 2)
 		return 0;
@@ -111,8 +112,8 @@ main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++)
 	{
-		FILE	   *file = fopen(argv[i], "rb");
-		size_t		n;
+		FILE *file = fopen(argv[i], "rb");
+		size_t n;
 
 		if (file == NULL)
 		{

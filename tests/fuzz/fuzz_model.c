@@ -15,7 +15,7 @@
 #define MAX_MEMORY ((size_t) 64 << 20)
 #define MAX_MULTIPLY_ADDS UINT64_C(20000000)
 
-int			LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void *
 aligned(size_t bytes)
@@ -26,18 +26,18 @@ aligned(size_t bytes)
 static uint64_t
 multiply_adds(const NnGraph *graph)
 {
-	uint64_t	sum = 0;
-	int			i;
+	uint64_t sum = 0;
+	int i;
 
 	for (i = 0; i < nn_graph_node_count(graph); i++)
 	{
-		NnNodeInfo	info;
+		NnNodeInfo info;
 
 		nn_graph_node(&info, graph, i);
 		if (info.multiply_adds > MAX_MULTIPLY_ADDS)
 			return MAX_MULTIPLY_ADDS + 1;
-		sum += info.multiply_adds + (uint64_t) info.shape.h * (uint64_t) info.shape.w *
-			(uint64_t) info.shape.c;
+		sum +=
+			info.multiply_adds + (uint64_t) info.shape.h * (uint64_t) info.shape.w * (uint64_t) info.shape.c;
 	}
 	return sum;
 }
@@ -45,22 +45,19 @@ multiply_adds(const NnGraph *graph)
 static void
 run_once(const NnGraph *graph)
 {
-	size_t		n = nn_graph_weight_count(graph);
-	size_t		packed_bytes = nn_engine_packed_bytes(graph, NN_PATH_PORTABLE, NN_PRECISION_FLOAT32);
-	NnEngine	engine = {graph, NULL, NULL, NN_PATH_PORTABLE, NN_PRECISION_FLOAT32};
-	size_t		scratch_bytes = nn_engine_scratch_bytes(&engine, 1);
-	NnNodeInfo	input;
-	float	   *weights,
-			   *src;
-	float		probabilities[NN_MAX_CLASSES];
-	void	   *packed,
-			   *scratch;
-	NnError		error;
+	size_t n = nn_graph_weight_count(graph);
+	size_t packed_bytes = nn_engine_packed_bytes(graph, NN_PATH_PORTABLE, NN_PRECISION_FLOAT32);
+	NnEngine engine = {graph, NULL, NULL, NN_PATH_PORTABLE, NN_PRECISION_FLOAT32};
+	size_t scratch_bytes = nn_engine_scratch_bytes(&engine, 1);
+	NnNodeInfo input;
+	float *weights, *src;
+	float probabilities[NN_MAX_CLASSES];
+	void *packed, *scratch;
+	NnError error;
 
 	nn_graph_node(&input, graph, 0);
 	if (n > MAX_MEMORY / sizeof(float) || packed_bytes == 0 || packed_bytes > MAX_MEMORY ||
-		scratch_bytes == 0 || scratch_bytes > MAX_MEMORY ||
-		multiply_adds(graph) > MAX_MULTIPLY_ADDS)
+		scratch_bytes == 0 || scratch_bytes > MAX_MEMORY || multiply_adds(graph) > MAX_MULTIPLY_ADDS)
 		return;
 	weights = aligned(n * sizeof(float));
 	packed = aligned(packed_bytes);
@@ -82,12 +79,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned char *bytes = malloc(size > 0 ? size : 1);
 	NnModelView view;
-	NnError		error;
+	NnError error;
 
 	memcpy(bytes, data, size);
 	if (nn_model_open(&view, bytes, size, &error) == NN_OK)
 	{
-		NnGraph    *graph = aligned(nn_graph_bytes(view.n_nodes));
+		NnGraph *graph = aligned(nn_graph_bytes(view.n_nodes));
 
 		if (nn_model_graph(graph, &view, bytes, &error) == NN_OK)
 			run_once(graph);
@@ -111,9 +108,9 @@ next_random(uint32_t *state)
 static int
 add(NnGraph *graph, const char *class_name, const char *name, int input, double first, double second)
 {
-	NnNodeSpec	spec;
-	NnError		error;
-	int			index = 0;
+	NnNodeSpec spec;
+	NnError error;
+	int index = 0;
 
 	nn_node_spec_init(&spec, nn_op_find(class_name));
 	snprintf(spec.name, sizeof(spec.name), "%s", name);
@@ -132,11 +129,11 @@ add(NnGraph *graph, const char *class_name, const char *name, int input, double 
 static unsigned char *
 seed_model(size_t *n)
 {
-	NnGraph    *graph = aligned(nn_graph_bytes(16));
-	NnError		error;
-	float	   *weights;
+	NnGraph *graph = aligned(nn_graph_bytes(16));
+	NnError error;
+	float *weights;
 	unsigned char *bytes;
-	int			at;
+	int at;
 
 	nn_graph_begin(graph, 16, 12, 10, 1, &error);
 	at = add(graph, "Conv2D", "conv", 0, 4, 3);
@@ -166,27 +163,27 @@ seed_model(size_t *n)
 int
 main(int argc, char **argv)
 {
-	long		rounds = argc > 1 ? atol(argv[1]) : 20000;
-	uint32_t	state = argc > 2 ? (uint32_t) atol(argv[2]) * 2654435761u + 1 : 12345;
-	size_t		n;
+	long rounds = argc > 1 ? atol(argv[1]) : 20000;
+	uint32_t state = argc > 2 ? (uint32_t) atol(argv[2]) * 2654435761u + 1 : 12345;
+	size_t n;
 	unsigned char *model = seed_model(&n);
 	unsigned char *bytes = malloc(n);
-	long		i;
+	long i;
 
 	for (i = 0; i < rounds; i++)
 	{
-		uint32_t	changes = 1 + next_random(&state) % 4;
-		size_t		size = next_random(&state) % 8 == 0 ? next_random(&state) % n : n;
-		uint32_t	k;
+		uint32_t changes = 1 + next_random(&state) % 4;
+		size_t size = next_random(&state) % 8 == 0 ? next_random(&state) % n : n;
+		uint32_t k;
 
 		memcpy(bytes, model, n);
 		for (k = 0; k < changes; k++)
 		{
 			/* mostly the head, where all the sizes are */
-			size_t		at = next_random(&state) % (next_random(&state) % 4 ? n / 2 : n);
+			size_t at = next_random(&state) % (next_random(&state) % 4 ? n / 2 : n);
 
 			bytes[at] = next_random(&state) % 2 ? (unsigned char) next_random(&state)
-				: (unsigned char) (bytes[at] ^ 1u << next_random(&state) % 8);
+												: (unsigned char) (bytes[at] ^ 1u << next_random(&state) % 8);
 		}
 		LLVMFuzzerTestOneInput(bytes, size);
 	}

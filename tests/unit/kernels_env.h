@@ -26,7 +26,7 @@ typedef struct Path
 } Path;
 
 static Path paths[4];
-static int	n_paths;
+static int n_paths;
 static uint32_t seed = 1;
 
 static inline void
@@ -77,9 +77,9 @@ uniform(void)
 static inline float *
 floats(size_t n, int random)
 {
-	size_t		bytes = (n * sizeof(float) / NN_ALIGN + 2) * NN_ALIGN;
-	float	   *p = aligned_alloc(NN_ALIGN, bytes);
-	size_t		i;
+	size_t bytes = (n * sizeof(float) / NN_ALIGN + 2) * NN_ALIGN;
+	float *p = aligned_alloc(NN_ALIGN, bytes);
+	size_t i;
 
 	for (i = 0; i < bytes / sizeof(float); i++)
 		p[i] = i >= n ? 12345.0f : random ? uniform() : 0.0f;
@@ -91,8 +91,7 @@ static inline void
 put_zeros(float *x, int rows, int n)
 {
 	static const float most[] = {-2.0f, 0.2f, 0.8f, 2.0f};
-	int			i,
-				r;
+	int i, r;
 
 	for (r = 0; r < rows; r++, x += n)
 		for (i = 0; i < n; i++)
@@ -103,8 +102,8 @@ put_zeros(float *x, int rows, int n)
 static inline int
 guarded(const float *p, size_t n)
 {
-	size_t		end = (n * sizeof(float) / NN_ALIGN + 2) * NN_ALIGN / sizeof(float);
-	size_t		i;
+	size_t end = (n * sizeof(float) / NN_ALIGN + 2) * NN_ALIGN / sizeof(float);
+	size_t i;
 
 	for (i = n; i < end; i++)
 		if (p[i] != 12345.0f)
@@ -116,15 +115,15 @@ guarded(const float *p, size_t n)
 static inline double
 difference(const float *got, const float *want, size_t n)
 {
-	double		most = 0.0;
-	double		size = 1e-30;
-	size_t		i;
+	double most = 0.0;
+	double size = 1e-30;
+	size_t i;
 
 	if (!guarded(got, n))
 		return 1e30;
 	for (i = 0; i < n; i++)
 	{
-		double		d = fabs((double) got[i] - want[i]);
+		double d = fabs((double) got[i] - want[i]);
 
 		if (!(d <= 1e20))
 			return 1e30;
@@ -136,4 +135,4 @@ difference(const float *got, const float *want, size_t n)
 	return most == 0.0 ? 0.0 : most / size;
 }
 
-#endif							/* PNEUMO_TESTS_KERNELS_ENV_H */
+#endif /* PNEUMO_TESTS_KERNELS_ENV_H */

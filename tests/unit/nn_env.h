@@ -15,7 +15,7 @@
 static inline void *
 env_alloc(size_t bytes)
 {
-	void	   *p = NULL;
+	void *p = NULL;
 
 	if (bytes == 0)
 		bytes = 1;
@@ -26,7 +26,7 @@ env_alloc(size_t bytes)
 		fprintf(stderr, "out of memory\n");
 		exit(2);
 	}
-	memset(p, 0xa5, bytes);		/* nothing may be taken for zero */
+	memset(p, 0xa5, bytes); /* nothing may be taken for zero */
 	return p;
 }
 
@@ -35,8 +35,8 @@ env_alloc(size_t bytes)
 static inline NnGraph *
 env_graph(int max_nodes, int h, int w, int c)
 {
-	NnGraph    *graph = env_alloc(nn_graph_bytes(max_nodes));
-	NnError		error;
+	NnGraph *graph = env_alloc(nn_graph_bytes(max_nodes));
+	NnError error;
 
 	if (nn_graph_begin(graph, max_nodes, h, w, c, &error) != NN_OK)
 		unit_ok(false, "graph: %s", error.message);
@@ -47,7 +47,7 @@ static inline int
 env_param_index(int op, const char *key)
 {
 	const NnParam *params = nn_op_info(op)->params;
-	int			i;
+	int i;
 
 	for (i = 0; params[i].key != NULL; i++)
 		if (strcmp(params[i].key, key) == 0)
@@ -58,7 +58,7 @@ env_param_index(int op, const char *key)
 static inline int
 env_name_index(const char *const *names, const char *name)
 {
-	int			i;
+	int i;
 
 	for (i = 0; names[i] != NULL; i++)
 		if (strcmp(names[i], name) == 0)
@@ -70,9 +70,9 @@ env_name_index(const char *const *names, const char *name)
 static inline int
 env_set(NnNodeSpec *spec, const char *key, const char *text)
 {
-	int			i = env_param_index(spec->op, key);
+	int i = env_param_index(spec->op, key);
 	const NnParam *param;
-	NnValue    *value;
+	NnValue *value;
 	const char *comma = strchr(text, ',');
 
 	if (i < 0)
@@ -102,16 +102,15 @@ env_set(NnNodeSpec *spec, const char *key, const char *text)
  * first may be given alone.
  */
 static inline int
-env_add_inputs(NnGraph *graph, const char *class_name, const char *name, const char *settings,
-			   int n_inputs, const int *inputs)
+env_add_inputs(NnGraph *graph, const char *class_name, const char *name, const char *settings, int n_inputs,
+			   const int *inputs)
 {
-	NnNodeSpec	spec;
-	NnError		error;
-	char		copy[512];
-	char	   *word,
-			   *save = NULL;
-	int			op = nn_op_find(class_name);
-	int			index = -1;
+	NnNodeSpec spec;
+	NnError error;
+	char copy[512];
+	char *word, *save = NULL;
+	int op = nn_op_find(class_name);
+	int index = -1;
 
 	if (op < 0)
 	{
@@ -125,8 +124,8 @@ env_add_inputs(NnGraph *graph, const char *class_name, const char *name, const c
 	snprintf(copy, sizeof(copy), "%s", settings);
 	for (word = copy; *word != '\0'; word = save)
 	{
-		char	   *equals;
-		size_t		length = strcspn(word, " ");
+		char *equals;
+		size_t length = strcspn(word, " ");
 
 		save = word + length + (word[length] != '\0');
 		word[length] = '\0';
@@ -152,7 +151,7 @@ env_add(NnGraph *graph, const char *class_name, const char *name, const char *se
 static inline void
 env_finish(NnGraph *graph, int output)
 {
-	NnError		error;
+	NnError error;
 
 	memset(&error, 0, sizeof(error));
 	if (nn_graph_finish(graph, output, &error) != NN_OK)
@@ -165,18 +164,18 @@ env_finish(NnGraph *graph, int output)
 typedef struct EnvData
 {
 	NnTrainData data;
-	float	   *x[2];
-	size_t		floats;
-	int			fail_at;		/* sample whose load fails; -1 none */
-	float		scale_by_epoch; /* x * (1 + scale * epoch): an augmentation */
+	float *x[2];
+	size_t floats;
+	int fail_at;          /* sample whose load fails; -1 none */
+	float scale_by_epoch; /* x * (1 + scale * epoch): an augmentation */
 } EnvData;
 
 static inline int
 env_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch)
 {
-	EnvData    *env = arg;
-	float		factor = split == NN_TRAIN ? 1.0f + env->scale_by_epoch * (float) epoch : 1.0f;
-	size_t		k;
+	EnvData *env = arg;
+	float factor = split == NN_TRAIN ? 1.0f + env->scale_by_epoch * (float) epoch : 1.0f;
+	size_t k;
 
 	(void) scratch;
 	if (split == NN_TRAIN && env->fail_at >= 0 && i == (size_t) env->fail_at)
@@ -195,15 +194,13 @@ env_random(uint32_t *state)
 
 /* Noise with a bright corner where the label says so: easy, but not at once. */
 static inline void
-env_data_init(EnvData *env, const NnGraph *graph, size_t n_train, size_t n_validation,
-			  uint32_t seed)
+env_data_init(EnvData *env, const NnGraph *graph, size_t n_train, size_t n_validation, uint32_t seed)
 {
-	size_t		n[2] = {n_train, n_validation};
-	int			classes = nn_graph_class_count(graph);
-	uint32_t	state = seed * 7919u + 17u;
-	int			split;
-	size_t		i,
-				k;
+	size_t n[2] = {n_train, n_validation};
+	int classes = nn_graph_class_count(graph);
+	uint32_t state = seed * 7919u + 17u;
+	int split;
+	size_t i, k;
 
 	memset(env, 0, sizeof(*env));
 	env->floats = nn_shape_floats(&graph->nodes[0].shape);
@@ -213,7 +210,7 @@ env_data_init(EnvData *env, const NnGraph *graph, size_t n_train, size_t n_valid
 	env->data.load_scratch_bytes = 64;
 	for (split = 0; split < 2; split++)
 	{
-		int32_t    *label = env_alloc(n[split] * sizeof(int32_t));
+		int32_t *label = env_alloc(n[split] * sizeof(int32_t));
 
 		env->data.n[split] = n[split];
 		env->x[split] = env_alloc(n[split] * env->floats * sizeof(float));
@@ -221,7 +218,8 @@ env_data_init(EnvData *env, const NnGraph *graph, size_t n_train, size_t n_valid
 		{
 			label[i] = (int32_t) (env_random(&state) * (float) classes);
 			for (k = 0; k < env->floats; k++)
-				env->x[split][i * env->floats + k] = env_random(&state) - 0.5f +
+				env->x[split][i * env->floats + k] =
+					env_random(&state) - 0.5f +
 					(k % (size_t) (classes + 1) == (size_t) label[i] ? 0.2f : 0.0f);
 		}
 		env->data.label[split] = label;
@@ -231,7 +229,7 @@ env_data_init(EnvData *env, const NnGraph *graph, size_t n_train, size_t n_valid
 static inline void
 env_data_free(EnvData *env)
 {
-	int			split;
+	int split;
 
 	for (split = 0; split < 2; split++)
 	{
@@ -245,7 +243,7 @@ env_data_free(EnvData *env)
 static inline void
 env_config_init(NnTrainConfig *config, NnOptimizerKind kind)
 {
-	int			i;
+	int i;
 
 	memset(config, 0, sizeof(*config));
 	config->epochs = 3;
@@ -259,19 +257,18 @@ env_config_init(NnTrainConfig *config, NnOptimizerKind kind)
 
 typedef struct EnvTrainer
 {
-	NnTrainer  *trainer;
+	NnTrainer *trainer;
 	NnTrainPlan plan;
-	void	   *state;
-	void	   *work;
-	NnStatus	status;
-	NnError		error;
+	void *state;
+	void *work;
+	NnStatus status;
+	NnError error;
 } EnvTrainer;
 
 /* resume_state: bytes of a checkpoint, copied; or NULL. */
 static inline void
-env_trainer_init(EnvTrainer *env, const NnGraph *graph, const NnTrainConfig *config,
-				 const NnTrainData *data, int n_threads, NnPath path, const float *weights,
-				 const void *resume_state)
+env_trainer_init(EnvTrainer *env, const NnGraph *graph, const NnTrainConfig *config, const NnTrainData *data,
+				 int n_threads, NnPath path, const float *weights, const void *resume_state)
 {
 	memset(env, 0, sizeof(*env));
 	env->status = nn_train_plan(&env->plan, graph, config, data, n_threads, path, &env->error);
@@ -282,9 +279,8 @@ env_trainer_init(EnvTrainer *env, const NnGraph *graph, const NnTrainConfig *con
 	env->work = env_alloc(env->plan.work_bytes);
 	if (resume_state != NULL)
 		memcpy(env->state, resume_state, env->plan.state_bytes);
-	env->status = nn_trainer_init(env->trainer, graph, config, data, &env->plan, env->state,
-								  env->work, n_threads, path, NULL, weights,
-								  resume_state != NULL, &env->error);
+	env->status = nn_trainer_init(env->trainer, graph, config, data, &env->plan, env->state, env->work,
+								  n_threads, path, NULL, weights, resume_state != NULL, &env->error);
 }
 
 static inline void
@@ -302,8 +298,8 @@ env_trainer_free(EnvTrainer *env)
 static inline void
 env_engine_init(NnEngine *engine, const NnGraph *graph, const float *weights, NnPath path)
 {
-	void	   *packed = env_alloc(nn_engine_packed_bytes(graph, path, NN_PRECISION_FLOAT32));
-	NnError		error;
+	void *packed = env_alloc(nn_engine_packed_bytes(graph, path, NN_PRECISION_FLOAT32));
+	NnError error;
 
 	if (nn_engine_pack(packed, graph, weights, path, NN_PRECISION_FLOAT32, &error) != NN_OK)
 		unit_ok(false, "pack: %s", error.message);
@@ -317,9 +313,9 @@ env_engine_init(NnEngine *engine, const NnGraph *graph, const float *weights, Nn
 static inline void
 env_gradients(NnTrainer *t)
 {
-	NnProgram	load = {NULL, 0, 0, nn_step_background};
-	NnProgram	program = t->program;
-	int			n = 0;
+	NnProgram load = {NULL, 0, 0, nn_step_background};
+	NnProgram program = t->program;
+	int n = 0;
 
 	t->n_next = t->config.batch_size;
 	t->next_first = 0;
@@ -335,4 +331,4 @@ env_gradients(NnTrainer *t)
 	nn_pool_run(&t->pool, &program, NULL, NULL);
 }
 
-#endif							/* PNEUMO_TESTS_NN_ENV_H */
+#endif /* PNEUMO_TESTS_NN_ENV_H */

@@ -14,14 +14,14 @@
 
 typedef struct TestMemory
 {
-	long		live;			/* blocks not yet released */
-	long		allowed;		/* allocations still granted, -1 for all */
-	long		polls;			/* calls of stop */
-	long		stop_after;		/* stop at this poll, -1 for never */
+	long live;       /* blocks not yet released */
+	long allowed;    /* allocations still granted, -1 for all */
+	long polls;      /* calls of stop */
+	long stop_after; /* stop at this poll, -1 for never */
 } TestMemory;
 
-static int	failures = 0;
-static int	checks = 0;
+static int failures = 0;
+static int checks = 0;
 
 static inline void *
 test_allocate(void *arg, size_t bytes)
@@ -55,7 +55,7 @@ test_stop(void *arg)
 static inline StatsEnv
 test_env(TestMemory *memory)
 {
-	StatsEnv	env = {test_allocate, test_release, test_stop, memory};
+	StatsEnv env = {test_allocate, test_release, test_stop, memory};
 
 	memory->live = 0;
 	memory->allowed = -1;
@@ -76,23 +76,20 @@ check_at(int ok, const char *what, const char *file, int line)
 }
 
 static inline void
-near_at(double got, double want, double tolerance, const char *what,
-		const char *file, int line)
+near_at(double got, double want, double tolerance, const char *what, const char *file, int line)
 {
-	int			ok = (isnan(got) && isnan(want)) || got == want ||
-		fabs(got - want) <= tolerance * fmax(1.0, fabs(want));
+	int ok =
+		(isnan(got) && isnan(want)) || got == want || fabs(got - want) <= tolerance * fmax(1.0, fabs(want));
 
 	checks++;
 	if (!ok)
 	{
 		failures++;
-		fprintf(stderr, "%s:%d: %s is %.17g, expected %.17g\n",
-				file, line, what, got, want);
+		fprintf(stderr, "%s:%d: %s is %.17g, expected %.17g\n", file, line, what, got, want);
 	}
 }
 
 #define CHECK(condition) check_at((condition) ? 1 : 0, #condition, __FILE__, __LINE__)
-#define NEAR(got, want, tolerance) \
-	near_at((got), (want), (tolerance), #got, __FILE__, __LINE__)
+#define NEAR(got, want, tolerance) near_at((got), (want), (tolerance), #got, __FILE__, __LINE__)
 
-#endif							/* PNEUMO_TESTS_STATS_ENV_H */
+#endif /* PNEUMO_TESTS_STATS_ENV_H */

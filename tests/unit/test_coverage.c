@@ -26,18 +26,18 @@
 #define MAX_TRUTH_ROWS 2000000
 #define MAX_FIGURES 24
 #define N_BINS 10
-#define MANY 3					/* classes, where there are more than two */
+#define MANY 3 /* classes, where there are more than two */
 
 typedef struct Design
 {
 	const char *name;
-	int			n_classes;
-	int			patients[MANY]; /* by class */
-	int			images;			/* per patient, on average */
-	double		icc;
-	double		shift;
-	double		mixed;			/* share of patients with both classes */
-	bool		quick;			/* in the short version, too */
+	int n_classes;
+	int patients[MANY]; /* by class */
+	int images;         /* per patient, on average */
+	double icc;
+	double shift;
+	double mixed; /* share of patients with both classes */
+	bool quick;   /* in the short version, too */
 } Design;
 
 static const Design designs[] = {
@@ -50,30 +50,55 @@ static const Design designs[] = {
 	{"60 + 60, 3 images, icc 0.5, AUC 0.98", 2, {60, 60}, 3, 0.5, 3.0, 0.0, false},
 	{"60 + 60, 4 images, icc 0.5, mixed", 2, {60, 60}, 4, 0.5, 1.5, 0.5, true},
 	{"30 + 50 + 80, 3 classes", 3, {30, 50, 80}, 1, 0.0, 1.5, 0.0, false},
-	{"30 + 50 + 80, 3 classes, 3 images, icc 0.5", 3, {30, 50, 80}, 3, 0.5, 1.5, 0.0, true}
+	{"30 + 50 + 80, 3 classes, 3 images, icc 0.5", 3, {30, 50, 80}, 3, 0.5, 1.5, 0.0, true},
 };
 
 #define N_DESIGNS (sizeof(designs) / sizeof(designs[0]))
 
-static const char *const two_class_names[] = {
-	"accuracy", "sensitivity", "specificity", "PPV", "NPV", "LR+", "LR-", "AUC", "F1", "log loss", "Brier",
-	"slope", "intercept", "in the large", "AUC difference", "accuracy difference",
-	"sensitivity difference", "specificity difference", "log loss difference", "Brier difference", NULL
-};
+static const char *const two_class_names[] = {"accuracy",
+											  "sensitivity",
+											  "specificity",
+											  "PPV",
+											  "NPV",
+											  "LR+",
+											  "LR-",
+											  "AUC",
+											  "F1",
+											  "log loss",
+											  "Brier",
+											  "slope",
+											  "intercept",
+											  "in the large",
+											  "AUC difference",
+											  "accuracy difference",
+											  "sensitivity difference",
+											  "specificity difference",
+											  "log loss difference",
+											  "Brier difference",
+											  NULL};
 
-static const char *const many_class_names[] = {
-	"accuracy", "macro AUC", "macro sensitivity", "macro specificity", "macro F1", "log loss", "Brier",
-	"macro AUC difference", "accuracy difference", "macro sensitivity difference",
-	"macro specificity difference", "log loss difference", "Brier difference", NULL
-};
+static const char *const many_class_names[] = {"accuracy",
+											   "macro AUC",
+											   "macro sensitivity",
+											   "macro specificity",
+											   "macro F1",
+											   "log loss",
+											   "Brier",
+											   "macro AUC difference",
+											   "accuracy difference",
+											   "macro sensitivity difference",
+											   "macro specificity difference",
+											   "log loss difference",
+											   "Brier difference",
+											   NULL};
 
-static uint64_t draws;			/* counter of the random numbers */
+static uint64_t draws; /* counter of the random numbers */
 static uint64_t key = 2024;
 
 static double
 uniform(void)
 {
-	uint32_t	r[4];
+	uint32_t r[4];
 
 	stats_philox(r, key, draws++, 77);
 	return ((double) r[0] + 0.5) / 4294967296.0;
@@ -87,12 +112,12 @@ normal(void)
 
 typedef struct Sample
 {
-	double	   *score;
-	double	   *other;			/* a second, weaker model */
-	uint8_t    *label;
-	int32_t    *class;			/* the label again */
-	uint64_t   *cluster;
-	size_t		n;
+	double *score;
+	double *other; /* a second, weaker model */
+	uint8_t *label;
+	int32_t *class; /* the label again */
+	uint64_t *cluster;
+	size_t n;
 } Sample;
 
 static double
@@ -104,7 +129,7 @@ squash(double latent)
 static void
 softmax(double *p, const double *z)
 {
-	double		sum = 0.0;
+	double sum = 0.0;
 
 	for (int c = 0; c < MANY; c++)
 		sum += exp(z[c]);
@@ -115,9 +140,9 @@ softmax(double *p, const double *z)
 static void
 draw_many(Sample *s, const Design *d, int class, uint64_t id)
 {
-	double		patient[MANY];
-	double		patient2[MANY];
-	int			images = 1 + (int) (uniform() * (2 * d->images - 1));
+	double patient[MANY];
+	double patient2[MANY];
+	int images = 1 + (int) (uniform() * (2 * d->images - 1));
 
 	for (int c = 0; c < MANY; c++)
 	{
@@ -126,14 +151,14 @@ draw_many(Sample *s, const Design *d, int class, uint64_t id)
 	}
 	for (int i = 0; i < images; i++)
 	{
-		double		z[MANY];
-		double		z2[MANY];
+		double z[MANY];
+		double z2[MANY];
 
 		for (int c = 0; c < MANY; c++)
 		{
-			double		side = c == class ? d->shift : 0.0;
-			double		own = patient[c] + sqrt(1.0 - d->icc) * normal();
-			double		noise = patient2[c] + sqrt(1.0 - d->icc) * normal();
+			double side = c == class ? d->shift : 0.0;
+			double own = patient[c] + sqrt(1.0 - d->icc) * normal();
+			double noise = patient2[c] + sqrt(1.0 - d->icc) * normal();
 
 			z[c] = side + own;
 			z2[c] = 0.8 * side + sqrt(0.5) * own + sqrt(0.5) * noise;
@@ -149,17 +174,17 @@ draw_many(Sample *s, const Design *d, int class, uint64_t id)
 static void
 draw_patient(Sample *s, const Design *d, int class, uint64_t id)
 {
-	double		patient = normal() * sqrt(d->icc);
-	double		patient2 = normal() * sqrt(d->icc);
-	int			images = 1 + (int) (uniform() * (2 * d->images - 1));
-	bool		mixed = uniform() < d->mixed;
+	double patient = normal() * sqrt(d->icc);
+	double patient2 = normal() * sqrt(d->icc);
+	int images = 1 + (int) (uniform() * (2 * d->images - 1));
+	bool mixed = uniform() < d->mixed;
 
 	for (int i = 0; i < images; i++)
 	{
-		int			y = mixed ? uniform() < 0.5 : class;
-		double		side = (y - 0.5) * d->shift;
-		double		latent = side + patient + sqrt(1.0 - d->icc) * normal();
-		double		noise = patient2 + sqrt(1.0 - d->icc) * normal();
+		int y = mixed ? uniform() < 0.5 : class;
+		double side = (y - 0.5) * d->shift;
+		double latent = side + patient + sqrt(1.0 - d->icc) * normal();
+		double noise = patient2 + sqrt(1.0 - d->icc) * normal();
 
 		s->label[s->n] = (uint8_t) y;
 		s->score[s->n] = squash(latent);
@@ -174,10 +199,10 @@ static void
 draw_sample(Sample *s, const Design *d, int times)
 {
 	s->n = 0;
-	for (int class = 0; class < d->n_classes; class++)
+	for (int class = 0; class < d->n_classes; class ++)
 		for (int p = 0; p < d->patients[class] * times; p++)
-			(d->n_classes == 2 ? draw_patient : draw_many)
-				(s, d, class, (uint64_t) p * MANY + (uint64_t) class);
+			(d->n_classes == 2 ? draw_patient : draw_many)(s, d, class,
+														   (uint64_t) p * MANY + (uint64_t) class);
 }
 
 /* The intervals of a sample, in the order of the names; false if one failed. */
@@ -186,8 +211,8 @@ two_class_intervals(StatsInterval *list, const Sample *s, uint32_t replicates, u
 					const StatsEnv *env)
 {
 	StatsOptions options = {0.5, 0.95, replicates, seed};
-	StatsRows	rows = {s->score, s->label, s->cluster, s->n};
-	StatsPair	pair = {s->score, s->other, s->label, s->cluster, s->n, 0.5, 0.5};
+	StatsRows rows = {s->score, s->label, s->cluster, s->n};
+	StatsPair pair = {s->score, s->other, s->label, s->cluster, s->n, 0.5, 0.5};
 	StatsEvaluation e;
 	StatsComparison c;
 	StatsCalibration cal;
@@ -199,11 +224,11 @@ two_class_intervals(StatsInterval *list, const Sample *s, uint32_t replicates, u
 		!cal.fitted)
 		return false;
 	{
-		const StatsInterval all[] = {
-			e.accuracy, e.sensitivity, e.specificity, e.ppv, e.npv, e.lr_positive, e.lr_negative, e.auc,
-			e.f1, e.log_loss, e.brier, cal.slope, cal.intercept, cal.in_the_large, c.auc, c.accuracy,
-			c.sensitivity, c.specificity, c.log_loss, c.brier
-		};
+		const StatsInterval all[] = {e.accuracy,    e.sensitivity,    e.specificity, e.ppv,
+									 e.npv,         e.lr_positive,    e.lr_negative, e.auc,
+									 e.f1,          e.log_loss,       e.brier,       cal.slope,
+									 cal.intercept, cal.in_the_large, c.auc,         c.accuracy,
+									 c.sensitivity, c.specificity,    c.log_loss,    c.brier};
 
 		memcpy(list, all, sizeof(all));
 	}
@@ -223,10 +248,19 @@ many_class_intervals(StatsInterval *list, const Sample *s, uint32_t replicates, 
 		stats_class_compare(&c, &rows, s->other, &options, env) != STATS_OK)
 		return false;
 	{
-		const StatsInterval all[] = {
-			e.accuracy, e.macro_auc, e.macro_sensitivity, e.macro_specificity, e.macro_f1, e.log_loss,
-			e.brier, c.macro_auc, c.accuracy, c.macro_sensitivity, c.macro_specificity, c.log_loss, c.brier
-		};
+		const StatsInterval all[] = {e.accuracy,
+									 e.macro_auc,
+									 e.macro_sensitivity,
+									 e.macro_specificity,
+									 e.macro_f1,
+									 e.log_loss,
+									 e.brier,
+									 c.macro_auc,
+									 c.accuracy,
+									 c.macro_sensitivity,
+									 c.macro_specificity,
+									 c.log_loss,
+									 c.brier};
 
 		memcpy(list, all, sizeof(all));
 	}
@@ -237,8 +271,7 @@ static bool
 intervals(StatsInterval *list, const Design *d, const Sample *s, uint32_t replicates, uint64_t seed,
 		  const StatsEnv *env)
 {
-	return (d->n_classes == 2 ? two_class_intervals : many_class_intervals)
-		(list, s, replicates, seed, env);
+	return (d->n_classes == 2 ? two_class_intervals : many_class_intervals)(list, s, replicates, seed, env);
 }
 
 /* The values of one large draw; in closed form where there is one. */
@@ -246,7 +279,7 @@ static bool
 find_truth(double *truth, const Design *d, Sample *s, size_t rows, const StatsEnv *env)
 {
 	StatsInterval list[MAX_FIGURES];
-	size_t		per = 0;
+	size_t per = 0;
 
 	for (int c = 0; c < d->n_classes; c++)
 		per += (size_t) (d->patients[c] * d->images);
@@ -259,8 +292,8 @@ find_truth(double *truth, const Design *d, Sample *s, size_t rows, const StatsEn
 	if (d->n_classes == 2)
 	{
 		/* the latent classes are shift apart with standard deviation 1 each */
-		double		right = stats_normal_cdf(d->shift / 2);
-		double		right_b = stats_normal_cdf(0.8 * d->shift / 2);
+		double right = stats_normal_cdf(d->shift / 2);
+		double right_b = stats_normal_cdf(0.8 * d->shift / 2);
 
 		truth[0] = truth[1] = truth[2] = right;
 		truth[5] = right / (1.0 - right);
@@ -275,16 +308,16 @@ find_truth(double *truth, const Design *d, Sample *s, size_t rows, const StatsEn
 /* Misses by design and figure, below and above. */
 typedef struct Misses
 {
-	int			n;				/* draws that could be evaluated */
-	int			below[MAX_FIGURES];
-	int			above[MAX_FIGURES];
+	int n; /* draws that could be evaluated */
+	int below[MAX_FIGURES];
+	int above[MAX_FIGURES];
 } Misses;
 
 static bool
-count_misses(Misses *misses, const Design *d, Sample *s, int n_draws, size_t truth_rows,
-			 uint32_t replicates, const StatsEnv *env)
+count_misses(Misses *misses, const Design *d, Sample *s, int n_draws, size_t truth_rows, uint32_t replicates,
+			 const StatsEnv *env)
 {
-	double		truth[MAX_FIGURES];
+	double truth[MAX_FIGURES];
 	StatsInterval list[MAX_FIGURES];
 
 	memset(misses, 0, sizeof(*misses));
@@ -342,14 +375,14 @@ print_table(const Misses *misses, int n_classes)
 int
 main(int argc, char **argv)
 {
-	int			n_draws = argc > 1 ? atoi(argv[1]) : 0;
-	bool		quick = n_draws <= 0;
-	size_t		truth_rows = quick ? 60000 : MAX_TRUTH_ROWS / 2;
-	size_t		room = quick ? 200000 : MAX_TRUTH_ROWS * 2;
-	TestMemory	memory;
-	StatsEnv	env = test_env(&memory);
-	Misses		misses[N_DESIGNS];
-	Sample		s;
+	int n_draws = argc > 1 ? atoi(argv[1]) : 0;
+	bool quick = n_draws <= 0;
+	size_t truth_rows = quick ? 60000 : MAX_TRUTH_ROWS / 2;
+	size_t room = quick ? 200000 : MAX_TRUTH_ROWS * 2;
+	TestMemory memory;
+	StatsEnv env = test_env(&memory);
+	Misses misses[N_DESIGNS];
+	Sample s;
 
 	env.stop = NULL;
 	if (quick)
@@ -380,7 +413,8 @@ main(int argc, char **argv)
 	}
 	if (!quick)
 	{
-		printf("Coverage in %% of %d draws (true value below the limits, above them); patients by class.\n\n", n_draws);
+		printf("Coverage in %% of %d draws (true value below the limits, above them); patients by class.\n\n",
+			   n_draws);
 		print_table(misses, 2);
 		printf("\n");
 		print_table(misses, 3);

@@ -14,29 +14,27 @@
 typedef enum Kind
 {
 	UNIFORM,
-	OUTLIERS,					/* one weight in a thousand is 1e6 times as large */
-	ROWS,						/* outputs of sizes from 1e-20 to 1e20 */
-	TINY,						/* around the smallest normal number, and denormals */
-	VAST,						/* up to 1e36 */
+	OUTLIERS, /* one weight in a thousand is 1e6 times as large */
+	ROWS,     /* outputs of sizes from 1e-20 to 1e20 */
+	TINY,     /* around the smallest normal number, and denormals */
+	VAST,     /* up to 1e36 */
 	ZEROS,
-	SPARSE,						/* whole blocks of an output are 0 */
+	SPARSE, /* whole blocks of an output are 0 */
 	N_KINDS
 } Kind;
 
-static const char *const kind_names[] = {
-	"uniform", "outliers", "rows of very different size", "tiny", "huge", "zeros", "sparse"
-};
+static const char *const kind_names[] = {"uniform", "outliers", "rows of very different size", "tiny", "huge",
+										 "zeros",   "sparse"};
 
 static void
 fill(float *weight, int in, int out, Kind kind)
 {
-	int			i,
-				o;
+	int i, o;
 
 	for (i = 0; i < in; i++)
 		for (o = 0; o < out; o++)
 		{
-			float		w = uniform();
+			float w = uniform();
 
 			if (kind == OUTLIERS && fabsf(uniform()) < 0.001f)
 				w *= 1e6f;
@@ -56,28 +54,26 @@ fill(float *weight, int in, int out, Kind kind)
 static int
 is_near(const void *packed, const float *weight, int in, int out)
 {
-	int			wide = nn_int16_wide(out);
-	int			b,
-				i,
-				o;
+	int wide = nn_int16_wide(out);
+	int b, i, o;
 
 	for (b = 0; b < nn_int16_blocks(in); b++)
 	{
-		DqBlock		block = nn_int16_block(packed, in, out, b);
+		DqBlock block = nn_int16_block(packed, in, out, b);
 
 		for (o = 0; o < wide; o++)
 		{
-			int			panel = o / NN_INT16_PANEL * NN_INT16_PANEL;
-			int			width = nn_int16_panel_width(wide, panel);
+			int panel = o / NN_INT16_PANEL * NN_INT16_PANEL;
+			int width = nn_int16_panel_width(wide, panel);
 			const int16_t *q = block.weights + (size_t) panel * (size_t) block.n + (o - panel);
-			double		most = 0.0;
-			double		error = 0.0;
+			double most = 0.0;
+			double error = 0.0;
 
 			for (i = 0; i < block.n; i++)
 			{
-				double		w = o < out
-					? weight[(size_t) (b * NN_DENSE_BLOCK + i) * (size_t) out + (size_t) o] : 0.0;
-				double		got = (double) q[i * width] * (double) block.scales[o];
+				double w =
+					o < out ? weight[(size_t) (b * NN_DENSE_BLOCK + i) * (size_t) out + (size_t) o] : 0.0;
+				double got = (double) q[i * width] * (double) block.scales[o];
 
 				most = fmax(most, fabs(w));
 				error = fmax(error, fabs(got - w));
@@ -96,22 +92,22 @@ static void
 test_format(void)
 {
 	static const int sizes[][2] = {{1, 1}, {3, 9}, {511, 16}, {512, 17}, {513, 64}, {1100, 65}, {2100, 200}};
-	int			kind;
-	size_t		s;
+	int kind;
+	size_t s;
 
 	for (kind = 0; kind < N_KINDS; kind++)
 	{
-		int			near = 1;
-		int			fits = 1;
+		int near = 1;
+		int fits = 1;
 
 		for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
 		{
-			int			in = sizes[s][0];
-			int			out = sizes[s][1];
-			size_t		n = nn_dense_int16_bytes(in, out) / sizeof(float);
-			float	   *weight = floats((size_t) in * (size_t) out, 0);
-			float	   *bias = floats((size_t) out, 1);
-			float	   *packed = floats(n, 0);
+			int in = sizes[s][0];
+			int out = sizes[s][1];
+			size_t n = nn_dense_int16_bytes(in, out) / sizeof(float);
+			float *weight = floats((size_t) in * (size_t) out, 0);
+			float *bias = floats((size_t) out, 1);
+			float *packed = floats(n, 0);
 
 			fill(weight, in, out, (Kind) kind);
 			nn_dense_int16_pack(packed, weight, s & 1 ? bias : NULL, in, out);
@@ -134,20 +130,19 @@ test_format(void)
 static double
 try_shape(const NnKernels *k, int in, int out, int n, Kind kind, int *same)
 {
-	size_t		size = (size_t) n * (size_t) out;
-	size_t		packed_floats = nn_dense_int16_bytes(in, out) / sizeof(float);
-	float	   *src = floats((size_t) n * (size_t) in, 1);
-	float	   *weight = floats((size_t) in * (size_t) out, 0);
-	float	   *bias = floats((size_t) out, 1);
-	float	   *packed = floats(packed_floats, 0);
-	float	   *want = floats(size, 0);
-	float	   *got = floats(size, 0);
-	float	   *alone = floats((size_t) out, 0);
-	size_t		scratch_floats = nn_dense_int16_scratch_bytes(n, out) / sizeof(float);
-	float	   *scratch = floats(scratch_floats, 0);
-	double		diff = 0.0;
-	int			o,
-				r;
+	size_t size = (size_t) n * (size_t) out;
+	size_t packed_floats = nn_dense_int16_bytes(in, out) / sizeof(float);
+	float *src = floats((size_t) n * (size_t) in, 1);
+	float *weight = floats((size_t) in * (size_t) out, 0);
+	float *bias = floats((size_t) out, 1);
+	float *packed = floats(packed_floats, 0);
+	float *want = floats(size, 0);
+	float *got = floats(size, 0);
+	float *alone = floats((size_t) out, 0);
+	size_t scratch_floats = nn_dense_int16_scratch_bytes(n, out) / sizeof(float);
+	float *scratch = floats(scratch_floats, 0);
+	double diff = 0.0;
+	int o, r;
 
 	fill(weight, in, out, kind);
 	if (n % 3 != 0)
@@ -160,15 +155,15 @@ try_shape(const NnKernels *k, int in, int out, int n, Kind kind, int *same)
 	/* output by output: they may be of very different size */
 	for (o = 0; o < out; o++)
 	{
-		double		most = 0.0;
-		double		sum = 1e-30;
-		int			i;
+		double most = 0.0;
+		double sum = 1e-30;
+		int i;
 
 		for (i = 0; i < in; i++)
 			sum = fmax(sum, fabs((double) weight[(size_t) i * (size_t) out + (size_t) o]));
 		for (r = 0; r < n; r++)
 		{
-			size_t		at = (size_t) r * (size_t) out + (size_t) o;
+			size_t at = (size_t) r * (size_t) out + (size_t) o;
 
 			most = fmax(most, fabs((double) got[at] - want[at]) / fmax(sum, fabs(want[at])));
 			if (!isfinite(got[at]) || !isfinite(want[at]))
@@ -199,13 +194,12 @@ static void
 test_forward(const Path *p)
 {
 	static const int sizes[][2] = {
-		{1, 1}, {7, 3}, {100, 16}, {513, 24}, {1030, 65}, {2048, 48}, {2600, 128}, {5000, 40}
+		{1, 1}, {7, 3}, {100, 16}, {513, 24}, {1030, 65}, {2048, 48}, {2600, 128}, {5000, 40},
 	};
-	double		worst = 0.0;
-	int			same = 1;
-	size_t		i;
-	int			n,
-				kind;
+	double worst = 0.0;
+	int same = 1;
+	size_t i;
+	int n, kind;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		for (n = 1; n < 60; n += 1 + n / 3)
@@ -225,7 +219,7 @@ test_forward(const Path *p)
 int
 main(void)
 {
-	int			i;
+	int i;
 
 	find_paths();
 	test_format();

@@ -15,22 +15,18 @@
 
 typedef struct Bytes
 {
-	uint8_t    *data;
-	size_t		n;
+	uint8_t *data;
+	size_t n;
 } Bytes;
 
 typedef struct Recipe
 {
-	int			width,
-				height,
-				components;		/* 1, 3 or 4 */
-	int			progressive,
-				arithmetic,
-				restart;		/* interval in blocks */
-	int			keep_rgb;		/* no YCbCr */
-	int			many_scans;		/* one for each coefficient and bit */
-	int			flat;			/* a constant image */
-	int			quality;
+	int width, height, components;        /* 1, 3 or 4 */
+	int progressive, arithmetic, restart; /* interval in blocks */
+	int keep_rgb;                         /* no YCbCr */
+	int many_scans;                       /* one for each coefficient and bit */
+	int flat;                             /* a constant image */
+	int quality;
 } Recipe;
 
 static uint8_t
@@ -42,7 +38,7 @@ test_pixel(int x, int y, int c)
 static void
 script_many_scans(struct jpeg_compress_struct *jpeg, jpeg_scan_info *scans)
 {
-	int			n = 0;
+	int n = 0;
 
 	memset(&scans[n], 0, sizeof(scans[n]));
 	scans[n++].comps_in_scan = 1;
@@ -68,8 +64,8 @@ make_jpeg(Recipe recipe)
 	jpeg_scan_info scans[200];
 	unsigned char *buffer = NULL;
 	unsigned long size = 0;
-	Bytes		bytes;
-	JSAMPROW	row = malloc((size_t) recipe.width * (size_t) recipe.components);
+	Bytes bytes;
+	JSAMPROW row = malloc((size_t) recipe.width * (size_t) recipe.components);
 
 	jpeg.err = jpeg_std_error(&errors);
 	jpeg_create_compress(&jpeg);
@@ -77,8 +73,9 @@ make_jpeg(Recipe recipe)
 	jpeg.image_width = (JDIMENSION) recipe.width;
 	jpeg.image_height = (JDIMENSION) recipe.height;
 	jpeg.input_components = recipe.components;
-	jpeg.in_color_space = recipe.components == 1 ? JCS_GRAYSCALE
-		: recipe.components == 3 ? JCS_RGB : JCS_CMYK;
+	jpeg.in_color_space = recipe.components == 1   ? JCS_GRAYSCALE
+						  : recipe.components == 3 ? JCS_RGB
+												   : JCS_CMYK;
 	jpeg_set_defaults(&jpeg);
 	if (recipe.keep_rgb)
 		jpeg_set_colorspace(&jpeg, JCS_RGB);
@@ -112,7 +109,7 @@ make_jpeg(Recipe recipe)
 static Bytes
 copy_bytes(const uint8_t *data, size_t n)
 {
-	Bytes		copy = {malloc(n ? n : 1), n};
+	Bytes copy = {malloc(n ? n : 1), n};
 
 	memcpy(copy.data, data, n);
 	return copy;
@@ -131,7 +128,7 @@ find_marker(Bytes bytes, uint8_t code)
 static Bytes
 insert_bytes(Bytes bytes, size_t at, const void *what, size_t n)
 {
-	Bytes		longer = {malloc(bytes.n + n), bytes.n + n};
+	Bytes longer = {malloc(bytes.n + n), bytes.n + n};
 
 	memcpy(longer.data, bytes.data, at);
 	memcpy(longer.data + at, what, n);
@@ -141,11 +138,10 @@ insert_bytes(Bytes bytes, size_t at, const void *what, size_t n)
 
 /* Info and full decoding in one; the first failure is the result. */
 static ImgStatus
-decode(Bytes bytes, int channels, const ImgLimits *limits, ImgInfo *info, uint8_t **pixels,
-	   ImgError *error)
+decode(Bytes bytes, int channels, const ImgLimits *limits, ImgInfo *info, uint8_t **pixels, ImgError *error)
 {
-	ImgStatus	status;
-	size_t		n;
+	ImgStatus status;
+	size_t n;
 
 	memset(error, 0, sizeof(*error));
 	*pixels = NULL;
@@ -160,9 +156,9 @@ decode(Bytes bytes, int channels, const ImgLimits *limits, ImgInfo *info, uint8_
 static ImgStatus
 decode_status(Bytes bytes, const ImgLimits *limits, ImgError *error)
 {
-	ImgInfo		info;
-	uint8_t    *pixels;
-	ImgStatus	status = decode(bytes, 1, limits, &info, &pixels, error);
+	ImgInfo info;
+	uint8_t *pixels;
+	ImgStatus status = decode(bytes, 1, limits, &info, &pixels, error);
 
 	free(pixels);
 	return status;
@@ -171,11 +167,10 @@ decode_status(Bytes bytes, const ImgLimits *limits, ImgError *error)
 static void
 check_failure(Bytes bytes, const ImgLimits *limits, ImgStatus want, const char *text, const char *name)
 {
-	ImgError	error;
-	ImgStatus	status = decode_status(bytes, limits, &error);
+	ImgError error;
+	ImgStatus status = decode_status(bytes, limits, &error);
 
-	if (!unit_ok(status == want && error.status == want &&
-				 strstr(error.message, text) != NULL, "%s", name))
+	if (!unit_ok(status == want && error.status == want && strstr(error.message, text) != NULL, "%s", name))
 		printf("#   status %d (wanted %d): %s\n", status, want, error.message);
 }
 
@@ -183,15 +178,14 @@ check_failure(Bytes bytes, const ImgLimits *limits, ImgStatus want, const char *
 static double
 distance_to_source(const uint8_t *pixels, const ImgInfo *info, int channels, int source_components)
 {
-	double		sum = 0;
+	double sum = 0;
 
 	for (uint32_t y = 0; y < info->height; y++)
 		for (uint32_t x = 0; x < info->width; x++)
 			for (int c = 0; c < channels; c++)
 			{
-				double		want;
-				int			ix = (int) x,
-							iy = (int) y;
+				double want;
+				int ix = (int) x, iy = (int) y;
 
 				if (source_components == 1)
 					want = test_pixel(ix, iy, 0);
@@ -199,7 +193,7 @@ distance_to_source(const uint8_t *pixels, const ImgInfo *info, int channels, int
 					want = test_pixel(ix, iy, c);
 				else
 					want = 0.299 * test_pixel(ix, iy, 0) + 0.587 * test_pixel(ix, iy, 1) +
-						0.114 * test_pixel(ix, iy, 2);
+						   0.114 * test_pixel(ix, iy, 2);
 				sum += fabs(want - pixels[((size_t) y * info->width + x) * (size_t) channels + (size_t) c]);
 			}
 	return sum / ((double) info->width * info->height * channels);
@@ -211,8 +205,8 @@ test_good_images(void)
 	static const struct
 	{
 		const char *name;
-		Recipe		recipe;
-	}			cases[] = {
+		Recipe recipe;
+	} cases[] = {
 		{"grey", {.width = 61, .height = 43, .components = 1}},
 		{"grey progressive", {.width = 61, .height = 43, .components = 1, .progressive = 1}},
 		{"grey arithmetic", {.width = 61, .height = 43, .components = 1, .arithmetic = 1}},
@@ -228,19 +222,18 @@ test_good_images(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (int channels = 1; channels <= 3; channels += 2)
 		{
-			Recipe		recipe = cases[i].recipe;
-			Bytes		bytes = make_jpeg(recipe);
-			ImgInfo		info;
-			ImgError	error;
-			uint8_t    *pixels;
-			ImgStatus	status = decode(bytes, channels, NULL, &info, &pixels, &error);
-			double		limit = recipe.components == 3 && !recipe.keep_rgb && channels == 3 ? 14 : 4;
+			Recipe recipe = cases[i].recipe;
+			Bytes bytes = make_jpeg(recipe);
+			ImgInfo info;
+			ImgError error;
+			uint8_t *pixels;
+			ImgStatus status = decode(bytes, channels, NULL, &info, &pixels, &error);
+			double limit = recipe.components == 3 && !recipe.keep_rgb && channels == 3 ? 14 : 4;
 
 			if (!unit_ok(status == IMG_OK && (int) info.width == recipe.width &&
-						 (int) info.height == recipe.height &&
-						 info.components == recipe.components && info.bits == 8 &&
-						 info.progressive == recipe.progressive &&
-						 distance_to_source(pixels, &info, channels, recipe.components) < limit,
+							 (int) info.height == recipe.height && info.components == recipe.components &&
+							 info.bits == 8 && info.progressive == recipe.progressive &&
+							 distance_to_source(pixels, &info, channels, recipe.components) < limit,
 						 "%s to %d channels", cases[i].name, channels))
 				printf("#   status %d, %s\n", status, error.message);
 			free(pixels);
@@ -252,9 +245,9 @@ test_good_images(void)
 static void
 test_harmless_flaws(void)
 {
-	Bytes		good = make_jpeg((Recipe) {.width = 40, .height = 40, .components = 1});
-	ImgError	error;
-	Bytes		flawed;
+	Bytes good = make_jpeg((Recipe) {.width = 40, .height = 40, .components = 1});
+	ImgError error;
+	Bytes flawed;
 
 	flawed = insert_bytes(good, good.n, "trailing garbage \xff\xd8", 20);
 	unit_ok(decode_status(flawed, NULL, &error) == IMG_OK, "bytes after the end of the image");
@@ -269,7 +262,10 @@ test_harmless_flaws(void)
 	flawed.data[find_marker(flawed, 0xe0) + 9] = 7; /* major revision of JFIF */
 	unit_ok(decode_status(flawed, NULL, &error) == IMG_OK, "unknown JFIF revision");
 	free(flawed.data);
-	flawed = insert_bytes(good, 2, "\xff\xfe\0\x0a" "a remark", 12);
+	flawed = insert_bytes(good, 2,
+						  "\xff\xfe\0\x0a"
+						  "a remark",
+						  12);
 	unit_ok(decode_status(flawed, NULL, &error) == IMG_OK, "a comment");
 	free(flawed.data);
 	free(good.data);
@@ -278,10 +274,10 @@ test_harmless_flaws(void)
 static void
 test_not_jpeg(void)
 {
-	uint8_t		text[] = "P5 3 3 255 this is no JPEG";
-	Bytes		bytes = {text, sizeof(text)};
-	ImgInfo		info;
-	ImgError	error;
+	uint8_t text[] = "P5 3 3 255 this is no JPEG";
+	Bytes bytes = {text, sizeof(text)};
+	ImgInfo info;
+	ImgError error;
 
 	check_failure(bytes, NULL, IMG_NOT_JPEG, "not a JPEG image: it starts with 0x50 0x35", "other bytes");
 	bytes.n = 0;
@@ -300,40 +296,39 @@ test_not_jpeg(void)
 static void
 test_damage(void)
 {
-	Recipe		recipes[3] = {
+	Recipe recipes[3] = {
 		{.width = 48, .height = 40, .components = 1},
 		{.width = 48, .height = 40, .components = 3, .progressive = 1},
 		{.width = 48, .height = 40, .components = 1, .arithmetic = 1, .restart = 4},
 	};
 	static const char *const names[3] = {"baseline", "progressive", "arithmetic"};
-	ImgError	error;
+	ImgError error;
 
 	for (int r = 0; r < 3; r++)
 	{
-		Bytes		good = make_jpeg(recipes[r]);
-		int			accepted = 0;
-		int			other = 0;
+		Bytes good = make_jpeg(recipes[r]);
+		int accepted = 0;
+		int other = 0;
 
 		for (size_t n = 0; n < good.n; n++)
 		{
-			Bytes		shorter = copy_bytes(good.data, n);
-			ImgStatus	status = decode_status(shorter, NULL, &error);
+			Bytes shorter = copy_bytes(good.data, n);
+			ImgStatus status = decode_status(shorter, NULL, &error);
 
 			accepted += status == IMG_OK;
 			other += status != IMG_OK && status != IMG_CORRUPT && status != IMG_NOT_JPEG;
 			free(shorter.data);
 		}
-		unit_ok(accepted == 0 && other == 0, "%s: all %zu truncations are refused as such",
-				names[r], good.n);
+		unit_ok(accepted == 0 && other == 0, "%s: all %zu truncations are refused as such", names[r], good.n);
 
 		/* any byte may change; nothing must crash, and the status be known */
 		other = 0;
 		for (size_t i = 0; i < good.n; i++)
 			for (int bit = 0; bit < 8; bit += 3)
 			{
-				Bytes		flipped = copy_bytes(good.data, good.n);
-				ImgStatus	status;
-				ImgLimits	small = {.max_pixels = 100000};
+				Bytes flipped = copy_bytes(good.data, good.n);
+				ImgStatus status;
+				ImgLimits small = {.max_pixels = 100000};
 
 				flipped.data[i] ^= (uint8_t) (1 << bit);
 				status = decode_status(flipped, &small, &error);
@@ -348,9 +343,9 @@ test_damage(void)
 static void
 test_corrupt_kinds(void)
 {
-	Bytes		good = make_jpeg((Recipe) {.width = 64, .height = 64, .components = 1, .restart = 8});
-	Bytes		bad;
-	size_t		at;
+	Bytes good = make_jpeg((Recipe) {.width = 64, .height = 64, .components = 1, .restart = 8});
+	Bytes bad;
+	size_t at;
 
 	at = find_marker(good, 0xd1);
 	bad = copy_bytes(good.data, good.n);
@@ -365,7 +360,7 @@ test_corrupt_kinds(void)
 	free(bad.data);
 
 	bad = copy_bytes(good.data, good.n);
-	bad.data[find_marker(good, 0xda) + 5] = 9;	/* component of the scan */
+	bad.data[find_marker(good, 0xda) + 5] = 9; /* component of the scan */
 	check_failure(bad, NULL, IMG_CORRUPT, "damaged JPEG image", "a scan of an unknown component");
 	free(bad.data);
 	free(good.data);
@@ -374,8 +369,8 @@ test_corrupt_kinds(void)
 static void
 test_unsupported(void)
 {
-	Bytes		bytes = make_jpeg((Recipe) {.width = 32, .height = 32, .components = 4});
-	size_t		sof;
+	Bytes bytes = make_jpeg((Recipe) {.width = 32, .height = 32, .components = 4});
+	size_t sof;
 
 	check_failure(bytes, NULL, IMG_UNSUPPORTED, "CMYK", "CMYK");
 	free(bytes.data);
@@ -396,14 +391,14 @@ test_unsupported(void)
 static void
 test_limits(void)
 {
-	Bytes		bytes = make_jpeg((Recipe) {.width = 200, .height = 100, .components = 1});
-	Bytes		progressive = make_jpeg((Recipe) {.width = 1000, .height = 1000, .components = 1,
-		.progressive = 1, .flat = 1});
-	Bytes		bomb = make_jpeg((Recipe) {.width = 64, .height = 64, .components = 1, .many_scans = 1});
-	ImgLimits	limits;
-	ImgError	error;
+	Bytes bytes = make_jpeg((Recipe) {.width = 200, .height = 100, .components = 1});
+	Bytes progressive =
+		make_jpeg((Recipe) {.width = 1000, .height = 1000, .components = 1, .progressive = 1, .flat = 1});
+	Bytes bomb = make_jpeg((Recipe) {.width = 64, .height = 64, .components = 1, .many_scans = 1});
+	ImgLimits limits;
+	ImgError error;
 	volatile sig_atomic_t stop = 1;
-	size_t		sof;
+	size_t sof;
 
 	limits = (ImgLimits) {.max_bytes = bytes.n - 1};
 	check_failure(bytes, &limits, IMG_TOO_LARGE, "bytes; at most", "one byte too many");
@@ -447,10 +442,10 @@ test_limits(void)
 static void
 test_decode_arguments(void)
 {
-	Bytes		bytes = make_jpeg((Recipe) {.width = 20, .height = 30, .components = 1});
-	uint8_t		pixels[600];
-	ImgInfo		info;
-	ImgError	error;
+	Bytes bytes = make_jpeg((Recipe) {.width = 20, .height = 30, .components = 1});
+	uint8_t pixels[600];
+	ImgInfo info;
+	ImgError error;
 
 	img_jpeg_info(&info, bytes.data, bytes.n, NULL, &error);
 	unit_ok(img_decode_jpeg(pixels, 599, 1, bytes.data, bytes.n, &info, NULL, &error) == IMG_NO_SPACE,
@@ -466,49 +461,52 @@ test_decode_arguments(void)
 static void
 test_encode(void)
 {
-	enum {H = 37, W = 53};
-	uint8_t    *src = malloc(H * W * 3);
-	uint8_t    *back = malloc(H * W * 3);
-	ImgError	error;
-	ImgInfo		info;
-	size_t		n;
+	enum
+	{
+		H = 37,
+		W = 53
+	};
+	uint8_t *src = malloc(H * W * 3);
+	uint8_t *back = malloc(H * W * 3);
+	ImgError error;
+	ImgInfo info;
+	size_t n;
 
 	for (int channels = 1; channels <= 3; channels += 2)
 	{
-		size_t		bound = img_encode_bound(H, W, channels);
-		uint8_t    *dst = malloc(bound);
-		double		sum = 0;
+		size_t bound = img_encode_bound(H, W, channels);
+		uint8_t *dst = malloc(bound);
+		double sum = 0;
 
 		for (int i = 0; i < H * W * channels; i++)
 			src[i] = test_pixel(i / channels % W, i / channels / W, i % channels);
 		unit_ok(img_encode_jpeg(dst, bound, &n, src, H, W, channels, 95, &error) == IMG_OK &&
-				img_jpeg_info(&info, dst, n, NULL, &error) == IMG_OK &&
-				info.components == channels && info.width == W && info.height == H &&
-				img_decode_jpeg(back, (size_t) (H * W * channels), channels, dst, n, &info, NULL,
-								&error) == IMG_OK, "encode and decode %d channels", channels);
+					img_jpeg_info(&info, dst, n, NULL, &error) == IMG_OK && info.components == channels &&
+					info.width == W && info.height == H &&
+					img_decode_jpeg(back, (size_t) (H * W * channels), channels, dst, n, &info, NULL,
+									&error) == IMG_OK,
+				"encode and decode %d channels", channels);
 		for (int i = 0; i < H * W * channels; i++)
 			sum += abs(src[i] - back[i]);
 		unit_ok(sum / (H * W * channels) < 2.5, "%d channels come back", channels);
-		unit_ok(img_encode_jpeg(dst, n - 1, &n, src, H, W, channels, 95, &error) == IMG_NO_SPACE &&
-				n == 0, "%d channels, one byte short", channels);
+		unit_ok(img_encode_jpeg(dst, n - 1, &n, src, H, W, channels, 95, &error) == IMG_NO_SPACE && n == 0,
+				"%d channels, one byte short", channels);
 		free(dst);
 	}
 
 	/* the hardest image for the bound: noise of full range at quality 100 */
 	{
-		size_t		bound = img_encode_bound(H, W, 3);
-		uint8_t    *dst = malloc(bound);
+		size_t bound = img_encode_bound(H, W, 3);
+		uint8_t *dst = malloc(bound);
 
 		srand(1);
 		for (int i = 0; i < H * W * 3; i++)
 			src[i] = rand() & 64 ? 255 : 0;
 		unit_ok(img_encode_jpeg(dst, bound, &n, src, H, W, 3, 100, &error) == IMG_OK, "noise fits");
-		unit_ok(img_encode_jpeg(dst, bound, &n, src, H, W, 3, 0, &error) == IMG_BAD_ARGUMENT,
-				"quality 0");
+		unit_ok(img_encode_jpeg(dst, bound, &n, src, H, W, 3, 0, &error) == IMG_BAD_ARGUMENT, "quality 0");
 		unit_ok(img_encode_jpeg(dst, bound, &n, src, H, W, 3, 101, &error) == IMG_BAD_ARGUMENT,
 				"quality 101");
-		unit_ok(img_encode_jpeg(dst, bound, &n, src, 0, W, 3, 90, &error) == IMG_BAD_ARGUMENT,
-				"no height");
+		unit_ok(img_encode_jpeg(dst, bound, &n, src, 0, W, 3, 90, &error) == IMG_BAD_ARGUMENT, "no height");
 		unit_ok(img_encode_jpeg(dst, bound, &n, src, H, W, 2, 90, &error) == IMG_BAD_ARGUMENT,
 				"two channels to encode");
 		free(dst);
@@ -526,14 +524,13 @@ exact_weight(int k, int i, int n, int m, ImgInterpolation interpolation)
 {
 	if (interpolation == IMG_INTERPOLATION_AREA && n >= m)
 	{
-		double		low = fmax(k, (double) i * n / m),
-					high = fmin(k + 1, (double) (i + 1) * n / m);
+		double low = fmax(k, (double) i * n / m), high = fmin(k + 1, (double) (i + 1) * n / m);
 
 		return high > low ? (high - low) * m / n : 0;
 	}
 	else
 	{
-		double		position = (i + 0.5) * n / m - 0.5;
+		double position = (i + 0.5) * n / m - 0.5;
 
 		position = fmin(fmax(position, 0), n - 1);
 		return fmax(0, 1 - fabs(position - k));
@@ -541,26 +538,24 @@ exact_weight(int k, int i, int n, int m, ImgInterpolation interpolation)
 }
 
 static double
-exact_pixel(const uint8_t *src, int h, int w, int channels, int c,
-			int y, int x, int dst_h, int dst_w, ImgInterpolation interpolation)
+exact_pixel(const uint8_t *src, int h, int w, int channels, int c, int y, int x, int dst_h, int dst_w,
+			ImgInterpolation interpolation)
 {
-	double		sum = 0;
+	double sum = 0;
 
 	/* no filter reaches farther than its own output pixel and one more */
-	int			i0 = y * h / dst_h - 2,
-				j0 = x * w / dst_w - 2;
-	int			i1 = (y + 1) * h / dst_h + 2,
-				j1 = (x + 1) * w / dst_w + 2;
+	int i0 = y * h / dst_h - 2, j0 = x * w / dst_w - 2;
+	int i1 = (y + 1) * h / dst_h + 2, j1 = (x + 1) * w / dst_w + 2;
 
 	for (int i = i0 > 0 ? i0 : 0; i < h && i <= i1; i++)
 	{
-		double		wy = exact_weight(i, y, h, dst_h, interpolation);
+		double wy = exact_weight(i, y, h, dst_h, interpolation);
 
 		if (wy == 0)
 			continue;
 		for (int j = j0 > 0 ? j0 : 0; j < w && j <= j1; j++)
 		{
-			double		wx = exact_weight(j, x, w, dst_w, interpolation);
+			double wx = exact_weight(j, x, w, dst_w, interpolation);
 
 			if (wx != 0)
 				sum += wy * wx * src[(i * w + j) * channels + c];
@@ -572,7 +567,7 @@ exact_pixel(const uint8_t *src, int h, int w, int channels, int c,
 static uint64_t
 hash_bytes(const uint8_t *data, size_t n)
 {
-	uint64_t	hash = UINT64_C(1469598103934665603);
+	uint64_t hash = UINT64_C(1469598103934665603);
 
 	for (size_t i = 0; i < n; i++)
 		hash = (hash ^ data[i]) * UINT64_C(1099511628211);
@@ -582,12 +577,12 @@ hash_bytes(const uint8_t *data, size_t n)
 static void
 check_resize(int h, int w, int dst_h, int dst_w, int channels, ImgInterpolation interpolation)
 {
-	uint8_t    *src = malloc((size_t) (h * w * channels));
-	uint8_t    *dst = malloc((size_t) (dst_h * dst_w * channels));
-	size_t		scratch_bytes = img_resize_scratch_bytes(h, w, dst_h, dst_w, channels);
-	void	   *scratch = aligned_alloc(64, scratch_bytes);
-	double		worst = 0;
-	int			off = 0;
+	uint8_t *src = malloc((size_t) (h * w * channels));
+	uint8_t *dst = malloc((size_t) (dst_h * dst_w * channels));
+	size_t scratch_bytes = img_resize_scratch_bytes(h, w, dst_h, dst_w, channels);
+	void *scratch = aligned_alloc(64, scratch_bytes);
+	double worst = 0;
+	int off = 0;
 
 	srand((unsigned) (h * 31 + w));
 	for (int i = 0; i < h * w * channels; i++)
@@ -597,16 +592,14 @@ check_resize(int h, int w, int dst_h, int dst_w, int channels, ImgInterpolation 
 		for (int x = 0; x < dst_w; x++)
 			for (int c = 0; c < channels; c++)
 			{
-				double		want = exact_pixel(src, h, w, channels, c, y, x, dst_h, dst_w, interpolation);
-				double		d = fabs(want - dst[(y * dst_w + x) * channels + c]);
+				double want = exact_pixel(src, h, w, channels, c, y, x, dst_h, dst_w, interpolation);
+				double d = fabs(want - dst[(y * dst_w + x) * channels + c]);
 
 				worst = fmax(worst, d);
 				off += d > 0.52;
 			}
-	if (!unit_ok(worst < 0.6 && off * 50 <= dst_h * dst_w * channels,
-				 "%s %dx%d to %dx%d, %d channels",
-				 interpolation == IMG_INTERPOLATION_AREA ? "area" : "bilinear",
-				 h, w, dst_h, dst_w, channels))
+	if (!unit_ok(worst < 0.6 && off * 50 <= dst_h * dst_w * channels, "%s %dx%d to %dx%d, %d channels",
+				 interpolation == IMG_INTERPOLATION_AREA ? "area" : "bilinear", h, w, dst_h, dst_w, channels))
 		printf("#   worst %g, %d beyond rounding\n", worst, off);
 	free(src);
 	free(dst);
@@ -618,27 +611,29 @@ test_resize_exactness(void)
 {
 	static const int shapes[][4] = {
 		{500, 475, 256, 256}, {224, 224, 256, 256}, {100, 300, 256, 128}, {31, 17, 31, 40},
-		{33, 65, 16, 65}, {64, 64, 32, 16}, {1, 1, 5, 7}, {7, 5, 1, 1}, {1, 200, 3, 64},
-		{301, 299, 300, 298}, {2, 3, 3, 2}, {96, 96, 9, 250}
+		{33, 65, 16, 65},     {64, 64, 32, 16},     {1, 1, 5, 7},         {7, 5, 1, 1},
+		{1, 200, 3, 64},      {301, 299, 300, 298}, {2, 3, 3, 2},         {96, 96, 9, 250},
 	};
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
 		for (int mode = 0; mode < 2; mode++)
-			check_resize(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3],
-						 i % 3 == 1 ? 3 : 1, (ImgInterpolation) mode);
+			check_resize(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], i % 3 == 1 ? 3 : 1,
+						 (ImgInterpolation) mode);
 }
 
 static void
 test_resize_properties(void)
 {
-	enum {N = 48};
-	uint8_t		src[N * N * 3],
-				dst[N * N * 3];
-	uint8_t    *wide = malloc(65500);
-	void	   *scratch = aligned_alloc(64, img_resize_scratch_bytes(N, N, 2 * N, 2 * N, 3) +
-										img_resize_scratch_bytes(1, 65500, 1, 1, 1));
+	enum
+	{
+		N = 48
+	};
+	uint8_t src[N * N * 3], dst[N * N * 3];
+	uint8_t *wide = malloc(65500);
+	void *scratch = aligned_alloc(64, img_resize_scratch_bytes(N, N, 2 * N, 2 * N, 3) +
+										  img_resize_scratch_bytes(1, 65500, 1, 1, 1));
 	volatile sig_atomic_t stop = 1;
-	int			same = 1;
+	int same = 1;
 
 	for (int i = 0; i < N * N * 3; i++)
 		src[i] = (uint8_t) (i * 2654435761u >> 20);
@@ -676,16 +671,15 @@ test_resize_properties(void)
 	img_resize(dst, 31, 43, src, N, N, 1, IMG_INTERPOLATION_BILINEAR, NULL, scratch);
 	unit_ok(hash_bytes(dst, 31 * 43) == UINT64_C(0x2C293D5642054807), "bilinear: the bits every build gives");
 
-	unit_ok(img_resize(dst, 8, 8, src, N, N, 1, IMG_INTERPOLATION_AREA, &stop, scratch) ==
-			IMG_INTERRUPTED, "resize is interrupted");
-	unit_ok(img_resize(dst, 0, 8, src, N, N, 1, IMG_INTERPOLATION_AREA, NULL, scratch) ==
-			IMG_BAD_ARGUMENT &&
-			img_resize(dst, 8, 8, src, N, N, 2, IMG_INTERPOLATION_AREA, NULL, scratch) ==
-			IMG_BAD_ARGUMENT &&
-			img_resize(dst, 8, 8, src, N, N, 1, (ImgInterpolation) 7, NULL, scratch) ==
-			IMG_BAD_ARGUMENT, "resize refuses bad arguments");
-	unit_ok(img_resize_scratch_bytes(0, 1, 1, 1, 1) == 0 &&
-			img_resize_scratch_bytes(1, 65501, 1, 1, 1) == 0, "no scratch for bad sizes");
+	unit_ok(img_resize(dst, 8, 8, src, N, N, 1, IMG_INTERPOLATION_AREA, &stop, scratch) == IMG_INTERRUPTED,
+			"resize is interrupted");
+	unit_ok(img_resize(dst, 0, 8, src, N, N, 1, IMG_INTERPOLATION_AREA, NULL, scratch) == IMG_BAD_ARGUMENT &&
+				img_resize(dst, 8, 8, src, N, N, 2, IMG_INTERPOLATION_AREA, NULL, scratch) ==
+					IMG_BAD_ARGUMENT &&
+				img_resize(dst, 8, 8, src, N, N, 1, (ImgInterpolation) 7, NULL, scratch) == IMG_BAD_ARGUMENT,
+			"resize refuses bad arguments");
+	unit_ok(img_resize_scratch_bytes(0, 1, 1, 1, 1) == 0 && img_resize_scratch_bytes(1, 65501, 1, 1, 1) == 0,
+			"no scratch for bad sizes");
 	free(scratch);
 	free(wide);
 }
@@ -695,19 +689,16 @@ test_resize_properties(void)
 static void
 check_preprocess(Recipe recipe, ImgPreprocess pre, int denom)
 {
-	Bytes		bytes = make_jpeg(recipe);
-	ImgInfo		info;
-	ImgError	error = {0};
-	int			h = (recipe.height + denom - 1) / denom,
-				w = (recipe.width + denom - 1) / denom;
-	size_t		n = (size_t) (pre.height * pre.width * pre.channels);
-	size_t		decoded = (size_t) (h * w * pre.channels);
-	uint8_t    *dst = malloc(n),
-			   *want = malloc(n),
-			   *pixels = malloc(decoded);
-	size_t		need;
-	void	   *scratch;
-	ImgStatus	status;
+	Bytes bytes = make_jpeg(recipe);
+	ImgInfo info;
+	ImgError error = {0};
+	int h = (recipe.height + denom - 1) / denom, w = (recipe.width + denom - 1) / denom;
+	size_t n = (size_t) (pre.height * pre.width * pre.channels);
+	size_t decoded = (size_t) (h * w * pre.channels);
+	uint8_t *dst = malloc(n), *want = malloc(n), *pixels = malloc(decoded);
+	size_t need;
+	void *scratch;
+	ImgStatus status;
 
 	img_jpeg_info(&info, bytes.data, bytes.n, NULL, &error);
 	need = img_preprocess_scratch_bytes(&info, &pre);
@@ -717,16 +708,16 @@ check_preprocess(Recipe recipe, ImgPreprocess pre, int denom)
 	/* the same in two steps */
 	img_jpeg_decode_scaled(pixels, decoded, pre.channels, denom, bytes.data, bytes.n, &info, NULL, &error);
 	img_resize(want, pre.height, pre.width, pixels, h, w, pre.channels, pre.interpolation, NULL, scratch);
-	if (!unit_ok(status == IMG_OK && memcmp(dst, want, n) == 0,
-				 "%dx%dx%d preprocessed to %dx%dx%d at 1/%d", recipe.height, recipe.width,
-				 recipe.components, pre.height, pre.width, pre.channels, denom))
+	if (!unit_ok(status == IMG_OK && memcmp(dst, want, n) == 0, "%dx%dx%d preprocessed to %dx%dx%d at 1/%d",
+				 recipe.height, recipe.width, recipe.components, pre.height, pre.width, pre.channels, denom))
 		printf("#   status %d %s\n", status, error.message);
 
 	unit_ok(img_preprocess(dst, bytes.data, bytes.n, &info, &pre, NULL, scratch, need - 64, &error) ==
-			IMG_NO_SPACE, "scratch too small");
+				IMG_NO_SPACE,
+			"scratch too small");
 	if (pre.channels == 3 && recipe.components == 1)
 	{
-		int			same = 1;
+		int same = 1;
 
 		for (size_t i = 0; i < n; i += 3)
 			same &= dst[i] == dst[i + 1] && dst[i] == dst[i + 2];
@@ -744,10 +735,10 @@ test_preprocess(void)
 {
 	ImgPreprocess grey = {64, 64, 1, IMG_INTERPOLATION_AREA};
 	ImgPreprocess colour = {48, 80, 3, IMG_INTERPOLATION_BILINEAR};
-	ImgInfo		info = {.width = 100,.height = 100,.components = 1,.bits = 8};
-	uint8_t		dst[16];
-	float		rescaled[3];
-	ImgError	error;
+	ImgInfo info = {.width = 100, .height = 100, .components = 1, .bits = 8};
+	uint8_t dst[16];
+	float rescaled[3];
+	ImgError error;
 
 	/* 1.5 * 64 = 96: 768 / 8 is enough, 767 / 8 (rounded up) as well, 760 / 8 = 95 not */
 	check_preprocess((Recipe) {.width = 768, .height = 800, .components = 1}, grey, 8);
@@ -762,8 +753,9 @@ test_preprocess(void)
 
 	grey.height = 0;
 	unit_ok(img_preprocess_scratch_bytes(&info, &grey) == 0 &&
-			img_preprocess(dst, dst, 1, &info, &grey, NULL, dst, 16, &error) == IMG_BAD_ARGUMENT &&
-			strstr(error.message, "sides are 1 to 4096") != NULL, "a network of no height");
+				img_preprocess(dst, dst, 1, &info, &grey, NULL, dst, 16, &error) == IMG_BAD_ARGUMENT &&
+				strstr(error.message, "sides are 1 to 4096") != NULL,
+			"a network of no height");
 	grey.height = 4097;
 	unit_ok(img_preprocess_scratch_bytes(&info, &grey) == 0, "a network too high");
 	grey.height = 64;

@@ -18,19 +18,17 @@
 
 typedef struct Golden
 {
-	char		name[64];
-	char		line[MAX_LINE];
+	char name[64];
+	char line[MAX_LINE];
 	ImgFillMode fill_mode;
-	float		cval;
-	int			height,
-				width,
-				channels;
-	uint8_t		image[MAX_PIXELS];
-	char		transform_name[64];
+	float cval;
+	int height, width, channels;
+	uint8_t image[MAX_PIXELS];
+	char transform_name[64];
 	ImgTransform transform;
-	int			has_brightness;
-	int			n_tensors;
-	double		affine[MAX_PIXELS]; /* of the transform at hand */
+	int has_brightness;
+	int n_tensors;
+	double affine[MAX_PIXELS]; /* of the transform at hand */
 } Golden;
 
 static const ImgTransform no_transform = {.zx = 1, .zy = 1, .brightness = 1};
@@ -68,7 +66,7 @@ set_parameter(Golden *golden, const char *key, double value)
 static void
 read_transform(Golden *golden, char *words)
 {
-	char	   *word = strtok(words, " \n");
+	char *word = strtok(words, " \n");
 
 	golden->transform = no_transform;
 	golden->transform.fill_mode = golden->fill_mode;
@@ -77,7 +75,7 @@ read_transform(Golden *golden, char *words)
 	snprintf(golden->transform_name, sizeof(golden->transform_name), "%s", word);
 	while ((word = strtok(NULL, " \n")) != NULL)
 	{
-		char	   *equals = strchr(word, '=');
+		char *equals = strchr(word, '=');
 
 		*equals = '\0';
 		set_parameter(golden, word, strtod(equals + 1, NULL));
@@ -88,7 +86,7 @@ static void
 read_fill_mode(Golden *golden, char *words)
 {
 	static const char *const names[] = {"nearest", "constant", "reflect", "wrap"};
-	char	   *word = strtok(words, " \n");
+	char *word = strtok(words, " \n");
 
 	for (int i = 0; i < 4; i++)
 		if (strcmp(word, names[i]) == 0)
@@ -102,14 +100,14 @@ static void
 apply(float *dst, const Golden *golden, const ImgTransform *transform)
 {
 	static float portable[MAX_PIXELS];
-	size_t		n = (size_t) (golden->height * golden->width * golden->channels);
-	size_t		scratch_bytes = img_augment_scratch_bytes(golden->height, golden->width, golden->channels);
-	void	   *scratch = aligned_alloc(64, scratch_bytes);
+	size_t n = (size_t) (golden->height * golden->width * golden->channels);
+	size_t scratch_bytes = img_augment_scratch_bytes(golden->height, golden->width, golden->channels);
+	void *scratch = aligned_alloc(64, scratch_bytes);
 
-	img_augment_apply(dst, golden->image, golden->height, golden->width, golden->channels,
-					  transform, 1, scratch);
-	img_augment_apply_portable(portable, golden->image, golden->height, golden->width,
-							   golden->channels, transform, 1, scratch);
+	img_augment_apply(dst, golden->image, golden->height, golden->width, golden->channels, transform, 1,
+					  scratch);
+	img_augment_apply_portable(portable, golden->image, golden->height, golden->width, golden->channels,
+							   transform, 1, scratch);
 	if (memcmp(dst, portable, n * sizeof(float)) != 0)
 		unit_ok(false, "%s %s: both paths give the same bits", golden->name, golden->transform_name);
 	free(scratch);
@@ -124,9 +122,9 @@ compare_tensor(Golden *golden, const char *part, const double *want, size_t n)
 {
 	static float got[MAX_PIXELS];
 	ImgTransform transform = golden->transform;
-	int			is_affine = strcmp(part, "affine") == 0;
-	double		worst = 0;
-	int			steps = 0;
+	int is_affine = strcmp(part, "affine") == 0;
+	double worst = 0;
+	int steps = 0;
 
 	if (is_affine)
 	{
@@ -136,10 +134,9 @@ compare_tensor(Golden *golden, const char *part, const double *want, size_t n)
 	apply(got, golden, &transform);
 	for (size_t i = 0; i < n; i++)
 	{
-		double		d = fabs(got[i] - want[i]);
+		double d = fabs(got[i] - want[i]);
 
-		if (!is_affine && d != 0 &&
-			fabs(golden->affine[i] - rint(golden->affine[i])) < 0.001 &&
+		if (!is_affine && d != 0 && fabs(golden->affine[i] - rint(golden->affine[i])) < 0.001 &&
 			d <= ceil(transform.brightness))
 		{
 			steps++;
@@ -147,8 +144,8 @@ compare_tensor(Golden *golden, const char *part, const double *want, size_t n)
 		}
 		worst = fmax(worst, d);
 	}
-	if (!unit_ok(worst <= (is_affine ? 6e-4 : 0) && steps * 50 <= (int) n, "%s: %s/%s",
-				 golden->name, golden->transform_name, part))
+	if (!unit_ok(worst <= (is_affine ? 6e-4 : 0) && steps * 50 <= (int) n, "%s: %s/%s", golden->name,
+				 golden->transform_name, part))
 		printf("#   worst %g, %d steps\n", worst, steps);
 }
 
@@ -156,11 +153,11 @@ static void
 read_tensor(Golden *golden, char *words)
 {
 	static double values[MAX_PIXELS];
-	char	   *end;
-	char	   *name = strtok(words, " ");
-	char	   *slash = strchr(name, '/');
-	int			dims[3] = {0};
-	size_t		n;
+	char *end;
+	char *name = strtok(words, " ");
+	char *slash = strchr(name, '/');
+	int dims[3] = {0};
+	size_t n;
 
 	words = name + strlen(name) + 1;
 	if (strtol(words, &end, 10) != 3)
@@ -190,9 +187,9 @@ static void
 test_golden_file(const char *name)
 {
 	static Golden golden;
-	char		path[128];
-	int			ended = 0;
-	FILE	   *file;
+	char path[128];
+	int ended = 0;
+	FILE *file;
 
 	memset(&golden, 0, sizeof(golden));
 	snprintf(golden.name, sizeof(golden.name), "%s", name);
@@ -224,18 +221,18 @@ test_philox(void)
 	static const uint32_t counters[3][4] = {
 		{0, 0, 0, 0},
 		{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
-		{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}
+		{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
 	};
 	static const uint64_t keys[3] = {0, UINT64_C(0xffffffffffffffff), UINT64_C(0x299f31d0a4093822)};
 	static const uint32_t answers[3][4] = {
 		{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
 		{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
-		{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}
+		{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1},
 	};
 
 	for (int i = 0; i < 3; i++)
 	{
-		uint32_t	out[4];
+		uint32_t out[4];
 
 		img_philox(out, counters[i], keys[i]);
 		unit_ok(memcmp(out, answers[i], sizeof(out)) == 0, "Philox4x32-10, known answer %d", i + 1);
@@ -244,19 +241,21 @@ test_philox(void)
 			"a unit number is in [0, 1)");
 }
 
-static const ImgAugmentRanges all_ranges = {
-	.rotation_range = 10,.width_shift_range = 0.1f,.height_shift_range = 12,
-	.brightness_low = 0.8f,.brightness_high = 1.2f,.shear_range = 5,
-	.zoom_low = 0.9f,.zoom_high = 1.1f,.horizontal_flip = 1,.vertical_flip = 1,
-	.fill_mode = IMG_FILL_REFLECT
-};
+static const ImgAugmentRanges all_ranges = {.rotation_range = 10,
+											.width_shift_range = 0.1f,
+											.height_shift_range = 12,
+											.brightness_low = 0.8f,
+											.brightness_high = 1.2f,
+											.shear_range = 5,
+											.zoom_low = 0.9f,
+											.zoom_high = 1.1f,
+											.horizontal_flip = 1,
+											.vertical_flip = 1,
+											.fill_mode = IMG_FILL_REFLECT};
 
 typedef struct Moments
 {
-	double		low,
-				high,
-				sum,
-				squares;
+	double low, high, sum, squares;
 } Moments;
 
 static void
@@ -274,23 +273,24 @@ add_value(Moments *m, double value, int first)
 static void
 check_uniform(const Moments *m, int n, double low, double high, const char *name)
 {
-	double		mean = m->sum / n,
-				variance = m->squares / n - mean * mean,
-				width = high - low;
+	double mean = m->sum / n, variance = m->squares / n - mean * mean, width = high - low;
 
-	unit_ok(m->low >= low - 1e-6 && m->high <= high + 1e-6 &&
-			m->low < low + 0.01 * width && m->high > high - 0.01 * width &&
-			fabs(mean - (low + high) / 2) < 0.01 * width &&
-			fabs(variance / (width * width / 12) - 1) < 0.03, "%s is uniform in [%g, %g)", name, low, high);
+	unit_ok(m->low >= low - 1e-6 && m->high <= high + 1e-6 && m->low < low + 0.01 * width &&
+				m->high > high - 0.01 * width && fabs(mean - (low + high) / 2) < 0.01 * width &&
+				fabs(variance / (width * width / 12) - 1) < 0.03,
+			"%s is uniform in [%g, %g)", name, low, high);
 }
 
 static void
 test_draw_distributions(void)
 {
-	enum {N = 20000};
-	Moments		m[8] = {0};
-	int			flips[2] = {0};
-	double		zoom_product = 0;
+	enum
+	{
+		N = 20000
+	};
+	Moments m[8] = {0};
+	int flips[2] = {0};
+	double zoom_product = 0;
 	ImgTransform t;
 
 	for (int i = 0; i < N; i++)
@@ -323,10 +323,9 @@ static void
 test_draw_rules(void)
 {
 	ImgAugmentRanges ranges = {0};
-	ImgTransform a,
-				b;
-	int			seen[5] = {0};
-	int			whole = 1;
+	ImgTransform a, b;
+	int seen[5] = {0};
+	int whole = 1;
 
 	memset(&a, 0, sizeof(a));
 	memset(&b, 0, sizeof(b));
@@ -343,7 +342,7 @@ test_draw_rules(void)
 	ranges.rotation_range = 10;
 	img_augment_draw(&b, &ranges, 64, 64, 1, 2, 3);
 	unit_ok(b.theta == a.theta && b.tx == 0 && b.ty == 0 && b.shear == 0 && b.zx == 1 && b.zy == 1 &&
-			!b.flip_horizontal && !b.flip_vertical && b.brightness == 1,
+				!b.flip_horizontal && !b.flip_vertical && b.brightness == 1,
 			"a parameter's draw does not depend on the others");
 
 	ranges.width_shift_range = 3;
@@ -363,9 +362,9 @@ test_check(void)
 {
 	static const struct
 	{
-		const char *want;		/* in the message; NULL: valid */
+		const char *want; /* in the message; NULL: valid */
 		ImgAugmentRanges ranges;
-	}			cases[] = {
+	} cases[] = {
 		{NULL, {0}},
 		{NULL, {.rotation_range = 360, .shear_range = 89, .cval = 255, .zoom_low = 0.5f, .zoom_high = 2}},
 		{NULL, {.brightness_low = 0, .brightness_high = 1}},
@@ -392,13 +391,14 @@ test_check(void)
 		const char *message = img_augment_check(&cases[i].ranges);
 
 		unit_ok(cases[i].want == NULL ? message == NULL
-				: message != NULL && strstr(message, cases[i].want) != NULL,
+									  : message != NULL && strstr(message, cases[i].want) != NULL,
 				"ranges %zu: %s", i + 1, message ? message : "valid");
 	}
 	unit_ok(img_augment_check(&all_ranges) == NULL && !img_augment_is_identity(&all_ranges), "all ranges");
 	unit_ok(img_augment_is_identity(&cases[0].ranges), "zeros change nothing");
-	unit_ok(img_augment_is_identity(&(ImgAugmentRanges) {.brightness_low = 1, .brightness_high = 1,
-				.zoom_low = 1, .zoom_high = 1}), "ones change nothing");
+	unit_ok(img_augment_is_identity(&(
+				ImgAugmentRanges) {.brightness_low = 1, .brightness_high = 1, .zoom_low = 1, .zoom_high = 1}),
+			"ones change nothing");
 	unit_ok(!img_augment_is_identity(&(ImgAugmentRanges) {.vertical_flip = 1}), "a flip changes something");
 }
 
@@ -407,17 +407,17 @@ test_check(void)
 static void
 test_identity_and_flips(void)
 {
-	static Golden image = {.name = "identity",.height = 33,.width = 47};
+	static Golden image = {.name = "identity", .height = 33, .width = 47};
 	static float got[MAX_PIXELS];
 	ImgTransform t = no_transform;
-	int			same = 1;
-	int			flipped = 1;
+	int same = 1;
+	int flipped = 1;
 
 	for (int i = 0; i < MAX_PIXELS; i++)
 		image.image[i] = (uint8_t) (i * 2654435761u >> 21);
 	for (image.channels = 1; image.channels <= 3; image.channels += 2)
 	{
-		int			n = image.height * image.width * image.channels;
+		int n = image.height * image.width * image.channels;
 
 		t = no_transform;
 		apply(got, &image, &t);
@@ -427,7 +427,7 @@ test_identity_and_flips(void)
 		apply(got, &image, &t);
 		for (int i = 0; i < n; i++)
 			flipped &= got[i] == image.image[n - image.channels - i + 2 * (i % image.channels)];
-		t.tx = 1e-300;			/* through the affine pass, moving nothing */
+		t.tx = 1e-300; /* through the affine pass, moving nothing */
 		apply(got, &image, &t);
 		for (int i = 0; i < n; i++)
 			flipped &= got[i] == image.image[n - image.channels - i + 2 * (i % image.channels)];
@@ -443,7 +443,7 @@ test_paths(void)
 	static Golden image = {.name = "paths"};
 	static float got[MAX_PIXELS];
 	ImgAugmentRanges ranges = all_ranges;
-	int			in_range = 1;
+	int in_range = 1;
 
 	ranges.rotation_range = 180;
 	ranges.shear_range = 60;
@@ -455,7 +455,7 @@ test_paths(void)
 	for (uint32_t i = 0; i < 400; i++)
 	{
 		ImgTransform t;
-		int			n;
+		int n;
 
 		image.height = 1 + (int) (i * 7 % 64);
 		image.width = 1 + (int) (i * 11 % 64);
@@ -485,22 +485,22 @@ test_paths(void)
 		t.cval = NAN;
 		t.fill_mode = (ImgFillMode) (i / 2 % 4);
 		t.brightness = i % 5 == 0 ? wild[i % 8] : 1.5;
-		img_augment_apply(got, image.image, image.height, image.width, image.channels, &t, 1,
-						  image.line);
+		img_augment_apply(got, image.image, image.height, image.width, image.channels, &t, 1, image.line);
 	}
 	unit_ok(1, "wild transforms do no harm");
 	unit_ok(img_augment_scratch_bytes(0, 5, 1) == 0 && img_augment_scratch_bytes(4097, 5, 1) == 0 &&
-			img_augment_scratch_bytes(5, 5, 2) == 0, "no scratch for bad sizes");
+				img_augment_scratch_bytes(5, 5, 2) == 0,
+			"no scratch for bad sizes");
 }
 
 static void
 test_rescale(void)
 {
-	uint8_t		src[4] = {0, 51, 102, 255};
-	float		dst[4];
-	float		rescale = 1 / 255.0f;
+	uint8_t src[4] = {0, 51, 102, 255};
+	float dst[4];
+	float rescale = 1 / 255.0f;
 	ImgTransform t = no_transform;
-	char		scratch[256];
+	char scratch[256];
 
 	img_augment_apply(dst, src, 2, 2, 1, &t, rescale, scratch);
 	unit_ok(dst[0] == 0 && dst[1] == 51 * rescale && dst[3] == 255 * rescale, "rescale after all");
@@ -513,12 +513,10 @@ test_rescale(void)
 int
 main(void)
 {
-	static const char *const files[] = {
-		"nearest_gray", "nearest_square", "nearest_rgb",
-		"constant_gray", "constant_square", "constant_rgb",
-		"reflect_gray", "reflect_square", "reflect_rgb",
-		"wrap_gray", "wrap_square", "wrap_rgb", "brightness"
-	};
+	static const char *const files[] = {"nearest_gray",    "nearest_square", "nearest_rgb",  "constant_gray",
+										"constant_square", "constant_rgb",   "reflect_gray", "reflect_square",
+										"reflect_rgb",     "wrap_gray",      "wrap_square",  "wrap_rgb",
+										"brightness"};
 
 	test_philox();
 	test_draw_distributions();

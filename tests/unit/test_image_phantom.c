@@ -22,12 +22,22 @@ draw(uint8_t *dst, int side, uint64_t seed, int pneumonia)
 
 /* ---- no brightness tells the classes --------------------------------------- */
 
-static const char *const feature_names[N_FEATURES] = {
-	"mean", "spread", "minimum", "maximum",
-	"1st percentile", "5th percentile", "10th percentile", "25th percentile",
-	"median", "75th percentile", "90th percentile", "95th percentile", "99th percentile",
-	"mean of the middle", "spread of the middle", "share above 128"
-};
+static const char *const feature_names[N_FEATURES] = {"mean",
+													  "spread",
+													  "minimum",
+													  "maximum",
+													  "1st percentile",
+													  "5th percentile",
+													  "10th percentile",
+													  "25th percentile",
+													  "median",
+													  "75th percentile",
+													  "90th percentile",
+													  "95th percentile",
+													  "99th percentile",
+													  "mean of the middle",
+													  "spread of the middle",
+													  "share above 128"};
 
 static double
 spread(double sum, double squares, double n)
@@ -39,18 +49,16 @@ static void
 measure(double *features, const uint8_t *image)
 {
 	static const double fractions[9] = {0.01, 0.05, 0.10, 0.25, 0.5, 0.75, 0.90, 0.95, 0.99};
-	int			histogram[256] = {0};
-	double		sum[2] = {0},
-				squares[2] = {0};
-	int			above = 0;
-	int			seen = 0;
-	int			k = 0;
+	int histogram[256] = {0};
+	double sum[2] = {0}, squares[2] = {0};
+	int above = 0;
+	int seen = 0;
+	int k = 0;
 
 	for (int i = 0; i < SIDE * SIDE; i++)
 	{
-		int			x = i % SIDE,
-					y = i / SIDE;
-		double		v = image[i];
+		int x = i % SIDE, y = i / SIDE;
+		double v = image[i];
 
 		histogram[image[i]]++;
 		above += v > 128;
@@ -93,13 +101,13 @@ test_brightness_is_blind(void)
 		}
 	for (int f = 0; f < N_FEATURES; f++)
 	{
-		double		wins = 0;
-		double		auc;
+		double wins = 0;
+		double auc;
 
 		for (int i = 0; i < N_EACH; i++)
 			for (int j = 0; j < N_EACH; j++)
 			{
-				double		d = features[1][i][f] - features[0][j][f];
+				double d = features[1][i][f] - features[0][j][f];
 
 				wins += d > 0 ? 1 : (d == 0 ? 0.5 : 0);
 			}
@@ -112,8 +120,7 @@ test_brightness_is_blind(void)
 static void
 test_phantom_is_a_function(void)
 {
-	static uint8_t a[SIDE * SIDE],
-				b[SIDE * SIDE];
+	static uint8_t a[SIDE * SIDE], b[SIDE * SIDE];
 	volatile sig_atomic_t stop = 1;
 
 	draw(a, SIDE, 5, 1);
@@ -133,22 +140,22 @@ static void
 test_phantom_sizes(void)
 {
 	static const int sizes[][2] = {{64, 64}, {64, 300}, {299, 65}, {512, 512}};
-	uint8_t    *image = malloc(512 * 512);
+	uint8_t *image = malloc(512 * 512);
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		int			h = sizes[i][0],
-					w = sizes[i][1];
-		size_t		bytes = img_phantom_scratch_bytes(h, w);
-		void	   *own = aligned_alloc(64, bytes);
+		int h = sizes[i][0], w = sizes[i][1];
+		size_t bytes = img_phantom_scratch_bytes(h, w);
+		void *own = aligned_alloc(64, bytes);
 
 		unit_ok(bytes > 0 && img_phantom(image, h, w, UINT64_C(0xffffffffffffffff), 1, NULL, own) == IMG_OK,
 				"%d x %d", h, w);
 		free(own);
 	}
 	unit_ok(img_phantom_scratch_bytes(63, 64) == 0 && img_phantom_scratch_bytes(64, 2049) == 0 &&
-			img_phantom(image, 63, 64, 1, 0, NULL, scratch) == IMG_BAD_ARGUMENT &&
-			img_phantom(image, 64, 2049, 1, 0, NULL, scratch) == IMG_BAD_ARGUMENT, "sizes out of range");
+				img_phantom(image, 63, 64, 1, 0, NULL, scratch) == IMG_BAD_ARGUMENT &&
+				img_phantom(image, 64, 2049, 1, 0, NULL, scratch) == IMG_BAD_ARGUMENT,
+			"sizes out of range");
 	free(image);
 }
 
@@ -157,13 +164,17 @@ test_phantom_sizes(void)
 static void
 test_overlay(void)
 {
-	enum {H = 20, W = 30};
-	uint8_t		grey[H * W];
-	uint8_t		dst[H * W * 3];
-	float		map[4] = {1, -1, 0, NAN};
-	float		huge[4] = {3e38f, -3e38f, 3e38f, INFINITY};
-	int			same = 1;
-	int			tinted;
+	enum
+	{
+		H = 20,
+		W = 30
+	};
+	uint8_t grey[H * W];
+	uint8_t dst[H * W * 3];
+	float map[4] = {1, -1, 0, NAN};
+	float huge[4] = {3e38f, -3e38f, 3e38f, INFINITY};
+	int same = 1;
+	int tinted;
 
 	for (int i = 0; i < H * W; i++)
 		grey[i] = (uint8_t) (i * 7);
@@ -177,7 +188,7 @@ test_overlay(void)
 	unit_ok(same, "no opacity leaves the image");
 
 	img_overlay(dst, grey, H, W, map, 2, 2, 1, 1);
-	tinted = (W + 0) * 3;		/* inside the first cell */
+	tinted = (W + 0) * 3; /* inside the first cell */
 	unit_ok(dst[tinted] == 203 && dst[tinted + 1] == 52 && dst[tinted + 2] == 42, "positive is red");
 	tinted = (W + W - 1) * 3;
 	unit_ok(dst[tinted] == 0 && dst[tinted + 1] == 108 && dst[tinted + 2] == 207, "negative is blue");

@@ -18,30 +18,30 @@
 static void
 test_sgemm(const Path *p)
 {
-	double		worst = 0.0;
-	int			same = 1;
-	int			round;
+	double worst = 0.0;
+	int same = 1;
+	int round;
 
 	for (round = 0; round < 300; round++)
 	{
-		int			ta = round & 1;
-		int			tb = round >> 1 & 1;
-		int			m = 1 + (int) (fabsf(uniform()) * 70);
-		int			n = 1 + (int) (fabsf(uniform()) * 80);
-		int			k = 1 + (int) (fabsf(uniform()) * 560);
-		int			lda = (ta ? m : k) + round % 3;
-		int			ldb = (tb ? k : n) + round % 2;
-		int			ldc = n + round % 4;
-		float		alpha = round % 5 ? 1.0f : 0.5f;
-		float		beta = (float) (round % 3) * 0.5f;
-		size_t		size = (size_t) m * (size_t) ldc;
-		float	   *a = floats((size_t) lda * (size_t) (ta ? k : m), 1);
-		float	   *b = floats((size_t) ldb * (size_t) (tb ? n : k), 1);
-		float	   *c = floats(size, 1);
-		float	   *d = floats(size, 0);
-		float	   *e = floats(size, 0);
-		int			row = m / 2;
-		double		diff;
+		int ta = round & 1;
+		int tb = round >> 1 & 1;
+		int m = 1 + (int) (fabsf(uniform()) * 70);
+		int n = 1 + (int) (fabsf(uniform()) * 80);
+		int k = 1 + (int) (fabsf(uniform()) * 560);
+		int lda = (ta ? m : k) + round % 3;
+		int ldb = (tb ? k : n) + round % 2;
+		int ldc = n + round % 4;
+		float alpha = round % 5 ? 1.0f : 0.5f;
+		float beta = (float) (round % 3) * 0.5f;
+		size_t size = (size_t) m * (size_t) ldc;
+		float *a = floats((size_t) lda * (size_t) (ta ? k : m), 1);
+		float *b = floats((size_t) ldb * (size_t) (tb ? n : k), 1);
+		float *c = floats(size, 1);
+		float *d = floats(size, 0);
+		float *e = floats(size, 0);
+		int row = m / 2;
+		double diff;
 
 		memcpy(d, c, sizeof(float) * size);
 		memcpy(e, c, sizeof(float) * size);
@@ -53,9 +53,10 @@ test_sgemm(const Path *p)
 		diff = difference(d, c, size) / sqrt(k);
 		worst = diff > worst ? diff : worst;
 		/* one row alone has the same bits */
-		p->k->sgemm(ta, tb, 1, n, k, alpha, ta ? a + row : a + (size_t) row * (size_t) lda, lda, b, ldb,
-					beta, e + (size_t) row * (size_t) ldc, ldc);
-		if (memcmp(d + (size_t) row * (size_t) ldc, e + (size_t) row * (size_t) ldc, sizeof(float) * (size_t) n) != 0)
+		p->k->sgemm(ta, tb, 1, n, k, alpha, ta ? a + row : a + (size_t) row * (size_t) lda, lda, b, ldb, beta,
+					e + (size_t) row * (size_t) ldc, ldc);
+		if (memcmp(d + (size_t) row * (size_t) ldc, e + (size_t) row * (size_t) ldc,
+				   sizeof(float) * (size_t) n) != 0)
 			same = 0;
 		free(a);
 		free(b);
@@ -71,21 +72,15 @@ test_sgemm(const Path *p)
 
 typedef struct Worst
 {
-	double		forward,
-				linear,
-				dsrc,
-				dweight,
-				dbias;
-	int			masks,
-				again,
-				divided;
+	double forward, linear, dsrc, dweight, dbias;
+	int masks, again, divided;
 } Worst;
 
 /* The bits of mask word i that stand for channels. */
 static unsigned
 live_bits(size_t i, int oc)
 {
-	size_t		groups = nn_mask_words(oc) / 4;
+	size_t groups = nn_mask_words(oc) / 4;
 
 	return i / 4 % groups == groups - 1 && oc % 16 != 0 ? (1u << oc % 16) - 1 : 0xffff;
 }
@@ -102,37 +97,36 @@ conv3_case(Worst *worst, const Path *p, const NnConv3 *c)
 {
 	const NnKernels *k = p->k;
 	const NnKernels *r = &nn_kernels_ref;
-	size_t		step = c->pool ? 2 : 1;
-	size_t		n_src = (size_t) c->h * (size_t) c->w * (size_t) c->ic;
-	size_t		n_pixels = (size_t) c->h / step * ((size_t) c->w / step);
-	size_t		n_dst = n_pixels * (size_t) c->oc;
-	size_t		n_weight = 9 * (size_t) c->ic * (size_t) c->oc;
-	size_t		n_mask = n_pixels * nn_mask_words(c->oc);
-	size_t		n_acc = k->conv3_acc_floats(c);
-	size_t		n_packed = k->conv3_packed_floats(c, 0);
-	size_t		n_turned = k->conv3_packed_floats(c, 1);
-	size_t		n_scratch = k->conv3_scratch_bytes(c) / sizeof(float);
-	float	   *src = floats(n_src, 1);
-	float	   *weight = floats(n_weight, 1);
-	float	   *bias = floats((size_t) c->oc, 1);
-	float	   *want = floats(n_dst, 0);
-	float	   *got = floats(n_dst, 0);
-	float	   *ddst = floats(n_dst, 1);
-	float	   *packed = floats(n_packed, 0);
-	float	   *turned = floats(n_turned, 0);
-	float	   *scratch = floats(n_scratch, 0);
-	float	   *dsrc_want = floats(n_src, 0);
-	float	   *dsrc = floats(n_src, 0);
-	float	   *acc_want = floats(2 * nn_kernels_ref.conv3_acc_floats(c), 0);
-	float	   *acc = floats(2 * n_acc, 0);
-	float	   *dweight_want = floats(n_weight, 0);
-	float	   *dweight = floats(n_weight, 0);
-	float	   *dbias_want = floats((size_t) c->oc, 0);
-	float	   *dbias = floats((size_t) c->oc, 0);
-	uint16_t   *mask_want = calloc(n_mask + 1, sizeof(uint16_t));
-	uint16_t   *mask = calloc(n_mask + 1, sizeof(uint16_t));
-	size_t		i,
-				wrong = 0;
+	size_t step = c->pool ? 2 : 1;
+	size_t n_src = (size_t) c->h * (size_t) c->w * (size_t) c->ic;
+	size_t n_pixels = (size_t) c->h / step * ((size_t) c->w / step);
+	size_t n_dst = n_pixels * (size_t) c->oc;
+	size_t n_weight = 9 * (size_t) c->ic * (size_t) c->oc;
+	size_t n_mask = n_pixels * nn_mask_words(c->oc);
+	size_t n_acc = k->conv3_acc_floats(c);
+	size_t n_packed = k->conv3_packed_floats(c, 0);
+	size_t n_turned = k->conv3_packed_floats(c, 1);
+	size_t n_scratch = k->conv3_scratch_bytes(c) / sizeof(float);
+	float *src = floats(n_src, 1);
+	float *weight = floats(n_weight, 1);
+	float *bias = floats((size_t) c->oc, 1);
+	float *want = floats(n_dst, 0);
+	float *got = floats(n_dst, 0);
+	float *ddst = floats(n_dst, 1);
+	float *packed = floats(n_packed, 0);
+	float *turned = floats(n_turned, 0);
+	float *scratch = floats(n_scratch, 0);
+	float *dsrc_want = floats(n_src, 0);
+	float *dsrc = floats(n_src, 0);
+	float *acc_want = floats(2 * nn_kernels_ref.conv3_acc_floats(c), 0);
+	float *acc = floats(2 * n_acc, 0);
+	float *dweight_want = floats(n_weight, 0);
+	float *dweight = floats(n_weight, 0);
+	float *dbias_want = floats((size_t) c->oc, 0);
+	float *dbias = floats((size_t) c->oc, 0);
+	uint16_t *mask_want = calloc(n_mask + 1, sizeof(uint16_t));
+	uint16_t *mask = calloc(n_mask + 1, sizeof(uint16_t));
+	size_t i, wrong = 0;
 
 	/* forward */
 	memset(scratch, 0x7f, n_scratch * sizeof(float));
@@ -146,7 +140,7 @@ conv3_case(Worst *worst, const Path *p, const NnConv3 *c)
 	if (c->pool)
 	{
 		/* without a mask: the same bits */
-		float	   *again = floats(n_dst, 0);
+		float *again = floats(n_dst, 0);
 
 		k->conv3_forward(again, NULL, src, packed, bias, c, scratch);
 		if (memcmp(again, got, n_dst * sizeof(float)) != 0)
@@ -210,22 +204,22 @@ static void
 test_conv3(const Path *p)
 {
 	static const int sides[][2] = {
-		{1, 1}, {1, 5}, {2, 2}, {3, 3}, {2, 7}, {4, 4}, {5, 5}, {6, 3}, {7, 7}, {8, 8}, {9, 14}, {16, 12}, {23, 21}
+		{1, 1}, {1, 5}, {2, 2}, {3, 3},  {2, 7},   {4, 4},   {5, 5},
+		{6, 3}, {7, 7}, {8, 8}, {9, 14}, {16, 12}, {23, 21},
 	};
 	static const int channels[][2] = {
-		{5, 3}, {8, 8}, {8, 24}, {13, 17}, {16, 32}, {24, 40}, {32, 64}, {40, 72}, {64, 130}
+		{5, 3}, {8, 8}, {8, 24}, {13, 17}, {16, 32}, {24, 40}, {32, 64}, {40, 72}, {64, 130},
 	};
 	static const int few[][2] = {{1, 8}, {1, 32}, {1, 13}, {2, 16}, {3, 32}, {3, 5}, {4, 24}, {4, 65}};
-	Worst		wino = {0, 0, 0, 0, 0, 1, 1, 1};
-	Worst		direct = wino;
-	size_t		i,
-				j;
-	int			form;
+	Worst wino = {0, 0, 0, 0, 0, 1, 1, 1};
+	Worst direct = wino;
+	size_t i, j;
+	int form;
 
 	for (i = 0; i < sizeof(sides) / sizeof(sides[0]); i++)
 		for (form = 0; form < 4; form++)
 		{
-			NnConv3		c = {sides[i][0], sides[i][1], 0, 0, form & 1, form >> 1};
+			NnConv3 c = {sides[i][0], sides[i][1], 0, 0, form & 1, form >> 1};
 
 			if (c.pool && (c.h < 2 || c.w < 2))
 				continue;
@@ -259,8 +253,8 @@ test_conv3(const Path *p)
 	unit_near(direct.dbias, 0.0, 1e-5, "%s: direct bias gradient", p->name);
 	unit_ok(direct.masks, "%s: direct pooling masks", p->name);
 	unit_ok(direct.again, "%s: direct has the same bits with and without a mask", p->name);
-	printf("# %s: forward %.1e dsrc %.1e dweight %.1e, direct %.1e %.1e\n", p->name,
-		   wino.forward, wino.dsrc, wino.dweight, direct.forward, direct.dweight);
+	printf("# %s: forward %.1e dsrc %.1e dweight %.1e, direct %.1e %.1e\n", p->name, wino.forward, wino.dsrc,
+		   wino.dweight, direct.forward, direct.dweight);
 }
 
 /* ----------------------------------------------------------------- dense */
@@ -268,30 +262,30 @@ test_conv3(const Path *p)
 static void
 test_dense_forward(const Path *p)
 {
-	static const int sizes[][2] = {{1, 1}, {7, 3}, {100, 16}, {512, 24}, {513, 8}, {1030, 65}, {2048, 128}, {600, 10}, {5000, 64}, {2100, 100}, {1100, 72}, {700, 40}};
-	double		worst = 0.0;
-	int			same = 1;
-	size_t		i;
-	int			n,
-				r;
+	static const int sizes[][2] = {{1, 1},      {7, 3},    {100, 16},  {512, 24},   {513, 8},   {1030, 65},
+								   {2048, 128}, {600, 10}, {5000, 64}, {2100, 100}, {1100, 72}, {700, 40}};
+	double worst = 0.0;
+	int same = 1;
+	size_t i;
+	int n, r;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		/* a few rows, up to more than go together */
 		for (n = 1; n <= NN_DENSE_ROWS + 4; n += n < 20 ? 1 + n / 8 : 15)
 		{
-			int			in = sizes[i][0];
-			int			out = sizes[i][1];
-			int			blocks = (in + NN_DENSE_BLOCK - 1) / NN_DENSE_BLOCK;
-			size_t		size = (size_t) n * (size_t) out;
-			float	   *src = floats((size_t) n * (size_t) in, 1);
-			float	   *weight = floats((size_t) in * (size_t) out, 1);
-			float	   *bias = floats((size_t) out, 1);
-			float	   *want = floats(size, 0);
-			float	   *got = floats(size, 0);
-			float	   *parts = floats(size * (size_t) blocks, 0);
-			float	   *scratch = floats(nn_dense_scratch_bytes(n, out) / sizeof(float), 0);
-			float	   *alone = floats((size_t) out, 0);
-			double		diff;
+			int in = sizes[i][0];
+			int out = sizes[i][1];
+			int blocks = (in + NN_DENSE_BLOCK - 1) / NN_DENSE_BLOCK;
+			size_t size = (size_t) n * (size_t) out;
+			float *src = floats((size_t) n * (size_t) in, 1);
+			float *weight = floats((size_t) in * (size_t) out, 1);
+			float *bias = floats((size_t) out, 1);
+			float *want = floats(size, 0);
+			float *got = floats(size, 0);
+			float *parts = floats(size * (size_t) blocks, 0);
+			float *scratch = floats(nn_dense_scratch_bytes(n, out) / sizeof(float), 0);
+			float *alone = floats((size_t) out, 0);
+			double diff;
 
 			if (n % 3 != 0)
 				put_zeros(src, n, in);
@@ -303,7 +297,8 @@ test_dense_forward(const Path *p)
 			worst = diff > worst ? diff : worst;
 			for (r = 0; r < n; r++)
 			{
-				p->k->dense_forward(alone, src + (size_t) r * (size_t) in, weight, bias, 1, in, out, n & 1, scratch);
+				p->k->dense_forward(alone, src + (size_t) r * (size_t) in, weight, bias, 1, in, out, n & 1,
+									scratch);
 				if (memcmp(alone, got + (size_t) r * (size_t) out, sizeof(float) * (size_t) out) != 0)
 					same = 0;
 			}
@@ -329,20 +324,23 @@ test_dense_forward(const Path *p)
 static void
 test_dense_not_finite(const Path *p)
 {
-	enum {IN = 2600, OUT = 72, N = 7};
-	float	   *src = floats((size_t) N * IN, 0);
-	float	   *weight = floats((size_t) IN * OUT, 1);
-	float	   *got = floats(N * OUT, 0);
-	float	   *scratch = floats(nn_dense_scratch_bytes(N, OUT) / sizeof(float), 0);
-	int			seen = 1;
-	int			i,
-				n,
-				o;
+	enum
+	{
+		IN = 2600,
+		OUT = 72,
+		N = 7
+	};
+	float *src = floats((size_t) N * IN, 0);
+	float *weight = floats((size_t) IN * OUT, 1);
+	float *got = floats(N * OUT, 0);
+	float *scratch = floats(nn_dense_scratch_bytes(N, OUT) / sizeof(float), 0);
+	int seen = 1;
+	int i, n, o;
 
 	for (n = 1; n <= N; n += N - 1)
 		for (i = 0; i < IN; i += 13)
 		{
-			float	   *x = src + (size_t) (n - 1) * IN + i;
+			float *x = src + (size_t) (n - 1) * IN + i;
 
 			*x = i & 1 ? NAN : INFINITY;
 			p->k->dense_forward(got, src, weight, NULL, n, IN, OUT, 0, scratch);
@@ -360,7 +358,7 @@ test_dense_not_finite(const Path *p)
 static NnUpdate
 update_case(int i)
 {
-	NnUpdate	u = {NN_SGD, 0.01f, 0.0f, 1.0f, 0.0f, 0.0f, 0.9f, 1e-7f, 0.9f, 0.999f, 0, 0, 0};
+	NnUpdate u = {NN_SGD, 0.01f, 0.0f, 1.0f, 0.0f, 0.0f, 0.9f, 1e-7f, 0.9f, 0.999f, 0, 0, 0};
 
 	switch (i)
 	{
@@ -404,8 +402,8 @@ update_case(int i)
 static void
 fill_slots(NnSlots *a, NnSlots *b, size_t n)
 {
-	size_t		i;
-	int			k;
+	size_t i;
+	int k;
 
 	for (k = 0; k < 3; k++)
 	{
@@ -425,23 +423,20 @@ fill_slots(NnSlots *a, NnSlots *b, size_t n)
 static void
 test_updates(const Path *p)
 {
-	double		worst = 0.0;
-	int			same = 1;
-	int			i,
-				k;
+	double worst = 0.0;
+	int same = 1;
+	int i, k;
 
 	for (i = 0; i < 9; i++)
 	{
-		NnUpdate	u = update_case(i);
-		size_t		n = 103;
-		NnSlots		a,
-					b;
-		float	   *g = floats(n, 1);
-		float	   *w = floats(n, 1);
-		float	   *x = floats(n, 0);
-		float	   *y = floats(n, 0);
-		NnSlots		c,
-					tail;
+		NnUpdate u = update_case(i);
+		size_t n = 103;
+		NnSlots a, b;
+		float *g = floats(n, 1);
+		float *w = floats(n, 1);
+		float *x = floats(n, 0);
+		float *y = floats(n, 0);
+		NnSlots c, tail;
 
 		fill_slots(&a, &b, n);
 		fill_slots(&c, &tail, n);
@@ -480,34 +475,35 @@ test_updates(const Path *p)
 static void
 test_dense_backward(const Path *p)
 {
-	static const int sizes[][3] = {{1, 5, 3}, {4, 64, 16}, {32, 100, 64}, {7, 130, 128}, {64, 48, 24}, {33, 37, 65}, {32, 16, 1}};
-	double		worst = 0.0;
-	int			same = 1;
-	size_t		i;
-	int			k;
+	static const int sizes[][3] = {{1, 5, 3},    {4, 64, 16},  {32, 100, 64}, {7, 130, 128},
+								   {64, 48, 24}, {33, 37, 65}, {32, 16, 1}};
+	double worst = 0.0;
+	int same = 1;
+	size_t i;
+	int k;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		int			n = sizes[i][0];
-		int			in = sizes[i][1];
-		int			out = sizes[i][2];
-		size_t		size = (size_t) in * (size_t) out;
-		NnUpdate	u = update_case(i % 2 ? 6 : 3);
-		float	   *src = floats((size_t) n * (size_t) in, 1);
-		float	   *ddst = floats((size_t) n * (size_t) out, 1);
-		float	   *w = floats(size, 1);
-		float	   *x = floats(size, 0);
-		float	   *dsrc_want = floats((size_t) n * (size_t) in, 0);
-		float	   *dsrc = floats((size_t) n * (size_t) in, 0);
-		float	   *dw_want = floats(size, 0);
-		float	   *dw = floats(size, 0);
-		float	   *scratch = floats(nn_dense_backward_scratch_bytes(out) / sizeof(float), 0);
-		int			half = in / 32 * 16;
-		NnSlots		a,
-					b;
+		int n = sizes[i][0];
+		int in = sizes[i][1];
+		int out = sizes[i][2];
+		size_t size = (size_t) in * (size_t) out;
+		NnUpdate u = update_case(i % 2 ? 6 : 3);
+		float *src = floats((size_t) n * (size_t) in, 1);
+		float *ddst = floats((size_t) n * (size_t) out, 1);
+		float *w = floats(size, 1);
+		float *x = floats(size, 0);
+		float *dsrc_want = floats((size_t) n * (size_t) in, 0);
+		float *dsrc = floats((size_t) n * (size_t) in, 0);
+		float *dw_want = floats(size, 0);
+		float *dw = floats(size, 0);
+		float *scratch = floats(nn_dense_backward_scratch_bytes(out) / sizeof(float), 0);
+		int half = in / 32 * 16;
+		NnSlots a, b;
 
 		memcpy(x, w, sizeof(float) * size);
-		nn_kernels_ref.dense_backward(dsrc_want, dw_want, w, NULL, src, ddst, n, in, out, 0, in, NULL, scratch);
+		nn_kernels_ref.dense_backward(dsrc_want, dw_want, w, NULL, src, ddst, n, in, out, 0, in, NULL,
+									  scratch);
 		p->k->dense_backward(dsrc, dw, x, NULL, src, ddst, n, in, out, 0, half, NULL, scratch);
 		p->k->dense_backward(dsrc, dw, x, NULL, src, ddst, n, in, out, half, in, NULL, scratch);
 		keep_worst(&worst, difference(dsrc, dsrc_want, (size_t) n * (size_t) in) / sqrt(out));
@@ -546,25 +542,24 @@ static void
 test_pool(const Path *p)
 {
 	static const int sizes[][3] = {{2, 2, 1}, {3, 5, 7}, {8, 6, 8}, {7, 7, 16}, {4, 4, 24}, {9, 2, 35}};
-	int			exact = 1;
-	size_t		i,
-				j;
+	int exact = 1;
+	size_t i, j;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		int			h = sizes[i][0];
-		int			w = sizes[i][1];
-		int			c = sizes[i][2];
-		size_t		n = (size_t) h * (size_t) w * (size_t) c;
-		size_t		pixels = (size_t) (h / 2) * (size_t) (w / 2);
-		size_t		words = pixels * nn_mask_words(c);
-		float	   *src = floats(n, 1);
-		float	   *want = floats(pixels * (size_t) c, 0);
-		float	   *got = floats(pixels * (size_t) c, 0);
-		float	   *back_want = floats(n, 1);
-		float	   *back = floats(n, 1);
-		uint16_t   *mask_want = calloc(words, sizeof(uint16_t));
-		uint16_t   *mask = calloc(words, sizeof(uint16_t));
+		int h = sizes[i][0];
+		int w = sizes[i][1];
+		int c = sizes[i][2];
+		size_t n = (size_t) h * (size_t) w * (size_t) c;
+		size_t pixels = (size_t) (h / 2) * (size_t) (w / 2);
+		size_t words = pixels * nn_mask_words(c);
+		float *src = floats(n, 1);
+		float *want = floats(pixels * (size_t) c, 0);
+		float *got = floats(pixels * (size_t) c, 0);
+		float *back_want = floats(n, 1);
+		float *back = floats(n, 1);
+		uint16_t *mask_want = calloc(words, sizeof(uint16_t));
+		uint16_t *mask = calloc(words, sizeof(uint16_t));
 
 		/* ties: the first wins */
 		for (j = 0; j < n; j++)
@@ -594,16 +589,16 @@ test_pool(const Path *p)
 static void
 test_elementwise(const Path *p)
 {
-	size_t		n = 1003;
-	float	   *a = floats(n, 1);
-	float	   *b = floats(n, 1);
-	float	   *want = floats(n, 0);
-	float	   *got = floats(n, 0);
-	double		sums[2][17] = {{0}};
-	double		squares[2][17] = {{0}};
-	double		dots[2][17] = {{0}};
-	int			exact = 1;
-	double		worst = 0.0;
+	size_t n = 1003;
+	float *a = floats(n, 1);
+	float *b = floats(n, 1);
+	float *want = floats(n, 0);
+	float *got = floats(n, 0);
+	double sums[2][17] = {{0}};
+	double squares[2][17] = {{0}};
+	double dots[2][17] = {{0}};
+	int exact = 1;
+	double worst = 0.0;
 
 	nn_kernels_ref.relu(want, a, n);
 	p->k->relu(got, a, n);
@@ -643,18 +638,18 @@ static void
 test_depthwise(const Path *p)
 {
 	static const int sizes[][3] = {{1, 1, 3}, {2, 5, 8}, {7, 7, 24}, {12, 9, 33}};
-	double		worst = 0.0;
-	size_t		i;
+	double worst = 0.0;
+	size_t i;
 
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		int			c = sizes[i][2];
-		size_t		n = (size_t) sizes[i][0] * (size_t) sizes[i][1] * (size_t) c;
-		float	   *src = floats(n, 1);
-		float	   *weight = floats(9 * (size_t) c, 1);
-		float	   *bias = floats((size_t) c, 1);
-		float	   *want = floats(n, 0);
-		float	   *got = floats(n, 0);
+		int c = sizes[i][2];
+		size_t n = (size_t) sizes[i][0] * (size_t) sizes[i][1] * (size_t) c;
+		float *src = floats(n, 1);
+		float *weight = floats(9 * (size_t) c, 1);
+		float *bias = floats((size_t) c, 1);
+		float *want = floats(n, 0);
+		float *got = floats(n, 0);
 
 		nn_kernels_ref.depthwise3(want, src, weight, bias, sizes[i][0], sizes[i][1], c, i & 1);
 		p->k->depthwise3(got, src, weight, bias, sizes[i][0], sizes[i][1], c, i & 1);
@@ -671,7 +666,7 @@ test_depthwise(const Path *p)
 int
 main(void)
 {
-	int			i;
+	int i;
 
 	find_paths();
 	unit_ok(nn_path_best() >= NN_PATH_PORTABLE, "this machine runs %s", nn_path_name(nn_path_best()));

@@ -13,13 +13,13 @@
 #include "kernels_env.h"
 
 #define GUARD 64
-#define SOME 64					/* the mean square of fewer says little */
+#define SOME 64 /* the mean square of fewer says little */
 
 /* Bytes, aligned, filled, and followed by a guard. */
 static void *
 guarded_bytes(size_t n, int fill)
 {
-	char	   *p = aligned_alloc(NN_ALIGN, (n + GUARD + NN_ALIGN - 1) / NN_ALIGN * NN_ALIGN);
+	char *p = aligned_alloc(NN_ALIGN, (n + GUARD + NN_ALIGN - 1) / NN_ALIGN * NN_ALIGN);
 
 	memset(p, fill, n);
 	memset(p + n, 0x5a, GUARD);
@@ -30,7 +30,7 @@ static int
 untouched(const void *p, size_t n)
 {
 	const unsigned char *end = (const unsigned char *) p + n;
-	int			i;
+	int i;
 
 	for (i = 0; i < GUARD; i++)
 		if (end[i] != 0x5a)
@@ -41,8 +41,8 @@ untouched(const void *p, size_t n)
 static float *
 randoms(size_t n)
 {
-	float	   *p = guarded_bytes(n * sizeof(float), 0);
-	size_t		i;
+	float *p = guarded_bytes(n * sizeof(float), 0);
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		p[i] = uniform();
@@ -52,25 +52,18 @@ randoms(size_t n)
 /* A layer with its inputs; the tests change them before they run it. */
 typedef struct Layer
 {
-	NnConv3		c;
-	size_t		n_src,
-				n_dst,
-				n_weight;
-	float	   *src,
-			   *weight,
-			   *bias,
-			   *want,
-			   *got;
-	double		size;			/* of the output, root mean square */
-	double		rms,
-				most;			/* of the error, relative to that */
+	NnConv3 c;
+	size_t n_src, n_dst, n_weight;
+	float *src, *weight, *bias, *want, *got;
+	double size;      /* of the output, root mean square */
+	double rms, most; /* of the error, relative to that */
 } Layer;
 
 static Layer
 new_layer(int h, int w, int ic, int oc, int relu, int pool)
 {
-	Layer		l = {{h, w, ic, oc, relu, pool}, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 0};
-	size_t		i;
+	Layer l = {{h, w, ic, oc, relu, pool}, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 0};
+	size_t i;
 
 	l.n_src = (size_t) h * (size_t) w * (size_t) ic;
 	l.n_dst = (size_t) (pool ? h / 2 : h) * (size_t) (pool ? w / 2 : w) * (size_t) oc;
@@ -101,17 +94,17 @@ free_layer(Layer *l)
 static int
 run(Layer *l, const NnKernels *k, int fill)
 {
-	size_t		n_packed = k->conv3_int16_packed_bytes(&l->c);
-	size_t		n_scratch = k->conv3_int16_scratch_bytes(&l->c);
-	void	   *packed = guarded_bytes(n_packed, fill);
-	void	   *scratch = guarded_bytes(n_scratch, fill);
-	int			good;
+	size_t n_packed = k->conv3_int16_packed_bytes(&l->c);
+	size_t n_scratch = k->conv3_int16_scratch_bytes(&l->c);
+	void *packed = guarded_bytes(n_packed, fill);
+	void *scratch = guarded_bytes(n_scratch, fill);
+	int good;
 
 	memset(l->got, fill, l->n_dst * sizeof(float));
 	k->conv3_int16_pack(packed, l->weight, l->bias, &l->c);
 	k->conv3_int16_forward(l->got, l->src, packed, &l->c, scratch);
 	good = untouched(packed, n_packed) && untouched(scratch, n_scratch) &&
-		untouched(l->got, l->n_dst * sizeof(float));
+		   untouched(l->got, l->n_dst * sizeof(float));
 	free(packed);
 	free(scratch);
 	return good;
@@ -121,11 +114,11 @@ run(Layer *l, const NnKernels *k, int fill)
 static void
 compare(Layer *l)
 {
-	NnConv3		plain = l->c;
-	size_t		n = (size_t) plain.h * (size_t) plain.w * (size_t) plain.oc;
-	float	   *full = guarded_bytes(n * sizeof(float), 0);
-	double		sum = 0.0;
-	size_t		i;
+	NnConv3 plain = l->c;
+	size_t n = (size_t) plain.h * (size_t) plain.w * (size_t) plain.oc;
+	float *full = guarded_bytes(n * sizeof(float), 0);
+	double sum = 0.0;
+	size_t i;
 
 	plain.relu = plain.pool = 0;
 	nn_kernels_ref.conv3_forward(full, NULL, l->src, l->weight, NULL, &plain, NULL);
@@ -138,7 +131,7 @@ compare(Layer *l)
 	l->most = 0.0;
 	for (i = 0; i < l->n_dst; i++)
 	{
-		double		d = fabs((double) l->got[i] - l->want[i]);
+		double d = fabs((double) l->got[i] - l->want[i]);
 
 		if (!(d <= 1e300))
 			d = 1e30;
@@ -163,27 +156,28 @@ static void
 test_shapes(const Path *p)
 {
 	static const int sides[][2] = {
-		{1, 1}, {1, 5}, {2, 2}, {3, 3}, {2, 7}, {4, 4}, {5, 5}, {6, 3}, {7, 7}, {8, 8}, {9, 14}, {16, 12}, {23, 21}
+		{1, 1}, {1, 5}, {2, 2}, {3, 3},  {2, 7},   {4, 4},   {5, 5},
+		{6, 3}, {7, 7}, {8, 8}, {9, 14}, {16, 12}, {23, 21},
 	};
 	static const int channels[][2] = {
-		{5, 3}, {8, 8}, {8, 24}, {13, 17}, {16, 32}, {24, 40}, {32, 64}, {33, 1}, {40, 72}, {64, 130}, {130, 20}
+		{5, 3},   {8, 8},  {8, 24},  {13, 17},  {16, 32},  {24, 40},
+		{32, 64}, {33, 1}, {40, 72}, {64, 130}, {130, 20},
 	};
-	double		rms = 0.0;
-	double		most = 0.0;
-	double		sum = 0.0;
-	double		n = 0.0;
-	int			bounds = 1;
-	int			same = 1;
-	size_t		i,
-				j;
-	int			form;
+	double rms = 0.0;
+	double most = 0.0;
+	double sum = 0.0;
+	double n = 0.0;
+	int bounds = 1;
+	int same = 1;
+	size_t i, j;
+	int form;
 
 	for (i = 0; i < sizeof(sides) / sizeof(sides[0]); i++)
 		for (form = 0; form < 4; form++)
 			for (j = 0; j < sizeof(channels) / sizeof(channels[0]); j++)
 			{
-				Layer		l;
-				float	   *first;
+				Layer l;
+				float *first;
 
 				if ((form >> 1 && (sides[i][0] < 2 || sides[i][1] < 2)) ||
 					(sides[i][0] * sides[i][1] > 100 && (int) j % 3 != form % 3) || left_out())
@@ -220,13 +214,13 @@ test_shapes(const Path *p)
 static void
 test_overflow(const Path *p)
 {
-	double		worst = 0.0;
-	int			form;
-	size_t		i;
+	double worst = 0.0;
+	int form;
+	size_t i;
 
 	for (form = 0; form < 4; form++)
 	{
-		Layer		l = new_layer(9, 10, form & 1 ? 600 : 37, 19, 0, 0);
+		Layer l = new_layer(9, 10, form & 1 ? 600 : 37, 19, 0, 0);
 
 		for (i = 0; i < l.n_src; i++)
 			l.src[i] = form < 2 || i % (size_t) l.c.ic == 3 ? 1.0f : 1e-6f;
@@ -250,17 +244,17 @@ test_overflow(const Path *p)
 static void
 test_range(const Path *p)
 {
-	double		rms = 0.0;
-	double		most = 0.0;
-	double		scaled = 0.0;
-	int			form;
-	size_t		i;
+	double rms = 0.0;
+	double most = 0.0;
+	double scaled = 0.0;
+	int form;
+	size_t i;
 
 	for (form = 0; form < 6; form++)
 	{
-		Layer		l = new_layer(20, 17, 48, 24, form & 1, 0);
-		size_t		ic = (size_t) l.c.ic;
-		size_t		oc = (size_t) l.c.oc;
+		Layer l = new_layer(20, 17, 48, 24, form & 1, 0);
+		size_t ic = (size_t) l.c.ic;
+		size_t oc = (size_t) l.c.oc;
 
 		if (form < 2)
 			for (i = 0; i < l.n_src; i++)
@@ -283,7 +277,7 @@ test_range(const Path *p)
 	/* very small and very large values, where the squares leave the range of a float */
 	for (form = -28; form <= 28; form += 7)
 	{
-		Layer		l = new_layer(13, 9, 21, 16, 0, 0);
+		Layer l = new_layer(13, 9, 21, 16, 0, 0);
 
 		for (i = 0; i < l.n_src; i++)
 			l.src[i] *= powf(10.0f, (float) form);
@@ -301,14 +295,14 @@ test_range(const Path *p)
 static void
 test_special(const Path *p)
 {
-	Layer		l = new_layer(24, 28, 20, 18, 0, 0);
-	size_t		ic = (size_t) l.c.ic;
-	size_t		oc = (size_t) l.c.oc;
-	int			zero = 1;
-	int			nan_here = 1;
-	int			finite_there = 1;
-	int			round;
-	size_t		i;
+	Layer l = new_layer(24, 28, 20, 18, 0, 0);
+	size_t ic = (size_t) l.c.ic;
+	size_t oc = (size_t) l.c.oc;
+	int zero = 1;
+	int nan_here = 1;
+	int finite_there = 1;
+	int round;
+	size_t i;
 
 	memset(l.src, 0, l.n_src * sizeof(float));
 	run(&l, p->k, 0);
@@ -328,10 +322,9 @@ test_special(const Path *p)
 		l.weight[i] = uniform();
 	for (round = 0; round < 3; round++)
 	{
-		size_t		at = (5 * 28 + 6) * ic + 11;	/* the pixel (5, 6) */
-		float		kept = l.src[at];
-		int			y,
-					x;
+		size_t at = (5 * 28 + 6) * ic + 11; /* the pixel (5, 6) */
+		float kept = l.src[at];
+		int y, x;
 
 		l.src[at] = round == 0 ? NAN : round == 1 ? INFINITY : -INFINITY;
 		run(&l, p->k, 0);
@@ -364,16 +357,16 @@ test_special(const Path *p)
 static void
 test_locality(const Path *p)
 {
-	Layer		l = new_layer(24, 48, 24, 16, 0, 0);	/* a row has two groups of tiles */
-	size_t		oc = (size_t) l.c.oc;
-	float	   *before = guarded_bytes(l.n_dst * sizeof(float), 0);
-	int			same = 1;
-	size_t		i;
+	Layer l = new_layer(24, 48, 24, 16, 0, 0); /* a row has two groups of tiles */
+	size_t oc = (size_t) l.c.oc;
+	float *before = guarded_bytes(l.n_dst * sizeof(float), 0);
+	int same = 1;
+	size_t i;
 
 	run(&l, p->k, 0);
 	memcpy(before, l.got, l.n_dst * sizeof(float));
 	for (i = 0; i < 40; i++)
-		l.src[i] *= 1000.0f;	/* of the first two pixels */
+		l.src[i] *= 1000.0f; /* of the first two pixels */
 	run(&l, p->k, 0);
 	for (i = 0; i < l.n_dst; i++)
 		if (i / oc % 48 >= 24 || i / oc / 48 >= 4)
@@ -386,15 +379,16 @@ test_locality(const Path *p)
 int
 main(void)
 {
-	NnConv3		few = {8, 8, NN_CONV3_DIRECT_IC, 8, 0, 0};
-	int			i;
+	NnConv3 few = {8, 8, NN_CONV3_DIRECT_IC, 8, 0, 0};
+	int i;
 
 	find_paths();
 	unit_ok(nn_kernels_ref.conv3_int16_packed_bytes(&few) == 0, "the reference has no such form");
 	for (i = 0; i < n_paths; i++)
 	{
 		seed = 7;
-		unit_ok(paths[i].k->conv3_int16_packed_bytes(&few) == 0, "%s: few channels stay float32", paths[i].name);
+		unit_ok(paths[i].k->conv3_int16_packed_bytes(&few) == 0, "%s: few channels stay float32",
+				paths[i].name);
 		test_shapes(&paths[i]);
 		test_overflow(&paths[i]);
 		test_range(&paths[i]);

@@ -10,8 +10,8 @@
 static NnGraph *
 small_deep(void)
 {
-	NnGraph    *g = env_graph(24, 37, 42, 1);
-	int			i = 0;
+	NnGraph *g = env_graph(24, 37, 42, 1);
+	int i = 0;
 
 	i = env_add(g, "Conv2D", "c1", "filters=16 kernel_size=3 padding=same activation=relu", i);
 	i = env_add(g, "MaxPooling2D", "p1", "", i);
@@ -32,13 +32,13 @@ small_deep(void)
 static double
 difference(const float *a, const float *b, size_t n)
 {
-	double		most = 0.0;
-	double		size = 1e-30;
-	size_t		i;
+	double most = 0.0;
+	double size = 1e-30;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 	{
-		double		d = fabs((double) a[i] - b[i]);
+		double d = fabs((double) a[i] - b[i]);
 
 		if (!(d < 1e20))
 			return 1e30;
@@ -53,8 +53,8 @@ train(float *weights, const NnGraph *graph, const NnTrainData *data, int threads
 {
 	NnTrainConfig config;
 	NnTrainHooks hooks = {0};
-	EnvTrainer	env;
-	int			epoch;
+	EnvTrainer env;
+	int epoch;
 
 	env_config_init(&config, NN_ADAM);
 	config.optimizer.amsgrad = 1;
@@ -74,10 +74,10 @@ static void
 gradient(float *gradients, const NnGraph *graph, const NnTrainData *data, NnPath path)
 {
 	NnTrainConfig config;
-	EnvTrainer	env;
+	EnvTrainer env;
 
 	env_config_init(&config, NN_SGD);
-	config.optimizer.clipnorm = 1e9;	/* so that all gradients are kept */
+	config.optimizer.clipnorm = 1e9; /* so that all gradients are kept */
 	config.shuffle = 0;
 	env_trainer_init(&env, graph, &config, data, 1, path, NULL, NULL);
 	env_gradients(env.trainer);
@@ -89,23 +89,19 @@ static void
 test_path(const NnGraph *graph, const EnvData *data, NnPath path, const float *reference_gradient,
 		  const float *reference_logits)
 {
-	size_t		n = nn_graph_weight_count(graph);
-	float	   *one = env_alloc(n * sizeof(float));
-	float	   *many = env_alloc(n * sizeof(float));
-	float	   *initial = env_alloc(n * sizeof(float));
-	float		together[7],
-				alone[7],
-				logits[7],
-				logit[1];
-	NnEngine	engine;
-	void	   *scratch;
-	int			i,
-				v;
+	size_t n = nn_graph_weight_count(graph);
+	float *one = env_alloc(n * sizeof(float));
+	float *many = env_alloc(n * sizeof(float));
+	float *initial = env_alloc(n * sizeof(float));
+	float together[7], alone[7], logits[7], logit[1];
+	NnEngine engine;
+	void *scratch;
+	int i, v;
 
 	gradient(one, graph, &data->data, path);
 	for (v = 0; v < nn_graph_variable_count(graph); v++)
 	{
-		NnVariable	variable;
+		NnVariable variable;
 
 		nn_graph_variable(&variable, graph, v);
 		unit_near(difference(one + variable.offset, reference_gradient + variable.offset, variable.count),
@@ -121,8 +117,8 @@ test_path(const NnGraph *graph, const EnvData *data, NnPath path, const float *r
 	scratch = env_alloc(nn_engine_scratch_bytes(&engine, 7));
 	nn_engine_run(together, logits, NULL, data->x[NN_VALIDATION], 7, &engine, scratch, NULL);
 	for (i = 0; i < 7; i++)
-		nn_engine_run(alone + i, logit, NULL, data->x[NN_VALIDATION] + (size_t) i * data->floats, 1,
-					  &engine, scratch, NULL);
+		nn_engine_run(alone + i, logit, NULL, data->x[NN_VALIDATION] + (size_t) i * data->floats, 1, &engine,
+					  scratch, NULL);
 	unit_ok(memcmp(together, alone, sizeof(alone)) == 0, "%s: a score does not depend on its batch",
 			nn_path_name(path));
 	unit_near(difference(logits, reference_logits, 7), 0.0, 2e-5, "%s: logits near the reference",
@@ -137,16 +133,15 @@ test_path(const NnGraph *graph, const EnvData *data, NnPath path, const float *r
 int
 main(void)
 {
-	NnGraph    *graph = small_deep();
-	size_t		n = nn_graph_weight_count(graph);
-	float	   *reference = env_alloc(n * sizeof(float));
-	float	   *initial = env_alloc(n * sizeof(float));
-	float		logits[7],
-				probabilities[7];
-	NnEngine	engine;
-	void	   *scratch;
-	EnvData		data;
-	int			path;
+	NnGraph *graph = small_deep();
+	size_t n = nn_graph_weight_count(graph);
+	float *reference = env_alloc(n * sizeof(float));
+	float *initial = env_alloc(n * sizeof(float));
+	float logits[7], probabilities[7];
+	NnEngine engine;
+	void *scratch;
+	EnvData data;
+	int path;
 
 	env_data_init(&data, graph, 22, 7, 5);
 	gradient(reference, graph, &data.data, NN_PATH_REFERENCE);

@@ -16,10 +16,10 @@
 typedef struct Tensor
 {
 	const char *name;
-	int			rank;
-	int			dims[4];
-	size_t		n;
-	double	   *values;
+	int rank;
+	int dims[4];
+	size_t n;
+	double *values;
 } Tensor;
 
 #define MAX_LINES 400
@@ -27,19 +27,19 @@ typedef struct Tensor
 
 typedef struct Golden
 {
-	char	   *text;
-	char	   *lines[MAX_LINES];
-	int			n_lines;
-	Tensor		tensors[MAX_TENSORS];
-	int			n_tensors;
+	char *text;
+	char *lines[MAX_LINES];
+	int n_lines;
+	Tensor tensors[MAX_TENSORS];
+	int n_tensors;
 } Golden;
 
 static void
 read_tensor(Tensor *tensor, char *line)
 {
-	char	   *p = strchr(line, ' ') + 1;
-	size_t		i;
-	int			k;
+	char *p = strchr(line, ' ') + 1;
+	size_t i;
+	int k;
 
 	tensor->name = p;
 	p += strcspn(p, " ");
@@ -59,9 +59,9 @@ read_tensor(Tensor *tensor, char *line)
 static bool
 golden_read(Golden *golden, const char *path)
 {
-	FILE	   *file = fopen(path, "rb");
-	long		size;
-	char	   *p;
+	FILE *file = fopen(path, "rb");
+	long size;
+	char *p;
 
 	memset(golden, 0, sizeof(*golden));
 	if (file == NULL)
@@ -76,7 +76,7 @@ golden_read(Golden *golden, const char *path)
 	fclose(file);
 	for (p = golden->text; *p != '\0';)
 	{
-		char	   *line = p;
+		char *line = p;
 
 		p += strcspn(p, "\n");
 		if (*p == '\n')
@@ -92,7 +92,7 @@ golden_read(Golden *golden, const char *path)
 static void
 golden_free(Golden *golden)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < golden->n_tensors; i++)
 		free(golden->tensors[i].values);
@@ -100,11 +100,11 @@ golden_free(Golden *golden)
 }
 
 static const Tensor *
-tensor_named(const Golden *golden, const char *format,...)
+tensor_named(const Golden *golden, const char *format, ...)
 {
-	char		name[128];
-	va_list		args;
-	int			i;
+	char name[128];
+	va_list args;
+	int i;
 
 	va_start(args, format);
 	vsnprintf(name, sizeof(name), format, args);
@@ -119,8 +119,8 @@ tensor_named(const Golden *golden, const char *format,...)
 static const char *
 fact(const Golden *golden, const char *key)
 {
-	size_t		n = strlen(key);
-	int			i;
+	size_t n = strlen(key);
+	int i;
 
 	for (i = 0; i < golden->n_lines; i++)
 		if (strncmp(golden->lines[i], key, n) == 0 && golden->lines[i][n] == ' ')
@@ -132,7 +132,7 @@ fact(const Golden *golden, const char *key)
 static double
 setting(const char *line, const char *key, double fallback)
 {
-	char		pattern[64];
+	char pattern[64];
 	const char *p;
 
 	snprintf(pattern, sizeof(pattern), " %s=", key);
@@ -150,16 +150,16 @@ setting(const char *line, const char *key, double fallback)
 static double
 difference(const float *got, const Tensor *want)
 {
-	double		scale = 1e-3;
-	double		worst = 0.0;
-	size_t		i;
+	double scale = 1e-3;
+	double worst = 0.0;
+	size_t i;
 
 	for (i = 0; i < want->n; i++)
 		if (fabs(want->values[i]) > scale)
 			scale = fabs(want->values[i]);
 	for (i = 0; i < want->n; i++)
 	{
-		double		d = fabs((double) got[i] - want->values[i]);
+		double d = fabs((double) got[i] - want->values[i]);
 
 		if (!(d <= worst))
 			worst = d;
@@ -169,15 +169,15 @@ difference(const float *got, const Tensor *want)
 
 typedef struct Check
 {
-	int			compared;
-	char		worst_name[128];
-	double		worst;
+	int compared;
+	char worst_name[128];
+	double worst;
 } Check;
 
 static void
 compare(Check *check, const float *got, const Tensor *want)
 {
-	double		d;
+	double d;
 
 	if (want == NULL)
 		return;
@@ -193,7 +193,7 @@ compare(Check *check, const float *got, const Tensor *want)
 static void
 compare_scalar(Check *check, double got, const Tensor *want)
 {
-	float		value = (float) got;
+	float value = (float) got;
 
 	compare(check, &value, want);
 }
@@ -201,22 +201,20 @@ compare_scalar(Check *check, double got, const Tensor *want)
 static NnGraph *
 build_network(const Golden *golden, int no_fusion)
 {
-	NnGraph    *graph = NULL;
+	NnGraph *graph = NULL;
 	NnPlanOptions options = {NN_TRAINING, -1, no_fusion, 1};
-	NnError		error;
-	int			i;
+	NnError error;
+	int i;
 
 	for (i = 0; i < golden->n_lines; i++)
 	{
-		char		name[NN_NAME_LEN],
-					class_name[64],
-					sources[256];
+		char name[NN_NAME_LEN], class_name[64], sources[256];
 		const char *line = golden->lines[i];
 		const char *settings;
-		int			inputs[NN_MAX_INPUTS];
-		int			n_inputs = 0;
-		int			used = 0;
-		char	   *p;
+		int inputs[NN_MAX_INPUTS];
+		int n_inputs = 0;
+		int used = 0;
+		char *p;
 
 		if (strncmp(line, "node ", 5) != 0)
 			continue;
@@ -224,8 +222,8 @@ build_network(const Golden *golden, int no_fusion)
 		settings = line + used;
 		if (strcmp(class_name, "InputLayer") == 0)
 		{
-			int			d[3] = {1, 1, 1};
-			int			n = sscanf(strstr(settings, "shape=") + 6, "%d,%d,%d", &d[0], &d[1], &d[2]);
+			int d[3] = {1, 1, 1};
+			int n = sscanf(strstr(settings, "shape=") + 6, "%d,%d,%d", &d[0], &d[1], &d[2]);
 
 			graph = env_graph(64, n == 3 ? d[0] : 1, n == 3 ? d[1] : 1, n == 3 ? d[2] : d[0]);
 			if (n == 1)
@@ -234,8 +232,8 @@ build_network(const Golden *golden, int no_fusion)
 		}
 		for (p = sources; p != NULL; p = strchr(p, ',') != NULL ? strchr(p, ',') + 1 : NULL)
 		{
-			int			k;
-			size_t		length = strcspn(p, ",");
+			int k;
+			size_t length = strcspn(p, ",");
 
 			for (k = 0; k < graph->n_nodes; k++)
 				if (strlen(graph->nodes[k].spec.name) == length &&
@@ -256,13 +254,13 @@ build_network(const Golden *golden, int no_fusion)
 static float *
 read_weights(const Golden *golden, const NnGraph *graph)
 {
-	float	   *weights = env_alloc(nn_graph_weight_count(graph) * sizeof(float));
-	int			i;
-	size_t		k;
+	float *weights = env_alloc(nn_graph_weight_count(graph) * sizeof(float));
+	int i;
+	size_t k;
 
 	for (i = 0; i < nn_graph_variable_count(graph); i++)
 	{
-		NnVariable	v;
+		NnVariable v;
 		const Tensor *tensor;
 
 		nn_graph_variable(&v, graph, i);
@@ -284,11 +282,10 @@ read_data(EnvData *env, const Golden *golden, const NnGraph *graph, float *sampl
 	const Tensor *x = tensor_named(golden, "x");
 	const Tensor *y = tensor_named(golden, "y");
 	const Tensor *w = tensor_named(golden, "sample_weight");
-	size_t		n = (size_t) y->dims[0];
-	size_t		units = (size_t) y->dims[1];
-	int			split;
-	size_t		i,
-				k;
+	size_t n = (size_t) y->dims[0];
+	size_t units = (size_t) y->dims[1];
+	int split;
+	size_t i, k;
 
 	env_data_init(env, graph, n, n, 1);
 	for (split = 0; split < 2; split++)
@@ -297,7 +294,7 @@ read_data(EnvData *env, const Golden *golden, const NnGraph *graph, float *sampl
 			env->x[split][i] = (float) x->values[i];
 		for (i = 0; i < n; i++)
 		{
-			int32_t		label = (int32_t) y->values[i];
+			int32_t label = (int32_t) y->values[i];
 
 			for (k = 0; units > 1 && k < units; k++)
 				if (y->values[i * units + k] == 1)
@@ -318,13 +315,13 @@ static void
 compare_nodes(Check *check, const Golden *golden, const NnTrainer *t)
 {
 	const NnTensor *tensors = nn_plan_tensors(t->plan);
-	float	   *probabilities;
-	int			i;
+	float *probabilities;
+	int i;
 
 	for (i = 1; i < t->graph->n_nodes; i++)
 	{
 		const char *name = t->graph->nodes[i].spec.name;
-		int			tensor = nn_plan_node_tensor(t->plan)[i];
+		int tensor = nn_plan_node_tensor(t->plan)[i];
 
 		if (tensor < 0 || tensors[tensor].node != i || tensor == t->plan->output)
 			continue;
@@ -337,8 +334,8 @@ compare_nodes(Check *check, const Golden *golden, const NnTrainer *t)
 	}
 	probabilities = env_alloc((size_t) t->n * (size_t) t->units * sizeof(float));
 	for (i = 0; i < t->n; i++)
-		nn_probabilities(probabilities + i * t->units,
-						 nn_batch_tensor(t, t->plan->output) + i * t->units, t->units);
+		nn_probabilities(probabilities + i * t->units, nn_batch_tensor(t, t->plan->output) + i * t->units,
+						 t->units);
 	compare(check, probabilities,
 			tensor_named(golden, "out/%s", t->graph->nodes[t->graph->n_nodes - 1].spec.name));
 	free(probabilities);
@@ -349,21 +346,19 @@ compare_ends(Check *check, const Golden *golden, const NnTrainer *t)
 {
 	const NnTensor *tensors = nn_plan_tensors(t->plan);
 
-	compare(check, nn_batch_buffer(t, tensors[t->plan->output].gradient),
-			tensor_named(golden, "dlogits"));
+	compare(check, nn_batch_buffer(t, tensors[t->plan->output].gradient), tensor_named(golden, "dlogits"));
 	if (tensors[0].gradient >= 0)
 		compare(check, nn_batch_buffer(t, tensors[0].gradient), tensor_named(golden, "dx"));
 }
 
 static void
-compare_weights(Check *check, const Golden *golden, const NnTrainer *t, const char *kind,
-				const float *values)
+compare_weights(Check *check, const Golden *golden, const NnTrainer *t, const char *kind, const float *values)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < nn_graph_variable_count(t->graph); i++)
 	{
-		NnVariable	v;
+		NnVariable v;
 
 		nn_graph_variable(&v, t->graph, i);
 		compare(check, values + v.offset, tensor_named(golden, "%s/%s", kind, v.name));
@@ -374,15 +369,15 @@ compare_weights(Check *check, const Golden *golden, const NnTrainer *t, const ch
 static void
 check_training(const Golden *golden, int not_fused, NnPath path)
 {
-	NnGraph    *graph = build_network(golden, not_fused);
-	float	   *weights = read_weights(golden, graph);
-	float		sample_weights[64];
+	NnGraph *graph = build_network(golden, not_fused);
+	float *weights = read_weights(golden, graph);
+	float sample_weights[64];
 	const Tensor *class_weight = tensor_named(golden, "class_weight");
 	NnTrainConfig config;
-	EnvTrainer	env;
-	EnvData		data;
-	Check		check = {0};
-	size_t		i;
+	EnvTrainer env;
+	EnvData data;
+	Check check = {0};
+	size_t i;
 
 	read_data(&data, golden, graph, sample_weights);
 	env_config_init(&config, NN_SGD);
@@ -390,7 +385,7 @@ check_training(const Golden *golden, int not_fused, NnPath path)
 	config.batch_size = (int) data.data.n[0];
 	config.label_smoothing = setting(fact(golden, "loss"), "label_smoothing", 0.0);
 	config.optimizer.learning_rate = 1e-30;
-	config.optimizer.global_clipnorm = 1e30;	/* all gradients are kept */
+	config.optimizer.global_clipnorm = 1e30; /* all gradients are kept */
 	for (i = 0; class_weight != NULL && i < class_weight->n; i++)
 		config.class_weight[i] = class_weight->values[i];
 	env_trainer_init(&env, graph, &config, &data.data, 1, path, weights, NULL);
@@ -398,7 +393,7 @@ check_training(const Golden *golden, int not_fused, NnPath path)
 		unit_ok(false, "%s: %s", golden->lines[0], env.error.message);
 	else
 	{
-		NnTrainer  *t = env.trainer;
+		NnTrainer *t = env.trainer;
 		NnTrainHooks hooks;
 
 		env_gradients(t);
@@ -413,8 +408,8 @@ check_training(const Golden *golden, int not_fused, NnPath path)
 		unit_ok(nn_train_run(t, &hooks, &env.error) == NN_OK, "%s: a step", golden->lines[0]);
 		compare_weights(&check, golden, t, "after", t->weights);
 		unit_ok(check.worst <= TOLERANCE, "%s %s %s: %d tensors, worst %s %.2g", golden->lines[0],
-				not_fused ? "by nodes" : "fused", nn_path_name(path), check.compared,
-				check.worst_name, check.worst);
+				not_fused ? "by nodes" : "fused", nn_path_name(path), check.compared, check.worst_name,
+				check.worst);
 	}
 	env_trainer_free(&env);
 	env_data_free(&data);
@@ -425,21 +420,20 @@ check_training(const Golden *golden, int not_fused, NnPath path)
 static void
 check_inference(const Golden *golden, NnPath path)
 {
-	NnGraph    *graph = build_network(golden, 0);
-	float	   *weights = read_weights(golden, graph);
+	NnGraph *graph = build_network(golden, 0);
+	float *weights = read_weights(golden, graph);
 	const Tensor *x = tensor_named(golden, "x");
 	const Tensor *forward = tensor_named(golden, "forward");
-	float		sample_weights[64];
-	float	   *src = env_alloc(x->n * sizeof(float));
-	float	   *scores = env_alloc(forward->n * sizeof(float));
-	int			n = forward->dims[0];
-	NnEngine	engine;
-	EnvData		data;
-	void	   *scratch;
-	Check		check = {0};
-	double		loss,
-				accuracy;
-	size_t		i;
+	float sample_weights[64];
+	float *src = env_alloc(x->n * sizeof(float));
+	float *scores = env_alloc(forward->n * sizeof(float));
+	int n = forward->dims[0];
+	NnEngine engine;
+	EnvData data;
+	void *scratch;
+	Check check = {0};
+	double loss, accuracy;
+	size_t i;
 
 	for (i = 0; i < x->n; i++)
 		src[i] = (float) x->values[i];
@@ -448,12 +442,12 @@ check_inference(const Golden *golden, NnPath path)
 	nn_engine_run(scores, NULL, NULL, src, n, &engine, scratch, NULL);
 	compare(&check, scores, forward);
 	read_data(&data, golden, graph, sample_weights);
-	nn_score_loss(&loss, &accuracy, scores, data.data.label[0], data.data.weight[0], (size_t) n,
-				  graph->units, setting(fact(golden, "loss"), "label_smoothing", 0.0));
-	if (strstr(golden->lines[0], "extreme") == NULL)	/* those need logits */
+	nn_score_loss(&loss, &accuracy, scores, data.data.label[0], data.data.weight[0], (size_t) n, graph->units,
+				  setting(fact(golden, "loss"), "label_smoothing", 0.0));
+	if (strstr(golden->lines[0], "extreme") == NULL) /* those need logits */
 		compare_scalar(&check, loss, tensor_named(golden, "val_loss"));
-	unit_ok(check.worst <= TOLERANCE, "%s engine %s: worst %s %.2g", golden->lines[0],
-			nn_path_name(path), check.worst_name, check.worst);
+	unit_ok(check.worst <= TOLERANCE, "%s engine %s: worst %s %.2g", golden->lines[0], nn_path_name(path),
+			check.worst_name, check.worst);
 	env_data_free(&data);
 	free(scratch);
 	free((void *) engine.packed);
@@ -466,7 +460,7 @@ check_inference(const Golden *golden, NnPath path)
 static void
 check_network(const Golden *golden)
 {
-	NnPath		path;
+	NnPath path;
 
 	for (path = NN_PATH_REFERENCE; path <= nn_path_best(); path++)
 	{
@@ -488,8 +482,10 @@ read_optimizer(NnOptimizer *o, const Golden *golden)
 	NnOptimizerKind kind = NN_SGD;
 
 	if (line != NULL)
-		kind = strncmp(line, "AdamW ", 6) == 0 ? NN_ADAMW : strncmp(line, "Adam ", 5) == 0 ? NN_ADAM
-			: strncmp(line, "RMSprop ", 8) == 0 ? NN_RMSPROP : NN_SGD;
+		kind = strncmp(line, "AdamW ", 6) == 0     ? NN_ADAMW
+			   : strncmp(line, "Adam ", 5) == 0    ? NN_ADAM
+			   : strncmp(line, "RMSprop ", 8) == 0 ? NN_RMSPROP
+												   : NN_SGD;
 	nn_optimizer_init(o, kind);
 	o->learning_rate = setting(line, "learning_rate", o->learning_rate);
 	o->rho = setting(line, "rho", o->rho);
@@ -521,16 +517,15 @@ read_optimizer(NnOptimizer *o, const Golden *golden)
 static void
 check_optimizer(const Golden *golden, NnPath path)
 {
-	NnGraph    *graph = env_graph(8, 1, 1, 6);
+	NnGraph *graph = env_graph(8, 1, 1, 6);
 	NnTrainConfig config;
-	EnvData		data;
-	EnvTrainer	env;
-	Check		check = {0};
-	int			steps = atoi(fact(golden, "steps"));
-	size_t		offset[4] = {0, 0, 0, 0};
-	int			s,
-				v;
-	size_t		k;
+	EnvData data;
+	EnvTrainer env;
+	Check check = {0};
+	int steps = atoi(fact(golden, "steps"));
+	size_t offset[4] = {0, 0, 0, 0};
+	int s, v;
+	size_t k;
 
 	env_add(graph, "Flatten", "flat", "", 0);
 	env_add(graph, "Dense", "a", "units=1 use_bias=0", 1);
@@ -546,10 +541,10 @@ check_optimizer(const Golden *golden, NnPath path)
 	if (!unit_ok(env.status == NN_OK, "%s: trainer %s", golden->lines[0], env.error.message))
 		return;
 	{
-		NnTrainer  *t = env.trainer;
+		NnTrainer *t = env.trainer;
 		NnUpdateBlock blocks[3];
-		float		gradients[11];
-		int			first;
+		float gradients[11];
+		int first;
 
 		/* the variables of the file, as one flat block of 11 weights */
 		for (v = 0; v < 3; v++)
@@ -571,15 +566,14 @@ check_optimizer(const Golden *golden, NnPath path)
 			;
 		for (s = 0; s < steps; s++)
 		{
-			double		rate = nn_schedule_rate(&config.optimizer, t->state->rate, (uint64_t) s);
-			NnPhase		phases[4];
-			NnProgram	program = {phases, 0, 0, NULL};
+			double rate = nn_schedule_rate(&config.optimizer, t->state->rate, (uint64_t) s);
+			NnPhase phases[4];
+			NnProgram program = {phases, 0, 0, NULL};
 
 			compare_scalar(&check, rate, tensor_named(golden, "learning_rate/%d", s));
 			for (v = 0; v < 3; v++)
 				for (k = 0; k < blocks[v].count; k++)
-					gradients[offset[v] + k] =
-						(float) tensor_named(golden, "grad/%d/%d", s, v)->values[k];
+					gradients[offset[v] + k] = (float) tensor_named(golden, "grad/%d/%d", s, v)->values[k];
 			nn_update_init(&t->update, &config.optimizer, rate, (uint64_t) s);
 			if (t->need_norms)
 			{
@@ -591,9 +585,8 @@ check_optimizer(const Golden *golden, NnPath path)
 			for (v = 0; v < 3; v++)
 				compare(&check, t->weights + offset[v], tensor_named(golden, "after/%d/%d", s, v));
 		}
-		unit_ok(check.worst <= 2e-6 && check.compared == 4 * steps,
-				"%s %s: %d tensors, worst %s %.2g", golden->lines[0], nn_path_name(path),
-				check.compared, check.worst_name, check.worst);
+		unit_ok(check.worst <= 2e-6 && check.compared == 4 * steps, "%s %s: %d tensors, worst %s %.2g",
+				golden->lines[0], nn_path_name(path), check.compared, check.worst_name, check.worst);
 		free(t->block_norms);
 		free(t->scales);
 	}
@@ -607,13 +600,13 @@ check_schedule(const Golden *golden)
 {
 	const Tensor *rates = tensor_named(golden, "learning_rate");
 	NnOptimizer o;
-	double		worst = 0.0;
-	size_t		i;
+	double worst = 0.0;
+	size_t i;
 
 	read_optimizer(&o, golden);
 	for (i = 0; i < rates->n; i++)
 	{
-		double		d = fabs(nn_schedule_rate(&o, o.learning_rate, i) - rates->values[i]);
+		double d = fabs(nn_schedule_rate(&o, o.learning_rate, i) - rates->values[i]);
 
 		if (!(d <= worst))
 			worst = d;
@@ -624,7 +617,7 @@ check_schedule(const Golden *golden)
 static void
 check_optimizer_file(const Golden *golden)
 {
-	NnPath		path;
+	NnPath path;
 
 	if (fact(golden, "optimizer") == NULL)
 		check_schedule(golden);
@@ -641,7 +634,7 @@ maximizes(const char *line)
 	if (strstr(line, "mode=max") != NULL)
 		return 1;
 	return strstr(line, "mode=auto") != NULL &&
-		(strstr(line, "monitor=val_accuracy") != NULL || strstr(line, "monitor=val_auc") != NULL);
+		   (strstr(line, "monitor=val_accuracy") != NULL || strstr(line, "monitor=val_auc") != NULL);
 }
 
 static void
@@ -650,12 +643,9 @@ check_stopping(const Golden *golden)
 	const char *line = fact(golden, "callback");
 	const Tensor *values = tensor_named(golden, "values");
 	NnTrainConfig c;
-	NnStopping	stopping;
-	int			restore = (int) setting(line, "restore_best_weights", 0);
-	int			stop = 0,
-				kept = -1,
-				epoch = 0,
-				save;
+	NnStopping stopping;
+	int restore = (int) setting(line, "restore_best_weights", 0);
+	int stop = 0, kept = -1, epoch = 0, save;
 
 	env_config_init(&c, NN_SGD);
 	c.es_patience = (int) setting(line, "patience", 0);
@@ -674,8 +664,8 @@ check_stopping(const Golden *golden)
 		kept = epoch;
 	unit_ok(epoch == atoi(fact(golden, "stopped")) && stop == atoi(fact(golden, "stop_training")),
 			"%s stops after epoch %d", golden->lines[0], epoch);
-	unit_ok(kept == atoi(fact(golden, "weights")), "%s keeps the weights of epoch %d",
-			golden->lines[0], kept);
+	unit_ok(kept == atoi(fact(golden, "weights")), "%s keeps the weights of epoch %d", golden->lines[0],
+			kept);
 }
 
 static void
@@ -684,11 +674,11 @@ check_plateau(const Golden *golden)
 	const char *line = fact(golden, "callback");
 	const Tensor *values = tensor_named(golden, "values");
 	const Tensor *rates = tensor_named(golden, "learning_rate");
-	double		rate = setting(line, "initial_learning_rate", 0.01);
-	double		worst = 0.0;
+	double rate = setting(line, "initial_learning_rate", 0.01);
+	double worst = 0.0;
 	NnTrainConfig c;
-	NnPlateau	plateau;
-	size_t		i;
+	NnPlateau plateau;
+	size_t i;
 
 	env_config_init(&c, NN_SGD);
 	c.rlr_factor = setting(line, "factor", 0.1);
@@ -723,23 +713,23 @@ check_callback(const Golden *golden)
 static int
 is_text(const struct dirent *entry)
 {
-	size_t		n = strlen(entry->d_name);
+	size_t n = strlen(entry->d_name);
 
 	return n > 4 && strcmp(entry->d_name + n - 4, ".txt") == 0;
 }
 
 static void
-check_folder(const char *folder, const char *only, void (*check) (const Golden *))
+check_folder(const char *folder, const char *only, void (*check)(const Golden *))
 {
 	struct dirent **entries;
-	int			n = scandir(folder, &entries, is_text, alphasort);
-	int			i;
+	int n = scandir(folder, &entries, is_text, alphasort);
+	int i;
 
 	unit_ok(n > 0, "%s holds %d files", folder, n);
 	for (i = 0; i < n; i++)
 	{
-		char		path[512];
-		Golden		golden;
+		char path[512];
+		Golden golden;
 
 		snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
 		if (only == NULL || strstr(path, only) != NULL)

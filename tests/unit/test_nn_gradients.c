@@ -14,8 +14,8 @@
 
 typedef struct Subject
 {
-	NnTrainer  *t;
-	EnvData    *data;
+	NnTrainer *t;
+	EnvData *data;
 } Subject;
 
 static double
@@ -34,19 +34,18 @@ static double
 quotient_error(const Subject *s, float *x, double gradient)
 {
 	static const float steps[] = {1e-2f, 2e-3f, 5e-4f, 1.5e-4f};
-	float		saved = *x;
-	double		here = loss_at(s);
-	double		best = INFINITY;
-	size_t		k;
+	float saved = *x;
+	double here = loss_at(s);
+	double best = INFINITY;
+	size_t k;
 
 	for (k = 0; k < sizeof(steps) / sizeof(steps[0]); k++)
 	{
-		float		high = saved + steps[k];
-		float		low = saved - steps[k];
-		double		up,
-					down;
-		double		errors[3];
-		int			j;
+		float high = saved + steps[k];
+		float low = saved - steps[k];
+		double up, down;
+		double errors[3];
+		int j;
 
 		*x = high;
 		up = loss_at(s);
@@ -69,19 +68,18 @@ quotient_error(const Subject *s, float *x, double gradient)
 static double
 worst_error(const Subject *s, float *values, const float *gradients, size_t n, uint32_t seed)
 {
-	double		largest = 1e-2;
-	double		worst = 0.0;
-	uint32_t	state = seed;
-	size_t		tries = n < 24 ? n : 24;
-	size_t		i,
-				k;
+	double largest = 1e-2;
+	double worst = 0.0;
+	uint32_t state = seed;
+	size_t tries = n < 24 ? n : 24;
+	size_t i, k;
 
 	for (i = 0; i < n; i++)
 		if (fabs(gradients[i]) > largest)
 			largest = fabs(gradients[i]);
 	for (k = 0; k < tries; k++)
 	{
-		double		error;
+		double error;
 
 		i = n <= 24 ? k : (size_t) (env_random(&state) * (float) n);
 		error = quotient_error(s, &values[i], gradients[i]) / largest;
@@ -95,19 +93,19 @@ static void
 check(const char *title, NnGraph *graph, int output, int by_nodes, NnPath path)
 {
 	NnPlanOptions options = {NN_TRAINING, -1, by_nodes, 1};
-	NnError		error;
+	NnError error;
 	NnTrainConfig config;
-	EnvData		data;
-	EnvTrainer	env;
-	Subject		s;
-	float	   *dx;
-	float	   *gradients;
+	EnvData data;
+	EnvTrainer env;
+	Subject s;
+	float *dx;
+	float *gradients;
 	const NnTensor *input;
-	uint32_t	state = 77;
-	size_t		i;
-	int			v;
-	double		worst = 0.0;
-	char		where[NN_NAME_LEN + 32] = "";
+	uint32_t state = 77;
+	size_t i;
+	int v;
+	double worst = 0.0;
+	char where[NN_NAME_LEN + 32] = "";
 
 	memset(&error, 0, sizeof(error));
 	if (nn_graph_finish_as(graph, output, &options, &error) != NN_OK)
@@ -119,7 +117,7 @@ check(const char *title, NnGraph *graph, int output, int by_nodes, NnPath path)
 	env_config_init(&config, NN_SGD);
 	config.batch_size = SAMPLES;
 	config.shuffle = 0;
-	config.optimizer.global_clipnorm = 1e30;	/* all gradients are kept */
+	config.optimizer.global_clipnorm = 1e30; /* all gradients are kept */
 	env_trainer_init(&env, graph, &config, &data.data, 1, path, NULL, NULL);
 	if (!unit_ok(env.status == NN_OK, "%s: trainer %s", title, env.error.message))
 		return;
@@ -133,13 +131,12 @@ check(const char *title, NnGraph *graph, int output, int by_nodes, NnPath path)
 	memcpy(gradients, env.trainer->gradients, graph->n_weights * sizeof(float));
 	input = &nn_plan_tensors(env.trainer->plan)[0];
 	dx = env_alloc(SAMPLES * input->floats * sizeof(float));
-	memcpy(dx, nn_batch_buffer(env.trainer, input->gradient),
-		   SAMPLES * input->floats * sizeof(float));
+	memcpy(dx, nn_batch_buffer(env.trainer, input->gradient), SAMPLES * input->floats * sizeof(float));
 
 	for (v = 0; v < graph->n_variables; v++)
 	{
-		NnVariable	variable;
-		double		e;
+		NnVariable variable;
+		double e;
 
 		nn_graph_variable(&variable, graph, v);
 		if (!variable.trainable)
@@ -153,7 +150,7 @@ check(const char *title, NnGraph *graph, int output, int by_nodes, NnPath path)
 		}
 	}
 	{
-		double		e = worst_error(&s, data.x[0], dx, SAMPLES * input->floats, 99);
+		double e = worst_error(&s, data.x[0], dx, SAMPLES * input->floats, 99);
 
 		if (!(e <= worst))
 		{
@@ -172,77 +169,122 @@ check(const char *title, NnGraph *graph, int output, int by_nodes, NnPath path)
 typedef struct Case
 {
 	const char *title;
-	int			h,
-				w,
-				c;
-	int			classes;		/* 1: sigmoid */
-	const char *nodes[8];		/* "Class settings", in a row */
+	int h, w, c;
+	int classes;          /* 1: sigmoid */
+	const char *nodes[8]; /* "Class settings", in a row */
 } Case;
 
 static const Case cases[] = {
 	{"conv 3x3 same", 7, 5, 3, 1, {"Conv2D filters=5 kernel_size=3 padding=same activation=tanh"}},
-	{"conv 3x3 same relu 17 channels", 5, 6, 17, 1,
-	{"Conv2D filters=19 kernel_size=3 padding=same activation=relu"}},
-	{"conv 3x3 relu pool", 9, 7, 6, 1,
-	{"Conv2D filters=18 kernel_size=3 padding=same activation=relu", "MaxPooling2D pool_size=2"}},
-	{"conv one channel relu pool", 8, 11, 1, 1,
-	{"Conv2D filters=16 kernel_size=3 padding=same activation=relu", "MaxPooling2D pool_size=2"}},
-	{"conv conv pool", 8, 8, 2, 3,
-	{"Conv2D filters=8 kernel_size=3 padding=same activation=relu", "MaxPooling2D pool_size=2",
-	"Conv2D filters=7 kernel_size=3 padding=same activation=relu", "MaxPooling2D pool_size=2"}},
-	{"conv leaky pool", 6, 6, 2, 1,
-	{"Conv2D filters=4 kernel_size=3 padding=same activation=leaky_relu", "MaxPooling2D pool_size=2"}},
-	{"conv sigmoid pool", 6, 7, 2, 1,
-	{"Conv2D filters=4 kernel_size=3 padding=same activation=sigmoid", "MaxPooling2D pool_size=2"}},
-	{"conv linear pool", 7, 7, 2, 1,
-	{"Conv2D filters=4 kernel_size=3 padding=same", "MaxPooling2D pool_size=2"}},
-	{"conv stride 2 valid", 9, 8, 2, 1,
-	{"Conv2D filters=4 kernel_size=3 strides=2 activation=tanh"}},
-	{"conv 5x2 stride 3,1 same", 8, 7, 2, 1,
-	{"Conv2D filters=3 kernel_size=5,2 strides=3,1 padding=same activation=sigmoid"}},
+	{"conv 3x3 same relu 17 channels",
+	 5,
+	 6,
+	 17,
+	 1,
+	 {"Conv2D filters=19 kernel_size=3 padding=same activation=relu"}},
+	{"conv 3x3 relu pool",
+	 9,
+	 7,
+	 6,
+	 1,
+	 {"Conv2D filters=18 kernel_size=3 padding=same activation=relu", "MaxPooling2D pool_size=2"}},
+	{"conv one channel relu pool",
+	 8,
+	 11,
+	 1,
+	 1,
+	 {"Conv2D filters=16 kernel_size=3 padding=same activation=relu", "MaxPooling2D pool_size=2"}},
+	{"conv conv pool",
+	 8,
+	 8,
+	 2,
+	 3,
+	 {"Conv2D filters=8 kernel_size=3 padding=same activation=relu", "MaxPooling2D pool_size=2",
+	  "Conv2D filters=7 kernel_size=3 padding=same activation=relu", "MaxPooling2D pool_size=2"}},
+	{"conv leaky pool",
+	 6,
+	 6,
+	 2,
+	 1,
+	 {"Conv2D filters=4 kernel_size=3 padding=same activation=leaky_relu", "MaxPooling2D pool_size=2"}},
+	{"conv sigmoid pool",
+	 6,
+	 7,
+	 2,
+	 1,
+	 {"Conv2D filters=4 kernel_size=3 padding=same activation=sigmoid", "MaxPooling2D pool_size=2"}},
+	{"conv linear pool",
+	 7,
+	 7,
+	 2,
+	 1,
+	 {"Conv2D filters=4 kernel_size=3 padding=same", "MaxPooling2D pool_size=2"}},
+	{"conv stride 2 valid", 9, 8, 2, 1, {"Conv2D filters=4 kernel_size=3 strides=2 activation=tanh"}},
+	{"conv 5x2 stride 3,1 same",
+	 8,
+	 7,
+	 2,
+	 1,
+	 {"Conv2D filters=3 kernel_size=5,2 strides=3,1 padding=same activation=sigmoid"}},
 	{"conv 1x1", 4, 5, 6, 1, {"Conv2D filters=3 kernel_size=1 activation=tanh"}},
 	{"conv no bias", 5, 5, 2, 1, {"Conv2D filters=3 kernel_size=3 use_bias=0"}},
 	{"conv of one pixel", 1, 1, 5, 1, {"Conv2D filters=3 kernel_size=3 padding=same"}},
 	{"conv softmax", 3, 4, 2, 1, {"Conv2D filters=4 kernel_size=3 padding=same activation=softmax"}},
 	{"depthwise", 6, 5, 4, 1, {"DepthwiseConv2D kernel_size=3 padding=same activation=tanh"}},
-	{"depthwise multiplier 3 stride 2", 7, 8, 2, 1,
-	{"DepthwiseConv2D kernel_size=3 strides=2 depth_multiplier=3"}},
-	{"max pooling 3x2 stride 2,1 same", 7, 6, 3, 1,
-	{"MaxPooling2D pool_size=3,2 strides=2,1 padding=same"}},
-	{"average pooling 3 stride 2 same", 7, 6, 3, 1,
-	{"AveragePooling2D pool_size=3 strides=2 padding=same"}},
+	{"depthwise multiplier 3 stride 2",
+	 7,
+	 8,
+	 2,
+	 1,
+	 {"DepthwiseConv2D kernel_size=3 strides=2 depth_multiplier=3"}},
+	{"max pooling 3x2 stride 2,1 same", 7, 6, 3, 1, {"MaxPooling2D pool_size=3,2 strides=2,1 padding=same"}},
+	{"average pooling 3 stride 2 same", 7, 6, 3, 1, {"AveragePooling2D pool_size=3 strides=2 padding=same"}},
 	{"average pooling 2", 7, 5, 2, 1, {"AveragePooling2D pool_size=2"}},
 	{"global average", 4, 5, 3, 3, {"Conv2D filters=4 kernel_size=3", "GlobalAveragePooling2D"}},
 	{"global maximum", 4, 5, 3, 3, {"Conv2D filters=4 kernel_size=3", "GlobalMaxPooling2D"}},
-	{"global keepdims", 4, 5, 3, 1,
-	{"GlobalAveragePooling2D keepdims=1", "Conv2D filters=2 kernel_size=1"}},
+	{"global keepdims", 4, 5, 3, 1, {"GlobalAveragePooling2D keepdims=1", "Conv2D filters=2 kernel_size=1"}},
 	{"dense", 2, 3, 4, 3, {"Flatten", "Dense units=7 activation=tanh", "Dense units=5 activation=sigmoid"}},
 	{"dense softmax inside", 2, 3, 2, 1, {"Flatten", "Dense units=6 activation=softmax"}},
 	{"dense wide", 30, 24, 3, 1, {"Flatten", "Dense units=5 activation=leaky_relu use_bias=0"}},
 	{"dropout", 3, 4, 2, 1, {"Flatten", "Dropout rate=0.4", "Dense units=6 activation=tanh"}},
 	{"dropout after conv", 5, 4, 2, 1, {"Conv2D filters=3 kernel_size=2", "Dropout rate=0.5"}},
-	{"batch normalization", 4, 3, 3, 1,
-	{"Conv2D filters=4 kernel_size=2", "BatchNormalization", "Activation activation=tanh"}},
-	{"batch normalization of rows", 1, 1, 6, 1,
-	{"Flatten", "Dense units=5", "BatchNormalization scale=0"}},
-	{"batch normalization relu pool", 6, 6, 2, 1,
-	{"Conv2D filters=4 kernel_size=3 use_bias=0 padding=same", "BatchNormalization", "ReLU",
-	"MaxPooling2D pool_size=2"}},
-	{"activations", 3, 3, 4, 1,
-	{"Activation activation=tanh", "LeakyReLU negative_slope=0.3", "Activation activation=sigmoid", "Softmax"}},
+	{"batch normalization",
+	 4,
+	 3,
+	 3,
+	 1,
+	 {"Conv2D filters=4 kernel_size=2", "BatchNormalization", "Activation activation=tanh"}},
+	{"batch normalization of rows", 1, 1, 6, 1, {"Flatten", "Dense units=5", "BatchNormalization scale=0"}},
+	{"batch normalization relu pool",
+	 6,
+	 6,
+	 2,
+	 1,
+	 {"Conv2D filters=4 kernel_size=3 use_bias=0 padding=same", "BatchNormalization", "ReLU",
+	  "MaxPooling2D pool_size=2"}},
+	{"activations",
+	 3,
+	 3,
+	 4,
+	 1,
+	 {"Activation activation=tanh", "LeakyReLU negative_slope=0.3", "Activation activation=sigmoid",
+	  "Softmax"}},
 	{"relu layer", 3, 3, 4, 1, {"Conv2D filters=4 kernel_size=2", "ReLU negative_slope=0.1"}},
 	{"rescaling", 3, 3, 2, 1, {"Rescaling scale=0.7 offset=0.1"}},
-	{"keras's long way", 6, 6, 2, 3,
-	{"Conv2D filters=4 kernel_size=3 padding=same", "Activation activation=relu",
-	"MaxPooling2D pool_size=2", "Flatten", "Dense units=4", "LeakyReLU"}},
+	{"keras's long way",
+	 6,
+	 6,
+	 2,
+	 3,
+	 {"Conv2D filters=4 kernel_size=3 padding=same", "Activation activation=relu", "MaxPooling2D pool_size=2",
+	  "Flatten", "Dense units=4", "LeakyReLU"}},
 };
 
 static int
 add_named(NnGraph *g, const char *node, int number, int input)
 {
-	char		class_name[64],
-				name[32];
-	int			used = 0;
+	char class_name[64], name[32];
+	int used = 0;
 
 	sscanf(node, "%63s%n", class_name, &used);
 	snprintf(name, sizeof(name), "n%d", number);
@@ -252,8 +294,8 @@ add_named(NnGraph *g, const char *node, int number, int input)
 static int
 add_head(NnGraph *g, int last, int classes)
 {
-	NnNodeInfo	info;
-	char		settings[64];
+	NnNodeInfo info;
+	char settings[64];
 
 	nn_graph_node(&info, g, last);
 	if (info.shape.rank == 3)
@@ -266,9 +308,9 @@ add_head(NnGraph *g, int last, int classes)
 static void
 check_case(const Case *c, int by_nodes, NnPath path)
 {
-	NnGraph    *g = env_graph(16, c->h, c->w, c->c);
-	int			last = 0;
-	int			i;
+	NnGraph *g = env_graph(16, c->h, c->w, c->c);
+	int last = 0;
+	int i;
 
 	for (i = 0; i < 8 && c->nodes[i] != NULL; i++)
 		last = add_named(g, c->nodes[i], i, last);
@@ -280,11 +322,10 @@ check_case(const Case *c, int by_nodes, NnPath path)
 static void
 check_branches(int by_nodes, NnPath path)
 {
-	NnGraph    *g = env_graph(24, 6, 5, 2);
-	int			stem = env_add(g, "Conv2D", "stem", "filters=4 kernel_size=3 padding=same activation=relu", 0);
-	int			a = env_add(g, "Conv2D", "a", "filters=4 kernel_size=3 padding=same", stem);
-	int			three[3],
-				last;
+	NnGraph *g = env_graph(24, 6, 5, 2);
+	int stem = env_add(g, "Conv2D", "stem", "filters=4 kernel_size=3 padding=same activation=relu", 0);
+	int a = env_add(g, "Conv2D", "a", "filters=4 kernel_size=3 padding=same", stem);
+	int three[3], last;
 
 	three[0] = stem;
 	three[1] = a;
@@ -306,19 +347,14 @@ check_branches(int by_nodes, NnPath path)
 static void
 check_explain(void)
 {
-	NnGraph    *g = env_graph(24, 10, 9, 1);
-	int			conv,
-				last,
-				node;
-	NnEngine	engine;
-	float	   *weights,
-			   *x;
-	float		probabilities[3],
-				logits[3];
-	void	   *scratch,
-			   *engine_scratch;
-	uint32_t	state = 3;
-	size_t		i;
+	NnGraph *g = env_graph(24, 10, 9, 1);
+	int conv, last, node;
+	NnEngine engine;
+	float *weights, *x;
+	float probabilities[3], logits[3];
+	void *scratch, *engine_scratch;
+	uint32_t state = 3;
+	size_t i;
 
 	last = env_add(g, "Conv2D", "one", "filters=6 kernel_size=3 padding=same activation=relu", 0);
 	last = env_add(g, "BatchNormalization", "bn", "", last);
@@ -341,12 +377,11 @@ check_explain(void)
 
 	for (node = 0; node < nn_graph_node_count(g) - 1; node++)
 	{
-		NnNodeInfo	info;
-		size_t		n;
-		float	   *activation,
-				   *gradient;
-		float		p[3];
-		double		dot = 0.0;
+		NnNodeInfo info;
+		size_t n;
+		float *activation, *gradient;
+		float p[3];
+		double dot = 0.0;
 
 		nn_graph_node(&info, g, node);
 		n = nn_shape_floats(&info.shape);
@@ -365,9 +400,8 @@ check_explain(void)
 		if (node == 0)
 			for (i = 0; i < 90; i += 17)
 			{
-				float		saved = x[i];
-				float		up[3],
-							down[3];
+				float saved = x[i];
+				float up[3], down[3];
 
 				x[i] = saved + 1e-2f;
 				nn_engine_run(p, up, NULL, x, 1, &engine, engine_scratch, NULL);
@@ -390,9 +424,9 @@ check_explain(void)
 int
 main(void)
 {
-	NnPath		path;
-	int			by_nodes;
-	size_t		i;
+	NnPath path;
+	int by_nodes;
+	size_t i;
 
 	for (path = NN_PATH_REFERENCE; path <= nn_path_best(); path++)
 		for (by_nodes = 0; by_nodes < 2; by_nodes++)

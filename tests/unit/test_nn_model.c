@@ -9,13 +9,13 @@
 static NnGraph *
 rich_graph(void)
 {
-	NnGraph    *g = env_graph(40, 13, 11, 3);
-	int			both[2];
-	int			a = env_add(g, "Rescaling", "rescaling", "scale=0.5 offset=-1", 0);
-	int			b,
-				d;
+	NnGraph *g = env_graph(40, 13, 11, 3);
+	int both[2];
+	int a = env_add(g, "Rescaling", "rescaling", "scale=0.5 offset=-1", 0);
+	int b, d;
 
-	a = env_add(g, "Conv2D", "conv", "filters=4 kernel_size=3,2 strides=2,1 padding=same activation=leaky_relu", a);
+	a = env_add(g, "Conv2D", "conv",
+				"filters=4 kernel_size=3,2 strides=2,1 padding=same activation=leaky_relu", a);
 	b = env_add(g, "DepthwiseConv2D", "depthwise", "kernel_size=3 padding=same depth_multiplier=1", a);
 	b = env_add(g, "BatchNormalization", "bn", "momentum=0.9", b);
 	b = env_add(g, "LeakyReLU", "leaky", "negative_slope=0.1", b);
@@ -40,11 +40,11 @@ rich_graph(void)
 
 typedef struct Model
 {
-	NnGraph    *graph;
-	float	   *weights;
+	NnGraph *graph;
+	float *weights;
 	unsigned char *bytes;
-	size_t		n;
-	size_t		head;
+	size_t n;
+	size_t head;
 } Model;
 
 static const NnSection sections[2] = {
@@ -55,8 +55,8 @@ static const NnSection sections[2] = {
 static Model
 rich_model(void)
 {
-	Model		m;
-	NnError		error;
+	Model m;
+	NnError error;
 	NnModelView view;
 
 	m.graph = rich_graph();
@@ -81,33 +81,31 @@ model_free(Model *m)
 static void
 test_round_trip(void)
 {
-	Model		m = rich_model();
+	Model m = rich_model();
 	NnModelView view;
-	NnError		error;
-	NnGraph    *again;
+	NnError error;
+	NnGraph *again;
 	unsigned char *bytes = env_alloc(m.n);
-	NnEngine	a,
-				b;
-	float		x[13 * 11 * 3],
-				p[3],
-				q[3];
-	uint32_t	state = 5;
-	size_t		i;
-	void	   *scratch;
+	NnEngine a, b;
+	float x[13 * 11 * 3], p[3], q[3];
+	uint32_t state = 5;
+	size_t i;
+	void *scratch;
 
 	unit_ok(nn_model_open(&view, m.bytes, m.n, &error) == NN_OK && view.total_bytes == m.n &&
-			view.n_nodes == nn_graph_node_count(m.graph) && view.n_sections == 2 &&
-			view.weights_offset % NN_ALIGN == 0 &&
-			view.n_weights == nn_graph_weight_count(m.graph), "the view is right");
+				view.n_nodes == nn_graph_node_count(m.graph) && view.n_sections == 2 &&
+				view.weights_offset % NN_ALIGN == 0 && view.n_weights == nn_graph_weight_count(m.graph),
+			"the view is right");
 	unit_ok(memcmp(view.sections[0].tag, "PREP", 4) == 0 && view.sections[0].bytes == 7 &&
-			memcmp(view.sections[0].data, "rescale", 7) == 0 && view.sections[1].bytes == 0,
+				memcmp(view.sections[0].data, "rescale", 7) == 0 && view.sections[1].bytes == 0,
 			"sections come back");
 	again = env_alloc(nn_graph_bytes(view.n_nodes));
 	unit_ok(nn_model_graph(again, &view, m.bytes, &error) == NN_OK, "the graph comes back");
-	unit_ok(memcmp(m.bytes + view.weights_offset, m.weights,
-				   view.n_weights * sizeof(float)) == 0, "the weights come back");
+	unit_ok(memcmp(m.bytes + view.weights_offset, m.weights, view.n_weights * sizeof(float)) == 0,
+			"the weights come back");
 	unit_ok(nn_model_write(bytes, m.n, again, m.weights, sections, 2, &error) == NN_OK &&
-			memcmp(bytes, m.bytes, m.n) == 0, "written again: the same bytes");
+				memcmp(bytes, m.bytes, m.n) == 0,
+			"written again: the same bytes");
 
 	for (i = 0; i < sizeof(x) / sizeof(x[0]); i++)
 		x[i] = env_random(&state);
@@ -115,26 +113,27 @@ test_round_trip(void)
 	env_engine_init(&b, again, (const float *) (m.bytes + view.weights_offset), nn_path_best());
 	scratch = env_alloc(nn_engine_scratch_bytes(&a, 1));
 	unit_ok(nn_engine_run(p, NULL, NULL, x, 1, &a, scratch, NULL) == NN_OK &&
-			nn_engine_run(q, NULL, NULL, x, 1, &b, scratch, NULL) == NN_OK &&
-			memcmp(p, q, sizeof(p)) == 0, "same scores");
+				nn_engine_run(q, NULL, NULL, x, 1, &b, scratch, NULL) == NN_OK &&
+				memcmp(p, q, sizeof(p)) == 0,
+			"same scores");
 	unit_near(p[0] + p[1] + p[2], 1.0, 1e-6, "that are probabilities");
 
 	/* a graph is flat: a copy works */
 	{
-		NnGraph    *copy = env_alloc(nn_graph_bytes(40));
-		NnEngine	c = a;
+		NnGraph *copy = env_alloc(nn_graph_bytes(40));
+		NnEngine c = a;
 
 		memcpy(copy, m.graph, nn_graph_bytes(40));
 		c.graph = copy;
 		unit_ok(nn_engine_run(q, NULL, NULL, x, 1, &c, scratch, NULL) == NN_OK &&
-				memcmp(p, q, sizeof(p)) == 0, "a copied graph works");
+					memcmp(p, q, sizeof(p)) == 0,
+				"a copied graph works");
 		free(copy);
 	}
 	{
 		volatile sig_atomic_t stop = 1;
 
-		unit_ok(nn_engine_run(p, NULL, NULL, x, 1, &a, scratch, &stop) == NN_INTERRUPTED,
-				"prediction stops");
+		unit_ok(nn_engine_run(p, NULL, NULL, x, 1, &a, scratch, &stop) == NN_INTERRUPTED, "prediction stops");
 	}
 	free(scratch);
 	free((void *) a.packed);
@@ -149,15 +148,15 @@ static NnStatus
 read_all(const unsigned char *bytes, size_t n, NnModelView *view)
 {
 	unsigned char *exact = env_alloc(n);
-	NnError		error;
-	NnStatus	status;
+	NnError error;
+	NnStatus status;
 
 	memset(&error, 0, sizeof(error));
 	memcpy(exact, bytes, n);
 	status = nn_model_open(view, exact, n, &error);
 	if (status == NN_OK)
 	{
-		NnGraph    *graph = env_alloc(nn_graph_bytes(view->n_nodes));
+		NnGraph *graph = env_alloc(nn_graph_bytes(view->n_nodes));
 
 		status = nn_model_graph(graph, view, exact, &error);
 		free(graph);
@@ -171,15 +170,14 @@ read_all(const unsigned char *bytes, size_t n, NnModelView *view)
 static void
 test_truncated(void)
 {
-	Model		m = rich_model();
-	size_t		i;
-	int			bad = 0,
-				unhelpful = 0;
+	Model m = rich_model();
+	size_t i;
+	int bad = 0, unhelpful = 0;
 
 	for (i = 0; i < m.n; i++)
 	{
 		NnModelView view;
-		NnStatus	status = read_all(m.bytes, i, &view);
+		NnStatus status = read_all(m.bytes, i, &view);
 
 		if (i < m.head)
 		{
@@ -198,11 +196,9 @@ static void
 test_mutated(void)
 {
 	static const unsigned char flips[] = {0x01, 0x80, 0xff, 0x7f, 0x10};
-	Model		m = rich_model();
-	size_t		i,
-				k;
-	int			accepted = 0,
-				refused = 0;
+	Model m = rich_model();
+	size_t i, k;
+	int accepted = 0, refused = 0;
 
 	for (i = 0; i < m.head; i++)
 		for (k = 0; k < sizeof(flips); k++)
@@ -216,15 +212,14 @@ test_mutated(void)
 				refused++;
 			m.bytes[i] ^= flips[k];
 		}
-	unit_ok(refused > 0, "%zu changed bytes: %d models refused, %d still valid", m.head, refused,
-			accepted);
+	unit_ok(refused > 0, "%zu changed bytes: %d models refused, %d still valid", m.head, refused, accepted);
 	model_free(&m);
 }
 
 static void
 set_u32(unsigned char *p, uint32_t v)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < 4; i++)
 		p[i] = (unsigned char) (v >> (8 * i));
@@ -235,13 +230,12 @@ test_hostile(void)
 {
 	static const size_t fields[] = {8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60};
 	static const uint32_t values[] = {0, 1, 0x7fffffffu, 0x80000000u, 0xffffffffu, 4096, 65536};
-	Model		m = rich_model();
+	Model m = rich_model();
 	unsigned char *bytes = env_alloc(m.n);
 	NnModelView view;
-	NnError		error;
-	size_t		i,
-				k;
-	int			accepted = 0;
+	NnError error;
+	size_t i, k;
+	int accepted = 0;
 
 	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		for (k = 0; k < sizeof(values) / sizeof(values[0]); k++)
@@ -255,9 +249,10 @@ test_hostile(void)
 				accepted++;
 		}
 	unit_ok(accepted == 0, "hostile sizes in the header: %d accepted", accepted);
-	unit_ok(nn_model_open(&view, "not a model, but some text that is long enough for a header ok",
-						  63, &error) == NN_CORRUPT &&
-			strstr(error.message, "not a pneumo model") != NULL, "text: %s", error.message);
+	unit_ok(nn_model_open(&view, "not a model, but some text that is long enough for a header ok", 63,
+						  &error) == NN_CORRUPT &&
+				strstr(error.message, "not a pneumo model") != NULL,
+			"text: %s", error.message);
 	memcpy(bytes, m.bytes, m.n);
 	set_u32(bytes + 8, 2);
 	unit_ok(nn_model_open(&view, bytes, m.n, &error) == NN_UNSUPPORTED && error.hint[0] != '\0',
@@ -271,10 +266,10 @@ test_hostile(void)
 static NnStatus
 try_add(NnGraph *g, const char *class_name, const char *settings, int input, NnError *error)
 {
-	NnNodeSpec	spec;
-	char		copy[256];
-	char	   *word;
-	static int	number = 0;
+	NnNodeSpec spec;
+	char copy[256];
+	char *word;
+	static int number = 0;
 
 	nn_node_spec_init(&spec, nn_op_find(class_name));
 	snprintf(spec.name, sizeof(spec.name), "node%d", number++);
@@ -283,7 +278,7 @@ try_add(NnGraph *g, const char *class_name, const char *settings, int input, NnE
 	snprintf(copy, sizeof(copy), "%s", settings);
 	for (word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
 	{
-		char	   *equals = strchr(word, '=');
+		char *equals = strchr(word, '=');
 
 		*equals = '\0';
 		env_set(&spec, word, equals + 1);
@@ -299,8 +294,8 @@ test_refused(void)
 	{
 		const char *class_name;
 		const char *settings;
-		NnStatus	status;
-	}			cases[] = {
+		NnStatus status;
+	} cases[] = {
 		{"Conv2D", "kernel_size=3", NN_BAD_ARGUMENT},
 		{"Conv2D", "filters=0 kernel_size=3", NN_BAD_ARGUMENT},
 		{"Conv2D", "filters=2.5 kernel_size=3", NN_BAD_ARGUMENT},
@@ -315,15 +310,15 @@ test_refused(void)
 		{"BatchNormalization", "axis=1", NN_UNSUPPORTED},
 		{"Concatenate", "", NN_BAD_ARGUMENT},
 	};
-	NnGraph    *g = env_graph(30, 8, 8, 1);
-	NnGraph    *big = env_graph(4, 2048, 2048, 4);
-	NnError		error;
-	size_t		i;
-	int			d;
+	NnGraph *g = env_graph(30, 8, 8, 1);
+	NnGraph *big = env_graph(4, 2048, 2048, 4);
+	NnError error;
+	size_t i;
+	int d;
 
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
-		NnStatus	status = try_add(g, cases[i].class_name, cases[i].settings, 0, &error);
+		NnStatus status = try_add(g, cases[i].class_name, cases[i].settings, 0, &error);
 
 		unit_ok(status == cases[i].status && error.node == -1 + (status != NN_OK) * (error.node + 1),
 				"%s(%s): %s", cases[i].class_name, cases[i].settings, error.message);
@@ -334,16 +329,16 @@ test_refused(void)
 	unit_ok(try_add(big, "Dense", "units=1000", 1, &error) == NN_TOO_LARGE, "%s", error.message);
 	unit_ok(try_add(big, "Conv2D", "filters=65536 kernel_size=3 padding=same", 0, &error) == NN_TOO_LARGE,
 			"%s", error.message);
-	unit_ok(nn_graph_finish(big, 1, &error) == NN_UNSUPPORTED ||
-			error.status == NN_UNSUPPORTED, "%s", error.message);
+	unit_ok(nn_graph_finish(big, 1, &error) == NN_UNSUPPORTED || error.status == NN_UNSUPPORTED, "%s",
+			error.message);
 
 	d = env_add(g, "Flatten", "flat", "", 0);
 	d = env_add(g, "Dense", "linear", "units=1", d);
-	unit_ok(nn_graph_finish(g, d, &error) == NN_UNSUPPORTED && strstr(error.hint, "sigmoid") != NULL,
-			"%s", error.message);
+	unit_ok(nn_graph_finish(g, d, &error) == NN_UNSUPPORTED && strstr(error.hint, "sigmoid") != NULL, "%s",
+			error.message);
 	d = env_add(g, "Dense", "wide", "units=3 activation=sigmoid", 1);
-	unit_ok(nn_graph_finish(g, d, &error) == NN_UNSUPPORTED && strstr(error.hint, "softmax") != NULL,
-			"%s", error.message);
+	unit_ok(nn_graph_finish(g, d, &error) == NN_UNSUPPORTED && strstr(error.hint, "softmax") != NULL, "%s",
+			error.message);
 	unit_ok(nn_graph_begin(g, 4, 0, 4, 1, &error) == NN_BAD_ARGUMENT, "%s", error.message);
 	unit_ok(nn_graph_begin(g, 4, 5000, 4, 1, &error) == NN_TOO_LARGE, "%s", error.message);
 	unit_ok(nn_graph_bytes(0) == 0 && nn_graph_bytes(NN_MAX_NODES + 1) == 0, "no such graphs");
@@ -354,11 +349,11 @@ test_refused(void)
 static void
 test_queries(void)
 {
-	NnGraph    *g = rich_graph();
-	NnVariable	v;
-	NnNodeInfo	info;
-	size_t		sum = 0;
-	int			i;
+	NnGraph *g = rich_graph();
+	NnVariable v;
+	NnNodeInfo info;
+	size_t sum = 0;
+	int i;
 
 	for (i = 0; i < nn_graph_variable_count(g); i++)
 	{
@@ -391,17 +386,13 @@ test_queries(void)
 static void
 test_initializers(void)
 {
-	NnGraph    *g = env_graph(6, 1, 1, 400);
-	float	   *w;
-	size_t		i,
-				n;
-	double		sum = 0,
-				square = 0,
-				most = 0,
-				limit = sqrt(6.0 / (400 + 300));
-	NnValue		value;
-	NnVariable	v;
-	int			d;
+	NnGraph *g = env_graph(6, 1, 1, 400);
+	float *w;
+	size_t i, n;
+	double sum = 0, square = 0, most = 0, limit = sqrt(6.0 / (400 + 300));
+	NnValue value;
+	NnVariable v;
+	int d;
 
 	d = env_add(g, "Flatten", "flat", "", 0);
 	d = env_add(g, "Dense", "dense", "units=300", d);
@@ -447,18 +438,19 @@ test_initializers(void)
 			/* Keras's truncated_normal is not corrected for the cut: 0.88 of its stddev */
 			unit_near(sqrt(square / (double) n), wanted[d] * (d == 1 ? 0.8796 : 1), 5e-4,
 					  "%s: standard deviation", names[d]);
-			unit_ok(d == 2 || most <= 2 * wanted[d] / (d == 0 ? 0.8796 : 1) + 1e-6,
-					"%s: within two", names[d]);
+			unit_ok(d == 2 || most <= 2 * wanted[d] / (d == 0 ? 0.8796 : 1) + 1e-6, "%s: within two",
+					names[d]);
 		}
 	}
 	unit_ok(nn_initializer_find(&value, "GlorotNormal") == 0 &&
-			nn_initializer_find(&value, "unheard_of") == -1, "names");
+				nn_initializer_find(&value, "unheard_of") == -1,
+			"names");
 	nn_initializer_find(&value, "VarianceScaling");
 	unit_ok(nn_initializer_set(&value, "scale", 2.0, NULL) == 0 &&
-			nn_initializer_set(&value, "mode", 0, "fan_out") == 0 &&
-			nn_initializer_set(&value, "distribution", 0, "uniform") == 0 &&
-			nn_initializer_set(&value, "seed", 0, NULL) == 0 &&
-			nn_initializer_set(&value, "mean", 0, NULL) == -1 && nn_initializer_valid(&value),
+				nn_initializer_set(&value, "mode", 0, "fan_out") == 0 &&
+				nn_initializer_set(&value, "distribution", 0, "uniform") == 0 &&
+				nn_initializer_set(&value, "seed", 0, NULL) == 0 &&
+				nn_initializer_set(&value, "mean", 0, NULL) == -1 && nn_initializer_valid(&value),
 			"settings of an initialiser");
 	free(w);
 	free(g);
@@ -468,22 +460,20 @@ test_initializers(void)
 static double
 not_orthogonal(const float *w, int rows, int cols, double gain)
 {
-	int			by_column = rows >= cols;
-	int			n = by_column ? cols : rows;
-	int			length = by_column ? rows : cols;
-	double		most = 0;
-	int			a,
-				b,
-				i;
+	int by_column = rows >= cols;
+	int n = by_column ? cols : rows;
+	int length = by_column ? rows : cols;
+	double most = 0;
+	int a, b, i;
 
 	for (a = 0; a < n; a++)
 		for (b = 0; b <= a; b++)
 		{
-			double		sum = 0;
+			double sum = 0;
 
 			for (i = 0; i < length; i++)
-				sum += by_column ? (double) w[i * cols + a] * w[i * cols + b] :
-					(double) w[a * cols + i] * w[b * cols + i];
+				sum += by_column ? (double) w[i * cols + a] * w[i * cols + b]
+								 : (double) w[a * cols + i] * w[b * cols + i];
 			most = fmax(most, fabs(sum - (a == b ? gain * gain : 0)));
 		}
 	return most;
@@ -493,14 +483,14 @@ static void
 test_orthogonal(void)
 {
 	static const int shapes[][2] = {{200, 70}, {70, 200}, {130, 130}, {1, 5}, {5, 1}};
-	float	   *w = env_alloc(200 * 130 * sizeof(float));
+	float *w = env_alloc(200 * 130 * sizeof(float));
 	NnNodeVariable variable;
-	NnGraph    *g = env_graph(8, 8, 8, 1);
-	NnError		error;
-	NnNodeSpec	spec;
-	double		mean = 0;
-	double		square = 0;
-	int			i;
+	NnGraph *g = env_graph(8, 8, 8, 1);
+	NnError error;
+	NnNodeSpec spec;
+	double mean = 0;
+	double square = 0;
+	int i;
 
 	for (i = 0; i < 5; i++)
 	{
@@ -510,11 +500,12 @@ test_orthogonal(void)
 		variable.dims[1] = shapes[i][1];
 		variable.count = (size_t) shapes[i][0] * shapes[i][1];
 		unit_ok(nn_initializer_find(&variable.initializer, i % 2 ? "Orthogonal" : "orthogonal") == 0 &&
-				nn_initializer_set(&variable.initializer, "gain", 1.5, NULL) == 0 &&
-				nn_initializer_valid(&variable.initializer), "orthogonal");
+					nn_initializer_set(&variable.initializer, "gain", 1.5, NULL) == 0 &&
+					nn_initializer_valid(&variable.initializer),
+				"orthogonal");
 		nn_initialize(w, &variable, 5, 1);
-		unit_ok(not_orthogonal(w, shapes[i][0], shapes[i][1], 1.5) < 1e-5, "orthogonal %d x %d",
-				shapes[i][0], shapes[i][1]);
+		unit_ok(not_orthogonal(w, shapes[i][0], shapes[i][1], 1.5) < 1e-5, "orthogonal %d x %d", shapes[i][0],
+				shapes[i][1]);
 	}
 
 	/* uniform over all such matrices: an element is 0 on average, its square 1 / 8 */
@@ -544,8 +535,9 @@ test_orthogonal(void)
 	variable.dims[1] = 2;
 	variable.count = 6;
 	unit_ok(nn_initializer_find(&variable.initializer, "identity") == 0 &&
-			nn_initializer_set(&variable.initializer, "gain", 2, NULL) == 0 &&
-			nn_initializer_set(&variable.initializer, "scale", 2, NULL) == -1, "identity");
+				nn_initializer_set(&variable.initializer, "gain", 2, NULL) == 0 &&
+				nn_initializer_set(&variable.initializer, "scale", 2, NULL) == -1,
+			"identity");
 	nn_initialize(w, &variable, 5, 1);
 	unit_ok(w[0] == 2 && w[1] == 0 && w[2] == 0 && w[3] == 2 && w[4] == 0 && w[5] == 0, "the identity");
 
@@ -558,11 +550,13 @@ test_orthogonal(void)
 	spec.params[env_param_index(spec.op, "kernel_size")].v[1] = 3;
 	nn_initializer_find(&spec.params[env_param_index(spec.op, "kernel_initializer")], "identity");
 	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_BAD_ARGUMENT &&
-			strstr(error.message, "identity") != NULL, "no identity for a convolution");
+				strstr(error.message, "identity") != NULL,
+			"no identity for a convolution");
 	nn_initializer_find(&spec.params[env_param_index(spec.op, "kernel_initializer")], "orthogonal");
 	nn_initializer_find(&spec.params[env_param_index(spec.op, "bias_initializer")], "orthogonal");
 	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_BAD_ARGUMENT &&
-			strstr(error.message, "bias has 1 dimension") != NULL, "no orthogonal biases");
+				strstr(error.message, "bias has 1 dimension") != NULL,
+			"no orthogonal biases");
 	nn_initializer_find(&spec.params[env_param_index(spec.op, "bias_initializer")], "zeros");
 	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_OK, "an orthogonal convolution");
 	free(w);

@@ -12,15 +12,14 @@
 static NnGraph *
 mixed_graph(void)
 {
-	NnGraph    *g = env_graph(20, 12, 10, 2);
-	int			a = env_add(g, "Conv2D", "conv", "filters=6 kernel_size=3 padding=same activation=relu", 0);
-	int			p = env_add(g, "MaxPooling2D", "pool", "", a);
-	int			b = env_add(g, "Conv2D", "conv_b", "filters=6 kernel_size=3 padding=same use_bias=0", p);
-	int			n = env_add(g, "BatchNormalization", "bn", "", b);
-	int			r = env_add(g, "Activation", "relu", "activation=relu", n);
-	int			both[2];
-	int			s,
-				d;
+	NnGraph *g = env_graph(20, 12, 10, 2);
+	int a = env_add(g, "Conv2D", "conv", "filters=6 kernel_size=3 padding=same activation=relu", 0);
+	int p = env_add(g, "MaxPooling2D", "pool", "", a);
+	int b = env_add(g, "Conv2D", "conv_b", "filters=6 kernel_size=3 padding=same use_bias=0", p);
+	int n = env_add(g, "BatchNormalization", "bn", "", b);
+	int r = env_add(g, "Activation", "relu", "activation=relu", n);
+	int both[2];
+	int s, d;
 
 	both[0] = p;
 	both[1] = r;
@@ -37,8 +36,8 @@ mixed_graph(void)
 static NnGraph *
 softmax_graph(void)
 {
-	NnGraph    *g = env_graph(8, 6, 6, 1);
-	int			d = env_add(g, "Conv2D", "conv", "filters=4 kernel_size=3 activation=relu", 0);
+	NnGraph *g = env_graph(8, 6, 6, 1);
+	int d = env_add(g, "Conv2D", "conv", "filters=4 kernel_size=3 activation=relu", 0);
 
 	d = env_add(g, "Flatten", "flat", "", d);
 	d = env_add(g, "Dense", "head", "units=3 activation=softmax", d);
@@ -52,24 +51,24 @@ softmax_graph(void)
 
 typedef struct Watch
 {
-	NnEpochLog	logs[MAX_LOGS];
-	int			n_logs;
-	int			n_steps;
-	int			n_validating;
-	int			stop_at_step;	/* 0: never */
-	int			stop_at_epoch;
-	int			stop_by_poll;	/* poll says stop from then on */
+	NnEpochLog logs[MAX_LOGS];
+	int n_logs;
+	int n_steps;
+	int n_validating;
+	int stop_at_step; /* 0: never */
+	int stop_at_epoch;
+	int stop_by_poll; /* poll says stop from then on */
 	const NnTrainer *trainer;
-	unsigned char *snapshot;	/* of the state at stop_at_step */
-	size_t		state_bytes;
-	double		force_auc;
-	int			n_polls;
+	unsigned char *snapshot; /* of the state at stop_at_step */
+	size_t state_bytes;
+	double force_auc;
+	int n_polls;
 } Watch;
 
 static int
 watch_poll(void *arg)
 {
-	Watch	   *w = arg;
+	Watch *w = arg;
 
 	w->n_polls++;
 	return w->stop_by_poll;
@@ -78,7 +77,7 @@ watch_poll(void *arg)
 static int
 watch_step(void *arg, const NnProgress *progress)
 {
-	Watch	   *w = arg;
+	Watch *w = arg;
 
 	if (progress->validating)
 	{
@@ -98,7 +97,7 @@ watch_step(void *arg, const NnProgress *progress)
 static int
 watch_epoch(void *arg, const NnEpochLog *log)
 {
-	Watch	   *w = arg;
+	Watch *w = arg;
 
 	if (w->n_logs < MAX_LOGS)
 		w->logs[w->n_logs] = *log;
@@ -121,8 +120,8 @@ watch_clock(void *arg)
 static double
 watch_auc(void *arg, const float *scores, size_t n)
 {
-	double		sum = 0.0;
-	size_t		i;
+	double sum = 0.0;
+	size_t i;
 
 	(void) arg;
 	for (i = 0; i < n; i++)
@@ -143,12 +142,11 @@ static float *
 train(const NnGraph *graph, const NnTrainConfig *config, const NnTrainData *data, int threads,
 	  const void *resume, Watch *watch, NnStatus *status)
 {
-	EnvTrainer	env;
+	EnvTrainer env;
 	NnTrainHooks hooks = hooks_of(watch);
-	float	   *weights = env_alloc(nn_graph_weight_count(graph) * sizeof(float));
+	float *weights = env_alloc(nn_graph_weight_count(graph) * sizeof(float));
 
-	env_trainer_init(&env, graph, config, data, threads > 0 ? threads : 1, nn_path_best(), NULL,
-					 resume);
+	env_trainer_init(&env, graph, config, data, threads > 0 ? threads : 1, nn_path_best(), NULL, resume);
 	*status = env.status;
 	if (env.status != NN_OK)
 	{
@@ -178,20 +176,20 @@ static void
 test_threads(void)
 {
 	static const NnOptimizerKind kinds[] = {NN_SGD, NN_RMSPROP, NN_ADAM, NN_ADAMW};
-	NnGraph    *graph = mixed_graph();
-	EnvData		data;
-	int			k;
+	NnGraph *graph = mixed_graph();
+	EnvData data;
+	int k;
 
 	env_data_init(&data, graph, 45, 13, 1);
 	data.scale_by_epoch = 0.05f;
 	for (k = 0; k < 5; k++)
 	{
 		static const int threads[] = {0, 1, 2, 4};
-		float	   *weights[4];
-		Watch		watch[4];
+		float *weights[4];
+		Watch watch[4];
 		NnTrainConfig config;
-		NnStatus	status;
-		int			i;
+		NnStatus status;
+		int i;
 
 		env_config_init(&config, kinds[k % 4]);
 		config.optimizer.amsgrad = (k == 2);
@@ -207,11 +205,11 @@ test_threads(void)
 					threads[i]);
 			if (i == 0)
 				continue;
-			unit_ok(same(weights[0], weights[i], graph), "optimizer %d: same weights on %d threads",
-					k, threads[i]);
+			unit_ok(same(weights[0], weights[i], graph), "optimizer %d: same weights on %d threads", k,
+					threads[i]);
 			unit_ok(watch[0].logs[2].loss == watch[i].logs[2].loss &&
-					watch[0].logs[2].val_loss == watch[i].logs[2].val_loss &&
-					watch[0].logs[2].accuracy == watch[i].logs[2].accuracy,
+						watch[0].logs[2].val_loss == watch[i].logs[2].val_loss &&
+						watch[0].logs[2].accuracy == watch[i].logs[2].accuracy,
 					"optimizer %d: same history on %d threads", k, threads[i]);
 		}
 		for (i = 0; i < 4; i++)
@@ -224,14 +222,14 @@ test_threads(void)
 static void
 test_resume(void)
 {
-	NnGraph    *graph = mixed_graph();
-	EnvData		data;
+	NnGraph *graph = mixed_graph();
+	EnvData data;
 	NnTrainConfig config;
-	Watch		whole;
-	NnStatus	status;
-	float	   *unbroken;
+	Watch whole;
+	NnStatus status;
+	float *unbroken;
 	unsigned char *snapshot;
-	int			at;
+	int at;
 
 	env_data_init(&data, graph, 45, 13, 2);
 	data.scale_by_epoch = 0.05f;
@@ -250,15 +248,14 @@ test_resume(void)
 	snapshot = env_alloc(16 << 20);
 	for (at = 1; at <= 9; at++)
 	{
-		Watch		first,
-					second;
-		float	   *weights;
+		Watch first, second;
+		float *weights;
 
 		memset(&first, 0, sizeof(first));
 		memset(&second, 0, sizeof(second));
 		first.snapshot = snapshot;
 		if (at < 9)
-			first.stop_at_step = at;	/* 6 steps an epoch: within and at its end */
+			first.stop_at_step = at; /* 6 steps an epoch: within and at its end */
 		else
 			first.stop_at_epoch = 2;
 		weights = train(graph, &config, &data.data, 2, NULL, &first, &status);
@@ -267,17 +264,17 @@ test_resume(void)
 		weights = train(graph, &config, &data.data, 1, snapshot, &second, &status);
 		unit_ok(status == NN_OK && same(weights, unbroken, graph), "resumed at %d: same weights", at);
 		unit_ok(second.n_logs > 0 &&
-				second.logs[second.n_logs - 1].loss == whole.logs[whole.n_logs - 1].loss &&
-				second.logs[second.n_logs - 1].val_loss == whole.logs[whole.n_logs - 1].val_loss &&
-				second.logs[second.n_logs - 1].learning_rate ==
-				whole.logs[whole.n_logs - 1].learning_rate,
+					second.logs[second.n_logs - 1].loss == whole.logs[whole.n_logs - 1].loss &&
+					second.logs[second.n_logs - 1].val_loss == whole.logs[whole.n_logs - 1].val_loss &&
+					second.logs[second.n_logs - 1].learning_rate ==
+						whole.logs[whole.n_logs - 1].learning_rate,
 				"resumed at %d: same history", at);
 		free(weights);
 	}
 
 	/* a state for something else, or damaged */
 	{
-		Watch		watch;
+		Watch watch;
 		NnTrainConfig other = config;
 		unsigned char *bad = env_alloc(16 << 20);
 
@@ -300,11 +297,11 @@ test_resume(void)
 static void
 test_learning(void)
 {
-	NnGraph    *graph = softmax_graph();
-	EnvData		data;
+	NnGraph *graph = softmax_graph();
+	EnvData data;
 	NnTrainConfig config;
-	Watch		watch;
-	NnStatus	status;
+	Watch watch;
+	NnStatus status;
 
 	env_data_init(&data, graph, 200, 60, 5);
 	env_config_init(&config, NN_ADAM);
@@ -324,18 +321,15 @@ test_learning(void)
 static void
 test_early_stopping(void)
 {
-	NnGraph    *graph = mixed_graph();
-	EnvData		data;
+	NnGraph *graph = mixed_graph();
+	EnvData data;
 	NnTrainConfig config;
-	Watch		watch;
-	EnvTrainer	env;
+	Watch watch;
+	EnvTrainer env;
 	NnTrainHooks hooks = hooks_of(&watch);
-	float	   *scores;
-	double		loss,
-				accuracy;
-	int			best = 0,
-				epoch = 0,
-				i;
+	float *scores;
+	double loss, accuracy;
+	int best = 0, epoch = 0, i;
 	const float *result;
 
 	/* noise labels on few samples: validation loss soon rises */
@@ -368,11 +362,11 @@ test_early_stopping(void)
 
 	/* to the bit what the engine gives, alone or in a batch */
 	{
-		NnEngine	engine;
-		float	   *all = env_alloc(24 * sizeof(float));
-		float		one;
-		void	   *scratch;
-		int			equal = 1;
+		NnEngine engine;
+		float *all = env_alloc(24 * sizeof(float));
+		float one;
+		void *scratch;
+		int equal = 1;
 
 		env_engine_init(&engine, graph, result, nn_path_best());
 		scratch = env_alloc(nn_engine_scratch_bytes(&engine, 24));
@@ -380,8 +374,7 @@ test_early_stopping(void)
 		unit_ok(memcmp(all, scores, 24 * sizeof(float)) == 0, "validation scores are the engine's");
 		for (i = 0; i < 24; i++)
 		{
-			nn_engine_run(&one, NULL, NULL, data.x[1] + (size_t) i * data.floats, 1, &engine,
-						  scratch, NULL);
+			nn_engine_run(&one, NULL, NULL, data.x[1] + (size_t) i * data.floats, 1, &engine, scratch, NULL);
 			equal &= (memcmp(&one, &all[i], sizeof(float)) == 0);
 		}
 		unit_ok(equal, "one by one the same");
@@ -398,11 +391,11 @@ test_early_stopping(void)
 static void
 test_failures(void)
 {
-	NnGraph    *graph = mixed_graph();
-	EnvData		data;
+	NnGraph *graph = mixed_graph();
+	EnvData data;
 	NnTrainConfig config;
-	Watch		watch;
-	EnvTrainer	env;
+	Watch watch;
+	EnvTrainer env;
 	NnTrainHooks hooks = hooks_of(&watch);
 
 	env_data_init(&data, graph, 40, 10, 7);
@@ -446,15 +439,15 @@ test_failures(void)
 static void
 test_not_finite(void)
 {
-	NnGraph    *graph = env_graph(4, 3, 3, 1);
-	EnvData		data;
+	NnGraph *graph = env_graph(4, 3, 3, 1);
+	EnvData data;
 	NnTrainConfig config;
-	Watch		watch;
-	EnvTrainer	env;
+	Watch watch;
+	EnvTrainer env;
 	NnTrainHooks hooks = hooks_of(&watch);
-	float	   *before;
-	size_t		n;
-	int			epoch;
+	float *before;
+	size_t n;
+	int epoch;
 
 	env_add(graph, "Flatten", "flat", "", 0);
 	env_finish(graph, env_add(graph, "Dense", "head", "units=3 activation=softmax", 1));
@@ -471,8 +464,8 @@ test_not_finite(void)
 	unit_ok(nn_train_run(env.trainer, &hooks, &env.error) == NN_INTERRUPTED, "a step");
 	memcpy(before, env.trainer->weights, n * sizeof(float));
 	unit_ok(nn_train_run(env.trainer, &hooks, &env.error) == NN_NOT_FINITE &&
-			strstr(env.error.message, "batch 2 of epoch 1") != NULL, "NaN in the data: %s",
-			env.error.message);
+				strstr(env.error.message, "batch 2 of epoch 1") != NULL,
+			"NaN in the data: %s", env.error.message);
 	unit_ok(same(before, env.trainer->weights, graph), "the weights are untouched");
 	unit_ok(nn_trainer_state_valid(env.trainer), "the state is whole");
 	unit_ok(nn_trainer_result(env.trainer, &epoch) == NULL, "there is no result");
@@ -495,12 +488,12 @@ slow_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scrat
 static void
 test_poll(void)
 {
-	NnGraph    *graph = softmax_graph();
-	EnvData		data;
+	NnGraph *graph = softmax_graph();
+	EnvData data;
 	NnTrainConfig config;
-	Watch		watch;
-	NnStatus	status;
-	double		start = watch_clock(NULL);
+	Watch watch;
+	NnStatus status;
+	double start = watch_clock(NULL);
 
 	env_data_init(&data, graph, 40, 4, 8);
 	data.data.load = slow_load;
@@ -524,16 +517,15 @@ test_poll(void)
 static void
 test_config(void)
 {
-	NnGraph    *graph = mixed_graph();
-	EnvData		data;
+	NnGraph *graph = mixed_graph();
+	EnvData data;
 	NnTrainConfig config;
-	Watch		a,
-				b;
-	NnStatus	status;
-	float	   *weights[2];
-	float	   *sample_weights;
-	NnError		error;
-	size_t		i;
+	Watch a, b;
+	NnStatus status;
+	float *weights[2];
+	float *sample_weights;
+	NnError error;
+	size_t i;
 
 	env_data_init(&data, graph, 30, 10, 9);
 	env_config_init(&config, NN_RMSPROP);
@@ -561,11 +553,13 @@ test_config(void)
 		NnTrainPlan plan;
 
 		unit_ok(nn_train_plan(&plan, graph, &config, &data.data, 1, nn_path_best(), &error) ==
-				NN_BAD_ARGUMENT, "too many steps: %s", error.message);
+					NN_BAD_ARGUMENT,
+				"too many steps: %s", error.message);
 		config.steps_per_epoch = 0;
 		((int32_t *) data.data.label[0])[3] = 2;
 		unit_ok(nn_train_plan(&plan, graph, &config, &data.data, 1, nn_path_best(), &error) ==
-				NN_BAD_ARGUMENT, "a label of no class: %s", error.message);
+					NN_BAD_ARGUMENT,
+				"a label of no class: %s", error.message);
 	}
 	config.optimizer.learning_rate = -1;
 	unit_ok(nn_train_check(&config, graph, &error) == NN_BAD_ARGUMENT, "%s", error.message);
@@ -585,12 +579,12 @@ test_config(void)
 static void
 test_small(void)
 {
-	NnGraph    *graph = mixed_graph();
-	EnvData		data;
+	NnGraph *graph = mixed_graph();
+	EnvData data;
 	NnTrainConfig config;
-	Watch		watch;
-	NnStatus	status;
-	float	   *weights[2];
+	Watch watch;
+	NnStatus status;
+	float *weights[2];
 
 	env_data_init(&data, graph, 9, 0, 10);
 	env_config_init(&config, NN_ADAM);
@@ -612,12 +606,9 @@ test_small(void)
 static void
 test_permutation(void)
 {
-	uint32_t	a[100],
-				b[100];
-	int			seen[100] = {0};
-	int			i,
-				whole = 1,
-				moved = 0;
+	uint32_t a[100], b[100];
+	int seen[100] = {0};
+	int i, whole = 1, moved = 0;
 
 	nn_random_permutation(a, 100, 1, 0);
 	nn_random_permutation(b, 100, 1, 1);

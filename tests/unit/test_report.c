@@ -31,7 +31,7 @@ new_buffer(void)
 static bool
 has(const ReportBuffer *buffer, const char *text)
 {
-	size_t		n = strlen(text);
+	size_t n = strlen(text);
 
 	for (size_t i = 0; i + n <= buffer->length; i++)
 		if (memcmp(buffer->data + i, text, n) == 0)
@@ -56,8 +56,8 @@ check_number(double value, int decimals, const char *want)
 	ReportBuffer b = new_buffer();
 
 	report_put_number(&b, value, decimals);
-	unit_ok(b.length == strlen(want) && memcmp(b.data, want, b.length) == 0,
-			"number is %s, want %s", b.data == NULL ? "" : "written", want);
+	unit_ok(b.length == strlen(want) && memcmp(b.data, want, b.length) == 0, "number is %s, want %s",
+			b.data == NULL ? "" : "written", want);
 	free(b.data);
 }
 
@@ -102,7 +102,8 @@ test_ticks(void)
 
 	unit_ok(t.count == 6 && fabs(t.step - 0.2) < 1e-12 && t.decimals == 1, "ticks of 0 to 1");
 	t = report_ticks(0.0132, 0.0681, 5, false);
-	unit_ok(fabs(t.step - 0.01) < 1e-12 && t.decimals == 2 && t.count == 5 && t.first >= 0.0132, "ticks of a small range");
+	unit_ok(fabs(t.step - 0.01) < 1e-12 && t.decimals == 2 && t.count == 5 && t.first >= 0.0132,
+			"ticks of a small range");
 	t = report_ticks(0.96, 20.4, 8, true);
 	unit_ok(t.step == 2.0 && t.decimals == 0 && t.first == 2.0, "ticks of 20 epochs");
 	t = report_ticks(0.5, 1.5, 8, true);
@@ -120,7 +121,8 @@ static double fpr[61], tpr[61], tpr2[61];
 static ReportCalibrationBin bins[10];
 static const char *const classes[2] = {"NORMAL", "PNEUMONIA"};
 static const uint64_t counts[4] = {178, 24, 19, 525};
-static const char *const five[5] = {"NORMAL", "bacterial pneumonia, lobar", "virus", "COVID <19> & more", "other"};
+static const char *const five[5] = {"NORMAL", "bacterial pneumonia, lobar", "virus", "COVID <19> & more",
+									"other"};
 static uint64_t counts5[25];
 static ReportHistory history = {NULL, NULL, 18, loss, val_loss, accuracy, val_accuracy, 13};
 static ReportRocCurve curves[2];
@@ -134,7 +136,7 @@ make_data(void)
 {
 	for (int i = 0; i < 18; i++)
 	{
-		double		wave = 0.02 * sin(i * 2.1);
+		double wave = 0.02 * sin(i * 2.1);
 
 		loss[i] = 0.07 + 0.5 * exp(-i / 4.0);
 		val_loss[i] = 0.12 + 0.42 * exp(-i / 3.5) + wave + (i > 12 ? 0.01 * (i - 12) : 0.0);
@@ -152,14 +154,18 @@ make_data(void)
 	curves[1] = (ReportRocCurve) {"test", 61, fpr, tpr2, 0.958, 0.941, 0.971, 0.15, 0.93};
 	for (int b = 0; b < 10; b++)
 	{
-		double		p = (b + 0.5) / 10.0;
-		double		half = 0.05 + 0.3 * p * (1 - p);
+		double p = (b + 0.5) / 10.0;
+		double half = 0.05 + 0.3 * p * (1 - p);
 
-		bins[b] = (ReportCalibrationBin) {
-			b / 10.0, (b + 1) / 10.0, (uint64_t) (b == 0 ? 160 : b == 9 ? 430 : 12 + 3 * b),
-			p, fmin(1.0, p + 0.06 * sin(b)), fmax(0.0, p + 0.06 * sin(b) - half),
-			fmin(1.0, p + 0.06 * sin(b) + half)
-		};
+		bins[b] = (ReportCalibrationBin) {b / 10.0,
+										  (b + 1) / 10.0,
+										  (uint64_t) (b == 0   ? 160
+													  : b == 9 ? 430
+															   : 12 + 3 * b),
+										  p,
+										  fmin(1.0, p + 0.06 * sin(b)),
+										  fmax(0.0, p + 0.06 * sin(b) - half),
+										  fmin(1.0, p + 0.06 * sin(b) + half)};
 	}
 	bins[4].n = 0;
 	for (int i = 0; i < 25; i++)
@@ -170,7 +176,7 @@ make_data(void)
 static bool
 balanced(const ReportBuffer *b)
 {
-	long		depth = 0;
+	long depth = 0;
 
 	for (size_t i = 0; i + 1 < b->length; i++)
 	{
@@ -180,7 +186,7 @@ balanced(const ReportBuffer *b)
 			depth--;
 		else
 		{
-			size_t		end = i;
+			size_t end = i;
 
 			while (end < b->length && b->data[end] != '>')
 				end++;
@@ -199,7 +205,8 @@ check_picture(ReportBuffer *b, const char *name, ReportStatus status)
 	unit_ok(status == REPORT_OK, "%s is drawn", name);
 	unit_ok(balanced(b), "%s is balanced", name);
 	unit_ok(has(b, "role=\"img\"") && has(b, "<title id=") && has(b, "<desc id=") &&
-			has(b, "prefers-color-scheme:dark"), "%s can be read aloud and in the dark", name);
+				has(b, "prefers-color-scheme:dark"),
+			"%s can be read aloud and in the dark", name);
 	unit_ok(!has(b, "n/a") && !has(b, "nan") && !has(b, "\xE2\x88\x9E"), "%s has only numbers", name);
 }
 
@@ -207,16 +214,17 @@ static void
 test_pictures(void)
 {
 	ReportBuffer b = new_buffer();
-	double		gaps[3] = {NAN, 0.3, INFINITY};
+	double gaps[3] = {NAN, 0.3, INFINITY};
 	ReportHistory odd = {"a\"b", "<&>", 3, gaps, NULL, NULL, NULL, 2};
-	double		one = 0.69;
+	double one = 0.69;
 	ReportHistory single = {NULL, NULL, 1, &one, &one, NULL, NULL, 0};
 
 	check_picture(&b, "history", report_svg_history(&b, &history));
 	unit_ok(has(&b, "best: epoch 13") && has(&b, "id=\"history-title\""), "the best epoch is named");
 	b.length = 0;
 	check_picture(&b, "roc", report_svg_roc(&b, &roc));
-	unit_ok(has(&b, "AUC 0.981 (0.969 to 0.989)") && has(&b, "threshold 0.437"), "the legend has the figures");
+	unit_ok(has(&b, "AUC 0.981 (0.969 to 0.989)") && has(&b, "threshold 0.437"),
+			"the legend has the figures");
 	b.length = 0;
 	check_picture(&b, "calibration", report_svg_calibration(&b, &calibration));
 	unit_ok(has(&b, "ECE 0.021, slope 1.040, intercept -0.080, Brier 0.043"), "the figures are written");
@@ -249,54 +257,72 @@ test_pictures(void)
 
 /* ---- the page ---- */
 
-static const char *const headings[] = {"figure", "validation", "95 % limits", "test", "95 % limits ", "images", "patients"};
-static const char *const cells[] = {
-	"accuracy", "0.952", "0.934 to 0.965", "0.947", "0.928 to 0.961", "746", "412",
-	"sensitivity", "0.965", "0.946 to 0.978", "0.959", "0.938 to 0.973", "544", "297",
-	"specificity", "0.881", "0.829 to 0.919", "0.874", "0.821 to 0.913", "202", "115",
-	"log loss", "0.121", "0.094 to 0.158", "0.139", "0.108 to 0.181", "746", "412"
-};
+static const char *const headings[] = {"figure",       "validation", "95 % limits", "test",
+									   "95 % limits ", "images",     "patients"};
+static const char *const cells[] =
+	{"accuracy",    "0.952", "0.934 to 0.965", "0.947", "0.928 to 0.961", "746", "412",
+	 "sensitivity", "0.965", "0.946 to 0.978", "0.959", "0.938 to 0.973", "544", "297",
+	 "specificity", "0.881", "0.829 to 0.919", "0.874", "0.821 to 0.913", "202", "115",
+	 "log loss",    "0.121", "0.094 to 0.158", "0.139", "0.108 to 0.181", "746", "412"};
 static const ReportTable table = {"Figures with 95 % limits, by patient", 7, 4, headings, cells, 0x7E};
 static const char *const terms[] = {"model", "version", "SHA-256", "data", "intended use"};
 static const char *const values[] = {
-	"deep", "3", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+	"deep",
+	"3",
+	"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 	"4,975 images of 2,790 patients; 1,345 NORMAL, 3,630 PNEUMONIA",
-	"Research. Paediatric chest X-rays, one view, one hospital; no diagnosis rests on a score alone."
+	"Research. Paediatric chest X-rays, one view, one hospital; no diagnosis rests on a score alone.",
 };
 static const ReportFacts facts = {5, terms, values};
-static const ReportText intro = {REPORT_TEXT_PARAGRAPH, "A convolutional network for pneumonia on chest X-rays, trained inside the database."};
-static const ReportText warning = {REPORT_TEXT_WARNING, "width, height and bytes alone tell the classes with AUC 0.92; the network may use the same shortcut <script>alert(1)</script>."};
-static const ReportText note = {REPORT_TEXT_NOTE, "The test split has been looked at 2 times for this version."};
-static const ReportText code = {REPORT_TEXT_CODE, "{\"model\": \"deep\", \"epochs\": 20, \"group_column\": \"patient\",\n \"operating_point\": {\"sensitivity\": 0.95, \"confidence\": 0.95}}"};
-static const uint8_t tiny_png[] = {
-	0x89, 'P', 'N', 'G', 13, 10, 26, 10, 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 0,
-	0, 0, 0, 0x3A, 0x7E, 0x9B, 0x55, 0, 0, 0, 10, 'I', 'D', 'A', 'T', 0x78, 0x9C, 0x63, 0x68, 0, 0,
-	0, 0x82, 0, 0x81, 0x77, 0xCD, 0x72, 0xB6, 0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xAE, 0x42, 0x60, 0x82
-};
+static const ReportText intro =
+	{REPORT_TEXT_PARAGRAPH,
+	 "A convolutional network for pneumonia on chest X-rays, trained inside the database."};
+static const ReportText warning = {
+	REPORT_TEXT_WARNING,
+	"width, height and bytes alone tell the classes with AUC 0.92; the network may use the same shortcut <script>alert(1)</script>."};
+static const ReportText note = {REPORT_TEXT_NOTE,
+								"The test split has been looked at 2 times for this version."};
+static const ReportText code = {
+	REPORT_TEXT_CODE,
+	"{\"model\": \"deep\", \"epochs\": 20, \"group_column\": \"patient\",\n \"operating_point\": {\"sensitivity\": 0.95, \"confidence\": 0.95}}"};
+static const uint8_t tiny_png[] = {0x89, 'P', 'N',  'G',  13,   10,   26,   10,   0,    0, 0, 13,
+								   'I',  'H', 'D',  'R',  0,    0,    0,    1,    0,    0, 0, 1,
+								   8,    0,   0,    0,    0,    0x3A, 0x7E, 0x9B, 0x55, 0, 0, 0,
+								   10,   'I', 'D',  'A',  'T',  0x78, 0x9C, 0x63, 0x68, 0, 0, 0,
+								   0x82, 0,   0x81, 0x77, 0xCD, 0x72, 0xB6, 0,    0,    0, 0, 'I',
+								   'E',  'N', 'D',  0xAE, 0x42, 0x60, 0x82};
 static ReportImage images_list[12] = {
-	{tiny_png, sizeof(tiny_png), 0, 0, "a grey pixel", "IM-0145: score 0.031, true PNEUMONIA"}
+	{tiny_png, sizeof(tiny_png), 0, 0, "a grey pixel", "IM-0145: score 0.031, true PNEUMONIA"},
 };
 static ReportImages images = {1, images_list};
 
-static const ReportBlock about[] = {{REPORT_BLOCK_TEXT, &intro}, {REPORT_BLOCK_FACTS, &facts}, {REPORT_BLOCK_TEXT, &warning}};
-static const ReportBlock training[] = {{REPORT_BLOCK_HISTORY, &history}, {REPORT_BLOCK_ROC, &roc}, {REPORT_BLOCK_CALIBRATION, &calibration}, {REPORT_BLOCK_CONFUSION, &confusion}, {REPORT_BLOCK_CONFUSION, &confusion5}, {REPORT_BLOCK_TEXT, &note}};
+static const ReportBlock about[] = {{REPORT_BLOCK_TEXT, &intro},
+									{REPORT_BLOCK_FACTS, &facts},
+									{REPORT_BLOCK_TEXT, &warning}};
+static const ReportBlock training[] = {{REPORT_BLOCK_HISTORY, &history},
+									   {REPORT_BLOCK_ROC, &roc},
+									   {REPORT_BLOCK_CALIBRATION, &calibration},
+									   {REPORT_BLOCK_CONFUSION, &confusion},
+									   {REPORT_BLOCK_CONFUSION, &confusion5},
+									   {REPORT_BLOCK_TEXT, &note}};
 static const ReportBlock figures[] = {{REPORT_BLOCK_TABLE, &table}};
 static const ReportBlock failures[] = {{REPORT_BLOCK_IMAGES, &images}};
 static const ReportBlock provenance[] = {{REPORT_BLOCK_TEXT, &code}};
 static const ReportSection sections[] = {
-	{"Model card", 3, about}, {"Training and curves", 6, training}, {"Figures", 1, figures},
-	{"Failures", 1, failures}, {"Provenance & config", 1, provenance}
+	{"Model card", 3, about},  {"Training and curves", 6, training},   {"Figures", 1, figures},
+	{"Failures", 1, failures}, {"Provenance & config", 1, provenance},
 };
-static const ReportPage page = {"pneumo report: deep, version 3", "chest X-rays, NORMAL or PNEUMONIA", 5, sections, "written by pneumo"};
+static const ReportPage page = {"pneumo report: deep, version 3", "chest X-rays, NORMAL or PNEUMONIA", 5,
+								sections, "written by pneumo"};
 
 static void
 test_page(void)
 {
 	ReportBuffer b = new_buffer();
-	size_t		length;
+	size_t length;
 	ReportBlock bad = {REPORT_BLOCK_TABLE, NULL};
 	ReportSection bad_section = {"x", 1, &bad};
-	ReportPage	bad_page = {"x", NULL, 1, &bad_section, NULL};
+	ReportPage bad_page = {"x", NULL, 1, &bad_section, NULL};
 	ReportTable no_columns = {NULL, 0, 0, headings, NULL, 0};
 	ReportImage no_image = {(const uint8_t *) "GIF89a", 6, 0, 0, NULL, NULL};
 	ReportImages no_images = {1, &no_image};
@@ -336,8 +362,8 @@ test_page(void)
 static void
 save(const char *folder, const char *name, ReportBuffer *b)
 {
-	char		path[1024];
-	FILE	   *file;
+	char path[1024];
+	FILE *file;
 
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	file = fopen(path, "wb");
@@ -363,8 +389,8 @@ save_samples(int argc, char **argv)
 	images.n_images = 0;
 	for (int i = 2; i < argc && images.n_images < 12; i++)
 	{
-		FILE	   *file = fopen(argv[i], "rb");
-		uint8_t    *bytes = malloc(1000000);
+		FILE *file = fopen(argv[i], "rb");
+		uint8_t *bytes = malloc(1000000);
 		ReportImage *image = &images_list[images.n_images];
 
 		if (file == NULL || bytes == NULL)

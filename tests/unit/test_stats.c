@@ -12,7 +12,7 @@
 #include "stats_golden.h"
 
 #define N 150
-#define K 53					/* clusters */
+#define K 53 /* clusters */
 
 static TestMemory memory;
 static StatsEnv env;
@@ -20,15 +20,14 @@ static StatsEnv env;
 static void
 test_point_figures(void)
 {
-	double		score[] = {0.1, 0.4, 0.35, 0.8, 0.5, 0.5};
-	uint8_t		label[] = {0, 0, 1, 1, 1, 0};
-	StatsRows	rows = {score, label, NULL, 6};
+	double score[] = {0.1, 0.4, 0.35, 0.8, 0.5, 0.5};
+	uint8_t label[] = {0, 0, 1, 1, 1, 0};
+	StatsRows rows = {score, label, NULL, 6};
 	StatsFigures f;
-	double		auc;
+	double auc;
 
 	CHECK(stats_figures(&f, &rows, 0.5, NULL) == STATS_OK);
-	CHECK(f.counts.tp == 2 && f.counts.fp == 1 && f.counts.tn == 2 &&
-		  f.counts.fn == 1);
+	CHECK(f.counts.tp == 2 && f.counts.fp == 1 && f.counts.tn == 2 && f.counts.fn == 1);
 	NEAR(f.accuracy, 4.0 / 6.0, 1e-15);
 	NEAR(f.lr_positive, 2.0, 1e-15);
 	NEAR(f.lr_negative, 0.5, 1e-15);
@@ -49,12 +48,12 @@ test_point_figures(void)
 static void
 test_row_errors(void)
 {
-	double		score[] = {0.1, 0.9, 0.5};
-	uint8_t		label[] = {0, 1, 1};
-	StatsRows	rows = {score, label, NULL, 3};
-	StatsRows	none = {score, label, NULL, 0};
-	double		auc;
-	size_t		bad;
+	double score[] = {0.1, 0.9, 0.5};
+	uint8_t label[] = {0, 1, 1};
+	StatsRows rows = {score, label, NULL, 3};
+	StatsRows none = {score, label, NULL, 0};
+	double auc;
+	size_t bad;
 
 	CHECK(stats_auc(&auc, &none, &env) == STATS_NO_ROWS);
 	score[1] = NAN;
@@ -83,12 +82,12 @@ test_row_errors(void)
 static void
 test_classes(void)
 {
-	double		p[] = {0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.3, 0.3, 0.4, 0.5, 0.3, 0.2};
-	int32_t		label[] = {0, 1, 2, 1};
+	double p[] = {0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.3, 0.3, 0.4, 0.5, 0.3, 0.2};
+	int32_t label[] = {0, 1, 2, 1};
 	StatsClassRows rows = {p, label, NULL, 4, 3};
 	StatsClassFigures f;
-	double		auc[3];
-	uint64_t	confusion[9];
+	double auc[3];
+	uint64_t confusion[9];
 
 	CHECK(stats_class_figures(&f, NULL, auc, confusion, &rows, &env) == STATS_OK);
 	NEAR(f.accuracy, 0.75, 1e-15);
@@ -107,7 +106,7 @@ static const StatsRows golden_patients = {golden_score_a, golden_label, golden_c
 static void
 test_distributions(void)
 {
-	uint32_t	random[4];
+	uint32_t random[4];
 
 	NEAR(stats_normal_quantile(0.975), GOLDEN_Z95, 1e-14);
 	NEAR(stats_normal_quantile(0.99995), GOLDEN_Z9999, 1e-12);
@@ -116,11 +115,11 @@ test_distributions(void)
 	NEAR(stats_two_sided_t(0.99, 250), GOLDEN_T99_250, 1e-12);
 	/* known answers published with the generator */
 	stats_philox(random, 0, 0, 0);
-	CHECK(random[0] == 0x6627e8d5 && random[1] == 0xe169c58d &&
-		  random[2] == 0xbc57ac4c && random[3] == 0x9b00dbd8);
+	CHECK(random[0] == 0x6627e8d5 && random[1] == 0xe169c58d && random[2] == 0xbc57ac4c &&
+		  random[3] == 0x9b00dbd8);
 	stats_philox(random, UINT64_MAX, UINT64_MAX, UINT64_MAX);
-	CHECK(random[0] == 0x408f276d && random[1] == 0x41c83b0e &&
-		  random[2] == 0xa20bc7c6 && random[3] == 0x6d5451fd);
+	CHECK(random[0] == 0x408f276d && random[1] == 0x41c83b0e && random[2] == 0xa20bc7c6 &&
+		  random[3] == 0x6d5451fd);
 }
 
 /* Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3. */
@@ -128,8 +127,10 @@ static void
 test_wilson_published(void)
 {
 	static const double published[][4] = {
-		{81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605},
-		{0, 20, 0.0, 0.1611}, {1, 29, 0.0061, 0.1718}
+		{81, 263, 0.2553, 0.3662},
+		{15, 148, 0.0624, 0.1605},
+		{0, 20, 0.0, 0.1611},
+		{1, 29, 0.0061, 0.1718},
 	};
 	StatsInterval i;
 
@@ -157,11 +158,11 @@ test_auc_published(void)
 {
 	static const int normal[5] = {33, 6, 6, 11, 2};
 	static const int abnormal[5] = {3, 2, 2, 11, 33};
-	double		score[109];
-	uint8_t		label[109];
-	size_t		n = 0;
-	double		auc = NAN;
-	StatsRows	rows = {score, label, NULL, 109};
+	double score[109];
+	uint8_t label[109];
+	size_t n = 0;
+	double auc = NAN;
+	StatsRows rows = {score, label, NULL, 109};
 
 	for (int r = 0; r < 5; r++)
 	{
@@ -183,11 +184,11 @@ test_auc_published(void)
 static void
 test_auc_interval(void)
 {
-	StatsAuc	a;
-	double		perfect[32];
-	uint8_t		label[32];
-	uint64_t	cluster[32];
-	StatsRows	rows = {perfect, label, NULL, 32};
+	StatsAuc a;
+	double perfect[32];
+	uint8_t label[32];
+	uint64_t cluster[32];
+	StatsRows rows = {perfect, label, NULL, 32};
 
 	CHECK(stats_auc_interval(&a, &golden_rows, 0.95, &env) == STATS_OK);
 	NEAR(a.auc.value, GOLDEN_AUC_A, 1e-15);
@@ -229,9 +230,10 @@ test_auc_interval(void)
 	CHECK(memory.live == 0);
 }
 
-#define PROPORTION(field, name, limits) \
-	do { \
-		NEAR(e.field.low, GOLDEN_##name##_##limits##_LOW, 1e-12); \
+#define PROPORTION(field, name, limits)                             \
+	do                                                              \
+	{                                                               \
+		NEAR(e.field.low, GOLDEN_##name##_##limits##_LOW, 1e-12);   \
 		NEAR(e.field.high, GOLDEN_##name##_##limits##_HIGH, 1e-12); \
 	} while (0)
 
@@ -242,8 +244,8 @@ test_evaluate(void)
 	StatsOptions options = {0.5, 0.95, 50000, 3};
 
 	CHECK(stats_evaluate(&e, &golden_rows, &options, &env) == STATS_OK);
-	CHECK(e.counts.tp == GOLDEN_TP && e.counts.fp == GOLDEN_FP &&
-		  e.counts.tn == GOLDEN_TN && e.counts.fn == GOLDEN_FN);
+	CHECK(e.counts.tp == GOLDEN_TP && e.counts.fp == GOLDEN_FP && e.counts.tn == GOLDEN_TN &&
+		  e.counts.fn == GOLDEN_FN);
 	CHECK(e.n == N && e.n_positive + e.n_negative == N && e.n_clusters == N);
 	NEAR(e.accuracy.value, GOLDEN_ACCURACY, 1e-15);
 	NEAR(e.f1.value, GOLDEN_F1, 1e-15);
@@ -281,9 +283,9 @@ test_proportion(void)
 {
 	StatsInterval i;
 	StatsInterval wide;
-	double		n_effective;
-	uint8_t		right[N];
-	uint64_t	pairs[N];
+	double n_effective;
+	uint8_t right[N];
+	uint64_t pairs[N];
 
 	for (int k = 0; k < N; k++)
 	{
@@ -312,9 +314,9 @@ test_proportion(void)
 static void
 test_degenerate(void)
 {
-	double		score[20];
-	uint8_t		label[20];
-	StatsRows	rows = {score, label, NULL, 20};
+	double score[20];
+	uint8_t label[20];
+	StatsRows rows = {score, label, NULL, 20};
 	StatsEvaluation e;
 
 	for (int i = 0; i < 20; i++)
@@ -328,8 +330,8 @@ test_degenerate(void)
 	CHECK(e.auc.value == 1.0 && e.auc.low < 0.95 && e.auc.low > 0.6);
 	CHECK(e.brier.value == 0.0 && e.brier.low == 0.0 && e.brier.high > 0.05);
 	CHECK(e.log_loss.value < 1e-6 && e.log_loss.high > 0.5);
-	CHECK(isinf(e.lr_positive.value) && isinf(e.lr_positive.high) &&
-		  e.lr_positive.low > 1.0 && isfinite(e.lr_positive.low));
+	CHECK(isinf(e.lr_positive.value) && isinf(e.lr_positive.high) && e.lr_positive.low > 1.0 &&
+		  isfinite(e.lr_positive.low));
 	CHECK(e.lr_negative.value == 0.0 && e.lr_negative.low == 0.0 && e.lr_negative.high < 1.0);
 	for (int i = 0; i < 20; i++)
 		score[i] = 0.5;
@@ -355,18 +357,18 @@ test_degenerate(void)
 static void
 test_row_order(void)
 {
-	double		score[N];
-	uint8_t		label[N];
-	uint64_t	cluster[N];
+	double score[N];
+	uint8_t label[N];
+	uint64_t cluster[N];
 	StatsEvaluation e[2];
 
 	for (int ids = 0; ids < 2; ids++)
 	{
-		StatsRows	rows = {score, label, ids ? cluster : NULL, N};
+		StatsRows rows = {score, label, ids ? cluster : NULL, N};
 
 		for (int i = 0; i < N; i++)
 		{
-			int			from = (i * 77 + 31) % N;
+			int from = (i * 77 + 31) % N;
 
 			score[i] = golden_score_a[from];
 			label[i] = golden_label[from];
@@ -385,7 +387,7 @@ static void
 test_roc(void)
 {
 	StatsRocPoint points[N + 1];
-	size_t		n;
+	size_t n;
 
 	CHECK(stats_roc(points, &n, &golden_rows, false, &env) == STATS_OK);
 	CHECK(n == GOLDEN_ROC_ALL);
@@ -438,10 +440,10 @@ test_calibration(void)
 {
 	StatsCalibration c;
 	StatsCalibrationBin bins[8];
-	int			filled = 0;
-	double		separated[4] = {0.1, 0.2, 0.8, 0.9};
-	uint8_t		label[4] = {0, 0, 1, 1};
-	StatsRows	rows = {separated, label, NULL, 4};
+	int filled = 0;
+	double separated[4] = {0.1, 0.2, 0.8, 0.9};
+	uint8_t label[4] = {0, 0, 1, 1};
+	StatsRows rows = {separated, label, NULL, 4};
 
 	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &golden_rows, 0.95, &env) == STATS_OK);
 	NEAR(c.ece, GOLDEN_ECE, 1e-13);
@@ -451,7 +453,8 @@ test_calibration(void)
 	NEAR(c.intercept.value, GOLDEN_INTERCEPT, 1e-9);
 	NEAR(c.in_the_large.value, GOLDEN_IN_THE_LARGE, 1e-9);
 	NEAR((c.slope.high - c.slope.low) / 2 / stats_two_sided_t(0.95, N - 1), GOLDEN_SLOPE_SE_ROWS, 1e-8);
-	NEAR((c.intercept.high - c.intercept.low) / 2 / stats_two_sided_t(0.95, N - 1), GOLDEN_INTERCEPT_SE_ROWS, 1e-8);
+	NEAR((c.intercept.high - c.intercept.low) / 2 / stats_two_sided_t(0.95, N - 1), GOLDEN_INTERCEPT_SE_ROWS,
+		 1e-8);
 	for (int b = 0; b < 8; b++)
 		if (bins[b].n > 0)
 		{
@@ -462,7 +465,8 @@ test_calibration(void)
 	CHECK(filled == GOLDEN_BINS_FILLED);
 	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_COUNT, &golden_patients, 0.95, &env) == STATS_OK);
 	NEAR((c.slope.high - c.slope.low) / 2 / stats_two_sided_t(0.95, K - 1), GOLDEN_SLOPE_SE_CLUSTER, 1e-8);
-	NEAR((c.intercept.high - c.intercept.low) / 2 / stats_two_sided_t(0.95, K - 1), GOLDEN_INTERCEPT_SE_CLUSTER, 1e-8);
+	NEAR((c.intercept.high - c.intercept.low) / 2 / stats_two_sided_t(0.95, K - 1),
+		 GOLDEN_INTERCEPT_SE_CLUSTER, 1e-8);
 	for (int b = 0; b < 8; b++)
 		CHECK(bins[b].n > 10 && bins[b].n < 28 && bins[b].low <= bins[b].mean_score);
 	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_OK);
@@ -477,11 +481,11 @@ test_calibration(void)
 static void
 test_scaling(void)
 {
-	double		logit[N];
-	int32_t		label[N];
-	int32_t		label3[N];
-	StatsPlatt	platt;
-	double		t;
+	double logit[N];
+	int32_t label[N];
+	int32_t label3[N];
+	StatsPlatt platt;
+	double t;
 
 	for (int i = 0; i < N; i++)
 	{
@@ -524,15 +528,15 @@ test_scaling(void)
 static void
 test_golden_classes(void)
 {
-	double		p[3 * N];
-	int32_t		label[N];
+	double p[3 * N];
+	int32_t label[N];
 	StatsClassRows rows = {p, label, NULL, N, 3};
 	StatsClassFigures f;
 
 	for (int i = 0; i < N; i++)
 	{
 		const double *z = golden_logit3 + 3 * i;
-		double		sum = exp(z[0]) + exp(z[1]) + exp(z[2]);
+		double sum = exp(z[0]) + exp(z[1]) + exp(z[2]);
 
 		label[i] = golden_label3[i];
 		for (int c = 0; c < 3; c++)
@@ -551,7 +555,7 @@ test_golden_classes(void)
 static void
 test_compare(void)
 {
-	StatsPair	pair = {golden_score_a, golden_score_b, golden_label, NULL, N, 0.5, 0.5};
+	StatsPair pair = {golden_score_a, golden_score_b, golden_label, NULL, N, 0.5, 0.5};
 	StatsComparison c;
 
 	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
@@ -592,8 +596,8 @@ test_two_of_many(void)
 	static double q[2 * 150];
 	static int32_t label[150];
 	StatsClassRows rows = {p, label, golden_cluster, N, 2};
-	StatsRows	two = {golden_score_a, golden_label, golden_cluster, N};
-	StatsPair	pair = {golden_score_a, golden_score_b, golden_label, golden_cluster, N, 0.5, 0.5};
+	StatsRows two = {golden_score_a, golden_label, golden_cluster, N};
+	StatsPair pair = {golden_score_a, golden_score_b, golden_label, golden_cluster, N, 0.5, 0.5};
 	StatsClassEvaluation e;
 	StatsEvaluation one[2];
 	StatsEvaluation want;
@@ -642,8 +646,8 @@ test_two_of_many(void)
 static void
 test_classes_degenerate(void)
 {
-	double		p[6 * 4];
-	int32_t		label[6] = {0, 0, 1, 1, 2, 2};
+	double p[6 * 4];
+	int32_t label[6] = {0, 0, 1, 1, 2, 2};
 	StatsClassRows rows = {p, label, NULL, 6, 4};
 	StatsClassEvaluation e;
 	StatsEvaluation one[4];
@@ -672,9 +676,9 @@ test_mcnemar_published(void)
 	static double a[314], b[314];
 	static uint8_t label[314];
 	static const int cells[4] = {101, 121, 59, 33};
-	StatsPair	pair = {a, b, label, NULL, 314, 0.5, 0.5};
+	StatsPair pair = {a, b, label, NULL, 314, 0.5, 0.5};
 	StatsComparison c;
-	int			n = 0;
+	int n = 0;
 
 	for (int cell = 0; cell < 4; cell++)
 		for (int i = 0; i < cells[cell]; i++, n++)
@@ -693,11 +697,11 @@ test_shortcut(void)
 {
 	StatsShortcut s;
 	StatsLogistic model;
-	double		score[N];
-	double		auc;
-	StatsRows	rows = {score, golden_label, NULL, N};
-	double		noise[N];
-	uint64_t	two[N];
+	double score[N];
+	double auc;
+	StatsRows rows = {score, golden_label, NULL, N};
+	double noise[N];
+	uint64_t two[N];
 
 	CHECK(stats_fit_logistic(&model, golden_features, 4, golden_label, NULL, N, &env) == STATS_OK);
 	for (int j = 0; j < 4; j++)
@@ -707,8 +711,8 @@ test_shortcut(void)
 		score[i] = stats_logistic_score(&model, golden_features + 4 * i);
 	CHECK(stats_auc(&auc, &rows, &env) == STATS_OK);
 	NEAR(auc, GOLDEN_LOGISTIC_AUC, 1e-12);
-	CHECK(stats_shortcut(&s, score, golden_features, 4, golden_label, golden_cluster, N, 5, 1, 0.95,
-						 &env) == STATS_OK);
+	CHECK(stats_shortcut(&s, score, golden_features, 4, golden_label, golden_cluster, N, 5, 1, 0.95, &env) ==
+		  STATS_OK);
 	CHECK(s.n_folds == 5 && s.auc.auc.value < auc && s.auc.auc.value > auc - 0.06);
 	NEAR(s.model.weight[0], golden_logistic_weight[0], 1e-8);
 	/* a feature that tells nothing: in-sample it would flatter */
@@ -728,10 +732,10 @@ test_shortcut(void)
 static void
 test_eigen(void)
 {
-	double		m[49];
-	double		value[7];
-	double		one = -3.0;
-	void	   *lapack;
+	double m[49];
+	double value[7];
+	double one = -3.0;
+	void *lapack;
 
 	memcpy(m, golden_matrix, sizeof(m));
 	CHECK(stats_eigen_symmetric(m, value, 7, NULL, &env) == STATS_OK);
@@ -748,8 +752,8 @@ test_eigen(void)
 	lapack = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
 	if (lapack != NULL)
 	{
-		StatsDsyev	dsyev;
-		void	   *symbol = dlsym(lapack, "dsyev_");
+		StatsDsyev dsyev;
+		void *symbol = dlsym(lapack, "dsyev_");
 
 		memcpy(&dsyev, &symbol, sizeof(dsyev));
 		memcpy(m, golden_matrix, sizeof(m));

@@ -3,7 +3,7 @@
  *		Every function of src/stats with refused memory and with a stop, and
  *		how often it asks for the latter.
  */
-#define _POSIX_C_SOURCE 200809L	/* clock_gettime */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 
 #include <string.h>
 #include <time.h>
@@ -38,12 +38,12 @@ static double big_matrix[250 * 250];
 static StatsStatus
 call(int which, size_t n)
 {
-	StatsRows	rows = {many_score, many_label, many_cluster, n};
-	StatsPair	pair = {many_score, many_other, many_label, many_cluster, n, 0.5, 0.5};
+	StatsRows rows = {many_score, many_label, many_cluster, n};
+	StatsPair pair = {many_score, many_other, many_label, many_cluster, n, 0.5, 0.5};
 	StatsThresholdDemand demand = {STATS_THRESHOLD_SENSITIVITY_LIMIT, 0, 0.6, 0.95};
 	StatsClassRows classes = {many_feature, many_class, NULL, n, 2};
 	StatsOptions options = {0.5, 0.95, 100, 1};
-	StatsAuc	auc;
+	StatsAuc auc;
 	StatsEvaluation evaluation;
 	StatsComparison comparison;
 	StatsOperatingPoint point;
@@ -53,12 +53,12 @@ call(int which, size_t n)
 	StatsClassRows clustered = {many_feature, many_class, many_cluster, n, 2};
 	StatsClassEvaluation class_evaluation;
 	StatsClassComparison class_comparison;
-	StatsPlatt	platt;
+	StatsPlatt platt;
 	StatsShortcut shortcut;
 	StatsInterval interval;
-	double		t;
-	double		value[250];
-	size_t		n_points;
+	double t;
+	double value[250];
+	size_t n_points;
 
 	switch (which)
 	{
@@ -79,7 +79,8 @@ call(int which, size_t n)
 		case 7:
 			return stats_class_figures(&class_figures, NULL, NULL, NULL, &classes, &env);
 		case 8:
-			return stats_shortcut(&shortcut, NULL, many_feature, 2, many_label, many_cluster, n, 3, 1, 0.95, &env);
+			return stats_shortcut(&shortcut, NULL, many_feature, 2, many_label, many_cluster, n, 3, 1, 0.95,
+								  &env);
 		case 9:
 			return stats_proportion(&interval, NULL, many_label, many_cluster, n, 0.95, &env);
 		case 10:
@@ -102,17 +103,16 @@ call(int which, size_t n)
 #define N_CALLS 15
 
 static struct timespec last_poll;
-static double longest_wait;		/* milliseconds between two looks at stop */
+static double longest_wait; /* milliseconds between two looks at stop */
 
 static double
 since_last_poll(void)
 {
 	struct timespec now;
-	double		ms;
+	double ms;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	ms = 1e3 * (double) (now.tv_sec - last_poll.tv_sec) +
-		1e-6 * (double) (now.tv_nsec - last_poll.tv_nsec);
+	ms = 1e3 * (double) (now.tv_sec - last_poll.tv_sec) + 1e-6 * (double) (now.tv_nsec - last_poll.tv_nsec);
 	last_poll = now;
 	return ms;
 }
@@ -129,7 +129,7 @@ test_memory_and_stop(void)
 {
 	for (size_t i = 0; i < MANY; i++)
 	{
-		uint32_t	r[4];
+		uint32_t r[4];
 
 		stats_philox(r, 5, i, 0);
 		many_cluster[i] = i / 3;
@@ -146,7 +146,7 @@ test_memory_and_stop(void)
 	for (int which = 0; which < N_CALLS; which++)
 	{
 		StatsStatus status = STATS_NO_MEMORY;
-		long		polls;
+		long polls;
 
 		for (long allowed = 0; status == STATS_NO_MEMORY && allowed < 200; allowed++)
 		{

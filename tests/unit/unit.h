@@ -25,13 +25,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static int	unit_n_passed = 0;
-static int	unit_n_failed = 0;
+static int unit_n_passed = 0;
+static int unit_n_failed = 0;
 
 static inline bool
 unit_vreport(bool ok, const char *format, va_list args)
 {
-	int			n = unit_n_passed + unit_n_failed + 1;
+	int n = unit_n_passed + unit_n_failed + 1;
 
 	if (ok)
 		unit_n_passed++;
@@ -46,9 +46,9 @@ unit_vreport(bool ok, const char *format, va_list args)
 
 /* One check, with its name as for printf.  Returns ok. */
 static inline bool __attribute__((format(printf, 2, 3)))
-unit_ok(bool ok, const char *format,...)
+unit_ok(bool ok, const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	va_start(args, format);
 	unit_vreport(ok, format, args);
@@ -58,11 +58,10 @@ unit_ok(bool ok, const char *format,...)
 
 /* |got - want| <= tolerance; a NaN on either side fails unless on both. */
 static inline bool __attribute__((format(printf, 4, 5)))
-unit_near(double got, double want, double tolerance, const char *format,...)
+unit_near(double got, double want, double tolerance, const char *format, ...)
 {
-	bool		ok = fabs(got - want) <= tolerance || got == want ||
-		(isnan(got) && isnan(want));
-	va_list		args;
+	bool ok = fabs(got - want) <= tolerance || got == want || (isnan(got) && isnan(want));
+	va_list args;
 
 	va_start(args, format);
 	unit_vreport(ok, format, args);
@@ -74,10 +73,10 @@ unit_near(double got, double want, double tolerance, const char *format,...)
 
 /* Equal text; NULL equals only NULL. */
 static inline bool __attribute__((format(printf, 3, 4)))
-unit_text(const char *got, const char *want, const char *format,...)
+unit_text(const char *got, const char *want, const char *format, ...)
 {
-	bool		ok = got == want || (got != NULL && want != NULL && strcmp(got, want) == 0);
-	va_list		args;
+	bool ok = got == want || (got != NULL && want != NULL && strcmp(got, want) == 0);
+	va_list args;
 
 	va_start(args, format);
 	unit_vreport(ok, format, args);
@@ -95,4 +94,4 @@ unit_done(void)
 	return unit_n_failed > 0 || unit_n_passed == 0;
 }
 
-#endif							/* PNEUMO_TESTS_UNIT_H */
+#endif /* PNEUMO_TESTS_UNIT_H */

@@ -33,8 +33,7 @@ conv3_pack(float *packed, const float *weight, const NnConv3 *c, int transposed,
 static size_t
 conv3_scratch_bytes(const NnConv3 *c)
 {
-	size_t		a,
-				b;
+	size_t a, b;
 
 	if (conv3_direct(c))
 		return sizeof(float) * (wg_up(4 * dc_row_floats(c), WG_LINE) + dc_table_floats(c));
@@ -47,7 +46,7 @@ conv3_scratch_bytes(const NnConv3 *c)
 static WgSource
 conv3_source(const NnConv3 *c, const float *map, int channels)
 {
-	WgSource	s;
+	WgSource s;
 
 	memset(&s, 0, sizeof(s));
 	s.kind = WG_PLAIN;
@@ -61,7 +60,7 @@ conv3_source(const NnConv3 *c, const float *map, int channels)
 static WgSource
 conv3_gradient_source(const NnConv3 *c, const float *ddst, const uint16_t *mask, const float *dst)
 {
-	WgSource	s = conv3_source(c, ddst, c->oc);
+	WgSource s = conv3_source(c, ddst, c->oc);
 
 	if (c->pool)
 	{
@@ -80,8 +79,8 @@ static void
 conv3_forward(float *dst, uint16_t *mask, const float *src, const float *packed, const float *bias,
 			  const NnConv3 *c, void *scratch)
 {
-	WgSource	s = conv3_source(c, src, c->ic);
-	WgTarget	o = {dst, mask, bias, c->h, c->w, c->oc, c->relu, c->pool};
+	WgSource s = conv3_source(c, src, c->ic);
+	WgTarget o = {dst, mask, bias, c->h, c->w, c->oc, c->relu, c->pool};
 
 	if (conv3_direct(c))
 		dc_forward(dst, mask, src, packed, bias, c, scratch);
@@ -93,8 +92,8 @@ static void
 conv3_dsrc(float *dsrc, const float *ddst, const uint16_t *mask, const float *dst,
 		   const float *packed_transposed, const NnConv3 *c, void *scratch)
 {
-	WgSource	s = conv3_gradient_source(c, ddst, mask, dst);
-	WgTarget	o = {dsrc, NULL, NULL, c->h, c->w, c->ic, 0, 0};
+	WgSource s = conv3_gradient_source(c, ddst, mask, dst);
+	WgTarget o = {dsrc, NULL, NULL, c->h, c->w, c->ic, 0, 0};
 
 	if (!conv3_direct(c))
 		wg_run(&o, &s, packed_transposed, scratch);
@@ -103,17 +102,17 @@ conv3_dsrc(float *dsrc, const float *ddst, const uint16_t *mask, const float *ds
 static size_t
 conv3_acc_floats(const NnConv3 *c)
 {
-	size_t		wide = wg_up((size_t) c->oc, VW);
+	size_t wide = wg_up((size_t) c->oc, VW);
 
 	return wg_up((conv3_direct(c) ? 9 : 36) * (size_t) c->ic * wide + wide, WG_LINE);
 }
 
 static void
-conv3_dweight(float *acc, const float *src, const float *ddst, const uint16_t *mask,
-			  const float *dst, const NnConv3 *c, void *scratch)
+conv3_dweight(float *acc, const float *src, const float *ddst, const uint16_t *mask, const float *dst,
+			  const NnConv3 *c, void *scratch)
 {
-	WgSource	s = conv3_source(c, src, c->ic);
-	WgSource	g = conv3_gradient_source(c, ddst, mask, dst);
+	WgSource s = conv3_source(c, src, c->ic);
+	WgSource g = conv3_gradient_source(c, ddst, mask, dst);
 
 	if (conv3_direct(c))
 	{

@@ -26,16 +26,16 @@
  */
 #include "conv3_int16_simd.h"
 
-#define Q_LIMIT 2147000000.0		/* of a sum; a little is left to the rounding of norms */
-#define Q_NORM 32700.0f			/* so no value passes 16 bits either */
-#define Q_TINY 1e-33f			/* below, the scale back is no normal number */
-#define Q_HUGE 1e35f			/* above, the norm may be none */
+#define Q_LIMIT 2147000000.0 /* of a sum; a little is left to the rounding of norms */
+#define Q_NORM 32700.0f      /* so no value passes 16 bits either */
+#define Q_TINY 1e-33f        /* below, the scale back is no normal number */
+#define Q_HUGE 1e35f         /* above, the norm may be none */
 
 #ifndef QG_V_BUDGET
-#define QG_V_BUDGET (128 * 1024)	/* bytes of V in a strip */
+#define QG_V_BUDGET (128 * 1024) /* bytes of V in a strip */
 #endif
 
-#define Q_NAME(f) qg_ ## f
+#define Q_NAME(f) qg_##f
 #define q_sum(acc, a, b) q_madd(acc, a, b)
 #include "conv3_int16_product_impl.h"
 #undef Q_NAME
@@ -45,19 +45,22 @@
 #if defined(__clang__)
 /* regions do not nest: the one of simd.h ends, and begins again */
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
+#pragma clang attribute push(__attribute__((                                                         \
+								 target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), \
+							 apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512vnni")
 #endif
-#define Q_NAME(f) qg_ ## f ## _vnni
+#define Q_NAME(f) qg_##f##_vnni
 #define q_sum(acc, a, b) _mm512_dpwssd_epi32(acc, a, b)
 #include "conv3_int16_product_impl.h"
 #undef Q_NAME
 #undef q_sum
 #if defined(__clang__)
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), \
+							 apply_to = function)
 #else
 #pragma GCC pop_options
 #endif
@@ -68,8 +71,8 @@
 /* Of the packed form: head, bias [wide], scales [36][wide], weights. */
 typedef struct QgHead
 {
-	int32_t		vnni;			/* products by that instruction */
-	int32_t		pad[15];
+	int32_t vnni; /* products by that instruction */
+	int32_t pad[15];
 } QgHead;
 
 typedef struct QgPacked
@@ -96,7 +99,7 @@ qg_wide(int n)
 static QgPacked
 qg_packed(const void *packed, int n)
 {
-	QgPacked	q;
+	QgPacked q;
 
 	q.head = packed;
 	q.bias = (const float *) (q.head + 1);
@@ -111,7 +114,7 @@ conv3_int16_packed_bytes(const NnConv3 *c)
 	if (conv3_direct(c))
 		return 0;
 	return sizeof(QgHead) + 37 * qg_wide(c->oc) * sizeof(float) +
-		36 * (size_t) qg_up_channels(c->ic) * wg_up((size_t) c->oc, VW) * sizeof(int16_t);
+		   36 * (size_t) qg_up_channels(c->ic) * wg_up((size_t) c->oc, VW) * sizeof(int16_t);
 }
 
 /* ------------------------------------------------------------------ weights */
@@ -120,21 +123,24 @@ conv3_int16_packed_bytes(const NnConv3 *c)
 static void
 qg_transform(double *u, const float *weight, const NnConv3 *c, int k, int n)
 {
-	double		t[18];
-	int			i,
-				j;
+	double t[18];
+	int i, j;
 
 	for (j = 0; j < 3; j++)
 		for (i = 0; i < 6; i++)
 		{
 			/* rows of G: value, at 1, -1, 2, -2, highest power */
 			static const double g[6][3] = {
-				{1.0 / 4, 0, 0}, {-1.0 / 6, -1.0 / 6, -1.0 / 6}, {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-				{1.0 / 24, 1.0 / 12, 1.0 / 6}, {1.0 / 24, -1.0 / 12, 1.0 / 6}, {0, 0, 1}
+				{1.0 / 4, 0, 0},
+				{-1.0 / 6, -1.0 / 6, -1.0 / 6},
+				{-1.0 / 6, 1.0 / 6, -1.0 / 6},
+				{1.0 / 24, 1.0 / 12, 1.0 / 6},
+				{1.0 / 24, -1.0 / 12, 1.0 / 6},
+				{0, 0, 1},
 			};
 			const float *w = weight + ((size_t) j * (size_t) c->ic + (size_t) k) * (size_t) c->oc + n;
-			size_t		row = 3 * (size_t) c->ic * (size_t) c->oc;
-			int			e;
+			size_t row = 3 * (size_t) c->ic * (size_t) c->oc;
+			int e;
 
 			t[3 * i + j] = g[i][0] * w[0] + g[i][1] * w[row] + g[i][2] * w[2 * row];
 			if (j < 2)
@@ -148,9 +154,9 @@ qg_transform(double *u, const float *weight, const NnConv3 *c, int k, int n)
 static double
 qg_weight_factor(double largest, double squares, int k)
 {
-	double		half = 0.5 * __builtin_sqrt(k);
-	double		by_norm = (Q_LIMIT / (Q_NORM + half) - half) / __builtin_sqrt(squares);
-	double		by_size = 32767.0 / largest;
+	double half = 0.5 * __builtin_sqrt(k);
+	double by_norm = (Q_LIMIT / (Q_NORM + half) - half) / __builtin_sqrt(squares);
+	double by_size = 32767.0 / largest;
 
 	if (squares == 0)
 		return 0;
@@ -165,14 +171,12 @@ qg_weight_factor(double largest, double squares, int k)
 static void
 conv3_int16_pack(void *packed, const float *weight, const float *bias, const NnConv3 *c)
 {
-	QgHead	   *head = packed;
-	float	   *scale = (float *) (head + 1) + qg_wide(c->oc);
-	int16_t    *to = (int16_t *) (scale + 36 * qg_wide(c->oc));
-	int			wide_k = qg_up_channels(c->ic);
-	int			vectors = (c->oc + VW - 1) / VW;
-	int			k,
-				n,
-				e;
+	QgHead *head = packed;
+	float *scale = (float *) (head + 1) + qg_wide(c->oc);
+	int16_t *to = (int16_t *) (scale + 36 * qg_wide(c->oc));
+	int wide_k = qg_up_channels(c->ic);
+	int vectors = (c->oc + VW - 1) / VW;
+	int k, n, e;
 
 	if (conv3_direct(c))
 		return;
@@ -182,12 +186,9 @@ conv3_int16_pack(void *packed, const float *weight, const float *bias, const NnC
 		memcpy(head + 1, bias, (size_t) c->oc * sizeof(float));
 	for (n = 0; n < c->oc; n++)
 	{
-		int			b = n / WG_BW;
-		int			nv = wg_block_vectors(b, vectors);
-		double		u[36],
-					largest[36] = {0},
-					squares[36] = {0},
-					factor[36];
+		int b = n / WG_BW;
+		int nv = wg_block_vectors(b, vectors);
+		double u[36], largest[36] = {0}, squares[36] = {0}, factor[36];
 
 		for (k = 0; k < c->ic; k++)
 		{
@@ -203,21 +204,22 @@ conv3_int16_pack(void *packed, const float *weight, const float *bias, const NnC
 		}
 		for (e = 0; e < 36; e++)
 		{
-			int			good = squares[e] <= 1e80;	/* neither infinite nor NaN */
+			int good = squares[e] <= 1e80; /* neither infinite nor NaN */
 
 			factor[e] = good ? qg_weight_factor(largest[e], squares[e], c->ic) : 0;
-			scale[(size_t) e * qg_wide(c->oc) + (size_t) n] =
-				!good ? __builtin_nanf("") : factor[e] > 0 ? (float) (1.0 / factor[e]) : 0.0f;
+			scale[(size_t) e * qg_wide(c->oc) + (size_t) n] = !good           ? __builtin_nanf("")
+															  : factor[e] > 0 ? (float) (1.0 / factor[e])
+																			  : 0.0f;
 		}
 		for (k = 0; k < c->ic; k++)
 		{
-			int			at = k / Q_GRAIN * Q_GRAIN + q_order(k % Q_GRAIN);
+			int at = k / Q_GRAIN * Q_GRAIN + q_order(k % Q_GRAIN);
 
 			qg_transform(u, weight, c, k, n);
 			for (e = 0; e < 36; e++)
 				if (factor[e] > 0)
-					to[wg_offset(e, b, wide_k, vectors) +
-					   (size_t) (at / 2) * 2 * (size_t) (nv * VW) + (size_t) (n - b * WG_BW) * 2 + (size_t) (at % 2)] =
+					to[wg_offset(e, b, wide_k, vectors) + (size_t) (at / 2) * 2 * (size_t) (nv * VW) +
+					   (size_t) (n - b * WG_BW) * 2 + (size_t) (at % 2)] =
 						(int16_t) __builtin_floor(u[e] * factor[e] + 0.5);
 		}
 	}
@@ -236,12 +238,12 @@ qg_float_plane(int k)
 static float __attribute__((noinline))
 qg_norm_extreme(const float *rows, size_t row, int n)
 {
-	float		largest = 0.0f;
-	size_t		i;
+	float largest = 0.0f;
+	size_t i;
 
 	for (i = 0; i < row * (size_t) n; i++)
 	{
-		float		x = rows[i] < 0.0f ? -rows[i] : rows[i];
+		float x = rows[i] < 0.0f ? -rows[i] : rows[i];
 
 		if (!(x <= Q_HUGE))
 			return __builtin_nanf("");
@@ -255,20 +257,20 @@ qg_norm_extreme(const float *rows, size_t row, int n)
 NN_INLINE float
 qg_squares(const float *rows, size_t row, int n)
 {
-	vi			most = q_zero();
-	size_t		i;
-	int			t;
+	vi most = q_zero();
+	size_t i;
+	int t;
 
 	for (t = 0; t < n; t++)
 	{
-		vf			s0 = v_zero();
-		vf			s1 = v_zero();
+		vf s0 = v_zero();
+		vf s1 = v_zero();
 
 		for (i = 0; i < row; i += Q_GRAIN)
 		{
-			vf			x = v_load(rows + i);
+			vf x = v_load(rows + i);
 #if VW < Q_GRAIN
-			vf			y = v_load(rows + i + VW);
+			vf y = v_load(rows + i + VW);
 
 			s1 = v_fma(y, y, s1);
 #endif
@@ -286,7 +288,7 @@ qg_squares(const float *rows, size_t row, int n)
 	return q_sum_floats(most);
 }
 
-#define Q_PLANES 48				/* 36, and what fills the last vector */
+#define Q_PLANES 48 /* 36, and what fills the last vector */
 
 /*
  * The n tiles of a group, [36][n][k] floats in f, to integers in v; of[plane]:
@@ -296,12 +298,12 @@ qg_squares(const float *rows, size_t row, int n)
 static void
 qg_quantise(int16_t *v, size_t v_plane, float *of, const float *f, int k, int n)
 {
-	size_t		row = (size_t) qg_up_channels(k);
+	size_t row = (size_t) qg_up_channels(k);
 	NN_STACK_ALIGN float squares[Q_PLANES];
 	NN_STACK_ALIGN float norm[Q_PLANES];
 	NN_STACK_ALIGN float factor[Q_PLANES];
-	size_t		i;
-	int			p;
+	size_t i;
+	int p;
 
 	for (p = 0; p < 36; p++)
 		squares[p] = qg_squares(f + (size_t) p * qg_float_plane(k), row, n);
@@ -309,7 +311,7 @@ qg_quantise(int16_t *v, size_t v_plane, float *of, const float *f, int k, int n)
 		squares[p] = 1.0f;
 	for (p = 0; p < Q_PLANES; p += VW)
 	{
-		vf			root = v_sqrt(v_load(squares + p));
+		vf root = v_sqrt(v_load(squares + p));
 
 		v_store(norm + p, root);
 		v_store(factor + p, v_div(v_set1(Q_NORM), root));
@@ -317,8 +319,8 @@ qg_quantise(int16_t *v, size_t v_plane, float *of, const float *f, int k, int n)
 	for (p = 0; p < 36; p++)
 	{
 		const float *from = f + (size_t) p * qg_float_plane(k);
-		int16_t    *to = v + (size_t) p * v_plane;
-		vf			scale;
+		int16_t *to = v + (size_t) p * v_plane;
+		vf scale;
 
 		if (!(squares[p] > 1e-30f && squares[p] < 1e38f))
 		{
@@ -342,24 +344,20 @@ qg_quantise(int16_t *v, size_t v_plane, float *of, const float *f, int k, int n)
 /* The parts of the scratch, in bytes from its start. */
 typedef struct QgScratch
 {
-	int			strip;			/* tiles */
-	size_t		v_plane,		/* in integers */
-				m_plane,		/* in floats */
-				transformed,
-				scales,
-				v,
-				m,
-				bytes;
+	int strip;      /* tiles */
+	size_t v_plane, /* in integers */
+		m_plane,    /* in floats */
+		transformed, scales, v, m, bytes;
 } QgScratch;
 
 static QgScratch
 qg_scratch(const NnConv3 *c)
 {
-	QgScratch	s;
-	size_t		wide_k = (size_t) qg_up_channels(c->ic);
-	int			tiles = ((c->w + 3) / 4) * ((c->h + 3) / 4);
-	size_t		most = QG_V_BUDGET / (36 * sizeof(int16_t) * wide_k) / WG_MR * WG_MR;
-	size_t		strips;
+	QgScratch s;
+	size_t wide_k = (size_t) qg_up_channels(c->ic);
+	int tiles = ((c->w + 3) / 4) * ((c->h + 3) / 4);
+	size_t most = QG_V_BUDGET / (36 * sizeof(int16_t) * wide_k) / WG_MR * WG_MR;
+	size_t strips;
 
 	if (most < 2 * WG_MR)
 		most = 2 * WG_MR;
@@ -387,25 +385,21 @@ conv3_int16_scratch_bytes(const NnConv3 *c)
 static void
 conv3_int16_forward(float *dst, const float *src, const void *packed, const NnConv3 *c, void *scratch)
 {
-	QgPacked	q = qg_packed(packed, c->oc);
-	QgScratch	part = qg_scratch(c);
-	WgSource	s = conv3_source(c, src, c->ic);
-	WgTarget	o = {dst, NULL, q.bias, c->h, c->w, c->oc, c->relu, c->pool};
-	char	   *base = scratch;
-	float	   *transformed = (float *) (base + part.transformed);
-	float	   *scales = (float *) (base + part.scales);
-	int16_t    *v = (int16_t *) (base + part.v);
-	float	   *m = (float *) (base + part.m);
-	int			wide_k = qg_up_channels(c->ic);
-	int			vectors = (c->oc + VW - 1) / VW;
-	int			tw = (c->w + 3) / 4;
-	int			tiles = tw * ((c->h + 3) / 4);
-	int			strip = part.strip;
-	int			first,
-				v0,
-				b,
-				g,
-				p;
+	QgPacked q = qg_packed(packed, c->oc);
+	QgScratch part = qg_scratch(c);
+	WgSource s = conv3_source(c, src, c->ic);
+	WgTarget o = {dst, NULL, q.bias, c->h, c->w, c->oc, c->relu, c->pool};
+	char *base = scratch;
+	float *transformed = (float *) (base + part.transformed);
+	float *scales = (float *) (base + part.scales);
+	int16_t *v = (int16_t *) (base + part.v);
+	float *m = (float *) (base + part.m);
+	int wide_k = qg_up_channels(c->ic);
+	int vectors = (c->oc + VW - 1) / VW;
+	int tw = (c->w + 3) / 4;
+	int tiles = tw * ((c->h + 3) / 4);
+	int strip = part.strip;
+	int first, v0, b, g, p;
 
 	s.copy = scratch;
 	/* channels that only fill up are never written */
@@ -413,28 +407,29 @@ conv3_int16_forward(float *dst, const float *src, const void *packed, const NnCo
 		memset(transformed, 0, 36 * qg_float_plane(c->ic) * sizeof(float));
 	for (first = 0; first < tiles; first += strip)
 	{
-		int			n = tiles - first < strip ? tiles - first : strip;
+		int n = tiles - first < strip ? tiles - first : strip;
 
 		for (g = 0; g * WG_MR < n; g++)
 		{
-			int			own = n - g * WG_MR < WG_MR ? n - g * WG_MR : WG_MR;
+			int own = n - g * WG_MR < WG_MR ? n - g * WG_MR : WG_MR;
 
 			wg_input(transformed, qg_float_plane(c->ic), (size_t) wide_k, &s, first + g * WG_MR, own, tw);
-			qg_quantise(v + (size_t) (g * WG_MR) * (size_t) wide_k, part.v_plane, scales + g * 36, transformed,
-						c->ic, own);
+			qg_quantise(v + (size_t) (g * WG_MR) * (size_t) wide_k, part.v_plane, scales + g * 36,
+						transformed, c->ic, own);
 		}
 		for (v0 = 0; v0 < vectors; v0 += WG_CHUNK * WG_NV)
 		{
-			int			cv = wg_chunk_vectors(v0, vectors, WG_CHUNK);
+			int cv = wg_chunk_vectors(v0, vectors, WG_CHUNK);
 
 			for (p = 0; p < 36; p++)
 				for (b = 0; b * WG_NV < cv; b++)
 				{
-					float	   *to = m + (size_t) p * part.m_plane + (size_t) b * WG_BW * (size_t) strip;
+					float *to = m + (size_t) p * part.m_plane + (size_t) b * WG_BW * (size_t) strip;
 					const int16_t *a = v + (size_t) p * part.v_plane;
 					const int16_t *w = q.weight + wg_offset(p, v0 / WG_NV + b, wide_k, vectors);
-					const float *scale = q.scale + (size_t) p * qg_wide(c->oc) + (size_t) (v0 + b * WG_NV) * VW;
-					int			nv = wg_block_vectors(b, cv);
+					const float *scale =
+						q.scale + (size_t) p * qg_wide(c->oc) + (size_t) (v0 + b * WG_NV) * VW;
+					int nv = wg_block_vectors(b, cv);
 
 					if (q.head->vnni)
 						qg_product_vnni(to, a, (size_t) wide_k, w, wide_k / 2, scale, scales + p, n, nv);

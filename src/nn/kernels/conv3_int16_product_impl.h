@@ -13,15 +13,12 @@
  * apart, b [pairs][nv * VW][2]; pairs is even.  scale[nv * VW] times of.
  */
 NN_INLINE void
-Q_NAME(tile) (float *c, const int16_t *a, size_t row, const int16_t *b, int pairs,
-			  const float *scale, float of, const int rows, const int nv)
+Q_NAME(tile)(float *c, const int16_t *a, size_t row, const int16_t *b, int pairs, const float *scale,
+			 float of, const int rows, const int nv)
 {
 	const int16_t *a3 = a + 3 * row;
-	vi			acc[WG_MR][WG_NV];
-	int			i,
-				j,
-				p,
-				u;
+	vi acc[WG_MR][WG_NV];
+	int i, j, p, u;
 
 #pragma GCC unroll 6
 	for (i = 0; i < rows; i++)
@@ -33,7 +30,7 @@ Q_NAME(tile) (float *c, const int16_t *a, size_t row, const int16_t *b, int pair
 #pragma GCC unroll 2
 		for (u = 0; u < 2; u++)
 		{
-			vi			x[WG_NV];
+			vi x[WG_NV];
 
 #pragma GCC unroll 4
 			for (j = 0; j < nv; j++)
@@ -62,7 +59,7 @@ Q_NAME(tile) (float *c, const int16_t *a, size_t row, const int16_t *b, int pair
 #pragma GCC unroll 4
 	for (j = 0; j < nv; j++)
 	{
-		vf			s = v_mul(v_load(scale + j * VW), v_set1(of));
+		vf s = v_mul(v_load(scale + j * VW), v_set1(of));
 
 #pragma GCC unroll 6
 		for (i = 0; i < rows; i++)
@@ -70,49 +67,49 @@ Q_NAME(tile) (float *c, const int16_t *a, size_t row, const int16_t *b, int pair
 	}
 }
 
-#define Q_ROWS_CASE(r) \
-	case r: \
-		Q_NAME(tile) (c, a, row, b, pairs, scale, *of, r, nv); \
+#define Q_ROWS_CASE(r)                                        \
+	case r:                                                   \
+		Q_NAME(tile)(c, a, row, b, pairs, scale, *of, r, nv); \
 		break
 
 /* n rows of one plane and block; of: a factor for every group of WG_MR, 36 apart. */
 NN_INLINE void
-Q_NAME(width) (float *c, const int16_t *a, size_t row, const int16_t *b, int pairs,
-			   const float *scale, const float *of, int n, const int nv)
+Q_NAME(width)(float *c, const int16_t *a, size_t row, const int16_t *b, int pairs, const float *scale,
+			  const float *of, int n, const int nv)
 {
 	for (; n >= WG_MR; n -= WG_MR)
 	{
-		Q_NAME(tile) (c, a, row, b, pairs, scale, *of, WG_MR, nv);
+		Q_NAME(tile)(c, a, row, b, pairs, scale, *of, WG_MR, nv);
 		a += WG_MR * row;
 		c += WG_MR * nv * VW;
 		of += 36;
 	}
 	switch (n)
 	{
-			Q_ROWS_CASE(1);
-			Q_ROWS_CASE(2);
-			Q_ROWS_CASE(3);
-			Q_ROWS_CASE(4);
-			Q_ROWS_CASE(5);
+		Q_ROWS_CASE(1);
+		Q_ROWS_CASE(2);
+		Q_ROWS_CASE(3);
+		Q_ROWS_CASE(4);
+		Q_ROWS_CASE(5);
 	}
 }
 
-#define Q_WIDTH_CASE(w) \
-	case w: \
-		Q_NAME(width) (c, a, row, b, pairs, scale, of, n, w); \
+#define Q_WIDTH_CASE(w)                                      \
+	case w:                                                  \
+		Q_NAME(width)(c, a, row, b, pairs, scale, of, n, w); \
 		break
 
 static void __attribute__((noinline))
-Q_NAME(product) (float *c, const int16_t *a, size_t row, const int16_t *b, int pairs,
-				 const float *scale, const float *of, int n, int nv)
+Q_NAME(product)(float *c, const int16_t *a, size_t row, const int16_t *b, int pairs, const float *scale,
+				const float *of, int n, int nv)
 {
 	switch (nv)
 	{
-			Q_WIDTH_CASE(1);
-			Q_WIDTH_CASE(2);
+		Q_WIDTH_CASE(1);
+		Q_WIDTH_CASE(2);
 #if WG_NV > 2
-			Q_WIDTH_CASE(3);
-			Q_WIDTH_CASE(4);
+		Q_WIDTH_CASE(3);
+		Q_WIDTH_CASE(4);
 #endif
 	}
 }

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#define Q_GRAIN 16				/* channels are quantised by so many at a time */
+#define Q_GRAIN 16 /* channels are quantised by so many at a time */
 
 #if NN_SIMD == NN_SIMD_PORTABLE
 
@@ -25,7 +25,7 @@ q_zero(void)
 NN_INLINE vi
 q_load(const int16_t *p)
 {
-	vi			r;
+	vi r;
 
 	memcpy(&r, p, sizeof(r));
 	return r;
@@ -35,7 +35,7 @@ q_load(const int16_t *p)
 NN_INLINE vi
 q_pair(const int16_t *p)
 {
-	int32_t		x;
+	int32_t x;
 
 	memcpy(&x, p, sizeof(x));
 	return (vi) {x, x, x, x};
@@ -54,8 +54,8 @@ q_madd(vi acc, vi a, vi b)
 NN_INLINE vi
 q_madd(vi acc, vi a, vi b)
 {
-	vi			a_low = (vi) ((q_vu) a << 16) >> 16;
-	vi			b_low = (vi) ((q_vu) b << 16) >> 16;
+	vi a_low = (vi) ((q_vu) a << 16) >> 16;
+	vi b_low = (vi) ((q_vu) b << 16) >> 16;
 
 	return acc + a_low * b_low + (a >> 16) * (b >> 16);
 }
@@ -71,8 +71,8 @@ q_float(vi a)
 NN_INLINE vi
 q_max_abs(vi m, vf a)
 {
-	vi			bits = (vi) a & 0x7fffffff;
-	vi			more = bits > m;
+	vi bits = (vi) a & 0x7fffffff;
+	vi more = bits > m;
 
 	return (bits & more) | (m & ~more);
 }
@@ -81,7 +81,7 @@ q_max_abs(vi m, vf a)
 NN_INLINE float
 q_sum_floats(vi m)
 {
-	vf			f = (vf) m;
+	vf f = (vf) m;
 
 	return (f[0] + f[1]) + (f[2] + f[3]);
 }
@@ -90,13 +90,13 @@ q_sum_floats(vi m)
 NN_INLINE void
 q_store16(int16_t *dst, const float *src, vf scale)
 {
-	const float shift = 12582912.0f;	/* 1.5 * 2^23: the sum's low bits are the integer */
-	int			i;
+	const float shift = 12582912.0f; /* 1.5 * 2^23: the sum's low bits are the integer */
+	int i;
 
 	for (i = 0; i < Q_GRAIN; i++)
 	{
-		float		x = src[i] * scale[0] + shift;
-		int32_t		bits;
+		float x = src[i] * scale[0] + shift;
+		int32_t bits;
 
 		memcpy(&bits, &x, sizeof(bits));
 		dst[i] = (int16_t) (bits - 0x4b400000);
@@ -110,7 +110,7 @@ q_store16(int16_t *dst, const float *src, vf scale)
 NN_INLINE float
 q_sum_floats8(__m256 m)
 {
-	__m128		x = _mm_add_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
+	__m128 x = _mm_add_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
 
 	x = _mm_add_ps(x, _mm_movehl_ps(x, x));
 	return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
@@ -128,8 +128,8 @@ q_max_abs8(__m256i m, __m256 a)
 NN_INLINE void
 q_store16_halves(int16_t *dst, const float *src, __m256 scale)
 {
-	__m256i		a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(src), scale));
-	__m256i		b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(src + 8), scale));
+	__m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(src), scale));
+	__m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(src + 8), scale));
 
 	_mm256_storeu_si256((__m256i *) dst, _mm256_packs_epi32(a, b));
 }
@@ -151,7 +151,7 @@ typedef __m256i vi;
 NN_INLINE vi
 q_pair(const int16_t *p)
 {
-	int32_t		x;
+	int32_t x;
 
 	memcpy(&x, p, sizeof(x));
 	return _mm256_set1_epi32(x);
@@ -165,16 +165,15 @@ q_pair(const int16_t *p)
 NN_INLINE void
 q_row2(vi *acc, const int16_t *p, const vi *x)
 {
-	vi			t0,
-				t1;
+	vi t0, t1;
 
-	__asm__ ("vpbroadcastd %4, %2\n\t"
-			 "vpmaddwd %5, %2, %3\n\t"
-			 "vpmaddwd %6, %2, %2\n\t"
-			 "vpaddd %3, %0, %0\n\t"
-			 "vpaddd %2, %1, %1"
-			 : "+x" (acc[0]), "+x" (acc[1]), "=&x" (t0), "=&x" (t1)
-			 : "m" (*(const int16_t (*)[2]) p), "x" (x[0]), "x" (x[1]));
+	__asm__("vpbroadcastd %4, %2\n\t"
+			"vpmaddwd %5, %2, %3\n\t"
+			"vpmaddwd %6, %2, %2\n\t"
+			"vpaddd %3, %0, %0\n\t"
+			"vpaddd %2, %1, %1"
+			: "+x"(acc[0]), "+x"(acc[1]), "=&x"(t0), "=&x"(t1)
+			: "m"(*(const int16_t(*)[2]) p), "x"(x[0]), "x"(x[1]));
 }
 
 #elif NN_SIMD == NN_SIMD_AVX512
@@ -185,14 +184,15 @@ typedef __m512i vi;
 #define q_load(p) _mm512_loadu_si512(p)
 #define q_madd(acc, a, b) _mm512_add_epi32(acc, _mm512_madd_epi16(a, b))
 #define q_float(a) _mm512_cvtepi32_ps(a)
-#define q_max_abs(m, a) _mm512_max_epi32(m, _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
+#define q_max_abs(m, a) \
+	_mm512_max_epi32(m, _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
 #define q_sum_floats(m) _mm512_reduce_add_ps(_mm512_castsi512_ps(m))
 #define q_store16(dst, src, scale) q_store16_halves(dst, src, _mm512_castps512_ps256(scale))
 
 NN_INLINE vi
 q_pair(const int16_t *p)
 {
-	int32_t		x;
+	int32_t x;
 
 	memcpy(&x, p, sizeof(x));
 	return _mm512_set1_epi32(x);
@@ -202,8 +202,7 @@ q_pair(const int16_t *p)
 
 typedef struct
 {
-	__m256i		l,
-				h;
+	__m256i l, h;
 } vi;
 
 NN_INLINE vi
@@ -221,7 +220,7 @@ q_load(const int16_t *p)
 NN_INLINE vi
 q_pair(const int16_t *p)
 {
-	int32_t		x;
+	int32_t x;
 
 	memcpy(&x, p, sizeof(x));
 	return (vi) {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
@@ -231,7 +230,7 @@ NN_INLINE vi
 q_madd(vi acc, vi a, vi b)
 {
 	return (vi) {_mm256_add_epi32(acc.l, _mm256_madd_epi16(a.l, b.l)),
-		_mm256_add_epi32(acc.h, _mm256_madd_epi16(a.h, b.h))};
+				 _mm256_add_epi32(acc.h, _mm256_madd_epi16(a.h, b.h))};
 }
 
 NN_INLINE vf
@@ -246,8 +245,7 @@ q_max_abs(vi m, vf a)
 	return (vi) {q_max_abs8(m.l, a.l), q_max_abs8(m.h, a.h)};
 }
 
-#define q_sum_floats(m) \
-	q_sum_floats8(_mm256_add_ps(_mm256_castsi256_ps((m).l), _mm256_castsi256_ps((m).h)))
+#define q_sum_floats(m) q_sum_floats8(_mm256_add_ps(_mm256_castsi256_ps((m).l), _mm256_castsi256_ps((m).h)))
 #define q_store16(dst, src, scale) q_store16_halves(dst, src, (scale).l)
 
 #endif

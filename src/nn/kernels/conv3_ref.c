@@ -22,16 +22,14 @@ nn_conv3_packed_floats_ref(const NnConv3 *c, int transposed)
 void
 nn_conv3_pack_ref(float *packed, const float *weight, const NnConv3 *c, int transposed, int k0, int k1)
 {
-	size_t		line = (size_t) c->oc;
-	int			e,
-				k,
-				o;
+	size_t line = (size_t) c->oc;
+	int e, k, o;
 
 	for (e = 0; e < 9; e++)
 		for (k = transposed ? 0 : k0; k < (transposed ? c->ic : k1); k++)
 			for (o = transposed ? k0 : 0; o < (transposed ? k1 : c->oc); o++)
 			{
-				size_t		at = (size_t) (e * c->ic + k) * line + (size_t) o;
+				size_t at = (size_t) (e * c->ic + k) * line + (size_t) o;
 
 				packed[at] = weight[at];
 			}
@@ -48,35 +46,31 @@ nn_conv3_scratch_bytes_ref(const NnConv3 *c)
 static double
 output_at(const float *src, const float *weight, const NnConv3 *c, int y, int x, int o)
 {
-	double		sum = 0.0;
-	int			e,
-				k;
+	double sum = 0.0;
+	int e, k;
 
 	for (e = 0; e < 9; e++)
 	{
-		int			sy = y + e / 3 - 1;
-		int			sx = x + e % 3 - 1;
+		int sy = y + e / 3 - 1;
+		int sx = x + e % 3 - 1;
 
 		if (sy < 0 || sx < 0 || sy >= c->h || sx >= c->w)
 			continue;
 		for (k = 0; k < c->ic; k++)
 			sum += (double) src[((size_t) sy * (size_t) c->w + (size_t) sx) * (size_t) c->ic + (size_t) k] *
-				(double) weight[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) o];
+				   (double) weight[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) o];
 	}
 	return sum;
 }
 
 void
-nn_conv3_forward_ref(float *dst, uint16_t *mask, const float *src, const float *packed,
-					 const float *bias, const NnConv3 *c, void *scratch)
+nn_conv3_forward_ref(float *dst, uint16_t *mask, const float *src, const float *packed, const float *bias,
+					 const NnConv3 *c, void *scratch)
 {
-	int			step = c->pool ? 2 : 1;
-	int			h = c->h / step;
-	int			w = c->w / step;
-	int			x,
-				y,
-				o,
-				j;
+	int step = c->pool ? 2 : 1;
+	int h = c->h / step;
+	int w = c->w / step;
+	int x, y, o, j;
 
 	(void) scratch;
 	if (mask != NULL && c->pool)
@@ -85,14 +79,15 @@ nn_conv3_forward_ref(float *dst, uint16_t *mask, const float *src, const float *
 		for (x = 0; x < w; x++)
 			for (o = 0; o < c->oc; o++)
 			{
-				size_t		at = (size_t) y * (size_t) w + (size_t) x;
-				float		best = 0.0f;
-				int			won = 0;
+				size_t at = (size_t) y * (size_t) w + (size_t) x;
+				float best = 0.0f;
+				int won = 0;
 
 				for (j = 0; j < step * step; j++)
 				{
-					float		v = (float) (output_at(src, packed, c, y * step + j / step, x * step + j % step, o) +
-											 (bias != NULL ? bias[o] : 0.0f));
+					float v =
+						(float) (output_at(src, packed, c, y * step + j / step, x * step + j % step, o) +
+								 (bias != NULL ? bias[o] : 0.0f));
 
 					if (j == 0 || v > best)
 					{
@@ -101,7 +96,8 @@ nn_conv3_forward_ref(float *dst, uint16_t *mask, const float *src, const float *
 					}
 				}
 				if (mask != NULL && c->pool && (!c->relu || best > 0.0f))
-					mask[at * nn_mask_words(c->oc) + (size_t) (o / 16 * 4 + won)] |= (uint16_t) (1u << o % 16);
+					mask[at * nn_mask_words(c->oc) + (size_t) (o / 16 * 4 + won)] |=
+						(uint16_t) (1u << o % 16);
 				dst[at * (size_t) c->oc + (size_t) o] = c->relu && best < 0.0f ? 0.0f : best;
 			}
 }
@@ -110,7 +106,7 @@ nn_conv3_forward_ref(float *dst, uint16_t *mask, const float *src, const float *
 static float
 gradient_at(const float *ddst, const uint16_t *mask, const float *dst, const NnConv3 *c, int y, int x, int o)
 {
-	size_t		at;
+	size_t at;
 
 	if (c->pool)
 	{
@@ -129,29 +125,26 @@ void
 nn_conv3_dsrc_ref(float *dsrc, const float *ddst, const uint16_t *mask, const float *dst,
 				  const float *packed_transposed, const NnConv3 *c, void *scratch)
 {
-	int			x,
-				y,
-				e,
-				k,
-				o;
+	int x, y, e, k, o;
 
 	(void) scratch;
 	for (y = 0; y < c->h; y++)
 		for (x = 0; x < c->w; x++)
 			for (k = 0; k < c->ic; k++)
 			{
-				double		sum = 0.0;
+				double sum = 0.0;
 
 				for (e = 0; e < 9; e++)
 				{
-					int			oy = y + 1 - e / 3;
-					int			ox = x + 1 - e % 3;
+					int oy = y + 1 - e / 3;
+					int ox = x + 1 - e % 3;
 
 					if (oy < 0 || ox < 0 || oy >= c->h || ox >= c->w)
 						continue;
 					for (o = 0; o < c->oc; o++)
 						sum += (double) gradient_at(ddst, mask, dst, c, oy, ox, o) *
-							(double) packed_transposed[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) o];
+							   (double)
+								   packed_transposed[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) o];
 				}
 				dsrc[((size_t) y * (size_t) c->w + (size_t) x) * (size_t) c->ic + (size_t) k] = (float) sum;
 			}
@@ -164,19 +157,15 @@ nn_conv3_acc_floats_ref(const NnConv3 *c)
 }
 
 void
-nn_conv3_dweight_ref(float *acc, const float *src, const float *ddst, const uint16_t *mask,
-					 const float *dst, const NnConv3 *c, void *scratch)
+nn_conv3_dweight_ref(float *acc, const float *src, const float *ddst, const uint16_t *mask, const float *dst,
+					 const NnConv3 *c, void *scratch)
 {
-	int			x,
-				y,
-				e,
-				k,
-				o;
+	int x, y, e, k, o;
 
 	(void) scratch;
 	for (o = 0; o < c->oc; o++)
 	{
-		double		sum = 0.0;
+		double sum = 0.0;
 
 		for (y = 0; y < c->h; y++)
 			for (x = 0; x < c->w; x++)
@@ -189,12 +178,13 @@ nn_conv3_dweight_ref(float *acc, const float *src, const float *ddst, const uint
 				for (y = 0; y < c->h; y++)
 					for (x = 0; x < c->w; x++)
 					{
-						int			sy = y + e / 3 - 1;
-						int			sx = x + e % 3 - 1;
+						int sy = y + e / 3 - 1;
+						int sx = x + e % 3 - 1;
 
 						if (sy >= 0 && sx >= 0 && sy < c->h && sx < c->w)
 							sum += (double) gradient_at(ddst, mask, dst, c, y, x, o) *
-								(double) src[((size_t) sy * (size_t) c->w + (size_t) sx) * (size_t) c->ic + (size_t) k];
+								   (double) src[((size_t) sy * (size_t) c->w + (size_t) sx) * (size_t) c->ic +
+												(size_t) k];
 					}
 				acc[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) o] += (float) sum;
 			}
@@ -202,20 +192,17 @@ nn_conv3_dweight_ref(float *acc, const float *src, const float *ddst, const uint
 }
 
 void
-nn_conv3_dweight_finish_ref(float *dweight, float *dbias, const float *acc, int n_acc,
-							size_t acc_stride, const NnConv3 *c, int ic0, int ic1)
+nn_conv3_dweight_finish_ref(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_stride,
+							const NnConv3 *c, int ic0, int ic1)
 {
-	int			a,
-				e,
-				k,
-				o;
+	int a, e, k, o;
 
 	for (e = 0; e < 10; e++)
 		for (k = ic0; k < ic1; k++)
 			for (o = 0; o < c->oc; o++)
 			{
-				size_t		at = (size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) o;
-				float		sum = 0.0f;
+				size_t at = (size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) o;
+				float sum = 0.0f;
 
 				if (e == 9 && (k > 0 || dbias == NULL))
 					continue;

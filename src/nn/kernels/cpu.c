@@ -13,29 +13,25 @@
 #if NN_X86
 #include <cpuid.h>
 
-#define XCR0_AVX 0x06			/* xmm, ymm */
-#define XCR0_AVX512 0xe6		/* xmm, ymm, opmask, zmm */
+#define XCR0_AVX 0x06    /* xmm, ymm */
+#define XCR0_AVX512 0xe6 /* xmm, ymm, opmask, zmm */
 
 /* The instruction, written out, so that no target flag is needed. */
 static uint64_t
 read_xcr0(void)
 {
-	uint32_t	low,
-				high;
+	uint32_t low, high;
 
-	__asm__ volatile ("xgetbv" : "=a" (low), "=d" (high) : "c" (0));
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
 	return (uint64_t) high << 32 | low;
 }
 
 static NnPath
 detect(void)
 {
-	unsigned	a,
-				b,
-				c,
-				d;
-	uint64_t	xcr0;
-	unsigned	avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+	unsigned a, b, c, d;
+	uint64_t xcr0;
+	unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
 
 	if (!__get_cpuid(1, &a, &b, &c, &d))
 		return NN_PATH_PORTABLE;
@@ -56,10 +52,7 @@ int
 nn_cpu_vnni(void)
 {
 #if NN_X86
-	unsigned	a,
-				b,
-				c,
-				d;
+	unsigned a, b, c, d;
 
 	if (detect() == NN_PATH_AVX512 && __get_cpuid_count(7, 0, &a, &b, &c, &d))
 		return (c & bit_AVX512VNNI) != 0;

@@ -6,12 +6,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#define DN_GROUP 16				/* inputs at a time: a cache line of src */
+#define DN_GROUP 16 /* inputs at a time: a cache line of src */
 
 /* dw[rows][out] = src[:, i..i+rows)' ddst, over n samples. */
 NN_INLINE void
-dn_dweight_tile(float *dw, const float *src, const float *ddst, int n, int in, int out,
-				const int rows, const int nv)
+dn_dweight_tile(float *dw, const float *src, const float *ddst, int n, int in, int out, const int rows,
+				const int nv)
 {
 	dn_tile(dw, (size_t) out, src, 1, (size_t) in, ddst, (size_t) out, n, rows, nv, 0, NULL);
 }
@@ -25,23 +25,23 @@ dn_dweight_tile(float *dw, const float *src, const float *ddst, int n, int in, i
 
 typedef struct DnFeed
 {
-	float	   *panel;			/* [samples][DN_GROUP] */
-	const float *src;			/* the first sample's */
-	size_t		step;
-	int			n,				/* samples */
-				rows,			/* inputs */
-				next;			/* sample to copy */
+	float *panel;     /* [samples][DN_GROUP] */
+	const float *src; /* the first sample's */
+	size_t step;
+	int n,    /* samples */
+		rows, /* inputs */
+		next; /* sample to copy */
 } DnFeed;
 
 NN_INLINE void
 dn_feed(DnFeed *f, int count)
 {
-	int			k;
+	int k;
 
 	for (; count > 0 && f->next < f->n; count--, f->next++)
 	{
 		const float *from = f->src + (size_t) f->next * f->step;
-		float	   *to = f->panel + f->next * DN_GROUP;
+		float *to = f->panel + f->next * DN_GROUP;
 
 		if (f->next + DN_FEED_AHEAD < f->n)
 			__builtin_prefetch(from + DN_FEED_AHEAD * f->step, 0, 3);
@@ -64,20 +64,17 @@ static void
 dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, int out, int rows,
 				DnFeed *feed)
 {
-	int			full = out / VW * VW;
-	int			portion = 1 + feed->n / (3 * (full / (2 * VW)) + 1);
-	int			o,
-				r,
-				s,
-				take;
+	int full = out / VW * VW;
+	int portion = 1 + feed->n / (3 * (full / (2 * VW)) + 1);
+	int o, r, s, take;
 
 	for (r = 0; r < rows; r += take)
 	{
 		take = dn_take(rows - r);
 		for (o = 0; o < full; o += 2 * VW)
 		{
-			float	   *d = dw + (size_t) r * (size_t) out + o;
-			int			pair = o + 2 * VW <= full;
+			float *d = dw + (size_t) r * (size_t) out + o;
+			int pair = o + 2 * VW <= full;
 
 			dn_feed(feed, portion);
 			if (take == 6 && pair)
@@ -99,7 +96,7 @@ dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, i
 	for (r = 0; r < rows; r++)
 		for (o = full; o < out; o++)
 		{
-			float		sum = 0.0f;
+			float sum = 0.0f;
 
 			for (s = 0; s < n; s++)
 				sum += src[(size_t) s * (size_t) in + r] * ddst[(size_t) s * (size_t) out + o];
@@ -112,8 +109,8 @@ dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, i
  * The weights are what is broadcast, so that they are read in order.
  */
 NN_INLINE void
-dn_dsrc_tile(float *t, const float *weight, const float *turned, size_t wide, int out,
-			 const int rows, const int nv)
+dn_dsrc_tile(float *t, const float *weight, const float *turned, size_t wide, int out, const int rows,
+			 const int nv)
 {
 	dn_tile(t, wide, weight, (size_t) out, 1, turned, wide, out, rows, nv, 0, NULL);
 }
@@ -129,9 +126,9 @@ dn_wide(int n)
 static void
 dn_turn(float *turned, const float *ddst, int n, int out)
 {
-	size_t		wide = dn_wide(n);
-	size_t		s;
-	int			o;
+	size_t wide = dn_wide(n);
+	size_t s;
+	int o;
 
 	for (o = 0; o < out; o++)
 		for (s = 0; s < wide; s++)
@@ -142,11 +139,10 @@ dn_turn(float *turned, const float *ddst, int n, int out)
 static void
 dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int in, int out, int rows)
 {
-	float		t[DN_GROUP * (NN_DENSE_TURN + VW)] NN_STACK_ALIGN;
-	size_t		wide = dn_wide(n);
-	size_t		s;
-	int			r,
-				take;
+	float t[DN_GROUP * (NN_DENSE_TURN + VW)] NN_STACK_ALIGN;
+	size_t wide = dn_wide(n);
+	size_t s;
+	int r, take;
 
 	for (r = 0; r < rows; r += take)
 	{
@@ -155,8 +151,8 @@ dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int 
 		take = dn_take(rows - r);
 		for (s = 0; s < wide; s += 2 * VW)
 		{
-			float	   *to = t + (size_t) r * wide + s;
-			int			pair = s + 2 * VW <= wide;
+			float *to = t + (size_t) r * wide + s;
+			int pair = s + 2 * VW <= wide;
 
 			if (take == 6 && pair)
 				dn_dsrc_tile(to, w, turned + s, wide, out, 6, 2);
@@ -186,26 +182,25 @@ dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int 
 
 /* The weight gradient of the inputs [i0, i1), into dweight or the update. */
 static void
-dn_dweight(float *dweight, float *weight, const NnSlots *slots, const float *src, const float *ddst,
-		   int n, int in, int out, int i0, int i1, const NnUpdate *update, float *dw)
+dn_dweight(float *dweight, float *weight, const NnSlots *slots, const float *src, const float *ddst, int n,
+		   int in, int out, int i0, int i1, const NnUpdate *update, float *dw)
 {
-	float		panels[2][NN_DENSE_TURN * DN_GROUP] NN_STACK_ALIGN;
-	DnFeed		feed = {panels[0], src + i0, (size_t) in, n <= NN_DENSE_TURN ? n : 0, 0, 0};
-	int			turn = 0;
-	int			i,
-				k;
+	float panels[2][NN_DENSE_TURN * DN_GROUP] NN_STACK_ALIGN;
+	DnFeed feed = {panels[0], src + i0, (size_t) in, n <= NN_DENSE_TURN ? n : 0, 0, 0};
+	int turn = 0;
+	int i, k;
 
 	feed.rows = i1 - i0 < DN_GROUP ? i1 - i0 : DN_GROUP;
 	for (i = i0; i < i1; i += DN_GROUP, turn ^= 1)
 	{
-		int			rows = feed.rows;
-		size_t		at = (size_t) i * (size_t) out;
+		int rows = feed.rows;
+		size_t at = (size_t) i * (size_t) out;
 		const float *x = src + i;
-		int			x_step = in;
+		int x_step = in;
 
 		if (n <= NN_DENSE_TURN)
 		{
-			dn_feed(&feed, n);	/* what is left of it */
+			dn_feed(&feed, n); /* what is left of it */
 			x = panels[turn];
 			x_step = DN_GROUP;
 		}
@@ -217,7 +212,7 @@ dn_dweight(float *dweight, float *weight, const NnSlots *slots, const float *src
 			dn_dweight_rows(dweight + at, x, ddst, n, x_step, out, rows, &feed);
 		else
 		{
-			NnSlots		here;
+			NnSlots here;
 
 			for (k = 0; k < 3; k++)
 				here.s[k] = slots->s[k] != NULL ? slots->s[k] + at : NULL;
@@ -228,17 +223,16 @@ dn_dweight(float *dweight, float *weight, const NnSlots *slots, const float *src
 }
 
 static void
-dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
-			   const float *src, const float *ddst, int n, int in, int out,
-			   int i0, int i1, const NnUpdate *update, void *scratch)
+dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots, const float *src,
+			   const float *ddst, int n, int in, int out, int i0, int i1, const NnUpdate *update,
+			   void *scratch)
 {
-	float	   *turned = scratch;
-	int			i,
-				s;
+	float *turned = scratch;
+	int i, s;
 
 	for (s = 0; s < n && dsrc != NULL; s += NN_DENSE_TURN)
 	{
-		int			samples = n - s < NN_DENSE_TURN ? n - s : NN_DENSE_TURN;
+		int samples = n - s < NN_DENSE_TURN ? n - s : NN_DENSE_TURN;
 
 		dn_turn(turned, ddst + (size_t) s * (size_t) out, samples, out);
 		for (i = i0; i < i1; i += DN_GROUP)

@@ -15,20 +15,19 @@
  *
  *-------------------------------------------------------------------------
  */
-#define DN_AHEAD 1024			/* floats: how far ahead a stream of weights is fetched */
-#define DN_NARROW 128			/* outputs up to which that makes one row slower */
+#define DN_AHEAD 1024 /* floats: how far ahead a stream of weights is fetched */
+#define DN_NARROW 128 /* outputs up to which that makes one row slower */
 
 /* The outputs that do not fill a vector. */
 static void
 dn_rest(float *part, const float *src, const float *weight, int rows, int in, int out, int i0, int i1)
 {
-	int			full = out / VW * VW;
-	int			i,
-				r;
+	int full = out / VW * VW;
+	int i, r;
 
 	for (r = 0; r < rows && full < out; r++)
 	{
-		vf			a = v_zero();
+		vf a = v_zero();
 
 		for (i = i0; i < i1; i++)
 			a = v_fma(v_set1(src[(size_t) r * (size_t) in + i]),
@@ -41,9 +40,8 @@ dn_rest(float *part, const float *src, const float *weight, int rows, int in, in
 NN_INLINE void
 dn_tile8(float *part, const float *x, const float *w, int out)
 {
-	vf			acc[8];
-	int			i,
-				j;
+	vf acc[8];
+	int i, j;
 
 #pragma GCC unroll 8
 	for (j = 0; j < 8; j++)
@@ -51,7 +49,7 @@ dn_tile8(float *part, const float *x, const float *w, int out)
 #pragma GCC unroll 4
 	for (i = 0; i < 4; i++, w += out)
 	{
-		vf			a = v_set1(x[i]);
+		vf a = v_set1(x[i]);
 
 #pragma GCC unroll 8
 		for (j = 0; j < 8; j++)
@@ -66,25 +64,25 @@ dn_tile8(float *part, const float *x, const float *w, int out)
 NN_INLINE void
 dn_stream_inputs(float *part, const float *src, const float *weight, const int rows, int in, int out)
 {
-	int			full = out / VW * VW;
-	int			o = 0;
-	int			r;
+	int full = out / VW * VW;
+	int o = 0;
+	int r;
 
 	for (; rows == 1 && o + 8 * VW <= full; o += 8 * VW)
 		dn_tile8(part + o, src, weight + o, out);
 	for (; o < full; o += VW)
 	{
-		vf			w0 = v_load(weight + o);
-		vf			w1 = v_load(weight + (size_t) out + o);
-		vf			w2 = v_load(weight + 2 * (size_t) out + o);
-		vf			w3 = v_load(weight + 3 * (size_t) out + o);
+		vf w0 = v_load(weight + o);
+		vf w1 = v_load(weight + (size_t) out + o);
+		vf w2 = v_load(weight + 2 * (size_t) out + o);
+		vf w3 = v_load(weight + 3 * (size_t) out + o);
 
 #pragma GCC unroll 4
 		for (r = 0; r < rows; r++)
 		{
 			const float *x = src + (size_t) r * (size_t) in;
-			float	   *p = part + (size_t) r * (size_t) out + o;
-			vf			a = v_load(p);
+			float *p = part + (size_t) r * (size_t) out + o;
+			vf a = v_load(p);
 
 			a = v_fma(v_set1(x[0]), w0, a);
 			a = v_fma(v_set1(x[1]), w1, a);
@@ -100,21 +98,18 @@ dn_stream_inputs(float *part, const float *src, const float *weight, const int r
  * the weights once, as one stream per block.
  */
 NN_INLINE void
-dn_stream(float *part, const float *src, const float *weight, const int rows, int in, int out,
-		  int i0, int size, int blocks)
+dn_stream(float *part, const float *src, const float *weight, const int rows, int in, int out, int i0,
+		  int size, int blocks)
 {
-	size_t		part_size = (size_t) rows * (size_t) out;
-	int			full = out / VW * VW;
-	int			b,
-				i,
-				o,
-				r;
+	size_t part_size = (size_t) rows * (size_t) out;
+	int full = out / VW * VW;
+	int b, i, o, r;
 
 	memset(part, 0, sizeof(float) * part_size * (size_t) blocks);
 	for (i = 0; i + 4 <= size; i += 4)
 		for (b = 0; b < blocks; b++)
 		{
-			int			first = i0 + b * size + i;
+			int first = i0 + b * size + i;
 			const float *w = weight + (size_t) first * (size_t) out;
 
 			if (rows > 1 || out > DN_NARROW)
@@ -125,14 +120,14 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
 	/* the last inputs, and below the last outputs: one vector at a time */
 	for (b = 0; b < blocks; b++, part += part_size)
 	{
-		int			first = i0 + b * size;
-		int			end = first + size;
+		int first = i0 + b * size;
+		int end = first + size;
 
 		for (i = first + size / 4 * 4; i < end; i++)
 			for (o = 0; o < full; o += VW)
 				for (r = 0; r < rows; r++)
 				{
-					float	   *p = part + (size_t) r * (size_t) out + o;
+					float *p = part + (size_t) r * (size_t) out + o;
 
 					v_store(p, v_fma(v_set1(src[(size_t) r * (size_t) in + i]),
 									 v_load(weight + (size_t) i * (size_t) out + o), v_load(p)));
@@ -151,14 +146,11 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
  * is fetched with each term: all of it at once would hold up the loads.
  */
 NN_INLINE void
-dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
-		const float *b, size_t b_term, int n, const int rows, const int nv, const int add,
-		const DnAhead *ahead)
+dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term, const float *b,
+		size_t b_term, int n, const int rows, const int nv, const int add, const DnAhead *ahead)
 {
-	vf			acc[DN_MR][2];
-	int			j,
-				k,
-				r;
+	vf acc[DN_MR][2];
+	int j, k, r;
 
 #pragma GCC unroll 6
 	for (r = 0; r < rows; r++)
@@ -167,7 +159,7 @@ dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
 			acc[r][j] = add ? v_load(dst + (size_t) r * dst_row + j * VW) : v_zero();
 	for (k = 0; k < n; k++)
 	{
-		vf			v[2];
+		vf v[2];
 
 		if (ahead != NULL)
 #pragma GCC unroll 2
@@ -180,7 +172,7 @@ dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
 #pragma GCC unroll 6
 		for (r = 0; r < rows; r++)
 		{
-			vf			x = v_set1(a[(size_t) r * a_row]);
+			vf x = v_set1(a[(size_t) r * a_row]);
 
 #pragma GCC unroll 2
 			for (j = 0; j < nv; j++)
@@ -197,8 +189,8 @@ dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
 
 /* part[rows][nv vectors] += x[rows][n] panel[n][nv vectors]; first: from zero. */
 NN_INLINE void
-dn_rows_tile(float *part, const float *x, const float *panel, const int rows, const int nv, int out,
-			 int n, int first, const DnAhead *ahead)
+dn_rows_tile(float *part, const float *x, const float *panel, const int rows, const int nv, int out, int n,
+			 int first, const DnAhead *ahead)
 {
 	if (first)
 		dn_tile(part, (size_t) out, x, DN_SUB, 1, panel, (size_t) (nv * VW), n, rows, nv, 0, ahead);
@@ -211,7 +203,7 @@ NN_INLINE void
 dn_panel(float *part, const float *x, const float *panel, int rows, const int nv, int out, int n, int first,
 		 const DnAhead *ahead)
 {
-	int			r = rows >= DN_MR ? DN_MR : 0;
+	int r = rows >= DN_MR ? DN_MR : 0;
 
 	if (r > 0)
 		dn_rows_tile(part, x, panel, DN_MR, nv, out, n, first, ahead);
@@ -245,16 +237,16 @@ dn_panel(float *part, const float *x, const float *panel, int rows, const int nv
  * while a panel is copied, the same of the next inputs is fetched.
  */
 NN_INLINE void
-dn_sub_tiles(float *part, const float *x, const float *weight, const float *next, int rows, int out, int n, int first)
+dn_sub_tiles(float *part, const float *x, const float *weight, const float *next, int rows, int out, int n,
+			 int first)
 {
-	float		panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
-	int			full = out / VW * VW;
-	int			k,
-				o;
+	float panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
+	int full = out / VW * VW;
+	int k, o;
 
 	for (o = 0; o + 2 * VW <= full; o += 2 * VW)
 	{
-		DnAhead		ahead = {next + o, (size_t) out};
+		DnAhead ahead = {next + o, (size_t) out};
 
 		for (k = 0; k < n; k++)
 		{
@@ -278,13 +270,13 @@ NN_INLINE void
 dn_sub_marked(float *part, const float *x, const uint64_t *marks, const float *weight, const float *next,
 			  int rows, int out, int n, int first)
 {
-	int			full = out / VW * VW;
-	int			o;
+	int full = out / VW * VW;
+	int o;
 
 	for (o = 0; o < full;)
 	{
-		int			nv = dn_marked_width(full - o);
-		DnAhead		ahead = {next + o, (size_t) out};
+		int nv = dn_marked_width(full - o);
+		DnAhead ahead = {next + o, (size_t) out};
 
 		if (nv == 8)
 			dn_marked_rows(part + o, x, marks, weight + o, (size_t) out, rows, 8, out, n, first, &ahead);
@@ -300,16 +292,16 @@ dn_sub_marked(float *part, const float *x, const uint64_t *marks, const float *w
 static void
 dn_many_rows(float *part, const float *src, const float *weight, int rows, int in, int out, int i0, int i1)
 {
-	DnRows		copy;
-	int			marked;
-	int			i;
+	DnRows copy;
+	int marked;
+	int i;
 
 	dn_copy_rows(&copy, src, rows, in, i0, i1);
 	marked = dn_marks_pay(&copy, (size_t) rows * (size_t) (i1 - i0), out / VW * VW);
 	for (i = i0; i < i1; i += DN_SUB)
 	{
-		int			sub = (i - i0) / DN_SUB;
-		int			n = i1 - i < DN_SUB ? i1 - i : DN_SUB;
+		int sub = (i - i0) / DN_SUB;
+		int n = i1 - i < DN_SUB ? i1 - i : DN_SUB;
 		const float *w = weight + (size_t) i * (size_t) out;
 		const float *next = in - i > 2 * DN_SUB ? w + (size_t) DN_SUB * (size_t) out : w;
 
@@ -324,7 +316,7 @@ dn_many_rows(float *part, const float *src, const float *weight, int rows, int i
 static void __attribute__((noinline))
 dn_many(float *part, const float *src, const float *weight, int n, int in, int out, int i0, int i1)
 {
-	int			r;
+	int r;
 
 	for (r = 0; r < n; r += DN_ROWS)
 		dn_many_rows(part + (size_t) r * (size_t) out, src + (size_t) r * (size_t) in, weight,
@@ -335,7 +327,7 @@ dn_many(float *part, const float *src, const float *weight, int n, int in, int o
 static void
 dn_row(float *part, const float *src, const float *weight, int in, int out, int i0, int size, int blocks)
 {
-	DnList		list;
+	DnList list;
 
 	if (dn_list(&list, src + i0, size, blocks, in - i0, sizeof(float) * (size_t) out))
 		dn_listed(part, src + i0, weight + (size_t) i0 * (size_t) out, out, &list, size, blocks);
@@ -346,8 +338,8 @@ dn_row(float *part, const float *src, const float *weight, int in, int out, int 
 static void
 dense_partial(float *partial, const float *src, const float *weight, int n, int in, int out, int block)
 {
-	int			i0 = block * NN_DENSE_BLOCK;
-	int			size = in - i0 < NN_DENSE_BLOCK ? in - i0 : NN_DENSE_BLOCK;
+	int i0 = block * NN_DENSE_BLOCK;
+	int size = in - i0 < NN_DENSE_BLOCK ? in - i0 : NN_DENSE_BLOCK;
 
 	switch (n)
 	{
@@ -372,7 +364,7 @@ dense_partial(float *partial, const float *src, const float *weight, int n, int 
 static void
 dn_add(float *dst, const float *src, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i + VW <= n; i += VW)
 		v_store(dst + i, v_add(v_load(dst + i), v_load(src + i)));
@@ -383,13 +375,12 @@ dn_add(float *dst, const float *src, size_t n)
 static void
 dn_bias(float *dst, const float *bias, int n, int out, int relu)
 {
-	int			r,
-				o;
+	int r, o;
 
 	for (r = 0; r < n; r++)
 		for (o = 0; o < out; o++)
 		{
-			float	   *y = dst + (size_t) r * (size_t) out + o;
+			float *y = dst + (size_t) r * (size_t) out + o;
 
 			if (bias != NULL)
 				*y += bias[o];
@@ -401,8 +392,8 @@ dn_bias(float *dst, const float *bias, int n, int out, int relu)
 static void
 dense_finish(float *dst, const float *partial, const float *bias, int n, int out, int n_blocks, int relu)
 {
-	size_t		size = (size_t) n * (size_t) out;
-	int			b;
+	size_t size = (size_t) n * (size_t) out;
+	int b;
 
 	memcpy(dst, partial, sizeof(float) * size);
 	for (b = 1; b < n_blocks; b++)
@@ -411,14 +402,13 @@ dense_finish(float *dst, const float *partial, const float *bias, int n, int out
 }
 
 static void
-dense_forward(float *dst, const float *src, const float *weight, const float *bias,
-			  int n, int in, int out, int relu, void *scratch)
+dense_forward(float *dst, const float *src, const float *weight, const float *bias, int n, int in, int out,
+			  int relu, void *scratch)
 {
-	size_t		size = (size_t) n * (size_t) out;
-	int			blocks = (in + NN_DENSE_BLOCK - 1) / NN_DENSE_BLOCK;
-	int			streams = 1;
-	int			b,
-				k;
+	size_t size = (size_t) n * (size_t) out;
+	int blocks = (in + NN_DENSE_BLOCK - 1) / NN_DENSE_BLOCK;
+	int streams = 1;
+	int b, k;
 
 	for (b = 0; b < blocks; b += streams)
 	{

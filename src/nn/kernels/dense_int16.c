@@ -16,13 +16,12 @@
 size_t
 nn_dense_int16_bytes(int in, int out)
 {
-	size_t		wide = (size_t) nn_int16_wide(out);
+	size_t wide = (size_t) nn_int16_wide(out);
 
 	/* at most 2^31 outputs and inputs: none of the factors is near 2^32 */
 	if (wide > SIZE_MAX / 8 / ((size_t) in + 1))
 		return SIZE_MAX;
-	return sizeof(float) * wide * ((size_t) nn_int16_blocks(in) + 1) +
-		sizeof(int16_t) * wide * (size_t) in;
+	return sizeof(float) * wide * ((size_t) nn_int16_blocks(in) + 1) + sizeof(int16_t) * wide * (size_t) in;
 }
 
 size_t
@@ -35,15 +34,14 @@ nn_dense_int16_scratch_bytes(int n, int out)
 static void
 pack_scales(float *scales, const float *weight, int n, int out, int count)
 {
-	int			i,
-				o;
+	int i, o;
 
 	for (o = 0; o < count; o++)
 		scales[o] = 0.0f;
 	for (i = 0; i < n; i++, weight += out)
 		for (o = 0; o < count; o++)
 		{
-			float		size = fabsf(weight[o]);
+			float size = fabsf(weight[o]);
 
 			scales[o] = size > scales[o] ? size : scales[o];
 		}
@@ -54,7 +52,7 @@ pack_scales(float *scales, const float *weight, int n, int out, int count)
 static int16_t
 quantized(float weight, float scale)
 {
-	float		q = scale > 0.0f ? weight / scale : 0.0f;
+	float q = scale > 0.0f ? weight / scale : 0.0f;
 
 	/* the scale is rounded, so the largest may come out a little above */
 	if (q > NN_INT16_MOST)
@@ -67,25 +65,22 @@ quantized(float weight, float scale)
 void
 nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in, int out)
 {
-	int			wide = nn_int16_wide(out);
-	int			b,
-				i,
-				o,
-				p;
+	int wide = nn_int16_wide(out);
+	int b, i, o, p;
 
 	memset(packed, 0, nn_dense_int16_bytes(in, out));
 	if (bias != NULL)
 		memcpy(packed, bias, sizeof(float) * (size_t) out);
 	for (b = 0; b < nn_int16_blocks(in); b++, weight += (size_t) NN_DENSE_BLOCK * (size_t) out)
 	{
-		DqBlock		block = nn_int16_block(packed, in, out, b);
-		float	   *scales = (float *) block.scales;
-		int16_t    *q = (int16_t *) block.weights;
+		DqBlock block = nn_int16_block(packed, in, out, b);
+		float *scales = (float *) block.scales;
+		int16_t *q = (int16_t *) block.weights;
 
 		for (p = 0; p < wide; p += NN_INT16_PANEL)
 		{
-			int			width = nn_int16_panel_width(wide, p);
-			int			count = out - p < width ? out - p : width;
+			int width = nn_int16_panel_width(wide, p);
+			int count = out - p < width ? out - p : width;
 
 			pack_scales(scales + p, weight + p, block.n, out, count);
 			for (i = 0; i < block.n; i++, q += width)
@@ -99,16 +94,15 @@ nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in
 static double
 product_ref(const float *src, const void *packed, int in, int out, int o)
 {
-	int			panel = o / NN_INT16_PANEL * NN_INT16_PANEL;
-	int			wide = nn_int16_wide(out);
-	size_t		width = (size_t) nn_int16_panel_width(wide, panel);
-	double		sum = 0.0;
-	int			b,
-				i;
+	int panel = o / NN_INT16_PANEL * NN_INT16_PANEL;
+	int wide = nn_int16_wide(out);
+	size_t width = (size_t) nn_int16_panel_width(wide, panel);
+	double sum = 0.0;
+	int b, i;
 
 	for (b = 0; b < nn_int16_blocks(in); b++)
 	{
-		DqBlock		block = nn_int16_block(packed, in, out, b);
+		DqBlock block = nn_int16_block(packed, in, out, b);
 		const int16_t *q = block.weights + (size_t) panel * (size_t) block.n + (o - panel);
 		const float *x = src + (size_t) b * NN_DENSE_BLOCK;
 
@@ -119,18 +113,17 @@ product_ref(const float *src, const void *packed, int in, int out, int o)
 }
 
 void
-nn_dense_int16_forward_ref(float *dst, const float *src, const void *packed, int n, int in, int out,
-						   int relu, void *scratch)
+nn_dense_int16_forward_ref(float *dst, const float *src, const void *packed, int n, int in, int out, int relu,
+						   void *scratch)
 {
-	int			o,
-				r;
+	int o, r;
 
 	(void) scratch;
 	for (r = 0; r < n; r++)
 		for (o = 0; o < out; o++)
 		{
-			float		y = (float) (product_ref(src + (size_t) r * (size_t) in, packed, in, out, o) +
-									 (double) nn_int16_bias(packed)[o]);
+			float y = (float) (product_ref(src + (size_t) r * (size_t) in, packed, in, out, o) +
+							   (double) nn_int16_bias(packed)[o]);
 
 			dst[(size_t) r * (size_t) out + (size_t) o] = relu && !(y > 0.0f) ? 0.0f : y;
 		}

@@ -34,9 +34,9 @@
 typedef struct DqBlock
 {
 	const int16_t *weights;
-	const float *scales;		/* [wide] */
-	int			n;				/* inputs */
-	int			wide;			/* outputs with their padding */
+	const float *scales; /* [wide] */
+	int n;               /* inputs */
+	int wide;            /* outputs with their padding */
 } DqBlock;
 
 static inline int
@@ -67,11 +67,11 @@ nn_int16_bias(const void *packed)
 static inline DqBlock
 nn_int16_block(const void *packed, int in, int out, int b)
 {
-	size_t		wide = (size_t) nn_int16_wide(out);
+	size_t wide = (size_t) nn_int16_wide(out);
 	const float *scales = (const float *) packed + wide;
 	const int16_t *weights = (const int16_t *) (scales + wide * (size_t) nn_int16_blocks(in));
-	int			i0 = b * NN_DENSE_BLOCK;
-	DqBlock		block;
+	int i0 = b * NN_DENSE_BLOCK;
+	DqBlock block;
 
 	block.weights = weights + (size_t) i0 * wide;
 	block.scales = scales + (size_t) b * wide;
@@ -80,4 +80,4 @@ nn_int16_block(const void *packed, int in, int out, int b)
 	return block;
 }
 
-#endif							/* PNEUMO_NN_DENSE_INT16_H */
+#endif /* PNEUMO_NN_DENSE_INT16_H */

@@ -11,23 +11,22 @@
  *-------------------------------------------------------------------------
  */
 
-#define DQ_FEW 4				/* rows up to which each goes by itself: blocks stay in a cache */
-#define DQ_INPUTS 8				/* of a block before the next block's turn */
+#define DQ_FEW 4    /* rows up to which each goes by itself: blocks stay in a cache */
+#define DQ_INPUTS 8 /* of a block before the next block's turn */
 
 /* part[nv vectors] += x[n] q[n][width]. */
 NN_INLINE void
 dq_stream_tile(float *part, const float *x, const int16_t *q, int n, size_t width, const int nv)
 {
-	vf			acc[8];
-	int			i,
-				j;
+	vf acc[8];
+	int i, j;
 
 #pragma GCC unroll 8
 	for (j = 0; j < nv; j++)
 		acc[j] = v_load(part + j * VW);
 	for (i = 0; i < n; i++, q += width)
 	{
-		vf			a = v_set1(x[i]);
+		vf a = v_set1(x[i]);
 
 #pragma GCC unroll 8
 		for (j = 0; j < nv; j++)
@@ -42,8 +41,8 @@ dq_stream_tile(float *part, const float *x, const int16_t *q, int n, size_t widt
 NN_INLINE void
 dq_stream_panel(float *part, const float *x, const int16_t *q, int n, int width)
 {
-	size_t		step = (size_t) width;
-	int			o;
+	size_t step = (size_t) width;
+	int o;
 
 	for (o = 0; o + 8 * VW <= width; o += 8 * VW)
 		dq_stream_tile(part + o, x, q + o, n, step, 8);
@@ -59,7 +58,7 @@ dq_stream_panel(float *part, const float *x, const int16_t *q, int n, int width)
 NN_INLINE void
 dq_add_scaled(float *sums, const float *part, const float *scales, int n)
 {
-	int			o;
+	int o;
 
 	for (o = 0; o < n; o += VW)
 		v_store(sums + o, v_fma(v_load(part + o), v_load(scales + o), v_load(sums + o)));
@@ -76,21 +75,20 @@ dq_panel(const DqBlock *block, int p)
 static void
 dq_stream(float *sums, const float *x, const DqBlock *block, int blocks)
 {
-	float		part[NN_DENSE_STREAMS][NN_INT16_PANEL] NN_STACK_ALIGN;
-	int			size = block[0].n;
-	int			wide = block[0].wide;
-	int			b,
-				i,
-				p;
+	float part[NN_DENSE_STREAMS][NN_INT16_PANEL] NN_STACK_ALIGN;
+	int size = block[0].n;
+	int wide = block[0].wide;
+	int b, i, p;
 
 	for (p = 0; p < wide; p += NN_INT16_PANEL)
 	{
-		int			width = nn_int16_panel_width(wide, p);
+		int width = nn_int16_panel_width(wide, p);
 
 		memset(part, 0, sizeof(part));
 		for (i = 0; i < size; i += DQ_INPUTS)
 			for (b = 0; b < blocks; b++)
-				dq_stream_panel(part[b], x + b * size + i, dq_panel(&block[b], p) + (size_t) i * (size_t) width,
+				dq_stream_panel(part[b], x + b * size + i,
+								dq_panel(&block[b], p) + (size_t) i * (size_t) width,
 								size - i < DQ_INPUTS ? size - i : DQ_INPUTS, width);
 		for (b = 0; b < blocks; b++)
 			dq_add_scaled(sums + p, part[b], block[b].scales + p, width);
@@ -101,18 +99,17 @@ dq_stream(float *sums, const float *x, const DqBlock *block, int blocks)
 static void
 dq_listed(float *sums, const float *x, const DqBlock *block, int blocks, const DnList *list)
 {
-	float		part[NN_INT16_PANEL] NN_STACK_ALIGN;
-	int			wide = block[0].wide;
-	int			b,
-				p;
+	float part[NN_INT16_PANEL] NN_STACK_ALIGN;
+	int wide = block[0].wide;
+	int b, p;
 
 	for (b = 0; b < blocks; b++, x += block[0].n)
 		for (p = 0; p < wide; p += NN_INT16_PANEL)
 		{
-			int			width = nn_int16_panel_width(wide, p);
-			DnRun		run = dn_list_run(list, dq_panel(&block[b], p), b);
+			int width = nn_int16_panel_width(wide, p);
+			DnRun run = dn_list_run(list, dq_panel(&block[b], p), b);
 			/* the panel behind it; behind a block's last one the next block begins */
-			DnRun		next = dn_list_run(list, dq_panel(&block[b], p + width), p + width < wide ? b : b + 1);
+			DnRun next = dn_list_run(list, dq_panel(&block[b], p + width), p + width < wide ? b : b + 1);
 
 			dn_listed_panel(part, x, run, dn_list_count(list, b), (size_t) width, width, next, 1);
 			dq_add_scaled(sums + p, part, block[b].scales + p, width);
@@ -123,9 +120,10 @@ dq_listed(float *sums, const float *x, const DqBlock *block, int blocks, const D
 static void
 dq_row(float *sums, const float *x, const DqBlock *block, int blocks, int left)
 {
-	DnList		list;
+	DnList list;
 
-	if (dn_list(&list, x, block[0].n, blocks, left, sizeof(int16_t) * (size_t) nn_int16_panel_width(block[0].wide, 0)))
+	if (dn_list(&list, x, block[0].n, blocks, left,
+				sizeof(int16_t) * (size_t) nn_int16_panel_width(block[0].wide, 0)))
 		dq_listed(sums, x, block, blocks, &list);
 	else
 		dq_stream(sums, x, block, blocks);
@@ -135,8 +133,7 @@ dq_row(float *sums, const float *x, const DqBlock *block, int blocks, int left)
 NN_INLINE void
 dq_widen(float *to, const int16_t *q, size_t width, int n, const int nv)
 {
-	int			j,
-				k;
+	int j, k;
 
 	for (k = 0; k < n; k++, q += width, to += nv * VW)
 #pragma GCC unroll 8
@@ -148,8 +145,8 @@ dq_widen(float *to, const int16_t *q, size_t width, int n, const int nv)
 NN_INLINE void
 dq_sub_tiles(float *part, const float *x, const int16_t *q, int width, int rows, int out, int n, int first)
 {
-	float		panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
-	int			o;
+	float panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
+	int o;
 
 	for (o = 0; o + 2 * VW <= width; o += 2 * VW)
 	{
@@ -168,12 +165,12 @@ NN_INLINE void
 dq_sub_marked(float *part, const float *x, const uint64_t *marks, const int16_t *q, int width, int rows,
 			  int out, int n, int first)
 {
-	float		panel[DN_SUB * 8 * VW] NN_STACK_ALIGN;
-	int			o;
+	float panel[DN_SUB * 8 * VW] NN_STACK_ALIGN;
+	int o;
 
 	for (o = 0; o < width;)
 	{
-		int			nv = dn_marked_width(width - o);
+		int nv = dn_marked_width(width - o);
 
 		if (nv == 8)
 		{
@@ -198,22 +195,20 @@ dq_sub_marked(float *part, const float *x, const uint64_t *marks, const int16_t 
 static void
 dq_many(float *sums, float *part, const float *src, const DqBlock *block, int rows, int in)
 {
-	DnRows		copy;
-	int			marked;
-	int			i,
-				p,
-				r;
+	DnRows copy;
+	int marked;
+	int i, p, r;
 
 	dn_copy_rows(&copy, src, rows, in, 0, block->n);
 	marked = dn_marks_pay(&copy, (size_t) rows * (size_t) block->n, block->wide);
 	for (i = 0; i < block->n; i += DN_SUB)
 	{
-		int			sub = i / DN_SUB;
-		int			n = block->n - i < DN_SUB ? block->n - i : DN_SUB;
+		int sub = i / DN_SUB;
+		int n = block->n - i < DN_SUB ? block->n - i : DN_SUB;
 
 		for (p = 0; p < block->wide; p += NN_INT16_PANEL)
 		{
-			int			width = nn_int16_panel_width(block->wide, p);
+			int width = nn_int16_panel_width(block->wide, p);
 			const int16_t *q = dq_panel(block, p) + (size_t) i * (size_t) width;
 
 			if (marked)
@@ -228,21 +223,19 @@ dq_many(float *sums, float *part, const float *src, const DqBlock *block, int ro
 }
 
 static void
-dense_int16_forward(float *dst, const float *src, const void *packed, int n, int in, int out,
-					int relu, void *scratch)
+dense_int16_forward(float *dst, const float *src, const void *packed, int n, int in, int out, int relu,
+					void *scratch)
 {
-	size_t		wide = (size_t) nn_int16_wide(out);
-	float	   *part = scratch;
-	float	   *sums = part + DN_ROWS * wide;
-	int			streams = 1;
-	int			b,
-				k,
-				r;
+	size_t wide = (size_t) nn_int16_wide(out);
+	float *part = scratch;
+	float *sums = part + DN_ROWS * wide;
+	int streams = 1;
+	int b, k, r;
 
 	memset(sums, 0, sizeof(float) * wide * (size_t) n);
 	for (b = 0; b < nn_int16_blocks(in); b += streams)
 	{
-		DqBlock		block[NN_DENSE_STREAMS];
+		DqBlock block[NN_DENSE_STREAMS];
 		const float *x = src + (size_t) b * NN_DENSE_BLOCK;
 
 		/* whole blocks together */

@@ -13,8 +13,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#define DN_FETCH 4096			/* bytes of weights that are fetched ahead */
-#define DN_FETCH_MOST 64		/* of this many inputs at most */
+#define DN_FETCH 4096    /* bytes of weights that are fetched ahead */
+#define DN_FETCH_MOST 64 /* of this many inputs at most */
 
 /*
  * The inputs of some blocks that are not zero, counted within their block; those
@@ -23,26 +23,26 @@
  */
 typedef struct DnList
 {
-	int			at[NN_DENSE_STREAMS * NN_DENSE_BLOCK + DN_FETCH_MOST];
-	int			end[NN_DENSE_STREAMS];
+	int at[NN_DENSE_STREAMS * NN_DENSE_BLOCK + DN_FETCH_MOST];
+	int end[NN_DENSE_STREAMS];
 } DnList;
 
 /* Weights of some outputs, from a block's first input on, and the inputs to take. */
 typedef struct DnRun
 {
 	const void *weight;
-	const int  *at;
+	const int *at;
 } DnRun;
 
 /* Appends those of x[size] to the n at at; returns how many there are then. */
 static int
 dn_list_block(int *at, int n, const float *x, int size)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i + VW <= size; i += VW)
 	{
-		unsigned	bits = v_nonzero_bits(v_load(x + i));
+		unsigned bits = v_nonzero_bits(v_load(x + i));
 
 		for (; bits != 0; bits &= bits - 1)
 			at[n++] = i + __builtin_ctz(bits);
@@ -68,10 +68,9 @@ dn_list_most(int n, size_t row_bytes)
 static int
 dn_list(DnList *list, const float *x, int size, int blocks, int left, size_t row_bytes)
 {
-	int			all = size * blocks;
-	int			n = 0;
-	int			b,
-				i;
+	int all = size * blocks;
+	int n = 0;
+	int b, i;
 
 	for (i = 0; i + VW <= all; i += VW)
 		n += __builtin_popcount(v_nonzero_bits(v_load(x + i)));
@@ -113,31 +112,33 @@ NN_INLINE void
 dn_listed_tile(float *part, const float *x, DnRun run, int count, size_t row, int o, DnRun next, int next_o,
 			   const int nv, const int int16)
 {
-	const int	size = int16 ? sizeof(int16_t) : sizeof(float);
-	const int	all = DN_FETCH / (nv * VW * size);
-	const int	ahead = all < DN_FETCH_MOST ? all : DN_FETCH_MOST;
-	vf			acc[8];
-	int			j,
-				k;
+	const int size = int16 ? sizeof(int16_t) : sizeof(float);
+	const int all = DN_FETCH / (nv * VW * size);
+	const int ahead = all < DN_FETCH_MOST ? all : DN_FETCH_MOST;
+	vf acc[8];
+	int j, k;
 
 #pragma GCC unroll 8
 	for (j = 0; j < nv; j++)
 		acc[j] = v_zero();
 	for (k = 0; k < count; k++)
 	{
-		int			i = run.at[k];
+		int i = run.at[k];
 		const char *w = dn_weight(run.weight, i, row, o, size);
-		const char *soon = k + ahead < count ? dn_weight(run.weight, run.at[k + ahead], row, o, size) :
-			dn_weight(next.weight, next.at[k + ahead - count], row, next_o, size);
-		vf			a = v_set1(x[i]);
+		const char *soon = k + ahead < count
+							   ? dn_weight(run.weight, run.at[k + ahead], row, o, size)
+							   : dn_weight(next.weight, next.at[k + ahead - count], row, next_o, size);
+		vf a = v_set1(x[i]);
 
 #pragma GCC unroll 8
 		for (j = 0; j < nv * VW * size; j += 64)
 			__builtin_prefetch(soon + j, 0, 3);
 #pragma GCC unroll 8
 		for (j = 0; j < nv; j++)
-			acc[j] = v_fma(a, int16 ? v_load_int16((const int16_t *) w + j * VW) : v_load((const float *) w + j * VW),
-						   acc[j]);
+			acc[j] =
+				v_fma(a,
+					  int16 ? v_load_int16((const int16_t *) w + j * VW) : v_load((const float *) w + j * VW),
+					  acc[j]);
 	}
 #pragma GCC unroll 8
 	for (j = 0; j < nv; j++)
@@ -149,16 +150,16 @@ NN_INLINE void
 dn_listed_panel(float *part, const float *x, DnRun run, int count, size_t row, int width, DnRun next,
 				const int int16)
 {
-	int			o = 0;
-	int			k;
+	int o = 0;
+	int k;
 
 	while (width - o >= VW)
 	{
-		int			left = (width - o) / VW;
-		int			nv = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-		int			last = o + (nv + 1) * VW > width;
-		DnRun		then = last ? next : run;
-		int			then_o = last ? 0 : o + nv * VW;
+		int left = (width - o) / VW;
+		int nv = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+		int last = o + (nv + 1) * VW > width;
+		DnRun then = last ? next : run;
+		int then_o = last ? 0 : o + nv * VW;
 
 		if (nv == 8)
 			dn_listed_tile(part, x, run, count, row, o, then, then_o, 8, int16);
@@ -172,7 +173,7 @@ dn_listed_panel(float *part, const float *x, DnRun run, int count, size_t row, i
 	}
 	if (!int16 && o < width)
 	{
-		vf			a = v_zero();
+		vf a = v_zero();
 
 		for (k = 0; k < count; k++)
 			a = v_fma(v_set1(x[run.at[k]]),
@@ -185,8 +186,8 @@ dn_listed_panel(float *part, const float *x, DnRun run, int count, size_t row, i
 static void
 dn_listed(float *part, const float *x, const float *weight, int out, const DnList *list, int size, int blocks)
 {
-	size_t		step = (size_t) size * (size_t) out;
-	int			b;
+	size_t step = (size_t) size * (size_t) out;
+	int b;
 
 	for (b = 0; b < blocks; b++, x += size, weight += step, part += out)
 		dn_listed_panel(part, x, dn_list_run(list, weight, b), dn_list_count(list, b), (size_t) out, out,

@@ -13,34 +13,34 @@
  *
  *-------------------------------------------------------------------------
  */
-#define DN_SUB 64				/* inputs whose weights and rows stay in the first cache; bits of a mark */
-#define DN_ROWS NN_DENSE_ROWS	/* rows of src copied together, whole tiles */
+#define DN_SUB 64             /* inputs whose weights and rows stay in the first cache; bits of a mark */
+#define DN_ROWS NN_DENSE_ROWS /* rows of src copied together, whole tiles */
 #define DN_SUBS (NN_DENSE_BLOCK / DN_SUB)
 
 /* Rows of a block of inputs, as they lie in memory they would drive each other from the cache. */
 typedef struct DnRows
 {
-	float		x[DN_SUBS][DN_ROWS * DN_SUB] NN_STACK_ALIGN;
-	uint64_t	marks[DN_SUBS][DN_ROWS];	/* bit i: x[][r * DN_SUB + i] is not zero */
-	size_t		n_marks;		/* bits that are set */
+	float x[DN_SUBS][DN_ROWS * DN_SUB] NN_STACK_ALIGN;
+	uint64_t marks[DN_SUBS][DN_ROWS]; /* bit i: x[][r * DN_SUB + i] is not zero */
+	size_t n_marks;                   /* bits that are set */
 } DnRows;
 
 /* Memory that is wanted soon: a panel's vectors of each term, row floats apart. */
 typedef struct DnAhead
 {
 	const float *at;
-	size_t		row;
+	size_t row;
 } DnAhead;
 
 static uint64_t
 dn_copy_marked(float *to, const float *x, int n)
 {
-	uint64_t	marks = 0;
-	int			i;
+	uint64_t marks = 0;
+	int i;
 
 	for (i = 0; i + VW <= n; i += VW)
 	{
-		vf			a = v_load(x + i);
+		vf a = v_load(x + i);
 
 		v_store(to + i, a);
 		marks |= (uint64_t) v_nonzero_bits(a) << i;
@@ -58,8 +58,7 @@ dn_copy_marked(float *to, const float *x, int n)
 static void
 dn_copy_rows(DnRows *copy, const float *src, int rows, int in, int i0, int i1)
 {
-	int			i,
-				r;
+	int i, r;
 
 	copy->n_marks = 0;
 	for (r = 0; r < rows; r++)
@@ -70,8 +69,9 @@ dn_copy_rows(DnRows *copy, const float *src, int rows, int in, int i0, int i1)
 			__builtin_prefetch(row + in + i, 0, 2);
 		for (i = i0; i < i1; i += DN_SUB)
 		{
-			int			sub = (i - i0) / DN_SUB;
-			uint64_t	marks = dn_copy_marked(copy->x[sub] + r * DN_SUB, row + i, i1 - i < DN_SUB ? i1 - i : DN_SUB);
+			int sub = (i - i0) / DN_SUB;
+			uint64_t marks =
+				dn_copy_marked(copy->x[sub] + r * DN_SUB, row + i, i1 - i < DN_SUB ? i1 - i : DN_SUB);
 
 			copy->marks[sub][r] = marks;
 			copy->n_marks += (size_t) __builtin_popcountll(marks);
@@ -87,25 +87,26 @@ dn_copy_rows(DnRows *copy, const float *src, int rows, int in, int i0, int i1)
 static int
 dn_marks_pay(const DnRows *copy, size_t n, int full)
 {
-	size_t		most = full >= 8 * VW ? n * 11 / 16 : full >= 4 * VW ? n * 5 / 16 : 0;
+	size_t most = full >= 8 * VW ? n * 11 / 16 : full >= 4 * VW ? n * 5 / 16 : 0;
 
 	return copy->n_marks <= most;
 }
 
 /* part[nv vectors] += the sum of x[k] panel[k * step] over the marks k; first: from zero. */
 NN_INLINE void
-dn_marked_tile(float *part, const float *x, uint64_t marks, const float *panel, size_t step, const int nv, int first)
+dn_marked_tile(float *part, const float *x, uint64_t marks, const float *panel, size_t step, const int nv,
+			   int first)
 {
-	vf			acc[8];
-	int			j;
+	vf acc[8];
+	int j;
 
 #pragma GCC unroll 8
 	for (j = 0; j < nv; j++)
 		acc[j] = first ? v_zero() : v_load(part + j * VW);
 	for (; marks != 0; marks &= marks - 1)
 	{
-		int			k = __builtin_ctzll(marks);
-		vf			a = v_set1(x[k]);
+		int k = __builtin_ctzll(marks);
+		vf a = v_set1(x[k]);
 		const float *w = panel + (size_t) k * step;
 
 		/* one address, not one for each vector */
@@ -128,13 +129,12 @@ dn_marked_width(int left)
 
 /* All rows for one panel of nv vectors of outputs, n terms; of ahead (or NULL) each fetches its part. */
 NN_INLINE void
-dn_marked_rows(float *part, const float *x, const uint64_t *marks, const float *panel, size_t step,
-			   int rows, const int nv, int out, int n, int first, const DnAhead *ahead)
+dn_marked_rows(float *part, const float *x, const uint64_t *marks, const float *panel, size_t step, int rows,
+			   const int nv, int out, int n, int first, const DnAhead *ahead)
 {
 	const float *at = ahead != NULL ? ahead->at : NULL;
-	int			due = 0;
-	int			j,
-				r;
+	int due = 0;
+	int j, r;
 
 	for (r = 0; r < rows; r++)
 	{

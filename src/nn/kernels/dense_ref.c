@@ -10,23 +10,20 @@
 #include "kernels_ref.h"
 
 void
-nn_dense_partial_ref(float *partial, const float *src, const float *weight,
-					 int n, int in, int out, int block)
+nn_dense_partial_ref(float *partial, const float *src, const float *weight, int n, int in, int out, int block)
 {
-	int			i0 = block * NN_DENSE_BLOCK;
-	int			i1 = in - i0 < NN_DENSE_BLOCK ? in : i0 + NN_DENSE_BLOCK;
-	int			i,
-				o,
-				r;
+	int i0 = block * NN_DENSE_BLOCK;
+	int i1 = in - i0 < NN_DENSE_BLOCK ? in : i0 + NN_DENSE_BLOCK;
+	int i, o, r;
 
 	for (r = 0; r < n; r++)
 		for (o = 0; o < out; o++)
 		{
-			double		sum = 0.0;
+			double sum = 0.0;
 
 			for (i = i0; i < i1; i++)
 				sum += (double) src[(size_t) r * (size_t) in + (size_t) i] *
-					(double) weight[(size_t) i * (size_t) out + (size_t) o];
+					   (double) weight[(size_t) i * (size_t) out + (size_t) o];
 			partial[(size_t) r * (size_t) out + (size_t) o] = (float) sum;
 		}
 }
@@ -34,13 +31,12 @@ nn_dense_partial_ref(float *partial, const float *src, const float *weight,
 static void
 bias_relu(float *dst, const float *bias, int n, int out, int relu)
 {
-	int			o,
-				r;
+	int o, r;
 
 	for (r = 0; r < n; r++)
 		for (o = 0; o < out; o++)
 		{
-			float	   *y = dst + (size_t) r * (size_t) out + o;
+			float *y = dst + (size_t) r * (size_t) out + o;
 
 			if (bias != NULL)
 				*y += bias[o];
@@ -50,16 +46,16 @@ bias_relu(float *dst, const float *bias, int n, int out, int relu)
 }
 
 void
-nn_dense_finish_ref(float *dst, const float *partial, const float *bias, int n, int out,
-					int n_blocks, int relu)
+nn_dense_finish_ref(float *dst, const float *partial, const float *bias, int n, int out, int n_blocks,
+					int relu)
 {
-	size_t		size = (size_t) n * (size_t) out;
-	size_t		i;
-	int			b;
+	size_t size = (size_t) n * (size_t) out;
+	size_t i;
+	int b;
 
 	for (i = 0; i < size; i++)
 	{
-		float		sum = partial[i];
+		float sum = partial[i];
 
 		for (b = 1; b < n_blocks; b++)
 			sum += partial[i + (size_t) b * size];
@@ -69,14 +65,14 @@ nn_dense_finish_ref(float *dst, const float *partial, const float *bias, int n, 
 }
 
 void
-nn_dense_forward_ref(float *dst, const float *src, const float *weight, const float *bias,
-					 int n, int in, int out, int relu, void *scratch)
+nn_dense_forward_ref(float *dst, const float *src, const float *weight, const float *bias, int n, int in,
+					 int out, int relu, void *scratch)
 {
-	float	   *partial = scratch;
-	size_t		size = (size_t) n * (size_t) out;
-	size_t		i;
-	int			blocks = (in + NN_DENSE_BLOCK - 1) / NN_DENSE_BLOCK;
-	int			b;
+	float *partial = scratch;
+	size_t size = (size_t) n * (size_t) out;
+	size_t i;
+	int blocks = (in + NN_DENSE_BLOCK - 1) / NN_DENSE_BLOCK;
+	int b;
 
 	nn_dense_partial_ref(dst, src, weight, n, in, out, 0);
 	for (b = 1; b < blocks; b++)
@@ -89,34 +85,33 @@ nn_dense_forward_ref(float *dst, const float *src, const float *weight, const fl
 }
 
 void
-nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
-					  const float *src, const float *ddst, int n, int in, int out,
-					  int i0, int i1, const NnUpdate *update, void *scratch)
+nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots *slots, const float *src,
+					  const float *ddst, int n, int in, int out, int i0, int i1, const NnUpdate *update,
+					  void *scratch)
 {
-	float	   *dw = scratch;
-	int			i,
-				o,
-				r;
+	float *dw = scratch;
+	int i, o, r;
 
 	for (i = i0; i < i1; i++)
 	{
-		size_t		at = (size_t) i * (size_t) out;
+		size_t at = (size_t) i * (size_t) out;
 
 		for (r = 0; dsrc != NULL && r < n; r++)
 		{
-			double		sum = 0.0;
+			double sum = 0.0;
 
 			for (o = 0; o < out; o++)
-				sum += (double) ddst[(size_t) r * (size_t) out + (size_t) o] * (double) weight[at + (size_t) o];
+				sum +=
+					(double) ddst[(size_t) r * (size_t) out + (size_t) o] * (double) weight[at + (size_t) o];
 			dsrc[(size_t) r * (size_t) in + (size_t) i] = (float) sum;
 		}
 		for (o = 0; o < out && (update != NULL || dweight != NULL); o++)
 		{
-			double		sum = 0.0;
+			double sum = 0.0;
 
 			for (r = 0; r < n; r++)
 				sum += (double) src[(size_t) r * (size_t) in + (size_t) i] *
-					(double) ddst[(size_t) r * (size_t) out + (size_t) o];
+					   (double) ddst[(size_t) r * (size_t) out + (size_t) o];
 			if (update != NULL)
 				dw[o] = (float) sum;
 			else
@@ -124,8 +119,8 @@ nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots 
 		}
 		if (update != NULL)
 		{
-			NnSlots		here;
-			int			k;
+			NnSlots here;
+			int k;
 
 			for (k = 0; k < 3; k++)
 				here.s[k] = slots->s[k] != NULL ? slots->s[k] + at : NULL;
@@ -138,7 +133,7 @@ nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots 
 static void
 update_one(float *w, float *s0, float *s1, float *s2, double g, const NnUpdate *u)
 {
-	double		step;
+	double step;
 
 	*w = (float) (*w - (double) *w * u->decay);
 	switch (u->kind)
@@ -176,12 +171,12 @@ update_one(float *w, float *s0, float *s1, float *s2, double g, const NnUpdate *
 void
 nn_update_ref(float *weight, const NnSlots *slots, const float *grad, size_t n, const NnUpdate *u)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 	{
-		double		g = (double) grad[i] * u->grad_scale;
-		float		none = 0.0f;
+		double g = (double) grad[i] * u->grad_scale;
+		float none = 0.0f;
 
 		if (u->clip > 0.0f)
 			g = g > u->clip ? u->clip : g < -u->clip ? -u->clip : g;

@@ -34,13 +34,13 @@ dc_table_floats(const NnConv3 *c)
 static void
 dc_rows(float *rows, const float *src, const NnConv3 *c, int y)
 {
-	size_t		n = dc_row_floats(c);
-	size_t		line = (size_t) c->w * (size_t) c->ic;
-	int			i;
+	size_t n = dc_row_floats(c);
+	size_t line = (size_t) c->w * (size_t) c->ic;
+	int i;
 
 	for (i = 0; i < 4; i++)
 	{
-		float	   *row = rows + (size_t) i * n;
+		float *row = rows + (size_t) i * n;
 
 		if (y + i - 1 < 0 || y + i - 1 >= c->h)
 			memset(row, 0, sizeof(float) * n);
@@ -57,10 +57,7 @@ dc_rows(float *rows, const float *src, const NnConv3 *c, int y)
 NN_INLINE void
 dc_block(vf acc[DC_NV][4], const float *in, size_t row, const float *w, const int ic)
 {
-	int			r,
-				s,
-				k,
-				j;
+	int r, s, k, j;
 
 #pragma GCC unroll 4
 	for (j = 0; j < 4; j++)
@@ -71,13 +68,13 @@ dc_block(vf acc[DC_NV][4], const float *in, size_t row, const float *w, const in
 		for (s = 0; s < 3; s++)
 			for (k = 0; k < ic; k++)
 			{
-				vf			w0 = v_load(w);
-				vf			w1 = v_load(w + VW);
+				vf w0 = v_load(w);
+				vf w1 = v_load(w + VW);
 
 #pragma GCC unroll 4
 				for (j = 0; j < 4; j++)
 				{
-					vf			x = v_set1(in[(size_t) (r + j / 2) * row + (size_t) ((s + j % 2) * ic + k)]);
+					vf x = v_set1(in[(size_t) (r + j / 2) * row + (size_t) ((s + j % 2) * ic + k)]);
 
 					acc[0][j] = v_fma(x, w0, acc[0][j]);
 					acc[1][j] = v_fma(x, w1, acc[1][j]);
@@ -88,31 +85,32 @@ dc_block(vf acc[DC_NV][4], const float *in, size_t row, const float *w, const in
 
 /* Writes VW (or, but for whole, n) channels from ch on of the 2 x 2 block at (y, x). */
 NN_INLINE void
-dc_write(float *dst, uint16_t *mask, const vf *four, const float *bias, const NnConv3 *c,
-		 int y, int x, int ch, const int whole)
+dc_write(float *dst, uint16_t *mask, const vf *four, const float *bias, const NnConv3 *c, int y, int x,
+		 int ch, const int whole)
 {
-	int			n = whole || c->oc - ch >= VW ? VW : c->oc - ch;
-	vf			b = bias != NULL ? v_load_n(bias + ch, n) : v_zero();
-	int			j;
+	int n = whole || c->oc - ch >= VW ? VW : c->oc - ch;
+	vf b = bias != NULL ? v_load_n(bias + ch, n) : v_zero();
+	int j;
 
 	if (c->pool)
 	{
-		size_t		at = (size_t) (y / 2) * (size_t) (c->w / 2) + (size_t) (x / 2);
-		uint16_t   *group = mask != NULL ? mask + at * nn_mask_words(c->oc) + ch / 16 * 4 : NULL;
-		vf			r = c->relu ? pool4(group, ch, four, b, 1) : pool4(group, ch, four, b, 0);
+		size_t at = (size_t) (y / 2) * (size_t) (c->w / 2) + (size_t) (x / 2);
+		uint16_t *group = mask != NULL ? mask + at * nn_mask_words(c->oc) + ch / 16 * 4 : NULL;
+		vf r = c->relu ? pool4(group, ch, four, b, 1) : pool4(group, ch, four, b, 0);
 
 		v_store_n(dst + at * (size_t) c->oc + ch, r, n);
 		return;
 	}
 	for (j = 0; j < 4; j++)
 	{
-		vf			r = v_add(four[j], b);
+		vf r = v_add(four[j], b);
 
 		if (y + j / 2 >= c->h || x + j % 2 >= c->w)
 			continue;
 		if (c->relu)
-			r = v_max(v_zero(), r);	/* a NaN stays one */
-		v_store_n(dst + ((size_t) (y + j / 2) * (size_t) c->w + (size_t) (x + j % 2)) * (size_t) c->oc + ch, r, n);
+			r = v_max(v_zero(), r); /* a NaN stays one */
+		v_store_n(dst + ((size_t) (y + j / 2) * (size_t) c->w + (size_t) (x + j % 2)) * (size_t) c->oc + ch,
+				  r, n);
 	}
 }
 
@@ -121,13 +119,9 @@ NN_INLINE void
 dc_forward_as(float *dst, uint16_t *mask, const float *src, const float *packed, const float *bias,
 			  const NnConv3 *given, float *rows, const int ic, const int usual)
 {
-	size_t		row = dc_row_floats(given);
-	NnConv3		c = *given;
-	int			h,
-				w,
-				x,
-				y,
-				ch;
+	size_t row = dc_row_floats(given);
+	NnConv3 c = *given;
+	int h, w, x, y, ch;
 
 	/* known when this is compiled, and in registers: it is asked for each block */
 	if (usual)
@@ -140,10 +134,10 @@ dc_forward_as(float *dst, uint16_t *mask, const float *src, const float *packed,
 		for (x = 0; x < w; x += 2)
 			for (ch = 0; ch < c.oc; ch += DC_BW)
 			{
-				vf			acc[DC_NV][4];
+				vf acc[DC_NV][4];
 
-				dc_block(acc, rows + (size_t) x * (size_t) ic, row,
-						 packed + (size_t) ch * 9 * (size_t) ic, ic);
+				dc_block(acc, rows + (size_t) x * (size_t) ic, row, packed + (size_t) ch * 9 * (size_t) ic,
+						 ic);
 				dc_write(dst, mask, acc[0], bias, &c, y, x, ch, usual);
 				if (usual || ch + VW < c.oc)
 					dc_write(dst, mask, acc[1], bias, &c, y, x, ch + VW, usual);
@@ -155,7 +149,7 @@ static void
 dc_forward(float *dst, uint16_t *mask, const float *src, const float *packed, const float *bias,
 		   const NnConv3 *c, float *rows)
 {
-	int			usual = c->relu && c->pool && c->oc % DC_BW == 0 && bias != NULL;
+	int usual = c->relu && c->pool && c->oc % DC_BW == 0 && bias != NULL;
 
 	if (usual && c->ic == 1 && mask == NULL)
 		dc_forward_as(dst, NULL, src, packed, bias, c, rows, 1, 1);
@@ -169,17 +163,17 @@ dc_forward(float *dst, uint16_t *mask, const float *src, const float *packed, co
 
 /* The gradient before pooling and relu of the 2 x 2 block at (y, x). */
 NN_INLINE void
-dc_gradient(vf *g, const float *ddst, const uint16_t *mask, const float *dst, const NnConv3 *c,
-			int y, int x, int ch, const int pool)
+dc_gradient(vf *g, const float *ddst, const uint16_t *mask, const float *dst, const NnConv3 *c, int y, int x,
+			int ch, const int pool)
 {
-	int			n = c->oc - ch < VW ? c->oc - ch : VW;
-	int			j;
+	int n = c->oc - ch < VW ? c->oc - ch : VW;
+	int j;
 
 	if (pool)
 	{
-		size_t		at = (size_t) (y / 2) * (size_t) (c->w / 2) + (size_t) (x / 2);
+		size_t at = (size_t) (y / 2) * (size_t) (c->w / 2) + (size_t) (x / 2);
 		const uint16_t *group = mask + at * nn_mask_words(c->oc) + ch / 16 * 4;
-		vf			d = v_load_n(ddst + at * (size_t) c->oc + ch, n);
+		vf d = v_load_n(ddst + at * (size_t) c->oc + ch, n);
 
 #pragma GCC unroll 4
 		for (j = 0; j < 4; j++)
@@ -188,7 +182,8 @@ dc_gradient(vf *g, const float *ddst, const uint16_t *mask, const float *dst, co
 	}
 	for (j = 0; j < 4; j++)
 	{
-		size_t		at = ((size_t) (y + j / 2) * (size_t) c->w + (size_t) (x + j % 2)) * (size_t) c->oc + (size_t) ch;
+		size_t at =
+			((size_t) (y + j / 2) * (size_t) c->w + (size_t) (x + j % 2)) * (size_t) c->oc + (size_t) ch;
 
 		if (y + j / 2 >= c->h || x + j % 2 >= c->w)
 			g[j] = v_zero();
@@ -202,20 +197,15 @@ dc_gradient(vf *g, const float *ddst, const uint16_t *mask, const float *dst, co
 }
 
 NN_INLINE void
-dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t *mask,
-				const float *dst, const NnConv3 *c, float *rows, const int pool)
+dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t *mask, const float *dst,
+				const NnConv3 *c, float *rows, const int pool)
 {
-	size_t		row = dc_row_floats(c);
-	size_t		wide = wg_up((size_t) c->oc, VW);
-	int			ic = c->ic;
-	int			h = pool ? c->h / 2 * 2 : c->h;
-	int			w = pool ? c->w / 2 * 2 : c->w;
-	int			x,
-				y,
-				ch,
-				k,
-				e,
-				j;
+	size_t row = dc_row_floats(c);
+	size_t wide = wg_up((size_t) c->oc, VW);
+	int ic = c->ic;
+	int h = pool ? c->h / 2 * 2 : c->h;
+	int w = pool ? c->w / 2 * 2 : c->w;
+	int x, y, ch, k, e, j;
 
 	for (y = 0; y < h; y += 2)
 	{
@@ -223,10 +213,10 @@ dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t 
 		for (ch = 0; ch < c->oc; ch += VW)
 			for (k = 0; k < ic; k++)
 			{
-				float	   *a = acc + (size_t) k * wide + ch;
-				float	   *db = acc + 9 * (size_t) ic * wide + ch;
-				vf			sum[9];
-				vf			bias = k == 0 ? v_load(db) : v_zero();
+				float *a = acc + (size_t) k * wide + ch;
+				float *db = acc + 9 * (size_t) ic * wide + ch;
+				vf sum[9];
+				vf bias = k == 0 ? v_load(db) : v_zero();
 
 #pragma GCC unroll 9
 				for (e = 0; e < 9; e++)
@@ -234,14 +224,15 @@ dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t 
 				for (x = 0; x < w; x += 2)
 				{
 					const float *in = rows + (size_t) x * (size_t) ic + k;
-					vf			g[4];
+					vf g[4];
 
 					dc_gradient(g, ddst, mask, dst, c, y, x, ch, pool);
 #pragma GCC unroll 4
 					for (j = 0; j < 4; j++)
 #pragma GCC unroll 9
 						for (e = 0; e < 9; e++)
-							sum[e] = v_fma(v_set1(in[(size_t) (e / 3 + j / 2) * row + (size_t) ((e % 3 + j % 2) * ic)]),
+							sum[e] = v_fma(v_set1(in[(size_t) (e / 3 + j / 2) * row +
+													 (size_t) ((e % 3 + j % 2) * ic)]),
 										   g[j], sum[e]);
 					bias = v_add(bias, v_add(v_add(g[0], g[1]), v_add(g[2], g[3])));
 				}
@@ -260,11 +251,9 @@ dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t 
 static void
 dc_table(float *table, const float *rows, const NnConv3 *c, int k)
 {
-	size_t		row = dc_row_floats(c);
-	int			ic = c->ic;
-	int			x,
-				r,
-				s;
+	size_t row = dc_row_floats(c);
+	int ic = c->ic;
+	int x, r, s;
 
 	for (x = 0; x + 1 < c->w; x += 2)
 	{
@@ -288,18 +277,14 @@ dc_table(float *table, const float *rows, const NnConv3 *c, int k)
  * tap is one product of the gradient and the pixel looked up by the winner.
  */
 static void
-dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_t *mask,
-				  const NnConv3 *c, float *rows)
+dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_t *mask, const NnConv3 *c,
+				  float *rows)
 {
-	size_t		wide = wg_up((size_t) c->oc, VW);
-	size_t		words = nn_mask_words(c->oc);
-	size_t		taps = (size_t) c->ic * wide;
-	float	   *table = rows + wg_up(4 * dc_row_floats(c), 16);
-	int			x,
-				y,
-				ch,
-				k,
-				e;
+	size_t wide = wg_up((size_t) c->oc, VW);
+	size_t words = nn_mask_words(c->oc);
+	size_t taps = (size_t) c->ic * wide;
+	float *table = rows + wg_up(4 * dc_row_floats(c), 16);
+	int x, y, ch, k, e;
 
 	for (y = 0; y + 1 < c->h; y += 2)
 	{
@@ -309,14 +294,14 @@ dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_
 			dc_table(table, rows, c, k);
 			for (ch = 0; ch < c->oc; ch += VW)
 			{
-				size_t		at = (size_t) (y / 2) * (size_t) (c->w / 2);
+				size_t at = (size_t) (y / 2) * (size_t) (c->w / 2);
 				const uint16_t *group = mask + at * words + ch / 16 * 4;
 				const float *from = ddst + at * (size_t) c->oc + ch;
-				int			n = c->oc - ch < VW ? c->oc - ch : VW;
-				float	   *a = acc + (size_t) k * wide + ch;
-				float	   *db = acc + 9 * taps + ch;
-				vf			bias = v_load(db);
-				vf			sum[9];
+				int n = c->oc - ch < VW ? c->oc - ch : VW;
+				float *a = acc + (size_t) k * wide + ch;
+				float *db = acc + 9 * taps + ch;
+				vf bias = v_load(db);
+				vf sum[9];
 
 #pragma GCC unroll 9
 				for (e = 0; e < 9; e++)
@@ -324,9 +309,9 @@ dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_
 				for (x = 0; x < c->w / 2; x++, group += words, from += c->oc)
 				{
 					const float *t = table + x * 36;
-					__m256i		any;
-					__m256i		winner = v_winner(&any, group, ch);
-					vf			g = _mm256_and_ps(v_load_n(from, n), _mm256_castsi256_ps(any));
+					__m256i any;
+					__m256i winner = v_winner(&any, group, ch);
+					vf g = _mm256_and_ps(v_load_n(from, n), _mm256_castsi256_ps(any));
 
 #pragma GCC unroll 9
 					for (e = 0; e < 9; e++)
@@ -346,8 +331,8 @@ dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_
 #endif
 
 static void
-dc_dweight(float *acc, const float *src, const float *ddst, const uint16_t *mask,
-		   const float *dst, const NnConv3 *c, float *rows)
+dc_dweight(float *acc, const float *src, const float *ddst, const uint16_t *mask, const float *dst,
+		   const NnConv3 *c, float *rows)
 {
 #if NN_HAS_LOOKUP4
 	if (c->pool)
@@ -363,39 +348,34 @@ dc_dweight(float *acc, const float *src, const float *ddst, const uint16_t *mask
 static void
 dc_pack(float *packed, const float *weight, const NnConv3 *c, int k0, int k1)
 {
-	int			ch,
-				e,
-				k,
-				j;
+	int ch, e, k, j;
 
 	for (ch = 0; ch < c->oc; ch += DC_BW)
 		for (e = 0; e < 9; e++)
 			for (k = k0; k < k1; k++)
 			{
-				float	   *d = packed + (size_t) ch * 9 * (size_t) c->ic + (size_t) (e * c->ic + k) * DC_BW;
+				float *d = packed + (size_t) ch * 9 * (size_t) c->ic + (size_t) (e * c->ic + k) * DC_BW;
 
 				for (j = 0; j < DC_BW; j++)
-					d[j] = ch + j < c->oc ?
-						weight[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) (ch + j)] : 0.0f;
+					d[j] = ch + j < c->oc
+							   ? weight[(size_t) (e * c->ic + k) * (size_t) c->oc + (size_t) (ch + j)]
+							   : 0.0f;
 			}
 }
 
 static void
-dc_finish(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_stride,
-		  const NnConv3 *c, int ic0, int ic1)
+dc_finish(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_stride, const NnConv3 *c,
+		  int ic0, int ic1)
 {
-	size_t		wide = wg_up((size_t) c->oc, VW);
-	int			a,
-				e,
-				k,
-				ch;
+	size_t wide = wg_up((size_t) c->oc, VW);
+	int a, e, k, ch;
 
 	for (e = 0; e < 10; e++)
 		for (k = ic0; k < ic1; k++)
 			for (ch = 0; ch < c->oc; ch++)
 			{
 				const float *s = acc + (size_t) (e * c->ic + k) * wide + ch;
-				float		sum = s[0];
+				float sum = s[0];
 
 				if (e == 9 && (k > 0 || dbias == NULL))
 					continue;

@@ -34,27 +34,18 @@
  * stack.  An element's bits depend on its row of op(A), its column of op(B), k,
  * alpha and beta only, not on m, n or the leading dimensions.
  */
-extern void nn_sgemm_ref(int transpose_a, int transpose_b, int m, int n, int k,
-						 float alpha, const float *a, int lda,
-						 const float *b, int ldb,
-						 float beta, float *c, int ldc);
-extern void nn_sgemm(int transpose_a, int transpose_b, int m, int n, int k,
-					 float alpha, const float *a, int lda,
-					 const float *b, int ldb,
-					 float beta, float *c, int ldc);
-extern void nn_sgemm_portable(int transpose_a, int transpose_b, int m, int n, int k,
-							  float alpha, const float *a, int lda,
-							  const float *b, int ldb,
-							  float beta, float *c, int ldc);
+extern void nn_sgemm_ref(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
+						 int lda, const float *b, int ldb, float beta, float *c, int ldc);
+extern void nn_sgemm(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
+					 int lda, const float *b, int ldb, float beta, float *c, int ldc);
+extern void nn_sgemm_portable(int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+							  const float *a, int lda, const float *b, int ldb, float beta, float *c,
+							  int ldc);
 #if NN_X86
-extern void nn_sgemm_avx2(int transpose_a, int transpose_b, int m, int n, int k,
-						  float alpha, const float *a, int lda,
-						  const float *b, int ldb,
-						  float beta, float *c, int ldc);
-extern void nn_sgemm_avx512(int transpose_a, int transpose_b, int m, int n, int k,
-							float alpha, const float *a, int lda,
-							const float *b, int ldb,
-							float beta, float *c, int ldc);
+extern void nn_sgemm_avx2(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
+						  int lda, const float *b, int ldb, float beta, float *c, int ldc);
+extern void nn_sgemm_avx512(int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+							const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 #endif
 
 /* The product of a path; never NULL.  nn_sgemm is the portable one. */
@@ -78,12 +69,9 @@ extern NnSgemm nn_sgemm_for(NnPath path);
  */
 typedef struct NnConv3
 {
-	int			h,
-				w,
-				ic,
-				oc;
-	int			relu;			/* 1: relu, 0: linear */
-	int			pool;			/* 1: 2 x 2 max pooling fused; h and w at least 2 */
+	int h, w, ic, oc;
+	int relu; /* 1: relu, 0: linear */
+	int pool; /* 1: 2 x 2 max pooling fused; h and w at least 2 */
 } NnConv3;
 
 #define NN_CONV3_DIRECT_IC 4
@@ -104,7 +92,7 @@ typedef struct NnConv3
  */
 
 /* Whether the processor multiplies and adds pairs in one instruction (AVX-512 VNNI). */
-extern int	nn_cpu_vnni(void);
+extern int nn_cpu_vnni(void);
 
 /*
  * Which of the four pixels of a pooling window won, for every pooled pixel and
@@ -127,7 +115,7 @@ nn_mask_words(int oc)
  * One row does not read the weights of inputs that are 0: weights must be finite.
  */
 #define NN_DENSE_BLOCK 512
-#define NN_DENSE_STREAMS 4		/* blocks that are read at once, for one row */
+#define NN_DENSE_STREAMS 4 /* blocks that are read at once, for one row */
 
 /*
  * Weights of 16 bits with a float32 scale per output and block of inputs, for
@@ -139,7 +127,7 @@ extern size_t nn_dense_int16_bytes(int in, int out);
 extern void nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in, int out);
 extern size_t nn_dense_int16_scratch_bytes(int n, int out);
 
-#define NN_DENSE_ROWS 48		/* rows that go through a block of weights together */
+#define NN_DENSE_ROWS 48 /* rows that go through a block of weights together */
 
 /* --------------------------------------------------------------- updates */
 
@@ -159,23 +147,13 @@ extern size_t nn_dense_int16_scratch_bytes(int n, int out);
 typedef struct NnUpdate
 {
 	NnOptimizerKind kind;
-	float		rate,
-				decay,
-				grad_scale,
-				clip,
-				momentum,
-				rho,
-				epsilon,
-				beta_1,
-				beta_2;
-	int			nesterov,
-				centered,
-				amsgrad;
+	float rate, decay, grad_scale, clip, momentum, rho, epsilon, beta_1, beta_2;
+	int nesterov, centered, amsgrad;
 } NnUpdate;
 
 typedef struct NnSlots
 {
-	float	   *s[3];
+	float *s[3];
 } NnSlots;
 
 /* ----------------------------------------------------------- the kernels */
@@ -183,8 +161,8 @@ typedef struct NnSlots
 /* The kernels of one path.  Arguments: outputs, inputs, weights, sizes, scratch. */
 typedef struct NnKernels
 {
-	NnPath		path;
-	NnSgemm		sgemm;
+	NnPath path;
+	NnSgemm sgemm;
 
 	/*
 	 * Convolution 3 x 3.
@@ -213,19 +191,18 @@ typedef struct NnKernels
 	 * for the input channels [ic0, ic1) only, so that it can be divided among
 	 * threads; dbias is written with ic0 = 0.
 	 */
-	size_t		(*conv3_packed_floats) (const NnConv3 *c, int transposed);
-	void		(*conv3_pack) (float *packed, const float *weight, const NnConv3 *c, int transposed,
-							   int k0, int k1);
-	size_t		(*conv3_scratch_bytes) (const NnConv3 *c);
-	void		(*conv3_forward) (float *dst, uint16_t *mask, const float *src, const float *packed,
-								  const float *bias, const NnConv3 *c, void *scratch);
-	void		(*conv3_dsrc) (float *dsrc, const float *ddst, const uint16_t *mask, const float *dst,
-							   const float *packed_transposed, const NnConv3 *c, void *scratch);
-	size_t		(*conv3_acc_floats) (const NnConv3 *c);
-	void		(*conv3_dweight) (float *acc, const float *src, const float *ddst, const uint16_t *mask,
-								  const float *dst, const NnConv3 *c, void *scratch);
-	void		(*conv3_dweight_finish) (float *dweight, float *dbias, const float *acc, int n_acc,
-										 size_t acc_stride, const NnConv3 *c, int ic0, int ic1);
+	size_t (*conv3_packed_floats)(const NnConv3 *c, int transposed);
+	void (*conv3_pack)(float *packed, const float *weight, const NnConv3 *c, int transposed, int k0, int k1);
+	size_t (*conv3_scratch_bytes)(const NnConv3 *c);
+	void (*conv3_forward)(float *dst, uint16_t *mask, const float *src, const float *packed,
+						  const float *bias, const NnConv3 *c, void *scratch);
+	void (*conv3_dsrc)(float *dsrc, const float *ddst, const uint16_t *mask, const float *dst,
+					   const float *packed_transposed, const NnConv3 *c, void *scratch);
+	size_t (*conv3_acc_floats)(const NnConv3 *c);
+	void (*conv3_dweight)(float *acc, const float *src, const float *ddst, const uint16_t *mask,
+						  const float *dst, const NnConv3 *c, void *scratch);
+	void (*conv3_dweight_finish)(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_stride,
+								 const NnConv3 *c, int ic0, int ic1);
 
 	/*
 	 * The same convolution with 16-bit products, forward only and without mask;
@@ -233,11 +210,11 @@ typedef struct NnKernels
 	 * where a path has no such form (few channels; the reference): float32 runs
 	 * then.  The packed form differs between paths.
 	 */
-	size_t		(*conv3_int16_packed_bytes) (const NnConv3 *c);
-	void		(*conv3_int16_pack) (void *packed, const float *weight, const float *bias, const NnConv3 *c);
-	size_t		(*conv3_int16_scratch_bytes) (const NnConv3 *c);
-	void		(*conv3_int16_forward) (float *dst, const float *src, const void *packed,
-										const NnConv3 *c, void *scratch);
+	size_t (*conv3_int16_packed_bytes)(const NnConv3 *c);
+	void (*conv3_int16_pack)(void *packed, const float *weight, const float *bias, const NnConv3 *c);
+	size_t (*conv3_int16_scratch_bytes)(const NnConv3 *c);
+	void (*conv3_int16_forward)(float *dst, const float *src, const void *packed, const NnConv3 *c,
+								void *scratch);
 
 	/*
 	 * Dense layers: dst[n][out] = act(src[n][in] weight[in][out] + bias[out]).
@@ -257,66 +234,64 @@ typedef struct NnKernels
 	 * neither).  Scratch of nn_dense_backward_scratch_bytes(out).  i0 a multiple
 	 * of 16.  The data gradient uses the weights before the update.
 	 */
-	void		(*dense_forward) (float *dst, const float *src, const float *weight, const float *bias,
-								  int n, int in, int out, int relu, void *scratch);
-	void		(*dense_partial) (float *partial, const float *src, const float *weight,
-								  int n, int in, int out, int block);
-	void		(*dense_finish) (float *dst, const float *partial, const float *bias,
-								 int n, int out, int n_blocks, int relu);
-	void		(*dense_backward) (float *dsrc, float *dweight, float *weight, const NnSlots *slots,
-								   const float *src, const float *ddst, int n, int in, int out,
-								   int i0, int i1, const NnUpdate *update, void *scratch);
+	void (*dense_forward)(float *dst, const float *src, const float *weight, const float *bias, int n, int in,
+						  int out, int relu, void *scratch);
+	void (*dense_partial)(float *partial, const float *src, const float *weight, int n, int in, int out,
+						  int block);
+	void (*dense_finish)(float *dst, const float *partial, const float *bias, int n, int out, int n_blocks,
+						 int relu);
+	void (*dense_backward)(float *dsrc, float *dweight, float *weight, const NnSlots *slots, const float *src,
+						   const float *ddst, int n, int in, int out, int i0, int i1, const NnUpdate *update,
+						   void *scratch);
 
 	/*
 	 * dst[n][out] = act(src[n][in] weight + bias) from packed 16-bit weights;
 	 * scratch of nn_dense_int16_scratch_bytes(n, out) or of more rows.  A row's
 	 * bits do not depend on n.
 	 */
-	void		(*dense_int16_forward) (float *dst, const float *src, const void *packed,
-										int n, int in, int out, int relu, void *scratch);
+	void (*dense_int16_forward)(float *dst, const float *src, const void *packed, int n, int in, int out,
+								int relu, void *scratch);
 
 	/* weight[n] and its slots by grad[n], in place. */
-	void		(*update) (float *weight, const NnSlots *slots, const float *grad, size_t n,
-						   const NnUpdate *update);
+	void (*update)(float *weight, const NnSlots *slots, const float *grad, size_t n, const NnUpdate *update);
 
 	/* dst = relu(src), in place allowed; dsrc = dst > 0 ? ddst : 0. */
-	void		(*relu) (float *dst, const float *src, size_t n);
-	void		(*relu_backward) (float *dsrc, const float *ddst, const float *dst, size_t n);
+	void (*relu)(float *dst, const float *src, size_t n);
+	void (*relu_backward)(float *dsrc, const float *ddst, const float *dst, size_t n);
 
 	/* dst += src; dst = a * dst; sum of squares in a fixed order, in double. */
-	void		(*add) (float *dst, const float *src, size_t n);
-	void		(*scale) (float *dst, float a, size_t n);
-	double		(*sum_squares) (const float *src, size_t n);
+	void (*add)(float *dst, const float *src, size_t n);
+	void (*scale)(float *dst, float a, size_t n);
+	double (*sum_squares)(const float *src, size_t n);
 
 	/*
 	 * 2 x 2 max pooling with stride 2, one sample (h, w, c); mask as above, may
 	 * be NULL.  Backward writes all of dsrc (h, w, c).
 	 */
-	void		(*maxpool2) (float *dst, uint16_t *mask, const float *src, int h, int w, int c);
-	void		(*maxpool2_backward) (float *dsrc, const float *ddst, const uint16_t *mask,
-									  int h, int w, int c);
+	void (*maxpool2)(float *dst, uint16_t *mask, const float *src, int h, int w, int c);
+	void (*maxpool2_backward)(float *dsrc, const float *ddst, const uint16_t *mask, int h, int w, int c);
 
 	/*
 	 * Depthwise 3 x 3, stride 1, same, one sample (h, w, c), weight (3, 3, c),
 	 * bias and relu as above.
 	 */
-	void		(*depthwise3) (float *dst, const float *src, const float *weight, const float *bias,
-							   int h, int w, int c, int relu);
+	void (*depthwise3)(float *dst, const float *src, const float *weight, const float *bias, int h, int w,
+					   int c, int relu);
 
 	/*
 	 * Per-channel sums of rows (pixels) [rows][c] in double, in ascending
 	 * order: sum[c] += x, sum_sq[c] += x * x (either may be NULL), and
 	 * dot[c] += x * y.  One call is one chunk; chunks are added by the caller.
 	 */
-	void		(*channel_sums) (double *sum, double *sum_sq, const float *x, size_t rows, int c);
-	void		(*channel_dots) (double *dot, const float *x, const float *y, size_t rows, int c);
+	void (*channel_sums)(double *sum, double *sum_sq, const float *x, size_t rows, int c);
+	void (*channel_dots)(double *dot, const float *x, const float *y, size_t rows, int c);
 
 	/* dst[r][c] = src[r][c] * a[c] + b[c]; in place allowed; relu 0 or 1. */
-	void		(*channel_affine) (float *dst, const float *src, const float *a, const float *b,
-								   size_t rows, int c, int relu);
+	void (*channel_affine)(float *dst, const float *src, const float *a, const float *b, size_t rows, int c,
+						   int relu);
 } NnKernels;
 
-#define NN_DENSE_TURN 64		/* samples of the data gradient at a time */
+#define NN_DENSE_TURN 64 /* samples of the data gradient at a time */
 
 extern size_t nn_dense_scratch_bytes(int n, int out);
 extern size_t nn_dense_backward_scratch_bytes(int out);
@@ -324,4 +299,4 @@ extern size_t nn_dense_backward_scratch_bytes(int out);
 /* The kernels of a path; those of the portable one where the path is not built. */
 extern const NnKernels *nn_kernels(NnPath path);
 
-#endif							/* PNEUMO_NN_KERNELS_H */
+#endif /* PNEUMO_NN_KERNELS_H */

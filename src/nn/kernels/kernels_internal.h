@@ -13,9 +13,7 @@ extern const NnKernels nn_kernels_avx512;
 
 /* The AVX-512 sources on pairs of AVX2 registers: compiled by the tests only. */
 extern const NnKernels nn_kernels_wide16;
-extern void nn_sgemm_wide16(int transpose_a, int transpose_b, int m, int n, int k,
-							float alpha, const float *a, int lda,
-							const float *b, int ldb,
-							float beta, float *c, int ldc);
+extern void nn_sgemm_wide16(int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+							const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 
-#endif							/* PNEUMO_NN_KERNELS_INTERNAL_H */
+#endif /* PNEUMO_NN_KERNELS_INTERNAL_H */

@@ -13,7 +13,7 @@
 static void
 relu_ref(float *dst, const float *src, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		dst[i] = src[i] > 0.0f ? src[i] : 0.0f;
@@ -22,7 +22,7 @@ relu_ref(float *dst, const float *src, size_t n)
 static void
 relu_backward_ref(float *dsrc, const float *ddst, const float *dst, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		dsrc[i] = dst[i] > 0.0f ? ddst[i] : 0.0f;
@@ -31,7 +31,7 @@ relu_backward_ref(float *dsrc, const float *ddst, const float *dst, size_t n)
 static void
 add_ref(float *dst, const float *src, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		dst[i] += src[i];
@@ -40,7 +40,7 @@ add_ref(float *dst, const float *src, size_t n)
 static void
 scale_ref(float *dst, float a, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		dst[i] *= a;
@@ -49,9 +49,9 @@ scale_ref(float *dst, float a, size_t n)
 static double
 sum_squares_ref(const float *src, size_t n)
 {
-	double		s[16] = {0.0};
-	double		sum = 0.0;
-	size_t		i;
+	double s[16] = {0.0};
+	double sum = 0.0;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		s[i % 16] += (double) src[i] * (double) src[i];
@@ -63,10 +63,7 @@ sum_squares_ref(const float *src, size_t n)
 static void
 maxpool2_ref(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 {
-	int			x,
-				y,
-				k,
-				j;
+	int x, y, k, j;
 
 	if (mask != NULL)
 		memset(mask, 0, sizeof(uint16_t) * (size_t) (h / 2) * (size_t) (w / 2) * nn_mask_words(c));
@@ -74,14 +71,15 @@ maxpool2_ref(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 		for (x = 0; x < w / 2; x++)
 			for (k = 0; k < c; k++)
 			{
-				size_t		at = (size_t) y * (size_t) (w / 2) + (size_t) x;
-				float		best = 0.0f;
-				int			won = 0;
+				size_t at = (size_t) y * (size_t) (w / 2) + (size_t) x;
+				float best = 0.0f;
+				int won = 0;
 
 				for (j = 0; j < 4; j++)
 				{
-					float		v = src[((size_t) (2 * y + j / 2) * (size_t) w +
-											 (size_t) (2 * x + j % 2)) * (size_t) c + (size_t) k];
+					float v =
+						src[((size_t) (2 * y + j / 2) * (size_t) w + (size_t) (2 * x + j % 2)) * (size_t) c +
+							(size_t) k];
 
 					if (j == 0 || v > best)
 					{
@@ -98,16 +96,14 @@ maxpool2_ref(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 static void
 maxpool2_backward_ref(float *dsrc, const float *ddst, const uint16_t *mask, int h, int w, int c)
 {
-	int			x,
-				y,
-				k;
+	int x, y, k;
 
 	memset(dsrc, 0, sizeof(float) * (size_t) h * (size_t) w * (size_t) c);
 	for (y = 0; y < h / 2 * 2; y++)
 		for (x = 0; x < w / 2 * 2; x++)
 			for (k = 0; k < c; k++)
 			{
-				size_t		at = (size_t) (y / 2) * (size_t) (w / 2) + (size_t) (x / 2);
+				size_t at = (size_t) (y / 2) * (size_t) (w / 2) + (size_t) (x / 2);
 
 				if (mask[at * nn_mask_words(c) + (size_t) (k / 16 * 4 + y % 2 * 2 + x % 2)] >> k % 16 & 1)
 					dsrc[((size_t) y * (size_t) w + (size_t) x) * (size_t) c + (size_t) k] =
@@ -116,27 +112,25 @@ maxpool2_backward_ref(float *dsrc, const float *ddst, const uint16_t *mask, int 
 }
 
 static void
-depthwise3_ref(float *dst, const float *src, const float *weight, const float *bias,
-			   int h, int w, int c, int relu)
+depthwise3_ref(float *dst, const float *src, const float *weight, const float *bias, int h, int w, int c,
+			   int relu)
 {
-	int			x,
-				y,
-				e,
-				k;
+	int x, y, e, k;
 
 	for (y = 0; y < h; y++)
 		for (x = 0; x < w; x++)
 			for (k = 0; k < c; k++)
 			{
-				double		sum = bias != NULL ? bias[k] : 0.0;
+				double sum = bias != NULL ? bias[k] : 0.0;
 
 				for (e = 0; e < 9; e++)
 				{
-					int			sy = y + e / 3 - 1;
-					int			sx = x + e % 3 - 1;
+					int sy = y + e / 3 - 1;
+					int sx = x + e % 3 - 1;
 
 					if (sy >= 0 && sx >= 0 && sy < h && sx < w)
-						sum += (double) weight[(size_t) e * (size_t) c + (size_t) k] *
+						sum +=
+							(double) weight[(size_t) e * (size_t) c + (size_t) k] *
 							(double) src[((size_t) sy * (size_t) w + (size_t) sx) * (size_t) c + (size_t) k];
 				}
 				dst[((size_t) y * (size_t) w + (size_t) x) * (size_t) c + (size_t) k] =
@@ -147,7 +141,7 @@ depthwise3_ref(float *dst, const float *src, const float *weight, const float *b
 static void
 channel_sums_ref(double *sum, double *sum_sq, const float *x, size_t rows, int c)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < rows * (size_t) c; i++)
 	{
@@ -161,21 +155,20 @@ channel_sums_ref(double *sum, double *sum_sq, const float *x, size_t rows, int c
 static void
 channel_dots_ref(double *dot, const float *x, const float *y, size_t rows, int c)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < rows * (size_t) c; i++)
 		dot[i % (size_t) c] += (double) x[i] * (double) y[i];
 }
 
 static void
-channel_affine_ref(float *dst, const float *src, const float *a, const float *b,
-				   size_t rows, int c, int relu)
+channel_affine_ref(float *dst, const float *src, const float *a, const float *b, size_t rows, int c, int relu)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < rows * (size_t) c; i++)
 	{
-		float		v = src[i] * a[i % (size_t) c] + b[i % (size_t) c];
+		float v = src[i] * a[i % (size_t) c] + b[i % (size_t) c];
 
 		dst[i] = relu && !(v > 0.0f) ? 0.0f : v;
 	}

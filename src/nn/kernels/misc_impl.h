@@ -9,7 +9,7 @@
 static void
 relu_run(float *dst, const float *src, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i + VW <= n; i += VW)
 		v_store(dst + i, v_max(v_load(src + i), v_zero()));
@@ -20,7 +20,7 @@ relu_run(float *dst, const float *src, size_t n)
 static void
 relu_backward(float *dsrc, const float *ddst, const float *dst, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i + VW <= n; i += VW)
 		v_store(dsrc + i, v_keep(v_load(ddst + i), v_gt_bits(v_load(dst + i), v_zero())));
@@ -31,8 +31,8 @@ relu_backward(float *dsrc, const float *ddst, const float *dst, size_t n)
 static void
 scale_run(float *dst, float a, size_t n)
 {
-	vf			va = v_set1(a);
-	size_t		i;
+	vf va = v_set1(a);
+	size_t i;
 
 	for (i = 0; i + VW <= n; i += VW)
 		v_store(dst + i, v_mul(va, v_load(dst + i)));
@@ -44,10 +44,9 @@ scale_run(float *dst, float a, size_t n)
 static double
 sum_squares(const float *src, size_t n)
 {
-	double		s[16] = {0.0};
-	double		sum = 0.0;
-	size_t		i,
-				j;
+	double s[16] = {0.0};
+	double sum = 0.0;
+	size_t i, j;
 
 	for (i = 0; i + 16 <= n; i += 16)
 		for (j = 0; j < 16; j++)
@@ -62,22 +61,20 @@ sum_squares(const float *src, size_t n)
 static void
 maxpool2(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 {
-	size_t		line = (size_t) w * (size_t) c;
-	int			x,
-				y,
-				k;
+	size_t line = (size_t) w * (size_t) c;
+	int x, y, k;
 
 	for (y = 0; y < h / 2; y++)
 		for (x = 0; x < w / 2; x++)
 		{
 			const float *s = src + 2 * (size_t) y * line + 2 * (size_t) x * (size_t) c;
-			size_t		at = (size_t) y * (size_t) (w / 2) + (size_t) x;
+			size_t at = (size_t) y * (size_t) (w / 2) + (size_t) x;
 
 			for (k = 0; k < c; k += VW)
 			{
-				int			n = c - k < VW ? c - k : VW;
-				vf			four[4];
-				uint16_t   *group = mask != NULL ? mask + at * nn_mask_words(c) + k / 16 * 4 : NULL;
+				int n = c - k < VW ? c - k : VW;
+				vf four[4];
+				uint16_t *group = mask != NULL ? mask + at * nn_mask_words(c) + k / 16 * 4 : NULL;
 
 				four[0] = v_load_n(s + k, n);
 				four[1] = v_load_n(s + c + k, n);
@@ -91,16 +88,14 @@ maxpool2(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 static void
 maxpool2_backward(float *dsrc, const float *ddst, const uint16_t *mask, int h, int w, int c)
 {
-	size_t		line = (size_t) w * (size_t) c;
-	int			x,
-				y,
-				k;
+	size_t line = (size_t) w * (size_t) c;
+	int x, y, k;
 
 	if (h % 2 != 0)
 		memset(dsrc + (size_t) (h - 1) * line, 0, sizeof(float) * line);
 	for (y = 0; y < h / 2; y++)
 	{
-		float	   *d = dsrc + 2 * (size_t) y * line;
+		float *d = dsrc + 2 * (size_t) y * line;
 
 		if (w % 2 != 0)
 		{
@@ -109,13 +104,13 @@ maxpool2_backward(float *dsrc, const float *ddst, const uint16_t *mask, int h, i
 		}
 		for (x = 0; x < w / 2; x++, d += 2 * (size_t) c)
 		{
-			size_t		at = (size_t) y * (size_t) (w / 2) + (size_t) x;
+			size_t at = (size_t) y * (size_t) (w / 2) + (size_t) x;
 
 			for (k = 0; k < c; k += VW)
 			{
-				int			n = c - k < VW ? c - k : VW;
+				int n = c - k < VW ? c - k : VW;
 				const uint16_t *group = mask + at * nn_mask_words(c) + k / 16 * 4;
-				vf			g = v_load_n(ddst + at * (size_t) c + k, n);
+				vf g = v_load_n(ddst + at * (size_t) c + k, n);
 
 				v_store_n(d + k, v_keep(g, v_mask_get(group, k, 0)), n);
 				v_store_n(d + c + k, v_keep(g, v_mask_get(group, k, 1)), n);
@@ -127,35 +122,34 @@ maxpool2_backward(float *dsrc, const float *ddst, const uint16_t *mask, int h, i
 }
 
 static void
-depthwise3(float *dst, const float *src, const float *weight, const float *bias,
-		   int h, int w, int c, int relu)
+depthwise3(float *dst, const float *src, const float *weight, const float *bias, int h, int w, int c,
+		   int relu)
 {
-	int			e,
-				k,
-				x,
-				y;
+	int e, k, x, y;
 
 	for (y = 0; y < h; y++)
 		for (k = 0; k < c; k += VW)
 		{
-			int			n = c - k < VW ? c - k : VW;
-			vf			b = bias != NULL ? v_load_n(bias + k, n) : v_zero();
-			vf			g[9];
+			int n = c - k < VW ? c - k : VW;
+			vf b = bias != NULL ? v_load_n(bias + k, n) : v_zero();
+			vf g[9];
 
 			for (e = 0; e < 9; e++)
 				g[e] = v_load_n(weight + (size_t) e * (size_t) c + k, n);
 			for (x = 0; x < w; x++)
 			{
-				vf			a = v_zero();
+				vf a = v_zero();
 
 				for (e = 0; e < 9; e++)
 				{
-					int			sy = y + e / 3 - 1;
-					int			sx = x + e % 3 - 1;
+					int sy = y + e / 3 - 1;
+					int sx = x + e % 3 - 1;
 
 					if (sy >= 0 && sy < h && sx >= 0 && sx < w)
-						a = v_fma(g[e], v_load_n(src + ((size_t) sy * (size_t) w + (size_t) sx) *
-												 (size_t) c + k, n), a);
+						a = v_fma(g[e],
+								  v_load_n(src + ((size_t) sy * (size_t) w + (size_t) sx) * (size_t) c + k,
+										   n),
+								  a);
 				}
 				a = v_add(a, b);
 				if (relu)
@@ -169,8 +163,8 @@ depthwise3(float *dst, const float *src, const float *weight, const float *bias,
 static void
 channel_sums(double *sum, double *sum_sq, const float *x, size_t rows, int c)
 {
-	size_t		r;
-	int			k;
+	size_t r;
+	int k;
 
 	for (r = 0; r < rows; r++, x += c)
 	{
@@ -186,8 +180,8 @@ channel_sums(double *sum, double *sum_sq, const float *x, size_t rows, int c)
 static void
 channel_dots(double *dot, const float *x, const float *y, size_t rows, int c)
 {
-	size_t		r;
-	int			k;
+	size_t r;
+	int k;
 
 	for (r = 0; r < rows; r++, x += c, y += c)
 		for (k = 0; k < c; k++)
@@ -197,14 +191,14 @@ channel_dots(double *dot, const float *x, const float *y, size_t rows, int c)
 static void
 channel_affine(float *dst, const float *src, const float *a, const float *b, size_t rows, int c, int relu)
 {
-	size_t		r;
-	int			k;
+	size_t r;
+	int k;
 
 	for (r = 0; r < rows; r++, dst += c, src += c)
 		for (k = 0; k < c; k += VW)
 		{
-			int			n = c - k < VW ? c - k : VW;
-			vf			v = v_fma(v_load_n(src + k, n), v_load_n(a + k, n), v_load_n(b + k, n));
+			int n = c - k < VW ? c - k : VW;
+			vf v = v_fma(v_load_n(src + k, n), v_load_n(a + k, n), v_load_n(b + k, n));
 
 			v_store_n(dst + k, relu ? v_max(v, v_zero()) : v, n);
 		}

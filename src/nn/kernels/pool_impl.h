@@ -13,18 +13,18 @@
 NN_INLINE vf
 pool4(uint16_t *group, int c, const vf *y, vf bias, const int relu)
 {
-	vf			m01 = v_max(y[1], y[0]);
-	vf			m23 = v_max(y[3], y[2]);
-	vf			m = v_add(v_max(m23, m01), bias);
+	vf m01 = v_max(y[1], y[0]);
+	vf m23 = v_max(y[3], y[2]);
+	vf m = v_add(v_max(m23, m01), bias);
 
 	if (group != NULL)
 	{
-		unsigned	all = (1u << VW) - 1;
-		unsigned	right_top = v_gt_bits(y[1], y[0]);
-		unsigned	right_bottom = v_gt_bits(y[3], y[2]);
-		unsigned	bottom = v_gt_bits(m23, m01);
-		unsigned	on = relu ? v_gt_bits(m, v_zero()) : all;
-		unsigned	top = on & ~bottom;
+		unsigned all = (1u << VW) - 1;
+		unsigned right_top = v_gt_bits(y[1], y[0]);
+		unsigned right_bottom = v_gt_bits(y[3], y[2]);
+		unsigned bottom = v_gt_bits(m23, m01);
+		unsigned on = relu ? v_gt_bits(m, v_zero()) : all;
+		unsigned top = on & ~bottom;
 
 		bottom &= on;
 		v_mask_put(group, c, 0, top & ~right_top);
@@ -32,5 +32,5 @@ pool4(uint16_t *group, int c, const vf *y, vf bias, const int relu)
 		v_mask_put(group, c, 2, bottom & ~right_bottom);
 		v_mask_put(group, c, 3, bottom & right_bottom);
 	}
-	return relu ? v_max(v_zero(), m) : m;	/* a NaN stays one */
+	return relu ? v_max(v_zero(), m) : m; /* a NaN stays one */
 }

@@ -8,25 +8,21 @@
 #include "kernels.h"
 
 void
-nn_sgemm_ref(int transpose_a, int transpose_b, int m, int n, int k,
-			 float alpha, const float *a, int lda,
-			 const float *b, int ldb,
-			 float beta, float *c, int ldc)
+nn_sgemm_ref(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
+			 const float *b, int ldb, float beta, float *c, int ldc)
 {
-	int			i,
-				j,
-				p;
+	int i, j, p;
 
 	for (i = 0; i < m; i++)
 		for (j = 0; j < n; j++)
 		{
-			float	   *x = c + (size_t) i * (size_t) ldc + j;
-			double		sum = 0.0;
+			float *x = c + (size_t) i * (size_t) ldc + j;
+			double sum = 0.0;
 
 			for (p = 0; p < k; p++)
 			{
-				float		va = transpose_a ? a[(size_t) p * (size_t) lda + i] : a[(size_t) i * (size_t) lda + p];
-				float		vb = transpose_b ? b[(size_t) j * (size_t) ldb + p] : b[(size_t) p * (size_t) ldb + j];
+				float va = transpose_a ? a[(size_t) p * (size_t) lda + i] : a[(size_t) i * (size_t) lda + p];
+				float vb = transpose_b ? b[(size_t) j * (size_t) ldb + p] : b[(size_t) p * (size_t) ldb + j];
 
 				sum += (double) va * vb;
 			}
@@ -35,10 +31,8 @@ nn_sgemm_ref(int transpose_a, int transpose_b, int m, int n, int k,
 }
 
 void
-nn_sgemm(int transpose_a, int transpose_b, int m, int n, int k,
-		 float alpha, const float *a, int lda,
-		 const float *b, int ldb,
-		 float beta, float *c, int ldc)
+nn_sgemm(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
+		 const float *b, int ldb, float beta, float *c, int ldc)
 {
 	nn_sgemm_portable(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }

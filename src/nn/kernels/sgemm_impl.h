@@ -26,8 +26,7 @@
 static void
 sg_pack_a(float *dst, const float *a, int transpose, int lda, int i0, int rows, int k0, int kc)
 {
-	int			i,
-				p;
+	int i, p;
 
 	if (rows < SG_MR)
 		memset(dst, 0, sizeof(float) * SG_MR * (size_t) kc);
@@ -57,8 +56,7 @@ sg_pack_a(float *dst, const float *a, int transpose, int lda, int i0, int rows, 
 static void
 sg_pack_b(float *dst, const float *b, int transpose, int ldb, int j0, int cols, int k0, int kc)
 {
-	int			j,
-				p;
+	int j, p;
 
 	if (cols < SG_NR)
 		memset(dst, 0, sizeof(float) * SG_NR * (size_t) kc);
@@ -98,25 +96,23 @@ sg_pack_b(float *dst, const float *b, int transpose, int ldb, int j0, int cols, 
 static void __attribute__((noinline))
 sg_tile(float *c, int ldc, const float *a, const float *b, int kc, float alpha, float beta)
 {
-	vf			acc[SG_MR][SG_NV];
-	vf			va = v_set1(alpha);
-	vf			vb = v_set1(beta);
-	int			i,
-				j,
-				p;
+	vf acc[SG_MR][SG_NV];
+	vf va = v_set1(alpha);
+	vf vb = v_set1(beta);
+	int i, j, p;
 
 	for (i = 0; i < SG_MR; i++)
 		for (j = 0; j < SG_NV; j++)
 			acc[i][j] = v_zero();
 	for (p = 0; p < kc; p++)
 	{
-		vf			b0 = v_load(b);
-		vf			b1 = v_load(b + VW);
+		vf b0 = v_load(b);
+		vf b1 = v_load(b + VW);
 
 #pragma GCC unroll 12
 		for (i = 0; i < SG_MR; i++)
 		{
-			vf			x = v_set1(a[i]);
+			vf x = v_set1(a[i]);
 
 			acc[i][0] = v_fma(x, b0, acc[i][0]);
 			acc[i][1] = v_fma(x, b1, acc[i][1]);
@@ -127,12 +123,12 @@ sg_tile(float *c, int ldc, const float *a, const float *b, int kc, float alpha, 
 #pragma GCC unroll 12
 	for (i = 0; i < SG_MR; i++)
 	{
-		float	   *row = c + (size_t) i * (size_t) ldc;
+		float *row = c + (size_t) i * (size_t) ldc;
 
 #pragma GCC unroll 2
 		for (j = 0; j < SG_NV; j++)
 		{
-			vf			old = beta == 0.0f ? v_zero() : v_mul(vb, v_load(row + j * VW));
+			vf old = beta == 0.0f ? v_zero() : v_mul(vb, v_load(row + j * VW));
 
 			v_store(row + j * VW, v_fma(va, acc[i][j], old));
 		}
@@ -140,11 +136,11 @@ sg_tile(float *c, int ldc, const float *a, const float *b, int kc, float alpha, 
 }
 
 static void
-sg_tile_edge(float *c, int ldc, int rows, int cols, const float *a, const float *b, int kc,
-			 float alpha, float beta)
+sg_tile_edge(float *c, int ldc, int rows, int cols, const float *a, const float *b, int kc, float alpha,
+			 float beta)
 {
-	float		tile[SG_MR * SG_NR] NN_STACK_ALIGN;
-	int			i;
+	float tile[SG_MR * SG_NR] NN_STACK_ALIGN;
+	int i;
 
 	memset(tile, 0, sizeof(tile));
 	if (beta != 0.0f)
@@ -156,17 +152,12 @@ sg_tile_edge(float *c, int ldc, int rows, int cols, const float *a, const float 
 }
 
 void
-NN_FN(nn_sgemm) (int transpose_a, int transpose_b, int m, int n, int k,
-				 float alpha, const float *a, int lda,
-				 const float *b, int ldb,
-				 float beta, float *c, int ldc)
+NN_FN(nn_sgemm)(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
+				const float *b, int ldb, float beta, float *c, int ldc)
 {
-	float		pa[SG_MC * SG_KC] NN_STACK_ALIGN;
-	float		pb[SG_NR * SG_KC] NN_STACK_ALIGN;
-	int			i0,
-				i,
-				j,
-				k0;
+	float pa[SG_MC * SG_KC] NN_STACK_ALIGN;
+	float pb[SG_NR * SG_KC] NN_STACK_ALIGN;
+	int i0, i, j, k0;
 
 	if (m <= 0 || n <= 0)
 		return;
@@ -175,7 +166,7 @@ NN_FN(nn_sgemm) (int transpose_a, int transpose_b, int m, int n, int k,
 		for (i = 0; i < m; i++)
 			for (j = 0; j < n; j++)
 			{
-				float	   *x = c + (size_t) i * (size_t) ldc + j;
+				float *x = c + (size_t) i * (size_t) ldc + j;
 
 				*x = beta == 0.0f ? 0.0f : beta * *x;
 			}
@@ -183,25 +174,24 @@ NN_FN(nn_sgemm) (int transpose_a, int transpose_b, int m, int n, int k,
 	}
 	for (i0 = 0; i0 < m; i0 += SG_MC)
 	{
-		int			mc = m - i0 < SG_MC ? m - i0 : SG_MC;
+		int mc = m - i0 < SG_MC ? m - i0 : SG_MC;
 
 		for (k0 = 0; k0 < k; k0 += SG_KC)
 		{
-			int			kc = k - k0 < SG_KC ? k - k0 : SG_KC;
-			float		keep = k0 == 0 ? beta : 1.0f;
+			int kc = k - k0 < SG_KC ? k - k0 : SG_KC;
+			float keep = k0 == 0 ? beta : 1.0f;
 
 			for (i = 0; i < mc; i += SG_MR)
-				sg_pack_a(pa + i * kc, a, transpose_a, lda, i0 + i,
-						  mc - i < SG_MR ? mc - i : SG_MR, k0, kc);
+				sg_pack_a(pa + i * kc, a, transpose_a, lda, i0 + i, mc - i < SG_MR ? mc - i : SG_MR, k0, kc);
 			for (j = 0; j < n; j += SG_NR)
 			{
-				int			cols = n - j < SG_NR ? n - j : SG_NR;
+				int cols = n - j < SG_NR ? n - j : SG_NR;
 
 				sg_pack_b(pb, b, transpose_b, ldb, j, cols, k0, kc);
 				for (i = 0; i < mc; i += SG_MR)
 				{
-					int			rows = mc - i < SG_MR ? mc - i : SG_MR;
-					float	   *tile = c + (size_t) (i0 + i) * (size_t) ldc + j;
+					int rows = mc - i < SG_MR ? mc - i : SG_MR;
+					float *tile = c + (size_t) (i0 + i) * (size_t) ldc + j;
 
 					if (rows == SG_MR && cols == SG_NR)
 						sg_tile(tile, ldc, pa + i * kc, pb, kc, alpha, keep);

@@ -38,7 +38,7 @@
  * Makes a value opaque to the optimiser, which otherwise computes dozens of
  * addresses ahead of a loop and spills them.
  */
-#define NN_OPAQUE(x) __asm__ ("" : "+r" (x))
+#define NN_OPAQUE(x) __asm__("" : "+r"(x))
 
 #define NN_PASTE2(a, b) a##b
 #define NN_PASTE(a, b) NN_PASTE2(a, b)
@@ -56,7 +56,8 @@
 #endif
 #elif NN_SIMD == NN_SIMD_AVX512
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), \
+							 apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
@@ -74,7 +75,7 @@ typedef int32_t nn_vi __attribute__((vector_size(16)));
 NN_INLINE vf
 v_load(const float *p)
 {
-	vf			r;
+	vf r;
 
 	memcpy(&r, p, sizeof(r));
 	return r;
@@ -140,7 +141,7 @@ v_fma(vf a, vf b, vf c)
 NN_INLINE vf
 v_max(vf a, vf b)
 {
-	nn_vi		m = a > b;
+	nn_vi m = a > b;
 
 	return (vf) (((nn_vi) a & m) | ((nn_vi) b & ~m));
 }
@@ -148,7 +149,7 @@ v_max(vf a, vf b)
 NN_INLINE vf
 v_min(vf a, vf b)
 {
-	nn_vi		m = a < b;
+	nn_vi m = a < b;
 
 	return (vf) (((nn_vi) a & m) | ((nn_vi) b & ~m));
 }
@@ -163,7 +164,7 @@ v_sqrt(vf a)
 NN_INLINE unsigned
 v_gt_bits(vf a, vf b)
 {
-	nn_vi		m = a > b;
+	nn_vi m = a > b;
 
 	return (unsigned) ((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
 }
@@ -172,7 +173,7 @@ v_gt_bits(vf a, vf b)
 NN_INLINE unsigned
 v_nonzero_bits(vf a)
 {
-	nn_vi		m = a != v_zero();
+	nn_vi m = a != v_zero();
 
 	return (unsigned) ((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
 }
@@ -181,8 +182,8 @@ v_nonzero_bits(vf a)
 NN_INLINE vf
 v_keep(vf a, unsigned bits)
 {
-	nn_vi		m = {(int) bits, (int) bits, (int) bits, (int) bits};
-	nn_vi		sel = {1, 2, 4, 8};
+	nn_vi m = {(int) bits, (int) bits, (int) bits, (int) bits};
+	nn_vi sel = {1, 2, 4, 8};
 
 	return (vf) ((nn_vi) a & ((m & sel) == sel));
 }
@@ -195,8 +196,7 @@ v_keep(vf a, unsigned bits)
 typedef __m256 vf;
 
 #define v_load(p) _mm256_loadu_ps(p)
-#define v_load_int16(p) \
-	_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *) (p))))
+#define v_load_int16(p) _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *) (p))))
 #define v_store(p, a) _mm256_storeu_ps(p, a)
 #define v_set1(x) _mm256_set1_ps(x)
 #define v_zero() _mm256_setzero_ps()
@@ -215,7 +215,7 @@ NN_INLINE vf
 v_keep(vf a, unsigned bits)
 {
 	const __m256i sel = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-	__m256i		m = _mm256_and_si256(_mm256_set1_epi32((int) bits), sel);
+	__m256i m = _mm256_and_si256(_mm256_set1_epi32((int) bits), sel);
 
 	return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(m, sel)));
 }
@@ -228,8 +228,7 @@ v_keep(vf a, unsigned bits)
 typedef __m512 vf;
 
 #define v_load(p) _mm512_loadu_ps(p)
-#define v_load_int16(p) \
-	_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *) (p))))
+#define v_load_int16(p) _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *) (p))))
 #define v_store(p, a) _mm512_storeu_ps(p, a)
 #define v_set1(x) _mm512_set1_ps(x)
 #define v_zero() _mm512_setzero_ps()
@@ -252,14 +251,19 @@ typedef __m512 vf;
 #define VREGS 32
 typedef struct
 {
-	__m256		l,
-				h;
+	__m256 l, h;
 } vf;
 
-#define NN_WIDE1(name, op) \
-	NN_INLINE vf name(vf a) { return (vf) {op(a.l), op(a.h)}; }
-#define NN_WIDE2(name, op) \
-	NN_INLINE vf name(vf a, vf b) { return (vf) {op(a.l, b.l), op(a.h, b.h)}; }
+#define NN_WIDE1(name, op)              \
+	NN_INLINE vf name(vf a)             \
+	{                                   \
+		return (vf) {op(a.l), op(a.h)}; \
+	}
+#define NN_WIDE2(name, op)                        \
+	NN_INLINE vf name(vf a, vf b)                 \
+	{                                             \
+		return (vf) {op(a.l, b.l), op(a.h, b.h)}; \
+	}
 
 NN_WIDE2(v_add, _mm256_add_ps)
 NN_WIDE2(v_sub, _mm256_sub_ps)
@@ -278,10 +282,10 @@ v_load(const float *p)
 NN_INLINE vf
 v_load_int16(const int16_t *p)
 {
-	__m256i		q = _mm256_loadu_si256((const __m256i *) p);
+	__m256i q = _mm256_loadu_si256((const __m256i *) p);
 
 	return (vf) {_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(q))),
-		_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(q, 1)))};
+				 _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm256_extracti128_si256(q, 1)))};
 }
 
 NN_INLINE void
@@ -313,7 +317,7 @@ NN_INLINE unsigned
 v_gt_bits(vf a, vf b)
 {
 	return (unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.l, b.l, _CMP_GT_OQ)) |
-		(unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.h, b.h, _CMP_GT_OQ)) << 8;
+		   (unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.h, b.h, _CMP_GT_OQ)) << 8;
 }
 
 NN_INLINE unsigned
@@ -322,14 +326,14 @@ v_nonzero_bits(vf a)
 	const __m256 zero = _mm256_setzero_ps();
 
 	return (unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.l, zero, _CMP_NEQ_UQ)) |
-		(unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.h, zero, _CMP_NEQ_UQ)) << 8;
+		   (unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a.h, zero, _CMP_NEQ_UQ)) << 8;
 }
 
 NN_INLINE __m256
 nn_wide_half(__m256 a, unsigned bits)
 {
 	const __m256i sel = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-	__m256i		m = _mm256_and_si256(_mm256_set1_epi32((int) bits), sel);
+	__m256i m = _mm256_and_si256(_mm256_set1_epi32((int) bits), sel);
 
 	return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(m, sel)));
 }
@@ -353,8 +357,8 @@ v_keep(vf a, unsigned bits)
 NN_INLINE vf
 v_load_n(const float *p, int n)
 {
-	float		t[VW];
-	int			i;
+	float t[VW];
+	int i;
 
 	if (n == VW)
 		return v_load(p);
@@ -366,8 +370,8 @@ v_load_n(const float *p, int n)
 NN_INLINE void
 v_store_n(float *p, vf a, int n)
 {
-	float		t[VW];
-	int			i;
+	float t[VW];
+	int i;
 
 	if (n == VW)
 	{
@@ -406,7 +410,7 @@ v_keep_masked(vf a, const uint16_t *group, int c, int q)
 #if NN_SIMD == NN_SIMD_AVX2
 	const __m256i sel = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
 	/* the byte is broadcast as it is loaded */
-	__m256i		m = _mm256_set1_epi8(((const char *) (group + q))[(c & 15) >> 3]);
+	__m256i m = _mm256_set1_epi8(((const char *) (group + q))[(c & 15) >> 3]);
 
 	m = _mm256_and_si256(m, sel);
 	return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(m, sel)));
@@ -436,8 +440,7 @@ v_mask_put(uint16_t *group, int c, int q, unsigned bits)
 NN_INLINE void
 v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
 {
-	int			i,
-				j;
+	int i, j;
 
 	for (i = 0; i < 8; i++)
 		for (j = 0; j < 8; j++)
@@ -456,9 +459,8 @@ v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
 NN_INLINE void
 v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
 {
-	__m256		a[8],
-				b[8];
-	int			i;
+	__m256 a[8], b[8];
+	int i;
 
 #pragma GCC unroll 8
 	for (i = 0; i < 8; i++)
@@ -513,8 +515,8 @@ v_winner(__m256i *any, const uint16_t *group, int c)
 {
 	const __m256i sel = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
 	const uint8_t *byte = (const uint8_t *) group + ((c & 15) >> 3);
-	__m256i		m[4];
-	int			q;
+	__m256i m[4];
+	int q;
 
 #pragma GCC unroll 4
 	for (q = 0; q < 4; q++)

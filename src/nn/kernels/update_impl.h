@@ -10,10 +10,7 @@
  */
 typedef struct UpLane
 {
-	vf			w,
-				s0,
-				s1,
-				s2;
+	vf w, s0, s1, s2;
 } UpLane;
 
 NN_INLINE vf
@@ -30,7 +27,7 @@ up_gradient(vf g, const NnUpdate *u)
 NN_INLINE void
 up_sgd(UpLane *x, vf g, const NnUpdate *u)
 {
-	vf			step = v_mul(v_set1(u->rate), g);
+	vf step = v_mul(v_set1(u->rate), g);
 
 	if (u->momentum == 0.0f)
 		x->w = v_sub(x->w, step);
@@ -48,10 +45,9 @@ up_sgd(UpLane *x, vf g, const NnUpdate *u)
 NN_INLINE void
 up_rmsprop(UpLane *x, vf g, const NnUpdate *u)
 {
-	vf			rho = v_set1(u->rho);
-	vf			rest = v_set1(1.0f - u->rho);
-	vf			root,
-				step;
+	vf rho = v_set1(u->rho);
+	vf rest = v_set1(1.0f - u->rho);
+	vf root, step;
 
 	x->s0 = v_fma(rho, x->s0, v_mul(rest, v_mul(g, g)));
 	root = x->s0;
@@ -74,7 +70,7 @@ up_rmsprop(UpLane *x, vf g, const NnUpdate *u)
 NN_INLINE void
 up_adam(UpLane *x, vf g, const NnUpdate *u)
 {
-	vf			v;
+	vf v;
 
 	x->s0 = v_fma(v_set1(1.0f - u->beta_1), v_sub(g, x->s0), x->s0);
 	x->s1 = v_fma(v_set1(1.0f - u->beta_2), v_sub(v_mul(g, g), x->s1), x->s1);
@@ -85,19 +81,19 @@ up_adam(UpLane *x, vf g, const NnUpdate *u)
 }
 
 NN_INLINE void
-up_run(float *w, const NnSlots *slots, const float *grad, size_t n, const NnUpdate *u,
-	   const int kind, const int has0, const int has1, const int has2)
+up_run(float *w, const NnSlots *slots, const float *grad, size_t n, const NnUpdate *u, const int kind,
+	   const int has0, const int has1, const int has2)
 {
-	float	   *s0 = slots->s[0];
-	float	   *s1 = slots->s[1];
-	float	   *s2 = slots->s[2];
-	size_t		i;
+	float *s0 = slots->s[0];
+	float *s1 = slots->s[1];
+	float *s2 = slots->s[2];
+	size_t i;
 
 	for (i = 0; i < n; i += VW)
 	{
-		UpLane		x;
-		vf			g;
-		int			k = n - i < VW ? (int) (n - i) : VW;
+		UpLane x;
+		vf g;
+		int k = n - i < VW ? (int) (n - i) : VW;
 
 		x.s0 = x.s1 = x.s2 = v_zero();
 		g = v_load_n(grad + i, k);

@@ -25,8 +25,8 @@ taps_of(const NnNode *node)
 static size_t
 tile_rows(const NnNode *node)
 {
-	size_t		rows = TILE_FLOATS / taps_of(node);
-	size_t		pixels = nn_shape_pixels(&node->shape);
+	size_t rows = TILE_FLOATS / taps_of(node);
+	size_t pixels = nn_shape_pixels(&node->shape);
 
 	if (rows < TILE_MIN_ROWS)
 		rows = TILE_MIN_ROWS;
@@ -54,20 +54,19 @@ static void
 gather_patches(float *patches, const float *src, const NnNode *node, size_t first, size_t rows)
 {
 	const NnWindow *w = &node->window;
-	size_t		ic = (size_t) node->in.c;
-	size_t		r;
-	int			y,
-				x;
+	size_t ic = (size_t) node->in.c;
+	size_t r;
+	int y, x;
 
 	for (r = 0; r < rows; r++)
 	{
-		int			oy = (int) ((first + r) / (size_t) node->shape.w);
-		int			ox = (int) ((first + r) % (size_t) node->shape.w);
+		int oy = (int) ((first + r) / (size_t) node->shape.w);
+		int ox = (int) ((first + r) % (size_t) node->shape.w);
 
 		for (y = 0; y < w->kh; y++)
 			for (x = 0; x < w->kw; x++, patches += ic)
 			{
-				ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
+				ptrdiff_t at = nn_tap_pixel(node, oy, ox, y, x);
 
 				if (at < 0)
 					memset(patches, 0, ic * sizeof(float));
@@ -82,21 +81,19 @@ static void
 scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t first, size_t rows)
 {
 	const NnWindow *w = &node->window;
-	size_t		ic = (size_t) node->in.c;
-	size_t		r,
-				c;
-	int			y,
-				x;
+	size_t ic = (size_t) node->in.c;
+	size_t r, c;
+	int y, x;
 
 	for (r = 0; r < rows; r++)
 	{
-		int			oy = (int) ((first + r) / (size_t) node->shape.w);
-		int			ox = (int) ((first + r) % (size_t) node->shape.w);
+		int oy = (int) ((first + r) / (size_t) node->shape.w);
+		int ox = (int) ((first + r) % (size_t) node->shape.w);
 
 		for (y = 0; y < w->kh; y++)
 			for (x = 0; x < w->kw; x++, patches += ic)
 			{
-				ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
+				ptrdiff_t at = nn_tap_pixel(node, oy, ox, y, x);
 
 				if (at < 0)
 					continue;
@@ -111,27 +108,25 @@ void
 nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 {
 	const NnNode *node = call->node;
-	size_t		taps = taps_of(node);
-	size_t		oc = (size_t) node->shape.c;
-	size_t		pixels = nn_shape_pixels(&node->shape);
-	size_t		rows = tile_rows(node);
+	size_t taps = taps_of(node);
+	size_t oc = (size_t) node->shape.c;
+	size_t pixels = nn_shape_pixels(&node->shape);
+	size_t rows = tile_rows(node);
 	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
-	size_t		first,
-				r,
-				c;
+	size_t first, r, c;
 
 	for (first = 0; first < pixels; first += rows)
 	{
-		size_t		count = pixels - first < rows ? pixels - first : rows;
+		size_t count = pixels - first < rows ? pixels - first : rows;
 		const float *a = patches;
-		float	   *out = dst + first * oc;
+		float *out = dst + first * oc;
 
 		if (is_pointwise(node))
 			a = call->src[0] + first * taps;
 		else
 			gather_patches(patches, call->src[0], node, first, count);
-		call->sgemm(0, 0, (int) count, (int) oc, (int) taps, 1.0f, a, (int) taps,
-					call->weights, (int) oc, 0.0f, out, (int) oc);
+		call->sgemm(0, 0, (int) count, (int) oc, (int) taps, 1.0f, a, (int) taps, call->weights, (int) oc,
+					0.0f, out, (int) oc);
 		if (bias != NULL)
 			for (r = 0; r < count; r++)
 				for (c = 0; c < oc; c++)
@@ -143,13 +138,12 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 void
 nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step)
 {
-	size_t		c = (size_t) step->full.c;
-	size_t		row = (size_t) step->full.w * c;
-	size_t		groups = (c + 15) / 16;
-	int			relu = (step->activation == NN_RELU);
-	int			y,
-				x;
-	size_t		k;
+	size_t c = (size_t) step->full.c;
+	size_t row = (size_t) step->full.w * c;
+	size_t groups = (c + 15) / 16;
+	int relu = (step->activation == NN_RELU);
+	int y, x;
+	size_t k;
 
 	for (y = 0; y < step->out.h; y++)
 		for (x = 0; x < step->out.w; x++, dst += c)
@@ -160,8 +154,8 @@ nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step
 				memset(mask, 0, groups * 4 * sizeof(uint16_t));
 			for (k = 0; k < c; k++)
 			{
-				float		best = p[k];
-				int			winner = 0;
+				float best = p[k];
+				int winner = 0;
 
 				if (p[k + c] > best)
 				{
@@ -191,21 +185,18 @@ nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step
 void
 nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const NnStep *step)
 {
-	size_t		c = (size_t) step->full.c;
-	size_t		row = (size_t) step->full.w * c;
-	size_t		groups = (c + 15) / 16;
-	int			y,
-				x,
-				w;
-	size_t		k;
+	size_t c = (size_t) step->full.c;
+	size_t row = (size_t) step->full.w * c;
+	size_t groups = (c + 15) / 16;
+	int y, x, w;
+	size_t k;
 
 	memset(dfull, 0, nn_shape_floats(&step->full) * sizeof(float));
 	for (y = 0; y < step->out.h; y++)
 		for (x = 0; x < step->out.w; x++, ddst += c, mask += groups * 4)
 			for (w = 0; w < 4; w++)
 			{
-				float	   *p = dfull + (size_t) (2 * y + w / 2) * row +
-					(size_t) (2 * x + w % 2) * c;
+				float *p = dfull + (size_t) (2 * y + w / 2) * row + (size_t) (2 * x + w % 2) * c;
 
 				for (k = 0; k < c; k++)
 					if (mask[k / 16 * 4 + (size_t) w] >> (k % 16) & 1)
@@ -218,28 +209,27 @@ void
 nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 {
 	const NnNode *node = call->node;
-	size_t		taps = taps_of(node);
-	size_t		oc = (size_t) node->shape.c;
-	size_t		pixels = nn_shape_pixels(&node->shape);
-	size_t		rows = tile_rows(node);
-	size_t		first,
-				c;
+	size_t taps = taps_of(node);
+	size_t oc = (size_t) node->shape.c;
+	size_t pixels = nn_shape_pixels(&node->shape);
+	size_t rows = tile_rows(node);
+	size_t first, c;
 
 	for (first = 0; first < pixels; first += rows)
 	{
-		size_t		count = pixels - first < rows ? pixels - first : rows;
+		size_t count = pixels - first < rows ? pixels - first : rows;
 		const float *a = patches;
 
 		if (is_pointwise(node))
 			a = call->src[0] + first * taps;
 		else
 			gather_patches(patches, call->src[0], node, first, count);
-		call->sgemm(1, 0, (int) taps, (int) oc, (int) count, 1.0f, a, (int) taps,
-					dfull + first * oc, (int) oc, 1.0f, call->dweights, (int) oc);
+		call->sgemm(1, 0, (int) taps, (int) oc, (int) count, 1.0f, a, (int) taps, dfull + first * oc,
+					(int) oc, 1.0f, call->dweights, (int) oc);
 	}
 	if (node->n_vars > 1)
 	{
-		float	   *dbias = call->dweights + node->vars[1].offset;
+		float *dbias = call->dweights + node->vars[1].offset;
 
 		for (first = 0; first < pixels; first++)
 			for (c = 0; c < oc; c++)
@@ -252,18 +242,18 @@ void
 nn_conv2d_data(const NnCall *call, const float *dfull, float *patches)
 {
 	const NnNode *node = call->node;
-	size_t		taps = taps_of(node);
-	size_t		oc = (size_t) node->shape.c;
-	size_t		pixels = nn_shape_pixels(&node->shape);
-	size_t		rows = tile_rows(node);
-	size_t		first;
+	size_t taps = taps_of(node);
+	size_t oc = (size_t) node->shape.c;
+	size_t pixels = nn_shape_pixels(&node->shape);
+	size_t rows = tile_rows(node);
+	size_t first;
 
 	if (!is_pointwise(node))
 		memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
 	for (first = 0; first < pixels; first += rows)
 	{
-		size_t		count = pixels - first < rows ? pixels - first : rows;
-		float	   *to = is_pointwise(node) ? call->dsrc[0] + first * taps : patches;
+		size_t count = pixels - first < rows ? pixels - first : rows;
+		float *to = is_pointwise(node) ? call->dsrc[0] + first * taps : patches;
 
 		call->sgemm(0, 1, (int) count, (int) taps, (int) oc, 1.0f, dfull + first * oc, (int) oc,
 					call->weights, (int) oc, 0.0f, to, (int) taps);

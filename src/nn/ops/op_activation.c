@@ -16,34 +16,34 @@ static const char *const ignored[] = {NULL};
 
 static const NnParam activation_params[] = {
 	{"activation", NN_PARAM_ACTIVATION, 1, 0, 0, {{0}}, NULL},
-	{0}
+	{0},
 };
 
 static const NnRefused activation_refused[] = {{0}};
 
 static const NnParam relu_params[] = {
 	{"negative_slope", NN_PARAM_FLOAT, 0, 0, 1e6, {{0}}, NULL},
-	{0}
+	{0},
 };
 
 static const NnRefused relu_refused[] = {
 	{"max_value", "null"},
 	{"threshold", "0|0.0"},
-	{0}
+	{0},
 };
 
 /* alpha is Keras 2's name; -1: not given */
 static const NnParam leaky_relu_params[] = {
 	{"negative_slope", NN_PARAM_FLOAT, 0, 0, 1e6, {{0.3}}, NULL},
 	{"alpha", NN_PARAM_FLOAT, 0, -1, 1e6, {{-1}}, NULL},
-	{0}
+	{0},
 };
 
 static const NnParam softmax_params[] = {{0}};
 
 static const NnRefused softmax_refused[] = {
 	{"axis", "-1|[-1]"},
-	{0}
+	{0},
 };
 
 static NnStatus
@@ -70,7 +70,7 @@ relu_kind(const NnNode *node, float *slope)
 static NnActivation
 leaky_relu_kind(const NnNode *node, float *slope)
 {
-	double		alpha = node->spec.params[1].v[0];
+	double alpha = node->spec.params[1].v[0];
 
 	*slope = (float) (alpha >= 0 ? alpha : node->spec.params[0].v[0]);
 	return NN_LEAKY_RELU;
@@ -88,29 +88,27 @@ static void
 activation_forward(const NnCall *call)
 {
 	const NnShape *shape = &call->node->shape;
-	size_t		rows = nn_shape_pixels(shape);
+	size_t rows = nn_shape_pixels(shape);
 
 	memcpy(call->dst, call->src[0], nn_shape_floats(shape) * sizeof(float));
-	nn_activation_forward(call->dst, rows, (size_t) shape->c, call->step->activation,
-						  call->step->slope);
+	nn_activation_forward(call->dst, rows, (size_t) shape->c, call->step->activation, call->step->slope);
 }
 
 static void
 activation_backward(const NnCall *call)
 {
 	const NnShape *shape = &call->node->shape;
-	size_t		rows = nn_shape_pixels(shape);
+	size_t rows = nn_shape_pixels(shape);
 
 	if (call->dsrc[0] == NULL)
 		return;
 	memcpy(call->dsrc[0], call->ddst, nn_shape_floats(shape) * sizeof(float));
-	nn_activation_backward(call->dsrc[0], call->dst, rows, (size_t) shape->c,
-						   call->step->activation, call->step->slope);
+	nn_activation_backward(call->dsrc[0], call->dst, rows, (size_t) shape->c, call->step->activation,
+						   call->step->slope);
 }
 
 const NnOp nn_op_activation = {
-	.info = {"Activation", 1, 1, activation_params, ignored, activation_refused,
-	"An activation function."},
+	.info = {"Activation", 1, 1, activation_params, ignored, activation_refused, "An activation function."},
 	.flags = NN_NEEDS_DST,
 	.shape = same_shape,
 	.activation = activation_kind,
@@ -129,7 +127,7 @@ const NnOp nn_op_relu = {
 
 const NnOp nn_op_leaky_relu = {
 	.info = {"LeakyReLU", 1, 1, leaky_relu_params, ignored, activation_refused,
-	"x, or negative_slope * x below zero."},
+			 "x, or negative_slope * x below zero."},
 	.flags = NN_NEEDS_DST,
 	.shape = same_shape,
 	.activation = leaky_relu_kind,
@@ -138,8 +136,7 @@ const NnOp nn_op_leaky_relu = {
 };
 
 const NnOp nn_op_softmax = {
-	.info = {"Softmax", 1, 1, softmax_params, ignored, softmax_refused,
-	"Softmax over the channels."},
+	.info = {"Softmax", 1, 1, softmax_params, ignored, softmax_refused, "Softmax over the channels."},
 	.flags = NN_NEEDS_DST,
 	.shape = same_shape,
 	.activation = softmax_kind,

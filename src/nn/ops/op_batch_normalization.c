@@ -18,8 +18,15 @@
 
 enum
 {
-	P_AXIS, P_MOMENTUM, P_EPSILON, P_CENTER, P_SCALE,
-	P_BETA_INITIALIZER, P_GAMMA_INITIALIZER, P_MEAN_INITIALIZER, P_VARIANCE_INITIALIZER
+	P_AXIS,
+	P_MOMENTUM,
+	P_EPSILON,
+	P_CENTER,
+	P_SCALE,
+	P_BETA_INITIALIZER,
+	P_GAMMA_INITIALIZER,
+	P_MEAN_INITIALIZER,
+	P_VARIANCE_INITIALIZER
 };
 
 static const NnParam params[] = {
@@ -32,28 +39,24 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_ONES("gamma_initializer"),
 	NN_PARAM_ROW_ZEROS("moving_mean_initializer"),
 	NN_PARAM_ROW_ONES("moving_variance_initializer"),
-	{0}
+	{0},
 };
 
 static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
-	{"beta_regularizer", "null"},
-	{"gamma_regularizer", "null"},
-	{"beta_constraint", "null"},
-	{"gamma_constraint", "null"},
-	{"synchronized", "false"},
-	{"renorm", "false"},
-	{"virtual_batch_size", "null"},
-	{0}
+	{"beta_regularizer", "null"},   {"gamma_regularizer", "null"},
+	{"beta_constraint", "null"},    {"gamma_constraint", "null"},
+	{"synchronized", "false"},      {"renorm", "false"},
+	{"virtual_batch_size", "null"}, {0},
 };
 
 static NnStatus
 norm_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
 	const NnValue *p = node->spec.params;
-	int			axis = (int) p[P_AXIS].v[0];
-	int			c = inputs[0].c;
+	int axis = (int) p[P_AXIS].v[0];
+	int c = inputs[0].c;
 
 	if (axis != -1 && axis != inputs[0].rank)
 		return nn_fail(error, NN_UNSUPPORTED, -1, "Use axis -1.",
@@ -73,19 +76,16 @@ norm_shape(NnNode *node, const NnShape *inputs, NnError *error)
 /* Offsets of the variables in the node's weights; -1 where there is none. */
 typedef struct Parts
 {
-	ptrdiff_t	gamma,
-				beta,
-				mean,
-				variance;
+	ptrdiff_t gamma, beta, mean, variance;
 } Parts;
 
 static Parts
 parts_of(const NnNode *node)
 {
 	const NnValue *p = node->spec.params;
-	ptrdiff_t	c = node->in.c;
-	Parts		parts = {-1, -1, 0, 0};
-	ptrdiff_t	at = 0;
+	ptrdiff_t c = node->in.c;
+	Parts parts = {-1, -1, 0, 0};
+	ptrdiff_t at = 0;
 
 	if (p[P_SCALE].v[0] != 0)
 	{
@@ -121,9 +121,9 @@ static void
 make_affine(float *a, float *b, const NnNode *node, const float *weights, const float *mean,
 			const float *variance)
 {
-	Parts		parts = parts_of(node);
-	size_t		c = (size_t) node->in.c;
-	size_t		k;
+	Parts parts = parts_of(node);
+	size_t c = (size_t) node->in.c;
+	size_t k;
 
 	for (k = 0; k < c; k++)
 	{
@@ -137,8 +137,7 @@ make_affine(float *a, float *b, const NnNode *node, const float *weights, const 
 }
 
 static size_t
-norm_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
-				   NnPrecision precision)
+norm_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
 	(void) step;
 	(void) path;
@@ -151,24 +150,22 @@ static void
 apply_affine(float *dst, const float *src, const float *a, const float *b, const NnNode *node,
 			 const NnStep *step, NnPath path)
 {
-	int			relu = (step->activation == NN_RELU);
+	int relu = (step->activation == NN_RELU);
 
 	nn_kernels(path)->channel_affine(dst, src, a, b, pixels_of(node), node->in.c, relu);
 	if (!relu)
-		nn_activation_forward(dst, pixels_of(node), (size_t) node->in.c, step->activation,
-							  step->slope);
+		nn_activation_forward(dst, pixels_of(node), (size_t) node->in.c, step->activation, step->slope);
 }
 
 static void
 norm_forward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	Parts		parts = parts_of(node);
-	float	   *a = call->scratch;
-	float	   *b = a + node->in.c;
+	Parts parts = parts_of(node);
+	float *a = call->scratch;
+	float *b = a + node->in.c;
 
-	make_affine(a, b, node, call->weights, call->weights + parts.mean,
-				call->weights + parts.variance);
+	make_affine(a, b, node, call->weights, call->weights + parts.mean, call->weights + parts.variance);
 	apply_affine(call->dst, call->src[0], a, b, node, call->step, call->path);
 }
 
@@ -176,20 +173,17 @@ static void
 norm_backward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	Parts		parts = parts_of(node);
-	size_t		c = (size_t) node->in.c;
-	size_t		pixels = pixels_of(node);
-	float	   *a = call->scratch;
-	float	   *b = a + c;
-	size_t		i,
-				k;
+	Parts parts = parts_of(node);
+	size_t c = (size_t) node->in.c;
+	size_t pixels = pixels_of(node);
+	float *a = call->scratch;
+	float *b = a + c;
+	size_t i, k;
 
-	nn_activation_backward(call->ddst, call->dst, pixels, c, call->step->activation,
-						   call->step->slope);
+	nn_activation_backward(call->ddst, call->dst, pixels, c, call->step->activation, call->step->slope);
 	if (call->dsrc[0] == NULL)
 		return;
-	make_affine(a, b, node, call->weights, call->weights + parts.mean,
-				call->weights + parts.variance);
+	make_affine(a, b, node, call->weights, call->weights + parts.mean, call->weights + parts.variance);
 	for (i = 0; i < pixels; i++)
 		for (k = 0; k < c; k++)
 			call->dsrc[0][i * c + k] = call->ddst[i * c + k] * a[k];
@@ -201,7 +195,14 @@ norm_backward(const NnCall *call)
  * factors of the data gradient (see make_gradients). */
 enum
 {
-	KEEP_MEAN, KEEP_VARIANCE, KEEP_A, KEEP_B, KEEP_BY_DDST, KEEP_BY_SRC, KEEP_CONSTANT, KEEP_COUNT
+	KEEP_MEAN,
+	KEEP_VARIANCE,
+	KEEP_A,
+	KEEP_B,
+	KEEP_BY_DDST,
+	KEEP_BY_SRC,
+	KEEP_CONSTANT,
+	KEEP_COUNT
 };
 
 static size_t
@@ -228,7 +229,7 @@ static float *
 kept(const NnTrainer *trainer, const NnStep *step, int part)
 {
 	return (float *) (trainer->keep + trainer->keep_offset[nn_step_index(trainer, step)]) +
-		(size_t) part * (size_t) node_of(trainer, step)->in.c;
+		   (size_t) part * (size_t) node_of(trainer, step)->in.c;
 }
 
 static double *
@@ -263,9 +264,9 @@ sample_items(const NnTrainer *trainer, const NnStep *step)
 static size_t
 chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *first)
 {
-	size_t		pixels = pixels_of(node_of(trainer, step));
-	int			start = nn_chunk_start(trainer->n, chunk);
-	int			end = nn_chunk_start(trainer->n, chunk + 1);
+	size_t pixels = pixels_of(node_of(trainer, step));
+	int start = nn_chunk_start(trainer->n, chunk);
+	int end = nn_chunk_start(trainer->n, chunk + 1);
 
 	*first = (size_t) start * pixels;
 	return (size_t) (end - start) * pixels;
@@ -274,26 +275,24 @@ chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *f
 static void
 sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t		c = (size_t) node_of(trainer, step)->in.c;
-	size_t		first,
-				rows = chunk_rows(trainer, step, item, &first);
-	double	   *sum = chunk_sums(trainer, step, item);
+	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t first, rows = chunk_rows(trainer, step, item, &first);
+	double *sum = chunk_sums(trainer, step, item);
 
 	(void) worker;
 	memset(sum, 0, 2 * c * sizeof(double));
-	nn_kernels(trainer->path)->channel_sums(sum, sum + c,
-											nn_batch_tensor(trainer, step->src[0]) + first * c,
-											rows, (int) c);
+	nn_kernels(trainer->path)
+		->channel_sums(sum, sum + c, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, (int) c);
 }
 
 /* Sum over the chunks of part (0 or 1) of channel k. */
 static double
 total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
 {
-	size_t		c = (size_t) node_of(trainer, step)->in.c;
-	size_t		n_chunks = (size_t) nn_chunk_count(trainer->n);
-	double		sum = 0.0;
-	size_t		i;
+	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t n_chunks = (size_t) nn_chunk_count(trainer->n);
+	double sum = 0.0;
+	size_t i;
 
 	for (i = 0; i < n_chunks; i++)
 		sum += chunk_sums(trainer, step, i)[(size_t) part * c + k];
@@ -310,16 +309,16 @@ static void
 make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	size_t		c = (size_t) node->in.c;
-	double		rows = batch_rows(trainer, step);
-	size_t		k;
+	size_t c = (size_t) node->in.c;
+	double rows = batch_rows(trainer, step);
+	size_t k;
 
 	(void) item;
 	(void) worker;
 	for (k = 0; k < c; k++)
 	{
-		double		mean = total(trainer, step, 0, k) / rows;
-		double		variance = total(trainer, step, 1, k) / rows - mean * mean;
+		double mean = total(trainer, step, 0, k) / rows;
+		double variance = total(trainer, step, 1, k) / rows - mean * mean;
 
 		kept(trainer, step, KEEP_MEAN)[k] = (float) mean;
 		kept(trainer, step, KEEP_VARIANCE)[k] = (float) (variance > 0.0 ? variance : 0.0);
@@ -333,13 +332,11 @@ static void
 normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	size_t		first = item * nn_shape_floats(&node->in);
+	size_t first = item * nn_shape_floats(&node->in);
 
 	(void) worker;
-	apply_affine(nn_batch_tensor(trainer, step->dst) + first,
-				 nn_batch_tensor(trainer, step->src[0]) + first,
-				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step,
-				 trainer->path);
+	apply_affine(nn_batch_tensor(trainer, step->dst) + first, nn_batch_tensor(trainer, step->src[0]) + first,
+				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step, trainer->path);
 }
 
 static float *
@@ -353,19 +350,17 @@ static void
 backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnKernels *kernels = nn_kernels(trainer->path);
-	size_t		c = (size_t) node_of(trainer, step)->in.c;
-	size_t		first,
-				rows = chunk_rows(trainer, step, item, &first);
-	float	   *ddst = gradient_of(trainer, step->dst) + first * c;
-	double	   *sum = chunk_sums(trainer, step, item);
+	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t first, rows = chunk_rows(trainer, step, item, &first);
+	float *ddst = gradient_of(trainer, step->dst) + first * c;
+	double *sum = chunk_sums(trainer, step, item);
 
 	(void) worker;
-	nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c,
-						   step->activation, step->slope);
+	nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c, step->activation,
+						   step->slope);
 	memset(sum, 0, 2 * c * sizeof(double));
 	kernels->channel_sums(sum, NULL, ddst, rows, (int) c);
-	kernels->channel_dots(sum + c, ddst, nn_batch_tensor(trainer, step->src[0]) + first * c, rows,
-						  (int) c);
+	kernels->channel_dots(sum + c, ddst, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, (int) c);
 }
 
 /*
@@ -378,22 +373,21 @@ static void
 make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	Parts		parts = parts_of(node);
-	float	   *dweights = trainer->gradients + node->weights;
-	double		rows = batch_rows(trainer, step);
-	size_t		c = (size_t) node->in.c;
-	size_t		k;
+	Parts parts = parts_of(node);
+	float *dweights = trainer->gradients + node->weights;
+	double rows = batch_rows(trainer, step);
+	size_t c = (size_t) node->in.c;
+	size_t k;
 
 	(void) item;
 	(void) worker;
 	for (k = 0; k < c; k++)
 	{
-		double		mean = kept(trainer, step, KEEP_MEAN)[k];
-		double		f = 1.0 / sqrt((double) kept(trainer, step, KEEP_VARIANCE)[k] +
-								   epsilon_of(node));
-		double		a = kept(trainer, step, KEEP_A)[k];
-		double		sum = total(trainer, step, 0, k);
-		double		sum_x = (total(trainer, step, 1, k) - mean * sum) * f;
+		double mean = kept(trainer, step, KEEP_MEAN)[k];
+		double f = 1.0 / sqrt((double) kept(trainer, step, KEEP_VARIANCE)[k] + epsilon_of(node));
+		double a = kept(trainer, step, KEEP_A)[k];
+		double sum = total(trainer, step, 0, k);
+		double sum_x = (total(trainer, step, 1, k) - mean * sum) * f;
 
 		if (parts.beta >= 0)
 			dweights[(size_t) parts.beta + k] = (float) sum;
@@ -401,8 +395,7 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 			dweights[(size_t) parts.gamma + k] = (float) sum_x;
 		kept(trainer, step, KEEP_BY_DDST)[k] = (float) a;
 		kept(trainer, step, KEEP_BY_SRC)[k] = (float) (-a * f * sum_x / rows);
-		kept(trainer, step, KEEP_CONSTANT)[k] =
-			(float) (a * (mean * f * sum_x - sum) / rows);
+		kept(trainer, step, KEEP_CONSTANT)[k] = (float) (a * (mean * f * sum_x - sum) / rows);
 	}
 }
 
@@ -419,14 +412,13 @@ data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worke
 	const float *by_ddst = kept(trainer, step, KEEP_BY_DDST);
 	const float *by_src = kept(trainer, step, KEEP_BY_SRC);
 	const float *constant = kept(trainer, step, KEEP_CONSTANT);
-	size_t		c = (size_t) node->in.c;
-	size_t		pixels = pixels_of(node);
-	size_t		first = item * pixels * c;
+	size_t c = (size_t) node->in.c;
+	size_t pixels = pixels_of(node);
+	size_t first = item * pixels * c;
 	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
 	const float *ddst = gradient_of(trainer, step->dst) + first;
-	float	   *dsrc = nn_batch_buffer(trainer, step->dsrc[0]) + first;
-	size_t		i,
-				k;
+	float *dsrc = nn_batch_buffer(trainer, step->dsrc[0]) + first;
+	size_t i, k;
 
 	(void) worker;
 	for (i = 0; i < pixels; i++, src += c, ddst += c, dsrc += c)
@@ -438,20 +430,19 @@ static void
 norm_commit(NnTrainer *trainer, const NnStep *step)
 {
 	const NnNode *node = node_of(trainer, step);
-	Parts		parts = parts_of(node);
-	float	   *w = trainer->weights + node->weights;
-	float		momentum = (float) node->spec.params[P_MOMENTUM].v[0];
-	size_t		c = (size_t) node->in.c;
-	size_t		k;
+	Parts parts = parts_of(node);
+	float *w = trainer->weights + node->weights;
+	float momentum = (float) node->spec.params[P_MOMENTUM].v[0];
+	size_t c = (size_t) node->in.c;
+	size_t k;
 
 	for (k = 0; k < c; k++)
 	{
-		float	   *mean = &w[(size_t) parts.mean + k];
-		float	   *variance = &w[(size_t) parts.variance + k];
+		float *mean = &w[(size_t) parts.mean + k];
+		float *variance = &w[(size_t) parts.variance + k];
 
 		*mean = *mean * momentum + kept(trainer, step, KEEP_MEAN)[k] * (1.0f - momentum);
-		*variance = *variance * momentum +
-			kept(trainer, step, KEEP_VARIANCE)[k] * (1.0f - momentum);
+		*variance = *variance * momentum + kept(trainer, step, KEEP_VARIANCE)[k] * (1.0f - momentum);
 	}
 }
 
@@ -459,19 +450,19 @@ static const NnOpPhase train_forward[] = {
 	{chunk_items, sum_chunk},
 	{one_item, make_statistics},
 	{sample_items, normalize_sample},
-	{NULL, NULL}
+	{NULL, NULL},
 };
 
 static const NnOpPhase train_backward[] = {
 	{chunk_items, backward_chunk},
 	{one_item, make_gradients},
 	{data_items, data_sample},
-	{NULL, NULL}
+	{NULL, NULL},
 };
 
 const NnOp nn_op_batch_normalization = {
 	.info = {"BatchNormalization", 1, 1, params, ignored, refused,
-	"Normalises each channel; moving statistics outside training."},
+			 "Normalises each channel; moving statistics outside training."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = norm_shape,
 	.scratch_bytes = norm_scratch_bytes,

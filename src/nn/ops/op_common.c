@@ -19,7 +19,7 @@ static const char *const no_ignored[] = {NULL};
 
 const NnOp nn_op_input = {
 	.info = {"InputLayer", 0, 0, no_params, no_ignored, no_refused,
-	"The network's input; node 0 of every graph."},
+			 "The network's input; node 0 of every graph."},
 };
 
 NnStatus
@@ -29,9 +29,9 @@ nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error)
 		return NN_OK;
 	return nn_fail(error, NN_BAD_ARGUMENT, -1,
 				   rank == 1 ? "Put a Flatten or GlobalAveragePooling2D layer before it."
-				   : "It cannot follow a Flatten, Dense or global pooling layer.",
-				   "layer \"%s\" (%s) needs an input of %s, but gets one of %s",
-				   node->spec.name, nn_node_op(node)->info.class_name,
+							 : "It cannot follow a Flatten, Dense or global pooling layer.",
+				   "layer \"%s\" (%s) needs an input of %s, but gets one of %s", node->spec.name,
+				   nn_node_op(node)->info.class_name,
 				   rank == 1 ? "one dimension" : "height, width and channels",
 				   rank == 1 ? "height, width and channels" : "one dimension");
 }
@@ -42,8 +42,7 @@ nn_set_shape(NnNode *node, int rank, int h, int w, size_t c, NnError *error)
 	if (h < 1 || w < 1 || c < 1)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1,
 					   "Use a larger image, fewer pooling layers, or padding \"same\".",
-					   "layer \"%s\" would have an output of %d x %d x %zu",
-					   node->spec.name, h, w, c);
+					   "layer \"%s\" would have an output of %d x %d x %zu", node->spec.name, h, w, c);
 	if (h > NN_MAX_SIDE || w > NN_MAX_SIDE || c > NN_MAX_CHANNELS ||
 		nn_mul_size((size_t) h * (size_t) w, c) > ((size_t) 1 << 30))
 		return nn_fail(error, NN_TOO_LARGE, -1, "",
@@ -60,8 +59,7 @@ nn_set_shape(NnNode *node, int rank, int h, int w, size_t c, NnError *error)
 static int
 window_side(int in, int kernel, int stride, int same, int *before)
 {
-	int			out,
-				pad;
+	int out, pad;
 
 	*before = 0;
 	if (!same)
@@ -74,10 +72,9 @@ window_side(int in, int kernel, int stride, int same, int *before)
 }
 
 NnStatus
-nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, int *ow,
-			   NnError *error)
+nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, int *ow, NnError *error)
 {
-	NnWindow   *window = &node->window;
+	NnWindow *window = &node->window;
 
 	window->kh = kh;
 	window->kw = kw;
@@ -88,19 +85,19 @@ nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, 
 	if (*oh < 1 || *ow < 1)
 		return nn_fail(error, NN_BAD_ARGUMENT, -1,
 					   "Use a larger image, fewer pooling layers, or padding \"same\".",
-					   "layer \"%s\" has a window of %d x %d, but its input is only %d x %d",
-					   node->spec.name, kh, kw, node->in.h, node->in.w);
+					   "layer \"%s\" has a window of %d x %d, but its input is only %d x %d", node->spec.name,
+					   kh, kw, node->in.h, node->in.w);
 	return NN_OK;
 }
 
 /* The caller has checked that the number of floats is within limits. */
 NnNodeVariable *
-nn_add_variable(NnNode *node, const char *name, int trainable, const NnValue *initializer,
-				int rank, int d0, int d1, int d2, int d3)
+nn_add_variable(NnNode *node, const char *name, int trainable, const NnValue *initializer, int rank, int d0,
+				int d1, int d2, int d3)
 {
 	NnNodeVariable *variable = &node->vars[node->n_vars++];
-	int			dims[4] = {d0, d1, d2, d3};
-	int			i;
+	int dims[4] = {d0, d1, d2, d3};
+	int i;
 
 	memset(variable, 0, sizeof(*variable));
 	snprintf(variable->name, sizeof(variable->name), "%s", name);

@@ -15,8 +15,14 @@
 
 enum
 {
-	P_FILTERS, P_KERNEL_SIZE, P_STRIDES, P_PADDING, P_ACTIVATION, P_USE_BIAS,
-	P_KERNEL_INITIALIZER, P_BIAS_INITIALIZER
+	P_FILTERS,
+	P_KERNEL_SIZE,
+	P_STRIDES,
+	P_PADDING,
+	P_ACTIVATION,
+	P_USE_BIAS,
+	P_KERNEL_INITIALIZER,
+	P_BIAS_INITIALIZER
 };
 
 static const NnParam params[] = {
@@ -28,7 +34,7 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_BOOL("use_bias", 1),
 	NN_PARAM_ROW_GLOROT("kernel_initializer"),
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
-	{0}
+	{0},
 };
 
 static const char *const ignored[] = {"rank", NULL};
@@ -42,20 +48,19 @@ static const NnRefused refused[] = {
 	{"activity_regularizer", "null"},
 	{"kernel_constraint", "null"},
 	{"bias_constraint", "null"},
-	{0}
+	{0},
 };
 
 static NnStatus
 conv2d_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
 	const NnValue *p = node->spec.params;
-	int			kh = (int) p[P_KERNEL_SIZE].v[0];
-	int			kw = (int) p[P_KERNEL_SIZE].v[1];
-	int			oc = (int) p[P_FILTERS].v[0];
-	int			oh,
-				ow;
-	size_t		taps;
-	NnStatus	status = nn_need_rank(node, &inputs[0], 3, error);
+	int kh = (int) p[P_KERNEL_SIZE].v[0];
+	int kw = (int) p[P_KERNEL_SIZE].v[1];
+	int oc = (int) p[P_FILTERS].v[0];
+	int oh, ow;
+	size_t taps;
+	NnStatus status = nn_need_rank(node, &inputs[0], 3, error);
 
 	if (status == NN_OK)
 		status = nn_window_init(node, kh, kw, (int) p[P_STRIDES].v[0], (int) p[P_STRIDES].v[1],
@@ -71,8 +76,7 @@ conv2d_shape(NnNode *node, const NnShape *inputs, NnError *error)
 	nn_add_variable(node, "kernel", 1, &p[P_KERNEL_INITIALIZER], 4, kh, kw, node->in.c, oc);
 	if (p[P_USE_BIAS].v[0] != 0)
 		nn_add_variable(node, "bias", 1, &p[P_BIAS_INITIALIZER], 1, oc, 0, 0, 0);
-	node->multiply_adds = (uint64_t) nn_mul_size(nn_mul_size((size_t) oh * (size_t) ow, taps),
-												 (size_t) oc);
+	node->multiply_adds = (uint64_t) nn_mul_size(nn_mul_size((size_t) oh * (size_t) ow, taps), (size_t) oc);
 	return NN_OK;
 }
 
@@ -135,11 +139,10 @@ packed_forward_bytes(const NnConv3 *c, NnPath path)
  * int16 where the kernel has no such form, the float32 ones and the bias.
  */
 static size_t
-conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
-					NnPrecision precision)
+conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
-	NnConv3		c;
-	size_t		bytes;
+	NnConv3 c;
+	size_t bytes;
 
 	if (!conv3_shape(&c, node, step, mode, path))
 		return 0;
@@ -154,12 +157,12 @@ conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath 
 }
 
 static void
-conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *weights,
-			NnMode mode, NnPath path, NnPrecision precision)
+conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *weights, NnMode mode,
+			NnPath path, NnPrecision precision)
 {
 	const NnKernels *kernels = nn_kernels(path);
 	const float *bias = node->n_vars > 1 ? weights + node->vars[1].offset : NULL;
-	NnConv3		c;
+	NnConv3 c;
 
 	if (!conv3_shape(&c, node, step, mode, path))
 		return;
@@ -171,7 +174,7 @@ conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *w
 	kernels->conv3_pack(packed, weights, &c, 0, 0, c.ic);
 	if (precision == NN_PRECISION_INT16)
 	{
-		float	   *to = (float *) ((char *) packed + packed_forward_bytes(&c, path));
+		float *to = (float *) ((char *) packed + packed_forward_bytes(&c, path));
 
 		if (bias != NULL)
 			memcpy(to, bias, (size_t) c.oc * sizeof(float));
@@ -179,8 +182,8 @@ conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *w
 			memset(to, 0, (size_t) c.oc * sizeof(float));
 	}
 	else if (mode == NN_TRAINING && step->dsrc[0] >= 0)
-		kernels->conv3_pack((float *) ((char *) packed + packed_forward_bytes(&c, path)), weights,
-							&c, 1, 0, c.oc);
+		kernels->conv3_pack((float *) ((char *) packed + packed_forward_bytes(&c, path)), weights, &c, 1, 0,
+							c.oc);
 }
 
 static void
@@ -215,26 +218,26 @@ conv3_backward(const NnCall *call, const NnConv3 *c)
 		kernels->conv3_dweight(call->dweights, call->src[0], call->ddst, call->mask, call->dst, c,
 							   call->scratch);
 	if (call->dsrc[0] != NULL && c->ic > NN_CONV3_DIRECT_IC)
-		kernels->conv3_dsrc(call->dsrc[0], call->ddst, call->mask, call->dst,
-							(const float *) turned, c, call->scratch);
+		kernels->conv3_dsrc(call->dsrc[0], call->ddst, call->mask, call->dst, (const float *) turned, c,
+							call->scratch);
 }
 
-#define FINISH_CHANNELS 8		/* input channels of a finishing item */
-#define FINISH_WEIGHTS 16384	/* weights of one in the general form */
+#define FINISH_CHANNELS 8    /* input channels of a finishing item */
+#define FINISH_WEIGHTS 16384 /* weights of one in the general form */
 
 static size_t
 conv2d_partial_floats(const NnNode *node, const NnStep *step, NnPath path)
 {
-	NnConv3		c;
+	NnConv3 c;
 
-	return conv3_shape(&c, node, step, NN_TRAINING, path)
-		? nn_kernels(path)->conv3_acc_floats(&c) : node->n_weights;
+	return conv3_shape(&c, node, step, NN_TRAINING, path) ? nn_kernels(path)->conv3_acc_floats(&c)
+														  : node->n_weights;
 }
 
 static size_t
 conv2d_finish_items(const NnNode *node, const NnStep *step, NnPath path)
 {
-	NnConv3		c;
+	NnConv3 c;
 
 	if (conv3_shape(&c, node, step, NN_TRAINING, path))
 		return ((size_t) c.ic + FINISH_CHANNELS - 1) / FINISH_CHANNELS;
@@ -242,20 +245,21 @@ conv2d_finish_items(const NnNode *node, const NnStep *step, NnPath path)
 }
 
 static void
-conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride,
-			  const NnNode *node, const NnStep *step, NnPath path, size_t item)
+conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride, const NnNode *node,
+			  const NnStep *step, NnPath path, size_t item)
 {
-	NnConv3		c;
-	size_t		start = item * FINISH_WEIGHTS;
-	size_t		count;
-	int			k;
+	NnConv3 c;
+	size_t start = item * FINISH_WEIGHTS;
+	size_t count;
+	int k;
 
 	if (conv3_shape(&c, node, step, NN_TRAINING, path))
 	{
-		int			ic0 = (int) item * FINISH_CHANNELS;
-		int			ic1 = c.ic - ic0 < FINISH_CHANNELS ? c.ic : ic0 + FINISH_CHANNELS;
+		int ic0 = (int) item * FINISH_CHANNELS;
+		int ic1 = c.ic - ic0 < FINISH_CHANNELS ? c.ic : ic0 + FINISH_CHANNELS;
 
-		nn_kernels(path)->conv3_dweight_finish(dweights, node->n_vars > 1 ? dweights + node->vars[1].offset : NULL,
+		nn_kernels(path)->conv3_dweight_finish(dweights,
+											   node->n_vars > 1 ? dweights + node->vars[1].offset : NULL,
 											   partial, n_chunks, stride, &c, ic0, ic1);
 		return;
 	}
@@ -269,20 +273,19 @@ conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride
 
 /* Scratch: patches, then the unpooled map where there is pooling. */
 static size_t
-conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
-					 NnPrecision precision)
+conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
-	size_t		bytes = nn_conv2d_patch_bytes(node);
-	NnConv3		c;
+	size_t bytes = nn_conv2d_patch_bytes(node);
+	NnConv3 c;
 
 	if (step->pool)
 		bytes = nn_grow(bytes, nn_shape_floats(&step->full) * sizeof(float));
 	if (conv3_shape(&c, node, step, mode, path))
 	{
 		const NnKernels *kernels = nn_kernels(path);
-		size_t		own = nn_align_size(precision == NN_PRECISION_INT16 && has_int16(&c, path)
-										? kernels->conv3_int16_scratch_bytes(&c)
-										: kernels->conv3_scratch_bytes(&c));
+		size_t own = nn_align_size(precision == NN_PRECISION_INT16 && has_int16(&c, path)
+									   ? kernels->conv3_int16_scratch_bytes(&c)
+									   : kernels->conv3_scratch_bytes(&c));
 
 		if (!needs_general_data(&c, step, mode) || own > bytes)
 			bytes = own;
@@ -300,7 +303,7 @@ static void
 conv2d_forward(const NnCall *call)
 {
 	const NnStep *step = call->step;
-	NnConv3		c;
+	NnConv3 c;
 
 	if (conv3_shape(&c, call->node, step, call->mode, call->path))
 	{
@@ -310,23 +313,23 @@ conv2d_forward(const NnCall *call)
 	}
 	else
 	{
-		float	   *full = step->pool ? unpooled_scratch(call) : call->dst;
+		float *full = step->pool ? unpooled_scratch(call) : call->dst;
 
 		nn_conv2d_forward(call, full, call->scratch);
 		if (step->pool)
 			nn_conv2d_pool(call->dst, call->mask, full, step);
 	}
-	nn_activation_forward(call->dst, nn_shape_pixels(&step->out), (size_t) step->out.c,
-						  step->activation, step->slope);
+	nn_activation_forward(call->dst, nn_shape_pixels(&step->out), (size_t) step->out.c, step->activation,
+						  step->slope);
 }
 
 static void
 conv2d_backward(const NnCall *call)
 {
 	const NnStep *step = call->step;
-	float	   *dfull = call->ddst;
-	NnConv3		c;
-	int			fast = conv3_shape(&c, call->node, step, call->mode, call->path);
+	float *dfull = call->ddst;
+	NnConv3 c;
+	int fast = conv3_shape(&c, call->node, step, call->mode, call->path);
 
 	/* relu's derivative is in the mask already, or in conv3_*; others come from the output */
 	if (!(step->activation == NN_RELU && (step->pool || fast)))
@@ -353,8 +356,7 @@ conv2d_backward(const NnCall *call)
 }
 
 const NnOp nn_op_conv2d = {
-	.info = {"Conv2D", 1, 1, params, ignored, refused,
-	"2-D convolution with bias and activation."},
+	.info = {"Conv2D", 1, 1, params, ignored, refused, "2-D convolution with bias and activation."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_POOL,
 	.shape = conv2d_shape,
 	.activation = conv2d_activation,

@@ -17,11 +17,15 @@
 
 enum
 {
-	P_UNITS, P_ACTIVATION, P_USE_BIAS, P_KERNEL_INITIALIZER, P_BIAS_INITIALIZER
+	P_UNITS,
+	P_ACTIVATION,
+	P_USE_BIAS,
+	P_KERNEL_INITIALIZER,
+	P_BIAS_INITIALIZER
 };
 
-#define BACKWARD_ROWS 512		/* inputs of a backward item */
-#define INT16_OUTPUTS 9			/* fewer outputs stay float32 in prediction */
+#define BACKWARD_ROWS 512 /* inputs of a backward item */
+#define INT16_OUTPUTS 9   /* fewer outputs stay float32 in prediction */
 
 static const NnParam params[] = {
 	{"units", NN_PARAM_INT, 1, 1, 1048576, {{0}}, NULL},
@@ -29,28 +33,24 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_BOOL("use_bias", 1),
 	NN_PARAM_ROW_GLOROT("kernel_initializer"),
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
-	{0}
+	{0},
 };
 
 static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
-	{"kernel_regularizer", "null"},
-	{"bias_regularizer", "null"},
-	{"activity_regularizer", "null"},
-	{"kernel_constraint", "null"},
-	{"bias_constraint", "null"},
-	{"lora_rank", "null"},
-	{"lora_alpha", "null"},
-	{0}
+	{"kernel_regularizer", "null"},   {"bias_regularizer", "null"},
+	{"activity_regularizer", "null"}, {"kernel_constraint", "null"},
+	{"bias_constraint", "null"},      {"lora_rank", "null"},
+	{"lora_alpha", "null"},           {0},
 };
 
 static NnStatus
 dense_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
 	const NnValue *p = node->spec.params;
-	int			units = (int) p[P_UNITS].v[0];
-	NnStatus	status = nn_need_rank(node, &inputs[0], 1, error);
+	int units = (int) p[P_UNITS].v[0];
+	NnStatus status = nn_need_rank(node, &inputs[0], 1, error);
 
 	if (status == NN_OK)
 		status = nn_set_shape(node, 1, 1, 1, (size_t) units, error);
@@ -88,8 +88,7 @@ is_int16(const NnNode *node, NnPrecision precision)
 }
 
 static size_t
-dense_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
-				   NnPrecision precision)
+dense_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
 	(void) step;
 	(void) mode;
@@ -113,18 +112,16 @@ dense_forward_rows(const NnCall *call, int n)
 {
 	const NnKernels *kernels = nn_kernels(call->path);
 	const NnNode *node = call->node;
-	int			in = node->in.c;
-	int			out = node->shape.c;
-	int			relu = call->step->activation == NN_RELU;
+	int in = node->in.c;
+	int out = node->shape.c;
+	int relu = call->step->activation == NN_RELU;
 
 	if (call->packed != NULL)
-		kernels->dense_int16_forward(call->dst, call->src[0], call->packed, n, in, out, relu,
-									 call->scratch);
+		kernels->dense_int16_forward(call->dst, call->src[0], call->packed, n, in, out, relu, call->scratch);
 	else
-		kernels->dense_forward(call->dst, call->src[0], call->weights, bias_of(node, call->weights),
-							   n, in, out, relu, call->scratch);
-	nn_activation_forward(call->dst, (size_t) n, (size_t) out, call->step->activation,
-						  call->step->slope);
+		kernels->dense_forward(call->dst, call->src[0], call->weights, bias_of(node, call->weights), n, in,
+							   out, relu, call->scratch);
+	nn_activation_forward(call->dst, (size_t) n, (size_t) out, call->step->activation, call->step->slope);
 }
 
 static void
@@ -137,21 +134,19 @@ static size_t
 dense_rows_scratch_bytes(const NnNode *node, int n, NnPrecision precision)
 {
 	return is_int16(node, precision) ? nn_dense_int16_scratch_bytes(n, node->shape.c)
-		: nn_dense_scratch_bytes(n, node->shape.c);
+									 : nn_dense_scratch_bytes(n, node->shape.c);
 }
 
 static void
 dense_backward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	int			in = node->in.c;
-	int			out = node->shape.c;
+	int in = node->in.c;
+	int out = node->shape.c;
 
-	nn_activation_backward(call->ddst, call->dst, 1, (size_t) out, call->step->activation,
-						   call->step->slope);
+	nn_activation_backward(call->ddst, call->dst, 1, (size_t) out, call->step->activation, call->step->slope);
 	if (call->dsrc[0] != NULL)
-		call->sgemm(0, 1, 1, in, out, 1.0f, call->ddst, out, call->weights, out, 0.0f,
-					call->dsrc[0], in);
+		call->sgemm(0, 1, 1, in, out, 1.0f, call->ddst, out, call->weights, out, 0.0f, call->dsrc[0], in);
 }
 
 /* -------------------------------------------------------------- the batch */
@@ -165,7 +160,7 @@ blocks(int n, int size)
 static int
 block_size(int n, size_t block, int size)
 {
-	size_t		left = (size_t) n - block * (size_t) size;
+	size_t left = (size_t) n - block * (size_t) size;
 
 	return left < (size_t) size ? (int) left : size;
 }
@@ -196,13 +191,12 @@ static void
 forward_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	size_t		size = (size_t) trainer->n * (size_t) node->shape.c;
+	size_t size = (size_t) trainer->n * (size_t) node->shape.c;
 
 	(void) worker;
-	nn_kernels(trainer->path)->dense_partial((float *) trainer->shared + item * size,
-											 nn_batch_tensor(trainer, step->src[0]),
-											 trainer->weights + node->weights, trainer->n,
-											 node->in.c, node->shape.c, (int) item);
+	nn_kernels(trainer->path)
+		->dense_partial((float *) trainer->shared + item * size, nn_batch_tensor(trainer, step->src[0]),
+						trainer->weights + node->weights, trainer->n, node->in.c, node->shape.c, (int) item);
 }
 
 static size_t
@@ -217,17 +211,15 @@ forward_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 {
 	const NnNode *node = node_of(trainer, step);
 	const float *bias = bias_of(node, trainer->weights + node->weights);
-	size_t		out = (size_t) node->shape.c;
-	size_t		row_blocks = blocks(node->in.c, NN_DENSE_BLOCK);
-	float	   *dst = nn_batch_tensor(trainer, step->dst) + item * out;
-	size_t		b,
-				c;
+	size_t out = (size_t) node->shape.c;
+	size_t row_blocks = blocks(node->in.c, NN_DENSE_BLOCK);
+	float *dst = nn_batch_tensor(trainer, step->dst) + item * out;
+	size_t b, c;
 
 	(void) worker;
 	for (b = 0; b < row_blocks; b++)
 	{
-		const float *partial = (const float *) trainer->shared +
-			(b * (size_t) trainer->n + item) * out;
+		const float *partial = (const float *) trainer->shared + (b * (size_t) trainer->n + item) * out;
 
 		for (c = 0; c < out; c++)
 			dst[c] = b == 0 ? partial[c] : dst[c] + partial[c];
@@ -247,12 +239,12 @@ gradient_of(const NnTrainer *trainer, int tensor)
 static void
 backward_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t		out = (size_t) step->out.c;
+	size_t out = (size_t) step->out.c;
 
 	(void) worker;
 	nn_activation_backward(gradient_of(trainer, step->dst) + item * out,
-						   nn_batch_tensor(trainer, step->dst) + item * out, 1, out,
-						   step->activation, step->slope);
+						   nn_batch_tensor(trainer, step->dst) + item * out, 1, out, step->activation,
+						   step->slope);
 }
 
 static size_t
@@ -271,14 +263,12 @@ static void
 data_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	int			row = (int) item * BACKWARD_ROWS;
+	int row = (int) item * BACKWARD_ROWS;
 
-	nn_kernels(trainer->path)->dense_backward(nn_batch_buffer(trainer, step->dsrc[0]), NULL,
-											  trainer->weights + node->weights, NULL, NULL,
-											  gradient_of(trainer, step->dst), trainer->n,
-											  node->in.c, node->shape.c, row,
-											  row + block_size(node->in.c, item, BACKWARD_ROWS),
-											  NULL, worker->scratch);
+	nn_kernels(trainer->path)
+		->dense_backward(nn_batch_buffer(trainer, step->dsrc[0]), NULL, trainer->weights + node->weights,
+						 NULL, NULL, gradient_of(trainer, step->dst), trainer->n, node->in.c, node->shape.c,
+						 row, row + block_size(node->in.c, item, BACKWARD_ROWS), NULL, worker->scratch);
 }
 
 /* Blocks of rows of the weight, then the bias. */
@@ -293,8 +283,8 @@ weight_items(const NnTrainer *trainer, const NnStep *step)
 static void
 bias_gradient(float *dbias, const float *ddst, int n, size_t out)
 {
-	int			i;
-	size_t		c;
+	int i;
+	size_t c;
 
 	memset(dbias, 0, out * sizeof(float));
 	for (i = 0; i < n; i++)
@@ -306,9 +296,9 @@ static void
 bias_item(NnTrainer *trainer, const NnStep *step, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	size_t		out = (size_t) node->shape.c;
-	size_t		offset = node->weights + node->vars[1].offset;
-	float	   *gradient = trainer->need_norms ? trainer->gradients + offset : worker->scratch;
+	size_t out = (size_t) node->shape.c;
+	size_t offset = node->weights + node->vars[1].offset;
+	float *gradient = trainer->need_norms ? trainer->gradients + offset : worker->scratch;
 
 	bias_gradient(gradient, gradient_of(trainer, step->dst), trainer->n, out);
 	if (!trainer->need_norms)
@@ -320,9 +310,9 @@ static void
 weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = node_of(trainer, step);
-	int			row = (int) item * BACKWARD_ROWS;
-	float	   *gradients = NULL;
-	NnSlots		slots;
+	int row = (int) item * BACKWARD_ROWS;
+	float *gradients = NULL;
+	NnSlots slots;
 
 	if (item == blocks(node->in.c, BACKWARD_ROWS))
 	{
@@ -332,42 +322,39 @@ weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *work
 	if (trainer->need_norms)
 		gradients = trainer->gradients + node->weights;
 	nn_update_slots(&slots, trainer->slots,
-					nn_align_size(trainer->graph->n_weights * sizeof(float)) / sizeof(float),
-					node->weights, &trainer->config.optimizer);
-	nn_kernels(trainer->path)->dense_backward(NULL, gradients, trainer->weights + node->weights,
-											  &slots, nn_batch_tensor(trainer, step->src[0]),
-											  gradient_of(trainer, step->dst), trainer->n,
-											  node->in.c, node->shape.c, row,
-											  row + block_size(node->in.c, item, BACKWARD_ROWS),
-											  trainer->need_norms ? NULL : &trainer->update,
-											  worker->scratch);
+					nn_align_size(trainer->graph->n_weights * sizeof(float)) / sizeof(float), node->weights,
+					&trainer->config.optimizer);
+	nn_kernels(trainer->path)
+		->dense_backward(NULL, gradients, trainer->weights + node->weights, &slots,
+						 nn_batch_tensor(trainer, step->src[0]), gradient_of(trainer, step->dst), trainer->n,
+						 node->in.c, node->shape.c, row, row + block_size(node->in.c, item, BACKWARD_ROWS),
+						 trainer->need_norms ? NULL : &trainer->update, worker->scratch);
 }
 
 static size_t
-dense_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
-					NnPrecision precision)
+dense_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
 	(void) step;
 	(void) path;
 	return mode == NN_TRAINING ? nn_dense_backward_scratch_bytes(node->shape.c)
-		: dense_rows_scratch_bytes(node, 1, precision);
+							   : dense_rows_scratch_bytes(node, 1, precision);
 }
 
 static const NnOpPhase train_forward[] = {
 	{forward_items, forward_block},
 	{sample_items, forward_sample},
-	{NULL, NULL}
+	{NULL, NULL},
 };
 
 static const NnOpPhase train_backward[] = {
 	{activation_items, backward_sample},
 	{data_items, data_block},
-	{NULL, NULL}
+	{NULL, NULL},
 };
 
 static const NnOpPhase train_weights[] = {
 	{weight_items, weight_block},
-	{NULL, NULL}
+	{NULL, NULL},
 };
 
 const NnOp nn_op_dense = {

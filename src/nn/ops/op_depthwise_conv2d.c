@@ -14,8 +14,14 @@
 
 enum
 {
-	P_KERNEL_SIZE, P_STRIDES, P_PADDING, P_DEPTH_MULTIPLIER, P_ACTIVATION, P_USE_BIAS,
-	P_DEPTHWISE_INITIALIZER, P_BIAS_INITIALIZER
+	P_KERNEL_SIZE,
+	P_STRIDES,
+	P_PADDING,
+	P_DEPTH_MULTIPLIER,
+	P_ACTIVATION,
+	P_USE_BIAS,
+	P_DEPTHWISE_INITIALIZER,
+	P_BIAS_INITIALIZER
 };
 
 static const NnParam params[] = {
@@ -27,13 +33,12 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_BOOL("use_bias", 1),
 	NN_PARAM_ROW_GLOROT("depthwise_initializer"),
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
-	{0}
+	{0},
 };
 
 /* kernel_* and filters are written by Keras, but belong to Conv2D */
-static const char *const ignored[] = {
-	"rank", "filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint", NULL
-};
+static const char *const ignored[] =
+	{"rank", "filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint", NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
@@ -44,19 +49,18 @@ static const NnRefused refused[] = {
 	{"activity_regularizer", "null"},
 	{"depthwise_constraint", "null"},
 	{"bias_constraint", "null"},
-	{0}
+	{0},
 };
 
 static NnStatus
 depthwise_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
 	const NnValue *p = node->spec.params;
-	int			kh = (int) p[P_KERNEL_SIZE].v[0];
-	int			kw = (int) p[P_KERNEL_SIZE].v[1];
-	int			multiplier = (int) p[P_DEPTH_MULTIPLIER].v[0];
-	int			oh,
-				ow;
-	NnStatus	status = nn_need_rank(node, &inputs[0], 3, error);
+	int kh = (int) p[P_KERNEL_SIZE].v[0];
+	int kw = (int) p[P_KERNEL_SIZE].v[1];
+	int multiplier = (int) p[P_DEPTH_MULTIPLIER].v[0];
+	int oh, ow;
+	NnStatus status = nn_need_rank(node, &inputs[0], 3, error);
 
 	if (status == NN_OK)
 		status = nn_window_init(node, kh, kw, (int) p[P_STRIDES].v[0], (int) p[P_STRIDES].v[1],
@@ -65,12 +69,10 @@ depthwise_shape(NnNode *node, const NnShape *inputs, NnError *error)
 		status = nn_set_shape(node, 3, oh, ow, (size_t) node->in.c * (size_t) multiplier, error);
 	if (status != NN_OK)
 		return status;
-	nn_add_variable(node, "kernel", 1, &p[P_DEPTHWISE_INITIALIZER], 4, kh, kw,
-					node->in.c, multiplier);
+	nn_add_variable(node, "kernel", 1, &p[P_DEPTHWISE_INITIALIZER], 4, kh, kw, node->in.c, multiplier);
 	if (p[P_USE_BIAS].v[0] != 0)
 		nn_add_variable(node, "bias", 1, &p[P_BIAS_INITIALIZER], 1, node->shape.c, 0, 0, 0);
-	node->multiply_adds = (uint64_t) nn_mul_size(nn_shape_floats(&node->shape),
-												 (size_t) kh * (size_t) kw);
+	node->multiply_adds = (uint64_t) nn_mul_size(nn_shape_floats(&node->shape), (size_t) kh * (size_t) kw);
 	return NN_OK;
 }
 
@@ -86,9 +88,9 @@ is_depthwise3(const NnNode *node, NnPath path)
 {
 	const NnWindow *w = &node->window;
 
-	return path != NN_PATH_REFERENCE && w->kh == 3 && w->kw == 3 && w->sh == 1 && w->sw == 1 &&
-		w->top == 1 && w->left == 1 && node->shape.h == node->in.h && node->shape.w == node->in.w &&
-		node->shape.c == node->in.c;
+	return path != NN_PATH_REFERENCE && w->kh == 3 && w->kw == 3 && w->sh == 1 && w->sw == 1 && w->top == 1 &&
+		   w->left == 1 && node->shape.h == node->in.h && node->shape.w == node->in.w &&
+		   node->shape.c == node->in.c;
 }
 
 /* dst = convolution + bias, any kernel, strides and multiplier. */
@@ -96,16 +98,12 @@ static void
 forward_general(const NnCall *call, const float *bias)
 {
 	const NnNode *node = call->node;
-	size_t		oc = (size_t) node->shape.c;
-	size_t		ic = (size_t) node->in.c;
-	size_t		m = oc / ic;
-	float	   *dst = call->dst;
-	int			oy,
-				ox,
-				y,
-				x;
-	size_t		c,
-				k;
+	size_t oc = (size_t) node->shape.c;
+	size_t ic = (size_t) node->in.c;
+	size_t m = oc / ic;
+	float *dst = call->dst;
+	int oy, ox, y, x;
+	size_t c, k;
 
 	for (oy = 0; oy < node->shape.h; oy++)
 		for (ox = 0; ox < node->shape.w; ox++, dst += oc)
@@ -119,7 +117,7 @@ forward_general(const NnCall *call, const float *bias)
 			for (y = 0; y < node->window.kh; y++)
 				for (x = 0; x < node->window.kw; x++, kernel += oc)
 				{
-					ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
+					ptrdiff_t at = nn_tap_pixel(node, oy, ox, y, x);
 					const float *src = call->src[0] + at;
 
 					if (at < 0)
@@ -142,40 +140,34 @@ depthwise_forward(const NnCall *call)
 	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
 
 	if (is_depthwise3(node, call->path))
-		nn_kernels(call->path)->depthwise3(call->dst, call->src[0], call->weights, bias,
-										   node->in.h, node->in.w, node->in.c, 0);
+		nn_kernels(call->path)
+			->depthwise3(call->dst, call->src[0], call->weights, bias, node->in.h, node->in.w, node->in.c, 0);
 	else
 		forward_general(call, bias);
-	nn_activation_forward(call->dst, nn_shape_pixels(&node->shape),
-						  (size_t) node->shape.c, call->step->activation, call->step->slope);
+	nn_activation_forward(call->dst, nn_shape_pixels(&node->shape), (size_t) node->shape.c,
+						  call->step->activation, call->step->slope);
 }
 
 static void
 depthwise_backward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	size_t		oc = (size_t) node->shape.c;
-	size_t		ic = (size_t) node->in.c;
-	size_t		m = oc / ic;
-	float	   *dbias = call->dweights != NULL && node->n_vars > 1
-		? call->dweights + node->vars[1].offset : NULL;
+	size_t oc = (size_t) node->shape.c;
+	size_t ic = (size_t) node->in.c;
+	size_t m = oc / ic;
+	float *dbias = call->dweights != NULL && node->n_vars > 1 ? call->dweights + node->vars[1].offset : NULL;
 	const float *ddst = call->ddst;
-	int			oy,
-				ox,
-				y,
-				x;
-	size_t		c,
-				k;
+	int oy, ox, y, x;
+	size_t c, k;
 
-	nn_activation_backward(call->ddst, call->dst,
-						   nn_shape_pixels(&node->shape), oc,
-						   call->step->activation, call->step->slope);
+	nn_activation_backward(call->ddst, call->dst, nn_shape_pixels(&node->shape), oc, call->step->activation,
+						   call->step->slope);
 	if (call->dsrc[0] != NULL)
 		memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
 	for (oy = 0; oy < node->shape.h; oy++)
 		for (ox = 0; ox < node->shape.w; ox++, ddst += oc)
 		{
-			size_t		tap = 0;
+			size_t tap = 0;
 
 			if (dbias != NULL)
 				for (c = 0; c < oc; c++)
@@ -183,7 +175,7 @@ depthwise_backward(const NnCall *call)
 			for (y = 0; y < node->window.kh; y++)
 				for (x = 0; x < node->window.kw; x++, tap += oc)
 				{
-					ptrdiff_t	at = nn_tap_pixel(node, oy, ox, y, x);
+					ptrdiff_t at = nn_tap_pixel(node, oy, ox, y, x);
 
 					if (at < 0)
 						continue;
@@ -202,8 +194,7 @@ depthwise_backward(const NnCall *call)
 }
 
 const NnOp nn_op_depthwise_conv2d = {
-	.info = {"DepthwiseConv2D", 1, 1, params, ignored, refused,
-	"2-D convolution of each channel by itself."},
+	.info = {"DepthwiseConv2D", 1, 1, params, ignored, refused, "2-D convolution of each channel by itself."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = depthwise_shape,
 	.activation = depthwise_activation,

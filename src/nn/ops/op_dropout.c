@@ -23,14 +23,14 @@ enum
 
 static const NnParam params[] = {
 	{"rate", NN_PARAM_FLOAT, 1, 0, 0.999999, {{0}}, NULL},
-	{0}
+	{0},
 };
 
 static const char *const ignored[] = {"seed", NULL};
 
 static const NnRefused refused[] = {
 	{"noise_shape", "null"},
-	{0}
+	{0},
 };
 
 static NnStatus
@@ -45,12 +45,11 @@ dropout_shape(NnNode *node, const NnShape *inputs, NnError *error)
 static void
 apply(float *dst, const float *src, const NnCall *call)
 {
-	size_t		n = nn_shape_floats(&call->node->shape);
-	float		rate = (float) call->node->spec.params[P_RATE].v[0];
-	float		scale = 1.0f / (1.0f - rate);
-	uint64_t	key = call->seed ^ ((uint64_t) (call->step->node + 1) << 40);
-	size_t		i,
-				k;
+	size_t n = nn_shape_floats(&call->node->shape);
+	float rate = (float) call->node->spec.params[P_RATE].v[0];
+	float scale = 1.0f / (1.0f - rate);
+	uint64_t key = call->seed ^ ((uint64_t) (call->step->node + 1) << 40);
+	size_t i, k;
 
 	if (call->mode != NN_TRAINING)
 	{
@@ -59,8 +58,8 @@ apply(float *dst, const float *src, const NnCall *call)
 	}
 	for (i = 0; i < n; i += 4)
 	{
-		NnPhilox	x = nn_philox(key, (uint32_t) (i / 4), (uint32_t) call->sample, call->epoch,
-								  NN_RANDOM_DROPOUT);
+		NnPhilox x =
+			nn_philox(key, (uint32_t) (i / 4), (uint32_t) call->sample, call->epoch, NN_RANDOM_DROPOUT);
 
 		for (k = 0; k < 4 && i + k < n; k++)
 			dst[i + k] = nn_philox_unit(x.v[k]) >= rate ? src[i + k] * scale : 0.0f;

@@ -14,7 +14,7 @@ static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
-	{0}
+	{0},
 };
 
 static NnStatus

@@ -16,20 +16,20 @@ enum
 
 static const NnParam params[] = {
 	NN_PARAM_ROW_BOOL("keepdims", 0),
-	{0}
+	{0},
 };
 
 static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
-	{0}
+	{0},
 };
 
 static NnStatus
 global_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
-	NnStatus	status = nn_need_rank(node, &inputs[0], 3, error);
+	NnStatus status = nn_need_rank(node, &inputs[0], 3, error);
 
 	if (status == NN_OK)
 		status = nn_set_shape(node, node->spec.params[P_KEEPDIMS].v[0] != 0 ? 3 : 1, 1, 1,
@@ -40,11 +40,10 @@ global_shape(NnNode *node, const NnShape *inputs, NnError *error)
 static void
 average_forward(const NnCall *call)
 {
-	size_t		c = (size_t) call->node->in.c;
-	size_t		pixels = nn_shape_floats(&call->node->in) / c;
+	size_t c = (size_t) call->node->in.c;
+	size_t pixels = nn_shape_floats(&call->node->in) / c;
 	const float *src = call->src[0];
-	size_t		i,
-				k;
+	size_t i, k;
 
 	memset(call->dst, 0, c * sizeof(float));
 	for (i = 0; i < pixels; i++, src += c)
@@ -57,11 +56,10 @@ average_forward(const NnCall *call)
 static void
 average_backward(const NnCall *call)
 {
-	size_t		c = (size_t) call->node->in.c;
-	size_t		pixels = nn_shape_floats(&call->node->in) / c;
-	float	   *dsrc = call->dsrc[0];
-	size_t		i,
-				k;
+	size_t c = (size_t) call->node->in.c;
+	size_t pixels = nn_shape_floats(&call->node->in) / c;
+	float *dsrc = call->dsrc[0];
+	size_t i, k;
 
 	if (dsrc == NULL)
 		return;
@@ -73,11 +71,10 @@ average_backward(const NnCall *call)
 static void
 max_forward(const NnCall *call)
 {
-	size_t		c = (size_t) call->node->in.c;
-	size_t		pixels = nn_shape_floats(&call->node->in) / c;
+	size_t c = (size_t) call->node->in.c;
+	size_t pixels = nn_shape_floats(&call->node->in) / c;
 	const float *src = call->src[0];
-	size_t		i,
-				k;
+	size_t i, k;
 
 	memcpy(call->dst, src, c * sizeof(float));
 	for (i = 1; i < pixels; i++)
@@ -92,19 +89,18 @@ max_forward(const NnCall *call)
 static void
 max_backward(const NnCall *call)
 {
-	size_t		c = (size_t) call->node->in.c;
-	size_t		pixels = nn_shape_floats(&call->node->in) / c;
+	size_t c = (size_t) call->node->in.c;
+	size_t pixels = nn_shape_floats(&call->node->in) / c;
 	const float *src = call->src[0];
-	float	   *dsrc = call->dsrc[0];
-	size_t		i,
-				k;
+	float *dsrc = call->dsrc[0];
+	size_t i, k;
 
 	if (dsrc == NULL)
 		return;
 	for (k = 0; k < c; k++)
 	{
-		float		best = src[k];
-		size_t		equal = 0;
+		float best = src[k];
+		size_t equal = 0;
 
 		for (i = 0; i < pixels; i++)
 			if (src[i * c + k] > best)
@@ -118,15 +114,14 @@ max_backward(const NnCall *call)
 
 const NnOp nn_op_global_average_pooling = {
 	.info = {"GlobalAveragePooling2D", 1, 1, params, ignored, refused,
-	"Average of each channel over the image."},
+			 "Average of each channel over the image."},
 	.shape = global_shape,
 	.forward = average_forward,
 	.backward = average_backward,
 };
 
 const NnOp nn_op_global_max_pooling = {
-	.info = {"GlobalMaxPooling2D", 1, 1, params, ignored, refused,
-	"Maximum of each channel over the image."},
+	.info = {"GlobalMaxPooling2D", 1, 1, params, ignored, refused, "Maximum of each channel over the image."},
 	.flags = NN_NEEDS_SRC,
 	.shape = global_shape,
 	.forward = max_forward,

@@ -13,7 +13,7 @@ static const NnParam add_params[] = {{0}};
 
 static const NnParam concatenate_params[] = {
 	{"axis", NN_PARAM_INT, 0, -1, 3, {{-1}}, NULL},
-	{0}
+	{0},
 };
 
 static const char *const ignored[] = {NULL};
@@ -23,19 +23,18 @@ static NnStatus
 mismatch(const NnNode *node, const NnShape *a, const NnShape *b, NnError *error)
 {
 	return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
-				   "layer \"%s\" (%s) cannot join inputs of %d x %d x %d and %d x %d x %d",
-				   node->spec.name, nn_node_op(node)->info.class_name, a->h, a->w, a->c,
-				   b->h, b->w, b->c);
+				   "layer \"%s\" (%s) cannot join inputs of %d x %d x %d and %d x %d x %d", node->spec.name,
+				   nn_node_op(node)->info.class_name, a->h, a->w, a->c, b->h, b->w, b->c);
 }
 
 static NnStatus
 add_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
-	int			i;
+	int i;
 
 	for (i = 1; i < node->spec.n_inputs; i++)
-		if (inputs[i].rank != inputs[0].rank || inputs[i].h != inputs[0].h ||
-			inputs[i].w != inputs[0].w || inputs[i].c != inputs[0].c)
+		if (inputs[i].rank != inputs[0].rank || inputs[i].h != inputs[0].h || inputs[i].w != inputs[0].w ||
+			inputs[i].c != inputs[0].c)
 			return mismatch(node, &inputs[0], &inputs[i], error);
 	node->shape = inputs[0];
 	return NN_OK;
@@ -45,25 +44,25 @@ static void
 add_forward(const NnCall *call)
 {
 	const NnShape *shape = &call->node->shape;
-	size_t		n = nn_shape_floats(shape);
-	size_t		i;
-	int			j;
+	size_t n = nn_shape_floats(shape);
+	size_t i;
+	int j;
 
 	for (i = 0; i < n; i++)
 		call->dst[i] = call->src[0][i] + call->src[1][i];
 	for (j = 2; j < call->step->n_src; j++)
 		for (i = 0; i < n; i++)
 			call->dst[i] += call->src[j][i];
-	nn_activation_forward(call->dst, n / (size_t) shape->c, (size_t) shape->c,
-						  call->step->activation, call->step->slope);
+	nn_activation_forward(call->dst, n / (size_t) shape->c, (size_t) shape->c, call->step->activation,
+						  call->step->slope);
 }
 
 static void
 add_backward(const NnCall *call)
 {
 	const NnShape *shape = &call->node->shape;
-	size_t		n = nn_shape_floats(shape);
-	int			j;
+	size_t n = nn_shape_floats(shape);
+	int j;
 
 	nn_activation_backward(call->ddst, call->dst, n / (size_t) shape->c, (size_t) shape->c,
 						   call->step->activation, call->step->slope);
@@ -75,9 +74,9 @@ add_backward(const NnCall *call)
 static NnStatus
 concatenate_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
-	int			axis = (int) node->spec.params[0].v[0];
-	size_t		c = 0;
-	int			i;
+	int axis = (int) node->spec.params[0].v[0];
+	size_t c = 0;
+	int i;
 
 	node->in = inputs[0];
 	if (axis != -1 && axis != inputs[0].rank)
@@ -86,8 +85,7 @@ concatenate_shape(NnNode *node, const NnShape *inputs, NnError *error)
 					   node->spec.name, axis);
 	for (i = 0; i < node->spec.n_inputs; i++)
 	{
-		if (inputs[i].rank != inputs[0].rank || inputs[i].h != inputs[0].h ||
-			inputs[i].w != inputs[0].w)
+		if (inputs[i].rank != inputs[0].rank || inputs[i].h != inputs[0].h || inputs[i].w != inputs[0].w)
 			return mismatch(node, &inputs[0], &inputs[i], error);
 		c += (size_t) inputs[i].c;
 	}
@@ -104,15 +102,15 @@ channels_of(const NnCall *call, int j)
 static void
 concatenate_forward(const NnCall *call)
 {
-	size_t		c = (size_t) call->node->shape.c;
-	size_t		pixels = nn_shape_floats(&call->node->shape) / c;
-	size_t		start = 0;
-	size_t		i;
-	int			j;
+	size_t c = (size_t) call->node->shape.c;
+	size_t pixels = nn_shape_floats(&call->node->shape) / c;
+	size_t start = 0;
+	size_t i;
+	int j;
 
 	for (j = 0; j < call->step->n_src; j++)
 	{
-		size_t		width = channels_of(call, j);
+		size_t width = channels_of(call, j);
 
 		for (i = 0; i < pixels; i++)
 			memcpy(call->dst + i * c + start, call->src[j] + i * width, width * sizeof(float));
@@ -123,20 +121,19 @@ concatenate_forward(const NnCall *call)
 static void
 concatenate_backward(const NnCall *call)
 {
-	size_t		c = (size_t) call->node->shape.c;
-	size_t		pixels = nn_shape_floats(&call->node->shape) / c;
-	size_t		start = 0;
-	size_t		i;
-	int			j;
+	size_t c = (size_t) call->node->shape.c;
+	size_t pixels = nn_shape_floats(&call->node->shape) / c;
+	size_t start = 0;
+	size_t i;
+	int j;
 
 	for (j = 0; j < call->step->n_src; j++)
 	{
-		size_t		width = channels_of(call, j);
+		size_t width = channels_of(call, j);
 
 		if (call->dsrc[j] != NULL)
 			for (i = 0; i < pixels; i++)
-				memcpy(call->dsrc[j] + i * width, call->ddst + i * c + start,
-					   width * sizeof(float));
+				memcpy(call->dsrc[j] + i * width, call->ddst + i * c + start, width * sizeof(float));
 		start += width;
 	}
 }
@@ -151,7 +148,7 @@ const NnOp nn_op_add = {
 
 const NnOp nn_op_concatenate = {
 	.info = {"Concatenate", 2, NN_MAX_INPUTS, concatenate_params, ignored, refused,
-	"Joins the channels of its inputs."},
+			 "Joins the channels of its inputs."},
 	.shape = concatenate_shape,
 	.forward = concatenate_forward,
 	.backward = concatenate_backward,

@@ -15,7 +15,9 @@
 
 enum
 {
-	P_POOL_SIZE, P_STRIDES, P_PADDING
+	P_POOL_SIZE,
+	P_STRIDES,
+	P_PADDING
 };
 
 /* strides 0: as the window */
@@ -23,31 +25,30 @@ static const NnParam params[] = {
 	{"pool_size", NN_PARAM_INT_PAIR, 0, 1, 4096, {{2, 2}}, NULL},
 	{"strides", NN_PARAM_INT_PAIR, 0, 0, 4096, {{0, 0}}, NULL},
 	{"padding", NN_PARAM_ENUM, 0, 0, 1, {{0}}, nn_padding_names},
-	{0}
+	{0},
 };
 
 static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
-	{0}
+	{0},
 };
 
 static NnStatus
 pooling_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
 	const NnValue *p = node->spec.params;
-	int			kh = (int) p[P_POOL_SIZE].v[0];
-	int			kw = (int) p[P_POOL_SIZE].v[1];
-	int			sh = (int) p[P_STRIDES].v[0];
-	int			sw = (int) p[P_STRIDES].v[1];
-	int			oh,
-				ow;
-	NnStatus	status = nn_need_rank(node, &inputs[0], 3, error);
+	int kh = (int) p[P_POOL_SIZE].v[0];
+	int kw = (int) p[P_POOL_SIZE].v[1];
+	int sh = (int) p[P_STRIDES].v[0];
+	int sw = (int) p[P_STRIDES].v[1];
+	int oh, ow;
+	NnStatus status = nn_need_rank(node, &inputs[0], 3, error);
 
 	if (status == NN_OK)
-		status = nn_window_init(node, kh, kw, sh > 0 ? sh : kh, sw > 0 ? sw : kw,
-								(int) p[P_PADDING].v[0], &oh, &ow, error);
+		status = nn_window_init(node, kh, kw, sh > 0 ? sh : kh, sw > 0 ? sw : kw, (int) p[P_PADDING].v[0],
+								&oh, &ow, error);
 	if (status == NN_OK)
 		status = nn_set_shape(node, 3, oh, ow, (size_t) node->in.c, error);
 	return status;
@@ -56,17 +57,14 @@ pooling_shape(NnNode *node, const NnShape *inputs, NnError *error)
 /* The part of an output pixel's window that is inside the image. */
 typedef struct Patch
 {
-	int			y0,
-				y1,
-				x0,
-				x1;
+	int y0, y1, x0, x1;
 } Patch;
 
 static Patch
 patch_of(const NnNode *node, int oy, int ox)
 {
 	const NnWindow *w = &node->window;
-	Patch		p;
+	Patch p;
 
 	p.y0 = oy * w->sh - w->top;
 	p.x0 = ox * w->sw - w->left;
@@ -87,17 +85,16 @@ pixel(const NnNode *node, int y, int x)
 
 /* Calls one for each output pixel with its window; at: its first value in dst and ddst. */
 static void
-each_window(const NnCall *call, void (*one) (const NnCall *call, const Patch *p, size_t at))
+each_window(const NnCall *call, void (*one)(const NnCall *call, const Patch *p, size_t at))
 {
 	const NnNode *node = call->node;
-	size_t		at = 0;
-	int			oy,
-				ox;
+	size_t at = 0;
+	int oy, ox;
 
 	for (oy = 0; oy < node->shape.h; oy++)
 		for (ox = 0; ox < node->shape.w; ox++, at += (size_t) node->in.c)
 		{
-			Patch		p = patch_of(node, oy, ox);
+			Patch p = patch_of(node, oy, ox);
 
 			one(call, &p, at);
 		}
@@ -111,16 +108,15 @@ is_pool2(const NnNode *node, NnPath path)
 {
 	const NnWindow *w = &node->window;
 
-	return path != NN_PATH_REFERENCE && w->kh == 2 && w->kw == 2 && w->sh == 2 && w->sw == 2 &&
-		w->top == 0 && w->left == 0 && node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
+	return path != NN_PATH_REFERENCE && w->kh == 2 && w->kw == 2 && w->sh == 2 && w->sw == 2 && w->top == 0 &&
+		   w->left == 0 && node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
 }
 
 /* Backward by the kernels: the maxima again, and the mask of who won. */
 static size_t
-max_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
-				  NnPrecision precision)
+max_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
-	size_t		pixels = nn_shape_pixels(&node->shape);
+	size_t pixels = nn_shape_pixels(&node->shape);
 
 	(void) step;
 	(void) precision;
@@ -135,11 +131,10 @@ max_of_window(const NnCall *call, const Patch *p, size_t at)
 {
 	const NnNode *node = call->node;
 	const float *src = call->src[0];
-	float	   *dst = call->dst + at;
-	size_t		c = (size_t) node->in.c;
-	int			y,
-				x;
-	size_t		k;
+	float *dst = call->dst + at;
+	size_t c = (size_t) node->in.c;
+	int y, x;
+	size_t k;
 
 	memcpy(dst, src + pixel(node, p->y0, p->x0), c * sizeof(float));
 	for (y = p->y0; y < p->y1; y++)
@@ -168,13 +163,12 @@ max_gradient_of_window(const NnCall *call, const Patch *p, size_t at)
 {
 	const NnNode *node = call->node;
 	const float *src = call->src[0];
-	size_t		k;
-	int			y,
-				x;
+	size_t k;
+	int y, x;
 
 	for (k = 0; k < (size_t) node->in.c; k++)
 	{
-		size_t		best = pixel(node, p->y0, p->x0) + k;
+		size_t best = pixel(node, p->y0, p->x0) + k;
 
 		for (y = p->y0; y < p->y1; y++)
 			for (x = p->x0; x < p->x1; x++)
@@ -194,9 +188,9 @@ max_backward(const NnCall *call)
 	if (is_pool2(node, call->path))
 	{
 		const NnKernels *kernels = nn_kernels(call->path);
-		float	   *again = call->scratch;
-		uint16_t   *mask = (uint16_t *) ((char *) call->scratch +
-										 nn_align_size(nn_shape_floats(&node->shape) * sizeof(float)));
+		float *again = call->scratch;
+		uint16_t *mask = (uint16_t *) ((char *) call->scratch +
+									   nn_align_size(nn_shape_floats(&node->shape) * sizeof(float)));
 
 		kernels->maxpool2(again, mask, call->src[0], node->in.h, node->in.w, node->in.c);
 		kernels->maxpool2_backward(call->dsrc[0], call->ddst, mask, node->in.h, node->in.w, node->in.c);
@@ -212,12 +206,11 @@ static void
 average_of_window(const NnCall *call, const Patch *p, size_t at)
 {
 	const NnNode *node = call->node;
-	float	   *dst = call->dst + at;
-	float		share = 1.0f / (float) ((p->y1 - p->y0) * (p->x1 - p->x0));
-	size_t		c = (size_t) node->in.c;
-	int			y,
-				x;
-	size_t		k;
+	float *dst = call->dst + at;
+	float share = 1.0f / (float) ((p->y1 - p->y0) * (p->x1 - p->x0));
+	size_t c = (size_t) node->in.c;
+	int y, x;
+	size_t k;
 
 	memset(dst, 0, c * sizeof(float));
 	for (y = p->y0; y < p->y1; y++)
@@ -242,15 +235,14 @@ static void
 average_gradient_of_window(const NnCall *call, const Patch *p, size_t at)
 {
 	const NnNode *node = call->node;
-	float		share = 1.0f / (float) ((p->y1 - p->y0) * (p->x1 - p->x0));
-	int			y,
-				x;
-	size_t		k;
+	float share = 1.0f / (float) ((p->y1 - p->y0) * (p->x1 - p->x0));
+	int y, x;
+	size_t k;
 
 	for (y = p->y0; y < p->y1; y++)
 		for (x = p->x0; x < p->x1; x++)
 		{
-			float	   *d = call->dsrc[0] + pixel(node, y, x);
+			float *d = call->dsrc[0] + pixel(node, y, x);
 
 			for (k = 0; k < (size_t) node->in.c; k++)
 				d[k] += share * call->ddst[at + k];

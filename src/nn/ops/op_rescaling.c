@@ -9,13 +9,14 @@
 
 enum
 {
-	P_SCALE, P_OFFSET
+	P_SCALE,
+	P_OFFSET
 };
 
 static const NnParam params[] = {
 	{"scale", NN_PARAM_FLOAT, 1, -1e30, 1e30, {{0}}, NULL},
 	{"offset", NN_PARAM_FLOAT, 0, -1e30, 1e30, {{0}}, NULL},
-	{0}
+	{0},
 };
 
 static const char *const ignored[] = {NULL};
@@ -32,10 +33,10 @@ rescaling_shape(NnNode *node, const NnShape *inputs, NnError *error)
 static void
 rescaling_forward(const NnCall *call)
 {
-	size_t		n = nn_shape_floats(&call->node->shape);
-	float		scale = (float) call->node->spec.params[P_SCALE].v[0];
-	float		offset = (float) call->node->spec.params[P_OFFSET].v[0];
-	size_t		i;
+	size_t n = nn_shape_floats(&call->node->shape);
+	float scale = (float) call->node->spec.params[P_SCALE].v[0];
+	float offset = (float) call->node->spec.params[P_OFFSET].v[0];
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		call->dst[i] = call->src[0][i] * scale + offset;
@@ -44,9 +45,9 @@ rescaling_forward(const NnCall *call)
 static void
 rescaling_backward(const NnCall *call)
 {
-	size_t		n = nn_shape_floats(&call->node->shape);
-	float		scale = (float) call->node->spec.params[P_SCALE].v[0];
-	size_t		i;
+	size_t n = nn_shape_floats(&call->node->shape);
+	float scale = (float) call->node->spec.params[P_SCALE].v[0];
+	size_t i;
 
 	if (call->dsrc[0] != NULL)
 		for (i = 0; i < n; i++)

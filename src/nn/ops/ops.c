@@ -37,10 +37,9 @@ static const NnOp *const ops[] = {
 #define N_OPS ((int) (sizeof(ops) / sizeof(ops[0])))
 
 /* Keys of every Keras layer that say nothing about what it computes. */
-const char *const nn_common_ignored[] = {
-	"name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape",
-	"autocast", "quantization_config", NULL
-};
+const char *const nn_common_ignored[] = {"name",        "trainable",   "dtype",    "batch_input_shape",
+										 "batch_shape", "input_shape", "autocast", "quantization_config",
+										 NULL};
 
 int
 nn_op_count(void)
@@ -57,7 +56,7 @@ nn_op_info(int op)
 int
 nn_op_find(const char *class_name)
 {
-	int			op;
+	int op;
 
 	for (op = 0; op < N_OPS; op++)
 		if (strcmp(ops[op]->info.class_name, class_name) == 0)

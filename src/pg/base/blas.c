@@ -24,11 +24,10 @@
 #define CBLAS_NO_TRANSPOSE 111
 #define CBLAS_TRANSPOSE 112
 
-typedef void (*CblasSgemm) (int order, int transpose_a, int transpose_b, int m, int n, int k,
-							float alpha, const float *a, int lda, const float *b, int ldb,
-							float beta, float *c, int ldc);
-typedef void (*SetNumThreads) (int n);
-typedef char *(*GetText) (void);
+typedef void (*CblasSgemm)(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+						   const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
+typedef void (*SetNumThreads)(int n);
+typedef char *(*GetText)(void);
 
 static void *blas_library = NULL;
 static CblasSgemm cblas_sgemm = NULL;
@@ -41,10 +40,9 @@ static void
 sgemm(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
 	  const float *b, int ldb, float beta, float *c, int ldc)
 {
-	cblas_sgemm(CBLAS_ROW_MAJOR,
-				transpose_a ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE,
-				transpose_b ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE,
-				m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+	cblas_sgemm(CBLAS_ROW_MAJOR, transpose_a ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE,
+				transpose_b ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE, m, n, k, alpha, a, lda, b, ldb, beta, c,
+				ldc);
 }
 
 /* Sets an environment variable and returns a copy of what it was, or NULL. */
@@ -52,7 +50,7 @@ static char *
 replace_environment(const char *name, const char *value)
 {
 	const char *old = getenv(name);
-	char	   *copy = old != NULL ? pstrdup(old) : NULL;
+	char *copy = old != NULL ? pstrdup(old) : NULL;
 
 	setenv(name, value, 1);
 	return copy;
@@ -72,8 +70,8 @@ static bool
 bind_library(void *library)
 {
 	SetNumThreads set_num_threads;
-	float		a[4] = {1, 2, 3, 4};
-	float		c[4];
+	float a[4] = {1, 2, 3, 4};
+	float c[4];
 
 	*(void **) &cblas_sgemm = dlsym(library, "cblas_sgemm");
 	*(void **) &set_num_threads = dlsym(library, "openblas_set_num_threads");
@@ -96,10 +94,10 @@ bind_library(void *library)
 static bool
 load_library(const char *name, char *reason, size_t reason_bytes)
 {
-	sigset_t	all;
-	sigset_t	old;
-	void	   *library;
-	bool		bound = false;
+	sigset_t all;
+	sigset_t old;
+	void *library;
+	bool bound = false;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -117,10 +115,10 @@ load_library(const char *name, char *reason, size_t reason_bytes)
 static void
 load_once(void)
 {
-	char	   *openblas;
-	char	   *omp;
-	char		reason[256] = "it does not have OpenBLAS's functions";
-	bool		bound;
+	char *openblas;
+	char *omp;
+	char reason[256] = "it does not have OpenBLAS's functions";
+	bool bound;
 
 	if (tried)
 		return;
@@ -136,14 +134,14 @@ load_once(void)
 	restore_environment("OMP_NUM_THREADS", omp);
 
 	if (bound)
-		blas_version = MemoryContextStrdup(TopMemoryContext,
-										   get_corename == NULL ? get_config() :
-										   psprintf("%s core %s", get_config(), get_corename()));
+		blas_version =
+			MemoryContextStrdup(TopMemoryContext, get_corename == NULL
+													  ? get_config()
+													  : psprintf("%s core %s", get_config(), get_corename()));
 	else
-		ereport(LOG,
-				(errmsg("pneumo: could not use BLAS library \"%s\": %s", pneumo_blas_library, reason),
-				 errhint("Training goes on with the built-in kernels. Install libopenblas0, "
-						 "or set pneumo.blas_library to none.")));
+		ereport(LOG, (errmsg("pneumo: could not use BLAS library \"%s\": %s", pneumo_blas_library, reason),
+					  errhint("Training goes on with the built-in kernels. Install libopenblas0, "
+							  "or set pneumo.blas_library to none.")));
 }
 
 NnSgemm

@@ -66,4 +66,4 @@
 #define PNEUMO_EXPLAIN_HEADER "commands/explain.h"
 #endif
 
-#endif							/* PNEUMO_PG_COMPAT_H */
+#endif /* PNEUMO_PG_COMPAT_H */

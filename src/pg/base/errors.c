@@ -45,8 +45,8 @@ nn_sqlstate(NnStatus status)
 static char *
 printable(const char *message)
 {
-	char	   *copy = pstrdup(message);
-	char	   *c;
+	char *copy = pstrdup(message);
+	char *c;
 
 	if (!pg_verifymbstr(copy, strlen(copy), true))
 	{
@@ -99,8 +99,8 @@ pneumo_image_sqlstate(ImgStatus status)
 bool
 pneumo_image_is_bad(ImgStatus status)
 {
-	return status == IMG_NOT_JPEG || status == IMG_CORRUPT ||
-		status == IMG_UNSUPPORTED || status == IMG_TOO_LARGE;
+	return status == IMG_NOT_JPEG || status == IMG_CORRUPT || status == IMG_UNSUPPORTED ||
+		   status == IMG_TOO_LARGE;
 }
 
 void
@@ -109,9 +109,7 @@ pneumo_image_ereport(const ImgError *error)
 	if (error->status == IMG_INTERRUPTED)
 		CHECK_FOR_INTERRUPTS();
 
-	ereport(ERROR,
-			(errcode(pneumo_image_sqlstate(error->status)),
-			 errmsg("%s", error->message)));
+	ereport(ERROR, (errcode(pneumo_image_sqlstate(error->status)), errmsg("%s", error->message)));
 	pg_unreachable();
 }
 
@@ -121,9 +119,9 @@ char *
 pneumo_clip(const char *text)
 {
 	static const char end[] = " ...";
-	size_t		len = strlen(text);
-	char	   *clipped;
-	int			n;
+	size_t len = strlen(text);
+	char *clipped;
+	int n;
 
 	if (len <= PNEUMO_CLIP)
 		return pstrdup(text);
@@ -145,8 +143,8 @@ pneumo_memory_text(double n_bytes)
 void
 pneumo_copy_text(char *dst, const char *src, size_t size)
 {
-	size_t		len = strlen(src);
-	int			n = len < size ? (int) len : pg_mbcliplen(src, (int) size, (int) size - 1);
+	size_t len = strlen(src);
+	int n = len < size ? (int) len : pg_mbcliplen(src, (int) size, (int) size - 1);
 
 	memcpy(dst, src, n);
 	dst[n] = '\0';

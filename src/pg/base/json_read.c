@@ -28,7 +28,7 @@ pneumo_json_get(JsonbContainer *object, const char *key)
 char *
 pneumo_json_full_text(JsonbValue *value)
 {
-	Jsonb	   *jb = JsonbValueToJsonb(value);
+	Jsonb *jb = JsonbValueToJsonb(value);
 
 	return JsonbToCString(NULL, &jb->root, VARSIZE(jb));
 }
@@ -36,12 +36,12 @@ pneumo_json_full_text(JsonbValue *value)
 char *
 pneumo_json_text(JsonbValue *value)
 {
-	char	   *text = pneumo_json_full_text(value);
-	int			len = (int) strlen(text);
+	char *text = pneumo_json_full_text(value);
+	int len = (int) strlen(text);
 
 	if (len > MESSAGE_VALUE_LEN)
 	{
-		int			clip = pg_mbcliplen(text, len, MESSAGE_VALUE_LEN - 4);
+		int clip = pg_mbcliplen(text, len, MESSAGE_VALUE_LEN - 4);
 
 		strcpy(text + clip, " ...");
 	}
@@ -57,8 +57,7 @@ pneumo_json_is_null(const JsonbValue *value)
 JsonbContainer *
 pneumo_json_object(const JsonbValue *value)
 {
-	if (value == NULL || value->type != jbvBinary ||
-		!JsonContainerIsObject(value->val.binary.data))
+	if (value == NULL || value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
 		return NULL;
 	return value->val.binary.data;
 }
@@ -66,8 +65,7 @@ pneumo_json_object(const JsonbValue *value)
 JsonbContainer *
 pneumo_json_array(const JsonbValue *value)
 {
-	if (value == NULL || value->type != jbvBinary ||
-		!JsonContainerIsArray(value->val.binary.data) ||
+	if (value == NULL || value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data) ||
 		JsonContainerIsScalar(value->val.binary.data))
 		return NULL;
 	return value->val.binary.data;
@@ -92,17 +90,16 @@ pneumo_json_double(const JsonbValue *value, double *number)
 {
 	if (value == NULL || value->type != jbvNumeric)
 		return false;
-	*number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
-												 NumericGetDatum(value->val.numeric)));
+	*number =
+		DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
 	return true;
 }
 
 void
 pneumo_json_bad(const char *what, JsonbValue *value, const char *allowed)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s is %s, must be %s", what, pneumo_json_text(value), allowed)));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("%s is %s, must be %s", what, pneumo_json_text(value), allowed)));
 	pg_unreachable();
 }
 
@@ -125,7 +122,7 @@ describe_range(const char *noun, double low, double high)
 int64
 pneumo_json_read_int(const char *what, JsonbValue *value, double low, double high)
 {
-	double		number;
+	double number;
 
 	if (!pneumo_json_double(value, &number) || number != floor(number) ||
 		!(number >= low && number <= high) || fabs(number) > 9007199254740992.0)
@@ -136,10 +133,9 @@ pneumo_json_read_int(const char *what, JsonbValue *value, double low, double hig
 double
 pneumo_json_read_number(const char *what, JsonbValue *value, double low, double high)
 {
-	double		number;
+	double number;
 
-	if (!pneumo_json_double(value, &number) || !isfinite(number) ||
-		!(number >= low && number <= high))
+	if (!pneumo_json_double(value, &number) || !isfinite(number) || !(number >= low && number <= high))
 		pneumo_json_bad(what, value, describe_range("a number", low, high));
 	return number;
 }
@@ -155,7 +151,7 @@ pneumo_json_read_bool(const char *what, JsonbValue *value)
 char *
 pneumo_json_read_string(const char *what, JsonbValue *value)
 {
-	char	   *text = pneumo_json_cstring(value);
+	char *text = pneumo_json_cstring(value);
 
 	if (text == NULL || text[0] == '\0')
 		pneumo_json_bad(what, value, "a string that is not empty");
@@ -165,20 +161,18 @@ pneumo_json_read_string(const char *what, JsonbValue *value)
 int
 pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *names)
 {
-	char	   *text = pneumo_json_cstring(value);
+	char *text = pneumo_json_cstring(value);
 	const char *near;
-	int			i;
+	int i;
 
 	for (i = 0; text != NULL && names[i] != NULL; i++)
 		if (strcmp(text, names[i]) == 0)
 			return i;
 
 	near = text != NULL ? pneumo_nearest(text, names) : NULL;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s is %s, must be %s", what, pneumo_json_text(value),
-					pneumo_list_names(names)),
-			 near ? errhint("Did you mean \"%s\"?", near) : 0));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("%s is %s, must be %s", what, pneumo_json_text(value), pneumo_list_names(names)),
+					near ? errhint("Did you mean \"%s\"?", near) : 0));
 	return -1;
 }
 
@@ -186,9 +180,9 @@ const char *
 pneumo_nearest(const char *name, const char *const *names)
 {
 	const char *best = NULL;
-	int			best_distance;
-	int			len = (int) strlen(name);
-	int			i;
+	int best_distance;
+	int len = (int) strlen(name);
+	int i;
 
 	if (len == 0 || len > 200)
 		return NULL;
@@ -196,15 +190,14 @@ pneumo_nearest(const char *name, const char *const *names)
 
 	for (i = 0; names[i] != NULL; i++)
 	{
-		int			other = (int) strlen(names[i]);
-		int			distance;
+		int other = (int) strlen(names[i]);
+		int distance;
 
 		if (other > 200)
 			continue;
 		if (pg_strcasecmp(name, names[i]) == 0)
 			return names[i];
-		distance = varstr_levenshtein_less_equal(name, len, names[i], other, 1, 1, 1,
-												 best_distance, true);
+		distance = varstr_levenshtein_less_equal(name, len, names[i], other, 1, 1, 1, best_distance, true);
 		if (distance < best_distance)
 		{
 			best = names[i];
@@ -218,7 +211,7 @@ char *
 pneumo_list_names(const char *const *names)
 {
 	StringInfoData buf;
-	int			i;
+	int i;
 
 	initStringInfo(&buf);
 	for (i = 0; names[i] != NULL; i++)

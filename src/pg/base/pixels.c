@@ -40,22 +40,23 @@ void
 pneumo_check_memory(const char *what, double n_bytes)
 {
 	if (n_bytes > (double) pneumo_predict_memory * 1024)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%s needs %s of memory, pneumo.predict_memory allows %s", what,
-						pneumo_memory_text(n_bytes),
-						pneumo_memory_text((double) pneumo_predict_memory * 1024)),
-				 errhint("A network for smaller images needs less; a superuser can enlarge pneumo.predict_memory.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%s needs %s of memory, pneumo.predict_memory allows %s", what,
+					pneumo_memory_text(n_bytes), pneumo_memory_text((double) pneumo_predict_memory * 1024)),
+			 errhint(
+				 "A network for smaller images needs less; a superuser can enlarge pneumo.predict_memory.")));
 }
 
 static ImgStatus
 decode(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreprocess *preprocess,
 	   const ImgLimits *limits, ImgError *error)
 {
-	ImgInfo		info;
-	ImgStatus	status;
-	size_t		scratch_bytes;
-	void	   *scratch;
+	ImgInfo info;
+	ImgStatus status;
+	size_t scratch_bytes;
+	void *scratch;
 
 	status = img_jpeg_info(&info, bytes, n_bytes, limits, error);
 	if (status != IMG_OK)
@@ -64,13 +65,13 @@ decode(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreprocess *prep
 	if (scratch_bytes == 0)
 	{
 		error->status = IMG_TOO_LARGE;
-		snprintf(error->message, sizeof(error->message), "image of %u x %u pixels is too large",
-				 info.width, info.height);
+		snprintf(error->message, sizeof(error->message), "image of %u x %u pixels is too large", info.width,
+				 info.height);
 		return IMG_TOO_LARGE;
 	}
 	scratch = pneumo_scratch(scratch_bytes);
-	status = img_preprocess(dst, bytes, n_bytes, &info, preprocess, limits,
-							pneumo_align(scratch), scratch_bytes, error);
+	status = img_preprocess(dst, bytes, n_bytes, &info, preprocess, limits, pneumo_align(scratch),
+							scratch_bytes, error);
 	pfree(scratch);
 	return status;
 }
@@ -79,8 +80,8 @@ ImgStatus
 pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreprocess *preprocess,
 			  ImgError *error)
 {
-	ImgLimits	limits;
-	ImgStatus	status;
+	ImgLimits limits;
+	ImgStatus status;
 	PneumoAttempts attempts;
 
 	pneumo_image_limits(&limits);

@@ -27,7 +27,7 @@ PneumoShared *
 pneumo_shared(void)
 {
 	PneumoShared *found_shared;
-	bool		found;
+	bool found;
 
 	if (shared != NULL)
 		return shared;

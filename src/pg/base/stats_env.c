@@ -59,17 +59,16 @@ pneumo_stats_end(PneumoStats *stats)
 void
 pneumo_too_many_rows(int64 n)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("the figures of %lld rows need more memory than pneumo.figures_memory allows",
-					(long long) n),
-			 errhint("Raise the setting, or compute them over a sample of the rows.")));
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("the figures of %lld rows need more memory than pneumo.figures_memory allows",
+						   (long long) n),
+					errhint("Raise the setting, or compute them over a sample of the rows.")));
 }
 
 void
 pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows)
 {
-	size_t		n = rows != NULL ? rows->n : 0;
+	size_t n = rows != NULL ? rows->n : 0;
 
 	switch (status)
 	{
@@ -77,16 +76,14 @@ pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows)
 			return;
 		case STATS_NO_ROWS:
 			ereport(ERROR,
-					(errcode(ERRCODE_NO_DATA_FOUND),
-					 errmsg("%s: there are no rows to evaluate", what)));
+					(errcode(ERRCODE_NO_DATA_FOUND), errmsg("%s: there are no rows to evaluate", what)));
 			break;
 		case STATS_ONE_CLASS:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s: all %zu rows are %s, both classes are needed", what, n,
-							n > 0 && rows->label[0] ? "positive" : "negative"),
-					 errhint("Leave groups of one class out of the query, "
-							 "or count with pneumo_confusion_matrix.")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("%s: all %zu rows are %s, both classes are needed", what, n,
+								   n > 0 && rows->label[0] ? "positive" : "negative"),
+							errhint("Leave groups of one class out of the query, "
+									"or count with pneumo_confusion_matrix.")));
 			break;
 		case STATS_NO_MEMORY:
 			pneumo_too_many_rows((int64) n);
@@ -94,14 +91,12 @@ pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows)
 		case STATS_UNREACHABLE:
 		case STATS_TOO_FEW:
 		case STATS_NO_CONVERGENCE:
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("%s: %s", what, stats_status_text(status))));
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("%s: %s", what, stats_status_text(status))));
 			break;
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s: %s", what, stats_status_text(status))));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("%s: %s", what, stats_status_text(status))));
 	}
 }
 
@@ -109,14 +104,13 @@ void
 pneumo_stats_check_classes(StatsStatus status, const char *what, const StatsClassRows *rows,
 						   char *const *classes)
 {
-	StatsRows	counted = {NULL, NULL, NULL, rows->n};
+	StatsRows counted = {NULL, NULL, NULL, rows->n};
 
 	if (status == STATS_ONE_CLASS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s: all %zu rows are of class \"%s\", two or more classes are needed", what, rows->n,
-						classes[rows->label[0]]),
-				 errhint("Give a table that has rows of other classes, too.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s: all %zu rows are of class \"%s\", two or more classes are needed", what,
+							   rows->n, classes[rows->label[0]]),
+						errhint("Give a table that has rows of other classes, too.")));
 	pneumo_stats_check(status, what, &counted);
 }
 

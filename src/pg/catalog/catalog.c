@@ -50,13 +50,13 @@ static const char *const relation_names[] = {
  * OIDs that were verified to belong to the extension, until the relation
  * cache hears that the relation changed.
  */
-static Oid	verified[N_RELATIONS];
+static Oid verified[N_RELATIONS];
 static bool callback_registered = false;
 
 static void
 forget_relation(Datum arg, Oid relid)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < N_RELATIONS; i++)
 	{
@@ -68,9 +68,9 @@ forget_relation(Datum arg, Oid relid)
 static Oid
 find_relation(const char *name)
 {
-	Oid			schema = get_namespace_oid(PNEUMO_SCHEMA, true);
-	Oid			extension = get_extension_oid("pneumo", true);
-	Oid			relid;
+	Oid schema = get_namespace_oid(PNEUMO_SCHEMA, true);
+	Oid extension = get_extension_oid("pneumo", true);
+	Oid relid;
 
 	if (!OidIsValid(schema) || !OidIsValid(extension))
 		return InvalidOid;
@@ -105,13 +105,13 @@ relation_missing(const char *name)
 Relation
 pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, bool missing_ok)
 {
-	int			attempt;
+	int attempt;
 
 	/* The relation can go between look-up and lock: look again, once. */
 	for (attempt = 0; attempt < 2; attempt++)
 	{
-		Oid			relid = relation_oid(relation);
-		Relation	rel;
+		Oid relid = relation_oid(relation);
+		Relation rel;
 
 		if (!OidIsValid(relid))
 			break;
@@ -130,8 +130,8 @@ pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, bool missing_ok)
 Oid
 pneumo_catalog_index(PneumoRelation relation, const char *index_name)
 {
-	Oid			schema = get_namespace_oid(PNEUMO_SCHEMA, true);
-	Oid			index = OidIsValid(schema) ? get_relname_relid(index_name, schema) : InvalidOid;
+	Oid schema = get_namespace_oid(PNEUMO_SCHEMA, true);
+	Oid index = OidIsValid(schema) ? get_relname_relid(index_name, schema) : InvalidOid;
 
 	if (!OidIsValid(index) || IndexGetRelation(index, true) != relation_oid(relation))
 		relation_missing(index_name);
@@ -141,8 +141,8 @@ pneumo_catalog_index(PneumoRelation relation, const char *index_name)
 int64
 pneumo_catalog_nextval(PneumoRelation relation)
 {
-	char		name[NAMEDATALEN];
-	Oid			relid;
+	char name[NAMEDATALEN];
+	Oid relid;
 
 	snprintf(name, sizeof(name), "%s_id_seq", relation_names[relation]);
 	relid = find_relation(name);
@@ -154,7 +154,7 @@ pneumo_catalog_nextval(PneumoRelation relation)
 void
 pneumo_catalog_insert(Relation rel, Datum *values, bool *nulls)
 {
-	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 
 	CatalogTupleInsert(rel, tuple);
 	heap_freetuple(tuple);
@@ -163,7 +163,7 @@ pneumo_catalog_insert(Relation rel, Datum *values, bool *nulls)
 void
 pneumo_catalog_update(Relation rel, HeapTuple old, Datum *values, bool *nulls, bool *replace)
 {
-	HeapTuple	tuple = heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace);
+	HeapTuple tuple = heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace);
 
 	CatalogTupleUpdate(rel, &tuple->t_self, tuple);
 	heap_freetuple(tuple);
@@ -209,7 +209,7 @@ pneumo_lock_model(int64 model)
 void
 pneumo_lock_name(const char *name)
 {
-	uint32		hash = DatumGetUInt32(hash_any((const unsigned char *) name, (int) strlen(name)));
+	uint32 hash = DatumGetUInt32(hash_any((const unsigned char *) name, (int) strlen(name)));
 
 	LockDatabaseObject(relation_oid(PNEUMO_REL_MODEL), (Oid) hash, 1, ExclusiveLock);
 }
@@ -217,7 +217,7 @@ pneumo_lock_name(const char *name)
 void
 pneumo_lock_bytes(const uint8 *sha256)
 {
-	Oid			part;
+	Oid part;
 
 	memcpy(&part, sha256, sizeof(part));
 	LockDatabaseObject(relation_oid(PNEUMO_REL_CHUNK), part, 0, ExclusiveLock);

@@ -27,27 +27,26 @@
 
 #include "pg/train/training.h"
 
-#define MAX_MODEL_NAME 255		/* bytes */
+#define MAX_MODEL_NAME 255 /* bytes */
 
 static void
 check_model_name(const char *name)
 {
-	size_t		n = strlen(name);
+	size_t n = strlen(name);
 
 	if (n == 0 || n > MAX_MODEL_NAME)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("a model name of %zu bytes, where 1 to %d are allowed", n, MAX_MODEL_NAME)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+						errmsg("a model name of %zu bytes, where 1 to %d are allowed", n, MAX_MODEL_NAME)));
 }
 
 /* Whether the relation has a row whose first key column of an index is the model's id. */
 static bool
 has_rows(PneumoRelation relation, const char *index, int attribute, int64 model, Snapshot snapshot)
 {
-	Relation	rel = pneumo_catalog_open(relation, AccessShareLock, false);
+	Relation rel = pneumo_catalog_open(relation, AccessShareLock, false);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	bool		found;
+	bool found;
 
 	ScanKeyInit(&key[0], attribute, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
 	scan = systable_beginscan(rel, pneumo_catalog_index(relation, index), true, snapshot, 1, key);
@@ -61,9 +60,9 @@ has_rows(PneumoRelation relation, const char *index, int attribute, int64 model,
 static bool
 is_being_trained(const char *name, int64 except)
 {
-	int64		runs[PNEUMO_RUN_SLOTS];
-	int			n = pneumo_slot_runs(runs);
-	int			i;
+	int64 runs[PNEUMO_RUN_SLOTS];
+	int n = pneumo_slot_runs(runs);
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -79,17 +78,17 @@ static bool
 is_abandoned(int64 model, const char *name, int64 except, Snapshot snapshot)
 {
 	return !has_rows(PNEUMO_REL_VERSION, "version_model_idx", Anum_version_model, model, snapshot) &&
-		!has_rows(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx", Anum_deployment_model, model, snapshot) &&
-		!has_rows(PNEUMO_REL_PRIVILEGE, "privilege_pkey", Anum_privilege_model, model, snapshot) &&
-		!is_being_trained(name, except);
+		   !has_rows(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx", Anum_deployment_model, model, snapshot) &&
+		   !has_rows(PNEUMO_REL_PRIVILEGE, "privilege_pkey", Anum_privilege_model, model, snapshot) &&
+		   !is_being_trained(name, except);
 }
 
 /* The id in a row of models, and whether it is the role's own. */
 static int64
 model_id(Relation rel, HeapTuple tuple, Oid role, bool *own)
 {
-	bool		isnull;
-	Name		owner = DatumGetName(heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull));
+	bool isnull;
+	Name owner = DatumGetName(heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull));
 
 	*own = strcmp(NameStr(*owner), GetUserNameFromId(role, false)) == 0;
 	return DatumGetInt64(heap_getattr(tuple, Anum_model_id, RelationGetDescr(rel), &isnull));
@@ -98,8 +97,8 @@ model_id(Relation rel, HeapTuple tuple, Oid role, bool *own)
 static bool
 is_free_for(Relation rel, HeapTuple tuple, const char *name, Oid role, int64 except, Snapshot snapshot)
 {
-	bool		own;
-	int64		model = model_id(rel, tuple, role, &own);
+	bool own;
+	int64 model = model_id(rel, tuple, role, &own);
 
 	return !own && is_abandoned(model, name, except, snapshot);
 }
@@ -108,15 +107,15 @@ is_free_for(Relation rel, HeapTuple tuple, const char *name, Oid role, int64 exc
 static bool
 take_away(Relation rel, HeapTuple tuple, int64 model, const char *name, int64 except)
 {
-	Snapshot	snapshot;
-	HeapTuple	again;
-	bool		abandoned;
+	Snapshot snapshot;
+	HeapTuple again;
+	bool abandoned;
 
 	pneumo_lock_model(model);
 	snapshot = pneumo_write_snapshot();
 	again = pneumo_model_tuple(rel, name, snapshot);
 	abandoned = HeapTupleIsValid(again) && ItemPointerEquals(&again->t_self, &tuple->t_self) &&
-		is_abandoned(model, name, except, snapshot);
+				is_abandoned(model, name, except, snapshot);
 	UnregisterSnapshot(snapshot);
 	if (abandoned)
 	{
@@ -129,9 +128,9 @@ take_away(Relation rel, HeapTuple tuple, int64 model, const char *name, int64 ex
 void
 pneumo_model_check_claim(const char *name, Oid role)
 {
-	Snapshot	snapshot = pneumo_read_snapshot();
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
-	HeapTuple	tuple = pneumo_model_tuple(rel, name, snapshot);
+	Snapshot snapshot = pneumo_read_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
+	HeapTuple tuple = pneumo_model_tuple(rel, name, snapshot);
 
 	check_model_name(name);
 	if (HeapTupleIsValid(tuple) && !is_free_for(rel, tuple, name, role, 0, snapshot))
@@ -144,15 +143,14 @@ pneumo_model_check_claim(const char *name, Oid role)
 static int64
 find_claimed(const char *name, Oid role, int64 run)
 {
-	Snapshot	snapshot = pneumo_write_snapshot();
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);
-	HeapTuple	tuple = pneumo_model_tuple(rel, name, snapshot);
-	int64		model = 0;
-	bool		own;
+	Snapshot snapshot = pneumo_write_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);
+	HeapTuple tuple = pneumo_model_tuple(rel, name, snapshot);
+	int64 model = 0;
+	bool own;
 
-	if (HeapTupleIsValid(tuple) &&
-		!(is_free_for(rel, tuple, name, role, run, snapshot) &&
-		  take_away(rel, tuple, model_id(rel, tuple, role, &own), name, run)))
+	if (HeapTupleIsValid(tuple) && !(is_free_for(rel, tuple, name, role, run, snapshot) &&
+									 take_away(rel, tuple, model_id(rel, tuple, role, &own), name, run)))
 		model = pneumo_model_lookup_snapshot(name, PNEUMO_MANAGE, role, true, snapshot);
 	table_close(rel, NoLock);
 	UnregisterSnapshot(snapshot);
@@ -162,11 +160,11 @@ find_claimed(const char *name, Oid role, int64 run)
 int64
 pneumo_model_claim(const char *name, Oid owner, int64 run)
 {
-	Relation	rel;
-	int64		model;
-	Datum		values[Natts_model];
-	bool		nulls[Natts_model] = {false};
-	NameData	owner_name;
+	Relation rel;
+	int64 model;
+	Datum values[Natts_model];
+	bool nulls[Natts_model] = {false};
+	NameData owner_name;
 
 	check_model_name(name);
 	/* somebody may be about to use the name, or to give it back */
@@ -192,9 +190,9 @@ pneumo_model_claim(const char *name, Oid owner, int64 run)
 void
 pneumo_model_release(const char *name, Oid owner, int64 run)
 {
-	Snapshot	snapshot;
-	Relation	rel;
-	HeapTuple	tuple;
+	Snapshot snapshot;
+	Relation rel;
+	HeapTuple tuple;
 
 	pneumo_lock_name(name);
 	snapshot = pneumo_write_snapshot();
@@ -202,8 +200,8 @@ pneumo_model_release(const char *name, Oid owner, int64 run)
 	tuple = pneumo_model_tuple(rel, name, snapshot);
 	if (HeapTupleIsValid(tuple))
 	{
-		bool		own;
-		int64		model = model_id(rel, tuple, owner, &own);
+		bool own;
+		int64 model = model_id(rel, tuple, owner, &own);
 
 		if (own && is_abandoned(model, name, run, snapshot))
 			(void) take_away(rel, tuple, model, name, run);

@@ -30,12 +30,17 @@
 
 #include "pg/pneumo.h"
 
-#define MAX_CLASS_NAME 1024		/* bytes */
-#define MAX_OPERATING_POINT 8192	/* bytes of JSON */
+#define MAX_CLASS_NAME 1024      /* bytes */
+#define MAX_OPERATING_POINT 8192 /* bytes of JSON */
 
 enum
 {
-	SECTION_PREP, SECTION_CLAS, SECTION_CALI, SECTION_OPER, SECTION_PREC, N_META_SECTIONS
+	SECTION_PREP,
+	SECTION_CLAS,
+	SECTION_CALI,
+	SECTION_OPER,
+	SECTION_PREC,
+	N_META_SECTIONS
 };
 
 static const char *const tags[] = {"PREP", "CLAS", "CALI", "OPER", "PREC"};
@@ -47,8 +52,8 @@ StaticAssertDecl(lengthof(tags) == PNEUMO_META_SECTIONS, "sections of the metada
 static void
 put_int32(StringInfo buffer, int32 value)
 {
-	uint32		bits = (uint32) value;
-	int			i;
+	uint32 bits = (uint32) value;
+	int i;
 
 	for (i = 0; i < 4; i++)
 		appendStringInfoCharMacro(buffer, (char) (bits >> (8 * i)));
@@ -57,7 +62,7 @@ put_int32(StringInfo buffer, int32 value)
 static void
 put_float32(StringInfo buffer, float value)
 {
-	int32		bits;
+	int32 bits;
 
 	memcpy(&bits, &value, sizeof(bits));
 	put_int32(buffer, bits);
@@ -66,7 +71,7 @@ put_float32(StringInfo buffer, float value)
 static void
 put_float64(StringInfo buffer, double value)
 {
-	uint64		bits;
+	uint64 bits;
 
 	memcpy(&bits, &value, sizeof(bits));
 	put_int32(buffer, (int32) (bits & 0xffffffff));
@@ -76,7 +81,7 @@ put_float64(StringInfo buffer, double value)
 static void
 put_text(StringInfo buffer, const char *text)
 {
-	char	   *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+	char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
 
 	put_int32(buffer, (int32) strlen(utf8));
 	appendBinaryStringInfo(buffer, utf8, strlen(utf8));
@@ -86,7 +91,7 @@ int
 pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta)
 {
 	StringInfoData buffers[N_META_SECTIONS];
-	int			i;
+	int i;
 
 	for (i = 0; i < N_META_SECTIONS; i++)
 		initStringInfo(&buffers[i]);
@@ -124,7 +129,7 @@ pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta)
 typedef struct Reader
 {
 	const uint8 *next;
-	size_t		left;
+	size_t left;
 	const char *tag;
 } Reader;
 
@@ -134,8 +139,7 @@ static void
 corrupt(const char *tag, const char *what)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("invalid model bytes: section %.4s: %s", tag, what)));
+			(errcode(ERRCODE_DATA_CORRUPTED), errmsg("invalid model bytes: section %.4s: %s", tag, what)));
 	pg_unreachable();
 }
 
@@ -162,8 +166,8 @@ get_int32(Reader *reader)
 static float
 get_float32(Reader *reader)
 {
-	int32		bits = get_int32(reader);
-	float		value;
+	int32 bits = get_int32(reader);
+	float value;
 
 	memcpy(&value, &bits, sizeof(value));
 	return value;
@@ -172,9 +176,9 @@ get_float32(Reader *reader)
 static double
 get_float64(Reader *reader)
 {
-	uint64		low = (uint32) get_int32(reader);
-	uint64		bits = low | (uint64) (uint32) get_int32(reader) << 32;
-	double		value;
+	uint64 low = (uint32) get_int32(reader);
+	uint64 bits = low | (uint64) (uint32) get_int32(reader) << 32;
+	double value;
 
 	memcpy(&value, &bits, sizeof(value));
 	return value;
@@ -184,9 +188,9 @@ get_float64(Reader *reader)
 static char *
 get_text(Reader *reader, int32 low, int32 high)
 {
-	int32		length = get_int32(reader);
-	char	   *utf8;
-	char	   *text;
+	int32 length = get_int32(reader);
+	char *utf8;
+	char *text;
 
 	if (length < low || length > high)
 		corrupt(reader->tag, psprintf("a text of %d bytes, where %d to %d are allowed", length, low, high));
@@ -200,7 +204,7 @@ get_text(Reader *reader, int32 low, int32 high)
 static int32
 get_choice(Reader *reader, int32 low, int32 high, const char *what)
 {
-	int32		value = get_int32(reader);
+	int32 value = get_int32(reader);
 
 	if (value < low || value > high)
 		corrupt(reader->tag, psprintf("%s is %d, allowed is %d to %d", what, value, low, high));
@@ -222,8 +226,9 @@ read_preprocess(PneumoModelMeta *meta, Reader *reader)
 	meta->preprocess.channels = get_choice(reader, 1, 3, "channels");
 	if (meta->preprocess.channels == 2)
 		corrupt(reader->tag, "channels is 2, allowed is 1 or 3");
-	meta->preprocess.interpolation = (ImgInterpolation)
-		get_choice(reader, IMG_INTERPOLATION_AREA, IMG_INTERPOLATION_BILINEAR, "interpolation");
+	meta->preprocess.interpolation =
+		(ImgInterpolation) get_choice(reader, IMG_INTERPOLATION_AREA, IMG_INTERPOLATION_BILINEAR,
+									  "interpolation");
 	meta->rescale = get_float32(reader);
 	if (!isfinite(meta->rescale) || meta->rescale <= 0)
 		corrupt(reader->tag, "rescale must be a positive number");
@@ -232,8 +237,8 @@ read_preprocess(PneumoModelMeta *meta, Reader *reader)
 static void
 read_classes(PneumoModelMeta *meta, Reader *reader)
 {
-	int			i;
-	int			j;
+	int i;
+	int j;
 
 	meta->n_classes = get_choice(reader, 2, NN_MAX_CLASSES, "number of classes");
 	meta->classes = palloc(sizeof(char *) * meta->n_classes);
@@ -251,8 +256,8 @@ read_classes(PneumoModelMeta *meta, Reader *reader)
 static void
 read_calibration(PneumoModelMeta *meta, Reader *reader)
 {
-	meta->calibration = (PneumoCalibrationKind)
-		get_choice(reader, PNEUMO_CALIBRATION_NONE, PNEUMO_CALIBRATION_TEMPERATURE, "kind");
+	meta->calibration = (PneumoCalibrationKind) get_choice(reader, PNEUMO_CALIBRATION_NONE,
+														   PNEUMO_CALIBRATION_TEMPERATURE, "kind");
 	meta->calibration_a = get_float64(reader);
 	meta->calibration_b = get_float64(reader);
 	if (!isfinite(meta->calibration_a) || !isfinite(meta->calibration_b))
@@ -276,7 +281,7 @@ read_operating_point(PneumoModelMeta *meta, Reader *reader)
 static int
 find_tag(const char *tag)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < N_META_SECTIONS; i++)
 	{
@@ -291,13 +296,13 @@ pneumo_meta_from_view(const NnModelView *view, MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	PneumoModelMeta *meta = palloc0(sizeof(PneumoModelMeta));
-	Reader		readers[N_META_SECTIONS];
-	int			i;
+	Reader readers[N_META_SECTIONS];
+	int i;
 
 	memset(readers, 0, sizeof(readers));
 	for (i = 0; i < view->n_sections; i++)
 	{
-		int			found = find_tag(view->sections[i].tag);
+		int found = find_tag(view->sections[i].tag);
 
 		if (found < 0)
 			corrupt(view->sections[i].tag, "not known to this release of pneumo");
@@ -329,19 +334,19 @@ pneumo_meta_from_view(const NnModelView *view, MemoryContext cxt)
 void
 pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph)
 {
-	NnNodeInfo	input;
-	int			i;
+	NnNodeInfo input;
+	int i;
 
 	nn_graph_node(&input, graph, 0);
 	if (input.shape.h != meta->preprocess.height || input.shape.w != meta->preprocess.width ||
 		input.shape.c != meta->preprocess.channels)
 		corrupt(tags[SECTION_PREP],
-				psprintf("images of %d x %d x %d for a network of %d x %d x %d",
-						 meta->preprocess.height, meta->preprocess.width, meta->preprocess.channels,
-						 input.shape.h, input.shape.w, input.shape.c));
+				psprintf("images of %d x %d x %d for a network of %d x %d x %d", meta->preprocess.height,
+						 meta->preprocess.width, meta->preprocess.channels, input.shape.h, input.shape.w,
+						 input.shape.c));
 	for (i = 0; i < nn_graph_node_count(graph); i++)
 	{
-		NnNodeInfo	node;
+		NnNodeInfo node;
 
 		nn_graph_node(&node, graph, i);
 		if (!pg_verify_mbstr(PG_UTF8, node.name, strlen(node.name), true))
@@ -357,7 +362,7 @@ pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph)
 double
 pneumo_meta_calibrate(const PneumoModelMeta *meta, double logit)
 {
-	double		z = logit;
+	double z = logit;
 
 	if (meta->calibration == PNEUMO_CALIBRATION_PLATT)
 		z = meta->calibration_a * logit + meta->calibration_b;
@@ -370,9 +375,9 @@ void
 pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, int output_units,
 						  const float *probabilities, const float *logits)
 {
-	double		highest;
-	double		sum = 0;
-	int			i;
+	double highest;
+	double sum = 0;
+	int i;
 
 	/* uncalibrated: the network's own numbers, to the bit */
 	if (meta->calibration == PNEUMO_CALIBRATION_NONE && output_units > 1)
@@ -386,8 +391,8 @@ pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, int output_u
 		if (meta->calibration == PNEUMO_CALIBRATION_NONE)
 			dst[1] = probabilities[0];
 		else
-			dst[1] = pneumo_meta_calibrate(meta, output_units == 1 ? (double) logits[0] :
-										   (double) logits[1] - (double) logits[0]);
+			dst[1] = pneumo_meta_calibrate(meta, output_units == 1 ? (double) logits[0]
+																   : (double) logits[1] - (double) logits[0]);
 		dst[0] = 1 - dst[1];
 		return;
 	}

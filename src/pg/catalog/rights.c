@@ -35,7 +35,7 @@ static const struct
 {
 	const char *name;
 	PneumoPrivilege privilege;
-}			privileges[] = {
+} privileges[] = {
 	{"predict", PNEUMO_PREDICT},
 	{"manage", PNEUMO_MANAGE},
 	{"export", PNEUMO_EXPORT},
@@ -44,7 +44,7 @@ static const struct
 bool
 pneumo_privilege_parse(const char *name, PneumoPrivilege *privilege)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < lengthof(privileges); i++)
 	{
@@ -60,7 +60,7 @@ pneumo_privilege_parse(const char *name, PneumoPrivilege *privilege)
 const char *
 pneumo_privilege_name(PneumoPrivilege privilege)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < lengthof(privileges); i++)
 	{
@@ -73,7 +73,7 @@ pneumo_privilege_name(PneumoPrivilege privilege)
 static bool
 role_acts_as(Oid role, const char *name)
 {
-	Oid			other = get_role_oid(name, true);
+	Oid other = get_role_oid(name, true);
 
 	return OidIsValid(other) && has_privs_of_role(role, other);
 }
@@ -82,22 +82,21 @@ role_acts_as(Oid role, const char *name)
 static int
 granted_privileges(int64 model, Oid role, Snapshot snapshot)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, AccessShareLock, false);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, AccessShareLock, false);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	int			mask = 0;
+	HeapTuple tuple;
+	int mask = 0;
 
-	ScanKeyInit(&key[0], Anum_privilege_model, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(model));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_PRIVILEGE, "privilege_pkey"),
-							  true, snapshot, 1, key);
+	ScanKeyInit(&key[0], Anum_privilege_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_PRIVILEGE, "privilege_pkey"), true,
+							  snapshot, 1, key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Datum		values[Natts_privilege];
-		bool		nulls[Natts_privilege];
+		Datum values[Natts_privilege];
+		bool nulls[Natts_privilege];
 		const char *grantee;
-		char	   *name;
+		char *name;
 		PneumoPrivilege privilege;
 
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
@@ -119,12 +118,12 @@ pneumo_model_tuple(Relation rel, const char *name, Snapshot snapshot)
 {
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	Datum		text_name = CStringGetTextDatum(name);
+	HeapTuple tuple;
+	Datum text_name = CStringGetTextDatum(name);
 
 	ScanKeyInit(&key[0], Anum_model_name, BTEqualStrategyNumber, F_TEXTEQ, text_name);
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_MODEL, "model_name_key"),
-							  true, snapshot, 1, key);
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_MODEL, "model_name_key"), true, snapshot,
+							  1, key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		tuple = heap_copytuple(tuple);
@@ -137,15 +136,15 @@ pneumo_model_tuple(Relation rel, const char *name, Snapshot snapshot)
 static int64
 model_privileges(const char *name, Oid role, Snapshot snapshot, int *mask)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
-	HeapTuple	tuple = pneumo_model_tuple(rel, name, snapshot);
-	int64		model = 0;
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
+	HeapTuple tuple = pneumo_model_tuple(rel, name, snapshot);
+	int64 model = 0;
 
 	*mask = 0;
 	if (HeapTupleIsValid(tuple))
 	{
-		bool		isnull;
-		Datum		owner = heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull);
+		bool isnull;
+		Datum owner = heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull);
 
 		model = DatumGetInt64(heap_getattr(tuple, Anum_model_id, RelationGetDescr(rel), &isnull));
 		if (superuser_arg(role) || role_acts_as(role, NameStr(*DatumGetName(owner))))
@@ -161,18 +160,18 @@ model_privileges(const char *name, Oid role, Snapshot snapshot, int *mask)
 bool
 pneumo_model_has(const char *name, PneumoPrivilege privilege, Oid role, Snapshot snapshot)
 {
-	int			mask;
+	int mask;
 
 	(void) model_privileges(name, role, snapshot, &mask);
 	return (mask & privilege) != 0;
 }
 
 int64
-pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid role,
-							 bool missing_ok, Snapshot snapshot)
+pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid role, bool missing_ok,
+							 Snapshot snapshot)
 {
-	int			mask;
-	int64		model = model_privileges(name, role, snapshot, &mask);
+	int mask;
+	int64 model = model_privileges(name, role, snapshot, &mask);
 
 	if (mask & privilege)
 		return model;
@@ -185,19 +184,15 @@ pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid ro
 	 */
 	if (mask == 0 && !missing_ok)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("model \"%s\" does not exist", pneumo_clip(name)),
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("model \"%s\" does not exist", pneumo_clip(name)),
 				 errhint("pneumo.models lists the models that you may use.")));
 	if (privilege == PNEUMO_OWNER)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of model \"%s\"", pneumo_clip(name))));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("must be owner of model \"%s\"", pneumo_clip(name))));
 	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for model \"%s\"", name),
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for model \"%s\"", name),
 			 errdetail("This needs the privilege %s on it.", pneumo_privilege_name(privilege)),
-			 errhint("Its owner can grant it: SELECT pneumo_grant(%s, %s, %s).",
-					 quote_literal_cstr(name),
+			 errhint("Its owner can grant it: SELECT pneumo_grant(%s, %s, %s).", quote_literal_cstr(name),
 					 quote_literal_cstr(GetUserNameFromId(role, false)),
 					 quote_literal_cstr(pneumo_privilege_name(privilege)))));
 	pg_unreachable();
@@ -206,8 +201,8 @@ pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid ro
 int64
 pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool missing_ok)
 {
-	Snapshot	snapshot = pneumo_read_snapshot();
-	int64		model = pneumo_model_lookup_snapshot(name, privilege, role, missing_ok, snapshot);
+	Snapshot snapshot = pneumo_read_snapshot();
+	int64 model = pneumo_model_lookup_snapshot(name, privilege, role, missing_ok, snapshot);
 
 	UnregisterSnapshot(snapshot);
 	return model;
@@ -217,26 +212,24 @@ pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool 
 bool
 pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 *version)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
-	Relation	index = index_open(pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx"),
-								   AccessShareLock);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
+	Relation index =
+		index_open(pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx"), AccessShareLock);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
+	HeapTuple tuple;
+	bool found = false;
 
-	ScanKeyInit(&key[0], Anum_deployment_model, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(model));
+	ScanKeyInit(&key[0], Anum_deployment_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
 	scan = systable_beginscan_ordered(rel, index, snapshot, 1, key);
 	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
 	if (HeapTupleIsValid(tuple))
 	{
-		bool		isnull;
+		bool isnull;
 
-		*deployment = DatumGetInt64(heap_getattr(tuple, Anum_deployment_id,
-												 RelationGetDescr(rel), &isnull));
-		*version = DatumGetInt64(heap_getattr(tuple, Anum_deployment_version,
-											  RelationGetDescr(rel), &isnull));
+		*deployment = DatumGetInt64(heap_getattr(tuple, Anum_deployment_id, RelationGetDescr(rel), &isnull));
+		*version =
+			DatumGetInt64(heap_getattr(tuple, Anum_deployment_version, RelationGetDescr(rel), &isnull));
 		found = true;
 	}
 	systable_endscan_ordered(scan);
@@ -248,15 +241,15 @@ pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 
 bool
 pneumo_model_deployed(int64 model, PneumoVersionId *id)
 {
-	Snapshot	snapshot = pneumo_read_snapshot();
-	int64		deployment;
-	int64		version;
-	bool		found = false;
+	Snapshot snapshot = pneumo_read_snapshot();
+	int64 deployment;
+	int64 version;
+	bool found = false;
 
 	if (pneumo_deployment_last(model, snapshot, &deployment, &version))
 	{
-		Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-		HeapTuple	tuple = pneumo_version_tuple(rel, version, snapshot);
+		Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+		HeapTuple tuple = pneumo_version_tuple(rel, version, snapshot);
 
 		if (HeapTupleIsValid(tuple))
 		{
@@ -274,22 +267,21 @@ pneumo_model_deployed(int64 model, PneumoVersionId *id)
 static char *
 model_name(int64 model, Snapshot snapshot)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	char	   *name = NULL;
+	HeapTuple tuple;
+	char *name = NULL;
 
 	ScanKeyInit(&key[0], Anum_model_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_MODEL, "model_pkey"),
-							  true, snapshot, 1, key);
+	scan =
+		systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_MODEL, "model_pkey"), true, snapshot, 1, key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
-		bool		isnull;
+		bool isnull;
 
-		name = TextDatumGetCString(heap_getattr(tuple, Anum_model_name,
-												RelationGetDescr(rel), &isnull));
+		name = TextDatumGetCString(heap_getattr(tuple, Anum_model_name, RelationGetDescr(rel), &isnull));
 	}
 	systable_endscan(scan);
 	table_close(rel, NoLock);
@@ -303,27 +295,25 @@ model_name(int64 model, Snapshot snapshot)
 static int
 find_by_hash(const uint8 *sha256, int wanted, Oid role, PneumoVersionId *id)
 {
-	Snapshot	snapshot = pneumo_read_snapshot();
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	Snapshot snapshot = pneumo_read_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	bytea	   *hash = palloc(VARHDRSZ + PNEUMO_SHA256_LEN);
-	int			result = 0;
+	HeapTuple tuple;
+	bytea *hash = palloc(VARHDRSZ + PNEUMO_SHA256_LEN);
+	int result = 0;
 
 	SET_VARSIZE(hash, VARHDRSZ + PNEUMO_SHA256_LEN);
 	memcpy(VARDATA(hash), sha256, PNEUMO_SHA256_LEN);
-	ScanKeyInit(&key[0], Anum_version_sha256, BTEqualStrategyNumber, F_BYTEAEQ,
-				PointerGetDatum(hash));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_sha256_idx"),
-							  true, snapshot, 1, key);
+	ScanKeyInit(&key[0], Anum_version_sha256, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(hash));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_sha256_idx"), true,
+							  snapshot, 1, key);
 	while (result < 2 && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
-		int64		model = DatumGetInt64(heap_getattr(tuple, Anum_version_model,
-													   RelationGetDescr(rel), &isnull));
-		char	   *name = model_name(model, snapshot);
-		int			mask = 0;
+		bool isnull;
+		int64 model = DatumGetInt64(heap_getattr(tuple, Anum_version_model, RelationGetDescr(rel), &isnull));
+		char *name = model_name(model, snapshot);
+		int mask = 0;
 
 		if (name == NULL)
 			continue;
@@ -349,8 +339,7 @@ pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role, 
 	/* the same message whether it is missing or hidden */
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("model version %s does not exist or is not granted to you",
-					pneumo_sha256_hex(sha256)),
+			 errmsg("model version %s does not exist or is not granted to you", pneumo_sha256_hex(sha256)),
 			 errhint("pneumo.versions lists the versions that you may use.")));
 	pg_unreachable();
 }
@@ -360,18 +349,18 @@ pneumo_version_visible(const uint8 *sha256, Oid role)
 {
 	PneumoVersionId id;
 
-	return find_by_hash(sha256, PNEUMO_OWNER | PNEUMO_PREDICT | PNEUMO_MANAGE | PNEUMO_EXPORT,
-						role, &id) == 2;
+	return find_by_hash(sha256, PNEUMO_OWNER | PNEUMO_PREDICT | PNEUMO_MANAGE | PNEUMO_EXPORT, role, &id) ==
+		   2;
 }
 
 Datum
 pneumo_has_privilege(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *wanted = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *wanted = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	PneumoPrivilege privilege;
-	Snapshot	snapshot;
-	int			mask;
+	Snapshot snapshot;
+	int mask;
 
 	snapshot = pneumo_read_snapshot();
 	(void) model_privileges(name, GetUserId(), snapshot, &mask);
@@ -382,9 +371,8 @@ pneumo_has_privilege(PG_FUNCTION_ARGS)
 	if (pg_strcasecmp(wanted, "owner") == 0)
 		PG_RETURN_BOOL((mask & PNEUMO_OWNER) != 0);
 	if (!pneumo_privilege_parse(wanted, &privilege))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown privilege \"%s\"", pneumo_clip(wanted)),
-				 errhint("Privileges are predict, manage, export, owner, and any of them: any.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown privilege \"%s\"", pneumo_clip(wanted)),
+						errhint("Privileges are predict, manage, export, owner, and any of them: any.")));
 	PG_RETURN_BOOL((mask & privilege) != 0);
 }

@@ -31,14 +31,13 @@
 static HeapTuple
 find_run(Relation rel, int64 run)
 {
-	Snapshot	snapshot = pneumo_write_snapshot();
+	Snapshot snapshot = pneumo_write_snapshot();
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	ScanKeyInit(&key, Anum_run_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_RUN, "run_pkey"), true,
-							  snapshot, 1, &key);
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_RUN, "run_pkey"), true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		tuple = heap_copytuple(tuple);
@@ -50,8 +49,8 @@ find_run(Relation rel, int64 run)
 static char *
 text_or_null(Relation rel, HeapTuple tuple, int attnum)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
+	bool isnull;
+	Datum value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }
@@ -59,8 +58,8 @@ text_or_null(Relation rel, HeapTuple tuple, int attnum)
 static int64
 int_or_zero(Relation rel, HeapTuple tuple, int attnum, bool wide)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
+	bool isnull;
+	Datum value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
 
 	if (isnull)
 		return 0;
@@ -70,8 +69,8 @@ int_or_zero(Relation rel, HeapTuple tuple, int attnum, bool wide)
 static Jsonb *
 jsonb_or_null(Relation rel, HeapTuple tuple, int attnum)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
+	bool isnull;
+	Datum value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
 
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
@@ -79,21 +78,21 @@ jsonb_or_null(Relation rel, HeapTuple tuple, int attnum)
 PneumoRunRow *
 pneumo_run_read(int64 run)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, false);
-	HeapTuple	tuple = find_run(rel, run);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, false);
+	HeapTuple tuple = find_run(rel, run);
 	PneumoRunRow *row = NULL;
-	bool		isnull;
+	bool isnull;
 
 	if (HeapTupleIsValid(tuple))
 	{
 		row = palloc0(sizeof(PneumoRunRow));
 		row->run = run;
 		row->model = text_or_null(rel, tuple, Anum_run_model);
-		row->owner = pstrdup(NameStr(*DatumGetName(heap_getattr(tuple, Anum_run_owner,
-																RelationGetDescr(rel), &isnull))));
+		row->owner = pstrdup(
+			NameStr(*DatumGetName(heap_getattr(tuple, Anum_run_owner, RelationGetDescr(rel), &isnull))));
 		row->source = text_or_null(rel, tuple, Anum_run_source);
-		row->source_oid = DatumGetObjectId(heap_getattr(tuple, Anum_run_source_oid,
-														RelationGetDescr(rel), &isnull));
+		row->source_oid =
+			DatumGetObjectId(heap_getattr(tuple, Anum_run_source_oid, RelationGetDescr(rel), &isnull));
 		if (isnull)
 			row->source_oid = InvalidOid;
 		row->state = text_or_null(rel, tuple, Anum_run_state);
@@ -113,7 +112,7 @@ pneumo_run_read(int64 run)
 bool
 pneumo_run_is_mine(const char *owner, bool monitor)
 {
-	Oid			role = get_role_oid(owner, true);
+	Oid role = get_role_oid(owner, true);
 
 	if (monitor && has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
 		return true;
@@ -136,8 +135,7 @@ set(Datum *values, bool *nulls, bool *replace, int attnum, Datum value, bool isn
 static void
 set_text(Datum *values, bool *nulls, bool *replace, int attnum, const char *text)
 {
-	set(values, nulls, replace, attnum, text != NULL ? CStringGetTextDatum(text) : (Datum) 0,
-		text == NULL);
+	set(values, nulls, replace, attnum, text != NULL ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
 }
 
 static void
@@ -155,11 +153,11 @@ set_double(Datum *values, bool *nulls, int attnum, double number)
 bool
 pneumo_run_insert(const PneumoRunStart *start)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_RUN, RowExclusiveLock, true);
-	Datum		values[Natts_run];
-	bool		nulls[Natts_run];
-	NameData	owner;
-	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_RUN, RowExclusiveLock, true);
+	Datum values[Natts_run];
+	bool nulls[Natts_run];
+	NameData owner;
+	Datum now = TimestampTzGetDatum(GetCurrentTimestamp());
 
 	if (rel == NULL)
 		return false;
@@ -186,11 +184,11 @@ pneumo_run_insert(const PneumoRunStart *start)
 
 typedef struct RunUpdate
 {
-	Relation	rel;
-	HeapTuple	tuple;
-	Datum		values[Natts_run];
-	bool		nulls[Natts_run];
-	bool		replace[Natts_run];
+	Relation rel;
+	HeapTuple tuple;
+	Datum values[Natts_run];
+	bool nulls[Natts_run];
+	bool replace[Natts_run];
 } RunUpdate;
 
 static bool
@@ -220,7 +218,7 @@ end_update(RunUpdate *update)
 bool
 pneumo_run_restart(const PneumoRunStart *start)
 {
-	RunUpdate	u;
+	RunUpdate u;
 
 	if (!begin_update(&u, start->run))
 		return false;
@@ -236,10 +234,10 @@ pneumo_run_restart(const PneumoRunStart *start)
 bool
 pneumo_run_set_data(int64 run, const PneumoDataset *dataset)
 {
-	RunUpdate	u;
-	char	   *rows;
-	char	   *groups;
-	Jsonb	   *part;
+	RunUpdate u;
+	char *rows;
+	char *groups;
+	Jsonb *part;
 
 	if (!begin_update(&u, run))
 		return false;
@@ -248,8 +246,7 @@ pneumo_run_set_data(int64 run, const PneumoDataset *dataset)
 	part = pneumo_dataset_counts_json(dataset, true);
 	groups = JsonbToCString(NULL, &part->root, VARSIZE(part));
 	set(u.values, u.nulls, u.replace, Anum_run_samples,
-		DirectFunctionCall1(jsonb_in,
-							CStringGetDatum(psprintf("{\"rows\":%s,\"groups\":%s}", rows, groups))),
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{\"rows\":%s,\"groups\":%s}", rows, groups))),
 		false);
 	set_jsonb(u.values, u.nulls, u.replace, Anum_run_left_out, pneumo_dataset_left_out_json(dataset));
 	set(u.values, u.nulls, u.replace, Anum_run_fingerprint,
@@ -262,20 +259,19 @@ static SysScanDesc
 scan_epochs(Relation rel, Snapshot snapshot, ScanKeyData *keys, int64 run, int from)
 {
 	ScanKeyInit(&keys[0], Anum_history_run, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run));
-	ScanKeyInit(&keys[1], Anum_history_epoch, BTGreaterEqualStrategyNumber, F_INT4GE,
-				Int32GetDatum(from));
-	return systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_HISTORY, "history_pkey"), true,
-							  snapshot, 2, keys);
+	ScanKeyInit(&keys[1], Anum_history_epoch, BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(from));
+	return systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_HISTORY, "history_pkey"), true, snapshot,
+							  2, keys);
 }
 
 void
 pneumo_run_cut_epochs(int64 run, int n)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_HISTORY, RowExclusiveLock, true);
-	Snapshot	snapshot;
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_HISTORY, RowExclusiveLock, true);
+	Snapshot snapshot;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	if (rel == NULL)
 		return;
@@ -292,10 +288,10 @@ pneumo_run_cut_epochs(int64 run, int n)
 bool
 pneumo_run_epoch(int64 run, const NnEpochLog *log, int best_epoch)
 {
-	RunUpdate	u;
-	Relation	rel;
-	Datum		values[Natts_history];
-	bool		nulls[Natts_history];
+	RunUpdate u;
+	Relation rel;
+	Datum values[Natts_history];
+	bool nulls[Natts_history];
 
 	if (!begin_update(&u, run))
 		return false;
@@ -326,16 +322,15 @@ pneumo_run_epoch(int64 run, const NnEpochLog *log, int best_epoch)
 }
 
 bool
-pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch,
-				  Jsonb *metrics, const char *error, const char *sqlstate)
+pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch, Jsonb *metrics,
+				  const char *error, const char *sqlstate)
 {
-	RunUpdate	u;
+	RunUpdate u;
 
 	if (!begin_update(&u, run))
 		return false;
 	set_text(u.values, u.nulls, u.replace, Anum_run_state, state);
-	set(u.values, u.nulls, u.replace, Anum_run_finished, TimestampTzGetDatum(GetCurrentTimestamp()),
-		false);
+	set(u.values, u.nulls, u.replace, Anum_run_finished, TimestampTzGetDatum(GetCurrentTimestamp()), false);
 	if (version != 0)
 		set(u.values, u.nulls, u.replace, Anum_run_version, Int64GetDatum(version), false);
 	if (best_epoch > 0)
@@ -351,7 +346,7 @@ pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch,
 void
 pneumo_run_delete(int64 run)
 {
-	RunUpdate	u;
+	RunUpdate u;
 
 	pneumo_run_cut_epochs(run, 0);
 	if (!begin_update(&u, run))
@@ -366,8 +361,8 @@ pneumo_run_delete(int64 run)
 static double
 double_or_nan(Relation rel, HeapTuple tuple, int attnum)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
+	bool isnull;
+	Datum value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
 
 	return isnull ? NAN : DatumGetFloat8(value);
 }
@@ -375,13 +370,13 @@ double_or_nan(Relation rel, HeapTuple tuple, int attnum)
 int
 pneumo_run_epochs(int64 run, int after, NnEpochLog **logs)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_HISTORY, AccessShareLock, false);
-	Snapshot	snapshot = pneumo_write_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_HISTORY, AccessShareLock, false);
+	Snapshot snapshot = pneumo_write_snapshot();
 	ScanKeyData keys[2];
 	SysScanDesc scan = scan_epochs(rel, snapshot, keys, run, after + 1);
-	HeapTuple	tuple;
-	int			n = 0;
-	int			max = 16;
+	HeapTuple tuple;
+	int n = 0;
+	int max = 16;
 
 	*logs = palloc(max * sizeof(NnEpochLog));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -414,24 +409,23 @@ pneumo_run_epochs(int64 run, int after, NnEpochLog **logs)
 void *
 pneumo_manifest_read(int64 version, size_t *bytes)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_MANIFEST, AccessShareLock, false);
-	Relation	index = index_open(pneumo_catalog_index(PNEUMO_REL_MANIFEST, "manifest_pkey"),
-								   AccessShareLock);
-	Snapshot	snapshot = pneumo_read_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_MANIFEST, AccessShareLock, false);
+	Relation index = index_open(pneumo_catalog_index(PNEUMO_REL_MANIFEST, "manifest_pkey"), AccessShareLock);
+	Snapshot snapshot = pneumo_read_snapshot();
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	char	   *whole = NULL;
+	HeapTuple tuple;
+	char *whole = NULL;
 
 	*bytes = 0;
 	ScanKeyInit(&key, Anum_manifest_version, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
 	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 	{
-		bool		isnull;
-		bytea	   *data = DatumGetByteaPP(heap_getattr(tuple, Anum_manifest_data,
-														RelationGetDescr(rel), &isnull));
-		size_t		n = VARSIZE_ANY_EXHDR(data);
+		bool isnull;
+		bytea *data =
+			DatumGetByteaPP(heap_getattr(tuple, Anum_manifest_data, RelationGetDescr(rel), &isnull));
+		size_t n = VARSIZE_ANY_EXHDR(data);
 
 		if (whole == NULL)
 			whole = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1));

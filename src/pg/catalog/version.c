@@ -91,7 +91,7 @@ pneumo_sha256(uint8 *digest, const void *bytes, size_t n_bytes)
 char *
 pneumo_sha256_hex(const uint8 *digest)
 {
-	char	   *hex = palloc(2 * PNEUMO_SHA256_LEN + 1);
+	char *hex = palloc(2 * PNEUMO_SHA256_LEN + 1);
 
 	hex_encode((const char *) digest, PNEUMO_SHA256_LEN, hex);
 	hex[2 * PNEUMO_SHA256_LEN] = '\0';
@@ -101,7 +101,7 @@ pneumo_sha256_hex(const uint8 *digest)
 bytea *
 pneumo_bytea(const void *bytes, size_t n_bytes)
 {
-	bytea	   *result = palloc(VARHDRSZ + n_bytes);
+	bytea *result = palloc(VARHDRSZ + n_bytes);
 
 	SET_VARSIZE(result, VARHDRSZ + n_bytes);
 	memcpy(VARDATA(result), bytes, n_bytes);
@@ -114,12 +114,11 @@ static SysScanDesc
 scan_chunks(Relation rel, const uint8 *sha256, Snapshot snapshot)
 {
 	ScanKeyData key[1];
-	bytea	   *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
+	bytea *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
 
-	ScanKeyInit(&key[0], Anum_chunk_sha256, BTEqualStrategyNumber, F_BYTEAEQ,
-				PointerGetDatum(hash));
-	return systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_CHUNK, "chunk_pkey"),
-							  true, snapshot, 1, key);
+	ScanKeyInit(&key[0], Anum_chunk_sha256, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(hash));
+	return systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_CHUNK, "chunk_pkey"), true, snapshot, 1,
+							  key);
 }
 
 PneumoChunks *
@@ -133,8 +132,7 @@ pneumo_chunks_open(const uint8 *sha256)
 	chunks->rel = pneumo_catalog_open(PNEUMO_REL_CHUNK, AccessShareLock, false);
 	chunks->index = index_open(pneumo_catalog_index(PNEUMO_REL_CHUNK, "chunk_pkey"), AccessShareLock);
 	chunks->hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
-	ScanKeyInit(&key[0], Anum_chunk_sha256, BTEqualStrategyNumber, F_BYTEAEQ,
-				PointerGetDatum(chunks->hash));
+	ScanKeyInit(&key[0], Anum_chunk_sha256, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(chunks->hash));
 	chunks->scan = systable_beginscan_ordered(chunks->rel, chunks->index, chunks->snapshot, 1, key);
 	return chunks;
 }
@@ -142,10 +140,10 @@ pneumo_chunks_open(const uint8 *sha256)
 bool
 pneumo_chunks_next(PneumoChunks *chunks, const uint8 **bytes, size_t *n_bytes)
 {
-	HeapTuple	tuple;
-	bool		isnull;
-	int32		seqno;
-	Datum		datum;
+	HeapTuple tuple;
+	bool isnull;
+	int32 seqno;
+	Datum datum;
 
 	CHECK_FOR_INTERRUPTS();
 	if (chunks->data != NULL)
@@ -155,13 +153,11 @@ pneumo_chunks_next(PneumoChunks *chunks, const uint8 **bytes, size_t *n_bytes)
 	tuple = systable_getnext_ordered(chunks->scan, ForwardScanDirection);
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	seqno = DatumGetInt32(heap_getattr(tuple, Anum_chunk_seqno,
-									   RelationGetDescr(chunks->rel), &isnull));
+	seqno = DatumGetInt32(heap_getattr(tuple, Anum_chunk_seqno, RelationGetDescr(chunks->rel), &isnull));
 	if (seqno != chunks->seqno)
 		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("piece %d of model version %s is missing", chunks->seqno,
-						pneumo_sha256_hex(chunks->sha256))));
+				(errcode(ERRCODE_DATA_CORRUPTED), errmsg("piece %d of model version %s is missing",
+														 chunks->seqno, pneumo_sha256_hex(chunks->sha256))));
 	chunks->seqno++;
 	datum = heap_getattr(tuple, Anum_chunk_data, RelationGetDescr(chunks->rel), &isnull);
 	chunks->data = (bytea *) PG_DETOAST_DATUM_COPY(datum);
@@ -187,7 +183,7 @@ static bool
 chunks_exist(Relation rel, const uint8 *sha256, Snapshot snapshot)
 {
 	SysScanDesc scan = scan_chunks(rel, sha256, snapshot);
-	bool		found = HeapTupleIsValid(systable_getnext(scan));
+	bool found = HeapTupleIsValid(systable_getnext(scan));
 
 	systable_endscan(scan);
 	return found;
@@ -196,19 +192,19 @@ chunks_exist(Relation rel, const uint8 *sha256, Snapshot snapshot)
 static void
 store_chunks(const uint8 *sha256, const void *bytes, size_t n_bytes)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_CHUNK, RowExclusiveLock, false);
-	Snapshot	snapshot = pneumo_write_snapshot();
-	size_t		at = 0;
-	int32		seqno = 0;
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_CHUNK, RowExclusiveLock, false);
+	Snapshot snapshot = pneumo_write_snapshot();
+	size_t at = 0;
+	int32 seqno = 0;
 
 	if (!chunks_exist(rel, sha256, snapshot))
 	{
 		for (at = 0; at < n_bytes; at += CHUNK_BYTES)
 		{
-			Datum		values[Natts_chunk];
-			bool		nulls[Natts_chunk] = {false};
-			bytea	   *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
-			bytea	   *data = pneumo_bytea((const char *) bytes + at, Min(CHUNK_BYTES, n_bytes - at));
+			Datum values[Natts_chunk];
+			bool nulls[Natts_chunk] = {false};
+			bytea *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
+			bytea *data = pneumo_bytea((const char *) bytes + at, Min(CHUNK_BYTES, n_bytes - at));
 
 			CHECK_FOR_INTERRUPTS();
 			values[Anum_chunk_sha256 - 1] = PointerGetDatum(hash);
@@ -226,10 +222,10 @@ store_chunks(const uint8 *sha256, const void *bytes, size_t n_bytes)
 void
 pneumo_chunks_drop(const uint8 *sha256)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_CHUNK, RowExclusiveLock, false);
-	Snapshot	snapshot = pneumo_write_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_CHUNK, RowExclusiveLock, false);
+	Snapshot snapshot = pneumo_write_snapshot();
 	SysScanDesc scan = scan_chunks(rel, sha256, snapshot);
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		pneumo_catalog_delete(rel, tuple);
@@ -241,15 +237,15 @@ pneumo_chunks_drop(const uint8 *sha256)
 static void
 store_manifest(int64 version, const void *bytes, size_t n_bytes)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_MANIFEST, RowExclusiveLock, false);
-	size_t		at;
-	int32		seqno = 0;
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_MANIFEST, RowExclusiveLock, false);
+	size_t at;
+	int32 seqno = 0;
 
 	for (at = 0; at < n_bytes; at += CHUNK_BYTES)
 	{
-		Datum		values[Natts_manifest];
-		bool		nulls[Natts_manifest] = {false};
-		bytea	   *data = pneumo_bytea((const char *) bytes + at, Min(CHUNK_BYTES, n_bytes - at));
+		Datum values[Natts_manifest];
+		bool nulls[Natts_manifest] = {false};
+		bytea *data = pneumo_bytea((const char *) bytes + at, Min(CHUNK_BYTES, n_bytes - at));
 
 		values[Anum_manifest_version - 1] = Int64GetDatum(version);
 		values[Anum_manifest_seqno - 1] = Int32GetDatum(seqno++);
@@ -267,11 +263,11 @@ pneumo_version_tuple(Relation rel, int64 version, Snapshot snapshot)
 {
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	ScanKeyInit(&key[0], Anum_version_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_pkey"),
-							  true, snapshot, 1, key);
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_pkey"), true, snapshot,
+							  1, key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		tuple = heap_copytuple(tuple);
@@ -282,41 +278,38 @@ pneumo_version_tuple(Relation rel, int64 version, Snapshot snapshot)
 void
 pneumo_version_id(Relation rel, HeapTuple tuple, PneumoVersionId *id)
 {
-	bool		isnull;
-	bytea	   *hash;
+	bool isnull;
+	bytea *hash;
 
 	id->version = DatumGetInt64(heap_getattr(tuple, Anum_version_id, RelationGetDescr(rel), &isnull));
 	id->deployed = false;
 	hash = DatumGetByteaPP(heap_getattr(tuple, Anum_version_sha256, RelationGetDescr(rel), &isnull));
 	if (VARSIZE_ANY_EXHDR(hash) != PNEUMO_SHA256_LEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("version " INT64_FORMAT " has no valid SHA-256", id->version)));
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("version " INT64_FORMAT " has no valid SHA-256", id->version)));
 	memcpy(id->sha256, VARDATA_ANY(hash), PNEUMO_SHA256_LEN);
 }
 
 void *
 pneumo_version_read(int64 version, size_t *n_bytes)
 {
-	Snapshot	snapshot = pneumo_read_snapshot();
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-	HeapTuple	tuple = pneumo_version_tuple(rel, version, snapshot);
+	Snapshot snapshot = pneumo_read_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	HeapTuple tuple = pneumo_version_tuple(rel, version, snapshot);
 	PneumoVersionId id;
 	PneumoChunks *chunks;
 	const uint8 *piece;
-	size_t		piece_bytes;
-	size_t		total;
-	size_t		at = 0;
-	bool		isnull;
-	char	   *bytes;
+	size_t piece_bytes;
+	size_t total;
+	size_t at = 0;
+	bool isnull;
+	char *bytes;
 
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("model version " INT64_FORMAT " does not exist", version)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("model version " INT64_FORMAT " does not exist", version)));
 	pneumo_version_id(rel, tuple, &id);
-	total = (size_t) DatumGetInt64(heap_getattr(tuple, Anum_version_bytes,
-												RelationGetDescr(rel), &isnull));
+	total = (size_t) DatumGetInt64(heap_getattr(tuple, Anum_version_bytes, RelationGetDescr(rel), &isnull));
 	table_close(rel, NoLock);
 
 	bytes = MemoryContextAllocHuge(CurrentMemoryContext, Max(total, 1));
@@ -331,10 +324,9 @@ pneumo_version_read(int64 version, size_t *n_bytes)
 	pneumo_chunks_close(chunks);
 	UnregisterSnapshot(snapshot);
 	if (at != total)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("model version %s has not the %zu bytes that it was stored with",
-						pneumo_sha256_hex(id.sha256), total)));
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("model version %s has not the %zu bytes that it was stored with",
+							   pneumo_sha256_hex(id.sha256), total)));
 	*n_bytes = total;
 	return bytes;
 }
@@ -344,7 +336,7 @@ pneumo_version_read(int64 version, size_t *n_bytes)
 static NameData
 role_name(Oid role)
 {
-	NameData	name;
+	NameData name;
 
 	namestrcpy(&name, GetUserNameFromId(role, false));
 	return name;
@@ -353,10 +345,10 @@ role_name(Oid role)
 void
 pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous, Oid role)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, RowExclusiveLock, false);
-	Datum		values[Natts_deployment];
-	bool		nulls[Natts_deployment] = {false};
-	NameData	by = role_name(role);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, RowExclusiveLock, false);
+	Datum values[Natts_deployment];
+	bool nulls[Natts_deployment] = {false};
+	NameData by = role_name(role);
 
 	values[Anum_deployment_id - 1] = Int64GetDatum(pneumo_catalog_nextval(PNEUMO_REL_DEPLOYMENT));
 	values[Anum_deployment_model - 1] = Int64GetDatum(model);
@@ -373,7 +365,7 @@ pneumo_deployment_add(int64 model, int64 version, const char *action, int64 prev
 static Datum
 image_size_datum(const PneumoModelMeta *meta)
 {
-	Datum		sides[2];
+	Datum sides[2];
 
 	sides[0] = Int32GetDatum(meta->preprocess.height);
 	sides[1] = Int32GetDatum(meta->preprocess.width);
@@ -383,8 +375,8 @@ image_size_datum(const PneumoModelMeta *meta)
 static Datum
 classes_datum(const PneumoModelMeta *meta)
 {
-	Datum	   *names = palloc(sizeof(Datum) * meta->n_classes);
-	int			i;
+	Datum *names = palloc(sizeof(Datum) * meta->n_classes);
+	int i;
 
 	for (i = 0; i < meta->n_classes; i++)
 		names[i] = CStringGetTextDatum(meta->classes[i]);
@@ -394,17 +386,16 @@ classes_datum(const PneumoModelMeta *meta)
 static Datum
 calibration_datum(const PneumoModelMeta *meta)
 {
-	char	   *json;
+	char *json;
 
 	switch (meta->calibration)
 	{
 		case PNEUMO_CALIBRATION_PLATT:
-			json = psprintf("{\"kind\": \"platt\", \"a\": %.17g, \"b\": %.17g}",
-							meta->calibration_a, meta->calibration_b);
+			json = psprintf("{\"kind\": \"platt\", \"a\": %.17g, \"b\": %.17g}", meta->calibration_a,
+							meta->calibration_b);
 			break;
 		case PNEUMO_CALIBRATION_TEMPERATURE:
-			json = psprintf("{\"kind\": \"temperature\", \"temperature\": %.17g}",
-							meta->calibration_a);
+			json = psprintf("{\"kind\": \"temperature\", \"temperature\": %.17g}", meta->calibration_a);
 			break;
 		default:
 			json = pstrdup("{\"kind\": \"none\"}");
@@ -416,11 +407,11 @@ calibration_datum(const PneumoModelMeta *meta)
 static void
 insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVersionId *id)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
 	const PneumoModelMeta *meta = new_version->meta;
-	Datum		values[Natts_version];
-	bool		nulls[Natts_version] = {false};
-	NameData	creator = role_name(new_version->owner);
+	Datum values[Natts_version];
+	bool nulls[Natts_version] = {false};
+	NameData creator = role_name(new_version->owner);
 
 	values[Anum_version_id - 1] = Int64GetDatum(id->version);
 	values[Anum_version_model - 1] = Int64GetDatum(model);
@@ -453,11 +444,11 @@ PneumoVersionId
 pneumo_version_store(const PneumoNewVersion *new_version)
 {
 	PneumoVersionId id;
-	int64		model;
-	int64		deployment = 0;
-	int64		deployed = 0;
-	bool		has_deployed;
-	Snapshot	snapshot;
+	int64 model;
+	int64 deployment = 0;
+	int64 deployed = 0;
+	bool has_deployed;
+	Snapshot snapshot;
 
 	pneumo_sha256(id.sha256, new_version->bytes, new_version->n_bytes);
 
@@ -476,8 +467,8 @@ pneumo_version_store(const PneumoNewVersion *new_version)
 	UnregisterSnapshot(snapshot);
 	id.deployed = !new_version->never_deploy && (new_version->deploy || !has_deployed);
 	if (id.deployed)
-		pneumo_deployment_add(model, id.version, has_deployed ? "deploy" : "first",
-							  deployment, new_version->owner);
+		pneumo_deployment_add(model, id.version, has_deployed ? "deploy" : "first", deployment,
+							  new_version->owner);
 
 	CommandCounterIncrement();
 	return id;

@@ -27,10 +27,9 @@ unknown_key(const char *prefix, const char *name, const char *const *known)
 {
 	const char *near = pneumo_nearest(name, known);
 
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
-			 near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
+					near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
 }
 
 /* Refuses keys of object that known does not have. */
@@ -39,12 +38,12 @@ pneumo_config_check_keys(JsonbContainer *object, const char *prefix, const char 
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
-	JsonbValue	value;
+	JsonbValue value;
 
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		char	   *name;
-		int			i;
+		char *name;
+		int i;
 
 		if (token != WJB_KEY)
 			continue;
@@ -101,38 +100,31 @@ check_together(PneumoConfig *config)
 	const char *wrong;
 
 	if (config->name == NULL || strlen(config->name) > 200)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"name\" must be a string of 1 to 200 bytes")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"name\" must be a string of 1 to 200 bytes")));
 	if (config->label_column == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"label_column\" must not be null")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"label_column\" must not be null")));
 	if (config->validation_split + config->test_split > 0.95 + 1e-9)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("validation_split %g and test_split %g leave %g for training, must leave "
-						"at least 0.05",
-						config->validation_split, config->test_split,
-						1 - config->validation_split - config->test_split)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("validation_split %g and test_split %g leave %g for training, must leave "
+							   "at least 0.05",
+							   config->validation_split, config->test_split,
+							   1 - config->validation_split - config->test_split)));
 	if ((opt->clipnorm > 0) + (opt->global_clipnorm > 0) + (opt->clipvalue > 0) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("only one of config keys \"clipnorm\", \"global_clipnorm\" and "
-						"\"clipvalue\" can be set")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("only one of config keys \"clipnorm\", \"global_clipnorm\" and "
+							   "\"clipvalue\" can be set")));
 	if (opt->nesterov && opt->momentum <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"nesterov\" is true, which needs a momentum above 0")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"nesterov\" is true, which needs a momentum above 0")));
 	if (opt->cosine_decay && config->train.plateau)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"reduce_lr_on_plateau\" cannot be combined with a learning "
-						"rate schedule")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"reduce_lr_on_plateau\" cannot be combined with a learning "
+							   "rate schedule")));
 	wrong = img_augment_check(&config->augment);
 	if (wrong != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", wrong)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", wrong)));
 }
 
 PneumoConfig *
@@ -144,10 +136,9 @@ pneumo_config_parse(Jsonb *given)
 	JsonbValue *layers;
 
 	if (!JB_ROOT_IS_OBJECT(given))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the config must be a JSON object, not %s",
-						JB_ROOT_IS_SCALAR(given) ? "a single value" : "a list")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the config must be a JSON object, not %s",
+							   JB_ROOT_IS_SCALAR(given) ? "a single value" : "a list")));
 	set_defaults(config);
 	config->given = given;
 	pneumo_config_check_keys(&given->root, "", pneumo_config_key_names());
@@ -157,14 +148,13 @@ pneumo_config_parse(Jsonb *given)
 	if (!pneumo_json_is_null(layers))
 	{
 		if (model != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("config keys \"model\" and \"layers\" cannot both be given")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("config keys \"model\" and \"layers\" cannot both be given")));
 		config->preset = NULL;
 	}
 	else
 	{
-		Jsonb	   *defaults;
+		Jsonb *defaults;
 
 		if (model != NULL)
 			pneumo_config_read_preset(config, pneumo_config_what("", "model"), model);

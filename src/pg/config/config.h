@@ -14,8 +14,7 @@
 extern char *pneumo_config_what(const char *prefix, const char *name);
 
 /* Refuses keys of object that known (NULL-ended) does not have. */
-extern void pneumo_config_check_keys(JsonbContainer *object, const char *prefix,
-									 const char *const *known);
+extern void pneumo_config_check_keys(JsonbContainer *object, const char *prefix, const char *const *known);
 
 /* Least and most of numbers that have no natural limit. */
 #define CONFIG_TINY 1e-12
@@ -29,7 +28,7 @@ extern const char *const *pneumo_config_key_names(void);
 extern void pneumo_config_read_keys(PneumoConfig *config, JsonbContainer *object, bool explicit);
 
 /* Names of the keys that apply to the optimizer (names: room for all); their number. */
-extern int	pneumo_config_optimizer_keys(const char **names, NnOptimizerKind kind);
+extern int pneumo_config_optimizer_keys(const char **names, NnOptimizerKind kind);
 /* Reads those of config's optimizer. */
 extern void pneumo_config_read_optimizer_keys(PneumoConfig *config, const char *prefix,
 											  JsonbContainer *object);
@@ -70,4 +69,4 @@ extern void pneumo_config_read_operating_point(PneumoConfig *config, const char 
 extern void pneumo_config_read_deploy(PneumoConfig *config, const char *what, JsonbValue *value);
 extern void pneumo_config_read_precision(PneumoConfig *config, const char *what, JsonbValue *value);
 
-#endif							/* PNEUMO_PG_CONFIG_H */
+#endif /* PNEUMO_PG_CONFIG_H */

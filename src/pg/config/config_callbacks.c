@@ -22,7 +22,7 @@ static int
 read_maximize(JsonbContainer *object, const char *prefix, NnMonitor monitor)
 {
 	JsonbValue *v = pneumo_json_get(object, "mode");
-	int			mode = v == NULL ? 0 : pneumo_json_read_enum(pneumo_config_what(prefix, "mode"), v, modes);
+	int mode = v == NULL ? 0 : pneumo_json_read_enum(pneumo_config_what(prefix, "mode"), v, modes);
 
 	return mode == 0 ? monitor != NN_MONITOR_VAL_LOSS : mode == 2;
 }
@@ -30,10 +30,9 @@ read_maximize(JsonbContainer *object, const char *prefix, NnMonitor monitor)
 void
 pneumo_config_early_stopping(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	static const char *const known[] = {
-		"monitor", "patience", "min_delta", "mode", "start_from_epoch",
-		"restore_best_weights", "baseline", "verbose", NULL
-	};
+	static const char *const known[] = {"monitor",  "patience",         "min_delta",
+										"mode",     "start_from_epoch", "restore_best_weights",
+										"baseline", "verbose",          NULL};
 	NnTrainConfig *train = &config->train;
 	JsonbContainer *object = pneumo_json_object(value);
 	JsonbValue *v;
@@ -56,17 +55,18 @@ pneumo_config_early_stopping(PneumoConfig *config, const char *what, JsonbValue 
 	train->es_start_from_epoch = 0;
 	train->restore_best_weights = 1;
 	if ((v = pneumo_json_get(object, "monitor")) != NULL)
-		train->es_monitor = (NnMonitor)
-			pneumo_json_read_enum(pneumo_config_what("early_stopping.", "monitor"), v, monitors);
+		train->es_monitor =
+			(NnMonitor) pneumo_json_read_enum(pneumo_config_what("early_stopping.", "monitor"), v, monitors);
 	if ((v = pneumo_json_get(object, "patience")) != NULL)
-		train->es_patience = (int)
-			pneumo_json_read_int(pneumo_config_what("early_stopping.", "patience"), v, 0, 10000);
+		train->es_patience =
+			(int) pneumo_json_read_int(pneumo_config_what("early_stopping.", "patience"), v, 0, 10000);
 	if ((v = pneumo_json_get(object, "min_delta")) != NULL)
 		train->es_min_delta =
 			fabs(pneumo_json_read_number(pneumo_config_what("early_stopping.", "min_delta"), v, -BIG, BIG));
 	if ((v = pneumo_json_get(object, "start_from_epoch")) != NULL)
-		train->es_start_from_epoch = (int)
-			pneumo_json_read_int(pneumo_config_what("early_stopping.", "start_from_epoch"), v, 0, 10000);
+		train->es_start_from_epoch =
+			(int) pneumo_json_read_int(pneumo_config_what("early_stopping.", "start_from_epoch"), v, 0,
+									   10000);
 	if ((v = pneumo_json_get(object, "restore_best_weights")) != NULL)
 		train->restore_best_weights =
 			pneumo_json_read_bool(pneumo_config_what("early_stopping.", "restore_best_weights"), v);
@@ -78,9 +78,8 @@ pneumo_config_early_stopping(PneumoConfig *config, const char *what, JsonbValue 
 void
 pneumo_config_plateau(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	static const char *const known[] = {
-		"monitor", "factor", "patience", "min_delta", "mode", "cooldown", "min_lr", "verbose", NULL
-	};
+	static const char *const known[] = {"monitor",  "factor", "patience", "min_delta", "mode",
+										"cooldown", "min_lr", "verbose",  NULL};
 	NnTrainConfig *train = &config->train;
 	JsonbContainer *object = pneumo_json_object(value);
 	JsonbValue *v;
@@ -102,20 +101,21 @@ pneumo_config_plateau(PneumoConfig *config, const char *what, JsonbValue *value)
 	train->rlr_cooldown = 0;
 	train->rlr_min_lr = 0;
 	if ((v = pneumo_json_get(object, "monitor")) != NULL)
-		train->rlr_monitor = (NnMonitor)
-			pneumo_json_read_enum(pneumo_config_what("reduce_lr_on_plateau.", "monitor"), v, monitors);
+		train->rlr_monitor =
+			(NnMonitor) pneumo_json_read_enum(pneumo_config_what("reduce_lr_on_plateau.", "monitor"), v,
+											  monitors);
 	if ((v = pneumo_json_get(object, "factor")) != NULL)
-		train->rlr_factor =
-			pneumo_json_read_number(pneumo_config_what("reduce_lr_on_plateau.", "factor"), v, TINY, 0.999999999);
+		train->rlr_factor = pneumo_json_read_number(pneumo_config_what("reduce_lr_on_plateau.", "factor"), v,
+													TINY, 0.999999999);
 	if ((v = pneumo_json_get(object, "patience")) != NULL)
-		train->rlr_patience = (int)
-			pneumo_json_read_int(pneumo_config_what("reduce_lr_on_plateau.", "patience"), v, 0, 10000);
+		train->rlr_patience =
+			(int) pneumo_json_read_int(pneumo_config_what("reduce_lr_on_plateau.", "patience"), v, 0, 10000);
 	if ((v = pneumo_json_get(object, "min_delta")) != NULL)
 		train->rlr_min_delta =
 			pneumo_json_read_number(pneumo_config_what("reduce_lr_on_plateau.", "min_delta"), v, 0, BIG);
 	if ((v = pneumo_json_get(object, "cooldown")) != NULL)
-		train->rlr_cooldown = (int)
-			pneumo_json_read_int(pneumo_config_what("reduce_lr_on_plateau.", "cooldown"), v, 0, 10000);
+		train->rlr_cooldown =
+			(int) pneumo_json_read_int(pneumo_config_what("reduce_lr_on_plateau.", "cooldown"), v, 0, 10000);
 	if ((v = pneumo_json_get(object, "min_lr")) != NULL)
 		train->rlr_min_lr =
 			pneumo_json_read_number(pneumo_config_what("reduce_lr_on_plateau.", "min_lr"), v, 0, 1000);

@@ -16,9 +16,9 @@
 static int
 find_class(const char *key, int n_classes, char **classes)
 {
-	char	   *end;
-	long		index;
-	int			i;
+	char *end;
+	long index;
+	int i;
 
 	for (i = 0; i < n_classes; i++)
 		if (strcmp(key, classes[i]) == 0)
@@ -30,20 +30,18 @@ find_class(const char *key, int n_classes, char **classes)
 }
 
 void
-pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
-							const int64 *train_rows)
+pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes, const int64 *train_rows)
 {
-	double	   *weight = config->train.class_weight;
-	int64		total = 0;
-	int			i;
+	double *weight = config->train.class_weight;
+	int64 total = 0;
+	int i;
 
 	for (i = 0; i < NN_MAX_CLASSES; i++)
 		weight[i] = 1;
 	if (config->loss == 0 && n_classes > 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"loss\" is \"binary_crossentropy\", the labels have %d classes",
-						n_classes)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"loss\" is \"binary_crossentropy\", the labels have %d classes",
+							   n_classes)));
 
 	if (config->class_weight == PNEUMO_CLASS_WEIGHT_BALANCED && train_rows != NULL)
 	{
@@ -57,8 +55,8 @@ pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
 	{
 		JsonbIterator *it = JsonbIteratorInit(&config->class_weight_given->root);
 		JsonbIteratorToken token;
-		JsonbValue	value;
-		char	   *key = NULL;
+		JsonbValue value;
+		char *key = NULL;
 		const char *names[NN_MAX_CLASSES + 1];
 
 		for (i = 0; i < n_classes; i++)
@@ -70,15 +68,15 @@ pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
 				key = pnstrdup(value.val.string.val, value.val.string.len);
 			else if (token == WJB_VALUE)
 			{
-				int			index = find_class(key, n_classes, classes);
+				int index = find_class(key, n_classes, classes);
 
 				if (index < 0)
-					ereport(ERROR,
-							(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							 errmsg("config key \"class_weight\" names the unknown class \"%s\"", pneumo_clip(key)),
-							 errdetail("It can be %s.", pneumo_list_names(names))));
-				weight[index] = pneumo_json_read_number(pneumo_config_what("class_weight.", key), &value,
-														0, 1e6);
+					ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+									errmsg("config key \"class_weight\" names the unknown class \"%s\"",
+										   pneumo_clip(key)),
+									errdetail("It can be %s.", pneumo_list_names(names))));
+				weight[index] =
+					pneumo_json_read_number(pneumo_config_what("class_weight.", key), &value, 0, 1e6);
 			}
 		}
 	}
@@ -87,7 +85,7 @@ pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
 int
 pneumo_config_threads(const PneumoConfig *config)
 {
-	long		cores;
+	long cores;
 
 	if (config->threads > 0)
 		return config->threads;

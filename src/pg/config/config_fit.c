@@ -10,13 +10,17 @@
 #include "pg/config/config.h"
 #include "pg/train/training.h"
 
-static const char *const losses[] = {
-	"binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", NULL
-};
-static const char *const metric_names[] = {
-	"accuracy", "acc", "binary_accuracy", "categorical_accuracy",
-	"sparse_categorical_accuracy", "auc", "AUC", "loss", NULL
-};
+static const char *const losses[] = {"binary_crossentropy", "categorical_crossentropy",
+									 "sparse_categorical_crossentropy", NULL};
+static const char *const metric_names[] = {"accuracy",
+										   "acc",
+										   "binary_accuracy",
+										   "categorical_accuracy",
+										   "sparse_categorical_accuracy",
+										   "auc",
+										   "AUC",
+										   "loss",
+										   NULL};
 
 void
 pneumo_config_read_steps(PneumoConfig *config, const char *what, JsonbValue *value)
@@ -28,7 +32,7 @@ pneumo_config_read_steps(PneumoConfig *config, const char *what, JsonbValue *val
 void
 pneumo_config_read_class_weight(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	char	   *text = pneumo_json_cstring(value);
+	char *text = pneumo_json_cstring(value);
 
 	if (pneumo_json_is_null(value))
 		config->class_weight = PNEUMO_CLASS_WEIGHT_NONE;
@@ -53,10 +57,9 @@ pneumo_config_read_threads(PneumoConfig *config, const char *what, JsonbValue *v
 	}
 	config->threads = (int) pneumo_json_read_int(what, value, 1, 256);
 	if (pneumo_train_threads > 0 && config->threads > pneumo_train_threads)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"threads\" is %d, pneumo.train_threads allows %d",
-						config->threads, pneumo_train_threads)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"threads\" is %d, pneumo.train_threads allows %d",
+							   config->threads, pneumo_train_threads)));
 }
 
 void
@@ -69,9 +72,9 @@ void
 pneumo_config_read_metrics(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	JsonbContainer *array = pneumo_json_array(value);
-	int			i;
+	int i;
 
-	(void) config;				/* always the same figures are reported */
+	(void) config; /* always the same figures are reported */
 	if (pneumo_json_is_null(value))
 		return;
 	if (array == NULL)
@@ -83,7 +86,7 @@ pneumo_config_read_metrics(PneumoConfig *config, const char *what, JsonbValue *v
 void
 pneumo_config_read_verbose(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	char	   *text = pneumo_json_cstring(value);
+	char *text = pneumo_json_cstring(value);
 
 	if (text != NULL && strcmp(text, "auto") == 0)
 		config->verbose = 1;
@@ -119,7 +122,7 @@ pneumo_config_read_brightness(PneumoConfig *config, const char *what, JsonbValue
 void
 pneumo_config_read_zoom(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	double		zoom;
+	double zoom;
 
 	if (pneumo_json_double(value, &zoom))
 	{

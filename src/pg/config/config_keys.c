@@ -15,30 +15,29 @@
 
 typedef enum ConfigKind
 {
-	KEY_INT,					/* int */
-	KEY_SEED,					/* uint64 */
+	KEY_INT,  /* int */
+	KEY_SEED, /* uint64 */
 	KEY_DOUBLE,
-	KEY_DOUBLE_OR_NULL,			/* null means 0 */
+	KEY_DOUBLE_OR_NULL, /* null means 0 */
 	KEY_FLOAT,
-	KEY_BOOL,					/* int, 0 or 1 */
-	KEY_TEXT,					/* char *, null allowed */
-	KEY_ENUM,					/* int, index into names */
-	KEY_READ					/* by a function */
+	KEY_BOOL, /* int, 0 or 1 */
+	KEY_TEXT, /* char *, null allowed */
+	KEY_ENUM, /* int, index into names */
+	KEY_READ  /* by a function */
 } ConfigKind;
 
 typedef struct ConfigKey ConfigKey;
-typedef void (*ConfigReader) (PneumoConfig *config, const char *what, JsonbValue *value);
+typedef void (*ConfigReader)(PneumoConfig *config, const char *what, JsonbValue *value);
 
 struct ConfigKey
 {
 	const char *name;
-	ConfigKind	kind;
-	size_t		offset;
-	double		low,
-				high;
+	ConfigKind kind;
+	size_t offset;
+	double low, high;
 	const char *const *names;
 	ConfigReader read;
-	int			optimizers;		/* bits of NnOptimizerKind; 0: no optimizer's key */
+	int optimizers; /* bits of NnOptimizerKind; 0: no optimizer's key */
 };
 
 #define AT(field) offsetof(PneumoConfig, field)
@@ -58,8 +57,12 @@ static const char *const fill_modes[] = {"nearest", "constant", "reflect", "wrap
 #define OPT_FLAG(key, which) \
 	{.name = #key, .kind = KEY_BOOL, .offset = AT(train.optimizer.key), .optimizers = which}
 #define OPT_NUMBER(key, type, least, most, which) \
-	{.name = #key, .kind = type, .offset = AT(train.optimizer.key), .low = least, .high = most, \
-		.optimizers = which}
+	{.name = #key,                                \
+	 .kind = type,                                \
+	 .offset = AT(train.optimizer.key),           \
+	 .low = least,                                \
+	 .high = most,                                \
+	 .optimizers = which}
 
 static const ConfigKey keys[] = {
 
@@ -97,7 +100,10 @@ static const ConfigKey keys[] = {
 
 	/* compile */
 	READ("optimizer", pneumo_config_read_optimizer),
-	{.name = "learning_rate", .kind = KEY_READ, .read = pneumo_config_read_learning_rate, .optimizers = OF_ANY},
+	{.name = "learning_rate",
+	 .kind = KEY_READ,
+	 .read = pneumo_config_read_learning_rate,
+	 .optimizers = OF_ANY},
 	OPT_FLAG(amsgrad, OF_ADAM),
 	OPT_NUMBER(rho, KEY_DOUBLE, 0, 1, OF_RMSPROP),
 	OPT_NUMBER(momentum, KEY_DOUBLE, 0, 1, OF_SGD | OF_RMSPROP),
@@ -142,7 +148,7 @@ const char *const *
 pneumo_config_key_names(void)
 {
 	const char **names = palloc(sizeof(char *) * (lengthof(keys) + 1));
-	int			i;
+	int i;
 
 	for (i = 0; i < (int) lengthof(keys); i++)
 		names[i] = keys[i].name;
@@ -153,8 +159,8 @@ pneumo_config_key_names(void)
 static void
 read_key(PneumoConfig *config, const ConfigKey *key, const char *prefix, JsonbValue *value)
 {
-	char	   *what = pneumo_config_what(prefix, key->name);
-	char	   *field = (char *) config + key->offset;
+	char *what = pneumo_config_what(prefix, key->name);
+	char *field = (char *) config + key->offset;
 
 	switch (key->kind)
 	{
@@ -168,8 +174,8 @@ read_key(PneumoConfig *config, const ConfigKey *key, const char *prefix, JsonbVa
 			*(double *) field = pneumo_json_read_number(what, value, key->low, key->high);
 			break;
 		case KEY_DOUBLE_OR_NULL:
-			*(double *) field = pneumo_json_is_null(value) ? 0 :
-				pneumo_json_read_number(what, value, key->low, key->high);
+			*(double *) field =
+				pneumo_json_is_null(value) ? 0 : pneumo_json_read_number(what, value, key->low, key->high);
 			break;
 		case KEY_FLOAT:
 			*(float *) field = (float) pneumo_json_read_number(what, value, key->low, key->high);
@@ -195,7 +201,7 @@ read_key(PneumoConfig *config, const ConfigKey *key, const char *prefix, JsonbVa
 void
 pneumo_config_read_keys(PneumoConfig *config, JsonbContainer *object, bool explicit)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < (int) lengthof(keys); i++)
 	{
@@ -203,12 +209,10 @@ pneumo_config_read_keys(PneumoConfig *config, JsonbContainer *object, bool expli
 
 		if (value == NULL)
 			continue;
-		if (keys[i].optimizers != 0 &&
-			(keys[i].optimizers & (1 << config->train.optimizer.kind)) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("config key \"%s\" does not apply to optimizer \"%s\"",
-							keys[i].name, pneumo_config_optimizers[config->train.optimizer.kind])));
+		if (keys[i].optimizers != 0 && (keys[i].optimizers & (1 << config->train.optimizer.kind)) == 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("config key \"%s\" does not apply to optimizer \"%s\"", keys[i].name,
+								   pneumo_config_optimizers[config->train.optimizer.kind])));
 		read_key(config, &keys[i], "", value);
 		if (explicit && keys[i].read == pneumo_config_early_stopping && !pneumo_json_is_null(value))
 			config->early_stopping_given = true;
@@ -220,8 +224,8 @@ pneumo_config_read_keys(PneumoConfig *config, JsonbContainer *object, bool expli
 int
 pneumo_config_optimizer_keys(const char **names, NnOptimizerKind kind)
 {
-	int			n = 0;
-	int			i;
+	int n = 0;
+	int i;
 
 	for (i = 0; i < (int) lengthof(keys); i++)
 		if (keys[i].optimizers & (1 << kind))
@@ -232,7 +236,7 @@ pneumo_config_optimizer_keys(const char **names, NnOptimizerKind kind)
 void
 pneumo_config_read_optimizer_keys(PneumoConfig *config, const char *prefix, JsonbContainer *object)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < (int) lengthof(keys); i++)
 	{

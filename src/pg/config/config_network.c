@@ -19,14 +19,14 @@ static const char *const interpolations[] = {"area", "bilinear", NULL};
 void
 pneumo_config_read_preset(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	config->preset = pstrdup(pneumo_preset_names()[pneumo_json_read_enum(what, value,
-																		 pneumo_preset_names())]);
+	config->preset =
+		pstrdup(pneumo_preset_names()[pneumo_json_read_enum(what, value, pneumo_preset_names())]);
 }
 
 void
 pneumo_config_read_layers(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	char	   *text = pneumo_json_cstring(value);
+	char *text = pneumo_json_cstring(value);
 
 	if (pneumo_json_is_null(value))
 		return;
@@ -62,6 +62,5 @@ pneumo_config_read_color_mode(PneumoConfig *config, const char *what, JsonbValue
 void
 pneumo_config_read_interpolation(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	config->preprocess.interpolation =
-		(ImgInterpolation) pneumo_json_read_enum(what, value, interpolations);
+	config->preprocess.interpolation = (ImgInterpolation) pneumo_json_read_enum(what, value, interpolations);
 }

@@ -13,10 +13,16 @@
 #include "pg/train/training.h"
 
 /* Keys of Keras's optimizer configs that change nothing here. */
-static const char *const optimizer_ignored[] = {
-	"name", "jit_compile", "is_legacy_optimizer", "decay", "use_ema", "ema_momentum",
-	"ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps", NULL
-};
+static const char *const optimizer_ignored[] = {"name",
+												"jit_compile",
+												"is_legacy_optimizer",
+												"decay",
+												"use_ema",
+												"ema_momentum",
+												"ema_overwrite_frequency",
+												"loss_scale_factor",
+												"gradient_accumulation_steps",
+												NULL};
 
 const char *const pneumo_config_optimizers[] = {"sgd", "rmsprop", "adam", "adamw", NULL};
 
@@ -25,8 +31,8 @@ static void
 read_optimizer_config(PneumoConfig *config, JsonbContainer *object)
 {
 	const char *known[64];
-	int			n = pneumo_config_optimizer_keys(known, config->train.optimizer.kind);
-	int			i;
+	int n = pneumo_config_optimizer_keys(known, config->train.optimizer.kind);
+	int i;
 	JsonbValue *v;
 
 	for (i = 0; optimizer_ignored[i] != NULL; i++)
@@ -51,9 +57,8 @@ void
 pneumo_config_read_optimizer(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	JsonbContainer *object = pneumo_json_object(value);
-	static const char *const object_keys[] = {
-		"class_name", "config", "module", "registered_name", "build_config", "shared_object_id", NULL
-	};
+	static const char *const object_keys[] = {"class_name",   "config",           "module", "registered_name",
+											  "build_config", "shared_object_id", NULL};
 	static const char *const class_names[] = {"SGD", "RMSprop", "Adam", "AdamW", NULL};
 
 	if (object != NULL)
@@ -64,9 +69,9 @@ pneumo_config_read_optimizer(PneumoConfig *config, const char *what, JsonbValue 
 		pneumo_config_check_keys(object, "optimizer.", object_keys);
 		if (class_name == NULL)
 			pneumo_json_bad(what, value, "a name or an object with \"class_name\" and \"config\"");
-		nn_optimizer_init(&config->train.optimizer, (NnOptimizerKind)
-						  pneumo_json_read_enum("config key \"optimizer.class_name\"",
-												class_name, class_names));
+		nn_optimizer_init(&config->train.optimizer,
+						  (NnOptimizerKind) pneumo_json_read_enum("config key \"optimizer.class_name\"",
+																  class_name, class_names));
 		if (inner != NULL && pneumo_json_object(inner) == NULL)
 			pneumo_json_bad("config key \"optimizer.config\"", inner, "an object");
 		if (inner != NULL)
@@ -74,8 +79,7 @@ pneumo_config_read_optimizer(PneumoConfig *config, const char *what, JsonbValue 
 	}
 	else
 	{
-		NnOptimizerKind kind = (NnOptimizerKind)
-			pneumo_json_read_enum(what, value, pneumo_config_optimizers);
+		NnOptimizerKind kind = (NnOptimizerKind) pneumo_json_read_enum(what, value, pneumo_config_optimizers);
 
 		/* the same kind as the preset's keeps the preset's numbers */
 		if (kind != config->train.optimizer.kind)
@@ -90,14 +94,11 @@ pneumo_config_read_learning_rate(PneumoConfig *config, const char *what, JsonbVa
 	JsonbContainer *object = pneumo_json_object(value);
 	JsonbContainer *inner;
 	JsonbValue *v;
-	double		number;
-	static const char *const object_keys[] = {
-		"class_name", "config", "module", "registered_name", "shared_object_id", NULL
-	};
-	static const char *const inner_keys[] = {
-		"initial_learning_rate", "decay_steps", "alpha", "warmup_target", "warmup_steps",
-		"name", NULL
-	};
+	double number;
+	static const char *const object_keys[] = {"class_name",      "config",           "module",
+											  "registered_name", "shared_object_id", NULL};
+	static const char *const inner_keys[] = {"initial_learning_rate", "decay_steps", "alpha", "warmup_target",
+											 "warmup_steps",          "name",        NULL};
 	static const char *const class_names[] = {"CosineDecay", NULL};
 
 	opt->cosine_decay = 0;
@@ -127,22 +128,22 @@ pneumo_config_read_learning_rate(PneumoConfig *config, const char *what, JsonbVa
 	v = pneumo_json_get(inner, "initial_learning_rate");
 	if (v == NULL)
 		pneumo_json_bad(what, value, "given with \"initial_learning_rate\"");
-	opt->learning_rate = pneumo_json_read_number("config key \"learning_rate.config.initial_learning_rate\"",
-												 v, 0, 1000);
+	opt->learning_rate =
+		pneumo_json_read_number("config key \"learning_rate.config.initial_learning_rate\"", v, 0, 1000);
 	v = pneumo_json_get(inner, "decay_steps");
 	if (v == NULL)
 		pneumo_json_bad(what, value, "given with \"decay_steps\"");
-	opt->decay_steps = pneumo_json_read_number("config key \"learning_rate.config.decay_steps\"",
-											   v, 1, CONFIG_BIG);
+	opt->decay_steps =
+		pneumo_json_read_number("config key \"learning_rate.config.decay_steps\"", v, 1, CONFIG_BIG);
 	v = pneumo_json_get(inner, "alpha");
 	if (v != NULL)
 		opt->alpha = pneumo_json_read_number("config key \"learning_rate.config.alpha\"", v, 0, 1);
 	v = pneumo_json_get(inner, "warmup_target");
 	if (!pneumo_json_is_null(v))
-		opt->warmup_target = pneumo_json_read_number("config key \"learning_rate.config.warmup_target\"",
-													 v, 0, 1000);
+		opt->warmup_target =
+			pneumo_json_read_number("config key \"learning_rate.config.warmup_target\"", v, 0, 1000);
 	v = pneumo_json_get(inner, "warmup_steps");
 	if (!pneumo_json_is_null(v))
-		opt->warmup_steps = pneumo_json_read_number("config key \"learning_rate.config.warmup_steps\"",
-													v, 0, CONFIG_BIG);
+		opt->warmup_steps =
+			pneumo_json_read_number("config key \"learning_rate.config.warmup_steps\"", v, 0, CONFIG_BIG);
 }

@@ -24,10 +24,10 @@ pneumo_config_read_operating_point(PneumoConfig *config, const char *what, Jsonb
 {
 	static const char *const known[] = {"threshold", "sensitivity", "confidence", NULL};
 	static const char *const allowed = "{\"threshold\": 0.5}, {\"sensitivity\": 0.95}, "
-		"{\"sensitivity\": 0.95, \"confidence\": 0.95} or \"youden\"";
+									   "{\"sensitivity\": 0.95, \"confidence\": 0.95} or \"youden\"";
 	StatsThresholdDemand *demand = &config->operating_point;
 	JsonbContainer *object = pneumo_json_object(value);
-	char	   *text = pneumo_json_cstring(value);
+	char *text = pneumo_json_cstring(value);
 	JsonbValue *threshold;
 	JsonbValue *sensitivity;
 	JsonbValue *confidence;
@@ -56,14 +56,14 @@ pneumo_config_read_operating_point(PneumoConfig *config, const char *what, Jsonb
 	demand->sensitivity = pneumo_json_read_number("config key \"operating_point.sensitivity\"", sensitivity,
 												  0.01, confidence == NULL ? 1 : 0.9999);
 	if (confidence != NULL)
-		demand->confidence = pneumo_json_read_number("config key \"operating_point.confidence\"", confidence,
-													 0.5, 0.9999);
+		demand->confidence =
+			pneumo_json_read_number("config key \"operating_point.confidence\"", confidence, 0.5, 0.9999);
 }
 
 void
 pneumo_config_read_deploy(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	char	   *text = pneumo_json_cstring(value);
+	char *text = pneumo_json_cstring(value);
 
 	if (pneumo_json_is_null(value))
 		config->deploy = PNEUMO_DEPLOY_IF_NONE;
@@ -78,7 +78,7 @@ pneumo_config_read_deploy(PneumoConfig *config, const char *what, JsonbValue *va
 void
 pneumo_config_read_precision(PneumoConfig *config, const char *what, JsonbValue *value)
 {
-	static const char *const names[] = {"float32", "int16", NULL};	/* by NnPrecision */
+	static const char *const names[] = {"float32", "int16", NULL}; /* by NnPrecision */
 
 	config->train.precision = (NnPrecision) pneumo_json_read_enum(what, value, names);
 }

@@ -21,15 +21,15 @@
 /* --------------------------------------------------------------- messages */
 
 void
-pneumo_layers_error(const char *format,...)
+pneumo_layers_error(const char *format, ...)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
 	for (;;)
 	{
-		va_list		args;
-		int			needed;
+		va_list args;
+		int needed;
 
 		va_start(args, format);
 		needed = appendStringInfoVA(&buf, format, args);
@@ -38,8 +38,7 @@ pneumo_layers_error(const char *format,...)
 			break;
 		enlargeStringInfo(&buf, needed);
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg_internal("%s", buf.data)));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg_internal("%s", buf.data)));
 	pg_unreachable();
 }
 
@@ -77,7 +76,7 @@ snake_case(const char *class_name)
 static bool
 name_is_taken(const LayerList *list, int n, const char *name)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < n; i++)
 		if (strcmp(list->layers[i].name, name) == 0)
@@ -88,16 +87,16 @@ name_is_taken(const LayerList *list, int n, const char *name)
 static void
 set_layer_name(LayerList *list, int i, JsonbValue *name)
 {
-	Layer	   *layer = &list->layers[i];
-	char	   *base;
-	int			suffix = 0;
+	Layer *layer = &list->layers[i];
+	char *base;
+	int suffix = 0;
 
 	if (name != NULL && name->type == jbvString)
 	{
 		layer->name = pneumo_json_cstring(name);
 		if (layer->name[0] == '\0' || strlen(layer->name) >= NN_NAME_LEN)
-			pneumo_layers_error("layer %d: key \"name\" is \"%s\", must have 1 to %d bytes",
-								layer->number, pneumo_clip(layer->name), NN_NAME_LEN - 1);
+			pneumo_layers_error("layer %d: key \"name\" is \"%s\", must have 1 to %d bytes", layer->number,
+								pneumo_clip(layer->name), NN_NAME_LEN - 1);
 		if (name_is_taken(list, i, layer->name))
 			pneumo_layers_error("layer %d: the name \"%s\" is used twice", layer->number, layer->name);
 		return;
@@ -114,15 +113,16 @@ set_layer_name(LayerList *list, int i, JsonbValue *name)
 static void
 read_layer(LayerList *list, int i, JsonbValue *value)
 {
-	static const char *const known[] = {
-		"class_name", "config", "name", "inbound_nodes", "module", "registered_name",
-		"build_config", "shared_object_id", "compile_config", NULL
-	};
-	Layer	   *layer = &list->layers[i];
+	static const char *const known[] = {"class_name",     "config",
+										"name",           "inbound_nodes",
+										"module",         "registered_name",
+										"build_config",   "shared_object_id",
+										"compile_config", NULL};
+	Layer *layer = &list->layers[i];
 	JsonbContainer *object = pneumo_json_object(value);
 	JsonbIterator *it;
 	JsonbIteratorToken token;
-	JsonbValue	key;
+	JsonbValue key;
 	JsonbValue *v;
 	JsonbValue *name = NULL;
 
@@ -139,8 +139,8 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 	it = JsonbIteratorInit(object);
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
-		char	   *text;
-		int			k;
+		char *text;
+		int k;
 
 		if (token != WJB_KEY)
 			continue;
@@ -148,18 +148,18 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 		for (k = 0; known[k] != NULL && strcmp(known[k], text) != 0; k++)
 			;
 		if (known[k] == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("layer %d (%s): unknown key \"%s\"", layer->number, pneumo_clip(layer->class_name), pneumo_clip(text)),
-					 errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its "
-							 "parameters belong into \"config\".")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("layer %d (%s): unknown key \"%s\"", layer->number,
+								   pneumo_clip(layer->class_name), pneumo_clip(text)),
+							errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its "
+									"parameters belong into \"config\".")));
 	}
 
 	v = pneumo_json_get(object, "config");
 	layer->config = pneumo_json_object(v);
 	if (v != NULL && layer->config == NULL && v->type != jbvNull)
-		pneumo_layers_error("layer %d (%s): \"config\" is %s, must be an object",
-							layer->number, pneumo_clip(layer->class_name), pneumo_json_text(v));
+		pneumo_layers_error("layer %d (%s): \"config\" is %s, must be an object", layer->number,
+							pneumo_clip(layer->class_name), pneumo_json_text(v));
 	if (layer->config != NULL)
 		name = pneumo_json_get(layer->config, "name");
 	if (pneumo_json_is_null(name))
@@ -172,7 +172,7 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 static void
 read_layer_array(LayerList *list, JsonbContainer *array)
 {
-	int			i;
+	int i;
 
 	list->n = pneumo_json_array_length(array);
 	if (list->n == 0)
@@ -200,8 +200,8 @@ read_end(JsonbContainer *config, const char *key, const char *noun)
 	if (pneumo_json_array(first) != NULL)
 	{
 		if (pneumo_json_array_length(array) > 1)
-			pneumo_layers_error("the network has %d %ss, must have one",
-								pneumo_json_array_length(array), noun);
+			pneumo_layers_error("the network has %d %ss, must have one", pneumo_json_array_length(array),
+								noun);
 		first = getIthJsonbValueFromContainer(pneumo_json_array(first), 0);
 	}
 	if (pneumo_json_cstring(first) == NULL)
@@ -217,7 +217,7 @@ pneumo_layers_read(LayerList *list, Jsonb *layers)
 	JsonbValue *config_value;
 	JsonbContainer *config;
 	JsonbValue *array_value;
-	char	   *text;
+	char *text;
 
 	memset(list, 0, sizeof(LayerList));
 	if (JsonContainerIsArray(root))
@@ -232,13 +232,13 @@ pneumo_layers_read(LayerList *list, Jsonb *layers)
 	if (text == NULL || config_value == NULL)
 		pneumo_layers_error("config key \"layers\" must be a Keras to_json() object with \"class_name\" "
 							"and \"config\", or a list of layers");
-	if (strcmp(text, "Sequential") != 0 && strcmp(text, "Functional") != 0 &&
-		strcmp(text, "Model") != 0)
+	if (strcmp(text, "Sequential") != 0 && strcmp(text, "Functional") != 0 && strcmp(text, "Model") != 0)
 		pneumo_layers_error("the network's class is \"%s\", must be \"Sequential\", \"Functional\" or "
-							"\"Model\"", pneumo_clip(text));
+							"\"Model\"",
+							pneumo_clip(text));
 	list->functional = strcmp(text, "Sequential") != 0;
 
-	if (pneumo_json_array(config_value) != NULL)	/* Keras before 2.2.3 */
+	if (pneumo_json_array(config_value) != NULL) /* Keras before 2.2.3 */
 	{
 		read_layer_array(list, pneumo_json_array(config_value));
 		return;
@@ -263,8 +263,8 @@ apply_input_shape(PneumoConfig *config, JsonbValue *shape)
 {
 	JsonbContainer *array = pneumo_json_array(shape);
 	ImgPreprocess *pre = &config->preprocess;
-	int			dims[3];
-	int			i;
+	int dims[3];
+	int i;
 
 	if (array == NULL || pneumo_json_array_length(array) != 4)
 		pneumo_layers_error("the network's input shape is %s, must be [null, height, width, channels]",
@@ -279,7 +279,8 @@ apply_input_shape(PneumoConfig *config, JsonbValue *shape)
 		dims[i] = (int) pneumo_json_read_int("the network's input size", v, 1, NN_MAX_SIDE);
 	}
 	if (dims[2] != 1 && dims[2] != 3)
-		pneumo_layers_error("the network's input has %d channels, must have 1 (grayscale) or 3 (rgb)", dims[2]);
+		pneumo_layers_error("the network's input has %d channels, must have 1 (grayscale) or 3 (rgb)",
+							dims[2]);
 	if (config->image_size_given && (pre->height != dims[0] || pre->width != dims[1]))
 		pneumo_layers_error("config key \"image_size\" is [%d, %d], the network's input is [%d, %d]",
 							pre->height, pre->width, dims[0], dims[1]);
@@ -295,8 +296,8 @@ void
 pneumo_layers_input(PneumoConfig *config, const LayerList *list)
 {
 	JsonbValue *shape = NULL;
-	int			n_inputs = 0;
-	int			i;
+	int n_inputs = 0;
+	int i;
 
 	for (i = 0; i < list->n; i++)
 	{

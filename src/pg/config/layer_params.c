@@ -20,7 +20,7 @@
 static bool
 in_names(const char *key, const char *const *names)
 {
-	int			i;
+	int i;
 
 	for (i = 0; names != NULL && names[i] != NULL; i++)
 		if (strcmp(key, names[i]) == 0)
@@ -33,12 +33,12 @@ static void
 read_initializer(const char *what, NnValue *value, JsonbValue *v)
 {
 	JsonbContainer *object = pneumo_json_object(v);
-	char	   *name = pneumo_json_cstring(v);
+	char *name = pneumo_json_cstring(v);
 	JsonbContainer *config = NULL;
 	JsonbIterator *it;
 	JsonbIteratorToken token;
-	JsonbValue	item;
-	char	   *key = NULL;
+	JsonbValue item;
+	char *key = NULL;
 
 	if (object != NULL)
 	{
@@ -53,8 +53,8 @@ read_initializer(const char *what, NnValue *value, JsonbValue *v)
 	it = JsonbIteratorInit(config);
 	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 	{
-		double		number = 0;
-		char	   *text;
+		double number = 0;
+		char *text;
 
 		if (token == WJB_KEY)
 			key = pnstrdup(item.val.string.val, item.val.string.len);
@@ -62,11 +62,11 @@ read_initializer(const char *what, NnValue *value, JsonbValue *v)
 			continue;
 		text = pneumo_json_cstring(&item);
 		if (text == NULL && !pneumo_json_double(&item, &number))
-			pneumo_layers_error("%s: initializer key \"%s\" is %s, must be a number or a name",
-								what, pneumo_clip(key), pneumo_json_text(&item));
+			pneumo_layers_error("%s: initializer key \"%s\" is %s, must be a number or a name", what,
+								pneumo_clip(key), pneumo_json_text(&item));
 		if (nn_initializer_set(value, key, number, text) != 0)
-			pneumo_layers_error("%s: initializer \"%s\" does not take \"%s\" = %s",
-								what, name, pneumo_clip(key), pneumo_json_text(&item));
+			pneumo_layers_error("%s: initializer \"%s\" does not take \"%s\" = %s", what, name,
+								pneumo_clip(key), pneumo_json_text(&item));
 	}
 }
 
@@ -76,7 +76,7 @@ read_activation(const char *what, NnValue *value, JsonbValue *v)
 {
 	JsonbContainer *object = pneumo_json_object(v);
 	JsonbValue *name = v;
-	int			linear;
+	int linear;
 
 	if (object != NULL)
 	{
@@ -96,13 +96,13 @@ read_activation(const char *what, NnValue *value, JsonbValue *v)
 		return;
 	}
 	value->v[0] = pneumo_json_read_enum(what, name, nn_activation_names);
-	value->v[1] = 0.2;			/* negative_slope of keras.activations.leaky_relu */
+	value->v[1] = 0.2; /* negative_slope of keras.activations.leaky_relu */
 }
 
 static void
 read_param(const Layer *layer, const NnParam *param, NnValue *value, JsonbValue *v)
 {
-	char	   *what = pneumo_layer_key(layer, param->key);
+	char *what = pneumo_layer_key(layer, param->key);
 	JsonbContainer *array;
 
 	switch (param->kind)
@@ -125,12 +125,10 @@ read_param(const Layer *layer, const NnParam *param, NnValue *value, JsonbValue 
 				value->v[0] = value->v[1] = (double) pneumo_json_read_int(what, v, param->low, param->high);
 			else if (pneumo_json_array_length(array) == 2)
 			{
-				value->v[0] = (double)
-					pneumo_json_read_int(what, getIthJsonbValueFromContainer(array, 0),
-										 param->low, param->high);
-				value->v[1] = (double)
-					pneumo_json_read_int(what, getIthJsonbValueFromContainer(array, 1),
-										 param->low, param->high);
+				value->v[0] = (double) pneumo_json_read_int(what, getIthJsonbValueFromContainer(array, 0),
+															param->low, param->high);
+				value->v[1] = (double) pneumo_json_read_int(what, getIthJsonbValueFromContainer(array, 1),
+															param->low, param->high);
 			}
 			else
 				pneumo_json_bad(what, v, "an integer or a list [height, width]");
@@ -151,7 +149,7 @@ static void
 check_dtype(const Layer *layer, JsonbValue *v)
 {
 	JsonbContainer *object = pneumo_json_object(v);
-	char	   *name = pneumo_json_cstring(v);
+	char *name = pneumo_json_cstring(v);
 
 	if (object != NULL)
 	{
@@ -168,13 +166,13 @@ check_dtype(const Layer *layer, JsonbValue *v)
 static bool
 is_accepted(const char *only, const char *text)
 {
-	size_t		len = strlen(text);
+	size_t len = strlen(text);
 	const char *p = only;
 
 	for (;;)
 	{
 		const char *end = strchr(p, '|');
-		size_t		n = end != NULL ? (size_t) (end - p) : strlen(p);
+		size_t n = end != NULL ? (size_t) (end - p) : strlen(p);
 
 		if (n == len && memcmp(p, text, n) == 0)
 			return true;
@@ -189,7 +187,7 @@ unknown_layer_key(const Layer *layer, const char *key, const NnOpInfo *op)
 {
 	const char *names[NN_MAX_PARAMS + 1];
 	const char *near;
-	int			n = 0;
+	int n = 0;
 
 	while (op->params[n].key != NULL && n < NN_MAX_PARAMS)
 	{
@@ -198,11 +196,10 @@ unknown_layer_key(const Layer *layer, const char *key, const NnOpInfo *op)
 	}
 	names[n] = NULL;
 	near = pneumo_nearest(key, names);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s: unknown key \"%s\"", pneumo_layer_subject(layer), pneumo_clip(key)),
-			 n > 0 ? errdetail("Its keys are %s.", pneumo_list_names(names)) : 0,
-			 near ? errhint("Did you mean \"%s\"?", near) : 0));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("%s: unknown key \"%s\"", pneumo_layer_subject(layer), pneumo_clip(key)),
+					n > 0 ? errdetail("Its keys are %s.", pneumo_list_names(names)) : 0,
+					near ? errhint("Did you mean \"%s\"?", near) : 0));
 }
 
 void
@@ -210,15 +207,15 @@ pneumo_layer_params(NnNodeSpec *spec, const Layer *layer, const NnOpInfo *op)
 {
 	JsonbIterator *it;
 	JsonbIteratorToken token;
-	JsonbValue	item;
-	int			i;
+	JsonbValue item;
+	int i;
 
 	if (layer->config != NULL)
 	{
 		it = JsonbIteratorInit(layer->config);
 		while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 		{
-			char	   *key;
+			char *key;
 			JsonbValue *v;
 
 			if (token != WJB_KEY)
@@ -257,16 +254,15 @@ pneumo_layer_params(NnNodeSpec *spec, const Layer *layer, const NnOpInfo *op)
 						else
 							appendStringInfoChar(&allowed, *p);
 					}
-					ereport(ERROR,
-							(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							 errmsg("%s is %s, only %s is supported", pneumo_layer_key(layer, key),
-									pneumo_json_text(v), allowed.data)));
+					ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+									errmsg("%s is %s, only %s is supported", pneumo_layer_key(layer, key),
+										   pneumo_json_text(v), allowed.data)));
 				}
 				continue;
 			}
-			if (in_names(key, nn_common_ignored) || in_names(key, op->ignored) ||
-				strcmp(key, "name") == 0 || strcmp(key, "batch_input_shape") == 0 ||
-				strcmp(key, "batch_shape") == 0 || strcmp(key, "trainable") == 0)
+			if (in_names(key, nn_common_ignored) || in_names(key, op->ignored) || strcmp(key, "name") == 0 ||
+				strcmp(key, "batch_input_shape") == 0 || strcmp(key, "batch_shape") == 0 ||
+				strcmp(key, "trainable") == 0)
 				continue;
 			unknown_layer_key(layer, key, op);
 		}

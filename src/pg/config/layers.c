@@ -21,8 +21,8 @@
 static void
 add_source(const Layer *layer, char **names, int *n, JsonbValue *name, JsonbValue *node, JsonbValue *tensor)
 {
-	char	   *text = pneumo_json_cstring(name);
-	double		number;
+	char *text = pneumo_json_cstring(name);
+	double number;
 
 	if (text == NULL)
 		pneumo_layers_error("%s: key \"inbound_nodes\" does not name a layer", pneumo_layer_subject(layer));
@@ -42,7 +42,7 @@ collect_histories(const Layer *layer, char **names, int *n, JsonbValue *value)
 {
 	JsonbContainer *object = pneumo_json_object(value);
 	JsonbContainer *array = pneumo_json_array(value);
-	int			i;
+	int i;
 
 	check_stack_depth();
 	if (object != NULL)
@@ -56,8 +56,7 @@ collect_histories(const Layer *layer, char **names, int *n, JsonbValue *value)
 			pneumo_layers_error("%s: argument %s is not a layer's output", pneumo_layer_subject(layer),
 								pneumo_json_text(value));
 		add_source(layer, names, n, getIthJsonbValueFromContainer(history, 0),
-				   getIthJsonbValueFromContainer(history, 1),
-				   getIthJsonbValueFromContainer(history, 2));
+				   getIthJsonbValueFromContainer(history, 1), getIthJsonbValueFromContainer(history, 2));
 	}
 	else if (array != NULL)
 	{
@@ -72,14 +71,14 @@ check_call_kwargs(const Layer *layer, JsonbValue *kwargs)
 	JsonbContainer *object = pneumo_json_object(kwargs);
 	JsonbIterator *it;
 	JsonbIteratorToken token;
-	JsonbValue	item;
+	JsonbValue item;
 
 	if (object == NULL)
 		return;
 	it = JsonbIteratorInit(object);
 	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 	{
-		char	   *key;
+		char *key;
 		JsonbValue *v;
 
 		if (token != WJB_KEY)
@@ -99,8 +98,8 @@ read_sources(const Layer *layer, char **names)
 	JsonbContainer *calls = pneumo_json_array(layer->inbound);
 	JsonbValue *call;
 	JsonbContainer *array;
-	int			n = 0;
-	int			i;
+	int n = 0;
+	int i;
 
 	if (calls == NULL || pneumo_json_array_length(calls) == 0)
 		pneumo_layers_error("%s: key \"inbound_nodes\" is missing or empty", pneumo_layer_subject(layer));
@@ -115,7 +114,8 @@ read_sources(const Layer *layer, char **names)
 		JsonbValue *args = pneumo_json_get(object, "args");
 
 		if (pneumo_json_array(args) == NULL)
-			pneumo_layers_error("%s: key \"inbound_nodes\" has no list \"args\"", pneumo_layer_subject(layer));
+			pneumo_layers_error("%s: key \"inbound_nodes\" has no list \"args\"",
+								pneumo_layer_subject(layer));
 		collect_histories(layer, names, &n, args);
 		check_call_kwargs(layer, pneumo_json_get(object, "kwargs"));
 		return n;
@@ -143,7 +143,7 @@ read_sources(const Layer *layer, char **names)
 static Layer *
 find_layer(const LayerList *list, const char *name)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < list->n; i++)
 		if (strcmp(list->layers[i].name, name) == 0)
@@ -156,10 +156,10 @@ find_layer(const LayerList *list, const char *name)
 static int
 find_op(const Layer *layer)
 {
-	int			op = nn_op_find(layer->class_name);
+	int op = nn_op_find(layer->class_name);
 	const char **names;
 	const char *near;
-	int			i;
+	int i;
 
 	if (op >= 0)
 		return op;
@@ -172,12 +172,11 @@ find_op(const Layer *layer)
 		names[i] = nn_op_info(i)->class_name;
 	names[i] = NULL;
 	near = pneumo_nearest(layer->class_name, names);
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("layer %d \"%s\": unknown class \"%s\"", layer->number, layer->name,
-					pneumo_clip(layer->class_name)),
-			 errdetail("It can be %s.", pneumo_list_names(names)),
-			 near ? errhint("Did you mean \"%s\"?", near) : 0));
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("layer %d \"%s\": unknown class \"%s\"", layer->number, layer->name,
+						   pneumo_clip(layer->class_name)),
+					errdetail("It can be %s.", pneumo_list_names(names)),
+					near ? errhint("Did you mean \"%s\"?", near) : 0));
 	return -1;
 }
 
@@ -185,7 +184,7 @@ find_op(const Layer *layer)
 static void
 set_node_name(NnNodeSpec *spec, const Layer *layer)
 {
-	char	   *utf8 = pg_server_to_any(layer->name, (int) strlen(layer->name), PG_UTF8);
+	char *utf8 = pg_server_to_any(layer->name, (int) strlen(layer->name), PG_UTF8);
 
 	if (strlen(utf8) >= NN_NAME_LEN)
 		pneumo_layers_error("layer %d: key \"name\" is \"%s\", must have 1 to %d bytes in UTF-8",
@@ -196,9 +195,9 @@ set_node_name(NnNodeSpec *spec, const Layer *layer)
 static void
 add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 {
-	NnNodeSpec	spec;
-	NnError		error;
-	int			op = find_op(layer);
+	NnNodeSpec spec;
+	NnError error;
+	int op = find_op(layer);
 
 	nn_node_spec_init(&spec, op);
 	set_node_name(&spec, layer);
@@ -206,19 +205,17 @@ add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 	spec.n_inputs = n_inputs;
 	memcpy(spec.inputs, inputs, sizeof(int) * n_inputs);
 	if (nn_graph_add(graph, &spec, &layer->node, &error) != NN_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s", error.message),
-				 error.hint[0] ? errhint("%s", error.hint) : 0));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", error.message),
+						error.hint[0] ? errhint("%s", error.hint) : 0));
 }
 
 /* Adds layers as their inputs become known; Keras's list need not be in order. */
 static void
 add_functional(NnGraph *graph, LayerList *list)
 {
-	int			left = 0;
-	bool		progress = true;
-	int			i;
+	int left = 0;
+	bool progress = true;
+	int i;
 
 	for (i = 0; i < list->n; i++)
 	{
@@ -232,22 +229,22 @@ add_functional(NnGraph *graph, LayerList *list)
 		progress = false;
 		for (i = 0; i < list->n; i++)
 		{
-			Layer	   *layer = &list->layers[i];
-			char	   *names[NN_MAX_INPUTS];
-			int			inputs[NN_MAX_INPUTS];
-			int			n;
-			int			k;
+			Layer *layer = &list->layers[i];
+			char *names[NN_MAX_INPUTS];
+			int inputs[NN_MAX_INPUTS];
+			int n;
+			int k;
 
 			if (layer->node >= 0)
 				continue;
 			n = read_sources(layer, names);
 			for (k = 0; k < n; k++)
 			{
-				Layer	   *source = find_layer(list, names[k]);
+				Layer *source = find_layer(list, names[k]);
 
 				if (source == NULL)
-					pneumo_layers_error("%s: its input \"%s\" does not exist",
-										pneumo_layer_subject(layer), pneumo_clip(names[k]));
+					pneumo_layers_error("%s: its input \"%s\" does not exist", pneumo_layer_subject(layer),
+										pneumo_clip(names[k]));
 				if (source->node < 0)
 					break;
 				inputs[k] = source->node;
@@ -266,15 +263,15 @@ add_functional(NnGraph *graph, LayerList *list)
 NnGraph *
 pneumo_layers_graph(PneumoConfig *config, int n_classes)
 {
-	LayerList	list;
-	NnGraph    *graph;
-	NnError		error;
-	size_t		bytes;
-	int			output;
-	int			i;
+	LayerList list;
+	NnGraph *graph;
+	NnError error;
+	size_t bytes;
+	int output;
+	int i;
 
-	pneumo_layers_read(&list, config->layers != NULL ? config->layers :
-			  pneumo_preset_layers(config->preset, n_classes));
+	pneumo_layers_read(&list, config->layers != NULL ? config->layers
+													 : pneumo_preset_layers(config->preset, n_classes));
 	pneumo_layers_input(config, &list);
 
 	bytes = nn_graph_bytes(list.n + 1);
@@ -287,7 +284,7 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes)
 
 	if (list.functional)
 	{
-		Layer	   *layer = list.output != NULL ? find_layer(&list, list.output) : &list.layers[list.n - 1];
+		Layer *layer = list.output != NULL ? find_layer(&list, list.output) : &list.layers[list.n - 1];
 
 		if (layer == NULL)
 			pneumo_layers_error("the output layer \"%s\" does not exist", pneumo_clip(list.output));
@@ -309,12 +306,11 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes)
 	if (nn_graph_finish(graph, output, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (n_classes > 0 && nn_graph_class_count(graph) != n_classes)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the network tells %d classes apart, the labels have %d",
-						nn_graph_class_count(graph), n_classes),
-				 errhint("End the network with a Dense layer of %s.",
-						 n_classes == 2 ? "one unit with sigmoid" :
-						 psprintf("%d units with softmax", n_classes))));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the network tells %d classes apart, the labels have %d",
+							   nn_graph_class_count(graph), n_classes),
+						errhint("End the network with a Dense layer of %s.",
+								n_classes == 2 ? "one unit with sigmoid"
+											   : psprintf("%d units with softmax", n_classes))));
 	return graph;
 }

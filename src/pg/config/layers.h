@@ -12,28 +12,28 @@
 
 typedef struct Layer
 {
-	int			number;			/* from 1, for messages */
-	char	   *class_name;
-	char	   *name;
-	JsonbContainer *config;		/* NULL: none given */
-	JsonbValue *inbound;		/* inbound_nodes, or NULL */
-	bool		is_input;
-	int			node;			/* -1: not added yet */
+	int number; /* from 1, for messages */
+	char *class_name;
+	char *name;
+	JsonbContainer *config; /* NULL: none given */
+	JsonbValue *inbound;    /* inbound_nodes, or NULL */
+	bool is_input;
+	int node; /* -1: not added yet */
 } Layer;
 
 typedef struct LayerList
 {
-	bool		functional;
-	int			n;
-	Layer	   *layers;
-	char	   *output;			/* name of the output layer; NULL: the last */
-	char	   *input;			/* name of the input layer, or NULL */
-	JsonbValue *build_shape;	/* build_input_shape, or NULL */
+	bool functional;
+	int n;
+	Layer *layers;
+	char *output;            /* name of the output layer; NULL: the last */
+	char *input;             /* name of the input layer, or NULL */
+	JsonbValue *build_shape; /* build_input_shape, or NULL */
 } LayerList;
 
 /* ------------------------------------------- the list (layer_list.c) */
 
-extern void pneumo_layers_error(const char *format,...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+extern void pneumo_layers_error(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
 
 /* The subject of a message: layer 2 "dense" (Dense), and one of its keys. */
 extern char *pneumo_layer_subject(const Layer *layer);
@@ -48,4 +48,4 @@ extern void pneumo_layers_input(PneumoConfig *config, const LayerList *list);
 
 extern void pneumo_layer_params(NnNodeSpec *spec, const Layer *layer, const NnOpInfo *op);
 
-#endif							/* PNEUMO_PG_LAYERS_H */
+#endif /* PNEUMO_PG_LAYERS_H */

@@ -15,13 +15,12 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-#define CONV(filters) \
+#define CONV(filters)                                                                       \
 	"{\"class_name\":\"Conv2D\",\"config\":{\"filters\":" filters ",\"kernel_size\":[3,3]," \
-	"\"padding\":\"same\",\"activation\":\"relu\"}}," \
+	"\"padding\":\"same\",\"activation\":\"relu\"}},"                                       \
 	"{\"class_name\":\"MaxPooling2D\",\"config\":{\"pool_size\":[2,2]}},"
 
-#define DENSE(units) \
-	"{\"class_name\":\"Dense\",\"config\":{\"units\":" units ",\"activation\":\"relu\"}},"
+#define DENSE(units) "{\"class_name\":\"Dense\",\"config\":{\"units\":" units ",\"activation\":\"relu\"}},"
 
 #define FLATTEN "{\"class_name\":\"Flatten\",\"config\":{}},"
 
@@ -29,21 +28,15 @@
 	"\"early_stopping\":{\"monitor\":\"val_loss\",\"patience\":5,\"restore_best_weights\":true}"
 
 static const PneumoPreset presets[] = {
-	{
-		"baseline",
-		"{\"optimizer\":\"rmsprop\",\"batch_size\":32," PATIENCE_5 "}",
-		"[" CONV("32") FLATTEN DENSE("64") DENSE("32"),
-		"one convolution, two dense layers (seed model 1)"
-	},
-	{
-		"deep",
-		"{\"optimizer\":\"adam\",\"amsgrad\":true,\"batch_size\":32,"
-		"\"rotation_range\":10,\"brightness_range\":[0.8,1.2],\"shear_range\":5,"
-		"\"zoom_range\":0.1," PATIENCE_5 "}",
-		"[" CONV("32") CONV("64") CONV("128") CONV("256") FLATTEN DENSE("128") DENSE("64"),
-		"four convolutions, two dense layers (seed model 2)"
-	},
-	{NULL, NULL, NULL, NULL}
+	{"baseline", "{\"optimizer\":\"rmsprop\",\"batch_size\":32," PATIENCE_5 "}",
+	 "[" CONV("32") FLATTEN DENSE("64") DENSE("32"), "one convolution, two dense layers (seed model 1)"},
+	{"deep",
+	 "{\"optimizer\":\"adam\",\"amsgrad\":true,\"batch_size\":32,"
+	 "\"rotation_range\":10,\"brightness_range\":[0.8,1.2],\"shear_range\":5,"
+	 "\"zoom_range\":0.1," PATIENCE_5 "}",
+	 "[" CONV("32") CONV("64") CONV("128") CONV("256") FLATTEN DENSE("128") DENSE("64"),
+	 "four convolutions, two dense layers (seed model 2)"},
+	{NULL, NULL, NULL, NULL},
 };
 
 static const char *const preset_names[] = {"baseline", "deep", NULL};
@@ -69,7 +62,7 @@ Jsonb *
 pneumo_preset_layers(const char *name, int n_classes)
 {
 	const PneumoPreset *preset = pneumo_preset_find(name);
-	char	   *text;
+	char *text;
 
 	if (n_classes > 2)
 		text = psprintf("%s{\"class_name\":\"Dense\",\"config\":{\"units\":%d,\"activation\":\"softmax\"}}]",

@@ -43,25 +43,25 @@
 #include "pg/engine/engine.h"
 
 #define WAIT_SLICE_MS 1000
-#define MAX_WAIT_MS 60000		/* for another loader; then a copy of our own */
-#define MAX_CREATE_ATTEMPTS 4	/* evicting one version before each further one */
+#define MAX_WAIT_MS 60000     /* for another loader; then a copy of our own */
+#define MAX_CREATE_ATTEMPTS 4 /* evicting one version before each further one */
 
 /* What this session has at hand: an attached segment, or a copy of its own. */
 typedef struct LocalEngine
 {
-	dlist_node	node;
-	uint8		sha256[PNEUMO_SHA256_LEN];
-	NnPath		path;
-	PneumoForm	form;
-	int64		version;
-	dsm_segment *segment;		/* NULL: own copy */
-	dsm_handle	handle;
-	Size		bytes;
-	MemoryContext cxt;			/* holds this struct, meta, and an own copy */
-	NnEngine	engine;
+	dlist_node node;
+	uint8 sha256[PNEUMO_SHA256_LEN];
+	NnPath path;
+	PneumoForm form;
+	int64 version;
+	dsm_segment *segment; /* NULL: own copy */
+	dsm_handle handle;
+	Size bytes;
+	MemoryContext cxt; /* holds this struct, meta, and an own copy */
+	NnEngine engine;
 	PneumoModelMeta *meta;
-	int			references;
-	uint64		hits;
+	int references;
+	uint64 hits;
 	TimestampTz last_used;
 } LocalEngine;
 
@@ -72,10 +72,10 @@ static bool fallback_logged = false;
 /* A load in progress, for its clean-up. */
 typedef struct Load
 {
-	int			slot;
+	int slot;
 	dsm_segment *segment;
-	bool		pinned;
-	bool		published;
+	bool pinned;
+	bool published;
 } Load;
 
 /* ----------------------------------------------------- this session's engines */
@@ -83,13 +83,14 @@ typedef struct Load
 static LocalEngine *
 find_local(const uint8 *sha256, NnPath path, PneumoForm form)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	dlist_foreach(iter, &local_engines)
 	{
 		LocalEngine *local = dlist_container(LocalEngine, node, iter.cur);
 
-		if (local->path == path && local->form == form && memcmp(local->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
+		if (local->path == path && local->form == form &&
+			memcmp(local->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
 			return local;
 	}
 	return NULL;
@@ -113,13 +114,13 @@ pneumo_engines_tidy(void)
 {
 	PneumoShared *shared = pneumo_shared();
 	dlist_mutable_iter iter;
-	dlist_head	stale;
+	dlist_head stale;
 
 	dlist_init(&stale);
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	if (seen_generation != shared->cache_generation)
 	{
-		bool		all = true;
+		bool all = true;
 
 		dlist_foreach_modify(iter, &local_engines)
 		{
@@ -129,7 +130,7 @@ pneumo_engines_tidy(void)
 				continue;
 			if (local->references > 0)
 			{
-				all = false;	/* look again next time */
+				all = false; /* look again next time */
 				continue;
 			}
 			dlist_delete(&local->node);
@@ -140,15 +141,14 @@ pneumo_engines_tidy(void)
 	}
 	LWLockRelease(&shared->lock);
 
-	dlist_foreach_modify(iter, &stale)
-		forget_local(dlist_container(LocalEngine, node, iter.cur));
+	dlist_foreach_modify(iter, &stale) forget_local(dlist_container(LocalEngine, node, iter.cur));
 }
 
 static Size
 local_copy_bytes(void)
 {
-	dlist_iter	iter;
-	Size		sum = 0;
+	dlist_iter iter;
+	Size sum = 0;
 
 	dlist_foreach(iter, &local_engines)
 	{
@@ -165,7 +165,7 @@ static bool
 forget_one_copy(void)
 {
 	LocalEngine *oldest = NULL;
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	dlist_foreach(iter, &local_engines)
 	{
@@ -185,8 +185,7 @@ forget_one_copy(void)
 static LocalEngine *
 new_local(const PneumoVersionId *id, NnPath path, PneumoForm form)
 {
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo engine",
-											  ALLOCSET_SMALL_SIZES);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo engine", ALLOCSET_SMALL_SIZES);
 	LocalEngine *local = MemoryContextAllocZero(cxt, sizeof(LocalEngine));
 
 	local->cxt = cxt;
@@ -226,19 +225,18 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 {
 	EngineBlock plan;
 	LocalEngine *local;
-	Size		limit = (Size) pneumo_local_cache_size * 1024;
-	void	   *memory;
-	void	   *block;
+	Size limit = (Size) pneumo_local_cache_size * 1024;
+	void *memory;
+	void *block;
 
 	pneumo_block_plan(&plan, id->sha256, path, form);
 	if (plan.total_bytes > limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("model version %s needs %s of memory, pneumo.local_cache_size allows %s",
-						pneumo_sha256_hex(id->sha256), pneumo_memory_text((double) plan.total_bytes),
-						pneumo_memory_text((double) limit)),
-				 errdetail("It is not in shared memory: %s", reason),
-				 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("model version %s needs %s of memory, pneumo.local_cache_size allows %s",
+							   pneumo_sha256_hex(id->sha256), pneumo_memory_text((double) plan.total_bytes),
+							   pneumo_memory_text((double) limit)),
+						errdetail("It is not in shared memory: %s", reason),
+						errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
 	while (local_copy_bytes() + plan.total_bytes > limit)
 	{
 		if (!forget_one_copy())
@@ -255,10 +253,9 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 	memory = MemoryContextAllocExtended(local->cxt, plan.total_bytes + NN_ALIGN,
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 	if (memory == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory for model version %s (%s)", pneumo_sha256_hex(id->sha256),
-						pneumo_memory_text((double) plan.total_bytes))));
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("out of memory for model version %s (%s)", pneumo_sha256_hex(id->sha256),
+							   pneumo_memory_text((double) plan.total_bytes))));
 	block = pneumo_align(memory);
 	pneumo_block_fill(block, &plan);
 	pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes, id->sha256, local->cxt);
@@ -289,7 +286,7 @@ create_segment(Size bytes, char **reason)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		CurrentResourceOwner = owner;
 		MemoryContextSwitchTo(cxt);
@@ -329,7 +326,7 @@ attach_segment(dsm_handle handle)
 static void
 abandon_load(int code, Datum arg)
 {
-	Load	   *load = (Load *) DatumGetPointer(arg);
+	Load *load = (Load *) DatumGetPointer(arg);
 
 	if (load->published)
 		return;
@@ -337,7 +334,7 @@ abandon_load(int code, Datum arg)
 	if (load->segment != NULL)
 	{
 		dsm_segment *segment = load->segment;
-		dsm_handle	handle = dsm_segment_handle(segment);
+		dsm_handle handle = dsm_segment_handle(segment);
 
 		load->segment = NULL;
 		if (load->pinned)
@@ -360,12 +357,12 @@ static dsm_segment *
 make_room(int slot, uint64 bytes, char **reason)
 {
 	dsm_segment *segment = NULL;
-	int			attempt;
+	int attempt;
 
 	if (!pneumo_cache_slot_reserve(slot, bytes))
 	{
-		*reason = psprintf("It does not fit into pneumo.shared_cache_size (%d kB).",
-						   pneumo_shared_cache_size);
+		*reason =
+			psprintf("It does not fit into pneumo.shared_cache_size (%d kB).", pneumo_shared_cache_size);
 		return NULL;
 	}
 	for (attempt = 0; attempt < MAX_CREATE_ATTEMPTS; attempt++)
@@ -382,12 +379,12 @@ static LocalEngine *
 load_shared(const PneumoVersionId *id, NnPath path, PneumoForm form, int slot, char **reason)
 {
 	LocalEngine *volatile local = NULL;
-	Load		load = {slot, NULL, false, false};
+	Load load = {slot, NULL, false, false};
 
 	PG_ENSURE_ERROR_CLEANUP(abandon_load, PointerGetDatum(&load));
 	{
 		EngineBlock plan;
-		void	   *block;
+		void *block;
 
 		pneumo_block_plan(&plan, id->sha256, path, form);
 		load.segment = make_room(slot, plan.total_bytes, reason);
@@ -396,8 +393,7 @@ load_shared(const PneumoVersionId *id, NnPath path, PneumoForm form, int slot, c
 			block = dsm_segment_address(load.segment);
 			pneumo_block_fill(block, &plan);
 			local = new_local(id, path, form);
-			pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes,
-							  id->sha256, local->cxt);
+			pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes, id->sha256, local->cxt);
 			local->segment = load.segment;
 			local->handle = dsm_segment_handle(load.segment);
 			local->bytes = plan.total_bytes;
@@ -437,14 +433,14 @@ static LocalEngine *
 obtain(const PneumoVersionId *id, NnPath path, PneumoForm form)
 {
 	PneumoShared *shared = pneumo_shared();
-	char	   *reason = "";
+	char *reason = "";
 	TimestampTz start = GetCurrentTimestamp();
 
 	for (;;)
 	{
 		LocalEngine *local = NULL;
-		int			slot;
-		dsm_handle	handle;
+		int slot;
+		dsm_handle handle;
 		PneumoSlotFound found;
 
 		/* a stand-alone server has no dynamic shared memory */
@@ -510,7 +506,7 @@ typedef struct Reference
 static void
 drop_reference(void *arg)
 {
-	Reference  *reference = arg;
+	Reference *reference = arg;
 
 	reference->local->references--;
 }
@@ -518,7 +514,7 @@ drop_reference(void *arg)
 static PneumoEngine *
 get_engine(const PneumoVersionId *id, NnPath path, PneumoForm form, MemoryContext cxt)
 {
-	Reference  *reference = MemoryContextAllocZero(cxt, sizeof(Reference));
+	Reference *reference = MemoryContextAllocZero(cxt, sizeof(Reference));
 	LocalEngine *local;
 
 	pneumo_engines_tidy();
@@ -571,7 +567,7 @@ pneumo_cache_forget(const uint8 *sha256)
 int
 pneumo_engines_forget_copies(void)
 {
-	int			n = 0;
+	int n = 0;
 
 	while (forget_one_copy())
 		n++;
@@ -581,7 +577,7 @@ pneumo_engines_forget_copies(void)
 bool
 pneumo_engine_is_mapped(dsm_handle handle)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	dlist_foreach(iter, &local_engines)
 	{
@@ -596,8 +592,8 @@ pneumo_engine_is_mapped(dsm_handle handle)
 int
 pneumo_engines_copies(PneumoCacheSlot *copies, int max)
 {
-	dlist_iter	iter;
-	int			n = 0;
+	dlist_iter iter;
+	int n = 0;
 
 	dlist_foreach(iter, &local_engines)
 	{

@@ -21,15 +21,14 @@
 static int
 find_slot(const PneumoShared *shared, const uint8 *sha256, NnPath path, PneumoForm form)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
 	{
 		const PneumoCacheSlot *slot = &shared->cache[i];
 
-		if (slot->state != PNEUMO_CACHE_EMPTY && slot->database == MyDatabaseId &&
-			slot->path == (int) path && slot->form == (int) form &&
-			memcmp(slot->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
+		if (slot->state != PNEUMO_CACHE_EMPTY && slot->database == MyDatabaseId && slot->path == (int) path &&
+			slot->form == (int) form && memcmp(slot->sha256, sha256, PNEUMO_SHA256_LEN) == 0)
 			return i;
 	}
 	return -1;
@@ -38,7 +37,7 @@ find_slot(const PneumoShared *shared, const uint8 *sha256, NnPath path, PneumoFo
 static int
 find_empty_slot(const PneumoShared *shared)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
 	{
@@ -51,8 +50,8 @@ find_empty_slot(const PneumoShared *shared)
 static int
 find_least_recently_used(const PneumoShared *shared)
 {
-	int			oldest = -1;
-	int			i;
+	int oldest = -1;
+	int i;
 
 	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
 	{
@@ -74,7 +73,7 @@ empty_slot(PneumoShared *shared, int i)
 bool
 pneumo_cache_slot_is_live(const PneumoShared *shared, dsm_handle handle)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
 	{
@@ -89,7 +88,7 @@ pneumo_cache_slot_is_live(const PneumoShared *shared, dsm_handle handle)
 static void
 unpin_all(const dsm_handle *handles, int n)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < n; i++)
 		dsm_unpin_segment(handles[i]);
@@ -100,8 +99,8 @@ bool
 pneumo_cache_slots_evict_one(void)
 {
 	PneumoShared *shared = pneumo_shared();
-	dsm_handle	handle = 0;
-	int			oldest;
+	dsm_handle handle = 0;
+	int oldest;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	oldest = find_least_recently_used(shared);
@@ -122,15 +121,15 @@ bool
 pneumo_cache_slot_reserve(int slot, uint64 bytes)
 {
 	PneumoShared *shared = pneumo_shared();
-	uint64		limit = (uint64) pneumo_shared_cache_size * 1024;
-	dsm_handle	handles[PNEUMO_CACHE_SLOTS];
-	int			n = 0;
-	bool		fits = bytes <= limit;
+	uint64 limit = (uint64) pneumo_shared_cache_size * 1024;
+	dsm_handle handles[PNEUMO_CACHE_SLOTS];
+	int n = 0;
+	bool fits = bytes <= limit;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	while (fits && shared->cache_bytes + bytes > limit)
 	{
-		int			oldest = find_least_recently_used(shared);
+		int oldest = find_least_recently_used(shared);
 
 		fits = oldest >= 0;
 		if (fits)
@@ -154,9 +153,9 @@ int
 pneumo_cache_slots_evict(const uint8 *sha256)
 {
 	PneumoShared *shared = pneumo_shared();
-	dsm_handle	handles[PNEUMO_CACHE_SLOTS];
-	int			n = 0;
-	int			i;
+	dsm_handle handles[PNEUMO_CACHE_SLOTS];
+	int n = 0;
+	int i;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	for (i = 0; i < PNEUMO_CACHE_SLOTS; i++)
@@ -182,8 +181,8 @@ pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, PneumoForm for
 						  dsm_handle *handle)
 {
 	PneumoShared *shared = pneumo_shared();
-	dsm_handle	evicted = 0;
-	bool		has_evicted = false;
+	dsm_handle evicted = 0;
+	bool has_evicted = false;
 	PneumoSlotFound found;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
@@ -234,7 +233,7 @@ pneumo_cache_slot_clear_broken(int i, PneumoCacheState state, dsm_handle handle)
 {
 	PneumoShared *shared = pneumo_shared();
 	PneumoCacheSlot *slot = &shared->cache[i];
-	int			loader = 0;
+	int loader = 0;
 
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	if (slot->state == PNEUMO_CACHE_LOADING)
@@ -282,7 +281,7 @@ void
 pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, PneumoForm form, TimestampTz now)
 {
 	PneumoShared *shared = pneumo_shared();
-	int			i;
+	int i;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	i = find_slot(shared, sha256, path, form);

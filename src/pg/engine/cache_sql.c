@@ -24,8 +24,8 @@ PG_FUNCTION_INFO_V1(pneumo_cache_clear);
 Datum
 pneumo_cache_load(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64		model = pneumo_model_lookup(name, PNEUMO_PREDICT, GetUserId(), false);
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64 model = pneumo_model_lookup(name, PNEUMO_PREDICT, GetUserId(), false);
 	PneumoVersionId id;
 	PneumoEngine *engine;
 
@@ -37,7 +37,7 @@ pneumo_cache_load(PG_FUNCTION_ARGS)
 Datum
 pneumo_cache_clear(PG_FUNCTION_ARGS)
 {
-	int			n = pneumo_cache_slots_evict(NULL);
+	int n = pneumo_cache_slots_evict(NULL);
 
 	n += pneumo_engines_forget_copies();
 	pneumo_engines_tidy();
@@ -47,8 +47,8 @@ pneumo_cache_clear(PG_FUNCTION_ARGS)
 static void
 put_entry(ReturnSetInfo *rsinfo, const PneumoCacheSlot *slot, const char *place, bool mapped)
 {
-	Datum		values[10];
-	bool		nulls[10] = {false};
+	Datum values[10];
+	bool nulls[10] = {false};
 
 	values[0] = PointerGetDatum(pneumo_bytea(slot->sha256, PNEUMO_SHA256_LEN));
 	values[1] = Int64GetDatum(slot->version);
@@ -71,9 +71,9 @@ pneumo_cache_entries(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	PneumoShared *shared = pneumo_shared();
 	PneumoCacheSlot *slots = palloc((PNEUMO_CACHE_SLOTS + MAX_COPIES_SHOWN) * sizeof(PneumoCacheSlot));
-	bool		sees_all = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
-	int			n;
-	int			i;
+	bool sees_all = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	int n;
+	int i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	pneumo_engines_tidy();
@@ -86,14 +86,13 @@ pneumo_cache_entries(PG_FUNCTION_ARGS)
 
 	for (i = 0; i < n; i++)
 	{
-		bool		own = i >= PNEUMO_CACHE_SLOTS;
+		bool own = i >= PNEUMO_CACHE_SLOTS;
 
 		if (slots[i].state == PNEUMO_CACHE_EMPTY || slots[i].database != MyDatabaseId ||
 			!(sees_all || pneumo_version_visible(slots[i].sha256, GetUserId())))
 			continue;
 		put_entry(rsinfo, &slots[i], own ? "local" : "shared",
-				  own || (slots[i].state == PNEUMO_CACHE_READY &&
-						  pneumo_engine_is_mapped(slots[i].handle)));
+				  own || (slots[i].state == PNEUMO_CACHE_READY && pneumo_engine_is_mapped(slots[i].handle)));
 	}
 	return (Datum) 0;
 }

@@ -20,18 +20,16 @@
 
 #include "pg/engine/engine.h"
 
-#define BLOCK_MAGIC 0x706e6575	/* "pneu" */
+#define BLOCK_MAGIC 0x706e6575 /* "pneu" */
 #define BLOCK_ABI 2
-#define MAX_HEAD_BYTES (64 * 1024 * 1024)	/* of header, graph and sections */
+#define MAX_HEAD_BYTES (64 * 1024 * 1024) /* of header, graph and sections */
 
 static void
 add_part(uint64 *total, uint64 *at, uint64 bytes)
 {
 	*at = TYPEALIGN64(NN_ALIGN, *total);
 	if (*at < *total || pg_add_u64_overflow(*at, bytes, total) || *total > (uint64) MaxAllocHugeSize / 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the model is too large")));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large")));
 }
 
 /* Reads as many pieces as the head needs, into a buffer of the current context. */
@@ -40,9 +38,9 @@ read_head(StringInfo head, NnModelView *view, const uint8 *sha256)
 {
 	PneumoChunks *chunks = pneumo_chunks_open(sha256);
 	const uint8 *piece;
-	size_t		piece_bytes;
-	NnError		error;
-	NnStatus	status = NN_CORRUPT;
+	size_t piece_bytes;
+	NnError error;
+	NnStatus status = NN_CORRUPT;
 
 	initStringInfo(head);
 	memset(view, 0, sizeof(*view));
@@ -69,17 +67,17 @@ read_head(StringInfo head, NnModelView *view, const uint8 *sha256)
 void
 pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoForm form)
 {
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo head of a model",
-											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "pneumo head of a model", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	StringInfoData head;
 	NnModelView view;
-	NnGraph    *graph;
-	NnError		error;
+	NnGraph *graph;
+	NnError error;
 	PneumoModelMeta *meta;
-	size_t		graph_bytes;
-	size_t		packed_bytes = 0;
-	uint64		total = sizeof(EngineBlock);
+	size_t graph_bytes;
+	size_t packed_bytes = 0;
+	uint64 total = sizeof(EngineBlock);
 
 	read_head(&head, &view, sha256);
 	graph_bytes = nn_graph_bytes(view.n_nodes);
@@ -102,9 +100,7 @@ pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoFor
 	if (form == PNEUMO_FORM_PREDICT)
 		packed_bytes = nn_engine_packed_bytes(graph, path, meta->precision);
 	if (form == PNEUMO_FORM_PREDICT && packed_bytes == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the model is too large")));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large")));
 	add_part(&total, &plan->graph_at, graph_bytes);
 	add_part(&total, &plan->model_at, plan->kept_bytes);
 	if (packed_bytes > 0)
@@ -120,10 +116,10 @@ stream_bytes(char *dst, const EngineBlock *plan)
 {
 	PneumoChunks *chunks = pneumo_chunks_open(plan->sha256);
 	pg_cryptohash_ctx *sha = pneumo_sha256_begin();
-	uint8		digest[PNEUMO_SHA256_LEN];
+	uint8 digest[PNEUMO_SHA256_LEN];
 	const uint8 *piece;
-	size_t		piece_bytes;
-	uint64		at = 0;
+	size_t piece_bytes;
+	uint64 at = 0;
 
 	while (pneumo_chunks_next(chunks, &piece, &piece_bytes))
 	{
@@ -141,21 +137,20 @@ stream_bytes(char *dst, const EngineBlock *plan)
 	if (at != plan->model_bytes || memcmp(digest, plan->sha256, PNEUMO_SHA256_LEN) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the stored bytes of model version %s are damaged",
-						pneumo_sha256_hex(plan->sha256)),
+				 errmsg("the stored bytes of model version %s are damaged", pneumo_sha256_hex(plan->sha256)),
 				 errdetail("Their SHA-256 is another.")));
 }
 
 void
 pneumo_block_fill(void *block, const EngineBlock *plan)
 {
-	char	   *base = block;
-	NnGraph    *graph = (NnGraph *) (base + plan->graph_at);
-	char	   *bytes = base + plan->model_at;
-	void	   *whole = NULL;
+	char *base = block;
+	NnGraph *graph = (NnGraph *) (base + plan->graph_at);
+	char *bytes = base + plan->model_at;
+	void *whole = NULL;
 	const float *weights;
 	NnModelView view;
-	NnError		error;
+	NnError error;
 
 	memcpy(base, plan, sizeof(*plan));
 	if (plan->kept_bytes < plan->model_bytes)
@@ -173,9 +168,8 @@ pneumo_block_fill(void *block, const EngineBlock *plan)
 	if (nn_weights_check(weights, graph, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	CHECK_FOR_INTERRUPTS();
-	if (plan->packed_at != 0 &&
-		nn_engine_pack(base + plan->packed_at, graph, weights, (NnPath) plan->path,
-					   (NnPrecision) plan->precision, &error) != NN_OK)
+	if (plan->packed_at != 0 && nn_engine_pack(base + plan->packed_at, graph, weights, (NnPath) plan->path,
+											   (NnPrecision) plan->precision, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (whole != NULL)
 	{
@@ -189,14 +183,13 @@ pneumo_block_bind(NnEngine *engine, PneumoModelMeta **meta, void *block, Size bl
 				  const uint8 *sha256, MemoryContext cxt)
 {
 	const EngineBlock *head = block;
-	char	   *base = block;
+	char *base = block;
 	NnModelView view;
-	NnError		error;
+	NnError error;
 
 	if (block_bytes < sizeof(EngineBlock) || head->magic != BLOCK_MAGIC || head->abi != BLOCK_ABI ||
 		head->total_bytes > block_bytes || memcmp(head->sha256, sha256, PNEUMO_SHA256_LEN) != 0)
-		elog(ERROR, "shared memory of model version %s is not what it should be",
-			 pneumo_sha256_hex(sha256));
+		elog(ERROR, "shared memory of model version %s is not what it should be", pneumo_sha256_hex(sha256));
 	if (nn_model_open(&view, base + head->model_at, head->kept_bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 

@@ -24,23 +24,43 @@ PG_FUNCTION_INFO_V1(pneumo_compare);
 
 enum
 {
-	CMP_SPLIT, CMP_VERSION_A, CMP_VERSION_B, CMP_IMAGES, CMP_PATIENTS, CMP_POSITIVE, CMP_LEFT_OUT,
-	CMP_AUC_A, CMP_AUC_B, CMP_AUC, CMP_AUC_P, CMP_ACCURACY, CMP_SENSITIVITY, CMP_SPECIFICITY,
-	CMP_LOG_LOSS, CMP_BRIER, CMP_ONLY_A, CMP_ONLY_B, CMP_MCNEMAR, CMP_REPLICATES, CMP_SEED,
-	CMP_LOOKS_A, CMP_LOOKS_B, N_CMP
+	CMP_SPLIT,
+	CMP_VERSION_A,
+	CMP_VERSION_B,
+	CMP_IMAGES,
+	CMP_PATIENTS,
+	CMP_POSITIVE,
+	CMP_LEFT_OUT,
+	CMP_AUC_A,
+	CMP_AUC_B,
+	CMP_AUC,
+	CMP_AUC_P,
+	CMP_ACCURACY,
+	CMP_SENSITIVITY,
+	CMP_SPECIFICITY,
+	CMP_LOG_LOSS,
+	CMP_BRIER,
+	CMP_ONLY_A,
+	CMP_ONLY_B,
+	CMP_MCNEMAR,
+	CMP_REPLICATES,
+	CMP_SEED,
+	CMP_LOOKS_A,
+	CMP_LOOKS_B,
+	N_CMP
 };
 
 /* The second model rides along while the first one reads and scores. */
 typedef struct Rival
 {
 	PneumoEvaluation *a;
-	PneumoScores scores;		/* of the rows that a scores, by the same slots */
+	PneumoScores scores; /* of the rows that a scores, by the same slots */
 } Rival;
 
 static void
 score_pixels(void *arg, const PneumoSample *sample, const uint8 *pixels)
 {
-	Rival	   *rival = arg;
+	Rival *rival = arg;
 
 	if (!rival->a->score[sample->split])
 		return;
@@ -50,9 +70,10 @@ score_pixels(void *arg, const PneumoSample *sample, const uint8 *pixels)
 static void
 score_image(void *arg, int64 sample, Datum image)
 {
-	Rival	   *rival = arg;
+	Rival *rival = arg;
 
-	(void) pneumo_scores_add(&rival->scores, rival->a->dataset->samples[sample].slot, image, PNEUMO_BAD_IMAGE_ERROR);
+	(void) pneumo_scores_add(&rival->scores, rival->a->dataset->samples[sample].slot, image,
+							 PNEUMO_BAD_IMAGE_ERROR);
 }
 
 /* The config for one of the two: its version, and the data keys. */
@@ -62,15 +83,15 @@ config_of(Jsonb *given, const char *version_key)
 	JsonbParseState *state = NULL;
 	JsonbIterator *it = JsonbIteratorInit(&given->root);
 	JsonbIteratorToken token;
-	JsonbValue	item;
-	bool		skip = false;
+	JsonbValue item;
+	bool skip = false;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
 		{
-			char	   *name = pnstrdup(item.val.string.val, item.val.string.len);
+			char *name = pnstrdup(item.val.string.val, item.val.string.len);
 
 			skip = strcmp(name, "version_a") == 0 || strcmp(name, "version_b") == 0;
 			if (strcmp(name, version_key) == 0)
@@ -81,8 +102,7 @@ config_of(Jsonb *given, const char *version_key)
 			}
 			else if (strcmp(name, "version") == 0)
 				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("unknown config key \"version\""),
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown config key \"version\""),
 						 errhint("Did you mean \"version_a\" or \"version_b\"?")));
 		}
 		if (!skip && (token == WJB_KEY || token == WJB_VALUE))
@@ -96,19 +116,19 @@ check_comparable(const PneumoEvaluation *a, const PneumoEvaluation *b)
 {
 	const PneumoModelMeta *x = a->scorer->meta;
 	const PneumoModelMeta *y = b->scorer->meta;
-	int			i;
+	int i;
 
 	if (x->n_classes != y->n_classes)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the models have different classes: \"%s\" has %d, \"%s\" has %d", a->model,
-						x->n_classes, b->model, y->n_classes)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the models have different classes: \"%s\" has %d, \"%s\" has %d", a->model,
+							   x->n_classes, b->model, y->n_classes)));
 	for (i = 0; i < x->n_classes; i++)
 		if (strcmp(x->classes[i], y->classes[i]) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the models have different classes: class %d is \"%s\" in \"%s\", \"%s\" in \"%s\"",
-							i + 1, x->classes[i], a->model, y->classes[i], b->model)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the models have different classes: class %d is \"%s\" in \"%s\", \"%s\" in \"%s\"",
+						i + 1, x->classes[i], a->model, y->classes[i], b->model)));
 	if (memcmp(a->id.sha256, b->id.sha256, PNEUMO_SHA256_LEN) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -119,16 +139,16 @@ static bool
 same_input(const PneumoScorer *a, const PneumoScorer *b)
 {
 	return a->meta->preprocess.height == b->meta->preprocess.height &&
-		a->meta->preprocess.width == b->meta->preprocess.width &&
-		a->meta->preprocess.channels == b->meta->preprocess.channels &&
-		a->meta->preprocess.interpolation == b->meta->preprocess.interpolation;
+		   a->meta->preprocess.width == b->meta->preprocess.width &&
+		   a->meta->preprocess.channels == b->meta->preprocess.channels &&
+		   a->meta->preprocess.interpolation == b->meta->preprocess.interpolation;
 }
 
 /* Reads the side; both score it, in one pass if they see the same pixels. */
 static void
 score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *side, Oid relid, int split)
 {
-	bool		one_pass = same_input(a->scorer, b->scorer);
+	bool one_pass = same_input(a->scorer, b->scorer);
 
 	rival->a = a;
 	pneumo_scores_begin(&rival->scores, b->scorer);
@@ -144,8 +164,8 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *s
 	pneumo_side_collect(side, a, split);
 	if (!one_pass)
 	{
-		bool	   *marked = MemoryContextAllocHuge(CurrentMemoryContext, a->dataset->n);
-		int64		i;
+		bool *marked = MemoryContextAllocHuge(CurrentMemoryContext, a->dataset->n);
+		int64 i;
 
 		memset(marked, 0, a->dataset->n);
 		for (i = 0; i < side->n; i++)
@@ -153,10 +173,9 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *s
 		pneumo_evaluation_visit(a, marked, score_image, rival);
 		for (i = 0; i < side->n; i++)
 			if (marked[side->samples[i]])
-				ereport(ERROR,
-						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						 errmsg("%s changed while it was read", a->source->name),
-						 errhint("Call pneumo_compare again.")));
+				ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+								errmsg("%s changed while it was read", a->source->name),
+								errhint("Call pneumo_compare again.")));
 	}
 	pneumo_scores_finish(&rival->scores);
 }
@@ -164,20 +183,21 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *s
 /* Differences of two or of more classes, in the order of the columns. */
 #define N_DIFFERENCES 8
 
-static const int difference_columns[N_DIFFERENCES] = {
-	CMP_AUC_A, CMP_AUC_B, CMP_AUC, CMP_ACCURACY, CMP_SENSITIVITY, CMP_SPECIFICITY, CMP_LOG_LOSS, CMP_BRIER
-};
+static const int difference_columns[N_DIFFERENCES] = {CMP_AUC_A,    CMP_AUC_B,       CMP_AUC,
+													  CMP_ACCURACY, CMP_SENSITIVITY, CMP_SPECIFICITY,
+													  CMP_LOG_LOSS, CMP_BRIER};
 
 static void
 put_differences(Datum *values, bool *nulls, TupleDesc desc, const StatsInterval *const *figures)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < N_DIFFERENCES; i++)
 	{
-		int			column = difference_columns[i];
+		int column = difference_columns[i];
 
-		values[column] = pneumo_figure_datum(figures[i], TupleDescAttr(desc, column)->atttypid, &nulls[column]);
+		values[column] =
+			pneumo_figure_datum(figures[i], TupleDescAttr(desc, column)->atttypid, &nulls[column]);
 	}
 }
 
@@ -197,14 +217,14 @@ static double
 two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
 					  const PneumoEvaluation *b, const Rival *rival, const PneumoSide *side)
 {
-	StatsPair	pair;
-	StatsRows	rows;
+	StatsPair pair;
+	StatsRows rows;
 	StatsOptions options;
 	StatsComparison c;
 	PneumoStats stats;
-	const StatsInterval *const figures[N_DIFFERENCES] = {
-		&c.auc_a, &c.auc_b, &c.auc, &c.accuracy, &c.sensitivity, &c.specificity, &c.log_loss, &c.brier
-	};
+	const StatsInterval *const figures[N_DIFFERENCES] = {&c.auc_a,    &c.auc_b,       &c.auc,
+														 &c.accuracy, &c.sensitivity, &c.specificity,
+														 &c.log_loss, &c.brier};
 
 	pair.score_a = pneumo_side_scores(side, a, a->scores.probability);
 	pair.score_b = pneumo_side_scores(side, a, rival->scores.probability);
@@ -234,10 +254,10 @@ many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoE
 	StatsOptions options;
 	StatsClassComparison c;
 	PneumoStats stats;
-	const StatsInterval *const figures[N_DIFFERENCES] = {
-		&c.macro_auc_a, &c.macro_auc_b, &c.macro_auc, &c.accuracy, &c.macro_sensitivity,
-		&c.macro_specificity, &c.log_loss, &c.brier
-	};
+	const StatsInterval *const figures[N_DIFFERENCES] = {&c.macro_auc_a,       &c.macro_auc_b,
+														 &c.macro_auc,         &c.accuracy,
+														 &c.macro_sensitivity, &c.macro_specificity,
+														 &c.log_loss,          &c.brier};
 
 	pneumo_stats_options(&options, 0);
 	pneumo_stats_begin(&stats);
@@ -255,18 +275,18 @@ Datum
 pneumo_compare(PG_FUNCTION_ARGS)
 {
 	static const char *const own_keys[] = {"split", NULL};
-	Oid			relid = PG_GETARG_OID(0);
-	Jsonb	   *given = PG_GETARG_JSONB_P(3);
-	int			split = pneumo_side_split(given, "pneumo_compare()");
+	Oid relid = PG_GETARG_OID(0);
+	Jsonb *given = PG_GETARG_JSONB_P(3);
+	int split = pneumo_side_split(given, "pneumo_compare()");
 	PneumoEvaluation a;
 	PneumoEvaluation b;
-	Rival		rival;
-	PneumoSide	side;
-	TupleDesc	desc;
-	Datum		values[N_CMP];
-	bool		nulls[N_CMP] = {false};
-	double		auc_difference;
-	char	   *look;
+	Rival rival;
+	PneumoSide side;
+	TupleDesc desc;
+	Datum values[N_CMP];
+	bool nulls[N_CMP] = {false};
+	double auc_difference;
+	char *look;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

@@ -23,16 +23,29 @@ PG_FUNCTION_INFO_V1(pneumo_evaluate);
 
 enum
 {
-	COL_SPLIT, COL_VERSION, COL_IMAGES, COL_PATIENTS, COL_POSITIVE, COL_ACCURACY,
-	COL_SENSITIVITY, COL_SPECIFICITY, COL_AUC, COL_LOG_LOSS, COL_THRESHOLD, COL_LEFT_OUT,
-	COL_LOOKS, COL_FIGURES, COL_CLASSES, N_COLS
+	COL_SPLIT,
+	COL_VERSION,
+	COL_IMAGES,
+	COL_PATIENTS,
+	COL_POSITIVE,
+	COL_ACCURACY,
+	COL_SENSITIVITY,
+	COL_SPECIFICITY,
+	COL_AUC,
+	COL_LOG_LOSS,
+	COL_THRESHOLD,
+	COL_LEFT_OUT,
+	COL_LOOKS,
+	COL_FIGURES,
+	COL_CLASSES,
+	N_COLS
 };
 
 static void
 two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoSide *side,
 				  Oid figures_type)
 {
-	StatsRows	rows = pneumo_side_rows(side, e, pneumo_side_scores(side, e, e->scores.probability));
+	StatsRows rows = pneumo_side_rows(side, e, pneumo_side_scores(side, e, e->scores.probability));
 	StatsOptions options;
 	StatsEvaluation figures;
 	PneumoStats stats;
@@ -63,7 +76,7 @@ many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const 
 	StatsClassEvaluation figures;
 	StatsOptions options;
 	PneumoStats stats;
-	int			c;
+	int c;
 
 	pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
 	pneumo_stats_begin(&stats);
@@ -91,14 +104,14 @@ figures_json(const Datum *values, const bool *nulls)
 {
 	static const struct
 	{
-		int			column;
+		int column;
 		const char *name;
-	}			kept[] = {
-		{COL_ACCURACY, "accuracy"}, {COL_SENSITIVITY, "sensitivity"},
-		{COL_SPECIFICITY, "specificity"}, {COL_AUC, "auc"}, {COL_LOG_LOSS, "log_loss"}
+	} kept[] = {
+		{COL_ACCURACY, "accuracy"}, {COL_SENSITIVITY, "sensitivity"}, {COL_SPECIFICITY, "specificity"},
+		{COL_AUC, "auc"},           {COL_LOG_LOSS, "log_loss"},
 	};
 	StringInfoData json;
-	int			i;
+	int i;
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
@@ -114,15 +127,15 @@ Datum
 pneumo_evaluate(PG_FUNCTION_ARGS)
 {
 	static const char *const own_keys[] = {"split", NULL};
-	Oid			relid = PG_GETARG_OID(0);
-	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Jsonb	   *given = PG_GETARG_JSONB_P(2);
+	Oid relid = PG_GETARG_OID(0);
+	char *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Jsonb *given = PG_GETARG_JSONB_P(2);
 	PneumoEvaluation e;
-	PneumoSide		side;
-	TupleDesc	desc;
-	Datum		values[N_COLS];
-	bool		nulls[N_COLS] = {false};
-	int			split = pneumo_side_split(given, "pneumo_evaluate()");
+	PneumoSide side;
+	TupleDesc desc;
+	Datum values[N_COLS];
+	bool nulls[N_COLS] = {false};
+	int split = pneumo_side_split(given, "pneumo_evaluate()");
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -141,6 +154,7 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 	else
 		many_class_figures(values, nulls, &e, &side, desc);
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(e.dataset));
-	values[COL_LOOKS] = Int64GetDatum(pneumo_side_look(&e.id, &side, e.source->name, figures_json(values, nulls)));
+	values[COL_LOOKS] =
+		Int64GetDatum(pneumo_side_look(&e.id, &side, e.source->name, figures_json(values, nulls)));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

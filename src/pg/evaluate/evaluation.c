@@ -27,10 +27,11 @@
 #include "utils/snapmgr.h"
 
 /* What a call may say, and what it takes from the version's config otherwise. */
-static const char *const data_keys[] = {
-	"image_column", "label_column", "group_column", "split_column", "key_column",
-	"validation_split", "test_split", "split_seed", "max_bad_images", NULL
-};
+static const char *const data_keys[] = {"image_column",   "label_column",
+										"group_column",   "split_column",
+										"key_column",     "validation_split",
+										"test_split",     "split_seed",
+										"max_bad_images", NULL};
 
 #define MAX_KEYS 32
 
@@ -42,9 +43,9 @@ check_keys(Jsonb *given, const char *const *own_keys)
 	const char *all[MAX_KEYS];
 	JsonbIterator *it = JsonbIteratorInit(&given->root);
 	JsonbIteratorToken token;
-	JsonbValue	item;
-	int			n = 0;
-	int			i;
+	JsonbValue item;
+	int n = 0;
+	int i;
 
 	for (i = 0; data_keys[i] != NULL; i++)
 		all[n++] = data_keys[i];
@@ -54,7 +55,7 @@ check_keys(Jsonb *given, const char *const *own_keys)
 	all[n] = NULL;
 	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 	{
-		char	   *name;
+		char *name;
 		const char *near;
 
 		if (token != WJB_KEY)
@@ -65,17 +66,16 @@ check_keys(Jsonb *given, const char *const *own_keys)
 		if (i < n)
 			continue;
 		near = pneumo_nearest(name, all);
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown config key \"%s\"", pneumo_clip(name)),
-				 near ? errhint("Did you mean \"%s\"?", near) : 0));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown config key \"%s\"", pneumo_clip(name)),
+						near ? errhint("Did you mean \"%s\"?", near) : 0));
 	}
 }
 
 static void
 push_key(JsonbParseState **state, const char *key, JsonbValue *value)
 {
-	JsonbValue	name;
+	JsonbValue name;
 
 	name.type = jbvString;
 	name.val.string.val = unconstify(char *, key);
@@ -89,7 +89,7 @@ static Jsonb *
 merge_config(Jsonb *given, Jsonb *stored)
 {
 	JsonbParseState *state = NULL;
-	int			i;
+	int i;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (i = 0; data_keys[i] != NULL; i++)
@@ -107,14 +107,14 @@ merge_config(Jsonb *given, Jsonb *stored)
 static void
 find_version(PneumoEvaluation *e, Jsonb *given)
 {
-	int64		model = pneumo_model_lookup(e->model, PNEUMO_PREDICT, GetUserId(), false);
+	int64 model = pneumo_model_lookup(e->model, PNEUMO_PREDICT, GetUserId(), false);
 	JsonbValue *wanted = pneumo_json_get(&given->root, "version");
 	PneumoVersionId deployed;
-	Relation	rel;
-	Snapshot	snapshot;
-	HeapTuple	tuple;
-	Datum		value;
-	bool		isnull;
+	Relation rel;
+	Snapshot snapshot;
+	HeapTuple tuple;
+	Datum value;
+	bool isnull;
 
 	if (!pneumo_json_is_null(wanted))
 		e->id.version = pneumo_json_read_int("config key \"version\"", wanted, 1, 9e15);
@@ -138,16 +138,14 @@ find_version(PneumoEvaluation *e, Jsonb *given)
 }
 
 void
-pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Jsonb *given,
-						const char *const *own_keys)
+pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Jsonb *given, const char *const *own_keys)
 {
-	Jsonb	   *stored = NULL;
+	Jsonb *stored = NULL;
 
 	memset(e, 0, sizeof(*e));
 	if (!JB_ROOT_IS_OBJECT(given))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the config must be a JSON object")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the config must be a JSON object")));
 	check_keys(given, own_keys);
 	e->model = model;
 	find_version(e, given);
@@ -185,8 +183,9 @@ label_names(const PneumoModelMeta *meta, const PneumoSource *source)
 {
 	static char *booleans[] = {"false", "true"};
 	static char *integers[] = {"0", "1"};
-	char	  **generic = source->label_kind == PNEUMO_LABEL_BOOLEAN ? booleans :
-		source->label_kind == PNEUMO_LABEL_INTEGER ? integers : NULL;
+	char **generic = source->label_kind == PNEUMO_LABEL_BOOLEAN   ? booleans
+					 : source->label_kind == PNEUMO_LABEL_INTEGER ? integers
+																  : NULL;
 
 	if (generic == NULL || meta->n_classes != 2)
 		return meta->classes;
@@ -203,11 +202,11 @@ hold_out(PneumoEvaluation *e)
 	static const bool test[3] = {false, false, true};
 	static const bool trained[3] = {true, false, false};
 	static const bool selected[3] = {true, true, false};
-	size_t		bytes;
-	void	   *manifest = pneumo_manifest_read(e->id.version, &bytes);
+	size_t bytes;
+	void *manifest = pneumo_manifest_read(e->id.version, &bytes);
 
 	if (manifest == NULL)
-		return;					/* imported: nobody knows what it has seen */
+		return; /* imported: nobody knows what it has seen */
 	if (e->score[PNEUMO_VALIDATION])
 		(void) pneumo_manifest_exclude(e->dataset, validation, manifest, bytes, trained);
 	if (e->score[PNEUMO_TEST])
@@ -219,7 +218,7 @@ void
 pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 {
 	PneumoReading reading;
-	int			i;
+	int i;
 
 	e->source = pneumo_source_check(relid, e->config);
 	e->n_scored = 0;
@@ -240,8 +239,8 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 int64
 pneumo_evaluation_side(int64 **samples, const PneumoEvaluation *e, int side)
 {
-	int64		n = 0;
-	int64		i;
+	int64 n = 0;
+	int64 i;
 
 	*samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, e->dataset->n) * sizeof(int64));
 	for (i = 0; i < e->dataset->n; i++)
@@ -261,24 +260,24 @@ pneumo_evaluation_probability(const PneumoEvaluation *e, int64 sample)
 typedef struct Visitor
 {
 	PneumoEvaluation *e;
-	bool	   *marked;
-	int64		left;			/* marks */
-	size_t		max_bytes;
+	bool *marked;
+	int64 left; /* marks */
+	size_t max_bytes;
 	PneumoImageVisit visit;
-	void	   *arg;
+	void *arg;
 } Visitor;
 
 /* The sample of these bytes, or -1: identical images count once. */
 static int64
 find_sample(const PneumoDataset *dataset, const uint8 *sha256)
 {
-	int64		low = 0;
-	int64		high = dataset->n - 1;
+	int64 low = 0;
+	int64 high = dataset->n - 1;
 
 	while (low <= high)
 	{
-		int64		middle = low + (high - low) / 2;
-		int			c = memcmp(dataset->samples[middle].sha256, sha256, PNEUMO_SHA256_LEN);
+		int64 middle = low + (high - low) / 2;
+		int c = memcmp(dataset->samples[middle].sha256, sha256, PNEUMO_SHA256_LEN);
 
 		if (c == 0)
 			return middle;
@@ -293,11 +292,11 @@ find_sample(const PneumoDataset *dataset, const uint8 *sha256)
 static void
 visit_row(void *arg, const PneumoRow *row)
 {
-	Visitor    *v = arg;
-	bytea	   *bytes;
-	uint8		sha256[PNEUMO_SHA256_LEN];
-	int64		sample;
-	ImgError	error;
+	Visitor *v = arg;
+	bytea *bytes;
+	uint8 sha256[PNEUMO_SHA256_LEN];
+	int64 sample;
+	ImgError error;
 
 	if (v->left == 0 || !row->has_image || !pneumo_image_bytes(&bytes, row->image, &error))
 		return;
@@ -313,8 +312,8 @@ visit_row(void *arg, const PneumoRow *row)
 void
 pneumo_evaluation_visit(PneumoEvaluation *e, bool *marked, PneumoImageVisit visit, void *arg)
 {
-	Visitor		v;
-	int64		i;
+	Visitor v;
+	int64 i;
 
 	memset(&v, 0, sizeof(v));
 	v.e = e;
@@ -332,21 +331,20 @@ pneumo_evaluation_visit(PneumoEvaluation *e, bool *marked, PneumoImageVisit visi
 int64
 pneumo_look_count(int64 version, const char *split)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_LOOK, AccessShareLock, false);
-	Snapshot	snapshot = pneumo_write_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_LOOK, AccessShareLock, false);
+	Snapshot snapshot = pneumo_write_snapshot();
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	int64		n = 0;
+	HeapTuple tuple;
+	int64 n = 0;
 
 	ScanKeyInit(&key, Anum_look_version, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_LOOK, "look_version_idx"), true,
-							  snapshot, 1, &key);
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_LOOK, "look_version_idx"), true, snapshot,
+							  1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
-		char	   *of = TextDatumGetCString(heap_getattr(tuple, Anum_look_split,
-														  RelationGetDescr(rel), &isnull));
+		bool isnull;
+		char *of = TextDatumGetCString(heap_getattr(tuple, Anum_look_split, RelationGetDescr(rel), &isnull));
 
 		n += strcmp(of, split) == 0;
 	}
@@ -360,10 +358,10 @@ void
 pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source, int64 images,
 				Jsonb *metrics)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_LOOK, RowExclusiveLock, false);
-	Datum		values[Natts_look];
-	bool		nulls[Natts_look] = {false};
-	NameData	role;
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_LOOK, RowExclusiveLock, false);
+	Datum values[Natts_look];
+	bool nulls[Natts_look] = {false};
+	NameData role;
 
 	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
 	values[Anum_look_id - 1] = Int64GetDatum(pneumo_catalog_nextval(PNEUMO_REL_LOOK));

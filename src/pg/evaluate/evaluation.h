@@ -17,20 +17,20 @@ typedef struct PneumoEvaluation
 	/* of pneumo_evaluation_begin() */
 	const char *model;
 	PneumoVersionId id;
-	Jsonb	   *provenance;		/* the version's, or NULL */
-	PneumoConfig *config;		/* data keys of the call over those of the training */
+	Jsonb *provenance;    /* the version's, or NULL */
+	PneumoConfig *config; /* data keys of the call over those of the training */
 	PneumoScorer *scorer;
-	void	   *scorers;		/* where it is kept */
+	void *scorers; /* where it is kept */
 
 	/* of pneumo_evaluation_read() */
 	PneumoSource *source;
 	PneumoDataset *dataset;
-	bool		score[3];		/* sides that are scored */
-	PneumoScores scores;		/* by the samples' slots */
-	int64		n_scored;
+	bool score[3];       /* sides that are scored */
+	PneumoScores scores; /* by the samples' slots */
+	int64 n_scored;
 	/* sees every readable row, also of sides that are not scored; may be NULL */
-	void		(*look) (void *arg, const PneumoSample *sample, const uint8 *pixels);
-	void	   *look_arg;
+	void (*look)(void *arg, const PneumoSample *sample, const uint8 *pixels);
+	void *look_arg;
 } PneumoEvaluation;
 
 /*
@@ -59,12 +59,12 @@ extern const double *pneumo_evaluation_probability(const PneumoEvaluation *e, in
  * marked (dataset->n flags, cleared as they are found).  The context of the
  * call is reset after each row.
  */
-typedef void (*PneumoImageVisit) (void *arg, int64 sample, Datum image);
+typedef void (*PneumoImageVisit)(void *arg, int64 sample, Datum image);
 extern void pneumo_evaluation_visit(PneumoEvaluation *e, bool *marked, PneumoImageVisit visit, void *arg);
 
 /* Counts a look at held-out rows; how many there were at that side of a version. */
-extern void pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source,
-							int64 images, Jsonb *metrics);
+extern void pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source, int64 images,
+							Jsonb *metrics);
 extern int64 pneumo_look_count(int64 version, const char *split);
 
-#endif							/* PNEUMO_PG_EVALUATION_H */
+#endif /* PNEUMO_PG_EVALUATION_H */

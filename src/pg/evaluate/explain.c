@@ -46,7 +46,14 @@ PG_FUNCTION_INFO_V1(pneumo_explain);
 
 enum
 {
-	COL_HEIGHT, COL_WIDTH, COL_CLASS, COL_METHOD, COL_MAX_ABS, COL_EMPTY, COL_MAP, N_COLS
+	COL_HEIGHT,
+	COL_WIDTH,
+	COL_CLASS,
+	COL_METHOD,
+	COL_MAX_ABS,
+	COL_EMPTY,
+	COL_MAP,
+	N_COLS
 };
 
 static const char *const methods[] = {"hirescam", "gradcam", NULL};
@@ -59,13 +66,13 @@ check_keys(Jsonb *config)
 {
 	JsonbIterator *it = JsonbIteratorInit(&config->root);
 	JsonbIteratorToken token;
-	JsonbValue	item;
+	JsonbValue item;
 
 	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 	{
-		char	   *name;
+		char *name;
 		const char *near;
-		int			i;
+		int i;
 
 		if (token != WJB_KEY)
 			continue;
@@ -75,11 +82,9 @@ check_keys(Jsonb *config)
 		if (option_keys[i] != NULL)
 			continue;
 		near = pneumo_nearest(name, option_keys);
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown config key \"%s\"", name),
-				 near ? errhint("Did you mean \"%s\"?", near) :
-				 errhint("Keys are %s.", pneumo_list_names(option_keys))));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown config key \"%s\"", name),
+						near ? errhint("Did you mean \"%s\"?", near)
+							 : errhint("Keys are %s.", pneumo_list_names(option_keys))));
 	}
 }
 
@@ -95,8 +100,7 @@ pneumo_map_options(PneumoMapOptions *options, Jsonb *config)
 		return;
 	if (!JB_ROOT_IS_OBJECT(config))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the config must be a JSON object")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the config must be a JSON object")));
 	check_keys(config);
 	value = pneumo_json_get(&config->root, "class");
 	if (!pneumo_json_is_null(value))
@@ -120,7 +124,7 @@ static int
 find_class(const PneumoModelMeta *meta, const char *name)
 {
 	const char *names[NN_MAX_CLASSES + 1];
-	int			i;
+	int i;
 
 	for (i = 0; i < meta->n_classes; i++)
 	{
@@ -129,10 +133,8 @@ find_class(const PneumoModelMeta *meta, const char *name)
 		names[i] = meta->classes[i];
 	}
 	names[i] = NULL;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("the model has no class \"%s\"", name),
-			 errdetail("It can be %s.", pneumo_list_names(names))));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the model has no class \"%s\"", name),
+					errdetail("It can be %s.", pneumo_list_names(names))));
 	return -1;
 }
 
@@ -142,13 +144,15 @@ find_class(const PneumoModelMeta *meta, const char *name)
 static int
 find_convolution(const NnGraph *graph)
 {
-	int			node = nn_graph_last_conv_node(graph);
+	int node = nn_graph_last_conv_node(graph);
 
 	if (node < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the model's network has no convolution, so there is no map of where its score comes from"),
-				 errdetail("A map shows the output of the last convolution, times its effect on the score.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg(
+				 "the model's network has no convolution, so there is no map of where its score comes from"),
+			 errdetail("A map shows the output of the last convolution, times its effect on the score.")));
 	return node;
 }
 
@@ -158,7 +162,7 @@ run_explanation(float *activation, float *gradient, PneumoScorer *scorer, int no
 				void *scratch)
 {
 	PneumoAttempts attempts;
-	NnStatus	status;
+	NnStatus status;
 
 	pneumo_attempts_begin(&attempts);
 	do
@@ -173,9 +177,9 @@ static void
 add_map(double *values, const float *activation, float *gradient, size_t places, int channels,
 		PneumoMapMethod method, double sign)
 {
-	double	   *mean = palloc0(channels * sizeof(double));
-	size_t		i;
-	int			c;
+	double *mean = palloc0(channels * sizeof(double));
+	size_t i;
+	int c;
 
 	if (method == PNEUMO_MAP_GRADCAM)
 	{
@@ -189,7 +193,7 @@ add_map(double *values, const float *activation, float *gradient, size_t places,
 	{
 		const float *a = activation + i * channels;
 		const float *g = gradient + i * channels;
-		double		sum = 0;
+		double sum = 0;
 
 		if (method == PNEUMO_MAP_GRADCAM)
 			for (c = 0; c < channels; c++)
@@ -216,17 +220,17 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 				int on_bad_image)
 {
 	const NnEngine *engine = &scorer->engine->engine;
-	int			node = find_convolution(engine->graph);
-	NnNodeInfo	info;
-	size_t		places;
-	size_t		floats;
-	size_t		scratch_bytes = nn_explain_scratch_bytes(engine);
-	float	   *activation;
-	float	   *gradient;
-	void	   *scratch;
-	double	   *sums;
-	double		total = 0;
-	size_t		i;
+	int node = find_convolution(engine->graph);
+	NnNodeInfo info;
+	size_t places;
+	size_t floats;
+	size_t scratch_bytes = nn_explain_scratch_bytes(engine);
+	float *activation;
+	float *gradient;
+	void *scratch;
+	double *sums;
+	double total = 0;
+	size_t i;
 
 	/* known before the image is read, if it is not to depend on it */
 	if (options->class_name != NULL)
@@ -243,12 +247,11 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 	floats = places * info.shape.c;
 	if (scratch_bytes == 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the model is too large to be explained")));
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large to be explained")));
 
 	pneumo_check_memory("explaining this model's score",
 						(double) scratch_bytes + 2.0 * floats * sizeof(float) +
-						(double) places * (sizeof(float) + sizeof(double)));
+							(double) places * (sizeof(float) + sizeof(double)));
 
 	if (scorer->explain == NULL)
 		scorer->explain = pneumo_engine_get_explain(&scorer->engine->id, scorer->path, scorer->cxt);
@@ -264,15 +267,15 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 	{
 		run_explanation(pneumo_align(activation), pneumo_align(gradient), scorer, node, 1,
 						pneumo_align(scratch));
-		add_map(sums, pneumo_align(activation), pneumo_align(gradient), places, info.shape.c,
-				options->method, map->class_index == 1 ? 1 : -1);
+		add_map(sums, pneumo_align(activation), pneumo_align(gradient), places, info.shape.c, options->method,
+				map->class_index == 1 ? 1 : -1);
 	}
 	else
 	{
-		run_explanation(pneumo_align(activation), pneumo_align(gradient), scorer, node,
-						map->class_index, pneumo_align(scratch));
-		add_map(sums, pneumo_align(activation), pneumo_align(gradient), places, info.shape.c,
-				options->method, 1);
+		run_explanation(pneumo_align(activation), pneumo_align(gradient), scorer, node, map->class_index,
+						pneumo_align(scratch));
+		add_map(sums, pneumo_align(activation), pneumo_align(gradient), places, info.shape.c, options->method,
+				1);
 		if (scorer->output_units == 2)
 		{
 			run_explanation(pneumo_align(activation), pneumo_align(gradient), scorer, node,
@@ -290,9 +293,8 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 	{
 		map->values[i] = (float) sums[i];
 		if (!isfinite(map->values[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("the map of this image is not finite")));
+			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+							errmsg("the map of this image is not finite")));
 		total += fabs(sums[i]);
 		map->max_abs = Max(map->max_abs, fabs((double) map->values[i]));
 	}
@@ -307,7 +309,7 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 static void
 picture_size(int *height, int *width, const ImgInfo *info, int max_side)
 {
-	double		shrink = 1;
+	double shrink = 1;
 
 	if (max_side > 0 && Max(info->width, info->height) > (uint32) max_side)
 		shrink = (double) max_side / Max(info->width, info->height);
@@ -319,9 +321,9 @@ picture_size(int *height, int *width, const ImgInfo *info, int max_side)
 static uint8 *
 grey_pixels(int *height, int *width, const uint8 *bytes, size_t n_bytes, int max_side, ImgError *error)
 {
-	ImgLimits	limits;
-	ImgInfo		info;
-	uint8	   *grey;
+	ImgLimits limits;
+	ImgInfo info;
+	uint8 *grey;
 	PneumoAttempts attempts;
 
 	pneumo_image_limits(&limits);
@@ -342,8 +344,8 @@ grey_pixels(int *height, int *width, const uint8 *bytes, size_t n_bytes, int max
 		do
 		{
 			limits.interrupt = attempts.stop;
-			error->status = img_decode_jpeg(grey, (size_t) *height * *width, 1, bytes, n_bytes, &info,
-											&limits, error);
+			error->status =
+				img_decode_jpeg(grey, (size_t) *height * *width, 1, bytes, n_bytes, &info, &limits, error);
 		} while (error->status == IMG_INTERRUPTED && pneumo_attempts_next(&attempts));
 	}
 	if (error->status == IMG_OK)
@@ -356,18 +358,18 @@ bytea *
 pneumo_map_draw(const PneumoMap *map, Datum image, const PneumoMapOptions *options, int max_side,
 				int on_bad_image)
 {
-	bytea	   *bytes;
-	uint8	   *grey = NULL;
-	uint8	   *coloured;
-	bytea	   *picture;
-	int			height = 0;
-	int			width = 0;
-	ImgError	error;
+	bytea *bytes;
+	uint8 *grey = NULL;
+	uint8 *coloured;
+	bytea *picture;
+	int height = 0;
+	int width = 0;
+	ImgError error;
 
 	if (pneumo_image_bytes(&bytes, image, &error))
 	{
-		grey = grey_pixels(&height, &width, (const uint8 *) VARDATA_ANY(bytes),
-						   VARSIZE_ANY_EXHDR(bytes), max_side, &error);
+		grey = grey_pixels(&height, &width, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
+						   max_side, &error);
 		if ((Pointer) bytes != DatumGetPointer(image))
 			pfree(bytes);
 	}
@@ -394,8 +396,7 @@ pneumo_map_draw(const PneumoMap *map, Datum image, const PneumoMapOptions *optio
 static PneumoScorer *
 begin_call(PneumoMapOptions *options, FunctionCallInfo fcinfo)
 {
-	char	   *name = PG_NARGS() > 1 ? text_to_cstring(PG_GETARG_TEXT_PP(1)) :
-		pstrdup(pneumo_default_model);
+	char *name = PG_NARGS() > 1 ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : pstrdup(pneumo_default_model);
 	PneumoVersionId id;
 
 	pneumo_map_options(options, PG_NARGS() > 2 ? PG_GETARG_JSONB_P(2) : NULL);
@@ -409,11 +410,11 @@ pneumo_heatmap(PG_FUNCTION_ARGS)
 {
 	PneumoMapOptions options;
 	PneumoScorer *scorer = begin_call(&options, fcinfo);
-	PneumoMap	map;
-	TupleDesc	desc;
-	Datum		values[N_COLS];
-	bool		nulls[N_COLS] = {false};
-	int			dims[2];
+	PneumoMap map;
+	TupleDesc desc;
+	Datum values[N_COLS];
+	bool nulls[N_COLS] = {false};
+	int dims[2];
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "pneumo_heatmap must return a row");
@@ -437,8 +438,8 @@ pneumo_explain(PG_FUNCTION_ARGS)
 {
 	PneumoMapOptions options;
 	PneumoScorer *scorer = begin_call(&options, fcinfo);
-	PneumoMap	map;
-	bytea	   *picture;
+	PneumoMap map;
+	bytea *picture;
 
 	if (!pneumo_map_make(&map, scorer, PG_GETARG_DATUM(0), &options, pneumo_on_bad_image))
 		PG_RETURN_NULL();

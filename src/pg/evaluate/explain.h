@@ -18,26 +18,25 @@
 
 typedef enum PneumoMapMethod
 {
-	PNEUMO_MAP_HIRESCAM,		/* sum over channels of activation * gradient */
-	PNEUMO_MAP_GRADCAM			/* the gradient averaged over the positions first */
+	PNEUMO_MAP_HIRESCAM, /* sum over channels of activation * gradient */
+	PNEUMO_MAP_GRADCAM   /* the gradient averaged over the positions first */
 } PneumoMapMethod;
 
 typedef struct PneumoMapOptions
 {
-	const char *class_name;		/* NULL: positive of two, else the most probable */
+	const char *class_name; /* NULL: positive of two, else the most probable */
 	PneumoMapMethod method;
-	double		scale;			/* logits at full colour; 0: the map's largest */
-	double		opacity;		/* of full colour, 0 to 1 */
+	double scale;   /* logits at full colour; 0: the map's largest */
+	double opacity; /* of full colour, 0 to 1 */
 } PneumoMapOptions;
 
 typedef struct PneumoMap
 {
-	int			height,
-				width;			/* of the last convolution's output */
-	int			class_index;	/* explained */
-	double		max_abs;		/* of the values */
-	bool		empty;
-	float	   *values;			/* [height][width], logits; positive speaks for
+	int height, width; /* of the last convolution's output */
+	int class_index;   /* explained */
+	double max_abs;    /* of the values */
+	bool empty;
+	float *values; /* [height][width], logits; positive speaks for
 								 * the class */
 } PneumoMap;
 
@@ -59,4 +58,4 @@ extern bool pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image,
 extern bytea *pneumo_map_draw(const PneumoMap *map, Datum image, const PneumoMapOptions *options,
 							  int max_side, int on_bad_image);
 
-#endif							/* PNEUMO_PG_EXPLAIN_H */
+#endif /* PNEUMO_PG_EXPLAIN_H */

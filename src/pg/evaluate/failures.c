@@ -35,22 +35,28 @@ PG_FUNCTION_INFO_V1(pneumo_failures);
 
 enum
 {
-	COL_KEY, COL_TRUTH, COL_PREDICTED, COL_PROBABILITY, COL_LOSS, COL_WRONG,
-	COL_NEIGHBOUR_KEYS, COL_NEIGHBOUR_CLASSES, COL_NEIGHBOUR_DISTANCES, N_COLS
+	COL_KEY,
+	COL_TRUTH,
+	COL_PREDICTED,
+	COL_PROBABILITY,
+	COL_LOSS,
+	COL_WRONG,
+	COL_NEIGHBOUR_KEYS,
+	COL_NEIGHBOUR_CLASSES,
+	COL_NEIGHBOUR_DISTANCES,
+	N_COLS
 };
 
-static const char *const own_keys[] = {
-	"split", "limit", "all_rows", "neighbours", "distance", NULL
-};
+static const char *const own_keys[] = {"split", "limit", "all_rows", "neighbours", "distance", NULL};
 static const char *const splits[] = {"train", "validation", "test", NULL};
 static const char *const distances[] = {"cosine", "euclidean", NULL};
 
 typedef struct Wanted
 {
-	int			side;
-	int64		limit;
-	bool		all_rows;
-	int			n_neighbours;
+	int side;
+	int64 limit;
+	bool all_rows;
+	int n_neighbours;
 	PneumoDistance distance;
 } Wanted;
 
@@ -64,24 +70,23 @@ compare_failures(const void *left, const void *right)
 
 	if (a->loss != b->loss)
 		return a->loss > b->loss ? -1 : 1;
-	return a->sample < b->sample ? -1 : a->sample > b->sample;	/* by SHA-256 */
+	return a->sample < b->sample ? -1 : a->sample > b->sample; /* by SHA-256 */
 }
 
 int64
-pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int side, bool right,
-					 int64 limit)
+pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int side, bool right, int64 limit)
 {
-	int64	   *samples;
-	int64		n_samples = pneumo_evaluation_side(&samples, e, side);
-	PneumoFailure *found = MemoryContextAllocHuge(CurrentMemoryContext,
-												  Max(1, n_samples) * sizeof(PneumoFailure));
-	int64		n = 0;
-	int64		i;
+	int64 *samples;
+	int64 n_samples = pneumo_evaluation_side(&samples, e, side);
+	PneumoFailure *found =
+		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n_samples) * sizeof(PneumoFailure));
+	int64 n = 0;
+	int64 i;
 
 	for (i = 0; i < n_samples; i++)
 	{
 		const double *probability = pneumo_evaluation_probability(e, samples[i]);
-		int			truth = e->dataset->samples[samples[i]].label;
+		int truth = e->dataset->samples[samples[i]].label;
 		PneumoFailure *f = &found[n];
 
 		memset(f, 0, sizeof(*f));
@@ -90,7 +95,7 @@ pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int si
 		f->score = pneumo_score_of(e->scorer->meta, probability);
 		f->loss = -log(Max(probability[truth], SMALLEST_PROBABILITY));
 		if (f->loss == 0)
-			f->loss = 0;		/* not -0 */
+			f->loss = 0; /* not -0 */
 		f->wrong = f->predicted != truth;
 		n += f->wrong || right;
 	}
@@ -105,20 +110,20 @@ pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int si
 typedef struct Search
 {
 	PneumoEvaluation *e;
-	PneumoFailure **wrong;		/* n, sorted by sample */
-	int64		n;
-	float	   *embedding;		/* [n][units] */
-	double	   *length;			/* [n] */
-	int			units;
-	int			wanted;			/* neighbours */
+	PneumoFailure **wrong; /* n, sorted by sample */
+	int64 n;
+	float *embedding; /* [n][units] */
+	double *length;   /* [n] */
+	int units;
+	int wanted; /* neighbours */
 	PneumoDistance distance;
 } Search;
 
 static int
 compare_samples(const void *left, const void *right)
 {
-	int64		a = (*(PneumoFailure *const *) left)->sample;
-	int64		b = (*(PneumoFailure *const *) right)->sample;
+	int64 a = (*(PneumoFailure *const *) left)->sample;
+	int64 b = (*(PneumoFailure *const *) right)->sample;
 
 	return a < b ? -1 : a > b;
 }
@@ -126,8 +131,8 @@ compare_samples(const void *left, const void *right)
 static double
 product(const float *a, const float *b, int n)
 {
-	double		sum = 0;
-	int			i;
+	double sum = 0;
+	int i;
 
 	for (i = 0; i < n; i++)
 		sum += (double) a[i] * b[i];
@@ -138,11 +143,11 @@ product(const float *a, const float *b, int n)
 static void
 keep_embedding(void *arg, int64 sample, Datum image)
 {
-	Search	   *search = arg;
+	Search *search = arg;
 	PneumoFailure probe;
 	PneumoFailure *key = &probe;
 	PneumoFailure **found;
-	int64		at;
+	int64 at;
 
 	probe.sample = sample;
 	found = bsearch(&key, search->wrong, search->n, sizeof(PneumoFailure *), compare_samples);
@@ -152,8 +157,8 @@ keep_embedding(void *arg, int64 sample, Datum image)
 	(void) pneumo_scorer_run(search->e->scorer, image, PNEUMO_BAD_IMAGE_ERROR, true);
 	memcpy(search->embedding + at * search->units, search->e->scorer->embedding,
 		   search->units * sizeof(float));
-	search->length[at] = sqrt(product(search->e->scorer->embedding, search->e->scorer->embedding,
-									  search->units));
+	search->length[at] =
+		sqrt(product(search->e->scorer->embedding, search->e->scorer->embedding, search->units));
 }
 
 /* Puts a training image where it belongs among the nearest of one failure. */
@@ -161,7 +166,7 @@ static void
 insert_neighbour(PneumoFailure *failure, int wanted, int64 sample, double distance)
 {
 	PneumoNeighbour *list = failure->neighbours;
-	int			at = failure->n_neighbours;
+	int at = failure->n_neighbours;
 
 	/* equal ones by SHA-256, whatever the order of the rows */
 	while (at > 0 && (list[at - 1].distance > distance ||
@@ -179,10 +184,10 @@ insert_neighbour(PneumoFailure *failure, int wanted, int64 sample, double distan
 static void
 compare_training_image(void *arg, int64 sample, Datum image)
 {
-	Search	   *search = arg;
+	Search *search = arg;
 	const float *embedding;
-	double		length;
-	int64		i;
+	double length;
+	int64 i;
 
 	(void) pneumo_scorer_run(search->e->scorer, image, PNEUMO_BAD_IMAGE_ERROR, true);
 	embedding = search->e->scorer->embedding;
@@ -190,13 +195,13 @@ compare_training_image(void *arg, int64 sample, Datum image)
 	for (i = 0; i < search->n; i++)
 	{
 		const float *other = search->embedding + i * search->units;
-		double		distance = 0;
-		int			u;
+		double distance = 0;
+		int u;
 
 		if (search->distance == PNEUMO_DISTANCE_COSINE)
 		{
 			/* without direction: as far as what has nothing in common */
-			double		scale = length * search->length[i];
+			double scale = length * search->length[i];
 
 			distance = scale > 0 ? 1 - product(embedding, other, search->units) / scale : 1;
 			distance = Max(distance, 0);
@@ -205,7 +210,7 @@ compare_training_image(void *arg, int64 sample, Datum image)
 		{
 			for (u = 0; u < search->units; u++)
 			{
-				double		d = (double) embedding[u] - other[u];
+				double d = (double) embedding[u] - other[u];
 
 				distance += d * d;
 			}
@@ -219,10 +224,10 @@ void
 pneumo_failures_neighbours(PneumoFailure *failures, int64 n, PneumoEvaluation *e, int n_neighbours,
 						   PneumoDistance distance)
 {
-	Search		search;
-	bool	   *marked;
-	double		bytes;
-	int64		i;
+	Search search;
+	bool *marked;
+	double bytes;
+	int64 i;
 
 	memset(&search, 0, sizeof(search));
 	search.e = e;
@@ -273,33 +278,37 @@ read_wanted(Wanted *wanted, Jsonb *given)
 {
 	JsonbValue *value = pneumo_json_get(&given->root, "split");
 
-	wanted->side = pneumo_json_is_null(value) ? PNEUMO_VALIDATION :
-		pneumo_json_read_enum("config key \"split\"", value, splits);
+	wanted->side = pneumo_json_is_null(value) ? PNEUMO_VALIDATION
+											  : pneumo_json_read_enum("config key \"split\"", value, splits);
 	value = pneumo_json_get(&given->root, "all_rows");
-	wanted->all_rows = !pneumo_json_is_null(value) &&
-		pneumo_json_read_bool("config key \"all_rows\"", value);
+	wanted->all_rows = !pneumo_json_is_null(value) && pneumo_json_read_bool("config key \"all_rows\"", value);
 	value = pneumo_json_get(&given->root, "limit");
-	wanted->limit = !pneumo_json_is_null(value) ?
-		pneumo_json_read_int("config key \"limit\"", value, 1, MAX_LIMIT) :
-		wanted->all_rows ? MAX_LIMIT : DEFAULT_LIMIT;
+	wanted->limit = !pneumo_json_is_null(value)
+						? pneumo_json_read_int("config key \"limit\"", value, 1, MAX_LIMIT)
+					: wanted->all_rows ? MAX_LIMIT
+									   : DEFAULT_LIMIT;
 	value = pneumo_json_get(&given->root, "neighbours");
-	wanted->n_neighbours = pneumo_json_is_null(value) ? DEFAULT_NEIGHBOURS :
-		(int) pneumo_json_read_int("config key \"neighbours\"", value, 0, PNEUMO_MAX_NEIGHBOURS);
+	wanted->n_neighbours =
+		pneumo_json_is_null(value)
+			? DEFAULT_NEIGHBOURS
+			: (int) pneumo_json_read_int("config key \"neighbours\"", value, 0, PNEUMO_MAX_NEIGHBOURS);
 	value = pneumo_json_get(&given->root, "distance");
-	wanted->distance = pneumo_json_is_null(value) ? PNEUMO_DISTANCE_COSINE :
-		(PneumoDistance) pneumo_json_read_enum("config key \"distance\"", value, distances);
+	wanted->distance =
+		pneumo_json_is_null(value)
+			? PNEUMO_DISTANCE_COSINE
+			: (PneumoDistance) pneumo_json_read_enum("config key \"distance\"", value, distances);
 }
 
 static void
 put_neighbours(Datum *values, bool *nulls, const PneumoFailure *failure, const PneumoEvaluation *e)
 {
-	Datum		keys[PNEUMO_MAX_NEIGHBOURS];
-	Datum		classes[PNEUMO_MAX_NEIGHBOURS];
-	Datum		far[PNEUMO_MAX_NEIGHBOURS];
-	bool		no_key[PNEUMO_MAX_NEIGHBOURS];
-	int			n = failure->n_neighbours;
-	int			lower = 1;
-	int			i;
+	Datum keys[PNEUMO_MAX_NEIGHBOURS];
+	Datum classes[PNEUMO_MAX_NEIGHBOURS];
+	Datum far[PNEUMO_MAX_NEIGHBOURS];
+	bool no_key[PNEUMO_MAX_NEIGHBOURS];
+	int n = failure->n_neighbours;
+	int lower = 1;
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -313,20 +322,20 @@ put_neighbours(Datum *values, bool *nulls, const PneumoFailure *failure, const P
 	nulls[COL_NEIGHBOUR_KEYS] = nulls[COL_NEIGHBOUR_CLASSES] = nulls[COL_NEIGHBOUR_DISTANCES] = n == 0;
 	if (n == 0)
 		return;
-	values[COL_NEIGHBOUR_KEYS] = PointerGetDatum(construct_md_array(keys, no_key, 1, &n, &lower, TEXTOID,
-																	-1, false, TYPALIGN_INT));
-	values[COL_NEIGHBOUR_CLASSES] = PointerGetDatum(construct_array(classes, n, TEXTOID, -1, false,
-																	TYPALIGN_INT));
-	values[COL_NEIGHBOUR_DISTANCES] = PointerGetDatum(construct_array(far, n, FLOAT8OID, sizeof(float8),
-																	  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[COL_NEIGHBOUR_KEYS] =
+		PointerGetDatum(construct_md_array(keys, no_key, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
+	values[COL_NEIGHBOUR_CLASSES] =
+		PointerGetDatum(construct_array(classes, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[COL_NEIGHBOUR_DISTANCES] =
+		PointerGetDatum(construct_array(far, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 static void
 put_failure(ReturnSetInfo *result, const PneumoFailure *failure, const PneumoEvaluation *e)
 {
 	const PneumoSample *sample = &e->dataset->samples[failure->sample];
-	Datum		values[N_COLS];
-	bool		nulls[N_COLS] = {false};
+	Datum values[N_COLS];
+	bool nulls[N_COLS] = {false};
 
 	nulls[COL_KEY] = sample->key == NULL;
 	values[COL_KEY] = sample->key != NULL ? CStringGetTextDatum(sample->key) : (Datum) 0;
@@ -343,14 +352,14 @@ Datum
 pneumo_failures(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Jsonb	   *given = PG_GETARG_JSONB_P(2);
+	Jsonb *given = PG_GETARG_JSONB_P(2);
 	PneumoEvaluation e;
-	Wanted		wanted;
+	Wanted wanted;
 	PneumoFailure *failures;
-	int64	   *samples;
-	int64		n_samples;
-	int64		n;
-	int64		i;
+	int64 *samples;
+	int64 n_samples;
+	int64 n;
+	int64 i;
 
 	pneumo_evaluation_begin(&e, text_to_cstring(PG_GETARG_TEXT_PP(1)), given, own_keys);
 	read_wanted(&wanted, given);
@@ -363,9 +372,10 @@ pneumo_failures(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("no row of %s is left on the split \"%s\"", e.source->name, splits[wanted.side]),
-				 e.dataset->left_out[PNEUMO_OUT_SEEN] > 0 ?
-				 errdetail("%lld rows are left out: the version was trained or selected on them.",
-						   (long long) e.dataset->left_out[PNEUMO_OUT_SEEN]) : 0));
+				 e.dataset->left_out[PNEUMO_OUT_SEEN] > 0
+					 ? errdetail("%lld rows are left out: the version was trained or selected on them.",
+								 (long long) e.dataset->left_out[PNEUMO_OUT_SEEN])
+					 : 0));
 	n = pneumo_failures_find(&failures, &e, wanted.side, wanted.all_rows, wanted.limit);
 	pneumo_failures_neighbours(failures, n, &e, wanted.n_neighbours, wanted.distance);
 	if (wanted.side == PNEUMO_TEST)

@@ -23,7 +23,9 @@ PG_FUNCTION_INFO_V1(pneumo_plot_evaluation);
 
 typedef enum Picture
 {
-	PICTURE_ROC, PICTURE_CALIBRATION, PICTURE_CONFUSION
+	PICTURE_ROC,
+	PICTURE_CALIBRATION,
+	PICTURE_CONFUSION
 } Picture;
 
 static const char *const pictures[] = {"roc", "calibration", "confusion", NULL};
@@ -31,26 +33,25 @@ static const char *const pictures[] = {"roc", "calibration", "confusion", NULL};
 static Picture
 read_picture(const char *name)
 {
-	int			i;
+	int i;
 
 	for (i = 0; pictures[i] != NULL; i++)
 		if (strcmp(pictures[i], name) == 0)
 			return (Picture) i;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("there is no picture \"%s\", it can be %s", pneumo_clip(name), pneumo_list_names(pictures))));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("there is no picture \"%s\", it can be %s", pneumo_clip(name),
+						   pneumo_list_names(pictures))));
 }
 
 static void
 require_two_classes(const PneumoEvaluation *e)
 {
 	if (e->scorer->meta->n_classes != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("this picture is for models of two classes, \"%s\" has %d", e->model,
-						e->scorer->meta->n_classes),
-				 errhint("Draw one class against the others with an aggregate, as pneumo_plot_roc, "
-						 "and pneumo_predict(image, model, class).")));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("this picture is for models of two classes, \"%s\" has %d", e->model,
+							   e->scorer->meta->n_classes),
+						errhint("Draw one class against the others with an aggregate, as pneumo_plot_roc, "
+								"and pneumo_predict(image, model, class).")));
 }
 
 static const char *
@@ -62,17 +63,17 @@ title(const char *what, const PneumoEvaluation *e, const PneumoSide *side)
 static text *
 draw_confusion(const PneumoEvaluation *e, const PneumoSide *side)
 {
-	int			k = e->scorer->meta->n_classes;
-	uint64_t   *counts = palloc0(k * k * sizeof(uint64_t));
+	int k = e->scorer->meta->n_classes;
+	uint64_t *counts = palloc0(k * k * sizeof(uint64_t));
 	const char **names = palloc(k * sizeof(char *));
-	int64		i;
+	int64 i;
 
 	for (i = 0; i < k; i++)
 		names[i] = pneumo_report_utf8(e->scorer->meta->classes[i]);
 	for (i = 0; i < side->n; i++)
 	{
-		int			label = e->dataset->samples[side->samples[i]].label;
-		int			predicted = pneumo_class_of(e->scorer->meta, pneumo_evaluation_probability(e, side->samples[i]));
+		int label = e->dataset->samples[side->samples[i]].label;
+		int predicted = pneumo_class_of(e->scorer->meta, pneumo_evaluation_probability(e, side->samples[i]));
 
 		counts[label * k + predicted]++;
 	}
@@ -83,14 +84,14 @@ Datum
 pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 {
 	static const char *const own_keys[] = {"split", NULL};
-	char	   *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Picture		picture = read_picture(text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	Jsonb	   *given = PG_GETARG_JSONB_P(3);
-	int			split = pneumo_side_split(given, FUNCTION "()");
+	char *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Picture picture = read_picture(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	Jsonb *given = PG_GETARG_JSONB_P(3);
+	int split = pneumo_side_split(given, FUNCTION "()");
 	PneumoEvaluation e;
-	PneumoSide	side;
-	StatsRows	rows;
-	text	   *svg;
+	PneumoSide side;
+	StatsRows rows;
+	text *svg;
 
 	pneumo_evaluation_begin(&e, model, given, own_keys);
 	if (picture != PICTURE_CONFUSION)
@@ -111,6 +112,7 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 			svg = pneumo_plot_calibration_rows(&rows, PNEUMO_DEFAULT_BINS, title("Calibration", &e, &side),
 											   FUNCTION);
 	}
-	(void) pneumo_side_look(&e.id, &side, e.source->name, psprintf("{\"picture\":\"%s\"}", pictures[picture]));
+	(void) pneumo_side_look(&e.id, &side, e.source->name,
+							psprintf("{\"picture\":\"%s\"}", pictures[picture]));
 	PG_RETURN_TEXT_P(svg);
 }

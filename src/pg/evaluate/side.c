@@ -24,14 +24,14 @@ int
 pneumo_side_split(Jsonb *given, const char *function)
 {
 	JsonbValue *value;
-	int			split;
+	int split;
 
 	if (!JB_ROOT_IS_OBJECT(given))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the config must be a JSON object")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the config must be a JSON object")));
 	value = pneumo_json_get(&given->root, "split");
-	split = value == NULL ? PNEUMO_TEST : pneumo_json_read_enum("config key \"split\"", value, pneumo_side_names);
+	split =
+		value == NULL ? PNEUMO_TEST : pneumo_json_read_enum("config key \"split\"", value, pneumo_side_names);
 	if (split >= PNEUMO_TEST)
 		pneumo_prevent_write(psprintf("%s of held-out rows", function));
 	return split;
@@ -40,7 +40,7 @@ pneumo_side_split(Jsonb *given, const char *function)
 void
 pneumo_side_want(PneumoEvaluation *e, int split)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < 3; i++)
 		e->score[i] = split == PNEUMO_SIDE_ALL || i == split;
@@ -50,15 +50,15 @@ pneumo_side_want(PneumoEvaluation *e, int split)
 void
 pneumo_side_hold_out(PneumoEvaluation *e, int64 version, int split)
 {
-	bool		seen[3] = {true, split != PNEUMO_VALIDATION, false};
-	size_t		bytes;
-	void	   *manifest;
+	bool seen[3] = {true, split != PNEUMO_VALIDATION, false};
+	size_t bytes;
+	void *manifest;
 
 	if (split == PNEUMO_TRAIN)
 		return;
 	manifest = pneumo_manifest_read(version, &bytes);
 	if (manifest == NULL)
-		return;					/* imported: nobody knows what it has seen */
+		return; /* imported: nobody knows what it has seen */
 	(void) pneumo_manifest_exclude(e->dataset, e->score, manifest, bytes, seen);
 	pfree(manifest);
 }
@@ -67,7 +67,7 @@ void
 pneumo_side_collect(PneumoSide *side, const PneumoEvaluation *e, int split)
 {
 	const PneumoDataset *dataset = e->dataset;
-	int64		i;
+	int64 i;
 
 	memset(side, 0, sizeof(*side));
 	side->split = split;
@@ -86,19 +86,20 @@ pneumo_side_collect(PneumoSide *side, const PneumoEvaluation *e, int split)
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("no row of %s is left to evaluate on the split \"%s\"", e->source->name,
 						pneumo_side_names[split]),
-				 dataset->left_out[PNEUMO_OUT_SEEN] > 0 ?
-				 errdetail("%lld rows are left out: the version was trained or selected on them.",
-						   (long long) dataset->left_out[PNEUMO_OUT_SEEN]) : 0));
+				 dataset->left_out[PNEUMO_OUT_SEEN] > 0
+					 ? errdetail("%lld rows are left out: the version was trained or selected on them.",
+								 (long long) dataset->left_out[PNEUMO_OUT_SEEN])
+					 : 0));
 }
 
 /* Label and patient of the rows; score is the caller's. */
 StatsRows
 pneumo_side_rows(const PneumoSide *side, const PneumoEvaluation *e, const double *score)
 {
-	uint8_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n);
-	uint64_t   *group = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(uint64_t));
-	StatsRows	rows = {score, label, group, (size_t) side->n};
-	int64		i;
+	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n);
+	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(uint64_t));
+	StatsRows rows = {score, label, group, (size_t) side->n};
+	int64 i;
 
 	for (i = 0; i < side->n; i++)
 	{
@@ -114,8 +115,8 @@ pneumo_side_rows(const PneumoSide *side, const PneumoEvaluation *e, const double
 double *
 pneumo_side_scores(const PneumoSide *side, const PneumoEvaluation *e, const double *probability)
 {
-	double	   *score = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(double));
-	int64		i;
+	double *score = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(double));
+	int64 i;
 
 	for (i = 0; i < side->n; i++)
 		score[i] = probability[2 * e->dataset->samples[side->samples[i]].slot + 1];
@@ -125,12 +126,12 @@ pneumo_side_scores(const PneumoSide *side, const PneumoEvaluation *e, const doub
 StatsClassRows
 pneumo_side_class_rows(const PneumoSide *side, const PneumoEvaluation *e, const double *probability)
 {
-	int			k = e->scorer->meta->n_classes;
-	double	   *copy = MemoryContextAllocHuge(CurrentMemoryContext, (Size) side->n * k * sizeof(double));
-	int32_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(int32_t));
-	uint64_t   *group = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(uint64_t));
+	int k = e->scorer->meta->n_classes;
+	double *copy = MemoryContextAllocHuge(CurrentMemoryContext, (Size) side->n * k * sizeof(double));
+	int32_t *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(int32_t));
+	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(uint64_t));
 	StatsClassRows rows = {copy, label, group, (size_t) side->n, k};
-	int64		i;
+	int64 i;
 
 	for (i = 0; i < side->n; i++)
 	{

@@ -13,22 +13,22 @@
 
 #include "stats/stats.h"
 
-#define PNEUMO_SIDE_ALL 3		/* after the values of PneumoSplit */
+#define PNEUMO_SIDE_ALL 3 /* after the values of PneumoSplit */
 
-extern const char *const pneumo_side_names[];	/* train, validation, test, all */
+extern const char *const pneumo_side_names[]; /* train, validation, test, all */
 
 /* The rows that are judged, in the order of the dataset. */
 typedef struct PneumoSide
 {
-	int			split;			/* index into pneumo_side_names */
-	int64	   *samples;
-	int64		n;
-	int64		groups;
-	int64		positive;
+	int split; /* index into pneumo_side_names */
+	int64 *samples;
+	int64 n;
+	int64 groups;
+	int64 positive;
 } PneumoSide;
 
 /* Config key "split", default test; held-out rows need a transaction that may write. */
-extern int	pneumo_side_split(Jsonb *given, const char *function);
+extern int pneumo_side_split(Jsonb *given, const char *function);
 
 /* Marks the sides to be scored; to be called before pneumo_evaluation_read(). */
 extern void pneumo_side_want(PneumoEvaluation *e, int split);
@@ -54,4 +54,4 @@ extern StatsClassRows pneumo_side_class_rows(const PneumoSide *side, const Pneum
 extern int64 pneumo_side_look(const PneumoVersionId *id, const PneumoSide *side, const char *source,
 							  const char *metrics);
 
-#endif							/* PNEUMO_PG_SIDE_H */
+#endif /* PNEUMO_PG_SIDE_H */

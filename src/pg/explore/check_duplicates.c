@@ -24,7 +24,7 @@
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
-#define NAMED 8					/* keys of one group of copies */
+#define NAMED 8 /* keys of one group of copies */
 #define CORRELATION 0.99
 
 static int
@@ -32,7 +32,7 @@ compare_items(const void *left, const void *right, void *arg)
 {
 	const PneumoCheckItem *a = left;
 	const PneumoCheckItem *b = right;
-	int			c = memcmp(a->sha256, b->sha256, PNEUMO_SHA256_LEN);
+	int c = memcmp(a->sha256, b->sha256, PNEUMO_SHA256_LEN);
 
 	(void) arg;
 	return c != 0 ? c : strcmp(a->key, b->key);
@@ -49,20 +49,19 @@ same_bytes(const PneumoCheckItem *a, const PneumoCheckItem *b)
 /* Copies of one image: items[first] to items[first + n - 1]. */
 typedef struct Copies
 {
-	int64		first;
-	int64		n;
-	int			sides;			/* bits */
-	bool		conflict;		/* labels differ */
+	int64 first;
+	int64 n;
+	int sides;     /* bits */
+	bool conflict; /* labels differ */
 } Copies;
 
 static Copies
 find_copies(const PneumoCheck *check, int64 first)
 {
-	Copies		copies = {first, 0, 0, false};
-	int			label = -1;
+	Copies copies = {first, 0, 0, false};
+	int label = -1;
 
-	while (first + copies.n < check->n &&
-		   same_bytes(&check->items[first], &check->items[first + copies.n]))
+	while (first + copies.n < check->n && same_bytes(&check->items[first], &check->items[first + copies.n]))
 	{
 		const PneumoCheckItem *item = &check->items[first + copies.n++];
 
@@ -88,7 +87,7 @@ put_copies(PneumoCheck *check, const Copies *copies)
 {
 	StringInfoData keys;
 	StringInfoData detail;
-	int64		i;
+	int64 i;
 
 	initStringInfo(&keys);
 	initStringInfo(&detail);
@@ -97,10 +96,10 @@ put_copies(PneumoCheck *check, const Copies *copies)
 	if (copies->n > NAMED)
 		appendStringInfo(&keys, "; and %lld more", (long long) (copies->n - NAMED));
 	appendStringInfo(&detail, "%s, on %s",
-					 copies->conflict ? "with different labels: training leaves all of them out" : "one of them counts",
+					 copies->conflict ? "with different labels: training leaves all of them out"
+									  : "one of them counts",
 					 pneumo_check_sides(copies->sides));
-	pneumo_check_put(check, "same bytes",
-					 copies->conflict || two_sides(copies->sides) ? "warning" : "note",
+	pneumo_check_put(check, "same bytes", copies->conflict || two_sides(copies->sides) ? "warning" : "note",
 					 keys.data, copies->n, detail.data);
 	pfree(keys.data);
 	pfree(detail.data);
@@ -110,8 +109,8 @@ put_copies(PneumoCheck *check, const Copies *copies)
 static void
 put_all_copies(PneumoCheck *check, bool serious, int *left)
 {
-	int64		i;
-	Copies		copies;
+	int64 i;
+	Copies copies;
 
 	for (i = 0; i < check->n && *left > 0; i += copies.n)
 	{
@@ -127,13 +126,13 @@ put_all_copies(PneumoCheck *check, bool serious, int *left)
 void
 pneumo_check_duplicates(PneumoCheck *check)
 {
-	int64		groups = 0;
-	int64		extra = 0;
-	int64		conflicts = 0;
-	int64		leaks = 0;
-	int			left = check->max_subjects;
-	int64		i;
-	Copies		copies;
+	int64 groups = 0;
+	int64 extra = 0;
+	int64 conflicts = 0;
+	int64 leaks = 0;
+	int left = check->max_subjects;
+	int64 i;
+	Copies copies;
 
 	qsort_interruptible(check->items, check->n, sizeof(PneumoCheckItem), compare_items, NULL);
 	for (i = 0; i < check->n; i += copies.n)
@@ -144,11 +143,16 @@ pneumo_check_duplicates(PneumoCheck *check)
 		conflicts += copies.conflict;
 		leaks += two_sides(copies.sides);
 	}
-	pneumo_check_put(check, "same bytes",
-					 conflicts + leaks > 0 ? "warning" : extra > 0 ? "note" : "ok", NULL, extra,
-					 groups == 0 ? "no two images have the same bytes" :
-					 psprintf("copies of %lld image%s: %lld with different labels, %lld on more than one side",
-							  (long long) groups, groups == 1 ? "" : "s", (long long) conflicts, (long long) leaks));
+	pneumo_check_put(
+		check, "same bytes",
+		conflicts + leaks > 0 ? "warning"
+		: extra > 0           ? "note"
+							  : "ok",
+		NULL, extra,
+		groups == 0
+			? "no two images have the same bytes"
+			: psprintf("copies of %lld image%s: %lld with different labels, %lld on more than one side",
+					   (long long) groups, groups == 1 ? "" : "s", (long long) conflicts, (long long) leaks));
 	put_all_copies(check, true, &left);
 	put_all_copies(check, false, &left);
 }
@@ -159,27 +163,27 @@ typedef struct Pair
 {
 	const PneumoCheckItem *a;
 	const PneumoCheckItem *b;
-	int			distance;		/* bits */
-	double		correlation;
-	bool		leak;			/* on two sides */
+	int distance; /* bits */
+	double correlation;
+	bool leak; /* on two sides */
 } Pair;
 
 /* An image to compare. */
 typedef struct Picture
 {
 	const PneumoCheckItem *item;
-	double		mean;			/* of the thumbnail */
-	double		norm;			/* root of the summed squares about it */
+	double mean; /* of the thumbnail */
+	double norm; /* root of the summed squares about it */
 } Picture;
 
 /* The worst pairs so far, worst first. */
 typedef struct Pairs
 {
-	Pair	   *pair;
-	int			n;
-	int			max;
-	int64		found;
-	int64		leaks;
+	Pair *pair;
+	int n;
+	int max;
+	int64 found;
+	int64 leaks;
 } Pairs;
 
 static bool
@@ -191,11 +195,10 @@ is_worse(const Pair *a, const Pair *b)
 }
 
 static void
-add_pair(Pairs *pairs, const PneumoCheckItem *a, const PneumoCheckItem *b, int distance,
-		 double correlation)
+add_pair(Pairs *pairs, const PneumoCheckItem *a, const PneumoCheckItem *b, int distance, double correlation)
 {
-	Pair		pair = {a, b, distance, correlation, a->split >= 0 && b->split >= 0 && a->split != b->split};
-	int			i;
+	Pair pair = {a, b, distance, correlation, a->split >= 0 && b->split >= 0 && a->split != b->split};
+	int i;
 
 	pairs->found++;
 	pairs->leaks += pair.leak;
@@ -214,7 +217,7 @@ put_pair(PneumoCheck *check, const Pair *pair)
 	const PneumoCheckItem *a = pair->a;
 	const PneumoCheckItem *b = pair->b;
 	StringInfoData detail;
-	int			sides = 0;
+	int sides = 0;
 
 	if (a->split >= 0)
 		sides |= 1 << a->split;
@@ -235,8 +238,8 @@ put_pair(PneumoCheck *check, const Pair *pair)
 static uint32
 product(const uint8 *a, const uint8 *b)
 {
-	uint32		sum = 0;
-	int			i;
+	uint32 sum = 0;
+	int i;
 
 	for (i = 0; i < PNEUMO_CHECK_THUMB; i++)
 		sum += (uint32) a[i] * b[i];
@@ -246,8 +249,8 @@ product(const uint8 *a, const uint8 *b)
 static void
 prepare_picture(Picture *picture, const PneumoCheckItem *item)
 {
-	uint32		sum = 0;
-	int			i;
+	uint32 sum = 0;
+	int i;
 
 	for (i = 0; i < PNEUMO_CHECK_THUMB; i++)
 		sum += item->thumb[i];
@@ -263,24 +266,24 @@ correlation(const Picture *a, const Picture *b)
 	if (a->norm == 0 || b->norm == 0)
 		return a->norm == b->norm ? 1 : 0;
 	return (product(a->item->thumb, b->item->thumb) - PNEUMO_CHECK_THUMB * a->mean * b->mean) /
-		(a->norm * b->norm);
+		   (a->norm * b->norm);
 }
 
 static void
 compare_pictures(Pairs *pairs, const Picture *pictures, int64 n, int distance)
 {
-	int64		i;
-	int64		j;
+	int64 i;
+	int64 j;
 
 	for (i = 0; i < n; i++)
 	{
-		uint64		hash = pictures[i].item->dhash;
+		uint64 hash = pictures[i].item->dhash;
 
 		CHECK_FOR_INTERRUPTS();
 		for (j = i + 1; j < n; j++)
 		{
-			int			bits = pg_popcount64(hash ^ pictures[j].item->dhash);
-			double		r;
+			int bits = pg_popcount64(hash ^ pictures[j].item->dhash);
+			double r;
 
 			if (bits > distance)
 				continue;
@@ -294,17 +297,18 @@ compare_pictures(Pairs *pairs, const Picture *pictures, int64 n, int distance)
 void
 pneumo_check_near(PneumoCheck *check)
 {
-	Picture    *pictures;
-	Pairs		pairs = {NULL, 0, check->max_subjects, 0, 0};
-	int64		different = 0;
-	int64		n = 0;
-	char	   *detail;
-	int64		i;
-	int			k;
+	Picture *pictures;
+	Pairs pairs = {NULL, 0, check->max_subjects, 0, 0};
+	int64 different = 0;
+	int64 n = 0;
+	char *detail;
+	int64 i;
+	int k;
 
 	if (check->near_images == 0)
 		return;
-	pictures = MemoryContextAllocHuge(check->cxt, Max(1, Min(check->n, check->near_images)) * sizeof(Picture));
+	pictures =
+		MemoryContextAllocHuge(check->cxt, Max(1, Min(check->n, check->near_images)) * sizeof(Picture));
 	for (i = 0; i < check->n; i++)
 	{
 		if (i > 0 && same_bytes(&check->items[i], &check->items[i - 1]))
@@ -320,7 +324,9 @@ pneumo_check_near(PneumoCheck *check)
 					  (long long) pairs.leaks, (long long) n,
 					  n < different ? psprintf(" of %lld", (long long) different) : "");
 	pneumo_check_put(check, "near duplicates",
-					 pairs.leaks > 0 ? "warning" : pairs.found > 0 || n < different ? "note" : "ok",
+					 pairs.leaks > 0                    ? "warning"
+					 : pairs.found > 0 || n < different ? "note"
+														: "ok",
 					 NULL, pairs.found, detail);
 	for (k = 0; k < pairs.n; k++)
 		put_pair(check, &pairs.pair[k]);

@@ -25,26 +25,25 @@
 #define SEED 0
 
 static const char *const feature_names[N_FEATURES] = {
-	"width", "height", "aspect ratio", "bytes", "components", "mean of brightness",
-	"spread of brightness"
+	"width", "height", "aspect ratio", "bytes", "components", "mean of brightness", "spread of brightness",
 };
 
 /* Labelled items as src/stats wants them. */
 typedef struct Rows
 {
-	size_t		n;
-	double	   *feature;		/* [n][N_FEATURES] */
-	double	   *single;			/* [n] one of them */
-	uint8	   *label;
-	uint64	   *cluster;
-	int		   *class;
+	size_t n;
+	double *feature; /* [n][N_FEATURES] */
+	double *single;  /* [n] one of them */
+	uint8 *label;
+	uint64 *cluster;
+	int *class;
 } Rows;
 
 static void
 collect(Rows *rows, const PneumoCheck *check)
 {
-	Size		n = (Size) Max(1, check->n);
-	int64		i;
+	Size n = (Size) Max(1, check->n);
+	int64 i;
 
 	memset(rows, 0, sizeof(*rows));
 	rows->feature = MemoryContextAllocHuge(check->cxt, n * N_FEATURES * sizeof(double));
@@ -55,7 +54,7 @@ collect(Rows *rows, const PneumoCheck *check)
 	for (i = 0; i < check->n; i++)
 	{
 		const PneumoCheckItem *item = &check->items[i];
-		double	   *feature = rows->feature + rows->n * N_FEATURES;
+		double *feature = rows->feature + rows->n * N_FEATURES;
 
 		if (item->label < 0)
 			continue;
@@ -81,15 +80,15 @@ severity_of(double auc)
 static void
 put_features(PneumoCheck *check, Rows *rows, const StatsShortcut *whole, const StatsEnv *env)
 {
-	int			f;
-	size_t		i;
+	int f;
+	size_t i;
 
 	for (f = 0; f < N_FEATURES; f++)
 	{
 		StatsShortcut result;
 
 		if (whole->model.deviation[f] == 0)
-			continue;			/* the same for all images */
+			continue; /* the same for all images */
 		for (i = 0; i < rows->n; i++)
 			rows->single[i] = rows->feature[i * N_FEATURES + f];
 		if (stats_shortcut(&result, NULL, rows->single, 1, rows->label, rows->cluster, rows->n,
@@ -106,11 +105,11 @@ put_features(PneumoCheck *check, Rows *rows, const StatsShortcut *whole, const S
 static void
 check_class(PneumoCheck *check, Rows *rows, int class)
 {
-	StatsEnv	env;
+	StatsEnv env;
 	StatsShortcut result;
 	StatsStatus status;
-	char	   *against = check->n_classes > 2 ? psprintf("%s against the others: ", check->classes[class]) : "";
-	size_t		i;
+	char *against = check->n_classes > 2 ? psprintf("%s against the others: ", check->classes[class]) : "";
+	size_t i;
 
 	pneumo_stats_env(&env);
 	for (i = 0; i < rows->n; i++)
@@ -123,19 +122,21 @@ check_class(PneumoCheck *check, Rows *rows, int class)
 						 psprintf("%scannot be computed: %s", against, stats_status_text(status)));
 		return;
 	}
-	pneumo_check_put(check, "shortcut", severity_of(result.auc.auc.value), NULL, (int64) rows->n,
-					 psprintf("%sAUC %.2f (%.2f to %.2f) from width, height, aspect ratio, bytes, components and brightness alone, %u folds by %s",
-							  against, result.auc.auc.value, result.auc.auc.low, result.auc.auc.high,
-							  result.n_folds, check->source->col_group > 0 ? "group" : "image"));
+	pneumo_check_put(
+		check, "shortcut", severity_of(result.auc.auc.value), NULL, (int64) rows->n,
+		psprintf(
+			"%sAUC %.2f (%.2f to %.2f) from width, height, aspect ratio, bytes, components and brightness alone, %u folds by %s",
+			against, result.auc.auc.value, result.auc.auc.low, result.auc.auc.high, result.n_folds,
+			check->source->col_group > 0 ? "group" : "image"));
 	put_features(check, rows, &result, &env);
 }
 
 void
 pneumo_check_shortcut(PneumoCheck *check)
 {
-	Rows		rows;
-	int			positive = 1;
-	int			c;
+	Rows rows;
+	int positive = 1;
+	int c;
 
 	if (check->source->col_label == 0)
 		return;
@@ -153,9 +154,9 @@ pneumo_check_shortcut(PneumoCheck *check)
 	}
 	/* which one is positive only turns the signs of the weights */
 	for (c = 0; c < 2; c++)
-		if (check->config->positive_class != NULL ?
-			strcmp(check->classes[c], check->config->positive_class) == 0 :
-			strcmp(check->classes[c], check->classes[1 - c]) > 0)
+		if (check->config->positive_class != NULL
+				? strcmp(check->classes[c], check->config->positive_class) == 0
+				: strcmp(check->classes[c], check->classes[1 - c]) > 0)
 			positive = c;
 	check_class(check, &rows, positive);
 }

@@ -31,40 +31,39 @@ PG_FUNCTION_INFO_V1(pneumo_check);
 #define MAX_NEAR_IMAGES 100000
 #define DEFAULT_NEAR_DISTANCE 4
 
-static const char *const own_keys[] = {
-	"max_subjects", "near_duplicate_images", "near_duplicate_distance", NULL
-};
+static const char *const own_keys[] = {"max_subjects", "near_duplicate_images", "near_duplicate_distance",
+									   NULL};
 
 /* A row that something is wrong with. */
 typedef struct Subject
 {
-	char	   *name;
-	char	   *detail;
+	char *name;
+	char *detail;
 } Subject;
 
 /* Rows with the same trouble: how many, and the first of them. */
 typedef struct Trouble
 {
-	int64		n;
-	List	   *subjects;		/* of Subject */
+	int64 n;
+	List *subjects; /* of Subject */
 } Trouble;
 
 typedef struct Reading
 {
 	PneumoCheck *check;
-	int64		rows;
-	Trouble		no_image;
-	Trouble		no_label;
-	Trouble		unreadable;
-	Trouble		no_split;
+	int64 rows;
+	Trouble no_image;
+	Trouble no_label;
+	Trouble unreadable;
+	Trouble no_split;
 } Reading;
 
 void
-pneumo_check_put(PneumoCheck *check, const char *finding, const char *severity, const char *subject,
-				 int64 n, const char *detail)
+pneumo_check_put(PneumoCheck *check, const char *finding, const char *severity, const char *subject, int64 n,
+				 const char *detail)
 {
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum values[5];
+	bool nulls[5] = {false};
 
 	values[0] = CStringGetTextDatum(finding);
 	values[1] = CStringGetTextDatum(severity);
@@ -81,10 +80,9 @@ pneumo_check_put(PneumoCheck *check, const char *finding, const char *severity, 
 const char *
 pneumo_check_sides(int sides)
 {
-	static const char *const names[] = {
-		"no side", "train", "validation", "train and validation", "test", "train and test",
-		"validation and test", "train, validation and test"
-	};
+	static const char *const names[] =
+		{"no side", "train",          "validation",          "train and validation",
+		 "test",    "train and test", "validation and test", "train, validation and test"};
 
 	return names[sides & 7];
 }
@@ -95,7 +93,7 @@ static void
 add_trouble(Reading *reading, Trouble *trouble, const PneumoRow *row, const char *detail)
 {
 	MemoryContext old;
-	Subject    *subject;
+	Subject *subject;
 
 	if (trouble->n++ >= reading->check->max_subjects)
 		return;
@@ -110,16 +108,15 @@ add_trouble(Reading *reading, Trouble *trouble, const PneumoRow *row, const char
 static int
 find_class(PneumoCheck *check, const char *label)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < check->n_classes; i++)
 		if (strcmp(check->classes[i], label) == 0)
 			return i;
 	if (check->n_classes >= NN_MAX_CLASSES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("label column \"%s\" has more than %d different values",
-						check->source->label_column, NN_MAX_CLASSES)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("label column \"%s\" has more than %d different values",
+							   check->source->label_column, NN_MAX_CLASSES)));
 	check->classes[check->n_classes] = MemoryContextStrdup(check->cxt, label);
 	return check->n_classes++;
 }
@@ -128,22 +125,22 @@ find_class(PneumoCheck *check, const char *label)
 static void
 look_at(PneumoCheckItem *item, const uint8 *pixels)
 {
-	const int	width = PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL;
-	const int	height = PNEUMO_CHECK_ROWS * PNEUMO_CHECK_CELL;
-	uint32		cell[PNEUMO_CHECK_ROWS][PNEUMO_CHECK_COLUMNS] = {{0}};
-	uint32		quarter[PNEUMO_CHECK_THUMB] = {0};
-	uint64		sum = 0;
-	uint64		squares = 0;
-	double		n = (double) width * height;
-	double		mean;
-	int			y;
-	int			x;
-	int			i;
+	const int width = PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL;
+	const int height = PNEUMO_CHECK_ROWS * PNEUMO_CHECK_CELL;
+	uint32 cell[PNEUMO_CHECK_ROWS][PNEUMO_CHECK_COLUMNS] = {{0}};
+	uint32 quarter[PNEUMO_CHECK_THUMB] = {0};
+	uint64 sum = 0;
+	uint64 squares = 0;
+	double n = (double) width * height;
+	double mean;
+	int y;
+	int x;
+	int i;
 
 	for (y = 0; y < height; y++)
 		for (x = 0; x < width; x++)
 		{
-			uint32		v = pixels[y * width + x];
+			uint32 v = pixels[y * width + x];
 
 			cell[y / PNEUMO_CHECK_CELL][x / PNEUMO_CHECK_CELL] += v;
 			quarter[y / 4 * (width / 4) + x / 4] += v;
@@ -165,21 +162,19 @@ look_at(PneumoCheckItem *item, const uint8 *pixels)
 static bool
 read_image(PneumoCheckItem *item, const PneumoRow *row, ImgError *error)
 {
-	ImgPreprocess pre = {
-		PNEUMO_CHECK_ROWS * PNEUMO_CHECK_CELL, PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL, 1,
-		IMG_INTERPOLATION_AREA
-	};
-	uint8		pixels[PNEUMO_CHECK_ROWS * PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL * PNEUMO_CHECK_CELL];
-	ImgLimits	limits;
-	ImgInfo		info;
-	bytea	   *bytes;
-	size_t		n_bytes;
+	ImgPreprocess pre = {PNEUMO_CHECK_ROWS * PNEUMO_CHECK_CELL, PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL, 1,
+						 IMG_INTERPOLATION_AREA};
+	uint8 pixels[PNEUMO_CHECK_ROWS * PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL * PNEUMO_CHECK_CELL];
+	ImgLimits limits;
+	ImgInfo info;
+	bytea *bytes;
+	size_t n_bytes;
 
 	if (!pneumo_image_bytes(&bytes, row->image, error))
 		return false;
 	n_bytes = VARSIZE_ANY_EXHDR(bytes);
 	pneumo_image_limits(&limits);
-	limits.interrupt = NULL;	/* only the header is read */
+	limits.interrupt = NULL; /* only the header is read */
 	error->status = img_jpeg_info(&info, (const uint8 *) VARDATA_ANY(bytes), n_bytes, &limits, error);
 	if (error->status == IMG_OK)
 		error->status = pneumo_pixels(pixels, (const uint8 *) VARDATA_ANY(bytes), n_bytes, &pre, error);
@@ -215,10 +210,10 @@ find_side(const PneumoCheck *check, const PneumoCheckItem *item, const PneumoRow
 		return pg_strcasecmp(row->split, "test") == 0 ? PNEUMO_TEST : -1;
 	}
 	if (row->group != NULL)
-		return pneumo_split_key(row->group, strlen(row->group), config->split_seed,
-								config->validation_split, config->test_split);
-	return pneumo_split_key(item->sha256, PNEUMO_SHA256_LEN, config->split_seed,
-							config->validation_split, config->test_split);
+		return pneumo_split_key(row->group, strlen(row->group), config->split_seed, config->validation_split,
+								config->test_split);
+	return pneumo_split_key(item->sha256, PNEUMO_SHA256_LEN, config->split_seed, config->validation_split,
+							config->test_split);
 }
 
 static void
@@ -250,11 +245,11 @@ append_item(PneumoCheck *check, const PneumoCheckItem *item, const PneumoRow *ro
 static void
 visit(void *arg, const PneumoRow *row)
 {
-	Reading    *reading = arg;
+	Reading *reading = arg;
 	PneumoCheck *check = reading->check;
 	PneumoCheckItem item;
-	ImgError	error;
-	uint8		group[PNEUMO_SHA256_LEN];
+	ImgError error;
+	uint8 group[PNEUMO_SHA256_LEN];
 
 	if (!row->has_image)
 	{
@@ -275,8 +270,8 @@ visit(void *arg, const PneumoRow *row)
 	item.split = (int16) find_side(check, &item, row);
 	if (item.split < 0)
 		add_trouble(reading, &reading->no_split, row,
-					row->split == NULL ? "no value" : psprintf("\"%s\" is not train, validation or test",
-															   row->split));
+					row->split == NULL ? "no value"
+									   : psprintf("\"%s\" is not train, validation or test", row->split));
 	if (row->group != NULL)
 		pneumo_sha256(group, row->group, strlen(row->group));
 	else
@@ -291,12 +286,12 @@ static void
 put_trouble(PneumoCheck *check, const Trouble *trouble, const char *finding, const char *severity,
 			const char *detail)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	pneumo_check_put(check, finding, trouble->n > 0 ? severity : "ok", NULL, trouble->n, detail);
-	foreach(lc, trouble->subjects)
+	foreach (lc, trouble->subjects)
 	{
-		Subject    *subject = lfirst(lc);
+		Subject *subject = lfirst(lc);
 
 		pneumo_check_put(check, finding, severity, subject->name, 1, subject->detail);
 	}
@@ -309,7 +304,8 @@ put_rows(const Reading *reading)
 
 	pneumo_check_put(check, "rows", check->n > 0 ? "ok" : "warning", NULL, reading->rows,
 					 psprintf("%lld with an image that can be read", (long long) check->n));
-	put_trouble(check, &reading->no_image, "no image", "note", "rows without image; training leaves them out");
+	put_trouble(check, &reading->no_image, "no image", "note",
+				"rows without image; training leaves them out");
 	put_trouble(check, &reading->unreadable, "unreadable", "warning",
 				"images that cannot be read; training leaves them out");
 	if (check->source->col_label > 0)
@@ -338,10 +334,10 @@ read_int(Jsonb *given, const char *key, int otherwise, int low, int high)
 Datum
 pneumo_check(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	Jsonb	   *given = PG_GETARG_JSONB_P(1);
+	Oid relid = PG_GETARG_OID(0);
+	Jsonb *given = PG_GETARG_JSONB_P(1);
 	PneumoCheck check;
-	Reading		reading;
+	Reading reading;
 
 	InitMaterializedSRF(fcinfo, 0);
 	memset(&check, 0, sizeof(check));

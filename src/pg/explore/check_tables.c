@@ -13,15 +13,16 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#define FEW_GROUPS 20			/* of a class on a side */
-#define UNEVEN 4.0				/* images of the largest class to the smallest */
+#define FEW_GROUPS 20 /* of a class on a side */
+#define UNEVEN 4.0    /* images of the largest class to the smallest */
 
 /* Pointers to all items, in the order of compare. */
 static PneumoCheckItem **
-sorted_items(PneumoCheck *check, int (*compare) (const void *left, const void *right, void *arg))
+sorted_items(PneumoCheck *check, int (*compare)(const void *left, const void *right, void *arg))
 {
-	PneumoCheckItem **order = MemoryContextAllocHuge(check->cxt, Max(1, check->n) * sizeof(PneumoCheckItem *));
-	int64		i;
+	PneumoCheckItem **order =
+		MemoryContextAllocHuge(check->cxt, Max(1, check->n) * sizeof(PneumoCheckItem *));
+	int64 i;
 
 	for (i = 0; i < check->n; i++)
 		order[i] = &check->items[i];
@@ -49,8 +50,8 @@ compare_groups(const void *left, const void *right, void *arg)
 static void
 put_group(PneumoCheck *check, PneumoCheckItem *const *items, int64 n, int sides)
 {
-	char	   *on[3] = {NULL, NULL, NULL};
-	int64		i;
+	char *on[3] = {NULL, NULL, NULL};
+	int64 i;
 
 	for (i = 0; i < n; i++)
 		if (items[i]->split >= 0 && on[items[i]->split] == NULL)
@@ -65,12 +66,12 @@ void
 pneumo_check_groups(PneumoCheck *check)
 {
 	PneumoCheckItem **order;
-	int64		groups = 0;
-	int64		leaks = 0;
-	int64		without = 0;
-	int			pass;
-	int64		i;
-	int64		end;
+	int64 groups = 0;
+	int64 leaks = 0;
+	int64 without = 0;
+	int pass;
+	int64 i;
+	int64 end;
 
 	if (check->source->col_group == 0)
 	{
@@ -82,14 +83,15 @@ pneumo_check_groups(PneumoCheck *check)
 	/* first the summary, then the groups */
 	for (pass = 0; pass < 2; pass++)
 	{
-		int			left = check->max_subjects;
+		int left = check->max_subjects;
 
 		for (i = 0; i < check->n && order[i]->group != NULL; i = end)
 		{
-			int			sides = 0;
+			int sides = 0;
 
 			for (end = i; end < check->n && order[end]->group != NULL &&
-				 strcmp(order[end]->group, order[i]->group) == 0; end++)
+						  strcmp(order[end]->group, order[i]->group) == 0;
+				 end++)
 				if (order[end]->split >= 0)
 					sides |= 1 << order[end]->split;
 			if (pass == 0)
@@ -105,12 +107,17 @@ pneumo_check_groups(PneumoCheck *check)
 			break;
 		without = check->n - i;
 		pneumo_check_put(check, "group on two sides",
-						 leaks > 0 ? "warning" : without > 0 ? "note" : "ok", NULL, leaks,
+						 leaks > 0     ? "warning"
+						 : without > 0 ? "note"
+									   : "ok",
+						 NULL, leaks,
 						 psprintf("of %lld groups%s%s", (long long) groups,
-								  check->source->col_split > 0 ? "" :
-								  "; the split is a function of the group, so none can be",
-								  without == 0 ? "" :
-								  psprintf("; %lld images have none, each counts as its own", (long long) without)));
+								  check->source->col_split > 0
+									  ? ""
+									  : "; the split is a function of the group, so none can be",
+								  without == 0 ? ""
+											   : psprintf("; %lld images have none, each counts as its own",
+														  (long long) without)));
 	}
 }
 
@@ -121,7 +128,7 @@ compare_sizes(const void *left, const void *right, void *arg)
 {
 	const PneumoCheckItem *a = ITEM(left);
 	const PneumoCheckItem *b = ITEM(right);
-	int64		difference = (int64) a->width * a->height - (int64) b->width * b->height;
+	int64 difference = (int64) a->width * a->height - (int64) b->width * b->height;
 
 	(void) arg;
 	if (difference != 0)
@@ -132,23 +139,23 @@ compare_sizes(const void *left, const void *right, void *arg)
 static void
 put_small(PneumoCheck *check)
 {
-	int			height = check->config->preprocess.height;
-	int			width = check->config->preprocess.width;
-	int64		n = 0;
-	int64		i;
+	int height = check->config->preprocess.height;
+	int width = check->config->preprocess.width;
+	int64 n = 0;
+	int64 i;
 
 	for (i = 0; i < check->n; i++)
 		n += check->items[i].width < width || check->items[i].height < height;
 	pneumo_check_put(check, "small images", n > 0 ? "note" : "ok", NULL, n,
-					 psprintf("smaller than the network's %d x %d pixels, so they would be enlarged",
-							  width, height));
+					 psprintf("smaller than the network's %d x %d pixels, so they would be enlarged", width,
+							  height));
 }
 
 static void
 put_components(PneumoCheck *check)
 {
-	int64		colour = 0;
-	int64		i;
+	int64 colour = 0;
+	int64 i;
 
 	for (i = 0; i < check->n; i++)
 		colour += check->items[i].components == 3;
@@ -162,21 +169,21 @@ void
 pneumo_check_sizes(PneumoCheck *check)
 {
 	PneumoCheckItem **order;
-	int64		sizes = 0;
-	int64		i;
+	int64 sizes = 0;
+	int64 i;
 
 	if (check->n == 0)
 		return;
 	order = sorted_items(check, compare_sizes);
 	for (i = 0; i < check->n; i++)
-		sizes += i == 0 || order[i]->width != order[i - 1]->width ||
-			order[i]->height != order[i - 1]->height;
-	pneumo_check_put(check, "sizes", sizes > 1 ? "note" : "ok", NULL, sizes,
-					 sizes == 1 ? psprintf("all images have %d x %d pixels", order[0]->width, order[0]->height) :
-					 psprintf("different sizes: smallest %d x %d, middle %d x %d, largest %d x %d pixels",
-							  order[0]->width, order[0]->height, order[check->n / 2]->width,
-							  order[check->n / 2]->height, order[check->n - 1]->width,
-							  order[check->n - 1]->height));
+		sizes += i == 0 || order[i]->width != order[i - 1]->width || order[i]->height != order[i - 1]->height;
+	pneumo_check_put(
+		check, "sizes", sizes > 1 ? "note" : "ok", NULL, sizes,
+		sizes == 1
+			? psprintf("all images have %d x %d pixels", order[0]->width, order[0]->height)
+			: psprintf("different sizes: smallest %d x %d, middle %d x %d, largest %d x %d pixels",
+					   order[0]->width, order[0]->height, order[check->n / 2]->width,
+					   order[check->n / 2]->height, order[check->n - 1]->width, order[check->n - 1]->height));
 	put_small(check);
 	put_components(check);
 }
@@ -185,9 +192,9 @@ pneumo_check_sizes(PneumoCheck *check)
 
 typedef struct ClassCounts
 {
-	int64		images;
-	int64		side_images[3];
-	int64		side_groups[3];
+	int64 images;
+	int64 side_images[3];
+	int64 side_groups[3];
 } ClassCounts;
 
 static int
@@ -208,7 +215,7 @@ static void
 count_classes(ClassCounts *counts, PneumoCheck *check)
 {
 	PneumoCheckItem **order = sorted_items(check, compare_classes);
-	int64		i;
+	int64 i;
 
 	for (i = 0; i < check->n; i++)
 	{
@@ -229,7 +236,7 @@ count_classes(ClassCounts *counts, PneumoCheck *check)
 static bool
 side_is_used(const PneumoCheck *check, const ClassCounts *counts, int side)
 {
-	int			c;
+	int c;
 
 	if (check->source->col_split == 0 && side != PNEUMO_TRAIN)
 		return (side == PNEUMO_VALIDATION ? check->config->validation_split : check->config->test_split) > 0;
@@ -244,13 +251,13 @@ put_class(PneumoCheck *check, const ClassCounts *counts, int c, int64 labelled)
 {
 	const char *severity = "ok";
 	StringInfoData detail;
-	int			side;
+	int side;
 
 	initStringInfo(&detail);
 	appendStringInfo(&detail, "%.1f %% of the images", 100.0 * (double) counts[c].images / (double) labelled);
 	for (side = PNEUMO_TRAIN; side <= PNEUMO_TEST; side++)
 	{
-		int64		groups = counts[c].side_groups[side];
+		int64 groups = counts[c].side_groups[side];
 
 		if (!side_is_used(check, counts, side))
 			continue;
@@ -271,13 +278,13 @@ void
 pneumo_check_classes(PneumoCheck *check)
 {
 	ClassCounts *counts;
-	int			order[NN_MAX_CLASSES];
-	int64		labelled = 0;
-	int64		most = 0;
-	int64		least = PG_INT64_MAX;
-	int			n = check->n_classes;
-	int			i;
-	int			j;
+	int order[NN_MAX_CLASSES];
+	int64 labelled = 0;
+	int64 most = 0;
+	int64 least = PG_INT64_MAX;
+	int n = check->n_classes;
+	int i;
+	int j;
 
 	if (check->source->col_label == 0)
 		return;
@@ -293,10 +300,13 @@ pneumo_check_classes(PneumoCheck *check)
 		order[j] = i;
 	}
 	pneumo_check_put(check, "classes",
-					 n < 2 || least == 0 ? "warning" : (double) most > UNEVEN * (double) least ? "note" : "ok",
-					 NULL, n, n < 2 ? "training needs at least two classes" :
-					 psprintf("the largest has %.1f times the images of the smallest",
-							  (double) most / (double) Max(least, 1)));
+					 n < 2 || least == 0                       ? "warning"
+					 : (double) most > UNEVEN * (double) least ? "note"
+															   : "ok",
+					 NULL, n,
+					 n < 2 ? "training needs at least two classes"
+						   : psprintf("the largest has %.1f times the images of the smallest",
+									  (double) most / (double) Max(least, 1)));
 	for (i = 0; i < n; i++)
 		put_class(check, counts, order[i], Max(labelled, 1));
 }

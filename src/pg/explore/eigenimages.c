@@ -42,34 +42,36 @@ PG_FUNCTION_INFO_V1(pneumo_eigenimages);
 #define DEFAULT_IMAGES 500
 #define MAX_IMAGES 1000
 #define DEFAULT_COMPONENTS 16
-#define BLOCK 128				/* images a side of one product */
-#define CHUNK 1024				/* pixels a product; see above */
-#define ZERO 128				/* subtracted from pixels; drawn where a
+#define BLOCK 128  /* images a side of one product */
+#define CHUNK 1024 /* pixels a product; see above */
+#define ZERO \
+	128 /* subtracted from pixels; drawn where a
 								 * component is 0 */
-#define SMALLEST 1e-12			/* eigenvalues below this fraction of the first,
+#define SMALLEST \
+	1e-12 /* eigenvalues below this fraction of the first,
 								 * times n, are rounding */
 
 static const char *const own_keys[] = {"n_components", "max_images", "class", NULL};
 
 typedef struct Chosen
 {
-	uint8		sha256[PNEUMO_SHA256_LEN];
-	uint8	   *pixels;
+	uint8 sha256[PNEUMO_SHA256_LEN];
+	uint8 *pixels;
 } Chosen;
 
 typedef struct Gallery
 {
 	const PneumoConfig *config;
 	MemoryContext cxt;
-	const char *only;			/* class, or NULL for all */
-	int			max_images;
-	int			n_components;	/* 0: by fraction */
-	double		fraction;
-	size_t		n_pixels;
-	Chosen	   *chosen;			/* by rising hash */
-	int			n;
-	int64		images;			/* rows that could be chosen */
-	int64		unreadable;
+	const char *only; /* class, or NULL for all */
+	int max_images;
+	int n_components; /* 0: by fraction */
+	double fraction;
+	size_t n_pixels;
+	Chosen *chosen; /* by rising hash */
+	int n;
+	int64 images; /* rows that could be chosen */
+	int64 unreadable;
 } Gallery;
 
 /* ------------------------------------------------------------------ config */
@@ -77,7 +79,7 @@ typedef struct Gallery
 static void
 read_n_components(Gallery *gallery, JsonbValue *value)
 {
-	double		number;
+	double number;
 
 	if (pneumo_json_is_null(value))
 	{
@@ -90,19 +92,21 @@ read_n_components(Gallery *gallery, JsonbValue *value)
 		return;
 	}
 	if (!pneumo_json_double(value, &number) || number < 1 || number > MAX_IMAGES || number != rint(number))
-		pneumo_json_bad("config key \"n_components\"", value,
-						psprintf("a whole number from 1 to %d, or the fraction of the variance to explain, between 0 and 1",
-								 MAX_IMAGES));
+		pneumo_json_bad(
+			"config key \"n_components\"", value,
+			psprintf(
+				"a whole number from 1 to %d, or the fraction of the variance to explain, between 0 and 1",
+				MAX_IMAGES));
 	gallery->n_components = (int) number;
 }
 
 static void
 check_memory(const Gallery *gallery)
 {
-	double		budget = (double) pneumo_train_memory * 1024.0;
-	double		n = gallery->max_images;
-	double		p = (double) gallery->n_pixels;
-	double		bytes = n * (p + 24.0 * n) + 16.0 * p + 8.0 * BLOCK * CHUNK;
+	double budget = (double) pneumo_train_memory * 1024.0;
+	double n = gallery->max_images;
+	double p = (double) gallery->n_pixels;
+	double bytes = n * (p + 24.0 * n) + 16.0 * p + 8.0 * BLOCK * CHUNK;
 
 	if (bytes > budget)
 		ereport(ERROR,
@@ -120,17 +124,17 @@ read_config(Gallery *gallery, PneumoConfig *config, Jsonb *given)
 
 	read_n_components(gallery, pneumo_json_get(&given->root, "n_components"));
 	value = pneumo_json_get(&given->root, "max_images");
-	gallery->max_images = pneumo_json_is_null(value) ? DEFAULT_IMAGES :
-		(int) pneumo_json_read_int("config key \"max_images\"", value, 2, MAX_IMAGES);
+	gallery->max_images = pneumo_json_is_null(value)
+							  ? DEFAULT_IMAGES
+							  : (int) pneumo_json_read_int("config key \"max_images\"", value, 2, MAX_IMAGES);
 	value = pneumo_json_get(&given->root, "class");
 	if (!pneumo_json_is_null(value))
 	{
 		gallery->only = pneumo_json_read_string("config key \"class\"", value);
 		if (config->label_column == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("config key \"class\" needs a column of labels"),
-					 errhint("Name it in config key \"label_column\".")));
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+							errmsg("config key \"class\" needs a column of labels"),
+							errhint("Name it in config key \"label_column\".")));
 	}
 	config->preprocess.channels = 1;
 	gallery->config = config;
@@ -144,14 +148,14 @@ read_config(Gallery *gallery, PneumoConfig *config, Jsonb *given)
 static int
 find_place(const Gallery *gallery, const uint8 *sha256, bool *found)
 {
-	int			low = 0;
-	int			high = gallery->n;
+	int low = 0;
+	int high = gallery->n;
 
 	*found = false;
 	while (low < high)
 	{
-		int			middle = (low + high) / 2;
-		int			c = memcmp(gallery->chosen[middle].sha256, sha256, PNEUMO_SHA256_LEN);
+		int middle = (low + high) / 2;
+		int c = memcmp(gallery->chosen[middle].sha256, sha256, PNEUMO_SHA256_LEN);
 
 		if (c == 0)
 		{
@@ -170,7 +174,7 @@ find_place(const Gallery *gallery, const uint8 *sha256, bool *found)
 static void
 insert(Gallery *gallery, int place, const uint8 *sha256, const uint8 *pixels)
 {
-	uint8	   *memory;
+	uint8 *memory;
 
 	if (gallery->n < gallery->max_images)
 	{
@@ -179,8 +183,7 @@ insert(Gallery *gallery, int place, const uint8 *sha256, const uint8 *pixels)
 	}
 	else
 		memory = gallery->chosen[gallery->n - 1].pixels;
-	memmove(gallery->chosen + place + 1, gallery->chosen + place,
-			(gallery->n - 1 - place) * sizeof(Chosen));
+	memmove(gallery->chosen + place + 1, gallery->chosen + place, (gallery->n - 1 - place) * sizeof(Chosen));
 	memcpy(memory, pixels, gallery->n_pixels);
 	memcpy(gallery->chosen[place].sha256, sha256, PNEUMO_SHA256_LEN);
 	gallery->chosen[place].pixels = memory;
@@ -202,13 +205,13 @@ unreadable(Gallery *gallery, const PneumoRow *row, const ImgError *error)
 static void
 visit(void *arg, const PneumoRow *row)
 {
-	Gallery    *gallery = arg;
-	uint8		sha256[PNEUMO_SHA256_LEN];
-	uint8	   *pixels;
-	bytea	   *bytes;
-	bool		found;
-	int			place;
-	ImgError	error;
+	Gallery *gallery = arg;
+	uint8 sha256[PNEUMO_SHA256_LEN];
+	uint8 *pixels;
+	bytea *bytes;
+	bool found;
+	int place;
+	ImgError error;
 
 	if (!row->has_image ||
 		(gallery->only != NULL && (row->label == NULL || strcmp(row->label, gallery->only) != 0)))
@@ -237,20 +240,19 @@ visit(void *arg, const PneumoRow *row)
 /* Two blocks of images, a chunk of their pixels, and the products of these. */
 typedef struct Tile
 {
-	NnSgemm		sgemm;			/* or NULL */
-	float	   *a,
-			   *b;				/* [BLOCK][CHUNK] */
-	float	   *c;				/* [BLOCK][BLOCK] */
-	int16	   *whole_a,		/* the same without BLAS */
-			   *whole_b;
+	NnSgemm sgemm;  /* or NULL */
+	float *a, *b;   /* [BLOCK][CHUNK] */
+	float *c;       /* [BLOCK][BLOCK] */
+	int16 *whole_a, /* the same without BLAS */
+		*whole_b;
 } Tile;
 
 static void
 fill(float *dst, int16 *whole, const Gallery *gallery, int first, int count, size_t from)
 {
-	size_t		n = Min(CHUNK, gallery->n_pixels - from);
-	size_t		k;
-	int			i;
+	size_t n = Min(CHUNK, gallery->n_pixels - from);
+	size_t k;
+	int i;
 
 	for (i = 0; i < count; i++)
 	{
@@ -276,9 +278,9 @@ fill(float *dst, int16 *whole, const Gallery *gallery, int first, int count, siz
 static void
 multiply(Tile *tile, int rows, int columns)
 {
-	int			i;
-	int			j;
-	int			k;
+	int i;
+	int j;
+	int k;
 
 	if (tile->sgemm != NULL)
 	{
@@ -290,7 +292,7 @@ multiply(Tile *tile, int rows, int columns)
 		{
 			const int16 *a = tile->whole_a + i * CHUNK;
 			const int16 *b = tile->whole_b + j * CHUNK;
-			int32		sum = 0;
+			int32 sum = 0;
 
 			for (k = 0; k < CHUNK; k++)
 				sum += a[k] * b[k];
@@ -301,12 +303,12 @@ multiply(Tile *tile, int rows, int columns)
 static void
 add_block(double *gram, Tile *tile, const Gallery *gallery, int first_row, int first_column)
 {
-	int			n = gallery->n;
-	int			rows = Min(BLOCK, n - first_row);
-	int			columns = Min(BLOCK, n - first_column);
-	size_t		from;
-	int			i;
-	int			j;
+	int n = gallery->n;
+	int rows = Min(BLOCK, n - first_row);
+	int columns = Min(BLOCK, n - first_column);
+	size_t from;
+	int i;
+	int j;
 
 	for (from = 0; from < gallery->n_pixels; from += CHUNK)
 	{
@@ -324,11 +326,11 @@ add_block(double *gram, Tile *tile, const Gallery *gallery, int first_row, int f
 static double
 centre(double *gram, int n)
 {
-	double	   *mean = palloc0(sizeof(double) * n);
-	double		all = 0;
-	double		trace = 0;
-	int			i;
-	int			j;
+	double *mean = palloc0(sizeof(double) * n);
+	double all = 0;
+	double trace = 0;
+	int i;
+	int j;
 
 	for (i = 0; i < n; i++)
 	{
@@ -352,11 +354,11 @@ centre(double *gram, int n)
 static void
 multiply_images(double *gram, const Gallery *gallery)
 {
-	size_t		cells = (size_t) BLOCK * CHUNK;
-	int			n = gallery->n;
-	Tile		tile;
-	int			i;
-	int			j;
+	size_t cells = (size_t) BLOCK * CHUNK;
+	int n = gallery->n;
+	Tile tile;
+	int i;
+	int j;
 
 	memset(&tile, 0, sizeof(tile));
 	tile.sgemm = pneumo_blas_sgemm();
@@ -381,20 +383,19 @@ multiply_images(double *gram, const Gallery *gallery)
 
 /* ------------------------------------------------------------------ LAPACK */
 
-typedef void (*Dsyevd) (const char *jobz, const char *uplo, const int32 *n, double *a, const int32 *lda,
-						double *w, double *work, const int32 *lwork, int32 *iwork,
-						const int32 *liwork, int32 *info, size_t jobz_len, size_t uplo_len);
+typedef void (*Dsyevd)(const char *jobz, const char *uplo, const int32 *n, double *a, const int32 *lda,
+					   double *w, double *work, const int32 *lwork, int32 *iwork, const int32 *liwork,
+					   int32 *info, size_t jobz_len, size_t uplo_len);
 
 static Dsyevd lapack_dsyevd = NULL;
 
 /* dsyevd in the form of dsyev: its whole numbers' workspace is the end of the other. */
 static void
-divide_and_conquer(const char *jobz, const char *uplo, const int32 *n, double *a, const int32 *lda,
-				   double *w, double *work, const int32 *lwork, int32 *info, size_t jobz_len,
-				   size_t uplo_len)
+divide_and_conquer(const char *jobz, const char *uplo, const int32 *n, double *a, const int32 *lda, double *w,
+				   double *work, const int32 *lwork, int32 *info, size_t jobz_len, size_t uplo_len)
 {
-	int32		own = 1 + 6 * *n + 2 * *n * *n; /* of n <= MAX_IMAGES */
-	int32		whole = 3 + 5 * *n;
+	int32 own = 1 + 6 * *n + 2 * *n * *n; /* of n <= MAX_IMAGES */
+	int32 whole = 3 + 5 * *n;
 
 	*info = 0;
 	if (*lwork < 0)
@@ -402,8 +403,8 @@ divide_and_conquer(const char *jobz, const char *uplo, const int32 *n, double *a
 		work[0] = own + (whole + 1) / 2;
 		return;
 	}
-	lapack_dsyevd(jobz, uplo, n, a, lda, w, work, &own, (int32 *) (work + own), &whole, info,
-				  jobz_len, uplo_len);
+	lapack_dsyevd(jobz, uplo, n, a, lda, w, work, &own, (int32 *) (work + own), &whole, info, jobz_len,
+				  uplo_len);
 }
 
 /* NULL without LAPACK. */
@@ -420,19 +421,19 @@ eigensolver(void)
 static bytea *
 draw(const Gallery *gallery, const double *weights)
 {
-	size_t		n_pixels = gallery->n_pixels;
-	double	   *sum = MemoryContextAllocExtended(CurrentMemoryContext, n_pixels * sizeof(double),
-												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	uint8	   *pixels = MemoryContextAllocHuge(CurrentMemoryContext, n_pixels);
-	double		most = 0;
-	bytea	   *result;
-	size_t		k;
-	int			i;
+	size_t n_pixels = gallery->n_pixels;
+	double *sum = MemoryContextAllocExtended(CurrentMemoryContext, n_pixels * sizeof(double),
+											 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	uint8 *pixels = MemoryContextAllocHuge(CurrentMemoryContext, n_pixels);
+	double most = 0;
+	bytea *result;
+	size_t k;
+	int i;
 
 	for (i = 0; i < gallery->n; i++)
 	{
 		const uint8 *src = gallery->chosen[i].pixels;
-		double		weight = weights[i];
+		double weight = weights[i];
 
 		CHECK_FOR_INTERRUPTS();
 		for (k = 0; k < n_pixels; k++)
@@ -443,8 +444,7 @@ draw(const Gallery *gallery, const double *weights)
 			most = sum[k];
 	for (k = 0; k < n_pixels; k++)
 		pixels[k] = (uint8) (ZERO + rint((most != 0 ? sum[k] / most : 0) * (ZERO - 1)));
-	result = pneumo_picture(pixels, gallery->config->preprocess.height,
-							gallery->config->preprocess.width, 1);
+	result = pneumo_picture(pixels, gallery->config->preprocess.height, gallery->config->preprocess.width, 1);
 	pfree(pixels);
 	pfree(sum);
 	return result;
@@ -454,13 +454,13 @@ static void
 put_components(ReturnSetInfo *result, const Gallery *gallery, const double *vectors, const double *values,
 			   double trace)
 {
-	double		explained = 0;
-	int			k;
+	double explained = 0;
+	int k;
 
 	for (k = 0; k < gallery->n - 1; k++)
 	{
-		Datum		row[3];
-		bool		nulls[3] = {false};
+		Datum row[3];
+		bool nulls[3] = {false};
 
 		if (!(values[k] > SMALLEST * gallery->n * values[0]) ||
 			(gallery->n_components > 0 ? k >= gallery->n_components : explained >= gallery->fraction))
@@ -478,35 +478,33 @@ static void
 tell_left_out(const Gallery *gallery)
 {
 	if (gallery->unreadable > 0)
-		ereport(NOTICE,
-				(errmsg("%lld of %lld images cannot be read and are left out",
-						(long long) gallery->unreadable, (long long) gallery->images)));
+		ereport(NOTICE, (errmsg("%lld of %lld images cannot be read and are left out",
+								(long long) gallery->unreadable, (long long) gallery->images)));
 	if (gallery->n == gallery->max_images && gallery->images > gallery->max_images)
-		ereport(NOTICE,
-				(errmsg("%d of %lld images are used, chosen by their hash", gallery->n,
-						(long long) gallery->images),
-				 gallery->max_images < MAX_IMAGES ?
-				 errhint("Config key \"max_images\" allows up to %d.", MAX_IMAGES) : 0));
+		ereport(NOTICE, (errmsg("%d of %lld images are used, chosen by their hash", gallery->n,
+								(long long) gallery->images),
+						 gallery->max_images < MAX_IMAGES
+							 ? errhint("Config key \"max_images\" allows up to %d.", MAX_IMAGES)
+							 : 0));
 	if (gallery->n < 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("eigenimages need at least two different images, there %s %d",
-						gallery->n == 1 ? "is" : "are", gallery->n)));
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+						errmsg("eigenimages need at least two different images, there %s %d",
+							   gallery->n == 1 ? "is" : "are", gallery->n)));
 }
 
 Datum
 pneumo_eigenimages(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	Jsonb	   *given = PG_GETARG_JSONB_P(1);
-	Gallery		gallery;
+	Oid relid = PG_GETARG_OID(0);
+	Jsonb *given = PG_GETARG_JSONB_P(1);
+	Gallery gallery;
 	PneumoConfig *config;
 	PneumoSource *source;
-	StatsEnv	env;
+	StatsEnv env;
 	StatsStatus status;
-	double	   *gram;
-	double	   *values;
-	double		trace;
+	double *gram;
+	double *values;
+	double trace;
 
 	InitMaterializedSRF(fcinfo, 0);
 	memset(&gallery, 0, sizeof(gallery));

@@ -25,17 +25,17 @@
 
 typedef struct PneumoRow
 {
-	int64		number;			/* from 1, in the order of reading */
-	char	   *key;			/* texts, NULL where null or not there */
-	char	   *label;			/* booleans as true and false */
-	char	   *group;
-	char	   *split;
-	bool		has_image;
-	Datum		image;			/* bytea, perhaps toasted; valid with has_image */
+	int64 number; /* from 1, in the order of reading */
+	char *key;    /* texts, NULL where null or not there */
+	char *label;  /* booleans as true and false */
+	char *group;
+	char *split;
+	bool has_image;
+	Datum image; /* bytea, perhaps toasted; valid with has_image */
 } PneumoRow;
 
 /* In a context that is reset after the row; must not leave it switched. */
-typedef void (*PneumoRowVisit) (void *arg, const PneumoRow *row);
+typedef void (*PneumoRowVisit)(void *arg, const PneumoRow *row);
 
 /* Visits all rows by a cursor; returns their number. */
 extern int64 pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg);
@@ -64,25 +64,25 @@ extern bytea *pneumo_picture(const uint8 *pixels, int height, int width, int cha
 #define PNEUMO_CHECK_ROWS 8
 #define PNEUMO_CHECK_COLUMNS 9
 #define PNEUMO_CHECK_CELL 8
-#define PNEUMO_CHECK_THUMB (18 * 16)	/* the same, by 4 x 4 pixels */
+#define PNEUMO_CHECK_THUMB (18 * 16) /* the same, by 4 x 4 pixels */
 
 /* A readable image with its label, group and side where it has them. */
 typedef struct PneumoCheckItem
 {
-	uint8		sha256[PNEUMO_SHA256_LEN];	/* of the bytes */
-	uint64		dhash;
-	uint64		cluster;		/* of the group's key, else of the image */
-	char	   *key;			/* as pneumo_row_name() */
-	char	   *group;			/* NULL without */
-	int64		bytes;
-	int32		width;
-	int32		height;
-	float		mean;			/* of brightness, 0..255 */
-	float		spread;			/* its standard deviation over the pixels */
-	int16		components;
-	int16		label;			/* index into the classes, -1 none */
-	int16		split;			/* PneumoSplit, -1 none */
-	uint8		thumb[PNEUMO_CHECK_THUMB];
+	uint8 sha256[PNEUMO_SHA256_LEN]; /* of the bytes */
+	uint64 dhash;
+	uint64 cluster; /* of the group's key, else of the image */
+	char *key;      /* as pneumo_row_name() */
+	char *group;    /* NULL without */
+	int64 bytes;
+	int32 width;
+	int32 height;
+	float mean;   /* of brightness, 0..255 */
+	float spread; /* its standard deviation over the pixels */
+	int16 components;
+	int16 label; /* index into the classes, -1 none */
+	int16 split; /* PneumoSplit, -1 none */
+	uint8 thumb[PNEUMO_CHECK_THUMB];
 } PneumoCheckItem;
 
 typedef struct PneumoCheck
@@ -90,15 +90,15 @@ typedef struct PneumoCheck
 	ReturnSetInfo *result;
 	const PneumoConfig *config;
 	const PneumoSource *source;
-	MemoryContext cxt;			/* of the items and what they point to */
+	MemoryContext cxt; /* of the items and what they point to */
 	PneumoCheckItem *items;
-	int64		n;
-	int64		max;
-	int			n_classes;
-	char	   *classes[NN_MAX_CLASSES];
-	int			max_subjects;	/* rows that name subjects, per finding */
-	int64		near_images;	/* compared for near duplicates */
-	int			near_distance;	/* bits of the hash */
+	int64 n;
+	int64 max;
+	int n_classes;
+	char *classes[NN_MAX_CLASSES];
+	int max_subjects;  /* rows that name subjects, per finding */
+	int64 near_images; /* compared for near duplicates */
+	int near_distance; /* bits of the hash */
 } PneumoCheck;
 
 /* One row of the result: severity "ok", "note" or "warning"; subject NULL: the finding's summary. */
@@ -116,4 +116,4 @@ extern void pneumo_check_shortcut(PneumoCheck *check);
 /* "train", or "train and test"; of a set of bits by side.  Constant. */
 extern const char *pneumo_check_sides(int sides);
 
-#endif							/* PNEUMO_PG_EXPLORE_H */
+#endif /* PNEUMO_PG_EXPLORE_H */

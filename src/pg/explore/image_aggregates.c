@@ -37,10 +37,11 @@ PG_FUNCTION_INFO_V1(pneumo_image_sums_deserialize);
 #define JPEG_QUALITY 92
 #define DEFAULT_SIDE 256
 #define MAX_SIDE 1024
-#define STD_SCALE 2.0			/* grey levels a level of standard deviation:
+#define STD_SCALE \
+	2.0                     /* grey levels a level of standard deviation:
 								 * the largest there can be is 127.5 */
-#define CONTRAST_SCALE 32.0		/* levels of difference in full colour */
-#define CONTRAST_ZERO 232		/* the colour map's own grey at zero */
+#define CONTRAST_SCALE 32.0 /* levels of difference in full colour */
+#define CONTRAST_ZERO 232   /* the colour map's own grey at zero */
 
 /*
  * mean: sums in the first plane, the second is not there; std: sums and sums
@@ -48,14 +49,14 @@ PG_FUNCTION_INFO_V1(pneumo_image_sums_deserialize);
  */
 typedef struct ImageSums
 {
-	int32		height;
-	int32		width;
-	int32		planes;
-	int32		filler;
-	double		scale;			/* contrast */
-	int64		n[2];			/* images by plane; mean and std count in the first */
-	int64		unreadable;		/* left out */
-	uint64		sum[FLEXIBLE_ARRAY_MEMBER]; /* [planes][height * width] */
+	int32 height;
+	int32 width;
+	int32 planes;
+	int32 filler;
+	double scale;                      /* contrast */
+	int64 n[2];                        /* images by plane; mean and std count in the first */
+	int64 unreadable;                  /* left out */
+	uint64 sum[FLEXIBLE_ARRAY_MEMBER]; /* [planes][height * width] */
 } ImageSums;
 
 static size_t
@@ -83,18 +84,17 @@ aggregate_context(FunctionCallInfo fcinfo)
 bytea *
 pneumo_picture(const uint8 *pixels, int height, int width, int channels)
 {
-	size_t		bound = img_encode_bound(height, width, channels);
-	size_t		used = 0;
-	bytea	   *result;
-	ImgError	error;
+	size_t bound = img_encode_bound(height, width, channels);
+	size_t used = 0;
+	bytea *result;
+	ImgError error;
 
 	if (bound == 0 || bound > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a picture of %d x %d pixels is too large", width, height)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("a picture of %d x %d pixels is too large", width, height)));
 	result = palloc(VARHDRSZ + bound);
-	error.status = img_encode_jpeg((uint8 *) VARDATA(result), bound, &used, pixels, height, width,
-								   channels, JPEG_QUALITY, &error);
+	error.status = img_encode_jpeg((uint8 *) VARDATA(result), bound, &used, pixels, height, width, channels,
+								   JPEG_QUALITY, &error);
 	if (error.status != IMG_OK)
 		pneumo_image_ereport(&error);
 	SET_VARSIZE(result, VARHDRSZ + used);
@@ -106,18 +106,16 @@ pneumo_picture(const uint8 *pixels, int height, int width, int channels)
 static int32
 side_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
-	int32		side;
+	int32 side;
 
 	if (PG_NARGS() <= argument)
 		return DEFAULT_SIDE;
 	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
 	side = PG_GETARG_INT32(argument);
 	if (side < 1 || side > MAX_SIDE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s is %d pixels, allowed is 1 to %d", name, side, MAX_SIDE)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s is %d pixels, allowed is 1 to %d", name, side, MAX_SIDE)));
 	return side;
 }
 
@@ -125,18 +123,17 @@ side_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 static ImageSums *
 get_sums(FunctionCallInfo fcinfo, int argument, int32 planes, double scale)
 {
-	int32		height = side_argument(fcinfo, argument, "height");
-	int32		width = side_argument(fcinfo, argument + 1, "width");
-	ImageSums  *sums;
+	int32 height = side_argument(fcinfo, argument, "height");
+	int32 width = side_argument(fcinfo, argument + 1, "width");
+	ImageSums *sums;
 
 	if (!PG_ARGISNULL(0))
 	{
 		sums = (ImageSums *) PG_GETARG_POINTER(0);
 		if (sums->height != height || sums->width != width || sums->scale != scale)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("height, width and scale must be the same for all rows"),
-					 errhint("Group by what they depend on.")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("height, width and scale must be the same for all rows"),
+							errhint("Group by what they depend on.")));
 		return sums;
 	}
 	sums = MemoryContextAllocZero(aggregate_context(fcinfo), sums_bytes(height, width, planes));
@@ -152,15 +149,15 @@ static uint8 *
 read_pixels(ImageSums *sums, Datum image)
 {
 	ImgPreprocess pre = {sums->height, sums->width, 1, IMG_INTERPOLATION_AREA};
-	bytea	   *bytes;
-	uint8	   *pixels = NULL;
-	ImgError	error;
+	bytea *bytes;
+	uint8 *pixels = NULL;
+	ImgError error;
 
 	if (pneumo_image_bytes(&bytes, image, &error))
 	{
 		pixels = palloc(pixel_count(sums));
-		error.status = pneumo_pixels(pixels, (const uint8 *) VARDATA_ANY(bytes),
-									 VARSIZE_ANY_EXHDR(bytes), &pre, &error);
+		error.status =
+			pneumo_pixels(pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &pre, &error);
 		if ((Pointer) bytes != DatumGetPointer(image))
 			pfree(bytes);
 	}
@@ -177,7 +174,7 @@ read_pixels(ImageSums *sums, Datum image)
 static void
 add_pixels(uint64 *sum, const uint8 *pixels, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		sum[i] += pixels[i];
@@ -186,7 +183,7 @@ add_pixels(uint64 *sum, const uint8 *pixels, size_t n)
 static void
 add_squares(uint64 *sum, const uint8 *pixels, size_t n)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		sum[i] += (uint32) pixels[i] * pixels[i];
@@ -195,8 +192,8 @@ add_squares(uint64 *sum, const uint8 *pixels, size_t n)
 static Datum
 mean_or_std_step(FunctionCallInfo fcinfo, int32 planes)
 {
-	ImageSums  *sums = get_sums(fcinfo, 2, planes, 0);
-	uint8	   *pixels;
+	ImageSums *sums = get_sums(fcinfo, 2, planes, 0);
+	uint8 *pixels;
 
 	if (PG_ARGISNULL(1))
 		PG_RETURN_POINTER(sums);
@@ -227,31 +224,31 @@ pneumo_std_image_step(PG_FUNCTION_ARGS)
 static double
 scale_argument(FunctionCallInfo fcinfo, int argument)
 {
-	double		scale;
+	double scale;
 
 	if (PG_NARGS() <= argument)
 		return CONTRAST_SCALE;
 	scale = PG_ARGISNULL(argument) ? NAN : PG_GETARG_FLOAT8(argument);
 	if (!(scale > 0 && scale <= 255))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 PG_ARGISNULL(argument) ? errmsg("scale must not be null") :
-				 errmsg("scale is %g grey levels, must be above 0 and at most 255", scale)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						PG_ARGISNULL(argument)
+							? errmsg("scale must not be null")
+							: errmsg("scale is %g grey levels, must be above 0 and at most 255", scale)));
 	return scale;
 }
 
 Datum
 pneumo_contrast_image_step(PG_FUNCTION_ARGS)
 {
-	ImageSums  *sums = get_sums(fcinfo, 3, 2, scale_argument(fcinfo, 5));
-	uint8	   *pixels;
+	ImageSums *sums = get_sums(fcinfo, 3, 2, scale_argument(fcinfo, 5));
+	uint8 *pixels;
 
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_POINTER(sums);
 	pixels = read_pixels(sums, PG_GETARG_DATUM(1));
 	if (pixels != NULL)
 	{
-		int			plane = PG_GETARG_BOOL(2) ? 1 : 0;
+		int plane = PG_GETARG_BOOL(2) ? 1 : 0;
 
 		add_pixels(sums->sum + plane * pixel_count(sums), pixels, pixel_count(sums));
 		sums->n[plane]++;
@@ -266,10 +263,10 @@ Datum
 pneumo_image_sums_combine(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt = aggregate_context(fcinfo);
-	ImageSums  *sums = PG_ARGISNULL(0) ? NULL : (ImageSums *) PG_GETARG_POINTER(0);
-	ImageSums  *other = PG_ARGISNULL(1) ? NULL : (ImageSums *) PG_GETARG_POINTER(1);
-	size_t		n;
-	size_t		i;
+	ImageSums *sums = PG_ARGISNULL(0) ? NULL : (ImageSums *) PG_GETARG_POINTER(0);
+	ImageSums *other = PG_ARGISNULL(1) ? NULL : (ImageSums *) PG_GETARG_POINTER(1);
+	size_t n;
+	size_t i;
 
 	if (other == NULL)
 	{
@@ -280,18 +277,17 @@ pneumo_image_sums_combine(PG_FUNCTION_ARGS)
 	n = pixel_count(other) * other->planes;
 	if (sums == NULL)
 	{
-		size_t		bytes = sums_bytes(other->height, other->width, other->planes);
+		size_t bytes = sums_bytes(other->height, other->width, other->planes);
 
 		sums = MemoryContextAlloc(cxt, bytes);
 		memcpy(sums, other, bytes);
 		PG_RETURN_POINTER(sums);
 	}
-	if (sums->height != other->height || sums->width != other->width ||
-		sums->planes != other->planes || sums->scale != other->scale)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("height, width and scale must be the same for all rows"),
-				 errhint("Group by what they depend on.")));
+	if (sums->height != other->height || sums->width != other->width || sums->planes != other->planes ||
+		sums->scale != other->scale)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("height, width and scale must be the same for all rows"),
+						errhint("Group by what they depend on.")));
 	for (i = 0; i < n; i++)
 		sums->sum[i] += other->sum[i];
 	sums->n[0] += other->n[0];
@@ -304,7 +300,7 @@ pneumo_image_sums_combine(PG_FUNCTION_ARGS)
 Datum
 pneumo_image_sums_serialize(PG_FUNCTION_ARGS)
 {
-	ImageSums  *sums = (ImageSums *) PG_GETARG_POINTER(0);
+	ImageSums *sums = (ImageSums *) PG_GETARG_POINTER(0);
 
 	(void) aggregate_context(fcinfo);
 	PG_RETURN_BYTEA_P(pneumo_bytea(sums, sums_bytes(sums->height, sums->width, sums->planes)));
@@ -313,9 +309,9 @@ pneumo_image_sums_serialize(PG_FUNCTION_ARGS)
 Datum
 pneumo_image_sums_deserialize(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
-	size_t		n_bytes = VARSIZE_ANY_EXHDR(bytes);
-	ImageSums  *sums;
+	bytea *bytes = PG_GETARG_BYTEA_PP(0);
+	size_t n_bytes = VARSIZE_ANY_EXHDR(bytes);
+	ImageSums *sums;
 
 	(void) aggregate_context(fcinfo);
 	if (n_bytes < offsetof(ImageSums, sum))
@@ -335,7 +331,7 @@ pneumo_image_sums_deserialize(PG_FUNCTION_ARGS)
 static ImageSums *
 final_sums(FunctionCallInfo fcinfo)
 {
-	ImageSums  *sums;
+	ImageSums *sums;
 
 	(void) aggregate_context(fcinfo);
 	if (PG_ARGISNULL(0))
@@ -343,8 +339,7 @@ final_sums(FunctionCallInfo fcinfo)
 	sums = (ImageSums *) PG_GETARG_POINTER(0);
 	if (sums->unreadable > 0)
 		ereport(NOTICE,
-				(errmsg("%lld of %lld images cannot be read and are left out",
-						(long long) sums->unreadable,
+				(errmsg("%lld of %lld images cannot be read and are left out", (long long) sums->unreadable,
 						(long long) (sums->unreadable + sums->n[0] + sums->n[1]))));
 	return sums;
 }
@@ -352,10 +347,10 @@ final_sums(FunctionCallInfo fcinfo)
 Datum
 pneumo_mean_image_final(PG_FUNCTION_ARGS)
 {
-	ImageSums  *sums = final_sums(fcinfo);
-	uint8	   *pixels;
-	size_t		n;
-	size_t		i;
+	ImageSums *sums = final_sums(fcinfo);
+	uint8 *pixels;
+	size_t n;
+	size_t i;
 
 	if (sums == NULL || sums->n[0] == 0)
 		PG_RETURN_NULL();
@@ -369,10 +364,10 @@ pneumo_mean_image_final(PG_FUNCTION_ARGS)
 Datum
 pneumo_std_image_final(PG_FUNCTION_ARGS)
 {
-	ImageSums  *sums = final_sums(fcinfo);
-	uint8	   *pixels;
-	size_t		n;
-	size_t		i;
+	ImageSums *sums = final_sums(fcinfo);
+	uint8 *pixels;
+	size_t n;
+	size_t i;
 
 	if (sums == NULL || sums->n[0] == 0)
 		PG_RETURN_NULL();
@@ -380,8 +375,8 @@ pneumo_std_image_final(PG_FUNCTION_ARGS)
 	pixels = palloc(n);
 	for (i = 0; i < n; i++)
 	{
-		double		mean = (double) sums->sum[i] / (double) sums->n[0];
-		double		variance = (double) sums->sum[n + i] / (double) sums->n[0] - mean * mean;
+		double mean = (double) sums->sum[i] / (double) sums->n[0];
+		double variance = (double) sums->sum[n + i] / (double) sums->n[0] - mean * mean;
 
 		pixels[i] = (uint8) (Min(STD_SCALE * sqrt(Max(variance, 0.0)), 255.0) + 0.5);
 	}
@@ -392,12 +387,12 @@ pneumo_std_image_final(PG_FUNCTION_ARGS)
 Datum
 pneumo_contrast_image_final(PG_FUNCTION_ARGS)
 {
-	ImageSums  *sums = final_sums(fcinfo);
-	uint8	   *grey;
-	uint8	   *pixels;
-	float	   *map;
-	size_t		n;
-	size_t		i;
+	ImageSums *sums = final_sums(fcinfo);
+	uint8 *grey;
+	uint8 *pixels;
+	float *map;
+	size_t n;
+	size_t i;
 
 	if (sums == NULL || sums->n[0] == 0 || sums->n[1] == 0)
 		PG_RETURN_NULL();
@@ -409,7 +404,7 @@ pneumo_contrast_image_final(PG_FUNCTION_ARGS)
 	for (i = 0; i < n; i++)
 		map[i] = (float) ((double) sums->sum[n + i] / (double) sums->n[1] -
 						  (double) sums->sum[i] / (double) sums->n[0]);
-	img_overlay(pixels, grey, sums->height, sums->width, map, sums->height, sums->width,
-				(float) sums->scale, 1.0f);
+	img_overlay(pixels, grey, sums->height, sums->width, map, sums->height, sums->width, (float) sums->scale,
+				1.0f);
 	PG_RETURN_BYTEA_P(pneumo_picture(pixels, sums->height, sums->width, 3));
 }

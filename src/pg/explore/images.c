@@ -39,13 +39,13 @@ null_for_bad_image(const ImgError *error)
 Datum
 pneumo_image_info(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes;
-	ImgInfo		info;
-	ImgLimits	limits;
-	ImgError	error;
-	TupleDesc	desc;
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	bytea *bytes;
+	ImgInfo info;
+	ImgLimits limits;
+	ImgError error;
+	TupleDesc desc;
+	Datum values[6];
+	bool nulls[6] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "pneumo_image_info must return a row");
@@ -55,9 +55,9 @@ pneumo_image_info(PG_FUNCTION_ARGS)
 			PG_RETURN_NULL();
 	}
 	pneumo_image_limits(&limits);
-	limits.interrupt = NULL;	/* only the header is read */
-	error.status = img_jpeg_info(&info, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
-								 &limits, &error);
+	limits.interrupt = NULL; /* only the header is read */
+	error.status =
+		img_jpeg_info(&info, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &limits, &error);
 	if (error.status != IMG_OK && null_for_bad_image(&error))
 		PG_RETURN_NULL();
 
@@ -74,11 +74,10 @@ pneumo_image_info(PG_FUNCTION_ARGS)
 Datum
 pneumo_preprocess(PG_FUNCTION_ARGS)
 {
-	char	   *name = PG_NARGS() > 1 ? text_to_cstring(PG_GETARG_TEXT_PP(1)) :
-		pstrdup(pneumo_default_model);
+	char *name = PG_NARGS() > 1 ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : pstrdup(pneumo_default_model);
 	PneumoVersionId id;
 	PneumoScorer *scorer;
-	int			dims[3];
+	int dims[3];
 
 	pneumo_resolve(name, &id);
 	scorer = pneumo_scorer_get(&fcinfo->flinfo->fn_extra, fcinfo->flinfo->fn_mcxt, &id, pneumo_path());
@@ -97,23 +96,22 @@ phantom_label(const char *label)
 		return 1;
 	if (pg_strcasecmp(label, "NORMAL") == 0)
 		return 0;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("no radiograph can be drawn for label \"%s\"", pneumo_clip(label)),
-			 errhint("Labels are NORMAL and PNEUMONIA.")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("no radiograph can be drawn for label \"%s\"", pneumo_clip(label)),
+					errhint("Labels are NORMAL and PNEUMONIA.")));
 	return 0;
 }
 
 Datum
 pneumo_phantom(PG_FUNCTION_ARGS)
 {
-	uint64		seed = (uint64) PG_GETARG_INT64(0);
-	int			pneumonia = phantom_label(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	int32		side = PG_GETARG_INT32(2);
-	void	   *scratch;
-	uint8	   *pixels;
+	uint64 seed = (uint64) PG_GETARG_INT64(0);
+	int pneumonia = phantom_label(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	int32 side = PG_GETARG_INT32(2);
+	void *scratch;
+	uint8 *pixels;
 	PneumoAttempts attempts;
-	ImgError	error;
+	ImgError error;
 
 	if (side < MIN_PHANTOM_SIDE || side > MAX_PHANTOM_SIDE)
 		ereport(ERROR,
@@ -140,11 +138,11 @@ static void
 augment(uint8 *pixels, const PneumoConfig *config, uint64 seed)
 {
 	const ImgPreprocess *pre = &config->preprocess;
-	size_t		n = (size_t) pre->height * pre->width * pre->channels;
+	size_t n = (size_t) pre->height * pre->width * pre->channels;
 	ImgTransform transform;
-	void	   *scratch;
-	float	   *dst;
-	size_t		i;
+	void *scratch;
+	float *dst;
+	size_t i;
 
 	dst = pneumo_scratch(n * sizeof(float));
 	scratch = pneumo_scratch(img_augment_scratch_bytes(pre->height, pre->width, pre->channels));
@@ -161,23 +159,23 @@ Datum
 pneumo_augment(PG_FUNCTION_ARGS)
 {
 	PneumoConfig *config = pneumo_config_parse(PG_GETARG_JSONB_P(1));
-	uint64		seed = (uint64) PG_GETARG_INT64(2);
+	uint64 seed = (uint64) PG_GETARG_INT64(2);
 	const ImgPreprocess *pre = &config->preprocess;
-	uint8	   *pixels;
-	bytea	   *bytes;
-	ImgError	error;
+	uint8 *pixels;
+	bytea *bytes;
+	ImgError error;
 
 	pneumo_check_memory("drawing an image of this config's size",
 						(double) pre->height * pre->width * pre->channels * (sizeof(uint8) + sizeof(float)) +
-						(double) img_augment_scratch_bytes(pre->height, pre->width, pre->channels));
+							(double) img_augment_scratch_bytes(pre->height, pre->width, pre->channels));
 	if (!pneumo_image_bytes(&bytes, PG_GETARG_DATUM(0), &error))
 	{
 		if (null_for_bad_image(&error))
 			PG_RETURN_NULL();
 	}
 	pixels = palloc((Size) pre->height * pre->width * pre->channels);
-	error.status = pneumo_pixels(pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
-								 pre, &error);
+	error.status =
+		pneumo_pixels(pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), pre, &error);
 	PG_FREE_IF_COPY(bytes, 0);
 	if (error.status != IMG_OK && null_for_bad_image(&error))
 		PG_RETURN_NULL();

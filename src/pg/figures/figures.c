@@ -37,20 +37,20 @@ PG_FUNCTION_INFO_V1(pneumo_confusion_add);
 
 typedef struct FigureRow
 {
-	double		score;			/* negative: of the positive class */
-	uint64		cluster;		/* hash; NO_CLUSTER: none */
+	double score;   /* negative: of the positive class */
+	uint64 cluster; /* hash; NO_CLUSTER: none */
 } FigureRow;
 
 #define NO_CLUSTER 0
 
 typedef struct FigureState
 {
-	int64		n;
-	int64		room;			/* of rows; 0: only counted */
-	double		parameter;		/* threshold or bins; NaN: not given */
-	bool		clustered;
-	StatsCounts counts;			/* of the confusion matrix */
-	FigureRow  *rows;
+	int64 n;
+	int64 room;       /* of rows; 0: only counted */
+	double parameter; /* threshold or bins; NaN: not given */
+	bool clustered;
+	StatsCounts counts; /* of the confusion matrix */
+	FigureRow *rows;
 } FigureState;
 
 /* --------------------------------------------------------------- collecting */
@@ -75,25 +75,21 @@ state_of_call(FunctionCallInfo fcinfo, MemoryContext *cxt)
 static void
 refuse_null(const char *what)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("the %s of a row is NULL", what),
-			 errhint("Leave such rows out, as in FILTER (WHERE %s IS NOT NULL).", what)));
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the %s of a row is NULL", what),
+					errhint("Leave such rows out, as in FILTER (WHERE %s IS NOT NULL).", what)));
 }
 
 static void
 refuse_null_parameter(const char *what)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("the %s must not be NULL", what)));
+	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the %s must not be NULL", what)));
 }
 
 /* Label and score of the row in arguments 1 and 2, the label in the sign. */
 static double
 read_row(FunctionCallInfo fcinfo)
 {
-	double		score;
+	double score;
 
 	if (PG_ARGISNULL(1))
 		refuse_null("label");
@@ -113,17 +109,16 @@ static void
 set_parameter(FigureState *state, const char *what, double value)
 {
 	if (!isnan(state->parameter) && state->parameter != value)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the %s must be the same for all rows of a group, not %g and %g", what,
-						state->parameter, value)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the %s must be the same for all rows of a group, not %g and %g", what,
+							   state->parameter, value)));
 	state->parameter = value;
 }
 
 static void
 read_threshold(FigureState *state, FunctionCallInfo fcinfo)
 {
-	double		threshold;
+	double threshold;
 
 	if (PG_NARGS() < 4)
 		return;
@@ -131,9 +126,8 @@ read_threshold(FigureState *state, FunctionCallInfo fcinfo)
 		refuse_null_parameter("threshold");
 	threshold = PG_GETARG_FLOAT8(3);
 	if (!(threshold >= 0 && threshold <= 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("threshold %g is outside the range 0 to 1", threshold)));
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("threshold %g is outside the range 0 to 1", threshold)));
 	set_parameter(state, "threshold", threshold);
 }
 
@@ -142,35 +136,34 @@ static uint64
 read_cluster(FunctionCallInfo fcinfo, int arg)
 {
 	TypeCacheEntry *type = fcinfo->flinfo->fn_extra;
-	uint64		hash;
+	uint64 hash;
 
 	if (PG_ARGISNULL(arg))
 		return NO_CLUSTER;
 	if (type == NULL)
 	{
-		Oid			oid = get_fn_expr_argtype(fcinfo->flinfo, arg);
+		Oid oid = get_fn_expr_argtype(fcinfo->flinfo, arg);
 
 		type = lookup_type_cache(oid, TYPECACHE_HASH_EXTENDED_PROC_FINFO);
 		if (!OidIsValid(type->hash_extended_proc_finfo.fn_oid))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_FUNCTION),
-					 errmsg("values of type %s cannot be clusters: the type has no hash function",
-							format_type_be(oid)),
-					 errhint("Cast them to text.")));
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+							errmsg("values of type %s cannot be clusters: the type has no hash function",
+								   format_type_be(oid)),
+							errhint("Cast them to text.")));
 		fcinfo->flinfo->fn_extra = type;
 	}
-	hash = DatumGetUInt64(FunctionCall2Coll(&type->hash_extended_proc_finfo,
-											OidIsValid(PG_GET_COLLATION()) ? PG_GET_COLLATION() :
-											type->typcollation,
-											PG_GETARG_DATUM(arg), Int64GetDatum(0)));
+	hash = DatumGetUInt64(
+		FunctionCall2Coll(&type->hash_extended_proc_finfo,
+						  OidIsValid(PG_GET_COLLATION()) ? PG_GET_COLLATION() : type->typcollation,
+						  PG_GETARG_DATUM(arg), Int64GetDatum(0)));
 	return hash == NO_CLUSTER ? 1 : hash;
 }
 
 static void
 reserve_rows(FigureState *state, int64 n, MemoryContext cxt)
 {
-	int64		most = (int64) pneumo_figures_memory * 1024 / (int64) sizeof(FigureRow);
-	int64		room = Max(state->room, 64);
+	int64 most = (int64) pneumo_figures_memory * 1024 / (int64) sizeof(FigureRow);
+	int64 room = Max(state->room, 64);
 
 	if (n <= state->room)
 		return;
@@ -201,7 +194,7 @@ pneumo_figures_add(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt;
 	FigureState *state = state_of_call(fcinfo, &cxt);
-	double		score = read_row(fcinfo);
+	double score = read_row(fcinfo);
 
 	read_threshold(state, fcinfo);
 	state->clustered = PG_NARGS() > 4;
@@ -215,7 +208,7 @@ pneumo_figures_add_binned(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt;
 	FigureState *state = state_of_call(fcinfo, &cxt);
-	double		score = read_row(fcinfo);
+	double score = read_row(fcinfo);
 
 	if (PG_NARGS() > 3)
 	{
@@ -238,8 +231,8 @@ pneumo_confusion_add(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt;
 	FigureState *state = state_of_call(fcinfo, &cxt);
-	double		score = read_row(fcinfo);
-	bool		called;
+	double score = read_row(fcinfo);
+	bool called;
 
 	read_threshold(state, fcinfo);
 	called = fabs(score) >= (isnan(state->parameter) ? PNEUMO_DEFAULT_THRESHOLD : state->parameter);
@@ -284,9 +277,9 @@ Datum
 pneumo_figures_serialize(PG_FUNCTION_ARGS)
 {
 	FigureState *state = (FigureState *) PG_GETARG_POINTER(0);
-	Size		row_bytes = state->rows != NULL ? (Size) state->n * sizeof(FigureRow) : 0;
-	Size		bytes = VARHDRSZ + sizeof(FigureState) + row_bytes;
-	bytea	   *out;
+	Size row_bytes = state->rows != NULL ? (Size) state->n * sizeof(FigureRow) : 0;
+	Size bytes = VARHDRSZ + sizeof(FigureState) + row_bytes;
+	bytea *out;
 
 	if (bytes > MaxAllocSize)
 		ereport(ERROR,
@@ -305,10 +298,10 @@ pneumo_figures_serialize(PG_FUNCTION_ARGS)
 Datum
 pneumo_figures_deserialize(PG_FUNCTION_ARGS)
 {
-	bytea	   *in = PG_GETARG_BYTEA_PP(0);
-	Size		bytes = VARSIZE_ANY_EXHDR(in);
+	bytea *in = PG_GETARG_BYTEA_PP(0);
+	Size bytes = VARSIZE_ANY_EXHDR(in);
 	FigureState *state = palloc(sizeof(FigureState));
-	Size		row_bytes;
+	Size row_bytes;
 
 	if (bytes < sizeof(FigureState))
 		elog(ERROR, "invalid state of figures");
@@ -350,10 +343,10 @@ void
 pneumo_figure_rows(PneumoFigureRows *dst, FunctionCallInfo fcinfo, const char *what, double fallback)
 {
 	FigureState *state = PG_ARGISNULL(0) ? NULL : (FigureState *) PG_GETARG_POINTER(0);
-	double	   *score;
-	uint8_t    *label;
-	uint64_t   *cluster = NULL;
-	int64		i;
+	double *score;
+	uint8_t *label;
+	uint64_t *cluster = NULL;
+	int64 i;
 
 	if (state == NULL || state->n == 0)
 		pneumo_stats_check(STATS_NO_ROWS, what, NULL);
@@ -374,7 +367,8 @@ pneumo_figure_rows(PneumoFigureRows *dst, FunctionCallInfo fcinfo, const char *w
 		label[i] = signbit(row->score) ? 1 : 0;
 		/* rows without one come first; their number is like no hash */
 		if (cluster != NULL)
-			cluster[i] = row->cluster != NO_CLUSTER ? row->cluster : hash_bytes_uint32_extended((uint32) i, 1);
+			cluster[i] =
+				row->cluster != NO_CLUSTER ? row->cluster : hash_bytes_uint32_extended((uint32) i, 1);
 	}
 	dst->rows.score = score;
 	dst->rows.label = label;
@@ -406,10 +400,10 @@ pneumo_number_datum(double number, bool *isnull)
 Datum
 pneumo_figure_datum(const StatsInterval *figure, Oid type, bool *isnull)
 {
-	TupleDesc	desc;
-	Datum		values[3];
-	bool		nulls[3];
-	HeapTuple	tuple;
+	TupleDesc desc;
+	Datum values[3];
+	bool nulls[3];
+	HeapTuple tuple;
 
 	*isnull = isnan(figure->value);
 	if (*isnull)

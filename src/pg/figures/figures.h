@@ -26,7 +26,7 @@
  */
 typedef struct PneumoStats
 {
-	StatsEnv	env;
+	StatsEnv env;
 	MemoryContext cxt;
 } PneumoStats;
 
@@ -48,8 +48,8 @@ extern void pneumo_too_many_rows(int64 n);
 /* The rows in an order of their own, whatever order they came in. */
 typedef struct PneumoFigureRows
 {
-	StatsRows	rows;
-	double		parameter;		/* threshold or bins */
+	StatsRows rows;
+	double parameter; /* threshold or bins */
 } PneumoFigureRows;
 
 /*
@@ -83,4 +83,4 @@ extern void pneumo_stats_options(StatsOptions *options, double threshold);
 /* NaN becomes NULL. */
 extern Datum pneumo_number_datum(double number, bool *isnull);
 
-#endif							/* PNEUMO_PG_FIGURES_H */
+#endif /* PNEUMO_PG_FIGURES_H */

@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(pneumo_plot_confusion_final);
 static char *
 grow(void *arg, char *data, size_t length, size_t bytes)
 {
-	char	   *larger = MemoryContextAllocHuge((MemoryContext) arg, bytes);
+	char *larger = MemoryContextAllocHuge((MemoryContext) arg, bytes);
 
 	if (data != NULL)
 	{
@@ -55,11 +55,10 @@ pneumo_report_check(ReportStatus status, const char *what)
 {
 	if (status == REPORT_OK)
 		return;
-	ereport(ERROR,
-			(errcode(status == REPORT_TOO_LARGE ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
-					 status == REPORT_NO_MEMORY ? ERRCODE_OUT_OF_MEMORY :
-					 ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s: %s", what, report_status_text(status))));
+	ereport(ERROR, (errcode(status == REPORT_TOO_LARGE   ? ERRCODE_PROGRAM_LIMIT_EXCEEDED
+							: status == REPORT_NO_MEMORY ? ERRCODE_OUT_OF_MEMORY
+														 : ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("%s: %s", what, report_status_text(status))));
 }
 
 /*
@@ -70,7 +69,7 @@ text *
 pneumo_report_text(const ReportBuffer *buffer)
 {
 	StringInfoData ascii;
-	size_t		i = 0;
+	size_t i = 0;
 
 	if (GetDatabaseEncoding() == PG_UTF8)
 		return cstring_to_text_with_len(buffer->data, (int) buffer->length);
@@ -106,29 +105,24 @@ column(int n)
 Datum
 pneumo_plot_history(PG_FUNCTION_ARGS)
 {
-	int64		run = PG_GETARG_INT64(0);
+	int64 run = PG_GETARG_INT64(0);
 	PneumoRunRow *row = pneumo_run_read(run);
 	ReportBuffer buffer;
 	ReportHistory history;
 	NnEpochLog *logs;
-	double	   *loss,
-			   *val_loss,
-			   *accuracy,
-			   *val_accuracy;
-	bool		validated = false;
-	int			n;
-	int			i;
+	double *loss, *val_loss, *accuracy, *val_accuracy;
+	bool validated = false;
+	int n;
+	int i;
 
 	/* what pneumo.history shows: the owner's roles and pg_monitor */
 	if (row == NULL || !pneumo_run_is_mine(row->owner, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no training run %lld, or you may not see it", (long long) run)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("there is no training run %lld, or you may not see it", (long long) run)));
 	n = pneumo_run_epochs(run, 0, &logs);
 	if (n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("training run %lld has no finished epoch yet", (long long) run)));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("training run %lld has no finished epoch yet", (long long) run)));
 	loss = column(n);
 	val_loss = column(n);
 	accuracy = column(n);
@@ -143,7 +137,8 @@ pneumo_plot_history(PG_FUNCTION_ARGS)
 	}
 
 	memset(&history, 0, sizeof(history));
-	history.title = pneumo_report_utf8(psprintf("Training run %lld of model %s", (long long) run, row->model));
+	history.title =
+		pneumo_report_utf8(psprintf("Training run %lld of model %s", (long long) run, row->model));
 	history.n_epochs = (size_t) n;
 	history.loss = loss;
 	history.accuracy = accuracy;
@@ -157,15 +152,15 @@ pneumo_plot_history(PG_FUNCTION_ARGS)
 
 /* --------------------------------------------------------------- ROC curve */
 
-#define VISIBLE 0.001			/* of an axis */
+#define VISIBLE 0.001 /* of an axis */
 
 /* Share of the rows of one class that are called positive. */
 static double
 called_share(const StatsRows *rows, double threshold, int class)
 {
-	size_t		n = 0;
-	size_t		called = 0;
-	size_t		i;
+	size_t n = 0;
+	size_t called = 0;
+	size_t i;
 
 	for (i = 0; i < rows->n; i++)
 	{
@@ -182,12 +177,12 @@ pneumo_roc_curve(ReportRocCurve *curve, const StatsRows *rows, const char *what)
 {
 	PneumoStats stats;
 	StatsRocPoint *points;
-	StatsAuc	auc;
-	size_t		n_points = 0;
-	size_t		n = 0;
-	double	   *x;
-	double	   *y;
-	size_t		i;
+	StatsAuc auc;
+	size_t n_points = 0;
+	size_t n = 0;
+	double *x;
+	double *y;
+	size_t i;
 
 	points = MemoryContextAllocHuge(CurrentMemoryContext, (rows->n + 1) * sizeof(StatsRocPoint));
 	pneumo_stats_begin(&stats);
@@ -223,7 +218,7 @@ pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title,
 {
 	ReportBuffer buffer;
 	ReportRocCurve curve;
-	ReportRoc	roc;
+	ReportRoc roc;
 
 	pneumo_roc_curve(&curve, rows, what);
 	curve.name = "score";
@@ -261,11 +256,12 @@ pneumo_calibration_diagram(ReportCalibration *diagram, const StatsRows *rows, in
 	StatsCalibrationBin *bins = palloc(n_bins * sizeof(StatsCalibrationBin));
 	ReportCalibrationBin *drawn = palloc(n_bins * sizeof(ReportCalibrationBin));
 	StatsFigures figures;
-	int			i;
+	int i;
 
 	pneumo_stats_begin(&stats);
-	pneumo_stats_check(stats_calibration(&c, bins, n_bins, STATS_BINS_EQUAL_WIDTH, rows,
-										 PNEUMO_CONFIDENCE, &stats.env), what, rows);
+	pneumo_stats_check(stats_calibration(&c, bins, n_bins, STATS_BINS_EQUAL_WIDTH, rows, PNEUMO_CONFIDENCE,
+										 &stats.env),
+					   what, rows);
 	pneumo_stats_check(stats_figures(&figures, rows, PNEUMO_DEFAULT_THRESHOLD, &stats.env), what, rows);
 	pneumo_stats_end(&stats);
 	for (i = 0; i < n_bins; i++)
@@ -307,8 +303,8 @@ pneumo_plot_calibration_final(PG_FUNCTION_ARGS)
 	PneumoFigureRows input;
 
 	pneumo_figure_rows(&input, fcinfo, "pneumo_plot_calibration", PNEUMO_DEFAULT_BINS);
-	PG_RETURN_TEXT_P(pneumo_plot_calibration_rows(&input.rows, (int) input.parameter, NULL,
-												  "pneumo_plot_calibration"));
+	PG_RETURN_TEXT_P(
+		pneumo_plot_calibration_rows(&input.rows, (int) input.parameter, NULL, "pneumo_plot_calibration"));
 }
 
 /* -------------------------------------------------------- confusion matrix */
@@ -335,8 +331,8 @@ pneumo_plot_confusion_final(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"negative", "positive"};
 	StatsCounts counts;
-	double		threshold = pneumo_figure_counts(&counts, fcinfo, "pneumo_plot_confusion");
-	uint64_t	matrix[4];
+	double threshold = pneumo_figure_counts(&counts, fcinfo, "pneumo_plot_confusion");
+	uint64_t matrix[4];
 
 	matrix[0] = counts.tn;
 	matrix[1] = counts.fp;

@@ -39,8 +39,7 @@ extern text *pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const
 								  const char *what);
 extern text *pneumo_plot_calibration_rows(const StatsRows *rows, int n_bins, const char *title,
 										  const char *what);
-extern text *pneumo_plot_confusion_counts(const uint64_t *counts, int n_classes,
-										  const char *const *names, const char *title,
-										  const char *what);
+extern text *pneumo_plot_confusion_counts(const uint64_t *counts, int n_classes, const char *const *names,
+										  const char *title, const char *what);
 
-#endif							/* PNEUMO_PG_PLOTS_H */
+#endif /* PNEUMO_PG_PLOTS_H */

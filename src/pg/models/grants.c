@@ -27,14 +27,13 @@ PG_FUNCTION_INFO_V1(pneumo_set_owner);
 static PneumoPrivilege
 privilege_argument(text *argument)
 {
-	char	   *name = text_to_cstring(argument);
+	char *name = text_to_cstring(argument);
 	PneumoPrivilege privilege;
 
 	if (!pneumo_privilege_parse(name, &privilege))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown privilege \"%s\"", pneumo_clip(name)),
-				 errhint("Privileges on models are predict, manage and export.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown privilege \"%s\"", pneumo_clip(name)),
+						errhint("Privileges on models are predict, manage and export.")));
 	return privilege;
 }
 
@@ -53,14 +52,14 @@ find_grant(Relation rel, int64 model, NameData *grantee, PneumoPrivilege privile
 {
 	ScanKeyData key[3];
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	ScanKeyInit(&key[0], Anum_privilege_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
 	ScanKeyInit(&key[1], Anum_privilege_grantee, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(grantee));
 	ScanKeyInit(&key[2], Anum_privilege_privilege, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(pneumo_privilege_name(privilege)));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_PRIVILEGE, "privilege_pkey"),
-							  true, snapshot, 3, key);
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_PRIVILEGE, "privilege_pkey"), true,
+							  snapshot, 3, key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		tuple = heap_copytuple(tuple);
@@ -71,13 +70,13 @@ find_grant(Relation rel, int64 model, NameData *grantee, PneumoPrivilege privile
 Datum
 pneumo_grant(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	PneumoPrivilege privilege = privilege_argument(PG_GETARG_TEXT_PP(2));
-	NameData	grantee;
-	NameData	grantor;
-	Snapshot	snapshot;
-	Relation	rel;
-	int64		model;
+	NameData grantee;
+	NameData grantor;
+	Snapshot snapshot;
+	Relation rel;
+	int64 model;
 
 	grantee_argument(&grantee, PG_GETARG_NAME(1));
 	model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_grant()", &snapshot);
@@ -88,8 +87,8 @@ pneumo_grant(PG_FUNCTION_ARGS)
 	rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, RowExclusiveLock, false);
 	if (!HeapTupleIsValid(find_grant(rel, model, &grantee, privilege, snapshot)))
 	{
-		Datum		values[Natts_privilege];
-		bool		nulls[Natts_privilege] = {false};
+		Datum values[Natts_privilege];
+		bool nulls[Natts_privilege] = {false};
 
 		values[Anum_privilege_model - 1] = Int64GetDatum(model);
 		values[Anum_privilege_grantee - 1] = NameGetDatum(&grantee);
@@ -107,13 +106,13 @@ pneumo_grant(PG_FUNCTION_ARGS)
 Datum
 pneumo_revoke(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	PneumoPrivilege privilege = privilege_argument(PG_GETARG_TEXT_PP(2));
-	NameData	grantee;
-	Snapshot	snapshot;
-	Relation	rel;
-	HeapTuple	tuple;
-	int64		model;
+	NameData grantee;
+	Snapshot snapshot;
+	Relation rel;
+	HeapTuple tuple;
+	int64 model;
 
 	grantee_argument(&grantee, PG_GETARG_NAME(1));
 	model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_revoke()", &snapshot);
@@ -124,9 +123,8 @@ pneumo_revoke(PG_FUNCTION_ARGS)
 	if (HeapTupleIsValid(tuple))
 		pneumo_catalog_delete(rel, tuple);
 	else
-		ereport(NOTICE,
-				(errmsg("%s on model \"%s\" is not granted to \"%s\"",
-						pneumo_privilege_name(privilege), name, NameStr(grantee))));
+		ereport(NOTICE, (errmsg("%s on model \"%s\" is not granted to \"%s\"",
+								pneumo_privilege_name(privilege), name, NameStr(grantee))));
 	table_close(rel, NoLock);
 	UnregisterSnapshot(snapshot);
 	CommandCounterIncrement();
@@ -136,15 +134,15 @@ pneumo_revoke(PG_FUNCTION_ARGS)
 Datum
 pneumo_set_owner(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	NameData	owner;
-	Oid			role;
-	Snapshot	snapshot;
-	Relation	rel;
-	HeapTuple	tuple;
-	Datum		values[Natts_model];
-	bool		nulls[Natts_model] = {false};
-	bool		replace[Natts_model] = {false};
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	NameData owner;
+	Oid role;
+	Snapshot snapshot;
+	Relation rel;
+	HeapTuple tuple;
+	Datum values[Natts_model];
+	bool nulls[Natts_model] = {false};
+	bool replace[Natts_model] = {false};
 
 	namestrcpy(&owner, NameStr(*PG_GETARG_NAME(1)));
 	(void) pneumo_model_open(name, PNEUMO_OWNER, "pneumo_set_owner()", &snapshot);

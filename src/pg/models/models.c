@@ -28,10 +28,9 @@ PG_FUNCTION_INFO_V1(pneumo_drop_model);
 PG_FUNCTION_INFO_V1(pneumo_drop_version);
 
 int64
-pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *function,
-				  Snapshot *snapshot)
+pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *function, Snapshot *snapshot)
 {
-	int64		model;
+	int64 model;
 
 	pneumo_prevent_write(function);
 	model = pneumo_model_lookup(name, privilege, GetUserId(), false);
@@ -40,26 +39,23 @@ pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *funct
 	/* the lock may have taken a while: look again */
 	*snapshot = pneumo_write_snapshot();
 	if (pneumo_model_lookup_snapshot(name, privilege, GetUserId(), false, *snapshot) != model)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("model \"%s\" was replaced by another transaction", name)));
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("model \"%s\" was replaced by another transaction", name)));
 	return model;
 }
 
 /* The row of one of a model's versions, or an error that says so. */
 HeapTuple
-pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 version,
-						Snapshot snapshot)
+pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 version, Snapshot snapshot)
 {
-	HeapTuple	tuple = pneumo_version_tuple(rel, version, snapshot);
-	bool		isnull;
+	HeapTuple tuple = pneumo_version_tuple(rel, version, snapshot);
+	bool isnull;
 
 	if (!HeapTupleIsValid(tuple) ||
 		DatumGetInt64(heap_getattr(tuple, Anum_version_model, RelationGetDescr(rel), &isnull)) != model)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("model \"%s\" has no version " INT64_FORMAT, name, version),
-				 errhint("pneumo.versions lists them.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("model \"%s\" has no version " INT64_FORMAT, name, version),
+						errhint("pneumo.versions lists them.")));
 	return tuple;
 }
 
@@ -68,14 +64,14 @@ pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 versi
 Datum
 pneumo_deploy(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64		version = PG_GETARG_INT64(1);
-	Snapshot	snapshot;
-	int64		model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_deploy()", &snapshot);
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-	int64		deployment = 0;
-	int64		current = 0;
-	bool		has_deployed;
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64 version = PG_GETARG_INT64(1);
+	Snapshot snapshot;
+	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_deploy()", &snapshot);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	int64 deployment = 0;
+	int64 current = 0;
+	bool has_deployed;
 
 	(void) pneumo_version_of_model(rel, name, model, version, snapshot);
 	has_deployed = pneumo_deployment_last(model, snapshot, &deployment, &current);
@@ -94,26 +90,25 @@ pneumo_deploy(PG_FUNCTION_ARGS)
 static bool
 read_deployment(int64 deployment, Snapshot snapshot, int64 *version, int64 *previous)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
+	HeapTuple tuple;
+	bool found = false;
 
-	ScanKeyInit(&key[0], Anum_deployment_id, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(deployment));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_pkey"),
-							  true, snapshot, 1, key);
+	ScanKeyInit(&key[0], Anum_deployment_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(deployment));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_pkey"), true,
+							  snapshot, 1, key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
-		Datum		values[Natts_deployment];
-		bool		nulls[Natts_deployment];
+		Datum values[Natts_deployment];
+		bool nulls[Natts_deployment];
 
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 		*version = DatumGetInt64(values[Anum_deployment_version - 1]);
-		*previous = nulls[Anum_deployment_previous - 1] ? 0 :
-			DatumGetInt64(values[Anum_deployment_previous - 1]);
+		*previous =
+			nulls[Anum_deployment_previous - 1] ? 0 : DatumGetInt64(values[Anum_deployment_previous - 1]);
 		found = true;
 	}
 	systable_endscan(scan);
@@ -124,8 +119,8 @@ read_deployment(int64 deployment, Snapshot snapshot, int64 *version, int64 *prev
 static bool
 version_exists(int64 version, Snapshot snapshot)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-	HeapTuple	tuple = pneumo_version_tuple(rel, version, snapshot);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	HeapTuple tuple = pneumo_version_tuple(rel, version, snapshot);
 
 	table_close(rel, NoLock);
 	return HeapTupleIsValid(tuple);
@@ -139,13 +134,13 @@ version_exists(int64 version, Snapshot snapshot)
 Datum
 pneumo_rollback(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Snapshot	snapshot;
-	int64		model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_rollback()", &snapshot);
-	int64		deployment;
-	int64		current = 0;
-	int64		version = 0;
-	int64		previous = 0;
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Snapshot snapshot;
+	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_rollback()", &snapshot);
+	int64 deployment;
+	int64 current = 0;
+	int64 version = 0;
+	int64 previous = 0;
 
 	if (pneumo_deployment_last(model, snapshot, &deployment, &current))
 	{
@@ -162,11 +157,10 @@ pneumo_rollback(PG_FUNCTION_ARGS)
 			version = 0;
 	}
 	if (version == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("model \"%s\" has no earlier deployed version to go back to", name),
-				 errhint("pneumo.deployments shows what was deployed; "
-						 "pneumo_deploy(model, version) chooses a version.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("model \"%s\" has no earlier deployed version to go back to", name),
+						errhint("pneumo.deployments shows what was deployed; "
+								"pneumo_deploy(model, version) chooses a version.")));
 	pneumo_deployment_add(model, version, "rollback", previous, GetUserId());
 	UnregisterSnapshot(snapshot);
 	CommandCounterIncrement();
@@ -179,10 +173,10 @@ pneumo_rollback(PG_FUNCTION_ARGS)
 static void
 delete_by_id(PneumoRelation relation, const char *index, int attribute, int64 id, Snapshot snapshot)
 {
-	Relation	rel = pneumo_catalog_open(relation, RowExclusiveLock, false);
+	Relation rel = pneumo_catalog_open(relation, RowExclusiveLock, false);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	ScanKeyInit(&key[0], attribute, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
 	scan = systable_beginscan(rel, pneumo_catalog_index(relation, index), true, snapshot, 1, key);
@@ -196,16 +190,15 @@ delete_by_id(PneumoRelation relation, const char *index, int attribute, int64 id
 static int
 count_sharers(Relation rel, const uint8 *sha256)
 {
-	Snapshot	snapshot = pneumo_write_snapshot();
-	bytea	   *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
+	Snapshot snapshot = pneumo_write_snapshot();
+	bytea *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	int			n = 0;
+	int n = 0;
 
-	ScanKeyInit(&key[0], Anum_version_sha256, BTEqualStrategyNumber, F_BYTEAEQ,
-				PointerGetDatum(hash));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_sha256_idx"),
-							  true, snapshot, 1, key);
+	ScanKeyInit(&key[0], Anum_version_sha256, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(hash));
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_sha256_idx"), true,
+							  snapshot, 1, key);
 	while (HeapTupleIsValid(systable_getnext(scan)))
 		n++;
 	systable_endscan(scan);
@@ -235,20 +228,19 @@ drop_version(Relation rel, HeapTuple tuple, Snapshot snapshot)
 Datum
 pneumo_drop_version(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64		version = PG_GETARG_INT64(1);
-	Snapshot	snapshot;
-	int64		model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_drop_version()", &snapshot);
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
-	HeapTuple	tuple = pneumo_version_of_model(rel, name, model, version, snapshot);
-	int64		deployment;
-	int64		current;
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64 version = PG_GETARG_INT64(1);
+	Snapshot snapshot;
+	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_drop_version()", &snapshot);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
+	HeapTuple tuple = pneumo_version_of_model(rel, name, model, version, snapshot);
+	int64 deployment;
+	int64 current;
 
 	if (pneumo_deployment_last(model, snapshot, &deployment, &current) && current == version)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("version " INT64_FORMAT " of model \"%s\" is deployed", version, name),
-				 errhint("Deploy another version first, or drop the model with pneumo_drop_model.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("version " INT64_FORMAT " of model \"%s\" is deployed", version, name),
+						errhint("Deploy another version first, or drop the model with pneumo_drop_model.")));
 	drop_version(rel, tuple, snapshot);
 	table_close(rel, NoLock);
 	UnregisterSnapshot(snapshot);
@@ -259,17 +251,17 @@ pneumo_drop_version(PG_FUNCTION_ARGS)
 Datum
 pneumo_drop_model(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Snapshot	snapshot;
-	int64		model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_drop_model()", &snapshot);
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Snapshot snapshot;
+	int64 model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_drop_model()", &snapshot);
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	ScanKeyInit(&key[0], Anum_version_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_model_idx"),
-							  true, snapshot, 1, key);
+	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_model_idx"), true,
+							  snapshot, 1, key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		drop_version(rel, tuple, snapshot);
 	systable_endscan(scan);

@@ -55,7 +55,7 @@ append_value(StringInfo json, const NnParam *param, const NnValue *value)
 			escape_json(json, nn_activation_names[(int) value->v[0]]);
 			return true;
 		case NN_PARAM_INITIALIZER:
-			break;				/* of no matter once there are weights */
+			break; /* of no matter once there are weights */
 	}
 	return false;
 }
@@ -65,7 +65,7 @@ config_datum(const NnOpInfo *op, const NnNodeInfo *node)
 {
 	StringInfoData json;
 	StringInfoData value;
-	int			i;
+	int i;
 
 	initStringInfo(&json);
 	initStringInfo(&value);
@@ -87,8 +87,8 @@ config_datum(const NnOpInfo *op, const NnNodeInfo *node)
 static Datum
 shape_datum(const NnShape *shape)
 {
-	Datum		dims[3];
-	int			n = 0;
+	Datum dims[3];
+	int n = 0;
 
 	if (shape->rank == 3)
 	{
@@ -109,12 +109,12 @@ name_datum(const char *name)
 static Datum
 inputs_datum(const NnGraph *graph, const NnNodeInfo *node)
 {
-	Datum		names[NN_MAX_INPUTS];
-	int			i;
+	Datum names[NN_MAX_INPUTS];
+	int i;
 
 	for (i = 0; i < node->n_inputs; i++)
 	{
-		NnNodeInfo	input;
+		NnNodeInfo input;
 
 		nn_graph_node(&input, graph, node->inputs[i]);
 		names[i] = name_datum(input.name);
@@ -126,11 +126,11 @@ inputs_datum(const NnGraph *graph, const NnNodeInfo *node)
 static NnGraph *
 read_graph(int64 version)
 {
-	size_t		n_bytes;
-	char	   *bytes = pneumo_version_read(version, &n_bytes);
+	size_t n_bytes;
+	char *bytes = pneumo_version_read(version, &n_bytes);
 	NnModelView view;
-	NnError		error;
-	NnGraph    *graph;
+	NnError error;
+	NnGraph *graph;
 
 	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
@@ -146,10 +146,10 @@ static int64
 visible_version(const char *name, bool deployed, int64 version)
 {
 	static const PneumoPrivilege order[] = {PNEUMO_PREDICT, PNEUMO_MANAGE, PNEUMO_EXPORT};
-	Snapshot	snapshot = pneumo_read_snapshot();
+	Snapshot snapshot = pneumo_read_snapshot();
 	PneumoPrivilege privilege = PNEUMO_PREDICT;
-	int64		model;
-	size_t		i;
+	int64 model;
+	size_t i;
 
 	for (i = 0; i < lengthof(order); i++)
 	{
@@ -169,8 +169,8 @@ visible_version(const char *name, bool deployed, int64 version)
 	}
 	else
 	{
-		Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-		HeapTuple	tuple = pneumo_version_of_model(rel, name, model, version, snapshot);
+		Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+		HeapTuple tuple = pneumo_version_of_model(rel, name, model, version, snapshot);
 
 		heap_freetuple(tuple);
 		table_close(rel, NoLock);
@@ -183,18 +183,18 @@ Datum
 pneumo_summary(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64		version = visible_version(name, PG_NARGS() < 2, PG_NARGS() < 2 ? 0 : PG_GETARG_INT64(1));
-	NnGraph    *graph = read_graph(version);
-	int			i;
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64 version = visible_version(name, PG_NARGS() < 2, PG_NARGS() < 2 ? 0 : PG_GETARG_INT64(1));
+	NnGraph *graph = read_graph(version);
+	int i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (i = 0; i < nn_graph_node_count(graph); i++)
 	{
-		NnNodeInfo	node;
+		NnNodeInfo node;
 		const NnOpInfo *op;
-		Datum		values[7];
-		bool		nulls[7] = {false};
+		Datum values[7];
+		bool nulls[7] = {false};
 
 		nn_graph_node(&node, graph, i);
 		op = nn_op_info(node.op);
@@ -227,9 +227,9 @@ pneumo_build(void)
 Datum
 pneumo_version(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Datum		values[4];
-	bool		nulls[4] = {false};
+	TupleDesc desc;
+	Datum values[4];
+	bool nulls[4] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "pneumo_version must return a row");

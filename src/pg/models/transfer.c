@@ -29,8 +29,8 @@ PG_FUNCTION_INFO_V1(pneumo_import);
 static int64
 version_argument(const char *name, int64 model, int64 version)
 {
-	Snapshot	snapshot;
-	Relation	rel;
+	Snapshot snapshot;
+	Relation rel;
 
 	if (version == 0)
 	{
@@ -50,17 +50,16 @@ version_argument(const char *name, int64 model, int64 version)
 Datum
 pneumo_export(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64		version = PG_NARGS() > 1 ? PG_GETARG_INT64(1) : 0;
-	int64		model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
-	size_t		n_bytes;
-	void	   *bytes;
-	bytea	   *result;
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64 version = PG_NARGS() > 1 ? PG_GETARG_INT64(1) : 0;
+	int64 model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
+	size_t n_bytes;
+	void *bytes;
+	bytea *result;
 
 	if (PG_NARGS() > 1 && version <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version " INT64_FORMAT " is not valid", version)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("version " INT64_FORMAT " is not valid", version)));
 	version = version_argument(name, model, version);
 	bytes = pneumo_version_read(version, &n_bytes);
 	if (n_bytes > MaxAllocSize - VARHDRSZ - PNEUMO_SHA256_LEN)
@@ -81,19 +80,18 @@ static int64
 check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
 {
 	NnModelView view;
-	NnError		error;
-	NnGraph    *graph;
+	NnError error;
+	NnGraph *graph;
 	const char *aligned = bytes;
-	size_t		packed_bytes;
-	NnPath		path = pneumo_path();
+	size_t packed_bytes;
+	NnPath path = pneumo_path();
 
 	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (view.total_bytes != n_bytes)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("invalid model bytes: %zu bytes, where the header says %zu",
-						n_bytes, view.total_bytes)));
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("invalid model bytes: %zu bytes, where the header says %zu", n_bytes,
+							   view.total_bytes)));
 	graph = pneumo_align(pneumo_scratch(nn_graph_bytes(view.n_nodes)));
 	if (nn_model_graph(graph, &view, bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
@@ -110,11 +108,9 @@ check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
 
 	packed_bytes = nn_engine_packed_bytes(graph, path, (*meta)->precision);
 	if (packed_bytes == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the model is too large")));
-	if (nn_engine_pack(pneumo_align(pneumo_scratch(packed_bytes)), graph, (const float *) aligned,
-					   path, (*meta)->precision, &error) != NN_OK)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large")));
+	if (nn_engine_pack(pneumo_align(pneumo_scratch(packed_bytes)), graph, (const float *) aligned, path,
+					   (*meta)->precision, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	return (int64) view.n_weights;
 }
@@ -122,30 +118,28 @@ check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
 Datum
 pneumo_import(PG_FUNCTION_ARGS)
 {
-	bytea	   *exported = PG_GETARG_BYTEA_PP(0);
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	size_t		total = VARSIZE_ANY_EXHDR(exported);
+	bytea *exported = PG_GETARG_BYTEA_PP(0);
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	size_t total = VARSIZE_ANY_EXHDR(exported);
 	MemoryContext cxt;
 	MemoryContext old;
 	PneumoNewVersion new_version;
 	PneumoVersionId id;
 	PneumoModelMeta *meta;
-	uint8		digest[PNEUMO_SHA256_LEN];
-	char	   *bytes;
-	size_t		n_bytes;
+	uint8 digest[PNEUMO_SHA256_LEN];
+	char *bytes;
+	size_t n_bytes;
 
 	pneumo_prevent_write("pneumo_import()");
 	if (total <= PNEUMO_SHA256_LEN)
 		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("invalid model bytes: only %zu bytes", total)));
+				(errcode(ERRCODE_DATA_CORRUPTED), errmsg("invalid model bytes: only %zu bytes", total)));
 	n_bytes = total - PNEUMO_SHA256_LEN;
 	pneumo_sha256(digest, VARDATA_ANY(exported), n_bytes);
 	if (memcmp(digest, VARDATA_ANY(exported) + n_bytes, PNEUMO_SHA256_LEN) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("invalid model bytes: their SHA-256 is not the one at their end"),
-				 errhint("They are not what pneumo_export gave, or were damaged on the way.")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("invalid model bytes: their SHA-256 is not the one at their end"),
+						errhint("They are not what pneumo_export gave, or were damaged on the way.")));
 
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo import", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);

@@ -33,15 +33,16 @@
 static bool
 is_fixed(const Node *argument)
 {
-	return IsA(argument, Const) || (IsA(argument, Param) && ((const Param *) argument)->paramkind == PARAM_EXTERN);
+	return IsA(argument, Const) ||
+		   (IsA(argument, Param) && ((const Param *) argument)->paramkind == PARAM_EXTERN);
 }
 
 static bool
 is_score_call(Node *node)
 {
 	PneumoScoreKind kind;
-	FuncExpr   *call = (FuncExpr *) node;
-	ListCell   *cell;
+	FuncExpr *call = (FuncExpr *) node;
+	ListCell *cell;
 
 	if (!IsA(node, FuncExpr) || call->args == NIL || !pneumo_score_kind(call->funcid, &kind))
 		return false;
@@ -55,17 +56,17 @@ is_score_call(Node *node)
 
 typedef struct CallFinder
 {
-	List	   *calls;			/* different ones */
-	bool		columns_only;	/* images must be plain columns */
-	bool		same_runs_only; /* no more image and model than those already found */
+	List *calls;         /* different ones */
+	bool columns_only;   /* images must be plain columns */
+	bool same_runs_only; /* no more image and model than those already found */
 } CallFinder;
 
 /* Whether two calls ask for the same image and model, so that one run of the network serves both. */
 static bool
 is_same_run(const FuncExpr *a, const FuncExpr *b)
 {
-	Node	   *model_a = list_length(a->args) > 1 ? lsecond(a->args) : NULL;
-	Node	   *model_b = list_length(b->args) > 1 ? lsecond(b->args) : NULL;
+	Node *model_a = list_length(a->args) > 1 ? lsecond(a->args) : NULL;
+	Node *model_b = list_length(b->args) > 1 ? lsecond(b->args) : NULL;
 
 	return equal(linitial(a->args), linitial(b->args)) && equal(model_a, model_b);
 }
@@ -74,14 +75,14 @@ is_same_run(const FuncExpr *a, const FuncExpr *b)
 static bool
 can_be_grouped(Node *node, const CallFinder *finder)
 {
-	Node	   *image;
-	ListCell   *cell;
+	Node *image;
+	ListCell *cell;
 
 	if (!is_score_call(node))
 		return false;
 	if (finder->same_runs_only)
 	{
-		foreach(cell, finder->calls)
+		foreach (cell, finder->calls)
 		{
 			if (is_same_run(lfirst(cell), (FuncExpr *) node))
 				return true;
@@ -140,7 +141,7 @@ find_aggregate_calls(Node *node, CallFinder *finder)
 		return false;
 	if (IsA(node, Aggref))
 	{
-		Aggref	   *aggregate = (Aggref *) node;
+		Aggref *aggregate = (Aggref *) node;
 
 		/* where the filter says no, the arguments are not looked at */
 		if (aggregate->aggfilter != NULL)
@@ -155,29 +156,29 @@ find_aggregate_calls(Node *node, CallFinder *finder)
 /* Of a group scan that is being made. */
 typedef struct GroupBuilder
 {
-	List	   *columns;		/* TargetEntry: what the child gives */
-	List	   *calls;			/* as the plan has them */
-	bool		all_columns;	/* they are those of the child below, in order */
-	bool		plain;			/* calls stay calls, of columns */
+	List *columns;    /* TargetEntry: what the child gives */
+	List *calls;      /* as the plan has them */
+	bool all_columns; /* they are those of the child below, in order */
+	bool plain;       /* calls stay calls, of columns */
 } GroupBuilder;
 
 /* The column of the child that gives an expression; added if there is none. */
 static AttrNumber
 column_of(GroupBuilder *builder, Expr *expr)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (builder->all_columns)
 		return castNode(Var, expr)->varattno;
-	foreach(cell, builder->columns)
+	foreach (cell, builder->columns)
 	{
 		TargetEntry *entry = lfirst(cell);
 
 		if (equal(entry->expr, expr))
 			return entry->resno;
 	}
-	builder->columns = lappend(builder->columns,
-							   makeTargetEntry(expr, list_length(builder->columns) + 1, NULL, false));
+	builder->columns =
+		lappend(builder->columns, makeTargetEntry(expr, list_length(builder->columns) + 1, NULL, false));
 	return list_length(builder->columns);
 }
 
@@ -191,9 +192,9 @@ column_var(int varno, AttrNumber column, const Expr *expr)
 static int
 index_of(List *calls, Node *node)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, calls)
+	foreach (cell, calls)
 	{
 		if (equal(lfirst(cell), node))
 			return foreach_current_index(cell);
@@ -219,7 +220,7 @@ add_columns(Node *node, GroupBuilder *builder)
 static FuncExpr *
 call_over(const FuncExpr *call, int varno, AttrNumber column)
 {
-	FuncExpr   *copy = copyObject((FuncExpr *) call);
+	FuncExpr *copy = copyObject((FuncExpr *) call);
 
 	linitial(copy->args) = column_var(varno, column, linitial(call->args));
 	return copy;
@@ -229,7 +230,7 @@ call_over(const FuncExpr *call, int varno, AttrNumber column)
 static Node *
 over_scan_tuple(Node *node, GroupBuilder *builder)
 {
-	int			call;
+	int call;
 
 	if (node == NULL)
 		return NULL;
@@ -252,9 +253,9 @@ static CustomScan *
 make_group_scan(GroupBuilder *builder, Plan *child, List *targets, List *conditions, int rows, int *n_scans)
 {
 	CustomScan *scan = makeNode(CustomScan);
-	Plan	   *plan = &scan->scan.plan;
-	List	   *calls = NIL;
-	ListCell   *cell;
+	Plan *plan = &scan->scan.plan;
+	List *calls = NIL;
+	ListCell *cell;
 
 	plan->startup_cost = child->startup_cost;
 	plan->total_cost = child->total_cost;
@@ -269,23 +270,24 @@ make_group_scan(GroupBuilder *builder, Plan *child, List *targets, List *conditi
 	scan->methods = &pneumo_group_scan_methods;
 	scan->custom_private = list_make1(makeInteger(rows));
 
-	foreach(cell, builder->columns)
+	foreach (cell, builder->columns)
 	{
 		TargetEntry *entry = lfirst(cell);
 
-		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
-										  makeTargetEntry(column_var(OUTER_VAR, entry->resno, entry->expr),
-														  entry->resno, entry->resname, false));
+		scan->custom_scan_tlist =
+			lappend(scan->custom_scan_tlist, makeTargetEntry(column_var(OUTER_VAR, entry->resno, entry->expr),
+															 entry->resno, entry->resname, false));
 	}
-	foreach(cell, builder->calls)
+	foreach (cell, builder->calls)
 	{
-		FuncExpr   *call = lfirst(cell);
-		AttrNumber	image = column_of(builder, linitial(call->args));
+		FuncExpr *call = lfirst(cell);
+		AttrNumber image = column_of(builder, linitial(call->args));
 
 		calls = lappend(calls, call_over(call, INDEX_VAR, image));
-		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
-										  makeTargetEntry((Expr *) call_over(call, OUTER_VAR, image),
-														  list_length(scan->custom_scan_tlist) + 1, NULL, false));
+		scan->custom_scan_tlist =
+			lappend(scan->custom_scan_tlist,
+					makeTargetEntry((Expr *) call_over(call, OUTER_VAR, image),
+									list_length(scan->custom_scan_tlist) + 1, NULL, false));
 	}
 	plan->targetlist = (List *) over_scan_tuple((Node *) targets, builder);
 	plan->qual = (List *) over_scan_tuple((Node *) conditions, builder);
@@ -343,14 +345,14 @@ can_project(const Plan *plan)
 static List *
 conditions_with_calls(const Plan *plan, CallFinder *finder)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, plan->qual)
+	foreach (cell, plan->qual)
 	{
 		find_calls(lfirst(cell), finder);
 		if (finder->calls != NIL)
 		{
-			List	   *moved = list_copy_tail(plan->qual, foreach_current_index(cell));
+			List *moved = list_copy_tail(plan->qual, foreach_current_index(cell));
 
 			finder->same_runs_only = true;
 			find_calls((Node *) moved, finder);
@@ -363,11 +365,11 @@ conditions_with_calls(const Plan *plan, CallFinder *finder)
 Plan *
 pneumo_group_above(Plan *plan, int rows, int *n_scans)
 {
-	CallFinder	finder = {NIL, false, false};
+	CallFinder finder = {NIL, false, false};
 	GroupBuilder builder = {NIL, NIL, false, false};
-	List	   *moved = NIL;
-	List	   *targets = plan->targetlist;
-	ListCell   *cell;
+	List *moved = NIL;
+	List *targets = plan->targetlist;
+	ListCell *cell;
 
 	if (!can_project(plan))
 		return plan;
@@ -384,7 +386,7 @@ pneumo_group_above(Plan *plan, int rows, int *n_scans)
 	builder.calls = finder.calls;
 	add_columns((Node *) targets, &builder);
 	add_columns((Node *) moved, &builder);
-	foreach(cell, builder.calls)
+	foreach (cell, builder.calls)
 		(void) column_of(&builder, linitial(((FuncExpr *) lfirst(cell))->args));
 	plan->targetlist = builder.columns;
 	plan->qual = list_truncate(list_copy(plan->qual), list_length(plan->qual) - list_length(moved));
@@ -396,14 +398,14 @@ pneumo_group_above(Plan *plan, int rows, int *n_scans)
 typedef struct AggregateBuilder
 {
 	GroupBuilder *group;
-	bool		inside;			/* an aggregate */
+	bool inside; /* an aggregate */
 } AggregateBuilder;
 
 static Node *
 over_group_scan(Node *node, AggregateBuilder *builder)
 {
-	Node	   *copy;
-	int			call;
+	Node *copy;
+	int call;
 
 	if (node == NULL)
 		return NULL;
@@ -423,12 +425,12 @@ over_group_scan(Node *node, AggregateBuilder *builder)
 void
 pneumo_group_below(Agg *agg, int *n_scans)
 {
-	Plan	   *child = agg->plan.lefttree;
-	CallFinder	finder = {NIL, true, false};
+	Plan *child = agg->plan.lefttree;
+	CallFinder finder = {NIL, true, false};
 	GroupBuilder builder = {NIL, NIL, true, false};
 	AggregateBuilder aggregates = {&builder, false};
-	List	   *targets = NIL;
-	ListCell   *cell;
+	List *targets = NIL;
+	ListCell *cell;
 
 	if (agg->groupingSets != NIL || agg->chain != NIL || child->plan_rows < PNEUMO_GROUP_MIN_ROWS)
 		return;
@@ -439,14 +441,14 @@ pneumo_group_below(Agg *agg, int *n_scans)
 
 	builder.calls = finder.calls;
 	builder.columns = child->targetlist;
-	foreach(cell, builder.columns)
+	foreach (cell, builder.columns)
 	{
 		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
 
 		entry->expr = column_var(OUTER_VAR, entry->resno, entry->expr);
 		targets = lappend(targets, entry);
 	}
-	foreach(cell, builder.calls)
+	foreach (cell, builder.calls)
 		targets = lappend(targets, makeTargetEntry(lfirst(cell), list_length(targets) + 1, NULL, false));
 	agg->plan.targetlist = (List *) over_group_scan((Node *) agg->plan.targetlist, &aggregates);
 	agg->plan.qual = (List *) over_group_scan((Node *) agg->plan.qual, &aggregates);

@@ -26,7 +26,7 @@
 #include "pg/predict/group_scan.h"
 #include "pg/pneumo.h"
 
-#define FEW_ROWS (-1)			/* so few that a group does not pay */
+#define FEW_ROWS (-1) /* so few that a group does not pay */
 
 static ExecutorStart_hook_type previous_executor_start = NULL;
 static List *score_functions = NIL; /* their hash values, as plans name what they depend on */
@@ -37,9 +37,9 @@ static List *score_functions = NIL; /* their hash values, as plans name what the
 static int
 limit_rows(const Limit *limit, int rows)
 {
-	int64		count = 0;
-	Node	   *counts[2];
-	int			i;
+	int64 count = 0;
+	Node *counts[2];
+	int i;
 
 	counts[0] = limit->limitCount;
 	counts[1] = limit->limitOffset;
@@ -72,8 +72,8 @@ static Plan *
 group_plan(Plan *plan, int rows, int *n_scans)
 {
 	/* below nodes that drop rows, or give several for one */
-	int			rows_below = rows == PNEUMO_ALL_ROWS ? PNEUMO_ALL_ROWS : FEW_ROWS;
-	int			rows_right;
+	int rows_below = rows == PNEUMO_ALL_ROWS ? PNEUMO_ALL_ROWS : FEW_ROWS;
+	int rows_right;
 
 	if (plan == NULL)
 		return NULL;
@@ -113,8 +113,8 @@ group_plan(Plan *plan, int rows, int *n_scans)
 			group_list(((MergeAppend *) plan)->mergeplans, rows, n_scans);
 			return plan;
 		case T_SubqueryScan:
-			((SubqueryScan *) plan)->subplan = group_plan(((SubqueryScan *) plan)->subplan,
-														  plan->qual == NIL ? rows : rows_below, n_scans);
+			((SubqueryScan *) plan)->subplan =
+				group_plan(((SubqueryScan *) plan)->subplan, plan->qual == NIL ? rows : rows_below, n_scans);
 			break;
 		default:
 			break;
@@ -131,9 +131,9 @@ group_plan(Plan *plan, int rows, int *n_scans)
 static void
 group_list(List *plans, int rows, int *n_scans)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, plans)
+	foreach (cell, plans)
 		lfirst(cell) = group_plan(lfirst(cell), rows, n_scans);
 }
 
@@ -144,8 +144,9 @@ pneumo_group_plan_expect(Oid function)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-	score_functions = list_append_unique_int(score_functions,
-											 (int) GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function)));
+	score_functions =
+		list_append_unique_int(score_functions,
+							   (int) GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function)));
 	MemoryContextSwitchTo(old);
 }
 
@@ -153,9 +154,9 @@ pneumo_group_plan_expect(Oid function)
 static bool
 may_call(const PlannedStmt *stmt)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, stmt->invalItems)
+	foreach (cell, stmt->invalItems)
 	{
 		const PlanInvalItem *item = lfirst_node(PlanInvalItem, cell);
 
@@ -172,21 +173,21 @@ is_cursor(int eflags)
 	if (eflags & (EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK))
 		return true;
 	/* while it is opened; later it is active, and the query one that runs inside */
-	return ActivePortal != NULL && ActivePortal->status == PORTAL_DEFINED &&
-		ActivePortal->visible && ActivePortal->name[0] != '\0';
+	return ActivePortal != NULL && ActivePortal->status == PORTAL_DEFINED && ActivePortal->visible &&
+		   ActivePortal->name[0] != '\0';
 }
 
 static PlannedStmt *
 grouped_statement(PlannedStmt *stmt)
 {
-	int			n_scans = 0;
+	int n_scans = 0;
 	PlannedStmt *copy = copyObject(stmt);
-	ListCell   *cell;
+	ListCell *cell;
 
 	copy->planTree = group_plan(copy->planTree, PNEUMO_ALL_ROWS, &n_scans);
-	foreach(cell, copy->subplans)
+	foreach (cell, copy->subplans)
 	{
-		Plan	   *subplan = lfirst(cell);
+		Plan *subplan = lfirst(cell);
 
 		/* not those that run again for each row */
 		if (subplan != NULL && bms_is_empty(subplan->extParam))

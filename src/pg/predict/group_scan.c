@@ -25,39 +25,39 @@
 #include PNEUMO_EXPLAIN_HEADER
 
 #define FIRST_GROUP 2
-#define GROUP_GROWTH 4			/* from one to the next, up to NN_GROUP_ROWS */
-#define GROUP_BYTES ((Size) 16 * 1024 * 1024)	/* of rows in a group, about: images are pointers, as a rule */
+#define GROUP_GROWTH 4                        /* from one to the next, up to NN_GROUP_ROWS */
+#define GROUP_BYTES ((Size) 16 * 1024 * 1024) /* of rows in a group, about: images are pointers, as a rule */
 
 /* The calls for one image column and one model share a run of the network. */
 typedef struct Scoring
 {
-	AttrNumber	image;			/* column of the child */
-	ExprState  *model;			/* NULL: pneumo.default_model */
+	AttrNumber image; /* column of the child */
+	ExprState *model; /* NULL: pneumo.default_model */
 	const Node *model_expr;
 
-	PneumoVersionId id;			/* as of the current group */
-	PneumoScorer *scorer;		/* NULL: no row of the group has needed it */
-	int			rows[NN_GROUP_ROWS];	/* that wait in the scorer */
-	int			n_rows;
+	PneumoVersionId id;      /* as of the current group */
+	PneumoScorer *scorer;    /* NULL: no row of the group has needed it */
+	int rows[NN_GROUP_ROWS]; /* that wait in the scorer */
+	int n_rows;
 } Scoring;
 
 typedef struct Call
 {
 	PneumoScoreKind kind;
-	Scoring    *scoring;
-	ExprState  *class_name;		/* NULL: none asked for */
-	TupleDesc	desc;			/* of PNEUMO_SCORE_ROW */
+	Scoring *scoring;
+	ExprState *class_name; /* NULL: none asked for */
+	TupleDesc desc;        /* of PNEUMO_SCORE_ROW */
 
-	int			class_index;	/* as of the current group; -1: none, the function says why */
-	Datum		values[NN_GROUP_ROWS];
-	bool		nulls[NN_GROUP_ROWS];
+	int class_index; /* as of the current group; -1: none, the function says why */
+	Datum values[NN_GROUP_ROWS];
+	bool nulls[NN_GROUP_ROWS];
 } Call;
 
 /* The group scans of a query (one for each partition, say) take turns with the same buffers. */
 typedef struct QueryScorers
 {
-	EState	   *estate;
-	void	   *scorers;		/* pneumo_scorer_get_group()'s */
+	EState *estate;
+	void *scorers; /* pneumo_scorer_get_group()'s */
 	MemoryContextCallback at_end;
 	struct QueryScorers *next;
 } QueryScorers;
@@ -67,24 +67,24 @@ static QueryScorers *running_queries = NULL;
 typedef struct GroupScanState
 {
 	CustomScanState css;
-	Call	   *calls;
-	int			n_calls;
-	Scoring    *scorings;
-	int			n_scorings;
+	Call *calls;
+	int n_calls;
+	Scoring *scorings;
+	int n_scorings;
 	QueryScorers *query;
-	int			max_rows;		/* that will be asked for, 0 if unknown */
-	ProjectionInfo *plain_projection;	/* with the functions themselves */
-	ExprState  *plain_qual;
+	int max_rows;                     /* that will be asked for, 0 if unknown */
+	ProjectionInfo *plain_projection; /* with the functions themselves */
+	ExprState *plain_qual;
 
-	MemoryContext cxt;			/* of the current group */
-	TupleTableSlot *row;		/* of the child, for reading one back */
+	MemoryContext cxt;   /* of the current group */
+	TupleTableSlot *row; /* of the child, for reading one back */
 	MinimalTuple tuples[NN_GROUP_ROWS];
-	bool		plain[NN_GROUP_ROWS];	/* left to the functions themselves */
-	int			n_tuples;
-	int			next;			/* to be given */
-	int			group_size;		/* of the next group */
-	int64		n_given;
-	bool		at_end;			/* of the child */
+	bool plain[NN_GROUP_ROWS]; /* left to the functions themselves */
+	int n_tuples;
+	int next;       /* to be given */
+	int group_size; /* of the next group */
+	int64 n_given;
+	bool at_end; /* of the child */
 } GroupScanState;
 
 static Node *create_state(CustomScan *scan);
@@ -94,19 +94,15 @@ static void end_scan(CustomScanState *node);
 static void rescan(CustomScanState *node);
 static void explain_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
-const CustomScanMethods pneumo_group_scan_methods = {
-	.CustomName = "PneumoScore",
-	.CreateCustomScanState = create_state
-};
+const CustomScanMethods pneumo_group_scan_methods = {.CustomName = "PneumoScore",
+													 .CreateCustomScanState = create_state};
 
-static const CustomExecMethods exec_methods = {
-	.CustomName = "PneumoScore",
-	.BeginCustomScan = begin_scan,
-	.ExecCustomScan = exec_scan,
-	.EndCustomScan = end_scan,
-	.ReScanCustomScan = rescan,
-	.ExplainCustomScan = explain_scan
-};
+static const CustomExecMethods exec_methods = {.CustomName = "PneumoScore",
+											   .BeginCustomScan = begin_scan,
+											   .ExecCustomScan = exec_scan,
+											   .EndCustomScan = end_scan,
+											   .ReScanCustomScan = rescan,
+											   .ExplainCustomScan = explain_scan};
 
 /* --------------------------------------------------------------------- start */
 
@@ -154,8 +150,8 @@ scorers_of_query(EState *estate)
 static Scoring *
 scoring_of(GroupScanState *state, AttrNumber image, Expr *model)
 {
-	Scoring    *scoring;
-	int			i;
+	Scoring *scoring;
+	int i;
 
 	for (i = 0; i < state->n_scorings; i++)
 	{
@@ -173,7 +169,7 @@ scoring_of(GroupScanState *state, AttrNumber image, Expr *model)
 static void
 init_call(GroupScanState *state, Call *call, FuncExpr *expr)
 {
-	int			n_arguments = list_length(expr->args);
+	int n_arguments = list_length(expr->args);
 
 	if (!pneumo_score_kind(expr->funcid, &call->kind))
 		elog(ERROR, "function %u does not score images", expr->funcid);
@@ -203,9 +199,9 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	GroupScanState *state = (GroupScanState *) node;
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
-	List	   *calls = linitial(scan->custom_exprs);
-	int			n = list_length(calls);
-	ListCell   *cell;
+	List *calls = linitial(scan->custom_exprs);
+	int n = list_length(calls);
+	ListCell *cell;
 
 	outerPlanState(node) = ExecInitNode(outerPlan(scan), estate, eflags);
 	state->row = ExecInitExtraTupleSlot(estate, ExecGetResultType(outerPlanState(node)), &TTSOpsMinimalTuple);
@@ -215,12 +211,13 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	state->calls = palloc0(n * sizeof(Call));
 	state->scorings = palloc0(n * sizeof(Scoring));
 	/* this also checks the right to execute the functions */
-	state->plain_projection = ExecBuildProjectionInfo(lsecond(scan->custom_exprs), node->ss.ps.ps_ExprContext,
-													  ExecInitExtraTupleSlot(estate, ExecGetResultType(&node->ss.ps),
-																			 &TTSOpsVirtual),
-													  &node->ss.ps, NULL);
+	state->plain_projection =
+		ExecBuildProjectionInfo(lsecond(scan->custom_exprs), node->ss.ps.ps_ExprContext,
+								ExecInitExtraTupleSlot(estate, ExecGetResultType(&node->ss.ps),
+													   &TTSOpsVirtual),
+								&node->ss.ps, NULL);
 	state->plain_qual = ExecInitQual(lthird(scan->custom_exprs), &node->ss.ps);
-	foreach(cell, calls)
+	foreach (cell, calls)
 		init_call(state, &state->calls[state->n_calls++], lfirst_node(FuncExpr, cell));
 	start_over(state);
 }
@@ -245,8 +242,8 @@ rescan(CustomScanState *node)
 static char *
 fixed_text(ExprState *argument, ExprContext *econtext)
 {
-	bool		isnull;
-	Datum		value = ExecEvalExprSwitchContext(argument, econtext, &isnull);
+	bool isnull;
+	Datum value = ExecEvalExprSwitchContext(argument, econtext, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }
@@ -260,7 +257,7 @@ prepare(GroupScanState *state, Scoring *scoring)
 {
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	const char *name = pneumo_default_model;
-	int			i;
+	int i;
 
 	if (scoring->model != NULL && (name = fixed_text(scoring->model, econtext)) == NULL)
 		return false;
@@ -269,7 +266,7 @@ prepare(GroupScanState *state, Scoring *scoring)
 											  &scoring->id, pneumo_path());
 	for (i = 0; i < state->n_calls; i++)
 	{
-		Call	   *call = &state->calls[i];
+		Call *call = &state->calls[i];
 		const char *class_name = NULL;
 
 		if (call->scoring != scoring || !pneumo_score_has_class(call->kind))
@@ -287,15 +284,15 @@ static void
 run_scoring(GroupScanState *state, Scoring *scoring)
 {
 	PneumoScorer *scorer = scoring->scorer;
-	int			row;
-	int			i;
+	int row;
+	int i;
 
 	if (scoring->n_rows == 0)
 		return;
 	pneumo_scorer_run_rows(scorer, scoring->n_rows);
 	for (row = 0; row < scoring->n_rows; row++)
 	{
-		int			at = scoring->rows[row];
+		int at = scoring->rows[row];
 
 		if (!pneumo_scorer_is_finite(scorer->calibrated, scorer, row))
 		{
@@ -304,7 +301,7 @@ run_scoring(GroupScanState *state, Scoring *scoring)
 		}
 		for (i = 0; i < state->n_calls; i++)
 		{
-			Call	   *call = &state->calls[i];
+			Call *call = &state->calls[i];
 
 			if (call->scoring != scoring)
 				continue;
@@ -314,8 +311,8 @@ run_scoring(GroupScanState *state, Scoring *scoring)
 				continue;
 			}
 			call->nulls[at] = false;
-			call->values[at] = pneumo_score_datum(call->kind, scorer, row, call->class_index, &scoring->id,
-												  call->desc);
+			call->values[at] =
+				pneumo_score_datum(call->kind, scorer, row, call->class_index, &scoring->id, call->desc);
 		}
 	}
 	scoring->n_rows = 0;
@@ -324,15 +321,15 @@ run_scoring(GroupScanState *state, Scoring *scoring)
 static void
 score_group(GroupScanState *state, Scoring *scoring)
 {
-	ImgError	error;
-	int			at;
+	ImgError error;
+	int at;
 
 	scoring->scorer = NULL;
 	scoring->n_rows = 0;
 	for (at = 0; at < state->n_tuples; at++)
 	{
-		Datum		image;
-		bool		isnull;
+		Datum image;
+		bool isnull;
 
 		CHECK_FOR_INTERRUPTS();
 		ExecStoreMinimalTuple(state->tuples[at], state->row, false);
@@ -358,10 +355,10 @@ score_group(GroupScanState *state, Scoring *scoring)
 static void
 next_group(GroupScanState *state)
 {
-	int			size = state->group_size;
-	Size		n_bytes = 0;
+	int size = state->group_size;
+	Size n_bytes = 0;
 	MemoryContext old;
-	int			i;
+	int i;
 
 	if (state->max_rows > 0 && state->n_given < state->max_rows)
 		size = Min(size, state->max_rows - state->n_given);
@@ -399,9 +396,9 @@ static int
 next_row(GroupScanState *state)
 {
 	TupleTableSlot *slot = state->css.ss.ss_ScanTupleSlot;
-	int			n_columns = state->row->tts_tupleDescriptor->natts;
-	int			at;
-	int			i;
+	int n_columns = state->row->tts_tupleDescriptor->natts;
+	int at;
+	int i;
 
 	if (state->next == state->n_tuples)
 	{
@@ -434,8 +431,8 @@ exec_scan(CustomScanState *node)
 	for (;;)
 	{
 		ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
-		ExprState  *qual = node->ss.ps.qual;
-		int			at;
+		ExprState *qual = node->ss.ps.qual;
+		int at;
 
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(econtext);
@@ -458,11 +455,11 @@ static void
 explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
-	List	   *context = set_deparse_context_plan(es->deparse_cxt, &scan->scan.plan, ancestors);
-	List	   *calls = NIL;
-	ListCell   *cell;
+	List *context = set_deparse_context_plan(es->deparse_cxt, &scan->scan.plan, ancestors);
+	List *calls = NIL;
+	ListCell *cell;
 
-	foreach(cell, (List *) linitial(scan->custom_exprs))
+	foreach (cell, (List *) linitial(scan->custom_exprs))
 		calls = lappend(calls, deparse_expression(lfirst(cell), context, es->verbose, false));
 	ExplainPropertyList("Scores", calls, es);
 }

@@ -34,7 +34,7 @@ extern const CustomScanMethods pneumo_group_scan_methods;
 extern void pneumo_group_plan_init(void);
 extern void pneumo_group_plan_expect(Oid function);
 
-#define PNEUMO_ALL_ROWS 0		/* in place of the number of rows that will be asked for */
+#define PNEUMO_ALL_ROWS 0       /* in place of the number of rows that will be asked for */
 #define PNEUMO_GROUP_MIN_ROWS 2 /* expected from a node that is worth it */
 
 /*
@@ -45,4 +45,4 @@ extern void pneumo_group_plan_expect(Oid function);
 extern Plan *pneumo_group_above(Plan *plan, int rows, int *n_scans);
 extern void pneumo_group_below(Agg *agg, int *n_scans);
 
-#endif							/* PNEUMO_PG_GROUP_SCAN_H */
+#endif /* PNEUMO_PG_GROUP_SCAN_H */

@@ -40,9 +40,9 @@ PG_FUNCTION_INFO_V1(pneumo_score_support);
 /* By PneumoScoreKind. */
 static const struct
 {
-	PGFunction	address;
+	PGFunction address;
 	const char *name;
-}			score_functions[] = {
+} score_functions[] = {
 	{pneumo_predict, "pneumo_predict"},
 	{pneumo_predict_raw, "pneumo_predict_raw"},
 	{pneumo_classify, "pneumo_classify"},
@@ -86,7 +86,7 @@ model_argument(FunctionCallInfo fcinfo, int arg)
 static PneumoScorer *
 scorer_of_model(FunctionCallInfo fcinfo, int arg, PneumoVersionId *id)
 {
-	char	   *name = model_argument(fcinfo, arg);
+	char *name = model_argument(fcinfo, arg);
 
 	pneumo_resolve(name, id);
 	pfree(name);
@@ -99,7 +99,7 @@ static char *
 class_list(const PneumoModelMeta *meta)
 {
 	StringInfoData list;
-	int			i;
+	int i;
 
 	initStringInfo(&list);
 	for (i = 0; i < meta->n_classes; i++)
@@ -110,7 +110,7 @@ class_list(const PneumoModelMeta *meta)
 int
 pneumo_class_index(const PneumoModelMeta *meta, const char *class_name)
 {
-	int			i;
+	int i;
 
 	if (class_name == NULL)
 		return meta->n_classes == 2 ? 1 : -1;
@@ -125,20 +125,21 @@ pneumo_class_index(const PneumoModelMeta *meta, const char *class_name)
 static int
 class_argument(FunctionCallInfo fcinfo, int arg, const PneumoModelMeta *meta, const char *function)
 {
-	char	   *name = PG_NARGS() > arg ? text_to_cstring(PG_GETARG_TEXT_PP(arg)) : NULL;
-	int			class_index = pneumo_class_index(meta, name);
+	char *name = PG_NARGS() > arg ? text_to_cstring(PG_GETARG_TEXT_PP(arg)) : NULL;
+	int class_index = pneumo_class_index(meta, name);
 
 	if (class_index < 0 && name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
-				 errmsg("the model has %d classes, so %s needs one of them", meta->n_classes, function),
-				 errdetail("The classes are %s.", class_list(meta)),
-				 errhint("Name the class in a further argument, or use pneumo_classify or pneumo_predict_proba.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+			 errmsg("the model has %d classes, so %s needs one of them", meta->n_classes, function),
+			 errdetail("The classes are %s.", class_list(meta)),
+			 errhint(
+				 "Name the class in a further argument, or use pneumo_classify or pneumo_predict_proba.")));
 	if (class_index < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the model has no class \"%s\"", pneumo_clip(name)),
-				 errdetail("The classes are %s.", class_list(meta))));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the model has no class \"%s\"", pneumo_clip(name)),
+						errdetail("The classes are %s.", class_list(meta))));
 	if (name != NULL)
 		pfree(name);
 	return class_index;
@@ -152,16 +153,17 @@ pneumo_score_datum(PneumoScoreKind kind, PneumoScorer *scorer, int row, int clas
 {
 	const PneumoModelMeta *meta = scorer->meta;
 	const float *raw = scorer->probabilities + (size_t) row * scorer->output_units;
-	Datum		values[3];
-	bool		nulls[3] = {false, false, false};
+	Datum values[3];
+	bool nulls[3] = {false, false, false};
 
 	switch (kind)
 	{
 		case PNEUMO_SCORE_PROBABILITY:
 			return Float8GetDatum(scorer->calibrated[class_index]);
 		case PNEUMO_SCORE_RAW:
-			return Float8GetDatum(scorer->output_units > 1 ? (double) raw[class_index] :
-								  class_index == 1 ? (double) raw[0] : 1 - (double) raw[0]);
+			return Float8GetDatum(scorer->output_units > 1 ? (double) raw[class_index]
+								  : class_index == 1       ? (double) raw[0]
+														   : 1 - (double) raw[0]);
 		case PNEUMO_SCORE_CLASS:
 			return CStringGetTextDatum(meta->classes[pneumo_class_of(meta, scorer->calibrated)]);
 		case PNEUMO_SCORE_ROW:
@@ -179,8 +181,8 @@ score_one(FunctionCallInfo fcinfo, PneumoScoreKind kind)
 {
 	PneumoVersionId id;
 	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
-	int			class_index = 0;
-	TupleDesc	desc = NULL;
+	int class_index = 0;
+	TupleDesc desc = NULL;
 
 	if (pneumo_score_has_class(kind))
 		class_index = class_argument(fcinfo, 2, scorer->meta, score_functions[kind].name);
@@ -222,8 +224,8 @@ pneumo_score(PG_FUNCTION_ARGS)
 bool
 pneumo_score_kind(Oid function, PneumoScoreKind *kind)
 {
-	FmgrInfo	flinfo;
-	int			i;
+	FmgrInfo flinfo;
+	int i;
 
 	if (function < FirstNormalObjectId || !OidIsValid(get_func_support(function)))
 		return false;
@@ -246,7 +248,7 @@ pneumo_score_kind(Oid function, PneumoScoreKind *kind)
 Datum
 pneumo_score_support(PG_FUNCTION_ARGS)
 {
-	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+	Node *request = (Node *) PG_GETARG_POINTER(0);
 
 	if (IsA(request, SupportRequestSimplify))
 		pneumo_group_plan_expect(((SupportRequestSimplify *) request)->fcall->funcid);
@@ -260,20 +262,18 @@ pneumo_score_support(PG_FUNCTION_ARGS)
 Datum
 pneumo_predict_version(PG_FUNCTION_ARGS)
 {
-	bytea	   *hash = PG_GETARG_BYTEA_PP(1);
+	bytea *hash = PG_GETARG_BYTEA_PP(1);
 	PneumoVersionId id;
 	PneumoScorer *scorer;
-	int			class_index;
+	int class_index;
 
 	if (VARSIZE_ANY_EXHDR(hash) != PNEUMO_SHA256_LEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a SHA-256 has 32 bytes, not %zu", (size_t) VARSIZE_ANY_EXHDR(hash)),
-				 errhint("pneumo.versions and pneumo_deployed(model) give it.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a SHA-256 has 32 bytes, not %zu", (size_t) VARSIZE_ANY_EXHDR(hash)),
+						errhint("pneumo.versions and pneumo_deployed(model) give it.")));
 	(void) pneumo_version_lookup((const uint8 *) VARDATA_ANY(hash), PNEUMO_PREDICT, GetUserId(), &id);
 	PG_FREE_IF_COPY(hash, 1);
-	scorer = pneumo_scorer_get(&fcinfo->flinfo->fn_extra, fcinfo->flinfo->fn_mcxt, &id,
-							   pneumo_path_best());
+	scorer = pneumo_scorer_get(&fcinfo->flinfo->fn_extra, fcinfo->flinfo->fn_mcxt, &id, pneumo_path_best());
 	class_index = class_argument(fcinfo, 2, scorer->meta, "pneumo_predict_version");
 	(void) pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), PNEUMO_BAD_IMAGE_ERROR, false);
 	PG_RETURN_FLOAT8(rint(scorer->calibrated[class_index] * 1e6) / 1e6);
@@ -285,15 +285,15 @@ pneumo_predict_proba(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	PneumoVersionId id;
 	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
-	int			i;
+	int i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
 		return (Datum) 0;
 	for (i = 0; i < scorer->meta->n_classes; i++)
 	{
-		Datum		values[2];
-		bool		nulls[2] = {false, false};
+		Datum values[2];
+		bool nulls[2] = {false, false};
 
 		values[0] = CStringGetTextDatum(scorer->meta->classes[i]);
 		values[1] = Float8GetDatum(scorer->calibrated[i]);
@@ -307,8 +307,8 @@ pneumo_embed(PG_FUNCTION_ARGS)
 {
 	PneumoVersionId id;
 	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
-	int			n;
-	ArrayType  *result;
+	int n;
+	ArrayType *result;
 
 	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, true))
 		PG_RETURN_NULL();
@@ -320,7 +320,7 @@ pneumo_embed(PG_FUNCTION_ARGS)
 Datum
 pneumo_deployed(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	PneumoVersionId id;
 
 	pneumo_resolve(name, &id);

@@ -16,10 +16,10 @@
 /* In the order of score_functions in predict.c. */
 typedef enum PneumoScoreKind
 {
-	PNEUMO_SCORE_PROBABILITY,	/* pneumo_predict: float8 */
-	PNEUMO_SCORE_RAW,			/* pneumo_predict_raw: float8 */
-	PNEUMO_SCORE_CLASS,			/* pneumo_classify: text */
-	PNEUMO_SCORE_ROW			/* pneumo_score: (score, class, sha256) */
+	PNEUMO_SCORE_PROBABILITY, /* pneumo_predict: float8 */
+	PNEUMO_SCORE_RAW,         /* pneumo_predict_raw: float8 */
+	PNEUMO_SCORE_CLASS,       /* pneumo_classify: text */
+	PNEUMO_SCORE_ROW          /* pneumo_score: (score, class, sha256) */
 } PneumoScoreKind;
 
 /* Those that can be asked for one class, in the third argument. */
@@ -29,7 +29,7 @@ typedef enum PneumoScoreKind
 extern bool pneumo_score_kind(Oid function, PneumoScoreKind *kind);
 
 /* The class that a number is for: the named one; for NULL the positive one of two; -1 if there is none. */
-extern int	pneumo_class_index(const PneumoModelMeta *meta, const char *class_name);
+extern int pneumo_class_index(const PneumoModelMeta *meta, const char *class_name);
 
 /*
  * The result for a row of the last run, whose calibrated probabilities are in
@@ -39,4 +39,4 @@ extern int	pneumo_class_index(const PneumoModelMeta *meta, const char *class_nam
 extern Datum pneumo_score_datum(PneumoScoreKind kind, PneumoScorer *scorer, int row, int class_index,
 								const PneumoVersionId *id, TupleDesc desc);
 
-#endif							/* PNEUMO_PG_PREDICT_H */
+#endif /* PNEUMO_PG_PREDICT_H */

@@ -40,26 +40,26 @@ PG_FUNCTION_INFO_V1(pneumo_score_table);
 
 typedef struct ScoreTable
 {
-	char	   *model;
+	char *model;
 	PneumoVersionId id;
-	char	   *table;			/* quoted */
-	char	   *key;			/* column names, quoted */
-	char	   *image;
-	char	   *score;
-	char	   *sha256;
-	Oid			key_type;
-	int16		key_length;
-	bool		key_by_value;
-	int32		batch_size;
-	MemoryContext cxt;			/* lives through the commits */
-	void	   *scorers;
-	bytea	   *hash;
-	Datum		last_key;		/* of the previous batch */
-	bool		has_last_key;
-	SPIPlanPtr	first;			/* without and with a last key; waiting or not */
-	SPIPlanPtr	next;
-	SPIPlanPtr	update;
-	int64		scored;
+	char *table; /* quoted */
+	char *key;   /* column names, quoted */
+	char *image;
+	char *score;
+	char *sha256;
+	Oid key_type;
+	int16 key_length;
+	bool key_by_value;
+	int32 batch_size;
+	MemoryContext cxt; /* lives through the commits */
+	void *scorers;
+	bytea *hash;
+	Datum last_key; /* of the previous batch */
+	bool has_last_key;
+	SPIPlanPtr first; /* without and with a last key; waiting or not */
+	SPIPlanPtr next;
+	SPIPlanPtr update;
+	int64 scored;
 	MemoryContextCallback callback;
 } ScoreTable;
 
@@ -69,14 +69,14 @@ typedef struct ScoreTable
 static char *
 find_key(Relation rel)
 {
-	Bitmapset  *columns = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	int			attribute;
+	Bitmapset *columns = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	int attribute;
 
 	if (!bms_get_singleton_member(columns, &attribute))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table %s has no primary key of one column", pneumo_relation_name(RelationGetRelid(rel))),
-				 errhint("Name a unique column that is never null in key_column.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("table %s has no primary key of one column",
+							   pneumo_relation_name(RelationGetRelid(rel))),
+						errhint("Name a unique column that is never null in key_column.")));
 	attribute += FirstLowInvalidHeapAttributeNumber;
 	return pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), attribute - 1)->attname));
 }
@@ -85,9 +85,9 @@ find_key(Relation rel)
 static char *
 find_image(Relation rel, const char *sha256)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	char	   *found = NULL;
-	int			i;
+	TupleDesc desc = RelationGetDescr(rel);
+	char *found = NULL;
+	int i;
 
 	for (i = 0; i < desc->natts; i++)
 	{
@@ -97,35 +97,35 @@ find_image(Relation rel, const char *sha256)
 			strcmp(NameStr(attribute->attname), sha256) == 0)
 			continue;
 		if (found != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_AMBIGUOUS_COLUMN),
-					 errmsg("table %s has more than one bytea column", pneumo_relation_name(RelationGetRelid(rel))),
-					 errhint("Name the one with the images in image_column.")));
+			ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_COLUMN),
+							errmsg("table %s has more than one bytea column",
+								   pneumo_relation_name(RelationGetRelid(rel))),
+							errhint("Name the one with the images in image_column.")));
 		found = pstrdup(NameStr(attribute->attname));
 	}
 	if (found == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table %s has no bytea column", pneumo_relation_name(RelationGetRelid(rel)))));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("table %s has no bytea column", pneumo_relation_name(RelationGetRelid(rel)))));
 	return found;
 }
 
 static void
 check_column(Relation rel, const char *column, Oid type)
 {
-	AttrNumber	number = get_attnum(RelationGetRelid(rel), column);
+	AttrNumber number = get_attnum(RelationGetRelid(rel), column);
 
 	if (number == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table %s has no column \"%s\"", pneumo_relation_name(RelationGetRelid(rel)), column),
-				 errhint("Scores need two columns: ALTER TABLE %s ADD COLUMN score float8, ADD COLUMN sha256 bytea.",
-						 pneumo_relation_name(RelationGetRelid(rel)))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("table %s has no column \"%s\"", pneumo_relation_name(RelationGetRelid(rel)), column),
+			 errhint(
+				 "Scores need two columns: ALTER TABLE %s ADD COLUMN score float8, ADD COLUMN sha256 bytea.",
+				 pneumo_relation_name(RelationGetRelid(rel)))));
 	if (OidIsValid(type) && getBaseType(get_atttype(RelationGetRelid(rel), number)) != type)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of table %s is not of type %s", column,
-						pneumo_relation_name(RelationGetRelid(rel)), format_type_be(type))));
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("column \"%s\" of table %s is not of type %s", column,
+							   pneumo_relation_name(RelationGetRelid(rel)), format_type_be(type))));
 }
 
 static char *
@@ -138,23 +138,20 @@ name_argument(FunctionCallInfo fcinfo, int arg)
 static void
 read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 {
-	Relation	rel;
-	char	   *key = name_argument(fcinfo, 2);
-	char	   *image = name_argument(fcinfo, 3);
-	char	   *score = name_argument(fcinfo, 4);
-	char	   *sha256 = name_argument(fcinfo, 5);
+	Relation rel;
+	char *key = name_argument(fcinfo, 2);
+	char *image = name_argument(fcinfo, 3);
+	char *score = name_argument(fcinfo, 4);
+	char *sha256 = name_argument(fcinfo, 5);
 
 	if (PG_ARGISNULL(0) || score == NULL || sha256 == NULL || PG_ARGISNULL(6))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("source, score_column, sha256_column and batch_size must not be null")));
-	work->model = PG_ARGISNULL(1) ? pstrdup(pneumo_default_model) :
-		text_to_cstring(PG_GETARG_TEXT_PP(1));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("source, score_column, sha256_column and batch_size must not be null")));
+	work->model = PG_ARGISNULL(1) ? pstrdup(pneumo_default_model) : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	work->batch_size = PG_GETARG_INT32(6);
 	if (work->batch_size < 1 || work->batch_size > MAX_BATCH)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("batch_size is %d, allowed is 1 to %d", work->batch_size, MAX_BATCH)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("batch_size is %d, allowed is 1 to %d", work->batch_size, MAX_BATCH)));
 
 	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
 	work->table = pneumo_relation_name(RelationGetRelid(rel));
@@ -181,7 +178,7 @@ read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 static SPIPlanPtr
 prepare(const char *command, int n, Oid *types)
 {
-	SPIPlanPtr	plan = SPI_prepare(command, n, types);
+	SPIPlanPtr plan = SPI_prepare(command, n, types);
 
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare \"%s\"", command);
@@ -193,9 +190,9 @@ select_batch(const ScoreTable *work, bool after_last, bool wait)
 {
 	return psprintf("SELECT %s, %s FROM %s WHERE %s IS NOT NULL AND %s IS DISTINCT FROM $1%s%s%s "
 					"ORDER BY %s LIMIT %d FOR NO KEY UPDATE%s",
-					work->key, work->image, work->table, work->image, work->sha256,
-					after_last ? " AND " : "", after_last ? work->key : "", after_last ? " > $2" : "",
-					work->key, work->batch_size, wait ? "" : " SKIP LOCKED");
+					work->key, work->image, work->table, work->image, work->sha256, after_last ? " AND " : "",
+					after_last ? work->key : "", after_last ? " > $2" : "", work->key, work->batch_size,
+					wait ? "" : " SKIP LOCKED");
 }
 
 /* Also the callback of work->cxt: the plans outlive an error otherwise. */
@@ -216,15 +213,15 @@ free_plans(void *arg)
 static void
 prepare_plans(ScoreTable *work, bool wait)
 {
-	Oid			select_types[2] = {BYTEAOID, work->key_type};
-	Oid			update_types[3] = {FLOAT8OID, BYTEAOID, work->key_type};
-	char	   *command;
+	Oid select_types[2] = {BYTEAOID, work->key_type};
+	Oid update_types[3] = {FLOAT8OID, BYTEAOID, work->key_type};
+	char *command;
 
 	free_plans(work);
 	work->first = prepare(select_batch(work, false, wait), 1, select_types);
 	work->next = prepare(select_batch(work, true, wait), 2, select_types);
-	command = psprintf("UPDATE %s SET %s = $1, %s = $2 WHERE %s = $3",
-					   work->table, work->score, work->sha256, work->key);
+	command = psprintf("UPDATE %s SET %s = $1, %s = $2 WHERE %s = $3", work->table, work->score, work->sha256,
+					   work->key);
 	work->update = prepare(command, 3, update_types);
 }
 
@@ -233,8 +230,8 @@ prepare_plans(ScoreTable *work, bool wait)
 static void
 store_score(ScoreTable *work, Datum key, bool has_score, double score)
 {
-	Datum		values[3];
-	char		nulls[4] = "   ";
+	Datum values[3];
+	char nulls[4] = "   ";
 
 	values[0] = Float8GetDatum(score);
 	nulls[0] = has_score ? ' ' : 'n';
@@ -248,8 +245,8 @@ static void
 remember_key(ScoreTable *work, Datum key)
 {
 	MemoryContext old = MemoryContextSwitchTo(work->cxt);
-	Datum		previous = work->last_key;
-	bool		had = work->has_last_key;
+	Datum previous = work->last_key;
+	bool had = work->has_last_key;
 
 	work->last_key = datumCopy(key, work->key_by_value, work->key_length);
 	work->has_last_key = true;
@@ -261,13 +258,12 @@ remember_key(ScoreTable *work, Datum key)
 static Datum
 key_of(const ScoreTable *work, const SPITupleTable *table, uint64 i)
 {
-	bool		isnull;
-	Datum		key = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
+	bool isnull;
+	Datum key = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
 
 	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("key column %s of %s holds a null", work->key, work->table)));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("key column %s of %s holds a null", work->key, work->table)));
 	return key;
 }
 
@@ -277,15 +273,16 @@ score_rows(ScoreTable *work, const SPITupleTable *table, uint64 n)
 {
 	PneumoScores scores;
 	const PneumoModelMeta *meta;
-	bool	   *has_score = palloc(n * sizeof(bool));
-	uint64		i;
+	bool *has_score = palloc(n * sizeof(bool));
+	uint64 i;
 
-	pneumo_scores_begin(&scores, pneumo_scorer_get_group(&work->scorers, work->cxt, &work->id, pneumo_path()));
+	pneumo_scores_begin(&scores,
+						pneumo_scorer_get_group(&work->scorers, work->cxt, &work->id, pneumo_path()));
 	meta = scores.scorer->meta;
 	for (i = 0; i < n; i++)
 	{
-		bool		isnull;
-		Datum		image = SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull);
+		bool isnull;
+		Datum image = SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull);
 
 		has_score[i] = pneumo_scores_add(&scores, (int64) i, image, pneumo_on_bad_image);
 	}
@@ -302,18 +299,19 @@ score_rows(ScoreTable *work, const SPITupleTable *table, uint64 n)
 static bool
 score_batch(ScoreTable *work)
 {
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo batch of scores",
-											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "pneumo batch of scores", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
-	Datum		values[2];
+	Datum values[2];
 	SPITupleTable *table;
-	uint64		n;
+	uint64 n;
 
 	/* the right may have been revoked since the last batch */
 	(void) pneumo_model_lookup(work->model, PNEUMO_PREDICT, GetUserId(), false);
 	values[0] = PointerGetDatum(work->hash);
 	values[1] = work->last_key;
-	if (SPI_execute_plan(work->has_last_key ? work->next : work->first, values, NULL, false, 0) != SPI_OK_SELECT)
+	if (SPI_execute_plan(work->has_last_key ? work->next : work->first, values, NULL, false, 0) !=
+		SPI_OK_SELECT)
 		elog(ERROR, "could not read %s", work->table);
 	table = SPI_tuptable;
 	n = SPI_processed;
@@ -341,14 +339,14 @@ score_pass(ScoreTable *work, bool wait)
 Datum
 pneumo_score_table(PG_FUNCTION_ARGS)
 {
-	bool		nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-		!castNode(CallContext, fcinfo->context)->atomic;
+	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+					 !castNode(CallContext, fcinfo->context)->atomic;
 	MemoryContext cxt;
 	MemoryContext old;
 	ScoreTable *work;
-	TupleDesc	desc;
-	Datum		result;
-	bool		isnull = false;
+	TupleDesc desc;
+	Datum result;
+	bool isnull = false;
 
 	if (!nonatomic)
 		ereport(ERROR,

@@ -19,21 +19,19 @@
 #include "pg/base/attempts.h"
 #include "pg/predict/scorer.h"
 
-#define KEPT_SCORERS 4			/* a query that alternates between models */
+#define KEPT_SCORERS 4 /* a query that alternates between models */
 #define MAX_IMAGE_BYTES ((Size) 64 * 1024 * 1024)
 
 typedef struct ScorerSet
 {
 	PneumoScorer *kept[KEPT_SCORERS];
-	uint64		clock;
+	uint64 clock;
 } ScorerSet;
 
 static void
 model_too_large(void)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("the model is too large")));
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large")));
 }
 
 static void *
@@ -57,7 +55,7 @@ pixels_of(const PneumoScorer *scorer)
 static double
 buffer_bytes(const PneumoScorer *scorer, int rows)
 {
-	size_t		scratch_bytes = nn_engine_scratch_bytes(&scorer->engine->engine, rows);
+	size_t scratch_bytes = nn_engine_scratch_bytes(&scorer->engine->engine, rows);
 
 	if (scratch_bytes == 0)
 		return INFINITY;
@@ -70,9 +68,9 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_
 	MemoryContext cxt = AllocSetContextCreate(mcxt, "pneumo scorer", ALLOCSET_SMALL_SIZES);
 	PneumoScorer *scorer = MemoryContextAllocZero(cxt, sizeof(PneumoScorer));
 	const NnGraph *graph;
-	NnNodeInfo	node;
-	size_t		embedding;
-	size_t		pixels;
+	NnNodeInfo node;
+	size_t embedding;
+	size_t pixels;
 
 	scorer->cxt = cxt;
 	scorer->path = path;
@@ -104,9 +102,9 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_
 static PneumoScorer *
 get_scorer(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_rows)
 {
-	ScorerSet  *set = *extra;
-	int			victim = 0;
-	int			i;
+	ScorerSet *set = *extra;
+	int victim = 0;
+	int i;
 
 	if (set == NULL)
 		*extra = set = MemoryContextAllocZero(mcxt, sizeof(ScorerSet));
@@ -150,7 +148,7 @@ pneumo_scorer_get_group(void **extra, MemoryContext mcxt, const PneumoVersionId 
 bool
 pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
 {
-	Size		n_bytes = toast_raw_datum_size(image) - VARHDRSZ;
+	Size n_bytes = toast_raw_datum_size(image) - VARHDRSZ;
 
 	/* known without reading it */
 	if (n_bytes > MAX_IMAGE_BYTES)
@@ -173,7 +171,7 @@ pneumo_scorer_rescale(PneumoScorer *scorer, int row, const uint8 *pixels)
 void
 pneumo_scorer_read(PneumoScorer *scorer, int row, Datum image, ImgError *error)
 {
-	bytea	   *bytes;
+	bytea *bytes;
 
 	if (pneumo_image_bytes(&bytes, image, error))
 	{
@@ -189,7 +187,7 @@ pneumo_scorer_read(PneumoScorer *scorer, int row, Datum image, ImgError *error)
 bool
 pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_image)
 {
-	ImgError	error;
+	ImgError error;
 
 	pneumo_scorer_read(scorer, row, image, &error);
 	if (error.status == IMG_OK)
@@ -202,7 +200,7 @@ pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_imag
 void
 pneumo_run_check(NnStatus status, const char *what)
 {
-	NnError		error;
+	NnError error;
 
 	if (status == NN_OK)
 		return;
@@ -216,7 +214,7 @@ static void
 run_engine(PneumoScorer *scorer, int n, float *embedding)
 {
 	PneumoAttempts attempts;
-	NnStatus	status;
+	NnStatus status;
 
 	pneumo_attempts_begin(&attempts);
 	do
@@ -235,8 +233,8 @@ pneumo_scorer_run_rows(PneumoScorer *scorer, int n)
 bool
 pneumo_scorer_is_finite(double *calibrated, const PneumoScorer *scorer, int row)
 {
-	size_t		at = (size_t) row * scorer->output_units;
-	int			i;
+	size_t at = (size_t) row * scorer->output_units;
+	int i;
 
 	pneumo_meta_probabilities(calibrated, scorer->meta, scorer->output_units, scorer->probabilities + at,
 							  scorer->logits + at);
@@ -252,9 +250,8 @@ void
 pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scorer, int row)
 {
 	if (!pneumo_scorer_is_finite(calibrated, scorer, row))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("the network gives no finite probability for this image")));
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("the network gives no finite probability for this image")));
 }
 
 bool
@@ -280,8 +277,8 @@ pneumo_scorer_run(PneumoScorer *scorer, Datum image, int on_bad_image, bool embe
 int
 pneumo_class_of(const PneumoModelMeta *meta, const double *calibrated)
 {
-	int			best = 0;
-	int			i;
+	int best = 0;
+	int i;
 
 	if (meta->n_classes == 2)
 		return calibrated[1] >= meta->threshold ? 1 : 0;
@@ -302,18 +299,17 @@ pneumo_score_of(const PneumoModelMeta *meta, const double *calibrated)
 ArrayType *
 pneumo_real_array(const float *values, int n_dims, const int *dims)
 {
-	int			lower[3] = {1, 1, 1};
-	size_t		n = 1;
-	Size		bytes;
-	ArrayType  *array;
-	int			i;
+	int lower[3] = {1, 1, 1};
+	size_t n = 1;
+	Size bytes;
+	ArrayType *array;
+	int i;
 
 	for (i = 0; i < n_dims; i++)
 		n *= (size_t) dims[i];
 	if (n > (MaxAllocSize - ARR_OVERHEAD_NONULLS(n_dims)) / sizeof(float))
 		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("an array of %zu numbers is too large", n)));
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("an array of %zu numbers is too large", n)));
 	bytes = ARR_OVERHEAD_NONULLS(n_dims) + n * sizeof(float);
 	array = palloc0(bytes);
 	SET_VARSIZE(array, bytes);

@@ -15,39 +15,39 @@
 
 typedef struct PneumoScorer
 {
-	MemoryContext cxt;			/* of everything here */
+	MemoryContext cxt; /* of everything here */
 	PneumoEngine *engine;
-	PneumoEngine *explain;		/* NULL until it is asked for */
-	const PneumoModelMeta *meta;	/* the engine's */
-	NnPath		path;
-	int			output_units;	/* 1 or n_classes */
-	int			embedding_units;
-	int			max_rows;		/* images at once, 1 to NN_GROUP_ROWS */
-	uint64		used;			/* when, for keeping the latest few */
+	PneumoEngine *explain;       /* NULL until it is asked for */
+	const PneumoModelMeta *meta; /* the engine's */
+	NnPath path;
+	int output_units; /* 1 or n_classes */
+	int embedding_units;
+	int max_rows; /* images at once, 1 to NN_GROUP_ROWS */
+	uint64 used;  /* when, for keeping the latest few */
 
 	/* results of the last run */
-	double	   *calibrated;		/* n_classes: probability of each class, of one image */
-	float	   *probabilities;	/* max_rows * output_units: the network's own */
-	float	   *logits;			/* max_rows * output_units */
-	float	   *embedding;		/* embedding_units, if it was asked for */
+	double *calibrated;   /* n_classes: probability of each class, of one image */
+	float *probabilities; /* max_rows * output_units: the network's own */
+	float *logits;        /* max_rows * output_units */
+	float *embedding;     /* embedding_units, if it was asked for */
 
 	/* buffers */
-	uint8	   *pixels;			/* height * width * channels */
-	double		n_bytes;		/* of these */
-	float	   *src;			/* max_rows images */
-	void	   *scratch;
+	uint8 *pixels;  /* height * width * channels */
+	double n_bytes; /* of these */
+	float *src;     /* max_rows images */
+	void *scratch;
 } PneumoScorer;
 
 /*
  * The scorer of a version on a path.  *extra (NULL at first) keeps the latest
  * few in mcxt: fn_extra and fn_mcxt of a function, or a caller's own.
  */
-extern PneumoScorer *pneumo_scorer_get(void **extra, MemoryContext mcxt,
-									   const PneumoVersionId *id, NnPath path);
+extern PneumoScorer *pneumo_scorer_get(void **extra, MemoryContext mcxt, const PneumoVersionId *id,
+									   NnPath path);
 
 /* The same for several images at once, as many as pneumo.predict_memory has room for; *extra is of its own. */
-extern PneumoScorer *pneumo_scorer_get_group(void **extra, MemoryContext mcxt,
-											 const PneumoVersionId *id, NnPath path);
+extern PneumoScorer *pneumo_scorer_get_group(void **extra, MemoryContext mcxt, const PneumoVersionId *id,
+											 NnPath path);
 
 /*
  * Runs one image (a bytea datum, toasted or not).  False if it cannot be
@@ -71,7 +71,7 @@ extern bool pneumo_scorer_is_finite(double *calibrated, const PneumoScorer *scor
  * Of calibrated probabilities: the class, by the operating point (two classes)
  * or the most probable, and its score (two classes: of the positive).
  */
-extern int	pneumo_class_of(const PneumoModelMeta *meta, const double *calibrated);
+extern int pneumo_class_of(const PneumoModelMeta *meta, const double *calibrated);
 extern double pneumo_score_of(const PneumoModelMeta *meta, const double *calibrated);
 
 /* An error that says what failed, if the status of a run of the network is one. */
@@ -83,4 +83,4 @@ extern ArrayType *pneumo_real_array(const float *values, int n_dims, const int *
 /* The bytes of an image, detoasted unless too large; false (with *error) then. */
 extern bool pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error);
 
-#endif							/* PNEUMO_PG_SCORER_H */
+#endif /* PNEUMO_PG_SCORER_H */

@@ -26,8 +26,8 @@ pneumo_scores_begin(PneumoScores *scores, PneumoScorer *scorer)
 void
 pneumo_scores_finish(PneumoScores *scores)
 {
-	int			n_classes = scores->scorer->meta->n_classes;
-	int			i;
+	int n_classes = scores->scorer->meta->n_classes;
+	int i;
 
 	if (scores->n_waiting == 0)
 		return;
@@ -44,8 +44,9 @@ wait_for_others(PneumoScores *scores, int64 slot)
 	if (slot >= scores->n_slots)
 	{
 		scores->n_slots = Max(slot + 1, scores->n_slots * 2);
-		scores->probability = repalloc_huge(scores->probability,
-											scores->n_slots * scores->scorer->meta->n_classes * sizeof(double));
+		scores->probability =
+			repalloc_huge(scores->probability,
+						  scores->n_slots * scores->scorer->meta->n_classes * sizeof(double));
 	}
 	scores->slots[scores->n_waiting++] = slot;
 	if (scores->n_waiting == scores->scorer->max_rows)

@@ -17,10 +17,10 @@
 typedef struct PneumoScores
 {
 	PneumoScorer *scorer;
-	double	   *probability;	/* n_classes a slot, calibrated; of all after finish */
-	int64		n_slots;		/* there is room for so many */
-	int64		slots[NN_GROUP_ROWS];	/* of those that wait */
-	int			n_waiting;
+	double *probability;        /* n_classes a slot, calibrated; of all after finish */
+	int64 n_slots;              /* there is room for so many */
+	int64 slots[NN_GROUP_ROWS]; /* of those that wait */
+	int n_waiting;
 } PneumoScores;
 
 /* In the current memory context; the scorer is one of pneumo_scorer_get_group(). */
@@ -35,4 +35,4 @@ extern void pneumo_scores_add_pixels(PneumoScores *scores, int64 slot, const uin
 /* Scores those that wait. */
 extern void pneumo_scores_finish(PneumoScores *scores);
 
-#endif							/* PNEUMO_PG_SCORES_H */
+#endif /* PNEUMO_PG_SCORES_H */

@@ -34,13 +34,13 @@ static char *format_text(const char *format, va_list args) pg_attribute_printf(1
 static char *
 format_text(const char *format, va_list args)
 {
-	va_list		copy;
-	size_t		room = 256;
+	va_list copy;
+	size_t room = 256;
 
 	for (;;)
 	{
-		char	   *buffer = palloc(room);
-		size_t		needed;
+		char *buffer = palloc(room);
+		size_t needed;
 
 		va_copy(copy, args);
 		needed = pvsnprintf(buffer, room, format, copy);
@@ -53,10 +53,10 @@ format_text(const char *format, va_list args)
 }
 
 void
-pneumo_section_text(PneumoSection *section, ReportTextKind kind, const char *format,...)
+pneumo_section_text(PneumoSection *section, ReportTextKind kind, const char *format, ...)
 {
 	ReportText *text = palloc(sizeof(ReportText));
-	va_list		args;
+	va_list args;
 
 	va_start(args, format);
 	text->kind = kind;
@@ -66,8 +66,8 @@ pneumo_section_text(PneumoSection *section, ReportTextKind kind, const char *for
 }
 
 PneumoTable *
-pneumo_table_begin(PneumoSection *section, const char *caption, int n_columns,
-				   const char *const *headings, uint64 numeric)
+pneumo_table_begin(PneumoSection *section, const char *caption, int n_columns, const char *const *headings,
+				   uint64 numeric)
 {
 	PneumoTable *table = palloc0(sizeof(PneumoTable));
 
@@ -82,9 +82,9 @@ pneumo_table_begin(PneumoSection *section, const char *caption, int n_columns,
 }
 
 void
-pneumo_table_cell(PneumoTable *table, const char *format,...)
+pneumo_table_cell(PneumoTable *table, const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (table->n_cells >= table->max_cells)
 	{
@@ -106,7 +106,7 @@ pneumo_table_end(PneumoTable *table)
 PneumoFacts *
 pneumo_facts_begin(PneumoSection *section)
 {
-	PneumoFacts	   *facts = palloc0(sizeof(PneumoFacts));
+	PneumoFacts *facts = palloc0(sizeof(PneumoFacts));
 
 	facts->facts.terms = facts->terms;
 	facts->facts.values = facts->values;
@@ -115,10 +115,10 @@ pneumo_facts_begin(PneumoSection *section)
 }
 
 void
-pneumo_fact(PneumoFacts *facts, const char *term, const char *format,...)
+pneumo_fact(PneumoFacts *facts, const char *term, const char *format, ...)
 {
-	va_list		args;
-	size_t		at = facts->facts.n_facts;
+	va_list args;
+	size_t at = facts->facts.n_facts;
 
 	if (at >= REPORT_MAX_FACTS)
 		elog(ERROR, "the report has too many facts");
@@ -132,7 +132,7 @@ pneumo_fact(PneumoFacts *facts, const char *term, const char *format,...)
 PneumoGallery *
 pneumo_gallery_begin(size_t room)
 {
-	PneumoGallery    *gallery = palloc0(sizeof(PneumoGallery));
+	PneumoGallery *gallery = palloc0(sizeof(PneumoGallery));
 
 	gallery->room = room;
 	gallery->list = palloc0(room * sizeof(ReportImage));
@@ -144,8 +144,8 @@ void
 pneumo_gallery_add(PneumoGallery *gallery, const bytea *picture, const char *alternative, const char *caption)
 {
 	ReportImage *image;
-	ImgInfo		info;
-	ImgError	error;
+	ImgInfo info;
+	ImgError error;
 
 	if (picture == NULL || gallery->images.n_images >= gallery->room)
 		return;

@@ -16,7 +16,7 @@
 
 #include "utils/memutils.h"
 
-#define CONTRAST_SCALE 32.0f	/* grey levels in full colour, as pneumo_contrast_image */
+#define CONTRAST_SCALE 32.0f /* grey levels in full colour, as pneumo_contrast_image */
 #define CONTRAST_ZERO 232
 
 static void
@@ -24,10 +24,11 @@ data_table(PneumoSection *section, const PneumoReport *r)
 {
 	static const char *const headings[] = {"Split", "Class", "Images", "Patients"};
 	const PneumoDataset *dataset = r->e.dataset;
-	bool		grouped = r->e.source->col_group > 0;
-	PneumoTable *table = pneumo_table_begin(section, "Images and patients by split and class", 4, headings, 12);
-	int			s;
-	int			c;
+	bool grouped = r->e.source->col_group > 0;
+	PneumoTable *table =
+		pneumo_table_begin(section, "Images and patients by split and class", 4, headings, 12);
+	int s;
+	int c;
 
 	for (s = 0; s < 3; s++)
 		for (c = 0; c < dataset->n_classes; c++)
@@ -42,8 +43,9 @@ data_table(PneumoSection *section, const PneumoReport *r)
 		}
 	pneumo_table_end(table);
 	if (!grouped)
-		pneumo_section_text(section, REPORT_TEXT_WARNING,
-							"Rows are not grouped by patient. If a patient has more than one image, some may be on both sides of the split, and the intervals below are too narrow. Train with \"group_column\".");
+		pneumo_section_text(
+			section, REPORT_TEXT_WARNING,
+			"Rows are not grouped by patient. If a patient has more than one image, some may be on both sides of the split, and the intervals below are too narrow. Train with \"group_column\".");
 }
 
 static void
@@ -52,7 +54,7 @@ left_out(PneumoSection *section, const PneumoReport *r)
 	static const char *const headings[] = {"Left out", "Rows"};
 	const PneumoDataset *dataset = r->e.dataset;
 	PneumoTable *table = NULL;
-	int			i;
+	int i;
 
 	for (i = 0; i < PNEUMO_N_LEFT_OUT; i++)
 	{
@@ -66,8 +68,10 @@ left_out(PneumoSection *section, const PneumoReport *r)
 	if (table != NULL)
 		pneumo_table_end(table);
 	else
-		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "All %lld rows of the table count: none is unlabelled, unreadable or a duplicate.",
-							(long long) dataset->n_rows);
+		pneumo_section_text(
+			section, REPORT_TEXT_PARAGRAPH,
+			"All %lld rows of the table count: none is unlabelled, unreadable or a duplicate.",
+			(long long) dataset->n_rows);
 }
 
 /* The mean of a class's training images. */
@@ -75,9 +79,9 @@ static bytea *
 mean_picture(const PneumoReport *r, int class)
 {
 	const ImgPreprocess *pre = &r->e.config->preprocess;
-	size_t		n = (size_t) pre->height * pre->width;
-	uint8	   *pixels = palloc(n);
-	size_t		i;
+	size_t n = (size_t) pre->height * pre->width;
+	uint8 *pixels = palloc(n);
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		pixels[i] = (uint8) ((r->sum[class][i] + r->n_sum[class] / 2) / r->n_sum[class]);
@@ -88,11 +92,11 @@ static bytea *
 contrast_picture(const PneumoReport *r)
 {
 	const ImgPreprocess *pre = &r->e.config->preprocess;
-	size_t		n = (size_t) pre->height * pre->width;
-	uint8	   *grey = palloc(n);
-	uint8	   *pixels = palloc(n * 3);
-	float	   *map = palloc(n * sizeof(float));
-	size_t		i;
+	size_t n = (size_t) pre->height * pre->width;
+	uint8 *grey = palloc(n);
+	uint8 *pixels = palloc(n * 3);
+	float *map = palloc(n * sizeof(float));
+	size_t i;
 
 	memset(grey, CONTRAST_ZERO, n);
 	for (i = 0; i < n; i++)
@@ -106,26 +110,27 @@ static void
 mean_pictures(PneumoSection *section, const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = pneumo_report_meta(r);
-	PneumoGallery    *gallery = pneumo_gallery_begin(meta->n_classes + 1 + r->n_eigenimages);
-	bool		both = true;
-	int			i;
+	PneumoGallery *gallery = pneumo_gallery_begin(meta->n_classes + 1 + r->n_eigenimages);
+	bool both = true;
+	int i;
 
 	for (i = 0; i < meta->n_classes; i++)
 	{
 		both &= r->n_sum[i] > 0;
 		if (r->n_sum[i] > 0)
 			pneumo_gallery_add(gallery, mean_picture(r, i),
-						psprintf("Mean of the training images of class %s", meta->classes[i]),
-						psprintf("Mean of %s", meta->classes[i]));
+							   psprintf("Mean of the training images of class %s", meta->classes[i]),
+							   psprintf("Mean of %s", meta->classes[i]));
 	}
 	if (meta->n_classes == 2 && both)
-		pneumo_gallery_add(gallery, contrast_picture(r), "Difference of the two means",
-					psprintf("%s minus %s: red brighter, blue darker, full colour at 32 of 256 grey levels",
-							 meta->classes[1], meta->classes[0]));
+		pneumo_gallery_add(
+			gallery, contrast_picture(r), "Difference of the two means",
+			psprintf("%s minus %s: red brighter, blue darker, full colour at 32 of 256 grey levels",
+					 meta->classes[1], meta->classes[0]));
 	for (i = 0; i < r->n_eigenimages; i++)
 		pneumo_gallery_add(gallery, r->eigenimages[i].picture, psprintf("Eigenimage %d", i + 1),
-					psprintf("Eigenimage %d, %.0f %% of the variance", i + 1,
-							 100 * r->eigenimages[i].explained));
+						   psprintf("Eigenimage %d, %.0f %% of the variance", i + 1,
+									100 * r->eigenimages[i].explained));
 	pneumo_gallery_end(section, gallery);
 }
 
@@ -133,8 +138,8 @@ mean_pictures(PneumoSection *section, const PneumoReport *r)
 static double
 network_auc(const PneumoReport *r, int class)
 {
-	double		auc = NAN;
-	StatsRows	rows;
+	double auc = NAN;
+	StatsRows rows;
 	PneumoStats stats;
 
 	if (pneumo_report_rows(&rows, r, PNEUMO_VALIDATION, class) == 0)
@@ -149,19 +154,19 @@ network_auc(const PneumoReport *r, int class)
 /* Rows that could be measured: features, and the class and group of each. */
 typedef struct Measured
 {
-	size_t		n;
-	double	   *features;
-	int		   *class;
-	uint64	   *clusters;
-	uint8	   *labels;			/* scratch */
+	size_t n;
+	double *features;
+	int *class;
+	uint64 *clusters;
+	uint8 *labels; /* scratch */
 } Measured;
 
 static void
 collect_measured(Measured *m, const PneumoReport *r)
 {
 	const PneumoDataset *dataset = r->e.dataset;
-	Size		room = (Size) Max(1, dataset->n);
-	int64		i;
+	Size room = (Size) Max(1, dataset->n);
+	int64 i;
 
 	m->n = 0;
 	m->features = MemoryContextAllocHuge(CurrentMemoryContext, room * REPORT_N_FEATURES * sizeof(double));
@@ -184,21 +189,21 @@ static void
 shortcut(PneumoSection *section, const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = pneumo_report_meta(r);
-	Measured	m;
-	StatsEnv	env;
+	Measured m;
+	StatsEnv env;
 	StatsShortcut best;
-	int			best_class = -1;
-	bool		found;
-	char	   *network = "";
-	double		auc;
-	int			c;
+	int best_class = -1;
+	bool found;
+	char *network = "";
+	double auc;
+	int c;
 
 	collect_measured(&m, r);
 	pneumo_stats_env(&env);
 	for (c = meta->n_classes == 2 ? 1 : 0; c < meta->n_classes && m.n > 0; c++)
 	{
 		StatsShortcut result;
-		size_t		i;
+		size_t i;
 
 		for (i = 0; i < m.n; i++)
 			m.labels[i] = m.class[i] == c;
@@ -215,21 +220,23 @@ shortcut(PneumoSection *section, const PneumoReport *r)
 	if (!isnan(auc))
 		network = psprintf(" The network's own on the validation split is %.2f.", auc);
 	found = best.auc.auc.value > STATS_SHORTCUT_WARNING;
-	pneumo_section_text(section, found ? REPORT_TEXT_WARNING : REPORT_TEXT_PARAGRAPH,
-						"Shortcuts: width, height, aspect ratio, bytes, colour components and brightness alone tell %s with an AUC of %.2f (%.2f to %.2f; %u folds by %s).%s%s",
-						meta->n_classes == 2 ? "the classes" : psprintf("class %s from the others", meta->classes[best_class]),
-						best.auc.auc.value, best.auc.auc.low, best.auc.auc.high, best.n_folds,
-						r->e.source->col_group > 0 ? "patient" : "image", network,
-						found ?
-						" The classes come from different sources, and the network may have learnt that instead of the lungs: expect worse elsewhere." :
-						" No easy shortcut is in sight.");
+	pneumo_section_text(
+		section, found ? REPORT_TEXT_WARNING : REPORT_TEXT_PARAGRAPH,
+		"Shortcuts: width, height, aspect ratio, bytes, colour components and brightness alone tell %s with an AUC of %.2f (%.2f to %.2f; %u folds by %s).%s%s",
+		meta->n_classes == 2 ? "the classes"
+							 : psprintf("class %s from the others", meta->classes[best_class]),
+		best.auc.auc.value, best.auc.auc.low, best.auc.auc.high, best.n_folds,
+		r->e.source->col_group > 0 ? "patient" : "image", network,
+		found
+			? " The classes come from different sources, and the network may have learnt that instead of the lungs: expect worse elsewhere."
+			: " No easy shortcut is in sight.");
 }
 
 void
 pneumo_report_data(PneumoSection *section, const PneumoReport *r)
 {
-	PneumoGallery    *gallery;
-	int			i;
+	PneumoGallery *gallery;
+	int i;
 
 	section->heading = "Data";
 	data_table(section, r);
@@ -242,9 +249,11 @@ pneumo_report_data(PneumoSection *section, const PneumoReport *r)
 	gallery = pneumo_gallery_begin(Max(1, r->n_samples));
 	for (i = 0; i < r->n_samples; i++)
 		pneumo_gallery_add(gallery, r->samples[i].plain,
-					psprintf("Radiograph of row %s, class %s", pneumo_report_key(r, r->samples[i].sample),
-							 pneumo_report_class(r, r->samples[i].sample)),
-					psprintf("%s, row %s", pneumo_report_class(r, r->samples[i].sample), pneumo_report_key(r, r->samples[i].sample)));
+						   psprintf("Radiograph of row %s, class %s",
+									pneumo_report_key(r, r->samples[i].sample),
+									pneumo_report_class(r, r->samples[i].sample)),
+						   psprintf("%s, row %s", pneumo_report_class(r, r->samples[i].sample),
+									pneumo_report_key(r, r->samples[i].sample)));
 	pneumo_gallery_end(section, gallery);
 	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "Means of the training images%s:",
 						r->n_eigenimages > 0 ? ", and the first eigenimages of a sample of the table" : "");

@@ -22,21 +22,21 @@
 /* What is computed of a side of two classes. */
 typedef struct Side
 {
-	int			side;
-	int64		n;
-	StatsRows	rows;
+	int side;
+	int64 n;
+	StatsRows rows;
 	StatsEvaluation evaluation;
 } Side;
 
 int64
 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int side, int positive)
 {
-	int64	   *samples;
-	int64		n = pneumo_evaluation_side(&samples, &r->e, side);
-	double	   *score = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(double));
-	uint8_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n));
-	uint64_t   *cluster = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(uint64_t));
-	int64		i;
+	int64 *samples;
+	int64 n = pneumo_evaluation_side(&samples, &r->e, side);
+	double *score = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(double));
+	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n));
+	uint64_t *cluster = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(uint64_t));
+	int64 i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -59,7 +59,7 @@ interval_cell(PneumoTable *table, const StatsInterval *figure)
 {
 	if (isnan(figure->value))
 		pneumo_table_cell(table, "not defined");
-	else if (figure->high > 1.5)	/* likelihood ratios */
+	else if (figure->high > 1.5) /* likelihood ratios */
 		pneumo_table_cell(table, "%.3g (%.3g to %.3g)", figure->value, figure->low, figure->high);
 	else if (isnan(figure->low))
 		pneumo_table_cell(table, "%.3f", figure->value);
@@ -71,8 +71,8 @@ static int
 compute_sides(Side *sides, const PneumoReport *r)
 {
 	StatsOptions options = {r->e.scorer->meta->threshold, PNEUMO_CONFIDENCE, STATS_DEFAULT_REPLICATES, 0};
-	int			n = 0;
-	int			side;
+	int n = 0;
+	int side;
 
 	for (side = PNEUMO_VALIDATION; side <= PNEUMO_TEST; side++)
 	{
@@ -85,7 +85,7 @@ compute_sides(Side *sides, const PneumoReport *r)
 		sides[n].n = pneumo_report_rows(&sides[n].rows, r, side, 1);
 		pneumo_stats_begin(&stats);
 		status = stats_evaluate(&sides[n].evaluation, &sides[n].rows, &options, &stats.env);
-		if (status != STATS_ONE_CLASS)	/* then what there is is filled */
+		if (status != STATS_ONE_CLASS) /* then what there is is filled */
 			pneumo_stats_check(status, "pneumo_report", &sides[n].rows);
 		pneumo_stats_end(&stats);
 		n++;
@@ -99,8 +99,8 @@ figures_table(PneumoSection *section, const Side *sides, int n_sides)
 	static const struct
 	{
 		const char *name;
-		size_t		offset;
-	}			figures[] = {
+		size_t offset;
+	} figures[] = {
 		{"AUC", offsetof(StatsEvaluation, auc)},
 		{"Sensitivity", offsetof(StatsEvaluation, sensitivity)},
 		{"Specificity", offsetof(StatsEvaluation, specificity)},
@@ -111,12 +111,12 @@ figures_table(PneumoSection *section, const Side *sides, int n_sides)
 		{"Accuracy", offsetof(StatsEvaluation, accuracy)},
 		{"F1", offsetof(StatsEvaluation, f1)},
 		{"Log loss", offsetof(StatsEvaluation, log_loss)},
-		{"Brier score", offsetof(StatsEvaluation, brier)}
+		{"Brier score", offsetof(StatsEvaluation, brier)},
 	};
 	const char **headings = palloc((n_sides + 1) * sizeof(char *));
 	PneumoTable *table;
-	size_t		f;
-	int			s;
+	size_t f;
+	int s;
 
 	headings[0] = "Figure";
 	for (s = 0; s < n_sides; s++)
@@ -134,7 +134,8 @@ figures_table(PneumoSection *section, const Side *sides, int n_sides)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
 		for (s = 0; s < n_sides; s++)
-			interval_cell(table, (const StatsInterval *) ((const char *) &sides[s].evaluation + figures[f].offset));
+			interval_cell(table,
+						  (const StatsInterval *) ((const char *) &sides[s].evaluation + figures[f].offset));
 	}
 	pneumo_table_end(table);
 }
@@ -148,9 +149,9 @@ side_name(const Side *side)
 static void
 add_roc(PneumoSection *section, const PneumoReport *r, const Side *sides, int n_sides)
 {
-	ReportRoc  *roc = palloc0(sizeof(ReportRoc));
+	ReportRoc *roc = palloc0(sizeof(ReportRoc));
 	ReportRocCurve *curves = palloc0(2 * sizeof(ReportRocCurve));
-	int			s;
+	int s;
 
 	for (s = 0; s < n_sides; s++)
 	{
@@ -189,12 +190,12 @@ add_confusion(PneumoSection *section, const PneumoReport *r, int side)
 {
 	const PneumoModelMeta *meta = r->e.scorer->meta;
 	ReportConfusion *picture = palloc0(sizeof(ReportConfusion));
-	uint64_t   *counts = palloc0(meta->n_classes * meta->n_classes * sizeof(uint64_t));
+	uint64_t *counts = palloc0(meta->n_classes * meta->n_classes * sizeof(uint64_t));
 	const char **names = palloc(meta->n_classes * sizeof(char *));
 	const char *name = pneumo_split_name((PneumoSplit) side);
-	int64	   *samples;
-	int64		n = pneumo_evaluation_side(&samples, &r->e, side);
-	int64		i;
+	int64 *samples;
+	int64 n = pneumo_evaluation_side(&samples, &r->e, side);
+	int64 i;
 
 	if (meta->n_classes > REPORT_MAX_CLASSES)
 		return;
@@ -202,7 +203,7 @@ add_confusion(PneumoSection *section, const PneumoReport *r, int side)
 		names[i] = pneumo_u8(meta->classes[i]);
 	for (i = 0; i < n; i++)
 	{
-		int			predicted = pneumo_class_of(r->e.scorer->meta, pneumo_evaluation_probability(&r->e, samples[i]));
+		int predicted = pneumo_class_of(r->e.scorer->meta, pneumo_evaluation_probability(&r->e, samples[i]));
 
 		counts[r->e.dataset->samples[samples[i]].label * meta->n_classes + predicted]++;
 	}
@@ -217,9 +218,9 @@ add_confusion(PneumoSection *section, const PneumoReport *r, int side)
 static void
 two_classes(PneumoSection *section, const PneumoReport *r)
 {
-	Side		sides[2];
-	int			n_sides = compute_sides(sides, r);
-	int			s;
+	Side sides[2];
+	int n_sides = compute_sides(sides, r);
+	int s;
 
 	if (n_sides == 0)
 		return;
@@ -233,10 +234,10 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 	add_roc(section, r, sides, n_sides);
 	for (s = 0; s < n_sides; s++)
 		add_calibration(section, &sides[s]);
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of patients (%u replicates, seed %llu) for F1, log loss and Brier score.",
-						sides[0].evaluation.options.replicates,
-						(unsigned long long) sides[0].evaluation.options.seed);
+	pneumo_section_text(
+		section, REPORT_TEXT_PARAGRAPH,
+		"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of patients (%u replicates, seed %llu) for F1, log loss and Brier score.",
+		sides[0].evaluation.options.replicates, (unsigned long long) sides[0].evaluation.options.seed);
 }
 
 /* ------------------------------------------------- more than two classes */
@@ -244,17 +245,17 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 /* What is computed of a side of more classes. */
 typedef struct ClassSide
 {
-	int			side;
+	int side;
 	StatsClassRows rows;
 	StatsClassEvaluation evaluation;
 	StatsEvaluation *of_class;
-	bool		one_class;		/* then there are no figures */
+	bool one_class; /* then there are no figures */
 } ClassSide;
 
 static StatsClassRows
 class_rows(const PneumoReport *r, int split)
 {
-	PneumoSide	side;
+	PneumoSide side;
 
 	memset(&side, 0, sizeof(side));
 	side.n = pneumo_evaluation_side(&side.samples, &r->e, split);
@@ -265,12 +266,12 @@ static int
 compute_class_sides(ClassSide *sides, const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = r->e.scorer->meta;
-	int			n = 0;
-	int			split;
+	int n = 0;
+	int split;
 
 	for (split = PNEUMO_VALIDATION; split <= PNEUMO_TEST; split++)
 	{
-		ClassSide  *side = &sides[n];
+		ClassSide *side = &sides[n];
 		StatsOptions options;
 		StatsStatus status;
 		PneumoStats stats;
@@ -298,22 +299,22 @@ macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
 	static const struct
 	{
 		const char *name;
-		size_t		offset;
-	}			figures[] = {
+		size_t offset;
+	} figures[] = {
 		{"Macro AUC", offsetof(StatsClassEvaluation, macro_auc)},
 		{"Macro sensitivity", offsetof(StatsClassEvaluation, macro_sensitivity)},
 		{"Macro specificity", offsetof(StatsClassEvaluation, macro_specificity)},
 		{"Macro F1", offsetof(StatsClassEvaluation, macro_f1)},
 		{"Accuracy", offsetof(StatsClassEvaluation, accuracy)},
 		{"Log loss", offsetof(StatsClassEvaluation, log_loss)},
-		{"Brier score, 0 to 2", offsetof(StatsClassEvaluation, brier)}
+		{"Brier score, 0 to 2", offsetof(StatsClassEvaluation, brier)},
 	};
 	const char *headings[3] = {"Figure"};
 	const ClassSide *shown[2];
-	int			n = 0;
+	int n = 0;
 	PneumoTable *table;
-	size_t		f;
-	int			s;
+	size_t f;
+	int s;
 
 	for (s = 0; s < n_sides; s++)
 		if (!sides[s].one_class)
@@ -332,7 +333,8 @@ macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
 		for (s = 0; s < n; s++)
-			interval_cell(table, (const StatsInterval *) ((const char *) &shown[s]->evaluation + figures[f].offset));
+			interval_cell(table,
+						  (const StatsInterval *) ((const char *) &shown[s]->evaluation + figures[f].offset));
 	}
 	pneumo_table_end(table);
 }
@@ -340,13 +342,13 @@ macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
 static void
 class_table(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
 {
-	static const char *const headings[] = {
-		"Class", "Images (patients)", "AUC", "Sensitivity", "Specificity", "Positive predictive value", "F1"
-	};
+	static const char *const headings[] = {"Class",       "Images (patients)",         "AUC", "Sensitivity",
+										   "Specificity", "Positive predictive value", "F1"};
 	PneumoTable *table = pneumo_table_begin(section,
-											psprintf("Each class against the rest, %s", pneumo_split_name((PneumoSplit) side->side)),
+											psprintf("Each class against the rest, %s",
+													 pneumo_split_name((PneumoSplit) side->side)),
 											lengthof(headings), headings, 0x7E);
-	int			c;
+	int c;
 
 	for (c = 0; c < r->e.scorer->meta->n_classes; c++)
 	{
@@ -368,14 +370,14 @@ static void
 add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
 {
 	const char *name = pneumo_split_name((PneumoSplit) side->side);
-	int			k = r->e.scorer->meta->n_classes;
-	ReportRoc  *roc = palloc0(sizeof(ReportRoc));
+	int k = r->e.scorer->meta->n_classes;
+	ReportRoc *roc = palloc0(sizeof(ReportRoc));
 	ReportRocCurve *curves = palloc0(REPORT_MAX_CURVES * sizeof(ReportRocCurve));
-	int			c;
+	int c;
 
 	for (c = 0; c < k && k <= REPORT_MAX_CURVES; c++)
 	{
-		StatsRows	rows;
+		StatsRows rows;
 
 		if (isnan(side->of_class[c].auc.value))
 			continue;
@@ -395,9 +397,9 @@ add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSide *si
 static void
 many_classes(PneumoSection *section, const PneumoReport *r)
 {
-	ClassSide	sides[2];
-	int			n_sides = compute_class_sides(sides, r);
-	int			s;
+	ClassSide sides[2];
+	int n_sides = compute_class_sides(sides, r);
+	int s;
 
 	for (s = 0; s < n_sides; s++)
 		if (sides[s].one_class)
@@ -412,9 +414,10 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 	for (s = 0; s < n_sides; s++)
 		if (!sides[s].one_class)
 			add_class_roc(section, r, &sides[s]);
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of patients (%u replicates, seed 0) for the other figures.",
-						(unsigned) STATS_DEFAULT_REPLICATES);
+	pneumo_section_text(
+		section, REPORT_TEXT_PARAGRAPH,
+		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of patients (%u replicates, seed 0) for the other figures.",
+		(unsigned) STATS_DEFAULT_REPLICATES);
 }
 
 void
@@ -424,7 +427,8 @@ pneumo_report_figures(PneumoSection *section, const PneumoReport *r)
 	if (r->e.dataset->split_rows[PNEUMO_VALIDATION] == 0 &&
 		(!r->test || r->e.dataset->split_rows[PNEUMO_TEST] == 0))
 	{
-		pneumo_section_text(section, REPORT_TEXT_WARNING, "There is neither a validation nor a test split, so there are no figures.");
+		pneumo_section_text(section, REPORT_TEXT_WARNING,
+							"There is neither a validation nor a test split, so there are no figures.");
 		return;
 	}
 	if (r->e.scorer->meta->n_classes == 2)
@@ -432,7 +436,8 @@ pneumo_report_figures(PneumoSection *section, const PneumoReport *r)
 	else
 		many_classes(section, r);
 	pneumo_section_text(section, REPORT_TEXT_NOTE, "Looks at the test split of this version so far: %lld%s.",
-						(long long) r->test_looks, r->test ? ", this one included" : "; this report does not look");
+						(long long) r->test_looks,
+						r->test ? ", this one included" : "; this report does not look");
 }
 
 void
@@ -444,18 +449,21 @@ pneumo_report_threshold(PneumoSection *section, const PneumoReport *r)
 	switch (meta->calibration)
 	{
 		case PNEUMO_CALIBRATION_PLATT:
-			pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-								"Probabilities are calibrated by Platt's scaling: the logit times %.4g plus %.4g, fitted on validation data.",
-								meta->calibration_a, meta->calibration_b);
+			pneumo_section_text(
+				section, REPORT_TEXT_PARAGRAPH,
+				"Probabilities are calibrated by Platt's scaling: the logit times %.4g plus %.4g, fitted on validation data.",
+				meta->calibration_a, meta->calibration_b);
 			break;
 		case PNEUMO_CALIBRATION_TEMPERATURE:
-			pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-								"Probabilities are calibrated by a temperature of %.4g, fitted on validation data.",
-								meta->calibration_a);
+			pneumo_section_text(
+				section, REPORT_TEXT_PARAGRAPH,
+				"Probabilities are calibrated by a temperature of %.4g, fitted on validation data.",
+				meta->calibration_a);
 			break;
 		case PNEUMO_CALIBRATION_NONE:
-			pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-								"Probabilities are the network's own, without calibration: see the calibration pictures before reading 0.8 as eight of ten.");
+			pneumo_section_text(
+				section, REPORT_TEXT_PARAGRAPH,
+				"Probabilities are the network's own, without calibration: see the calibration pictures before reading 0.8 as eight of ten.");
 			break;
 	}
 	if (meta->n_classes == 2)
@@ -465,6 +473,6 @@ pneumo_report_threshold(PneumoSection *section, const PneumoReport *r)
 	else
 		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "An image is called by its most probable class.");
 	if (r->operating_point != NULL)
-		pneumo_section_text(section, REPORT_TEXT_CODE, "operating point: %s\ncalibration: %s", r->operating_point,
-							r->calibration != NULL ? r->calibration : "none");
+		pneumo_section_text(section, REPORT_TEXT_CODE, "operating point: %s\ncalibration: %s",
+							r->operating_point, r->calibration != NULL ? r->calibration : "none");
 }

@@ -39,12 +39,12 @@ PG_FUNCTION_INFO_V1(pneumo_report);
 #define MAX_FAILURES 50
 #define DEFAULT_EIGENIMAGES 4
 #define MAX_EIGENIMAGES 16
-#define EIGENIMAGES_OF 300		/* images that they are computed from */
+#define EIGENIMAGES_OF 300 /* images that they are computed from */
 #define SAMPLES_PER_CLASS 4
 #define RIGHT_ONES 4
 #define NEIGHBOURS 3
 #define PICTURE_SIDE 320
-#define CELL_HEIGHT 64			/* size at which brightness is measured */
+#define CELL_HEIGHT 64 /* size at which brightness is measured */
 #define CELL_WIDTH 72
 #define N_SECTIONS 9
 
@@ -55,8 +55,8 @@ static const char *const own_keys[] = {"test", "images", "failures", "eigenimage
 static char *
 json_text(Relation rel, HeapTuple tuple, int attnum)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
+	bool isnull;
+	Datum value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
 
 	if (isnull)
 		return NULL;
@@ -66,8 +66,8 @@ json_text(Relation rel, HeapTuple tuple, int attnum)
 static int64
 int_or_zero(Relation rel, HeapTuple tuple, int attnum)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
+	bool isnull;
+	Datum value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
 
 	return isnull ? 0 : DatumGetInt64(value);
 }
@@ -75,11 +75,11 @@ int_or_zero(Relation rel, HeapTuple tuple, int attnum)
 static void
 read_version(PneumoReport *r)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-	Snapshot	snapshot = pneumo_read_snapshot();
-	HeapTuple	tuple = pneumo_version_tuple(rel, r->e.id.version, snapshot);
-	Datum		value;
-	bool		isnull;
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	Snapshot snapshot = pneumo_read_snapshot();
+	HeapTuple tuple = pneumo_version_tuple(rel, r->e.id.version, snapshot);
+	Datum value;
+	bool isnull;
 
 	UnregisterSnapshot(snapshot);
 	if (!HeapTupleIsValid(tuple))
@@ -106,8 +106,8 @@ static Oid
 find_source(FunctionCallInfo fcinfo, const PneumoReport *r)
 {
 	JsonbValue *value = NULL;
-	char	   *name;
-	Oid			relid = InvalidOid;
+	char *name;
+	Oid relid = InvalidOid;
 
 	if (!PG_ARGISNULL(1))
 		return PG_GETARG_OID(1);
@@ -128,8 +128,8 @@ find_source(FunctionCallInfo fcinfo, const PneumoReport *r)
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 name != NULL ? errmsg("the table that the version was trained on, %s, does not exist", name) :
-				 errmsg("it is not known which table the version was trained on"),
+				 name != NULL ? errmsg("the table that the version was trained on, %s, does not exist", name)
+							  : errmsg("it is not known which table the version was trained on"),
 				 errhint("Name a table: pneumo_report(model, source).")));
 	return relid;
 }
@@ -139,7 +139,7 @@ find_source(FunctionCallInfo fcinfo, const PneumoReport *r)
 static bytea *
 copy_picture(const bytea *picture, MemoryContext cxt)
 {
-	bytea	   *copy = MemoryContextAlloc(cxt, VARSIZE(picture));
+	bytea *copy = MemoryContextAlloc(cxt, VARSIZE(picture));
 
 	memcpy(copy, picture, VARSIZE(picture));
 	return copy;
@@ -150,7 +150,7 @@ typedef struct PictureVisit
 	PneumoReport *r;
 	MemoryContext cxt;
 	PneumoMapOptions options;
-	uint8	   *pixels;			/* of an image at the network's size */
+	uint8 *pixels; /* of an image at the network's size */
 } PictureVisit;
 
 /* Adds a training image to the mean of its class: the rows that training used, each image once. */
@@ -160,12 +160,12 @@ add_to_mean(PictureVisit *visit, int64 sample, Datum image)
 	PneumoReport *r = visit->r;
 	const ImgPreprocess *pre = &r->e.config->preprocess;
 	const PneumoSample *s = &r->e.dataset->samples[sample];
-	bytea	   *bytes = DatumGetByteaPP(image);
+	bytea *bytes = DatumGetByteaPP(image);
 	const uint8 *pixels = visit->pixels;
-	size_t		n = (size_t) pre->height * pre->width;
-	uint64	   *sum = r->sum[s->label];
-	ImgError	error;
-	size_t		i;
+	size_t n = (size_t) pre->height * pre->width;
+	uint64 *sum = r->sum[s->label];
+	ImgError error;
+	size_t i;
 
 	if (s->split != PNEUMO_TRAIN || sum == NULL ||
 		pneumo_pixels(visit->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), pre,
@@ -173,15 +173,15 @@ add_to_mean(PictureVisit *visit, int64 sample, Datum image)
 		return;
 	r->n_sum[s->label]++;
 	for (i = 0; i < n; i++)
-		sum[i] += pre->channels == 1 ? pixels[i] :
-			(pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2] + 1) / 3;
+		sum[i] +=
+			pre->channels == 1 ? pixels[i] : (pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2] + 1) / 3;
 }
 
 static void
 draw(PneumoReportPicture *pictures, int n, int64 sample, Datum image, PictureVisit *visit, bool overlay)
 {
-	PneumoMap	map;
-	int			i;
+	PneumoMap map;
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
@@ -189,14 +189,16 @@ draw(PneumoReportPicture *pictures, int n, int64 sample, Datum image, PictureVis
 			continue;
 		memset(&map, 0, sizeof(map));
 		map.empty = true;
-		pictures[i].plain = copy_picture(pneumo_map_draw(&map, image, &visit->options, PICTURE_SIDE,
-														 PNEUMO_BAD_IMAGE_ERROR), visit->cxt);
+		pictures[i].plain =
+			copy_picture(pneumo_map_draw(&map, image, &visit->options, PICTURE_SIDE, PNEUMO_BAD_IMAGE_ERROR),
+						 visit->cxt);
 		if (!overlay || !visit->r->maps)
 			continue;
 		(void) pneumo_map_make(&map, visit->r->e.scorer, image, &visit->options, PNEUMO_BAD_IMAGE_ERROR);
 		pictures[i].empty = map.empty;
-		pictures[i].overlay = copy_picture(pneumo_map_draw(&map, image, &visit->options, PICTURE_SIDE,
-														   PNEUMO_BAD_IMAGE_ERROR), visit->cxt);
+		pictures[i].overlay =
+			copy_picture(pneumo_map_draw(&map, image, &visit->options, PICTURE_SIDE, PNEUMO_BAD_IMAGE_ERROR),
+						 visit->cxt);
 	}
 }
 
@@ -205,16 +207,16 @@ static void
 measure(double *features, Datum image)
 {
 	ImgPreprocess pre = {CELL_HEIGHT, CELL_WIDTH, 1, IMG_INTERPOLATION_AREA};
-	bytea	   *bytes = DatumGetByteaPP(image);
+	bytea *bytes = DatumGetByteaPP(image);
 	const uint8 *data = (const uint8 *) VARDATA_ANY(bytes);
-	size_t		n = VARSIZE_ANY_EXHDR(bytes);
-	uint8		pixels[CELL_HEIGHT * CELL_WIDTH];
-	ImgLimits	limits;
-	ImgInfo		info;
-	ImgError	error;
-	double		sum = 0;
-	double		squares = 0;
-	int			i;
+	size_t n = VARSIZE_ANY_EXHDR(bytes);
+	uint8 pixels[CELL_HEIGHT * CELL_WIDTH];
+	ImgLimits limits;
+	ImgInfo info;
+	ImgError error;
+	double sum = 0;
+	double squares = 0;
+	int i;
 
 	pneumo_image_limits(&limits);
 	limits.interrupt = NULL;
@@ -253,14 +255,14 @@ visit_image(void *arg, int64 sample, Datum image)
 static void
 choose_samples(PneumoReport *r)
 {
-	int			n_classes = r->e.scorer->meta->n_classes;
-	int			c;
+	int n_classes = r->e.scorer->meta->n_classes;
+	int c;
 
 	r->samples = palloc0(n_classes * SAMPLES_PER_CLASS * sizeof(PneumoReportPicture));
 	for (c = 0; c < n_classes; c++)
 	{
-		int			n = 0;
-		int64		i;
+		int n = 0;
+		int64 i;
 
 		for (i = 0; i < r->e.dataset->n && n < SAMPLES_PER_CLASS; i++)
 		{
@@ -279,8 +281,8 @@ static void
 choose_scored(PneumoReport *r)
 {
 	PneumoFailure *all;
-	int64		n = pneumo_failures_find(&all, &r->e, PNEUMO_VALIDATION, true, PG_INT64_MAX);
-	int64		i;
+	int64 n = pneumo_failures_find(&all, &r->e, PNEUMO_VALIDATION, true, PG_INT64_MAX);
+	int64 i;
 
 	r->right = palloc0(RIGHT_ONES * sizeof(PneumoReportPicture));
 	for (i = n - 1; i >= 0 && r->n_right < RIGHT_ONES; i--)
@@ -298,8 +300,8 @@ visit_images(PneumoReport *r)
 {
 	PneumoEvaluation *e = &r->e;
 	PictureVisit visit;
-	bool	   *marked = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, e->dataset->n));
-	int64		i;
+	bool *marked = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, e->dataset->n));
+	int64 i;
 
 	visit.r = r;
 	visit.cxt = CurrentMemoryContext;
@@ -322,7 +324,7 @@ visit_images(PneumoReport *r)
 static void
 push_value(JsonbParseState **state, const char *name, JsonbValue *value)
 {
-	JsonbValue	key;
+	JsonbValue key;
 
 	key.type = jbvString;
 	key.val.string.val = unconstify(char *, name);
@@ -334,7 +336,7 @@ push_value(JsonbParseState **state, const char *name, JsonbValue *value)
 static void
 push_number(JsonbParseState **state, const char *name, int number)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	value.type = jbvNumeric;
 	value.val.numeric = DatumGetNumeric(DirectFunctionCall1(int4_numeric, Int32GetDatum(number)));
@@ -345,7 +347,7 @@ static Jsonb *
 eigenimages_config(const PneumoReport *r)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	column;
+	JsonbValue column;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	column.type = jbvString;
@@ -365,11 +367,11 @@ static void
 read_eigenimages(PneumoReport *r, Oid relid, Oid function)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	Oid			types[2] = {REGCLASSOID, JSONBOID};
-	Datum		values[2];
-	char	   *query;
-	int			guc_level;
-	uint64		i;
+	Oid types[2] = {REGCLASSOID, JSONBOID};
+	Datum values[2];
+	char *query;
+	int guc_level;
+	uint64 i;
 
 	if (r->max_eigenimages == 0 || !r->images || r->e.dataset->n < 3)
 		return;
@@ -380,8 +382,8 @@ read_eigenimages(PneumoReport *r, Oid relid, Oid function)
 	r->eigenimages = palloc0(r->max_eigenimages * sizeof(PneumoEigenimage));
 	/* that not all images are used is said on the page */
 	guc_level = NewGUCNestLevel();
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args(query, 2, types, values, NULL, true, r->max_eigenimages) != SPI_OK_SELECT)
@@ -389,8 +391,8 @@ read_eigenimages(PneumoReport *r, Oid relid, Oid function)
 	for (i = 0; i < SPI_processed; i++)
 	{
 		PneumoEigenimage *eigen = &r->eigenimages[r->n_eigenimages];
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		bool isnull;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
 
 		eigen->explained = isnull ? NAN : DatumGetFloat8(value);
 		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
@@ -410,8 +412,8 @@ read_flag(Jsonb *given, const char *key, bool otherwise)
 {
 	JsonbValue *value = pneumo_json_get(&given->root, key);
 
-	return pneumo_json_is_null(value) ? otherwise :
-		pneumo_json_read_bool(psprintf("config key \"%s\"", key), value);
+	return pneumo_json_is_null(value) ? otherwise
+									  : pneumo_json_read_bool(psprintf("config key \"%s\"", key), value);
 }
 
 static int
@@ -419,18 +421,19 @@ read_count(Jsonb *given, const char *key, int otherwise, int most)
 {
 	JsonbValue *value = pneumo_json_get(&given->root, key);
 
-	return pneumo_json_is_null(value) ? otherwise :
-		(int) pneumo_json_read_int(psprintf("config key \"%s\"", key), value, 0, most);
+	return pneumo_json_is_null(value)
+			   ? otherwise
+			   : (int) pneumo_json_read_int(psprintf("config key \"%s\"", key), value, 0, most);
 }
 
 static Jsonb *
 look_metrics(const PneumoReport *r)
 {
-	StatsRows	rows;
+	StatsRows rows;
 	PneumoStats stats;
 	StatsFigures figures;
-	double		auc = NAN;
-	char	   *json;
+	double auc = NAN;
+	char *json;
 
 	if (r->e.scorer->meta->n_classes != 2 || pneumo_report_rows(&rows, r, PNEUMO_TEST, 1) == 0)
 		return NULL;
@@ -441,8 +444,9 @@ look_metrics(const PneumoReport *r)
 	pneumo_stats_end(&stats);
 	if (isnan(auc))
 		return NULL;
-	json = psprintf("{\"accuracy\":%.9g,\"sensitivity\":%.9g,\"specificity\":%.9g,\"auc\":%.9g,\"log_loss\":%.9g}",
-					figures.accuracy, figures.sensitivity, figures.specificity, auc, figures.log_loss);
+	json = psprintf(
+		"{\"accuracy\":%.9g,\"sensitivity\":%.9g,\"specificity\":%.9g,\"auc\":%.9g,\"log_loss\":%.9g}",
+		figures.accuracy, figures.sensitivity, figures.specificity, auc, figures.log_loss);
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }
 
@@ -451,8 +455,8 @@ collect(PneumoReport *r, Oid relid, Oid function)
 {
 	PneumoEvaluation *e = &r->e;
 	const ImgPreprocess *pre = &e->config->preprocess;
-	int			n_classes = e->scorer->meta->n_classes;
-	int			c;
+	int n_classes = e->scorer->meta->n_classes;
+	int c;
 
 	e->score[PNEUMO_VALIDATION] = true;
 	e->score[PNEUMO_TEST] = r->test;
@@ -460,9 +464,8 @@ collect(PneumoReport *r, Oid relid, Oid function)
 		r->sum[c] = palloc0((Size) pre->height * pre->width * sizeof(uint64));
 	pneumo_evaluation_read(e, relid);
 	if (e->dataset->n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("%s has no row that the report could be about", e->source->name)));
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+						errmsg("%s has no row that the report could be about", e->source->name)));
 	r->n_failures = pneumo_failures_find(&r->failures, e, PNEUMO_VALIDATION, false, r->max_failures);
 	pneumo_failures_neighbours(r->failures, r->n_failures, e, NEIGHBOURS, PNEUMO_DISTANCE_COSINE);
 	if (r->images)
@@ -481,18 +484,17 @@ collect(PneumoReport *r, Oid relid, Oid function)
 Datum
 pneumo_report(PG_FUNCTION_ARGS)
 {
-	static void (*const writers[N_SECTIONS]) (PneumoSection *, const PneumoReport *) = {
-		pneumo_report_model, pneumo_report_data, pneumo_report_network, pneumo_report_training,
-		pneumo_report_figures, pneumo_report_threshold, pneumo_report_failures,
-		pneumo_report_provenance, pneumo_report_limits
-	};
+	static void (*const writers[N_SECTIONS])(PneumoSection *, const PneumoReport *) =
+		{pneumo_report_model,    pneumo_report_data,       pneumo_report_network,
+		 pneumo_report_training, pneumo_report_figures,    pneumo_report_threshold,
+		 pneumo_report_failures, pneumo_report_provenance, pneumo_report_limits};
 	PneumoReport *r = palloc0(sizeof(PneumoReport));
 	ReportSection sections[N_SECTIONS];
-	ReportPage	page;
+	ReportPage page;
 	ReportBuffer buffer;
-	Jsonb	   *given;
-	Oid			relid;
-	int			i;
+	Jsonb *given;
+	Oid relid;
+	int i;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
@@ -513,19 +515,20 @@ pneumo_report(PG_FUNCTION_ARGS)
 		PneumoSection *section = palloc0(sizeof(PneumoSection));
 
 		CHECK_FOR_INTERRUPTS();
-		writers[i] (section, r);
+		writers[i](section, r);
 		sections[i].heading = section->heading;
 		sections[i].n_blocks = (size_t) section->n_blocks;
 		sections[i].blocks = section->blocks;
 	}
 	memset(&page, 0, sizeof(page));
 	page.title = pneumo_u8(psprintf("Model %s, version %lld", r->e.model, (long long) r->e.id.version));
-	page.subtitle = pneumo_u8(psprintf("Chest radiographs of %s, read by a convolutional network. A research report, not a diagnosis.",
-									   r->e.source->name));
+	page.subtitle = pneumo_u8(psprintf(
+		"Chest radiographs of %s, read by a convolutional network. A research report, not a diagnosis.",
+		r->e.source->name));
 	page.n_sections = N_SECTIONS;
 	page.sections = sections;
-	page.footer = pneumo_u8(psprintf("pneumo %s, %s. This page needs no network and runs no script.", PNEUMO_VERSION,
-									 timestamptz_to_str(GetCurrentTimestamp())));
+	page.footer = pneumo_u8(psprintf("pneumo %s, %s. This page needs no network and runs no script.",
+									 PNEUMO_VERSION, timestamptz_to_str(GetCurrentTimestamp())));
 	pneumo_report_begin(&buffer);
 	pneumo_report_check(report_html_page(&buffer, &page), "pneumo_report");
 	PG_RETURN_TEXT_P(pneumo_report_text(&buffer));

@@ -16,29 +16,29 @@
 #include "stats/stats.h"
 
 #define REPORT_SECTION_BLOCKS 48
-#define REPORT_N_FEATURES 7		/* of the shortcut check */
+#define REPORT_N_FEATURES 7 /* of the shortcut check */
 
 /* A section that is being filled; everything is palloc'd, strings are UTF-8. */
 typedef struct PneumoSection
 {
 	const char *heading;
-	int			n_blocks;
+	int n_blocks;
 	ReportBlock blocks[REPORT_SECTION_BLOCKS];
 } PneumoSection;
 
 /* A picture of one image of the table. */
 typedef struct PneumoReportPicture
 {
-	int64		sample;
-	bytea	   *plain;
-	bytea	   *overlay;		/* NULL: without */
-	bool		empty;			/* the map */
+	int64 sample;
+	bytea *plain;
+	bytea *overlay; /* NULL: without */
+	bool empty;     /* the map */
 } PneumoReportPicture;
 
 typedef struct PneumoEigenimage
 {
-	double		explained;
-	bytea	   *picture;
+	double explained;
+	bytea *picture;
 } PneumoEigenimage;
 
 typedef struct PneumoReport
@@ -46,57 +46,57 @@ typedef struct PneumoReport
 	PneumoEvaluation e;
 
 	/* of the call */
-	bool		test;			/* look at the test split */
-	bool		images;			/* show images */
-	int			max_failures;
-	int			max_eigenimages;
+	bool test;   /* look at the test split */
+	bool images; /* show images */
+	int max_failures;
+	int max_eigenimages;
 
 	/* of the version's row */
-	int64		run;			/* 0: imported */
+	int64 run; /* 0: imported */
 	TimestampTz created;
-	int64		parameters;
-	int64		bytes;
-	char	   *comment;		/* or NULL */
-	char	   *calibration;	/* JSON texts */
-	char	   *operating_point;
-	PneumoRunRow *run_row;		/* NULL: none, or not for the caller to see */
+	int64 parameters;
+	int64 bytes;
+	char *comment;     /* or NULL */
+	char *calibration; /* JSON texts */
+	char *operating_point;
+	PneumoRunRow *run_row; /* NULL: none, or not for the caller to see */
 
 	/* of the table */
-	int			side;			/* of a class's mean image, pixels */
-	uint64	   *sum[NN_MAX_CLASSES];	/* over training images; NULL if not wanted */
-	int64		n_sum[NN_MAX_CLASSES];
+	int side;                    /* of a class's mean image, pixels */
+	uint64 *sum[NN_MAX_CLASSES]; /* over training images; NULL if not wanted */
+	int64 n_sum[NN_MAX_CLASSES];
 	PneumoReportPicture *samples;
-	int			n_samples;
-	PneumoReportPicture *right;	/* rightly found */
-	int			n_right;
-	PneumoFailure *failures;	/* of the validation split */
-	int64		n_failures;
-	PneumoReportPicture *failure_pictures;	/* of the first ones */
-	int			n_failure_pictures;
+	int n_samples;
+	PneumoReportPicture *right; /* rightly found */
+	int n_right;
+	PneumoFailure *failures; /* of the validation split */
+	int64 n_failures;
+	PneumoReportPicture *failure_pictures; /* of the first ones */
+	int n_failure_pictures;
 	PneumoEigenimage *eigenimages;
-	int			n_eigenimages;
-	bool		maps;			/* the network has a convolution */
-	double	   *features;		/* for the shortcut check, [n][7]; NaN not read */
-	int64		test_looks;
+	int n_eigenimages;
+	bool maps;        /* the network has a convolution */
+	double *features; /* for the shortcut check, [n][7]; NaN not read */
+	int64 test_looks;
 } PneumoReport;
 
 /* ------------------------------------------------- building (report_build.c) */
 
 extern void pneumo_section_add(PneumoSection *section, ReportBlockType type, const void *content);
-extern void pneumo_section_text(PneumoSection *section, ReportTextKind kind,
-								const char *format,...) pg_attribute_printf(3, 4);
+extern void pneumo_section_text(PneumoSection *section, ReportTextKind kind, const char *format, ...)
+	pg_attribute_printf(3, 4);
 
 typedef struct PneumoTable
 {
 	ReportTable table;
 	const char **cells;
-	size_t		max_cells;
-	size_t		n_cells;
+	size_t max_cells;
+	size_t n_cells;
 } PneumoTable;
 
 extern PneumoTable *pneumo_table_begin(PneumoSection *section, const char *caption, int n_columns,
 									   const char *const *headings, uint64 numeric);
-extern void pneumo_table_cell(PneumoTable *table, const char *format,...) pg_attribute_printf(2, 3);
+extern void pneumo_table_cell(PneumoTable *table, const char *format, ...) pg_attribute_printf(2, 3);
 extern void pneumo_table_end(PneumoTable *table);
 
 /* Terms and what they are. */
@@ -110,14 +110,15 @@ typedef struct PneumoFacts
 } PneumoFacts;
 
 extern PneumoFacts *pneumo_facts_begin(PneumoSection *section);
-extern void pneumo_fact(PneumoFacts *facts, const char *term, const char *format,...) pg_attribute_printf(3, 4);
+extern void pneumo_fact(PneumoFacts *facts, const char *term, const char *format, ...)
+	pg_attribute_printf(3, 4);
 
 /* Pictures side by side; one that is NULL is left out. */
 typedef struct PneumoGallery
 {
 	ReportImages images;
 	ReportImage *list;
-	size_t		room;
+	size_t room;
 } PneumoGallery;
 
 extern PneumoGallery *pneumo_gallery_begin(size_t room);
@@ -146,4 +147,4 @@ extern void pneumo_report_limits(PneumoSection *section, const PneumoReport *r);
 /* Rows of a scored side for src/stats; positive: the class, of two 1. */
 extern int64 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int side, int positive);
 
-#endif							/* PNEUMO_PG_REPORT_PAGE_H */
+#endif /* PNEUMO_PG_REPORT_PAGE_H */

@@ -20,14 +20,14 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define FEW_GROUPS 20			/* of a class on a side */
+#define FEW_GROUPS 20 /* of a class on a side */
 
 static char *
 class_list(const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = pneumo_report_meta(r);
 	StringInfoData list;
-	int			i;
+	int i;
 
 	initStringInfo(&list);
 	for (i = 0; i < meta->n_classes; i++)
@@ -40,9 +40,8 @@ class_list(const PneumoReport *r)
 static char *
 provenance_text(const PneumoReport *r, const char *key)
 {
-	JsonbValue *value = r->e.provenance != NULL ?
-		pneumo_json_get(&r->e.provenance->root, key) : NULL;
-	char	   *text;
+	JsonbValue *value = r->e.provenance != NULL ? pneumo_json_get(&r->e.provenance->root, key) : NULL;
+	char *text;
 
 	if (pneumo_json_is_null(value))
 		return NULL;
@@ -56,25 +55,29 @@ void
 pneumo_report_model(PneumoSection *section, const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = pneumo_report_meta(r);
-	PneumoFacts	   *facts;
+	PneumoFacts *facts;
 
 	section->heading = "Model";
 	facts = pneumo_facts_begin(section);
 	pneumo_fact(facts, "Model", "%s, version %lld%s", r->e.model, (long long) r->e.id.version,
-		 r->e.id.deployed ? " (deployed)" : "");
+				r->e.id.deployed ? " (deployed)" : "");
 	pneumo_fact(facts, "SHA-256", "%s", pneumo_sha256_hex(r->e.id.sha256));
 	pneumo_fact(facts, "Stored", "%s", timestamptz_to_str(r->created));
 	pneumo_fact(facts, "Classes", "%s", class_list(r));
 	pneumo_fact(facts, "Reads", "%d x %d pixels, %s", meta->preprocess.width, meta->preprocess.height,
-		 meta->preprocess.channels == 1 ? "grey" : "RGB");
+				meta->preprocess.channels == 1 ? "grey" : "RGB");
 	pneumo_fact(facts, "Size", "%lld parameters, %.1f MB", (long long) r->parameters, r->bytes / 1048576.0);
-	pneumo_fact(facts, "Gives", meta->n_classes == 2 ? "the probability of %s" : "a probability for each class",
-		 meta->classes[1]);
+	pneumo_fact(facts, "Gives",
+				meta->n_classes == 2 ? "the probability of %s" : "a probability for each class",
+				meta->classes[1]);
 	if (r->comment != NULL)
 		pneumo_fact(facts, "Comment", "%s", r->comment);
-	pneumo_section_text(section, REPORT_TEXT_NOTE,
-						"Made for research on images like those of its table. It is not a medical device, and its scores are no diagnosis.%s",
-						r->images ? " This page shows images of patients and the keys of their rows: treat it as the table itself." : "");
+	pneumo_section_text(
+		section, REPORT_TEXT_NOTE,
+		"Made for research on images like those of its table. It is not a medical device, and its scores are no diagnosis.%s",
+		r->images
+			? " This page shows images of patients and the keys of their rows: treat it as the table itself."
+			: "");
 }
 
 void
@@ -83,14 +86,14 @@ pneumo_report_network(PneumoSection *section, const PneumoReport *r)
 	static const char *const headings[] = {"Layer", "Type", "Output", "Weights", "Mega multiply-adds"};
 	const NnGraph *graph = r->e.scorer->engine->engine.graph;
 	PneumoTable *table;
-	double		total = 0;
-	int			i;
+	double total = 0;
+	int i;
 
 	section->heading = "Network";
 	table = pneumo_table_begin(section, "Layers in the order of computation", 5, headings, 24);
 	for (i = 0; i < nn_graph_node_count(graph); i++)
 	{
-		NnNodeInfo	node;
+		NnNodeInfo node;
 
 		nn_graph_node(&node, graph, i);
 		/* names of layers are UTF-8 */
@@ -105,8 +108,9 @@ pneumo_report_network(PneumoSection *section, const PneumoReport *r)
 		total += (double) node.multiply_adds / 1e6;
 	}
 	pneumo_table_end(table);
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "%lld parameters; %.1f million multiply-adds an image.",
-						(long long) r->parameters, total);
+	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+						"%lld parameters; %.1f million multiply-adds an image.", (long long) r->parameters,
+						total);
 }
 
 void
@@ -114,24 +118,26 @@ pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 {
 	ReportHistory *history;
 	NnEpochLog *logs;
-	double	   *column[4];
-	bool		validated = false;
-	int			n;
-	int			i;
+	double *column[4];
+	bool validated = false;
+	int n;
+	int i;
 
 	section->heading = "Training";
 	if (r->run == 0 || r->run_row == NULL)
 	{
-		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, r->run == 0 ?
-							"This version was imported: how it was trained is not known here." :
-							"The curves of training run %lld can be seen by its owner, or it was forgotten.",
-							(long long) r->run);
+		pneumo_section_text(
+			section, REPORT_TEXT_PARAGRAPH,
+			r->run == 0 ? "This version was imported: how it was trained is not known here."
+						: "The curves of training run %lld can be seen by its owner, or it was forgotten.",
+			(long long) r->run);
 		return;
 	}
 	n = pneumo_run_epochs(r->run, 0, &logs);
 	if (n == 0)
 	{
-		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "Training run %lld has no epochs.", (long long) r->run);
+		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "Training run %lld has no epochs.",
+							(long long) r->run);
 		return;
 	}
 	for (i = 0; i < 4; i++)
@@ -151,38 +157,44 @@ pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 	history->val_loss = validated ? column[1] : NULL;
 	history->accuracy = column[2];
 	history->val_accuracy = validated ? column[3] : NULL;
-	history->best_epoch = r->run_row->best_epoch > 0 && r->run_row->best_epoch <= n ?
-		(size_t) r->run_row->best_epoch : 0;
+	history->best_epoch =
+		r->run_row->best_epoch > 0 && r->run_row->best_epoch <= n ? (size_t) r->run_row->best_epoch : 0;
 	pneumo_section_add(section, REPORT_BLOCK_HISTORY, history);
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"%d epochs of at most %d, weights of epoch %d. The training figures are running means over augmented images while the weights change, so they are not comparable with those of the validation split.",
-						n, r->run_row->epochs, r->run_row->best_epoch);
+	pneumo_section_text(
+		section, REPORT_TEXT_PARAGRAPH,
+		"%d epochs of at most %d, weights of epoch %d. The training figures are running means over augmented images while the weights change, so they are not comparable with those of the validation split.",
+		n, r->run_row->epochs, r->run_row->best_epoch);
 }
 
 /* Image and map of each of some rows; two rows a gallery, so that image and map stay together. */
 static void
 map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPicture *pictures, int n)
 {
-	PneumoGallery    *gallery = NULL;
-	int			i;
+	PneumoGallery *gallery = NULL;
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
 		const PneumoReportPicture *p = &pictures[i];
 		const double *probability = pneumo_evaluation_probability(&r->e, p->sample);
-		int			predicted = pneumo_class_of(r->e.scorer->meta, probability);
-		int			shown = pneumo_report_meta(r)->n_classes == 2 ? 1 : predicted;
+		int predicted = pneumo_class_of(r->e.scorer->meta, probability);
+		int shown = pneumo_report_meta(r)->n_classes == 2 ? 1 : predicted;
 
 		if (i % 2 == 0)
 			gallery = pneumo_gallery_begin(4);
-		pneumo_gallery_add(gallery, p->plain, psprintf("Radiograph of row %s", pneumo_report_key(r, p->sample)),
-					psprintf("Row %s: is %s, called %s (%s %.2f)", pneumo_report_key(r, p->sample),
-							 pneumo_report_class(r, p->sample), pneumo_report_meta(r)->classes[predicted],
-							 pneumo_report_meta(r)->classes[shown], probability[shown]));
-		pneumo_gallery_add(gallery, p->overlay, psprintf("The same with the map of what speaks for %s", pneumo_report_meta(r)->classes[shown]),
-					psprintf("Row %s, %s %s", pneumo_report_key(r, p->sample),
-							 p->empty ? "empty map: nowhere anything for or against" : "red for, blue against",
-							 pneumo_report_meta(r)->classes[shown]));
+		pneumo_gallery_add(gallery, p->plain,
+						   psprintf("Radiograph of row %s", pneumo_report_key(r, p->sample)),
+						   psprintf("Row %s: is %s, called %s (%s %.2f)", pneumo_report_key(r, p->sample),
+									pneumo_report_class(r, p->sample),
+									pneumo_report_meta(r)->classes[predicted],
+									pneumo_report_meta(r)->classes[shown], probability[shown]));
+		pneumo_gallery_add(gallery, p->overlay,
+						   psprintf("The same with the map of what speaks for %s",
+									pneumo_report_meta(r)->classes[shown]),
+						   psprintf("Row %s, %s %s", pneumo_report_key(r, p->sample),
+									p->empty ? "empty map: nowhere anything for or against"
+											 : "red for, blue against",
+									pneumo_report_meta(r)->classes[shown]));
 		if (i % 2 == 1 || i == n - 1)
 			pneumo_gallery_end(section, gallery);
 	}
@@ -193,8 +205,8 @@ failure_table(PneumoSection *section, const PneumoReport *r)
 {
 	static const char *const headings[] = {"Row", "Is", "Called", "Probability", "Nearest training images"};
 	PneumoTable *table = pneumo_table_begin(section, "The worst of the validation split", 5, headings, 8);
-	int64		i;
-	int			k;
+	int64 i;
+	int k;
 
 	for (i = 0; i < r->n_failures; i++)
 	{
@@ -203,7 +215,8 @@ failure_table(PneumoSection *section, const PneumoReport *r)
 
 		initStringInfo(&near);
 		for (k = 0; k < f->n_neighbours; k++)
-			appendStringInfo(&near, "%s%s (%s)", k > 0 ? ", " : "", pneumo_report_key(r, f->neighbours[k].sample),
+			appendStringInfo(&near, "%s%s (%s)", k > 0 ? ", " : "",
+							 pneumo_report_key(r, f->neighbours[k].sample),
 							 pneumo_report_class(r, f->neighbours[k].sample));
 		pneumo_table_cell(table, "%s", pneumo_report_key(r, f->sample));
 		pneumo_table_cell(table, "%s", pneumo_report_class(r, f->sample));
@@ -212,9 +225,11 @@ failure_table(PneumoSection *section, const PneumoReport *r)
 		pneumo_table_cell(table, "%s", near.len > 0 ? near.data : "none");
 	}
 	pneumo_table_end(table);
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"Probability: %s. Nearest: by the angle between what the last layer reads of the two images.",
-						pneumo_report_meta(r)->n_classes == 2 ? psprintf("of %s", pneumo_report_meta(r)->classes[1]) : "of the class it was called");
+	pneumo_section_text(
+		section, REPORT_TEXT_PARAGRAPH,
+		"Probability: %s. Nearest: by the angle between what the last layer reads of the two images.",
+		pneumo_report_meta(r)->n_classes == 2 ? psprintf("of %s", pneumo_report_meta(r)->classes[1])
+											  : "of the class it was called");
 }
 
 void
@@ -223,27 +238,32 @@ pneumo_report_failures(PneumoSection *section, const PneumoReport *r)
 	section->heading = "Failures";
 	if (r->e.dataset->split_rows[PNEUMO_VALIDATION] == 0)
 	{
-		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "There is no validation split to look for failures in.");
+		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+							"There is no validation split to look for failures in.");
 		return;
 	}
 	if (r->n_failures == 0)
-		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, r->max_failures > 0 ?
-							"No row of the validation split is called wrongly." : "Not asked for.");
+		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+							r->max_failures > 0 ? "No row of the validation split is called wrongly."
+												: "Not asked for.");
 	else
 		failure_table(section, r);
 	if (r->images && r->n_failure_pictures > 0)
 		map_pictures(section, r, r->failure_pictures, r->n_failure_pictures);
 	if (r->images && r->n_right > 0)
 	{
-		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "For comparison, rows that are called rightly and with most certainty:");
+		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+							"For comparison, rows that are called rightly and with most certainty:");
 		map_pictures(section, r, r->right, r->n_right);
 	}
 	if (!r->maps)
-		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-							"The network has no convolution, so there are no maps of where a score comes from.");
+		pneumo_section_text(
+			section, REPORT_TEXT_PARAGRAPH,
+			"The network has no convolution, so there are no maps of where a score comes from.");
 	else if (r->images)
-		pneumo_section_text(section, REPORT_TEXT_NOTE,
-							"A map shows which places moved this network's score, each picture in full colour at its own largest value. It does not show that they should have, and not where a disease is.");
+		pneumo_section_text(
+			section, REPORT_TEXT_NOTE,
+			"A map shows which places moved this network's score, each picture in full colour at its own largest value. It does not show that they should have, and not where a disease is.");
 }
 
 /* Objects as people write them: train: NORMAL 943, PNEUMONIA 2549; test: … */
@@ -251,7 +271,7 @@ static char *
 plain_json(const char *json)
 {
 	StringInfoData plain;
-	int			depth = 0;
+	int depth = 0;
 	const char *c;
 
 	if (json[0] != '{')
@@ -279,15 +299,21 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 	{
 		const char *key;
 		const char *term;
-	}			known[] = {
-		{"source", "Trained on"}, {"fingerprint", "Data fingerprint"}, {"rows", "Images trained with"},
-		{"groups", "Patients trained with"}, {"epoch", "Epoch of the weights"},
-		{"build", "Build"}, {"path", "CPU path"}, {"blas", "BLAS"}, {"threads", "Threads"},
-		{"settings", "Settings"}
+	} known[] = {
+		{"source", "Trained on"},
+		{"fingerprint", "Data fingerprint"},
+		{"rows", "Images trained with"},
+		{"groups", "Patients trained with"},
+		{"epoch", "Epoch of the weights"},
+		{"build", "Build"},
+		{"path", "CPU path"},
+		{"blas", "BLAS"},
+		{"threads", "Threads"},
+		{"settings", "Settings"},
 	};
-	PneumoFacts	   *facts;
+	PneumoFacts *facts;
 	JsonbValue *config;
-	size_t		i;
+	size_t i;
 
 	section->heading = "Provenance";
 	facts = pneumo_facts_begin(section);
@@ -295,23 +321,25 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 	pneumo_fact(facts, "Training run", r->run > 0 ? "%lld" : "none: imported", (long long) r->run);
 	for (i = 0; i < lengthof(known); i++)
 	{
-		char	   *text = provenance_text(r, known[i].key);
+		char *text = provenance_text(r, known[i].key);
 
 		if (text != NULL)
 			pneumo_fact(facts, known[i].term, "%s", plain_json(text));
 	}
 	pneumo_fact(facts, "This report reads", "%s, data fingerprint %s", r->e.source->name,
-		 pneumo_sha256_hex(r->e.dataset->fingerprint));
-	pneumo_fact(facts, "Split", r->e.config->split_column != NULL ? "by column \"%s\"" :
-		 "by hash of the %s, seed %d, validation %g, test %g",
-		 r->e.config->split_column != NULL ? r->e.config->split_column :
-		 r->e.source->col_group > 0 ? "patient" : "image",
-		 r->e.config->split_seed, r->e.config->validation_split, r->e.config->test_split);
+				pneumo_sha256_hex(r->e.dataset->fingerprint));
+	pneumo_fact(facts, "Split",
+				r->e.config->split_column != NULL ? "by column \"%s\""
+												  : "by hash of the %s, seed %d, validation %g, test %g",
+				r->e.config->split_column != NULL ? r->e.config->split_column
+				: r->e.source->col_group > 0      ? "patient"
+												  : "image",
+				r->e.config->split_seed, r->e.config->validation_split, r->e.config->test_split);
 	pneumo_fact(facts, "This report's build", "%s", pneumo_build());
 	config = r->e.provenance != NULL ? pneumo_json_get(&r->e.provenance->root, "config") : NULL;
 	if (pneumo_json_object(config) != NULL)
 	{
-		Jsonb	   *whole = JsonbValueToJsonb(config);
+		Jsonb *whole = JsonbValueToJsonb(config);
 
 		if (pneumo_json_get(&whole->root, "seed") == NULL)
 			pneumo_fact(facts, "Seed", "0 (the default)");
@@ -325,16 +353,18 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 static void
 few_patients(PneumoSection *section, const PneumoReport *r)
 {
-	int			s;
-	int			c;
+	int s;
+	int c;
 
 	for (s = PNEUMO_VALIDATION; s <= PNEUMO_TEST; s++)
 		for (c = 0; c < r->e.dataset->n_classes; c++)
 			if (r->e.score[s] && r->e.dataset->split_rows[s] > 0 && r->e.dataset->groups[s][c] < FEW_GROUPS)
 				pneumo_section_text(section, REPORT_TEXT_WARNING,
 									"The %s split has only %lld %s of class %s: its figures say little.",
-									pneumo_split_name((PneumoSplit) s), (long long) r->e.dataset->groups[s][c],
-									r->e.source->col_group > 0 ? "patients" : "images", pneumo_report_meta(r)->classes[c]);
+									pneumo_split_name((PneumoSplit) s),
+									(long long) r->e.dataset->groups[s][c],
+									r->e.source->col_group > 0 ? "patients" : "images",
+									pneumo_report_meta(r)->classes[c]);
 }
 
 void
@@ -342,15 +372,19 @@ pneumo_report_limits(PneumoSection *section, const PneumoReport *r)
 {
 	section->heading = "Limits of use";
 	few_patients(section, r);
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"The figures hold for images like those of %s: the same devices, ages, projections and share of each class. Predictive values change with that share.",
-						r->e.source->name);
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"The validation split chose the epoch and perhaps the config, so its figures flatter. The test split has been looked at %lld time%s for this version%s",
-						(long long) r->test_looks, r->test_looks == 1 ? "" : "s",
-						r->test_looks > 1 ? "; each look that changes anything makes its figures flatter, too." : ".");
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"Labels are those of the table; where they are wrong, the network was taught wrong and is judged wrong. Two images of one patient count as one patient only if the rows name the patient.");
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"Look at figures of subgroups (sex, age, device, ward) before any use: pneumo_failures with \"all_rows\" gives each row's score and key to join with other columns.");
+	pneumo_section_text(
+		section, REPORT_TEXT_PARAGRAPH,
+		"The figures hold for images like those of %s: the same devices, ages, projections and share of each class. Predictive values change with that share.",
+		r->e.source->name);
+	pneumo_section_text(
+		section, REPORT_TEXT_PARAGRAPH,
+		"The validation split chose the epoch and perhaps the config, so its figures flatter. The test split has been looked at %lld time%s for this version%s",
+		(long long) r->test_looks, r->test_looks == 1 ? "" : "s",
+		r->test_looks > 1 ? "; each look that changes anything makes its figures flatter, too." : ".");
+	pneumo_section_text(
+		section, REPORT_TEXT_PARAGRAPH,
+		"Labels are those of the table; where they are wrong, the network was taught wrong and is judged wrong. Two images of one patient count as one patient only if the rows name the patient.");
+	pneumo_section_text(
+		section, REPORT_TEXT_PARAGRAPH,
+		"Look at figures of subgroups (sex, age, device, ward) before any use: pneumo_failures with \"all_rows\" gives each row's score and key to join with other columns.");
 }

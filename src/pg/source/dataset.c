@@ -28,8 +28,8 @@
 #define FETCH_ROWS 32
 
 const char *const pneumo_left_out_names[PNEUMO_N_LEFT_OUT] = {
-	"without image", "unlabelled", "unreadable", "without split", "duplicate", "conflicting label",
-	"already seen"
+	"without image", "unlabelled",        "unreadable",   "without split",
+	"duplicate",     "conflicting label", "already seen",
 };
 
 typedef struct Reader
@@ -39,12 +39,12 @@ typedef struct Reader
 	const PneumoReading *reading;
 	PneumoDataset *dataset;
 	MemoryContext row_cxt;
-	int64		max_samples;
-	uint8	   *pixels;
-	size_t		max_bytes;		/* of one image */
-	TupleDesc	desc;
-	FmgrInfo   *output;			/* by column of the query, from 0 */
-	bool	   *output_known;
+	int64 max_samples;
+	uint8 *pixels;
+	size_t max_bytes; /* of one image */
+	TupleDesc desc;
+	FmgrInfo *output; /* by column of the query, from 0 */
+	bool *output_known;
 } Reader;
 
 /* Text of a column in the row's context; NULL if null. */
@@ -52,16 +52,16 @@ static char *
 column_text(Reader *reader, HeapTuple tuple, int column)
 {
 	Form_pg_attribute att = TupleDescAttr(reader->desc, column - 1);
-	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, reader->desc, column, &isnull);
-	char	   *text;
+	bool isnull;
+	Datum value = SPI_getbinval(tuple, reader->desc, column, &isnull);
+	char *text;
 
 	if (isnull)
 		return NULL;
 	if (!reader->output_known[column - 1])
 	{
-		Oid			function;
-		bool		varlena;
+		Oid function;
+		bool varlena;
 
 		getTypeOutputInfo(att->atttypid, &function, &varlena);
 		fmgr_info_cxt(function, &reader->output[column - 1], reader->dataset->cxt);
@@ -70,7 +70,7 @@ column_text(Reader *reader, HeapTuple tuple, int column)
 	text = OutputFunctionCall(&reader->output[column - 1], value);
 	if (getBaseType(att->atttypid) == BPCHAROID)
 	{
-		size_t		len = strlen(text);
+		size_t len = strlen(text);
 
 		while (len > 0 && text[len - 1] == ' ')
 			text[--len] = '\0';
@@ -83,14 +83,14 @@ row_key(Reader *reader, HeapTuple tuple)
 {
 	const PneumoSource *source = reader->source;
 	StringInfoData buf;
-	int			i;
+	int i;
 
 	if (source->n_key == 0)
 		return NULL;
 	initStringInfo(&buf);
 	for (i = 0; i < source->n_key; i++)
 	{
-		char	   *text = column_text(reader, tuple, source->col_key[i]);
+		char *text = column_text(reader, tuple, source->col_key[i]);
 
 		if (i > 0)
 			appendStringInfoString(&buf, ", ");
@@ -113,7 +113,7 @@ find_label(Reader *reader, const char *text, const char *key)
 {
 	const PneumoReading *reading = reader->reading;
 	const char *names[NN_MAX_CLASSES + 1];
-	int			i;
+	int i;
 
 	if (reader->source->label_kind == PNEUMO_LABEL_BOOLEAN)
 		text = text[0] == 't' ? "true" : "false";
@@ -124,11 +124,10 @@ find_label(Reader *reader, const char *text, const char *key)
 		names[i] = reading->classes[i];
 	}
 	names[i] = NULL;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s has the label \"%s\", which is not a class",
-					row_name(key, reader->dataset->n_rows), pneumo_clip(text)),
-			 errdetail("It can be %s.", pneumo_list_names(names))));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("%s has the label \"%s\", which is not a class",
+						   row_name(key, reader->dataset->n_rows), pneumo_clip(text)),
+					errdetail("It can be %s.", pneumo_list_names(names))));
 	return -1;
 }
 
@@ -153,7 +152,7 @@ static void
 place_sample(Reader *reader, HeapTuple tuple, PneumoSample *sample, const char *split)
 {
 	const PneumoConfig *config = reader->config;
-	char	   *group = NULL;
+	char *group = NULL;
 	StringInfoData buf;
 
 	if (reader->source->col_group > 0)
@@ -182,18 +181,17 @@ place_sample(Reader *reader, HeapTuple tuple, PneumoSample *sample, const char *
 static float
 read_weight(Reader *reader, HeapTuple tuple, const char *key)
 {
-	char	   *text;
-	double		weight;
+	char *text;
+	double weight;
 
 	if (reader->source->col_weight == 0)
 		return 1;
 	text = column_text(reader, tuple, reader->source->col_weight);
 	weight = text == NULL ? NAN : strtod(text, NULL);
 	if (!(weight >= 0 && weight <= 1e6))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s has the sample weight %s, must be between 0 and 1000000",
-						row_name(key, reader->dataset->n_rows), text == NULL ? "null" : text)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s has the sample weight %s, must be between 0 and 1000000",
+							   row_name(key, reader->dataset->n_rows), text == NULL ? "null" : text)));
 	return (float) weight;
 }
 
@@ -204,8 +202,8 @@ left_out_unreadable(Reader *reader, const char *key, const char *reason)
 
 	dataset->left_out[PNEUMO_OUT_UNREADABLE]++;
 	if (dataset->first_bad == NULL)
-		dataset->first_bad = MemoryContextStrdup(dataset->cxt,
-												 psprintf("%s: %s", row_name(key, dataset->n_rows), reason));
+		dataset->first_bad =
+			MemoryContextStrdup(dataset->cxt, psprintf("%s: %s", row_name(key, dataset->n_rows), reason));
 }
 
 static void
@@ -217,8 +215,7 @@ append_sample(Reader *reader, const PneumoSample *sample)
 	if (dataset->n >= reader->max_samples)
 	{
 		reader->max_samples *= 2;
-		dataset->samples = repalloc_huge(dataset->samples,
-										 reader->max_samples * sizeof(PneumoSample));
+		dataset->samples = repalloc_huge(dataset->samples, reader->max_samples * sizeof(PneumoSample));
 	}
 	place = &dataset->samples[dataset->n++];
 	*place = *sample;
@@ -233,12 +230,12 @@ read_row(Reader *reader, HeapTuple tuple)
 	const PneumoReading *reading = reader->reading;
 	PneumoDataset *dataset = reader->dataset;
 	PneumoSample sample;
-	bool		isnull;
-	Datum		image;
-	char	   *label;
-	char	   *split = NULL;
+	bool isnull;
+	Datum image;
+	char *label;
+	char *split = NULL;
 	struct varlena *bytes;
-	ImgError	error;
+	ImgError error;
 
 	memset(&sample, 0, sizeof(sample));
 	dataset->n_rows++;
@@ -282,8 +279,8 @@ read_row(Reader *reader, HeapTuple tuple)
 
 	if (reading->decode)
 	{
-		if (pneumo_pixels(reader->pixels, (const uint8 *) VARDATA_ANY(bytes),
-						  VARSIZE_ANY_EXHDR(bytes), &reader->config->preprocess, &error) != IMG_OK)
+		if (pneumo_pixels(reader->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
+						  &reader->config->preprocess, &error) != IMG_OK)
 		{
 			left_out_unreadable(reader, sample.key, error.message);
 			return;
@@ -298,9 +295,9 @@ static void
 read_cursor(Reader *reader)
 {
 	PneumoDataset *dataset = reader->dataset;
-	SPIPlanPtr	plan;
-	Portal		portal;
-	uint64		i;
+	SPIPlanPtr plan;
+	Portal portal;
+	uint64 i;
 
 	plan = SPI_prepare_cursor(reader->source->query, 0, NULL, CURSOR_OPT_NO_SCROLL);
 	if (plan == NULL)
@@ -337,30 +334,27 @@ read_cursor(Reader *reader)
 static void
 check_unreadable(const PneumoDataset *dataset, const PneumoConfig *config)
 {
-	int64		bad = dataset->left_out[PNEUMO_OUT_UNREADABLE];
-	int64		all = bad + dataset->n;
+	int64 bad = dataset->left_out[PNEUMO_OUT_UNREADABLE];
+	int64 all = bad + dataset->n;
 
 	if (bad > 0 && (double) bad > config->max_bad_images * (double) all)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("%lld of %lld images cannot be read, max_bad_images allows a fraction of %g",
-						(long long) bad, (long long) all, config->max_bad_images),
-				 errdetail("The first is %s.", dataset->first_bad)));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("%lld of %lld images cannot be read, max_bad_images allows a fraction of %g",
+							   (long long) bad, (long long) all, config->max_bad_images),
+						errdetail("The first is %s.", dataset->first_bad)));
 }
 
 PneumoDataset *
-pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config,
-					const PneumoReading *reading)
+pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, const PneumoReading *reading)
 {
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo dataset",
-											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo dataset", ALLOCSET_DEFAULT_SIZES);
 	PneumoDataset *dataset = MemoryContextAllocZero(cxt, sizeof(PneumoDataset));
 	MemoryContext old = CurrentMemoryContext;
-	Reader		reader;
-	ImgLimits	limits;
-	Oid			user;
-	int			context;
-	int			i;
+	Reader reader;
+	ImgLimits limits;
+	Oid user;
+	int context;
+	int i;
 
 	dataset->cxt = cxt;
 	dataset->n_classes = reading->n_classes;
@@ -374,8 +368,8 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config,
 	reader.dataset = dataset;
 	reader.max_samples = 1024;
 	dataset->samples = MemoryContextAllocHuge(cxt, reader.max_samples * sizeof(PneumoSample));
-	reader.pixels = MemoryContextAllocHuge(cxt, (Size) config->preprocess.height *
-										   config->preprocess.width * config->preprocess.channels);
+	reader.pixels = MemoryContextAllocHuge(cxt, (Size) config->preprocess.height * config->preprocess.width *
+													config->preprocess.channels);
 	pneumo_image_limits(&limits);
 	reader.max_bytes = limits.max_bytes > 0 ? limits.max_bytes : (size_t) 64 * 1024 * 1024;
 
@@ -384,8 +378,7 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config,
 	SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	reader.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo row",
-										   ALLOCSET_DEFAULT_SIZES);
+	reader.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo row", ALLOCSET_DEFAULT_SIZES);
 	read_cursor(&reader);
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);

@@ -39,17 +39,17 @@ PG_FUNCTION_INFO_V1(pneumo_load);
 typedef struct Loader
 {
 	const char *directory;
-	SPIPlanPtr	insert;
-	MemoryContext file_cxt;		/* reset after each file */
-	int64		loaded;
-	int64		skipped;		/* files that are no JPEG by their name */
+	SPIPlanPtr insert;
+	MemoryContext file_cxt; /* reset after each file */
+	int64 loaded;
+	int64 skipped; /* files that are no JPEG by their name */
 } Loader;
 
 static const struct
 {
 	const char *folder;
 	const char *split;
-}			splits[] = {
+} splits[] = {
 	{"train", "train"},
 	{"val", "validation"},
 	{"validation", "validation"},
@@ -59,7 +59,7 @@ static const struct
 static const char *
 split_of_folder(const char *folder)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < lengthof(splits); i++)
 	{
@@ -87,25 +87,22 @@ compare_names(const ListCell *a, const ListCell *b)
 static List *
 list_names(const char *path, bool folders)
 {
-	DIR		   *dir = AllocateDir(path);
+	DIR *dir = AllocateDir(path);
 	struct dirent *entry;
-	List	   *names = NIL;
+	List *names = NIL;
 
 	if (dir == NULL)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open directory \"%s\": %m", path)));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not open directory \"%s\": %m", path)));
 	while ((entry = ReadDir(dir, path)) != NULL)
 	{
 		struct stat st;
-		char	   *full;
+		char *full;
 
 		CHECK_FOR_INTERRUPTS();
 		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "__MACOSX") == 0)
 			continue;
 		full = psprintf("%s/%s", path, entry->d_name);
-		if (stat(full, &st) == 0 &&
-			(folders ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)))
+		if (stat(full, &st) == 0 && (folders ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)))
 			names = lappend(names, pstrdup(entry->d_name));
 		pfree(full);
 	}
@@ -117,31 +114,26 @@ list_names(const char *path, bool folders)
 static bytea *
 read_file(const char *path)
 {
-	int			fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+	int fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
 	struct stat st;
-	bytea	   *bytes;
-	Size		at = 0;
+	bytea *bytes;
+	Size at = 0;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path)));
 	if (st.st_size > MAX_FILE_BYTES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("file \"%s\" has %lld bytes, at most %d are allowed",
-						path, (long long) st.st_size, MAX_FILE_BYTES)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("file \"%s\" has %lld bytes, at most %d are allowed", path,
+							   (long long) st.st_size, MAX_FILE_BYTES)));
 	bytes = palloc(VARHDRSZ + st.st_size);
 	while (at < (Size) st.st_size)
 	{
-		ssize_t		n = read(fd, VARDATA(bytes) + at, st.st_size - at);
+		ssize_t n = read(fd, VARDATA(bytes) + at, st.st_size - at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			ereport(ERROR,
-					(errcode_for_file_access(),
-					 errmsg("could not read file \"%s\": %m", path)));
+			ereport(ERROR, (errcode_for_file_access(), errmsg("could not read file \"%s\": %m", path)));
 		if (n == 0)
 			break;
 		at += n;
@@ -168,19 +160,18 @@ check_encoding(const char *relative)
 		else
 			appendStringInfoChar(&shown, *c);
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-			 errmsg("the name of file \"%s\" is not valid in the database's encoding, %s",
-					pneumo_clip(shown.data), GetDatabaseEncodingName()),
-			 errhint("Rename the file, or load into a database with the encoding of the names.")));
+	ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+					errmsg("the name of file \"%s\" is not valid in the database's encoding, %s",
+						   pneumo_clip(shown.data), GetDatabaseEncodingName()),
+					errhint("Rename the file, or load into a database with the encoding of the names.")));
 }
 
 static void
 load_image(Loader *loader, const char *relative, const char *label, const char *split)
 {
 	MemoryContext old = MemoryContextSwitchTo(loader->file_cxt);
-	Datum		values[4];
-	char		nulls[5] = "    ";
+	Datum values[4];
+	char nulls[5] = "    ";
 
 	CHECK_FOR_INTERRUPTS();
 	check_encoding(relative);
@@ -200,19 +191,18 @@ load_image(Loader *loader, const char *relative, const char *label, const char *
 static void
 load_classes(Loader *loader, const char *below, const char *split)
 {
-	char	   *path = below == NULL ? pstrdup(loader->directory) :
-		psprintf("%s/%s", loader->directory, below);
-	List	   *classes = list_names(path, true);
-	ListCell   *class_cell;
-	ListCell   *file_cell;
+	char *path = below == NULL ? pstrdup(loader->directory) : psprintf("%s/%s", loader->directory, below);
+	List *classes = list_names(path, true);
+	ListCell *class_cell;
+	ListCell *file_cell;
 
-	foreach(class_cell, classes)
+	foreach (class_cell, classes)
 	{
 		const char *label = lfirst(class_cell);
-		char	   *folder = below == NULL ? pstrdup(label) : psprintf("%s/%s", below, label);
-		List	   *files = list_names(psprintf("%s/%s", loader->directory, folder), false);
+		char *folder = below == NULL ? pstrdup(label) : psprintf("%s/%s", below, label);
+		List *files = list_names(psprintf("%s/%s", loader->directory, folder), false);
 
-		foreach(file_cell, files)
+		foreach (file_cell, files)
 		{
 			const char *file = lfirst(file_cell);
 
@@ -228,26 +218,26 @@ load_classes(Loader *loader, const char *below, const char *split)
 static void
 load_tree(Loader *loader)
 {
-	List	   *folders = list_names(loader->directory, true);
-	ListCell   *cell;
-	bool		has_splits = false;
+	List *folders = list_names(loader->directory, true);
+	ListCell *cell;
+	bool has_splits = false;
 
-	foreach(cell, folders)
+	foreach (cell, folders)
 		has_splits |= split_of_folder(lfirst(cell)) != NULL;
 	if (!has_splits)
 	{
 		load_classes(loader, NULL, NULL);
 		return;
 	}
-	foreach(cell, folders)
+	foreach (cell, folders)
 	{
 		const char *folder = lfirst(cell);
 
 		if (split_of_folder(folder) != NULL)
 			load_classes(loader, folder, split_of_folder(folder));
 		else
-			ereport(NOTICE,
-					(errmsg("folder \"%s\" is left out: it is none of train, val, validation, test", folder)));
+			ereport(NOTICE, (errmsg("folder \"%s\" is left out: it is none of train, val, validation, test",
+									folder)));
 	}
 }
 
@@ -255,10 +245,10 @@ load_tree(Loader *loader)
 static Oid
 target_table(const char *target, bool *created)
 {
-	RangeVar   *name = makeRangeVarFromNameList(pneumo_qualified_name(target));
-	Oid			relid = RangeVarGetRelid(name, NoLock, true);
-	char	   *quoted;
-	char	   *command;
+	RangeVar *name = makeRangeVarFromNameList(pneumo_qualified_name(target));
+	Oid relid = RangeVarGetRelid(name, NoLock, true);
+	char *quoted;
+	char *command;
 
 	*created = !OidIsValid(relid);
 	if (!*created)
@@ -279,9 +269,9 @@ target_table(const char *target, bool *created)
 static void
 prepare_insert(Loader *loader, Oid relid)
 {
-	Oid			types[4] = {BYTEAOID, TEXTOID, TEXTOID, TEXTOID};
-	char	   *command = psprintf("INSERT INTO %s (image, label, split, file) VALUES ($1, $2, $3, $4)",
-								   pneumo_relation_name(relid));
+	Oid types[4] = {BYTEAOID, TEXTOID, TEXTOID, TEXTOID};
+	char *command = psprintf("INSERT INTO %s (image, label, split, file) VALUES ($1, $2, $3, $4)",
+							 pneumo_relation_name(relid));
 
 	loader->insert = SPI_prepare(command, 4, types);
 	if (loader->insert == NULL)
@@ -294,33 +284,28 @@ check_directory(const char *directory)
 	struct stat st;
 
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to read directories of the server"),
-				 errhint("pneumo_load needs the privileges of the role pg_read_server_files.")));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to read directories of the server"),
+						errhint("pneumo_load needs the privileges of the role pg_read_server_files.")));
 	if (!is_absolute_path(directory))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("relative path \"%s\" is not allowed", pneumo_clip(directory)),
-				 errhint("Give the directory's absolute path on the server.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+						errmsg("relative path \"%s\" is not allowed", pneumo_clip(directory)),
+						errhint("Give the directory's absolute path on the server.")));
 	if (stat(directory, &st) < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open directory \"%s\": %m", directory)));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not open directory \"%s\": %m", directory)));
 	if (!S_ISDIR(st.st_mode))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a directory", pneumo_clip(directory))));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a directory", pneumo_clip(directory))));
 }
 
 Datum
 pneumo_load(PG_FUNCTION_ARGS)
 {
-	char	   *directory = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *target = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Loader		loader;
-	Oid			relid;
-	bool		created;
+	char *directory = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *target = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Loader loader;
+	Oid relid;
+	bool created;
 
 	pneumo_prevent_write("pneumo_load()");
 	canonicalize_path(directory);
@@ -329,8 +314,8 @@ pneumo_load(PG_FUNCTION_ARGS)
 	memset(&loader, 0, sizeof(loader));
 	loader.directory = directory;
 	SPI_connect();
-	loader.file_cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo load of a file",
-											ALLOCSET_DEFAULT_SIZES);
+	loader.file_cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "pneumo load of a file", ALLOCSET_DEFAULT_SIZES);
 	relid = target_table(target, &created);
 	prepare_insert(&loader, relid);
 	load_tree(&loader);
@@ -343,9 +328,8 @@ pneumo_load(PG_FUNCTION_ARGS)
 	if (created)
 		(void) pneumo_table_set_workers(relid, 0);
 	if (loader.skipped > 0)
-		ereport(NOTICE,
-				(errmsg_plural("%lld file is left out: its name ends in neither .jpg nor .jpeg",
-							   "%lld files are left out: their names end in neither .jpg nor .jpeg",
-							   (unsigned long) loader.skipped, (long long) loader.skipped)));
+		ereport(NOTICE, (errmsg_plural("%lld file is left out: its name ends in neither .jpg nor .jpeg",
+									   "%lld files are left out: their names end in neither .jpg nor .jpeg",
+									   (unsigned long) loader.skipped, (long long) loader.skipped)));
 	PG_RETURN_INT64(loader.loaded);
 }

@@ -27,24 +27,23 @@
 
 PG_FUNCTION_INFO_V1(pneumo_prepare_table);
 
-#define MAX_WORKERS 1024		/* the server's limit of parallel_workers */
+#define MAX_WORKERS 1024 /* the server's limit of parallel_workers */
 
 char *
 pneumo_relation_name(Oid relid)
 {
-	char	   *name = get_rel_name(relid);
+	char *name = get_rel_name(relid);
 
 	if (name == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relid)));
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
 }
 
 static int
 default_workers(void)
 {
-	long		cores = sysconf(_SC_NPROCESSORS_ONLN);
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	return (int) Max(1, Min(cores, MAX_WORKERS));
 }
@@ -52,19 +51,19 @@ default_workers(void)
 int
 pneumo_table_set_workers(Oid relid, int workers)
 {
-	List	   *children;
-	ListCell   *cell;
-	int			done = 0;
+	List *children;
+	ListCell *cell;
+	int done = 0;
 
 	if (workers <= 0)
 		workers = default_workers();
 	children = find_all_inheritors(relid, AccessShareLock, NULL);
 	SPI_connect();
-	foreach(cell, children)
+	foreach (cell, children)
 	{
-		Oid			child = lfirst_oid(cell);
-		char		relkind = get_rel_relkind(child);
-		char	   *command;
+		Oid child = lfirst_oid(cell);
+		char relkind = get_rel_relkind(child);
+		char *command;
 
 		/* a partitioned table has no pages, and no such parameter */
 		if (relkind != RELKIND_RELATION && relkind != RELKIND_MATVIEW)
@@ -78,18 +77,17 @@ pneumo_table_set_workers(Oid relid, int workers)
 	}
 	SPI_finish();
 	if (done == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("%s has no storage of its own", pneumo_relation_name(relid)),
-				 errhint("Prepare the tables below it, in their own database.")));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("%s has no storage of its own", pneumo_relation_name(relid)),
+						errhint("Prepare the tables below it, in their own database.")));
 	return workers;
 }
 
 Datum
 pneumo_prepare_table(PG_FUNCTION_ARGS)
 {
-	Oid			relid;
-	int			workers = 0;
+	Oid relid;
+	int workers = 0;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -98,9 +96,8 @@ pneumo_prepare_table(PG_FUNCTION_ARGS)
 	{
 		workers = PG_GETARG_INT32(1);
 		if (workers < 1 || workers > MAX_WORKERS)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("workers is %d, allowed is 1 to %d", workers, MAX_WORKERS)));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("workers is %d, allowed is 1 to %d", workers, MAX_WORKERS)));
 	}
 	pneumo_prevent_write("pneumo_prepare_table()");
 	PG_RETURN_INT32(pneumo_table_set_workers(relid, workers));

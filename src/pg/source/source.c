@@ -29,10 +29,10 @@
 static const char *const *
 column_names(Relation rel)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc desc = RelationGetDescr(rel);
 	const char **names = palloc(sizeof(char *) * (desc->natts + 1));
-	int			n = 0;
-	int			i;
+	int n = 0;
+	int i;
 
 	for (i = 0; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
@@ -45,18 +45,17 @@ column_names(Relation rel)
 static AttrNumber
 find_column(Relation rel, const char *key, const char *name)
 {
-	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), name);
+	AttrNumber attnum = get_attnum(RelationGetRelid(rel), name);
 	const char *near;
 
 	if (attnum > 0)
 		return attnum;
 	near = pneumo_nearest(name, column_names(rel));
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("column \"%s\" of relation \"%s\" does not exist", pneumo_clip(name),
-					RelationGetRelationName(rel)),
-			 errdetail("It is the value of config key \"%s\".", key),
-			 near ? errhint("Did you mean \"%s\"?", near) : 0));
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+					errmsg("column \"%s\" of relation \"%s\" does not exist", pneumo_clip(name),
+						   RelationGetRelationName(rel)),
+					errdetail("It is the value of config key \"%s\".", key),
+					near ? errhint("Did you mean \"%s\"?", near) : 0));
 	return InvalidAttrNumber;
 }
 
@@ -73,36 +72,34 @@ bad_type(Relation rel, AttrNumber attnum, const char *noun, const char *allowed)
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("%s column \"%s\" is of type %s, must be %s", noun,
 					NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname),
-					format_type_be(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid),
-					allowed)));
+					format_type_be(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid), allowed)));
 }
 
 static bool
 may_read(Relation rel, AttrNumber attnum)
 {
-	Oid			relid = RelationGetRelid(rel);
+	Oid relid = RelationGetRelid(rel);
 
 	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
-		pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+		   pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
 static void
 require_privilege(Relation rel, AttrNumber attnum)
 {
 	if (!may_read(rel, attnum))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for column \"%s\" of relation \"%s\"",
-						NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname),
-						RelationGetRelationName(rel))));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for column \"%s\" of relation \"%s\"",
+							   NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname),
+							   RelationGetRelationName(rel))));
 }
 
 static AttrNumber
 only_bytea_column(Relation rel)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	AttrNumber	found = InvalidAttrNumber;
-	int			i;
+	TupleDesc desc = RelationGetDescr(rel);
+	AttrNumber found = InvalidAttrNumber;
+	int i;
 
 	for (i = 0; i < desc->natts; i++)
 	{
@@ -111,26 +108,24 @@ only_bytea_column(Relation rel)
 		if (att->attisdropped || getBaseType(att->atttypid) != BYTEAOID)
 			continue;
 		if (found != InvalidAttrNumber)
-			ereport(ERROR,
-					(errcode(ERRCODE_AMBIGUOUS_COLUMN),
-					 errmsg("relation \"%s\" has more than one bytea column: \"%s\" and \"%s\"",
-							RelationGetRelationName(rel),
-							NameStr(TupleDescAttr(desc, found - 1)->attname), NameStr(att->attname)),
-					 errhint("Name the one with the images in config key \"image_column\".")));
+			ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_COLUMN),
+							errmsg("relation \"%s\" has more than one bytea column: \"%s\" and \"%s\"",
+								   RelationGetRelationName(rel),
+								   NameStr(TupleDescAttr(desc, found - 1)->attname), NameStr(att->attname)),
+							errhint("Name the one with the images in config key \"image_column\".")));
 		found = att->attnum;
 	}
 	if (found == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation \"%s\" has no bytea column for the images",
-						RelationGetRelationName(rel))));
+				 errmsg("relation \"%s\" has no bytea column for the images", RelationGetRelationName(rel))));
 	return found;
 }
 
 static PneumoLabelKind
 label_kind(Relation rel, AttrNumber attnum)
 {
-	Oid			type = column_type(rel, attnum);
+	Oid type = column_type(rel, attnum);
 
 	switch (type)
 	{
@@ -218,17 +213,15 @@ check_relation(Relation rel, bool in_backend)
 		case RELKIND_FOREIGN_TABLE:
 			break;
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("\"%s\" is not a table, view, materialized view or foreign table",
-							RelationGetRelationName(rel))));
+			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+							errmsg("\"%s\" is not a table, view, materialized view or foreign table",
+								   RelationGetRelationName(rel))));
 	}
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP && !in_backend)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("\"%s\" is temporary, the training worker cannot see it",
-						RelationGetRelationName(rel)),
-				 errhint("Copy it into a permanent or unlogged table.")));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("\"%s\" is temporary, the training worker cannot see it",
+							   RelationGetRelationName(rel)),
+						errhint("Copy it into a permanent or unlogged table.")));
 }
 
 static int
@@ -236,17 +229,16 @@ add_column(StringInfo list, int *n, Relation rel, AttrNumber attnum)
 {
 	if (*n > 0)
 		appendStringInfoString(list, ", ");
-	appendStringInfoString(list,
-						   quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel),
-																  attnum - 1)->attname)));
+	appendStringInfoString(list, quote_identifier(
+									 NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname)));
 	return ++*n;
 }
 
 static int
 add_optional(StringInfo list, int *n, Relation rel, const char *key, const char *name,
-			 void (*check) (Relation rel, AttrNumber attnum))
+			 void (*check)(Relation rel, AttrNumber attnum))
 {
-	AttrNumber	attnum;
+	AttrNumber attnum;
 
 	if (name == NULL)
 		return 0;
@@ -261,14 +253,14 @@ add_optional(StringInfo list, int *n, Relation rel, const char *key, const char 
 static void
 add_primary_key(StringInfo list, int *n, Relation rel, PneumoSource *source)
 {
-	Bitmapset  *attrs;
-	int			attr = -1;
+	Bitmapset *attrs;
+	int attr = -1;
 
 	(void) RelationGetIndexList(rel);
 	attrs = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
 	while ((attr = bms_next_member(attrs, attr)) >= 0)
 	{
-		AttrNumber	attnum = attr + FirstLowInvalidHeapAttributeNumber;
+		AttrNumber attnum = attr + FirstLowInvalidHeapAttributeNumber;
 
 		if (attnum <= 0 || !may_read(rel, attnum) || source->n_key >= PNEUMO_MAX_KEY_COLUMNS)
 			continue;
@@ -280,16 +272,15 @@ PneumoSource *
 pneumo_source_check(Oid relid, const PneumoConfig *config)
 {
 	PneumoSource *source = palloc0(sizeof(PneumoSource));
-	Relation	rel;
+	Relation rel;
 	StringInfoData list;
-	AttrNumber	image;
-	AttrNumber	label = InvalidAttrNumber;
-	int			n = 0;
+	AttrNumber image;
+	AttrNumber label = InvalidAttrNumber;
+	int n = 0;
 
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relid)));
 	rel = relation_open(relid, AccessShareLock);
 	check_relation(rel, config->in_backend);
 
@@ -320,12 +311,10 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 		require_privilege(rel, label);
 		source->col_label = add_column(&list, &n, rel, label);
 	}
-	source->col_group = add_optional(&list, &n, rel, "group_column", config->group_column,
-									 check_group_type);
-	source->col_split = add_optional(&list, &n, rel, "split_column", config->split_column,
-									 check_split_type);
-	source->col_weight = add_optional(&list, &n, rel, "sample_weight_column",
-									  config->sample_weight_column, check_weight_type);
+	source->col_group = add_optional(&list, &n, rel, "group_column", config->group_column, check_group_type);
+	source->col_split = add_optional(&list, &n, rel, "split_column", config->split_column, check_split_type);
+	source->col_weight =
+		add_optional(&list, &n, rel, "sample_weight_column", config->sample_weight_column, check_weight_type);
 	if (config->key_column != NULL)
 	{
 		source->col_key[0] = add_optional(&list, &n, rel, "key_column", config->key_column, NULL);
@@ -355,9 +344,9 @@ void
 pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			user;
-	int			context;
-	uint64		i;
+	Oid user;
+	int context;
+	uint64 i;
 
 	/*
 	 * The table may be somebody's view, and its functions run here as they
@@ -375,12 +364,12 @@ pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source)
 
 	for (i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		int64		rows = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
-		int64		images = DatumGetInt64(SPI_getbinval(tuple, desc, 3, &isnull));
-		char	   *text = SPI_getvalue(tuple, desc, 1);
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
+		int64 rows = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
+		int64 images = DatumGetInt64(SPI_getbinval(tuple, desc, 3, &isnull));
+		char *text = SPI_getvalue(tuple, desc, 1);
 
 		labels->total += rows;
 		if (text == NULL)
@@ -390,21 +379,18 @@ pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source)
 		}
 		if (images == 0)
 			continue;
-		if (source->label_kind == PNEUMO_LABEL_INTEGER &&
-			strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("label column \"%s\" has the value %s, must be 0 or 1",
-							source->label_column, text),
-					 errhint("Use text or an enum for more than two classes.")));
+		if (source->label_kind == PNEUMO_LABEL_INTEGER && strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("label column \"%s\" has the value %s, must be 0 or 1",
+								   source->label_column, text),
+							errhint("Use text or an enum for more than two classes.")));
 		if (labels->n >= NN_MAX_CLASSES)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("label column \"%s\" has more than %d different values",
-							source->label_column, NN_MAX_CLASSES)));
-		labels->name[labels->n] = MemoryContextStrdup(caller,
-													  source->label_kind == PNEUMO_LABEL_BOOLEAN ?
-													  (text[0] == 't' ? "true" : "false") : text);
+			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+							errmsg("label column \"%s\" has more than %d different values",
+								   source->label_column, NN_MAX_CLASSES)));
+		labels->name[labels->n] = MemoryContextStrdup(caller, source->label_kind == PNEUMO_LABEL_BOOLEAN
+																  ? (text[0] == 't' ? "true" : "false")
+																  : text);
 		labels->rows[labels->n++] = images;
 	}
 	SPI_finish();
@@ -414,8 +400,8 @@ pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source)
 static float4
 enum_order(Oid type, const char *label)
 {
-	HeapTuple	tuple = SearchSysCache2(ENUMTYPOIDNAME, ObjectIdGetDatum(type), CStringGetDatum(label));
-	float4		order = 0;
+	HeapTuple tuple = SearchSysCache2(ENUMTYPOIDNAME, ObjectIdGetDatum(type), CStringGetDatum(label));
+	float4 order = 0;
 
 	if (HeapTupleIsValid(tuple))
 	{
@@ -439,8 +425,8 @@ pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSour
 {
 	const char *list[NN_MAX_CLASSES + 1];
 	const char *positive = positive_class;
-	int			i;
-	int			j;
+	int i;
+	int j;
 
 	for (i = 0; i < n; i++)
 	{
@@ -453,14 +439,12 @@ pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSour
 	list[n] = NULL;
 
 	if (n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("%s has no rows with an image and a label", source->name)));
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+						errmsg("%s has no rows with an image and a label", source->name)));
 	if (n == 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("label column \"%s\" has only the class \"%s\", must have at least two",
-						source->label_column, pneumo_clip(ordered[0]))));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("label column \"%s\" has only the class \"%s\", must have at least two",
+							   source->label_column, pneumo_clip(ordered[0]))));
 	if (n > 2)
 	{
 		if (positive_class != NULL)
@@ -479,23 +463,21 @@ pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSour
 		else if (strcmp(ordered[0], "PNEUMONIA") == 0 || strcmp(ordered[1], "PNEUMONIA") == 0)
 			positive = "PNEUMONIA";
 		else
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("which of the two classes is positive is not known"),
-					 errdetail("It can be %s.", pneumo_list_names(list)),
-					 errhint("Set config key \"positive_class\".")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("which of the two classes is positive is not known"),
+							errdetail("It can be %s.", pneumo_list_names(list)),
+							errhint("Set config key \"positive_class\".")));
 	}
 	if (strcmp(ordered[0], positive) == 0)
 	{
-		char	   *swap = ordered[0];
+		char *swap = ordered[0];
 
 		ordered[0] = ordered[1];
 		ordered[1] = swap;
 	}
 	else if (strcmp(ordered[1], positive) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"positive_class\" is \"%s\", which is not a class",
-						pneumo_clip(positive)),
-				 errdetail("It can be %s.", pneumo_list_names(list))));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"positive_class\" is \"%s\", which is not a class",
+							   pneumo_clip(positive)),
+						errdetail("It can be %s.", pneumo_list_names(list))));
 }

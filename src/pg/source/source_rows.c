@@ -28,14 +28,14 @@
 static char *
 column_text(HeapTuple tuple, TupleDesc desc, int column)
 {
-	char	   *text;
+	char *text;
 
 	if (column == 0)
 		return NULL;
 	text = SPI_getvalue(tuple, desc, column);
 	if (text != NULL && getBaseType(TupleDescAttr(desc, column - 1)->atttypid) == BPCHAROID)
 	{
-		size_t		len = strlen(text);
+		size_t len = strlen(text);
 
 		while (len > 0 && text[len - 1] == ' ')
 			text[--len] = '\0';
@@ -47,14 +47,14 @@ static char *
 row_key(const PneumoSource *source, HeapTuple tuple, TupleDesc desc)
 {
 	StringInfoData buf;
-	int			i;
+	int i;
 
 	if (source->n_key == 0)
 		return NULL;
 	initStringInfo(&buf);
 	for (i = 0; i < source->n_key; i++)
 	{
-		char	   *text = column_text(tuple, desc, source->col_key[i]);
+		char *text = column_text(tuple, desc, source->col_key[i]);
 
 		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "", text == NULL ? "null" : text);
 	}
@@ -70,7 +70,7 @@ pneumo_row_name(const PneumoRow *row)
 static void
 read_row(PneumoRow *row, const PneumoSource *source, HeapTuple tuple, TupleDesc desc)
 {
-	bool		isnull;
+	bool isnull;
 
 	row->image = SPI_getbinval(tuple, desc, source->col_image, &isnull);
 	row->has_image = !isnull;
@@ -86,12 +86,12 @@ int64
 pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg)
 {
 	MemoryContext row_cxt;
-	SPIPlanPtr	plan;
-	Portal		portal;
-	PneumoRow	row;
-	Oid			user;
-	int			context;
-	uint64		i;
+	SPIPlanPtr plan;
+	Portal portal;
+	PneumoRow row;
+	Oid user;
+	int context;
+	uint64 i;
 
 	/* as in pneumo_source_labels() */
 	GetUserIdAndSecContext(&user, &context);
@@ -133,7 +133,7 @@ pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg)
 static bool
 is_listed(const char *const *names, const JsonbValue *key)
 {
-	int			i;
+	int i;
 
 	for (i = 0; names[i] != NULL; i++)
 		if (strlen(names[i]) == (size_t) key->val.string.len &&
@@ -148,8 +148,8 @@ pneumo_explore_config(Oid relid, Jsonb *given, const char *const *own_keys)
 	JsonbParseState *state = NULL;
 	JsonbIterator *it;
 	JsonbIteratorToken token;
-	JsonbValue	item;
-	bool		skip = false;
+	JsonbValue item;
+	bool skip = false;
 	PneumoConfig *config;
 
 	if (JB_ROOT_IS_OBJECT(given))
@@ -170,7 +170,7 @@ pneumo_explore_config(Oid relid, Jsonb *given, const char *const *own_keys)
 			config->label_column = NULL;
 	}
 	else
-		config = pneumo_config_parse(given);	/* says what is wrong */
+		config = pneumo_config_parse(given); /* says what is wrong */
 	config->in_backend = true;
 	return config;
 }

@@ -25,21 +25,20 @@ PG_FUNCTION_INFO_V1(pneumo_split_bytea);
 static const char *const split_names[] = {"train", "validation", "test"};
 
 PneumoSplit
-pneumo_split_key(const void *key, size_t key_bytes, int split_seed,
-				 double validation_split, double test_split)
+pneumo_split_key(const void *key, size_t key_bytes, int split_seed, double validation_split,
+				 double test_split)
 {
 	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char		seed[16];
-	uint64		bits = 0;
-	double		u;
-	int			i;
+	uint8 digest[PG_SHA256_DIGEST_LENGTH];
+	char seed[16];
+	uint64 bits = 0;
+	double u;
+	int i;
 
 	snprintf(seed, sizeof(seed), "%d:", split_seed);
 	if (ctx == NULL || pg_cryptohash_init(ctx) < 0 ||
 		pg_cryptohash_update(ctx, (const uint8 *) seed, strlen(seed)) < 0 ||
-		pg_cryptohash_update(ctx, key, key_bytes) < 0 ||
-		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
+		pg_cryptohash_update(ctx, key, key_bytes) < 0 || pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
 		elog(ERROR, "could not compute SHA-256");
 	pg_cryptohash_free(ctx);
 
@@ -64,28 +63,26 @@ static void
 check_fraction(const char *name, double value)
 {
 	if (!(value >= 0 && value <= 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s is %g, must be between 0 and 1", name, value)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s is %g, must be between 0 and 1", name, value)));
 }
 
 static Datum
 split_varlena(FunctionCallInfo fcinfo)
 {
 	struct varlena *key = PG_GETARG_VARLENA_PP(0);
-	double		validation_split = PG_GETARG_FLOAT8(2);
-	double		test_split = PG_GETARG_FLOAT8(3);
+	double validation_split = PG_GETARG_FLOAT8(2);
+	double test_split = PG_GETARG_FLOAT8(3);
 
 	check_fraction("validation_split", validation_split);
 	check_fraction("test_split", test_split);
 	if (validation_split + test_split > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("validation_split %g and test_split %g are together above 1",
-						validation_split, test_split)));
-	return CStringGetTextDatum(split_names[pneumo_split_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key),
-															PG_GETARG_INT32(1), validation_split,
-															test_split)]);
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("validation_split %g and test_split %g are together above 1", validation_split,
+							   test_split)));
+	return CStringGetTextDatum(
+		split_names[pneumo_split_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), PG_GETARG_INT32(1),
+									 validation_split, test_split)]);
 }
 
 Datum

@@ -22,11 +22,11 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
-#define MIN_GROUPS 20			/* of a class on a side, below it a warning */
+#define MIN_GROUPS 20 /* of a class on a side, below it a warning */
 #define NAMED_CONFLICTS 3
 
 #define MANIFEST_MAGIC "PNMF\0\0\0\1"
-#define MANIFEST_HEAD 16		/* magic, then the count as little-endian 64 bits */
+#define MANIFEST_HEAD 16 /* magic, then the count as little-endian 64 bits */
 #define MANIFEST_ENTRY (2 * PNEUMO_SHA256_LEN + 1)
 
 static int
@@ -34,7 +34,7 @@ compare_samples(const void *left, const void *right)
 {
 	const PneumoSample *a = left;
 	const PneumoSample *b = right;
-	int			c = memcmp(a->sha256, b->sha256, PNEUMO_SHA256_LEN);
+	int c = memcmp(a->sha256, b->sha256, PNEUMO_SHA256_LEN);
 
 	if (c != 0)
 		return c;
@@ -57,20 +57,21 @@ static void
 settle_duplicates(PneumoDataset *dataset)
 {
 	StringInfoData conflicts;
-	int			n_named = 0;
-	int64		i;
-	int64		end;
+	int n_named = 0;
+	int64 i;
+	int64 end;
 
 	initStringInfo(&conflicts);
 	for (i = 0; i < dataset->n; i = end)
 	{
 		PneumoSample *first = &dataset->samples[i];
-		bool		conflict = false;
-		int64		best = i;
-		int64		k;
+		bool conflict = false;
+		int64 best = i;
+		int64 k;
 
-		for (end = i + 1; end < dataset->n &&
-			 memcmp(dataset->samples[end].sha256, first->sha256, PNEUMO_SHA256_LEN) == 0; end++)
+		for (end = i + 1;
+			 end < dataset->n && memcmp(dataset->samples[end].sha256, first->sha256, PNEUMO_SHA256_LEN) == 0;
+			 end++)
 		{
 			if (dataset->samples[end].label != first->label)
 				conflict = true;
@@ -107,8 +108,8 @@ settle_duplicates(PneumoDataset *dataset)
 static void
 remove_dropped(PneumoDataset *dataset)
 {
-	int64		kept = 0;
-	int64		i;
+	int64 kept = 0;
+	int64 i;
 
 	for (i = 0; i < dataset->n; i++)
 		if (!dataset->samples[i].dropped)
@@ -121,7 +122,7 @@ compare_groups(const void *left, const void *right)
 {
 	const PneumoSample *a = *(PneumoSample *const *) left;
 	const PneumoSample *b = *(PneumoSample *const *) right;
-	int			c = memcmp(a->group, b->group, PNEUMO_SHA256_LEN);
+	int c = memcmp(a->group, b->group, PNEUMO_SHA256_LEN);
 
 	if (c != 0)
 		return c;
@@ -135,7 +136,7 @@ void
 pneumo_dataset_count(PneumoDataset *dataset)
 {
 	PneumoSample **order;
-	int64		i;
+	int64 i;
 
 	memset(dataset->rows, 0, sizeof(dataset->rows));
 	memset(dataset->groups, 0, sizeof(dataset->groups));
@@ -153,22 +154,21 @@ pneumo_dataset_count(PneumoDataset *dataset)
 	{
 		const PneumoSample *s = order[i];
 		const PneumoSample *previous = i > 0 ? order[i - 1] : NULL;
-		bool		same = previous != NULL &&
-			memcmp(previous->group, s->group, PNEUMO_SHA256_LEN) == 0;
+		bool same = previous != NULL && memcmp(previous->group, s->group, PNEUMO_SHA256_LEN) == 0;
 
 		dataset->rows[s->split][s->label]++;
 		dataset->split_rows[s->split]++;
 		if (!same)
 			dataset->split_groups[s->split]++;
 		else if (previous->split != s->split)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a group is on two sides of the split: on \"%s\" with row %s, on "
-							"\"%s\" with row %s",
-							pneumo_split_name((PneumoSplit) previous->split),
-							previous->key ? pneumo_clip(previous->key) : "(no key)",
-							pneumo_split_name((PneumoSplit) s->split), s->key ? pneumo_clip(s->key) : "(no key)"),
-					 errhint("Correct the split column, or leave \"split_column\" out.")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("a group is on two sides of the split: on \"%s\" with row %s, on "
+								   "\"%s\" with row %s",
+								   pneumo_split_name((PneumoSplit) previous->split),
+								   previous->key ? pneumo_clip(previous->key) : "(no key)",
+								   pneumo_split_name((PneumoSplit) s->split),
+								   s->key ? pneumo_clip(s->key) : "(no key)"),
+							errhint("Correct the split column, or leave \"split_column\" out.")));
 		if (!same || previous->label != s->label)
 			dataset->groups[s->split][s->label]++;
 	}
@@ -179,24 +179,23 @@ static void
 make_fingerprint(PneumoDataset *dataset)
 {
 	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-	bool		good = ctx != NULL && pg_cryptohash_init(ctx) >= 0;
-	int64		i;
+	bool good = ctx != NULL && pg_cryptohash_init(ctx) >= 0;
+	int64 i;
 
 	for (i = 0; good && i < dataset->n_classes; i++)
-		good = pg_cryptohash_update(ctx, (uint8 *) dataset->classes[i],
-									strlen(dataset->classes[i]) + 1) >= 0;
+		good = pg_cryptohash_update(ctx, (uint8 *) dataset->classes[i], strlen(dataset->classes[i]) + 1) >= 0;
 	for (i = 0; good && i < dataset->n; i++)
 	{
 		const PneumoSample *s = &dataset->samples[i];
-		uint8		tail[7];
+		uint8 tail[7];
 
 		tail[0] = (uint8) s->split;
 		tail[1] = (uint8) (s->label & 0xff);
 		tail[2] = (uint8) (s->label >> 8);
 		memcpy(tail + 3, &s->weight, 4);
 		good = pg_cryptohash_update(ctx, s->sha256, PNEUMO_SHA256_LEN) >= 0 &&
-			pg_cryptohash_update(ctx, s->group, PNEUMO_SHA256_LEN) >= 0 &&
-			pg_cryptohash_update(ctx, tail, sizeof(tail)) >= 0;
+			   pg_cryptohash_update(ctx, s->group, PNEUMO_SHA256_LEN) >= 0 &&
+			   pg_cryptohash_update(ctx, tail, sizeof(tail)) >= 0;
 	}
 	if (!good || pg_cryptohash_final(ctx, dataset->fingerprint, PNEUMO_SHA256_LEN) < 0)
 		elog(ERROR, "could not compute SHA-256");
@@ -224,23 +223,22 @@ side_is_wanted(const PneumoDataset *dataset, const PneumoConfig *config, int sid
 	if (config->split_column == NULL)
 		return (side == PNEUMO_VALIDATION ? config->validation_split : config->test_split) > 0;
 	return dataset->split_rows[side] > 0 ||
-		(side == PNEUMO_VALIDATION && (config->early_stopping_given || config->plateau_given));
+		   (side == PNEUMO_VALIDATION && (config->early_stopping_given || config->plateau_given));
 }
 
 List *
 pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 {
-	List	   *warnings = NIL;
-	int			side;
-	int			c;
+	List *warnings = NIL;
+	int side;
+	int c;
 
 	if (dataset->n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("no row can be used: of %lld rows, %lld are without image, %lld "
 						"unlabelled, %lld unreadable, %lld conflicting",
-						(long long) dataset->n_rows,
-						(long long) dataset->left_out[PNEUMO_OUT_NO_IMAGE],
+						(long long) dataset->n_rows, (long long) dataset->left_out[PNEUMO_OUT_NO_IMAGE],
 						(long long) dataset->left_out[PNEUMO_OUT_UNLABELLED],
 						(long long) dataset->left_out[PNEUMO_OUT_UNREADABLE],
 						(long long) dataset->left_out[PNEUMO_OUT_CONFLICT])));
@@ -251,21 +249,21 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 			continue;
 		for (c = 0; c < dataset->n_classes; c++)
 		{
-			int64		groups = dataset->groups[side][c];
+			int64 groups = dataset->groups[side][c];
 
 			if (groups == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_NO_DATA_FOUND),
-						 errmsg("the %s split has no rows of class \"%s\"",
-								pneumo_split_name((PneumoSplit) side), dataset->classes[c]),
-						 config->split_column != NULL ? 0 :
-						 errhint("Use more data, another \"split_seed\", or other fractions.")));
+				ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+								errmsg("the %s split has no rows of class \"%s\"",
+									   pneumo_split_name((PneumoSplit) side), dataset->classes[c]),
+								config->split_column != NULL
+									? 0
+									: errhint("Use more data, another \"split_seed\", or other fractions.")));
 			if (groups < MIN_GROUPS)
-				warnings = lappend(warnings,
-								   psprintf("the %s split has only %lld group%s of class \"%s\", "
-											"figures from fewer than %d say little",
-											pneumo_split_name((PneumoSplit) side), (long long) groups,
-											groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
+				warnings =
+					lappend(warnings, psprintf("the %s split has only %lld group%s of class \"%s\", "
+											   "figures from fewer than %d say little",
+											   pneumo_split_name((PneumoSplit) side), (long long) groups,
+											   groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
 		}
 	}
 	return warnings;
@@ -276,9 +274,9 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 void *
 pneumo_manifest_write(const PneumoDataset *dataset, size_t *bytes)
 {
-	uint8	   *manifest;
-	uint8	   *p;
-	int64		i;
+	uint8 *manifest;
+	uint8 *p;
+	int64 i;
 
 	*bytes = MANIFEST_HEAD + (size_t) dataset->n * MANIFEST_ENTRY;
 	manifest = MemoryContextAllocHuge(CurrentMemoryContext, *bytes);
@@ -303,15 +301,15 @@ compare_hashes(const void *left, const void *right)
 }
 
 int64
-pneumo_manifest_exclude(PneumoDataset *dataset, const bool *sample_splits,
-						const void *manifest, size_t bytes, const bool *manifest_splits)
+pneumo_manifest_exclude(PneumoDataset *dataset, const bool *sample_splits, const void *manifest, size_t bytes,
+						const bool *manifest_splits)
 {
 	const uint8 *p = manifest;
-	uint8	   *hashes;
-	int64		n = 0;
-	int64		count = 0;
-	int64		excluded = 0;
-	int64		i;
+	uint8 *hashes;
+	int64 n = 0;
+	int64 count = 0;
+	int64 excluded = 0;
+	int64 i;
 
 	if (bytes < MANIFEST_HEAD || memcmp(p, MANIFEST_MAGIC, 8) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the model's manifest is damaged")));
@@ -324,7 +322,7 @@ pneumo_manifest_exclude(PneumoDataset *dataset, const bool *sample_splits,
 	p += MANIFEST_HEAD;
 	for (i = 0; i < count; i++, p += MANIFEST_ENTRY)
 	{
-		int			split = p[2 * PNEUMO_SHA256_LEN];
+		int split = p[2 * PNEUMO_SHA256_LEN];
 
 		if (split > PNEUMO_TEST || !manifest_splits[split])
 			continue;
@@ -359,8 +357,8 @@ Jsonb *
 pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups)
 {
 	StringInfoData buf;
-	int			side;
-	int			c;
+	int side;
+	int c;
 
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
@@ -372,8 +370,8 @@ pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups)
 			if (c > 0)
 				appendStringInfoChar(&buf, ',');
 			escape_json(&buf, dataset->classes[c]);
-			appendStringInfo(&buf, ":%lld", (long long)
-							 (groups ? dataset->groups[side][c] : dataset->rows[side][c]));
+			appendStringInfo(&buf, ":%lld",
+							 (long long) (groups ? dataset->groups[side][c] : dataset->rows[side][c]));
 		}
 		appendStringInfoChar(&buf, '}');
 	}
@@ -385,8 +383,8 @@ Jsonb *
 pneumo_dataset_left_out_json(const PneumoDataset *dataset)
 {
 	StringInfoData buf;
-	int			i;
-	bool		first = true;
+	int i;
+	bool first = true;
 
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');

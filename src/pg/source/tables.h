@@ -14,6 +14,6 @@
 extern char *pneumo_relation_name(Oid relid);
 
 /* Sets parallel_workers on a table and those below it, as the current user; 0: one a core. */
-extern int	pneumo_table_set_workers(Oid relid, int workers);
+extern int pneumo_table_set_workers(Oid relid, int workers);
 
-#endif							/* PNEUMO_PG_TABLES_H */
+#endif /* PNEUMO_PG_TABLES_H */

@@ -38,27 +38,25 @@ checkpoint_path(char *path, int64 run, bool temporary)
 char *
 pneumo_build_text(void)
 {
-	return psprintf("pneumo %s, %s, PostgreSQL %s, path %s, BLAS %s", PNEUMO_VERSION,
-					__VERSION__, PG_VERSION, nn_path_name(pneumo_path()), pneumo_blas_version());
+	return psprintf("pneumo %s, %s, PostgreSQL %s, path %s, BLAS %s", PNEUMO_VERSION, __VERSION__, PG_VERSION,
+					nn_path_name(pneumo_path()), pneumo_blas_version());
 }
 
 static void
 make_directory(const char *path)
 {
 	if (MakePGDirectory(path) < 0 && errno != EEXIST)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not create directory \"%s\": %m", path)));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not create directory \"%s\": %m", path)));
 }
 
 static void
 write_all(int fd, const char *path, const void *bytes, size_t n_bytes, off_t offset)
 {
-	size_t		done = 0;
+	size_t done = 0;
 
 	while (done < n_bytes)
 	{
-		ssize_t		n = pwrite(fd, (const char *) bytes + done, n_bytes - done, offset + (off_t) done);
+		ssize_t n = pwrite(fd, (const char *) bytes + done, n_bytes - done, offset + (off_t) done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -66,9 +64,7 @@ write_all(int fd, const char *path, const void *bytes, size_t n_bytes, off_t off
 		{
 			if (n == 0)
 				errno = ENOSPC;
-			ereport(ERROR,
-					(errcode_for_file_access(),
-					 errmsg("could not write file \"%s\": %m", path)));
+			ereport(ERROR, (errcode_for_file_access(), errmsg("could not write file \"%s\": %m", path)));
 		}
 		done += (size_t) n;
 	}
@@ -78,9 +74,7 @@ static void
 flush_file(int fd, const char *path)
 {
 	if (pg_fsync(fd) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not fsync file \"%s\": %m", path)));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not fsync file \"%s\": %m", path)));
 }
 
 /*
@@ -88,17 +82,17 @@ flush_file(int fd, const char *path)
  * the head, which makes it whole.  False if it was stopped.
  */
 static bool
-write_file(int fd, const char *path, PneumoCheckpointHead *head, const void *state,
-		   bool (*stop) (void *arg), void *arg)
+write_file(int fd, const char *path, PneumoCheckpointHead *head, const void *state, bool (*stop)(void *arg),
+		   void *arg)
 {
-	size_t		done;
-	size_t		flushed = 0;
+	size_t done;
+	size_t flushed = 0;
 
 	INIT_CRC32C(head->crc);
 	for (done = 0; done < head->state_bytes; done += PIECE)
 	{
 		const char *piece = (const char *) state + done;
-		size_t		n = Min(head->state_bytes - done, PIECE);
+		size_t n = Min(head->state_bytes - done, PIECE);
 
 		if (stop != NULL && stop(arg))
 			return false;
@@ -117,13 +111,13 @@ write_file(int fd, const char *path, PneumoCheckpointHead *head, const void *sta
 }
 
 bool
-pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state,
-						bool (*stop) (void *arg), void *arg)
+pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state, bool (*stop)(void *arg),
+						void *arg)
 {
 	PneumoCheckpointHead head = *given;
-	char		path[MAXPGPATH];
-	char		temporary[MAXPGPATH];
-	char		directory[MAXPGPATH];
+	char path[MAXPGPATH];
+	char temporary[MAXPGPATH];
+	char directory[MAXPGPATH];
 	volatile int fd;
 	volatile bool whole = false;
 
@@ -136,20 +130,16 @@ pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state,
 
 	fd = OpenTransientFile(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY);
 	if (fd < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not create file \"%s\": %m", temporary)));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not create file \"%s\": %m", temporary)));
 	PG_TRY();
 	{
-		int			closing;
+		int closing;
 
 		whole = write_file(fd, temporary, &head, state, stop, arg);
 		closing = fd;
 		fd = -1;
 		if (CloseTransientFile(closing) != 0)
-			ereport(ERROR,
-					(errcode_for_file_access(),
-					 errmsg("could not close file \"%s\": %m", temporary)));
+			ereport(ERROR, (errcode_for_file_access(), errmsg("could not close file \"%s\": %m", temporary)));
 		if (whole)
 			(void) durable_rename(temporary, path, ERROR);
 		else
@@ -169,7 +159,7 @@ pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state,
 bool
 pneumo_checkpoint_exists(int64 run)
 {
-	char		path[MAXPGPATH];
+	char path[MAXPGPATH];
 	struct stat st;
 
 	checkpoint_path(path, run, false);
@@ -179,24 +169,21 @@ pneumo_checkpoint_exists(int64 run)
 static void
 read_all(int fd, const char *path, void *bytes, size_t n_bytes)
 {
-	size_t		done = 0;
+	size_t done = 0;
 
 	while (done < n_bytes)
 	{
-		ssize_t		n;
+		ssize_t n;
 
 		CHECK_FOR_INTERRUPTS();
 		n = read(fd, (char *) bytes + done, Min(n_bytes - done, PIECE));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			ereport(ERROR,
-					(errcode_for_file_access(),
-					 errmsg("could not read file \"%s\": %m", path)));
+			ereport(ERROR, (errcode_for_file_access(), errmsg("could not read file \"%s\": %m", path)));
 		if (n == 0)
 			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("checkpoint file \"%s\" is truncated", path)));
+					(errcode(ERRCODE_DATA_CORRUPTED), errmsg("checkpoint file \"%s\" is truncated", path)));
 		done += (size_t) n;
 	}
 }
@@ -204,8 +191,8 @@ read_all(int fd, const char *path, void *bytes, size_t n_bytes)
 bool
 pneumo_checkpoint_read_head(int64 run, PneumoCheckpointHead *head)
 {
-	char		path[MAXPGPATH];
-	int			fd;
+	char path[MAXPGPATH];
+	int fd;
 
 	checkpoint_path(path, run, false);
 	fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
@@ -213,34 +200,29 @@ pneumo_checkpoint_read_head(int64 run, PneumoCheckpointHead *head)
 	{
 		if (errno == ENOENT)
 			return false;
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path)));
 	}
 	read_all(fd, path, head, sizeof(*head));
 	CloseTransientFile(fd);
 	head->build[sizeof(head->build) - 1] = '\0';
 	if (memcmp(head->magic, MAGIC, sizeof(head->magic)) != 0 || head->run != run)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("file \"%s\" is not the checkpoint of run %lld", path, (long long) run)));
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("file \"%s\" is not the checkpoint of run %lld", path, (long long) run)));
 	return true;
 }
 
 void
 pneumo_checkpoint_read_state(int64 run, const PneumoCheckpointHead *head, void *state)
 {
-	char		path[MAXPGPATH];
+	char path[MAXPGPATH];
 	PneumoCheckpointHead again;
-	pg_crc32c	crc;
-	int			fd;
+	pg_crc32c crc;
+	int fd;
 
 	checkpoint_path(path, run, false);
 	fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
 	if (fd < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path)));
 	read_all(fd, path, &again, sizeof(again));
 	read_all(fd, path, state, head->state_bytes);
 	CloseTransientFile(fd);
@@ -248,50 +230,45 @@ pneumo_checkpoint_read_state(int64 run, const PneumoCheckpointHead *head, void *
 	COMP_CRC32C(crc, state, head->state_bytes);
 	FIN_CRC32C(crc);
 	if (!EQ_CRC32C(crc, head->crc))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("checkpoint file \"%s\" is damaged", path)));
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("checkpoint file \"%s\" is damaged", path)));
 }
 
 void
 pneumo_checkpoint_remove(int64 run)
 {
-	char		path[MAXPGPATH];
+	char path[MAXPGPATH];
 
 	checkpoint_path(path, run, true);
 	(void) unlink(path);
 	checkpoint_path(path, run, false);
 	if (unlink(path) != 0 && errno != ENOENT)
-		ereport(WARNING,
-				(errcode_for_file_access(),
-				 errmsg("could not remove file \"%s\": %m", path)));
+		ereport(WARNING, (errcode_for_file_access(), errmsg("could not remove file \"%s\": %m", path)));
 }
 
 /* Files of this database whose run is done with them. */
 static void
 sweep_database(const char *directory)
 {
-	DIR		   *dir = AllocateDir(directory);
+	DIR *dir = AllocateDir(directory);
 	struct dirent *entry;
 
 	if (dir == NULL)
 		return;
 	while ((entry = ReadDirExtended(dir, directory, LOG)) != NULL)
 	{
-		long long	run;
-		char		rest[32] = "";
+		long long run;
+		char rest[32] = "";
 		PneumoRunRow *row;
 		PneumoRunSlot slot;
 
-		if (sscanf(entry->d_name, "%lld%31s", &run, rest) != 2 ||
-			strncmp(rest, SUFFIX, strlen(SUFFIX)) != 0)
+		if (sscanf(entry->d_name, "%lld%31s", &run, rest) != 2 || strncmp(rest, SUFFIX, strlen(SUFFIX)) != 0)
 			continue;
 		if (pneumo_slot_find(run, &slot, NULL))
 			continue;
 		if (strcmp(rest, SUFFIX) != 0)
 		{
 			/* of a worker that died while it wrote */
-			char		path[MAXPGPATH];
+			char path[MAXPGPATH];
 
 			checkpoint_path(path, run, true);
 			(void) unlink(path);
@@ -307,15 +284,15 @@ sweep_database(const char *directory)
 void
 pneumo_checkpoint_sweep(void)
 {
-	DIR		   *dir = AllocateDir(ROOT);
+	DIR *dir = AllocateDir(ROOT);
 	struct dirent *entry;
 
 	if (dir == NULL)
 		return;
 	while ((entry = ReadDirExtended(dir, ROOT, LOG)) != NULL)
 	{
-		char		path[MAXPGPATH];
-		char	   *end;
+		char path[MAXPGPATH];
+		char *end;
 		unsigned long database = strtoul(entry->d_name, &end, 10);
 
 		if (database == 0 || *end != '\0')

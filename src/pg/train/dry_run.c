@@ -30,14 +30,28 @@ PG_FUNCTION_INFO_V1(pneumo_plan);
 
 enum
 {
-	COL_MODEL, COL_CLASSES, COL_ROWS, COL_GROUPS, COL_LEFT_OUT, COL_LAYERS, COL_PARAMETERS,
-	COL_IMAGE_SIZE, COL_BATCH_SIZE, COL_STEPS, COL_EPOCHS, COL_THREADS, COL_MEMORY, COL_DISK,
-	COL_SECONDS, COL_WARNINGS, N_COLS
+	COL_MODEL,
+	COL_CLASSES,
+	COL_ROWS,
+	COL_GROUPS,
+	COL_LEFT_OUT,
+	COL_LAYERS,
+	COL_PARAMETERS,
+	COL_IMAGE_SIZE,
+	COL_BATCH_SIZE,
+	COL_STEPS,
+	COL_EPOCHS,
+	COL_THREADS,
+	COL_MEMORY,
+	COL_DISK,
+	COL_SECONDS,
+	COL_WARNINGS,
+	N_COLS
 };
 
 #define MEASURE_SECONDS 0.3
-#define MEASURE_ROWS 8			/* samples together, as in a batch: few read the weights once each */
-#define BACKWARD_COST 3.0		/* a training step in forward passes */
+#define MEASURE_ROWS 8    /* samples together, as in a batch: few read the weights once each */
+#define BACKWARD_COST 3.0 /* a training step in forward passes */
 
 static double
 now_seconds(void)
@@ -53,7 +67,7 @@ static void
 fill_pixels(float *pixels, size_t n)
 {
 	pg_prng_state state;
-	size_t		i;
+	size_t i;
 
 	pg_prng_seed(&state, 1);
 	for (i = 0; i < n; i++)
@@ -66,22 +80,22 @@ forward_seconds(const PneumoPrepared *prepared)
 {
 	const NnGraph *graph = prepared->graph;
 	const ImgPreprocess *pre = &prepared->config->preprocess;
-	NnEngine	engine;
-	NnError		error;
-	size_t		n_weights = nn_graph_weight_count(graph);
-	size_t		packed_bytes = nn_engine_packed_bytes(graph, pneumo_path(), NN_PRECISION_FLOAT32);
-	size_t		pixels = (size_t) pre->height * pre->width * pre->channels;
-	size_t		scratch_bytes;
-	float	   *weights;
-	void	   *packed;
-	float	   *src;
-	void	   *scratch;
-	float		probabilities[MEASURE_ROWS * NN_MAX_CLASSES];
-	double		room;
-	double		start;
-	double		seconds;
-	int			rows = MEASURE_ROWS;
-	int			runs = 0;
+	NnEngine engine;
+	NnError error;
+	size_t n_weights = nn_graph_weight_count(graph);
+	size_t packed_bytes = nn_engine_packed_bytes(graph, pneumo_path(), NN_PRECISION_FLOAT32);
+	size_t pixels = (size_t) pre->height * pre->width * pre->channels;
+	size_t scratch_bytes;
+	float *weights;
+	void *packed;
+	float *src;
+	void *scratch;
+	float probabilities[MEASURE_ROWS * NN_MAX_CLASSES];
+	double room;
+	double start;
+	double seconds;
+	int rows = MEASURE_ROWS;
+	int runs = 0;
 
 	if (packed_bytes == 0)
 		return NAN;
@@ -111,8 +125,7 @@ forward_seconds(const PneumoPrepared *prepared)
 	start = now_seconds();
 	do
 	{
-		if (nn_engine_run(probabilities, NULL, NULL, src, rows, &engine, scratch,
-						  &InterruptPending) != NN_OK)
+		if (nn_engine_run(probabilities, NULL, NULL, src, rows, &engine, scratch, &InterruptPending) != NN_OK)
 		{
 			CHECK_FOR_INTERRUPTS();
 			return NAN;
@@ -126,11 +139,11 @@ forward_seconds(const PneumoPrepared *prepared)
 static Datum
 text_array(List *texts)
 {
-	Datum	   *values = palloc(sizeof(Datum) * Max(1, list_length(texts)));
-	ListCell   *lc;
-	int			n = 0;
+	Datum *values = palloc(sizeof(Datum) * Max(1, list_length(texts)));
+	ListCell *lc;
+	int n = 0;
 
-	foreach(lc, texts)
+	foreach (lc, texts)
 		values[n++] = CStringGetTextDatum(lfirst(lc));
 	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
@@ -143,19 +156,19 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	PneumoDataset *dataset;
 	PneumoReading reading;
 	NnTrainData data;
-	TupleDesc	desc;
-	Datum		values[N_COLS];
-	bool		nulls[N_COLS] = {false};
-	Datum		sides[2];
-	List	   *warnings;
-	List	   *classes = NIL;
-	size_t		fixed;
-	size_t		allowed = (size_t) pneumo_train_memory * 1024;
-	size_t		pixels;
-	size_t		stored;
-	double		forward;
-	long		cores = sysconf(_SC_NPROCESSORS_ONLN);
-	int			i;
+	TupleDesc desc;
+	Datum values[N_COLS];
+	bool nulls[N_COLS] = {false};
+	Datum sides[2];
+	List *warnings;
+	List *classes = NIL;
+	size_t fixed;
+	size_t allowed = (size_t) pneumo_train_memory * 1024;
+	size_t pixels;
+	size_t stored;
+	double forward;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int i;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -178,8 +191,8 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	pneumo_prepare_no_labels(&data);
 	pneumo_prepare_plan(prepared, &data);
 	fixed = prepared->plan.state_bytes + prepared->plan.work_bytes;
-	pixels = (size_t) config->preprocess.height * config->preprocess.width *
-		config->preprocess.channels * (data.n[NN_TRAIN] + data.n[NN_VALIDATION]);
+	pixels = (size_t) config->preprocess.height * config->preprocess.width * config->preprocess.channels *
+			 (data.n[NN_TRAIN] + data.n[NN_VALIDATION]);
 	stored = Min(pixels, allowed - fixed);
 
 	for (i = 0; i < dataset->n_classes; i++)
@@ -197,16 +210,17 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	values[COL_PARAMETERS] = Int64GetDatum((int64) nn_graph_weight_count(prepared->graph));
 	values[COL_IMAGE_SIZE] = PointerGetDatum(construct_array(sides, 2, INT4OID, 4, true, TYPALIGN_INT));
 	values[COL_BATCH_SIZE] = Int32GetDatum(config->train.batch_size);
-	values[COL_STEPS] = Int64GetDatum(config->train.steps_per_epoch > 0 ? config->train.steps_per_epoch :
-									  (int64) ((data.n[NN_TRAIN] + config->train.batch_size - 1) /
-											   config->train.batch_size));
+	values[COL_STEPS] = Int64GetDatum(
+		config->train.steps_per_epoch > 0
+			? config->train.steps_per_epoch
+			: (int64) ((data.n[NN_TRAIN] + config->train.batch_size - 1) / config->train.batch_size));
 	values[COL_EPOCHS] = Int32GetDatum(config->train.epochs);
 	values[COL_THREADS] = Int32GetDatum(prepared->threads);
 	values[COL_MEMORY] = Int64GetDatum((int64) (fixed + stored));
 	values[COL_DISK] = Int64GetDatum((int64) (pixels - stored));
-	values[COL_SECONDS] = Float8GetDatum(forward / Max(1, Min(prepared->threads, cores)) *
-										 (BACKWARD_COST * (double) data.n[NN_TRAIN] +
-										  (double) data.n[NN_VALIDATION]));
+	values[COL_SECONDS] =
+		Float8GetDatum(forward / Max(1, Min(prepared->threads, cores)) *
+					   (BACKWARD_COST * (double) data.n[NN_TRAIN] + (double) data.n[NN_VALIDATION]));
 	nulls[COL_SECONDS] = isnan(forward);
 	values[COL_WARNINGS] = text_array(warnings);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));

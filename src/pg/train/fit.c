@@ -28,11 +28,12 @@ pneumo_fit_check_classes(const PneumoConfig *config, int n_classes)
 	if (n_classes == 2)
 		return;
 	if (config->calibration == PNEUMO_CALIBRATION_PLATT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"calibration\" is \"platt\", which is for two classes, the labels have %d",
-						n_classes),
-				 errhint("Use \"temperature\".")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("config key \"calibration\" is \"platt\", which is for two classes, the labels have %d",
+					n_classes),
+			 errhint("Use \"temperature\".")));
 	if (config->operating_point.rule != STATS_THRESHOLD_FIXED)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -42,7 +43,7 @@ pneumo_fit_check_classes(const PneumoConfig *config, int n_classes)
 static uint64
 group_number(const PneumoSample *sample)
 {
-	uint64		number;
+	uint64 number;
 
 	memcpy(&number, sample->group, sizeof(number));
 	return number;
@@ -52,16 +53,16 @@ group_number(const PneumoSample *sample)
 void
 pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset)
 {
-	size_t		n = (size_t) dataset->split_rows[PNEUMO_VALIDATION];
+	size_t n = (size_t) dataset->split_rows[PNEUMO_VALIDATION];
 	PneumoStats stats;
 	StatsOperatingPoint point;
 	StatsStatus status;
-	double	   *score;
-	uint8_t    *label;
-	uint64_t   *group;
-	StatsRows	rows;
-	int64		i;
-	size_t		k = 0;
+	double *score;
+	uint8_t *label;
+	uint64_t *group;
+	StatsRows rows;
+	int64 i;
+	size_t k = 0;
 
 	if (config->operating_point.rule != STATS_THRESHOLD_SENSITIVITY_LIMIT || n == 0 ||
 		dataset->n_classes != 2)
@@ -89,13 +90,15 @@ pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset
 	pfree(label);
 	pfree(group);
 	if (status == STATS_UNREACHABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"operating_point\" demands a sensitivity of %g at confidence %g, which no threshold can show on the validation split",
-						config->operating_point.sensitivity, config->operating_point.confidence),
-				 errdetail("It has %lld groups of the positive class.",
-						   (long long) dataset->groups[PNEUMO_VALIDATION][1]),
-				 errhint("Raise \"validation_split\", or demand less.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg(
+				 "config key \"operating_point\" demands a sensitivity of %g at confidence %g, which no threshold can show on the validation split",
+				 config->operating_point.sensitivity, config->operating_point.confidence),
+			 errdetail("It has %lld groups of the positive class.",
+					   (long long) dataset->groups[PNEUMO_VALIDATION][1]),
+			 errhint("Raise \"validation_split\", or demand less.")));
 	pneumo_stats_check(status, "operating_point", &rows);
 }
 
@@ -105,7 +108,7 @@ pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset
 static char *
 shortest(double number)
 {
-	char	   *text = palloc(DOUBLE_SHORTEST_DECIMAL_LEN);
+	char *text = palloc(DOUBLE_SHORTEST_DECIMAL_LEN);
 
 	double_to_shortest_decimal_buf(number, text);
 	return text;
@@ -114,20 +117,19 @@ shortest(double number)
 /* What a calibration is judged by, on the scores of one meta. */
 typedef struct Quality
 {
-	double		log_loss;
-	double		ece;			/* NaN for more than two classes */
+	double log_loss;
+	double ece; /* NaN for more than two classes */
 } Quality;
 
 static double *
 probabilities(const PneumoModelMeta *meta, const PneumoFitRows *in)
 {
-	double	   *dst = MemoryContextAllocHuge(CurrentMemoryContext,
-											 in->n * meta->n_classes * sizeof(double));
-	size_t		i;
+	double *dst = MemoryContextAllocHuge(CurrentMemoryContext, in->n * meta->n_classes * sizeof(double));
+	size_t i;
 
 	for (i = 0; i < in->n; i++)
-		pneumo_meta_probabilities(dst + i * meta->n_classes, meta, in->units,
-								  in->probability + i * in->units, in->logit + i * in->units);
+		pneumo_meta_probabilities(dst + i * meta->n_classes, meta, in->units, in->probability + i * in->units,
+								  in->logit + i * in->units);
 	return dst;
 }
 
@@ -135,10 +137,10 @@ probabilities(const PneumoModelMeta *meta, const PneumoFitRows *in)
 static StatsRows
 binary_rows(const double *probability, const PneumoFitRows *in)
 {
-	double	   *score = MemoryContextAllocHuge(CurrentMemoryContext, in->n * sizeof(double));
-	uint8_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, in->n);
-	StatsRows	rows = {score, label, in->group, in->n};
-	size_t		i;
+	double *score = MemoryContextAllocHuge(CurrentMemoryContext, in->n * sizeof(double));
+	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, in->n);
+	StatsRows rows = {score, label, in->group, in->n};
+	size_t i;
 
 	for (i = 0; i < in->n; i++)
 	{
@@ -158,23 +160,22 @@ free_rows(StatsRows *rows)
 static Quality
 judge(const PneumoModelMeta *meta, const PneumoFitRows *in)
 {
-	double	   *probability = probabilities(meta, in);
+	double *probability = probabilities(meta, in);
 	PneumoStats stats;
-	Quality		quality = {NAN, NAN};
+	Quality quality = {NAN, NAN};
 
 	pneumo_stats_begin(&stats);
 	if (meta->n_classes == 2)
 	{
-		StatsRows	rows = binary_rows(probability, in);
+		StatsRows rows = binary_rows(probability, in);
 		StatsFigures figures;
 		StatsCalibration calibration;
 		StatsCalibrationBin bins[PNEUMO_DEFAULT_BINS];
 
-		pneumo_stats_check(stats_figures(&figures, &rows, meta->threshold, &stats.env), "calibration",
-						   &rows);
-		pneumo_stats_check(stats_calibration(&calibration, bins, PNEUMO_DEFAULT_BINS,
-											 STATS_BINS_EQUAL_WIDTH, &rows, PNEUMO_CONFIDENCE,
-											 &stats.env), "calibration", &rows);
+		pneumo_stats_check(stats_figures(&figures, &rows, meta->threshold, &stats.env), "calibration", &rows);
+		pneumo_stats_check(stats_calibration(&calibration, bins, PNEUMO_DEFAULT_BINS, STATS_BINS_EQUAL_WIDTH,
+											 &rows, PNEUMO_CONFIDENCE, &stats.env),
+						   "calibration", &rows);
 		quality.log_loss = figures.log_loss;
 		quality.ece = calibration.ece;
 		free_rows(&rows);
@@ -184,8 +185,8 @@ judge(const PneumoModelMeta *meta, const PneumoFitRows *in)
 		StatsClassRows rows = {probability, in->label, NULL, in->n, meta->n_classes};
 		StatsClassFigures figures;
 
-		pneumo_stats_check(stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env),
-						   "calibration", NULL);
+		pneumo_stats_check(stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env), "calibration",
+						   NULL);
 		quality.log_loss = figures.log_loss;
 	}
 	pneumo_stats_end(&stats);
@@ -197,9 +198,9 @@ static void
 fit_platt(PneumoModelMeta *meta, const double *logit, const PneumoFitRows *in, StringInfo achieved,
 		  const StatsEnv *env)
 {
-	uint8_t    *label = MemoryContextAllocHuge(CurrentMemoryContext, in->n);
-	StatsPlatt	platt;
-	size_t		i;
+	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, in->n);
+	StatsPlatt platt;
+	size_t i;
 
 	for (i = 0; i < in->n; i++)
 		label[i] = in->label[i] == 1;
@@ -216,7 +217,7 @@ static void
 fit_temperature(PneumoModelMeta *meta, const double *logit, int n_logits, const PneumoFitRows *in,
 				StringInfo achieved, const StatsEnv *env)
 {
-	double		temperature;
+	double temperature;
 
 	pneumo_stats_check(stats_fit_temperature(&temperature, logit, in->label, in->n, n_logits, env),
 					   "calibration", NULL);
@@ -229,12 +230,12 @@ static void
 fit_calibration(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in,
 				StringInfo achieved)
 {
-	int			n_logits = meta->n_classes == 2 ? 1 : meta->n_classes;
-	double	   *logit = MemoryContextAllocHuge(CurrentMemoryContext, in->n * n_logits * sizeof(double));
-	Quality		before = judge(meta, in);
-	Quality		after;
+	int n_logits = meta->n_classes == 2 ? 1 : meta->n_classes;
+	double *logit = MemoryContextAllocHuge(CurrentMemoryContext, in->n * n_logits * sizeof(double));
+	Quality before = judge(meta, in);
+	Quality after;
 	PneumoStats stats;
-	size_t		i;
+	size_t i;
 
 	if (n_logits > 1 || in->units == 1)
 	{
@@ -274,13 +275,12 @@ fit_operating_point(PneumoModelMeta *meta, const PneumoConfig *config, const dou
 					const PneumoFitRows *in, StringInfo achieved)
 {
 	const StatsThresholdDemand *demand = &config->operating_point;
-	StatsRows	rows = binary_rows(probability, in);
+	StatsRows rows = binary_rows(probability, in);
 	StatsOperatingPoint point;
 	PneumoStats stats;
 
 	pneumo_stats_begin(&stats);
-	pneumo_stats_check(stats_operating_point(&point, demand, &rows, &stats.env), "operating_point",
-					   &rows);
+	pneumo_stats_check(stats_operating_point(&point, demand, &rows, &stats.env), "operating_point", &rows);
 	pneumo_stats_end(&stats);
 	free_rows(&rows);
 	meta->threshold = point.threshold;
@@ -302,9 +302,11 @@ fit_operating_point(PneumoModelMeta *meta, const PneumoConfig *config, const dou
 	put_figure(achieved, "specificity", &point.specificity);
 	if (demand->rule == STATS_THRESHOLD_SENSITIVITY_LIMIT)
 		appendStringInfo(achieved, ",\"sensitivity_limit\":%.9g", point.sensitivity_limit);
-	appendStringInfo(achieved, ",\"true_positive\":%llu,\"false_positive\":%llu,\"true_negative\":%llu,\"false_negative\":%llu}",
-					 (unsigned long long) point.counts.tp, (unsigned long long) point.counts.fp,
-					 (unsigned long long) point.counts.tn, (unsigned long long) point.counts.fn);
+	appendStringInfo(
+		achieved,
+		",\"true_positive\":%llu,\"false_positive\":%llu,\"true_negative\":%llu,\"false_negative\":%llu}",
+		(unsigned long long) point.counts.tp, (unsigned long long) point.counts.fp,
+		(unsigned long long) point.counts.tn, (unsigned long long) point.counts.fn);
 }
 
 void
@@ -318,10 +320,9 @@ pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config)
 }
 
 double *
-pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in,
-		   StringInfo achieved)
+pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in, StringInfo achieved)
 {
-	double	   *probability;
+	double *probability;
 
 	pneumo_fit_none(meta, config);
 	if (config->calibration != PNEUMO_CALIBRATION_NONE)

@@ -29,11 +29,11 @@ held_out_slots(const PneumoDataset *dataset, int64 version, int64 *n)
 	static const bool validation[3] = {false, true, false};
 	static const bool trained[3] = {true, false, false};
 	PneumoDataset copy = *dataset;
-	int64		n_slots = 0;
-	bool	   *slots;
-	size_t		bytes;
-	void	   *manifest = pneumo_manifest_read(version, &bytes);
-	int64		i;
+	int64 n_slots = 0;
+	bool *slots;
+	size_t bytes;
+	void *manifest = pneumo_manifest_read(version, &bytes);
+	int64 i;
 
 	copy.samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, copy.n) * sizeof(PneumoSample));
 	memcpy(copy.samples, dataset->samples, copy.n * sizeof(PneumoSample));
@@ -58,7 +58,7 @@ held_out_slots(const PneumoDataset *dataset, int64 version, int64 *n)
 static bool
 same_scale(const PneumoModelMeta *a, const PneumoModelMeta *b)
 {
-	int			i;
+	int i;
 
 	if (a->n_classes != b->n_classes || a->preprocess.height != b->preprocess.height ||
 		a->preprocess.width != b->preprocess.width || a->preprocess.channels != b->preprocess.channels ||
@@ -88,23 +88,23 @@ PneumoVerdict
 pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const double *probability,
 						StringInfo achieved)
 {
-	int64		model = pneumo_model_lookup(w->prepared->config->name, PNEUMO_MANAGE, GetUserId(), true);
-	int			k = meta->n_classes;
+	int64 model = pneumo_model_lookup(w->prepared->config->name, PNEUMO_MANAGE, GetUserId(), true);
+	int k = meta->n_classes;
 	const PneumoLoader *loader = &w->loader;
-	size_t		n_validation = w->data.n[NN_VALIDATION];
+	size_t n_validation = w->data.n[NN_VALIDATION];
 	PneumoVersionId id;
 	PneumoScorer *scorer;
 	PneumoScores scores;
-	void	   *scorers = NULL;
-	uint8	   *pixels;
-	bool	   *slots;
-	double	   *ours;
-	int32_t    *label;
-	double		auc = NAN;
-	double		deployed_auc = NAN;
-	int64		n;
-	int64		m = 0;
-	size_t		i;
+	void *scorers = NULL;
+	uint8 *pixels;
+	bool *slots;
+	double *ours;
+	int32_t *label;
+	double auc = NAN;
+	double deployed_auc = NAN;
+	int64 n;
+	int64 m = 0;
+	size_t i;
 
 	memset(&id, 0, sizeof(id));
 	if (model == 0 || !pneumo_model_deployed(model, &id))
@@ -113,7 +113,9 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	scorer = pneumo_scorer_get_group(&scorers, CurrentMemoryContext, &id, pneumo_path());
 	if (!same_scale(meta, scorer->meta))
 	{
-		appendStringInfoString(achieved, ",\"better\":null,\"reason\":\"the deployed version has other classes or another image size\"}");
+		appendStringInfoString(
+			achieved,
+			",\"better\":null,\"reason\":\"the deployed version has other classes or another image size\"}");
 		return PNEUMO_NOT_COMPARABLE;
 	}
 	slots = held_out_slots(w->dataset, id.version, &n);
@@ -129,8 +131,7 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 			continue;
 		stored = pneumo_store_get(w->store, loader->slot[NN_VALIDATION][i], pixels);
 		if (stored == NULL)
-			ereport(ERROR,
-					(errcode_for_file_access(), errmsg("could not read the sample store: %m")));
+			ereport(ERROR, (errcode_for_file_access(), errmsg("could not read the sample store: %m")));
 		pneumo_scores_add_pixels(&scores, m, stored);
 		memcpy(ours + m * k, probability + i * k, k * sizeof(double));
 		label[m++] = w->data.label[NN_VALIDATION][i];
@@ -144,7 +145,9 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	appendStringInfo(achieved, ",\"images\":%lld", (long long) m);
 	if (isnan(auc) || isnan(deployed_auc))
 	{
-		appendStringInfoString(achieved, ",\"better\":null,\"reason\":\"the rows that the deployed version was not trained on are of one class, or none\"}");
+		appendStringInfoString(
+			achieved,
+			",\"better\":null,\"reason\":\"the rows that the deployed version was not trained on are of one class, or none\"}");
 		return PNEUMO_NOT_COMPARABLE;
 	}
 	appendStringInfo(achieved, ",\"auc\":%.9g,\"deployed_auc\":%.9g,\"better\":%s}", auc, deployed_auc,

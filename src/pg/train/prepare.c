@@ -20,22 +20,22 @@
 void
 pneumo_prepare_no_validation(PneumoConfig *config)
 {
-	const char *key = config->early_stopping_given ? "early_stopping" :
-		config->plateau_given ? "reduce_lr_on_plateau" : NULL;
-	const char *fitted = config->calibration != PNEUMO_CALIBRATION_NONE ? "calibration" :
-		config->operating_point.rule != STATS_THRESHOLD_FIXED ? "operating_point" :
-		config->deploy == PNEUMO_DEPLOY_IF_BETTER ? "deploy" : NULL;
+	const char *key = config->early_stopping_given ? "early_stopping"
+					  : config->plateau_given      ? "reduce_lr_on_plateau"
+												   : NULL;
+	const char *fitted = config->calibration != PNEUMO_CALIBRATION_NONE          ? "calibration"
+						 : config->operating_point.rule != STATS_THRESHOLD_FIXED ? "operating_point"
+						 : config->deploy == PNEUMO_DEPLOY_IF_BETTER             ? "deploy"
+																				 : NULL;
 
 	if (fitted != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"%s\" needs the validation split, which is empty", fitted),
-				 errhint("Set \"validation_split\" above 0, or leave \"%s\" out.", fitted)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"%s\" needs the validation split, which is empty", fitted),
+						errhint("Set \"validation_split\" above 0, or leave \"%s\" out.", fitted)));
 	if (key != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("config key \"%s\" watches the validation split, which is empty", key),
-				 errhint("Set \"validation_split\" above 0, or \"%s\" to null.", key)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"%s\" watches the validation split, which is empty", key),
+						errhint("Set \"validation_split\" above 0, or \"%s\" to null.", key)));
 	config->train.early_stopping = 0;
 	config->train.restore_best_weights = 0;
 	config->train.plateau = 0;
@@ -44,8 +44,8 @@ pneumo_prepare_no_validation(PneumoConfig *config)
 static size_t
 pixel_bytes(const PneumoConfig *config)
 {
-	size_t		bytes = (size_t) config->preprocess.height * config->preprocess.width *
-		config->preprocess.channels;
+	size_t bytes =
+		(size_t) config->preprocess.height * config->preprocess.width * config->preprocess.channels;
 
 	return TYPEALIGN(NN_ALIGN, bytes);
 }
@@ -53,9 +53,8 @@ pixel_bytes(const PneumoConfig *config)
 size_t
 pneumo_loader_scratch_bytes(const PneumoConfig *config)
 {
-	size_t		augment = img_augment_scratch_bytes(config->preprocess.height,
-													config->preprocess.width,
-													config->preprocess.channels);
+	size_t augment = img_augment_scratch_bytes(config->preprocess.height, config->preprocess.width,
+											   config->preprocess.channels);
 
 	return pixel_bytes(config) + TYPEALIGN(NN_ALIGN, augment) + NN_ALIGN;
 }
@@ -66,7 +65,7 @@ pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, vo
 {
 	const PneumoLoader *loader = arg;
 	const ImgPreprocess *pre = &loader->preprocess;
-	uint8	   *buffer = (uint8 *) TYPEALIGN(NN_ALIGN, scratch);
+	uint8 *buffer = (uint8 *) TYPEALIGN(NN_ALIGN, scratch);
 	const uint8 *pixels = pneumo_store_get(loader->store, loader->slot[split][i], buffer);
 	ImgTransform transform;
 
@@ -77,10 +76,10 @@ pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, vo
 		img_rescale(dst, pixels, (size_t) pre->height * pre->width * pre->channels, loader->rescale);
 		return 0;
 	}
-	img_augment_draw(&transform, &loader->ranges, pre->height, pre->width, loader->seed,
-					 (uint32_t) epoch, loader->number[split][i]);
-	img_augment_apply(dst, pixels, pre->height, pre->width, pre->channels, &transform,
-					  loader->rescale, buffer + loader->pixel_bytes);
+	img_augment_draw(&transform, &loader->ranges, pre->height, pre->width, loader->seed, (uint32_t) epoch,
+					 loader->number[split][i]);
+	img_augment_apply(dst, pixels, pre->height, pre->width, pre->channels, &transform, loader->rescale,
+					  buffer + loader->pixel_bytes);
 	return 0;
 }
 
@@ -88,9 +87,9 @@ pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, vo
 void
 pneumo_prepare_no_labels(NnTrainData *data)
 {
-	size_t		n = Max(1, Max(data->n[NN_TRAIN], data->n[NN_VALIDATION]));
-	int32_t    *labels = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32_t),
-													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	size_t n = Max(1, Max(data->n[NN_TRAIN], data->n[NN_VALIDATION]));
+	int32_t *labels = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32_t),
+												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	data->label[NN_TRAIN] = labels;
 	data->label[NN_VALIDATION] = labels;
@@ -100,9 +99,9 @@ void
 pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data)
 {
 	const PneumoConfig *config = prepared->config;
-	NnError		error;
-	size_t		allowed = (size_t) pneumo_train_memory * 1024;
-	size_t		needed;
+	NnError error;
+	size_t allowed = (size_t) pneumo_train_memory * 1024;
+	size_t needed;
 
 	memset(&error, 0, sizeof(error));
 	if (nn_train_plan(&prepared->plan, prepared->graph, &config->train, data, prepared->threads,
@@ -126,20 +125,19 @@ static void
 read_initial_model(PneumoPrepared *prepared)
 {
 	const char *name = prepared->config->initial_model;
-	int64		model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
+	int64 model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
 	NnModelView view;
-	NnError		error;
-	NnGraph    *graph;
-	void	   *bytes;
-	size_t		n_bytes;
-	int			i;
-	bool		same;
+	NnError error;
+	NnGraph *graph;
+	void *bytes;
+	size_t n_bytes;
+	int i;
+	bool same;
 
 	memset(&error, 0, sizeof(error));
 	if (!pneumo_model_deployed(model, &prepared->initial))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("initial model \"%s\" has no deployed version", name)));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("initial model \"%s\" has no deployed version", name)));
 	bytes = pneumo_version_read(prepared->initial.version, &n_bytes);
 	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
@@ -148,25 +146,24 @@ read_initial_model(PneumoPrepared *prepared)
 		pneumo_nn_ereport(&error);
 
 	same = nn_graph_variable_count(graph) == nn_graph_variable_count(prepared->graph) &&
-		nn_graph_weight_count(graph) == nn_graph_weight_count(prepared->graph);
+		   nn_graph_weight_count(graph) == nn_graph_weight_count(prepared->graph);
 	for (i = 0; same && i < nn_graph_variable_count(graph); i++)
 	{
-		NnVariable	a;
-		NnVariable	b;
+		NnVariable a;
+		NnVariable b;
 
 		nn_graph_variable(&a, graph, i);
 		nn_graph_variable(&b, prepared->graph, i);
 		same = a.rank == b.rank && memcmp(a.dims, b.dims, sizeof(int) * a.rank) == 0;
 	}
 	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("initial model \"%s\" has another network", name),
-				 errdetail("It has %zu weights, the network of the config has %zu.",
-						   nn_graph_weight_count(graph), nn_graph_weight_count(prepared->graph))));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("initial model \"%s\" has another network", name),
+						errdetail("It has %zu weights, the network of the config has %zu.",
+								  nn_graph_weight_count(graph), nn_graph_weight_count(prepared->graph))));
 
-	prepared->initial_weights = MemoryContextAllocHuge(CurrentMemoryContext,
-													   nn_graph_weight_count(graph) * sizeof(float));
+	prepared->initial_weights =
+		MemoryContextAllocHuge(CurrentMemoryContext, nn_graph_weight_count(graph) * sizeof(float));
 	memcpy(prepared->initial_weights, (char *) bytes + view.weights_offset,
 		   nn_graph_weight_count(graph) * sizeof(float));
 	pfree(bytes);
@@ -178,7 +175,7 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	PneumoPrepared *prepared = palloc0(sizeof(PneumoPrepared));
 	PneumoConfig *config = pneumo_config_parse(given);
 	NnTrainData data;
-	NnError		error;
+	NnError error;
 
 	memset(&error, 0, sizeof(error));
 	prepared->config = config;
@@ -188,8 +185,8 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	pneumo_model_check_claim(config->name, GetUserId());
 
 	pneumo_source_labels(&prepared->labels, prepared->source);
-	pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name,
-						 prepared->source, config->positive_class);
+	pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name, prepared->source,
+						 config->positive_class);
 	pneumo_config_class_weights(config, prepared->labels.n, prepared->classes, NULL);
 	pneumo_fit_check_classes(config, prepared->labels.n);
 

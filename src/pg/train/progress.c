@@ -21,23 +21,35 @@ PG_FUNCTION_INFO_V1(pneumo_progress_entries);
 
 enum
 {
-	COL_RUN, COL_OWNER, COL_PID, COL_PHASE, COL_EPOCH, COL_EPOCHS, COL_BATCH, COL_BATCHES,
-	COL_LOSS, COL_RATE, COL_TIME_LEFT, COL_STARTED, N_COLS
+	COL_RUN,
+	COL_OWNER,
+	COL_PID,
+	COL_PHASE,
+	COL_EPOCH,
+	COL_EPOCHS,
+	COL_BATCH,
+	COL_BATCHES,
+	COL_LOSS,
+	COL_RATE,
+	COL_TIME_LEFT,
+	COL_STARTED,
+	N_COLS
 };
 
 static void
 put_row(ReturnSetInfo *rsinfo, const PneumoRunSlot *slot)
 {
 	const NnProgress *p = &slot->progress;
-	Datum		values[N_COLS];
-	bool		nulls[N_COLS] = {false};
-	bool		begun = p->epochs > 0;
-	const char *phase = slot->queued ? "queued" :
-		p->validating && strcmp(slot->phase, "training") == 0 ? "validating" : slot->phase;
+	Datum values[N_COLS];
+	bool nulls[N_COLS] = {false};
+	bool begun = p->epochs > 0;
+	const char *phase = slot->queued                                            ? "queued"
+						: p->validating && strcmp(slot->phase, "training") == 0 ? "validating"
+																				: slot->phase;
 
 	values[COL_RUN] = Int64GetDatum(slot->run);
-	values[COL_OWNER] = CStringGetTextDatum(GetUserNameFromId(slot->owner, true) ?
-											GetUserNameFromId(slot->owner, true) : "");
+	values[COL_OWNER] =
+		CStringGetTextDatum(GetUserNameFromId(slot->owner, true) ? GetUserNameFromId(slot->owner, true) : "");
 	values[COL_PID] = Int32GetDatum(slot->worker_pid);
 	values[COL_PHASE] = CStringGetTextDatum(phase);
 	values[COL_EPOCH] = Int32GetDatum(p->epoch);
@@ -63,7 +75,7 @@ pneumo_progress_entries(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	PneumoShared *shared = pneumo_shared();
 	PneumoRunSlot slots[PNEUMO_RUN_SLOTS];
-	int			i;
+	int i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	LWLockAcquire(&shared->lock, LW_SHARED);

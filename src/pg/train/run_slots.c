@@ -31,10 +31,10 @@ int
 pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
 {
 	PneumoShared *shared = pneumo_shared();
-	int			used = 0;
-	int			free_slot = -1;
-	int64		other = 0;
-	int			i;
+	int used = 0;
+	int free_slot = -1;
+	int64 other = 0;
+	int i;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	for (i = 0; i < PNEUMO_RUN_SLOTS; i++)
@@ -51,7 +51,7 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
 	if (used < pneumo_max_training_runs && free_slot >= 0)
 	{
 		PneumoRunSlot *slot = &shared->runs[free_slot];
-		uint32		next = slot->generation + 1;
+		uint32 next = slot->generation + 1;
 
 		memset(slot, 0, sizeof(PneumoRunSlot));
 		slot->in_use = true;
@@ -73,8 +73,7 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
 	if (free_slot < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no training can start: %d of %d runs are training", used,
-						pneumo_max_training_runs),
+				 errmsg("no training can start: %d of %d runs are training", used, pneumo_max_training_runs),
 				 other != 0 ? errdetail("Run %lld of this database is one of them.", (long long) other) : 0,
 				 errhint("Wait with pneumo_wait(run), cancel with pneumo_cancel(run), or raise "
 						 "pneumo.max_training_runs.")));
@@ -86,7 +85,7 @@ pneumo_slot_attach(int slot, uint32 generation)
 {
 	PneumoShared *shared = pneumo_shared();
 	PneumoRunSlot *s = &shared->runs[slot];
-	bool		mine;
+	bool mine;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	mine = s->in_use && s->generation == generation && s->worker_pid == 0;
@@ -153,14 +152,13 @@ bool
 pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index)
 {
 	PneumoShared *shared = pneumo_shared();
-	bool		found = false;
-	int			i;
+	bool found = false;
+	int i;
 
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	for (i = 0; i < PNEUMO_RUN_SLOTS && !found; i++)
 	{
-		if (!shared->runs[i].in_use || shared->runs[i].database != MyDatabaseId ||
-			shared->runs[i].run != run)
+		if (!shared->runs[i].in_use || shared->runs[i].database != MyDatabaseId || shared->runs[i].run != run)
 			continue;
 		*copy = shared->runs[i];
 		if (index != NULL)
@@ -175,8 +173,8 @@ int
 pneumo_slot_runs(int64 *runs)
 {
 	PneumoShared *shared = pneumo_shared();
-	int			n = 0;
-	int			i;
+	int n = 0;
+	int i;
 
 	LWLockAcquire(&shared->lock, LW_SHARED);
 	for (i = 0; i < PNEUMO_RUN_SLOTS; i++)
@@ -199,8 +197,8 @@ bool
 pneumo_slot_cancel(int64 run)
 {
 	PneumoShared *shared = pneumo_shared();
-	bool		found = false;
-	int			i;
+	bool found = false;
+	int i;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	for (i = 0; i < PNEUMO_RUN_SLOTS && !found; i++)
@@ -221,7 +219,7 @@ pneumo_slot_cancel_index(int slot, uint32 generation)
 {
 	PneumoShared *shared = pneumo_shared();
 	PneumoRunSlot *s = &shared->runs[slot];
-	bool		found;
+	bool found;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	found = s->in_use && s->generation == generation;
@@ -235,22 +233,22 @@ pneumo_slot_cancel_index(int slot, uint32 generation)
 bool
 pneumo_blocked_by_me(int pid)
 {
-	int			todo[64];
-	int			n = 1;
-	int			done;
+	int todo[64];
+	int n = 1;
+	int done;
 
 	todo[0] = pid;
 	for (done = 0; done < n; done++)
 	{
-		ArrayType  *array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
-																   Int32GetDatum(todo[done])));
-		int		   *pids = (int *) ARR_DATA_PTR(array);
-		int			n_pids = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-		int			i;
+		ArrayType *array =
+			DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(todo[done])));
+		int *pids = (int *) ARR_DATA_PTR(array);
+		int n_pids = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+		int i;
 
 		for (i = 0; i < n_pids; i++)
 		{
-			int			k;
+			int k;
 
 			if (pids[i] == MyProcPid)
 				return true;

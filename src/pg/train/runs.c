@@ -38,30 +38,27 @@ static void
 run_missing(int64 run)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("training run %lld does not exist", (long long) run)));
+			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("training run %lld does not exist", (long long) run)));
 }
 
 /* Who may not even see a run is told that it does not exist. */
 static void
 require_owner(int64 run, bool mine, bool monitor_allowed)
 {
-	bool		monitor = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	bool monitor = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
 
 	if (mine || (monitor_allowed && monitor))
 		return;
 	if (!monitor)
 		run_missing(run);
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for training run %lld", (long long) run)));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("permission denied for training run %lld", (long long) run)));
 }
 
 static const char *
 live_state(const PneumoRunRow *row)
 {
-	if ((strcmp(row->state, "running") == 0 || strcmp(row->state, "queued") == 0) &&
-		!RecoveryInProgress())
+	if ((strcmp(row->state, "running") == 0 || strcmp(row->state, "queued") == 0) && !RecoveryInProgress())
 		return "interrupted";
 	return row->state;
 }
@@ -85,12 +82,11 @@ static void
 check_waiting(int64 run, const PneumoRunSlot *slot)
 {
 	if (slot->queued && TransactionIdIsCurrentTransactionId(slot->caller_xid))
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("training run %lld starts when this transaction commits, it cannot be "
-						"waited for in it",
-						(long long) run),
-				 errhint("Commit first.")));
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("training run %lld starts when this transaction commits, it cannot be "
+							   "waited for in it",
+							   (long long) run),
+						errhint("Commit first.")));
 	if (slot->worker_pid != 0 && pneumo_blocked_by_me(slot->worker_pid))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
@@ -101,7 +97,7 @@ check_waiting(int64 run, const PneumoRunSlot *slot)
 Datum
 pneumo_wait(PG_FUNCTION_ARGS)
 {
-	int64		run = PG_GETARG_INT64(0);
+	int64 run = PG_GETARG_INT64(0);
 	PneumoShared *shared = pneumo_shared();
 	PneumoRunSlot slot;
 
@@ -126,16 +122,15 @@ static int
 print_epochs(int64 run, int printed, int epochs)
 {
 	NnEpochLog *logs;
-	int			n = pneumo_run_epochs(run, printed, &logs);
-	double		seconds = 0;
-	int			i;
+	int n = pneumo_run_epochs(run, printed, &logs);
+	double seconds = 0;
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
 		seconds += logs[i].seconds + (isnan(logs[i].val_seconds) ? 0 : logs[i].val_seconds);
-		ereport(NOTICE,
-				(errmsg_internal("%s", pneumo_epoch_message(&logs[i], epochs)),
-				 errdetail_internal("%s", pneumo_epoch_detail(&logs[i], epochs, seconds / (i + 1)))));
+		ereport(NOTICE, (errmsg_internal("%s", pneumo_epoch_message(&logs[i], epochs)),
+						 errdetail_internal("%s", pneumo_epoch_detail(&logs[i], epochs, seconds / (i + 1)))));
 		printed = logs[i].epoch;
 	}
 	return printed;
@@ -144,20 +139,19 @@ print_epochs(int64 run, int printed, int epochs)
 Datum
 pneumo_watch(PG_FUNCTION_ARGS)
 {
-	int64		run = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	int64 run = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
 	PneumoShared *shared = pneumo_shared();
-	bool		nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-		!castNode(CallContext, fcinfo->context)->atomic;
+	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+					 !castNode(CallContext, fcinfo->context)->atomic;
 	PneumoRunSlot slot;
 	PneumoRunRow *row;
-	int			printed = 0;
-	bool		live;
+	int printed = 0;
+	bool live;
 
 	if (!nonatomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
-				 errmsg("pneumo_watch cannot run inside a transaction block"),
-				 errhint("CALL it on its own; pneumo_wait(run) works in a transaction.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+						errmsg("pneumo_watch cannot run inside a transaction block"),
+						errhint("CALL it on its own; pneumo_wait(run) works in a transaction.")));
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
@@ -186,11 +180,11 @@ pneumo_watch(PG_FUNCTION_ARGS)
 
 	if (row == NULL)
 		run_missing(run);
-	ereport(NOTICE,
-			(errmsg("training run %lld %s%s%s", (long long) run, live_state(row),
-					row->error != NULL ? ": " : "", row->error != NULL ? row->error : ""),
-			 row->version != 0 ? errdetail("Its version is %lld of model \"%s\", from epoch %d.",
-										   (long long) row->version, row->model, row->best_epoch) : 0));
+	ereport(NOTICE, (errmsg("training run %lld %s%s%s", (long long) run, live_state(row),
+							row->error != NULL ? ": " : "", row->error != NULL ? row->error : ""),
+					 row->version != 0 ? errdetail("Its version is %lld of model \"%s\", from epoch %d.",
+												   (long long) row->version, row->model, row->best_epoch)
+									   : 0));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -200,21 +194,20 @@ pneumo_watch(PG_FUNCTION_ARGS)
 Datum
 pneumo_cancel(PG_FUNCTION_ARGS)
 {
-	int64		run = PG_GETARG_INT64(0);
+	int64 run = PG_GETARG_INT64(0);
 	PneumoRunSlot slot;
 
 	if (pneumo_slot_find(run, &slot, NULL))
 	{
-		bool		may = has_privs_of_role(GetUserId(), slot.owner) ||
-			(has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND) && !superuser_arg(slot.owner));
+		bool may = has_privs_of_role(GetUserId(), slot.owner) ||
+				   (has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND) && !superuser_arg(slot.owner));
 
 		require_owner(run, may, false);
 		if (pneumo_slot_cancel(run))
 			PG_RETURN_BOOL(true);
 	}
-	ereport(WARNING,
-			(errmsg("training run %lld is not running, it is %s", (long long) run,
-					live_state(read_run(run, true)))));
+	ereport(WARNING, (errmsg("training run %lld is not running, it is %s", (long long) run,
+							 live_state(read_run(run, true)))));
 	PG_RETURN_BOOL(false);
 }
 
@@ -223,8 +216,8 @@ pneumo_cancel(PG_FUNCTION_ARGS)
 Datum
 pneumo_resume(PG_FUNCTION_ARGS)
 {
-	int64		run = PG_GETARG_INT64(0);
-	bool		wait = PG_GETARG_BOOL(1);
+	int64 run = PG_GETARG_INT64(0);
+	bool wait = PG_GETARG_BOOL(1);
 	PneumoRunSlot slot;
 	PneumoRunRow *row;
 	PneumoConfig *config;
@@ -232,16 +225,14 @@ pneumo_resume(PG_FUNCTION_ARGS)
 
 	pneumo_prevent_write("pneumo_resume()");
 	if (wait && TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("pneumo_resume cannot wait in a transaction that has already written"),
-				 errhint("Commit first, or use wait => false.")));
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("pneumo_resume cannot wait in a transaction that has already written"),
+						errhint("Commit first, or use wait => false.")));
 	if (pneumo_slot_find(run, &slot, NULL))
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), false);
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("training run %lld is running", (long long) run)));
+				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("training run %lld is running", (long long) run)));
 	}
 	row = read_run(run, false);
 	if (strcmp(row->state, "succeeded") == 0)
@@ -249,17 +240,15 @@ pneumo_resume(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("training run %lld has succeeded, there is nothing to continue", (long long) run)));
 	if (!pneumo_checkpoint_exists(run))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("training run %lld has no checkpoint to continue from", (long long) run),
-				 errdetail("Checkpoints are written once a minute, and when a run is cancelled "
-						   "or stopped."),
-				 errhint("Start a new training.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("training run %lld has no checkpoint to continue from", (long long) run),
+						errdetail("Checkpoints are written once a minute, and when a run is cancelled "
+								  "or stopped."),
+						errhint("Start a new training.")));
 	if (!OidIsValid(row->source_oid) || get_rel_name(row->source_oid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("%s, which training run %lld read, does not exist any more", row->source,
-						(long long) run)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("%s, which training run %lld read, does not exist any more", row->source,
+							   (long long) run)));
 
 	config = pneumo_config_parse(row->config);
 	memset(&launch, 0, sizeof(launch));
@@ -279,7 +268,7 @@ pneumo_resume(PG_FUNCTION_ARGS)
 Datum
 pneumo_forget(PG_FUNCTION_ARGS)
 {
-	int64		run = PG_GETARG_INT64(0);
+	int64 run = PG_GETARG_INT64(0);
 	PneumoRunSlot slot;
 
 	pneumo_prevent_write("pneumo_forget()");
@@ -287,8 +276,7 @@ pneumo_forget(PG_FUNCTION_ARGS)
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), false);
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("training run %lld is running", (long long) run),
+				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("training run %lld is running", (long long) run),
 				 errhint("Cancel it first with pneumo_cancel(%lld).", (long long) run)));
 	}
 	(void) read_run(run, false);

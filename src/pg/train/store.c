@@ -27,27 +27,27 @@
 struct PneumoStore
 {
 	MemoryContext cxt;
-	size_t		sample_bytes;
-	int64		n;				/* samples in all */
-	int64		n_memory_max;	/* samples that fit the budget */
-	int64		per_chunk;		/* samples in one piece of memory */
-	uint8	  **chunks;
-	int64		n_chunks;
-	int64		max_chunks;
+	size_t sample_bytes;
+	int64 n;            /* samples in all */
+	int64 n_memory_max; /* samples that fit the budget */
+	int64 per_chunk;    /* samples in one piece of memory */
+	uint8 **chunks;
+	int64 n_chunks;
+	int64 max_chunks;
 
-	File		file;			/* -1: none */
-	int			fd;				/* for reading; -1: not sealed or no file */
-	off_t		file_bytes;
-	uint8	   *buffer;			/* samples not yet written */
-	size_t		buffered;
-	size_t		buffer_bytes;
+	File file; /* -1: none */
+	int fd;    /* for reading; -1: not sealed or no file */
+	off_t file_bytes;
+	uint8 *buffer; /* samples not yet written */
+	size_t buffered;
+	size_t buffer_bytes;
 };
 
 PneumoStore *
 pneumo_store_create(size_t sample_bytes, size_t budget)
 {
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo sample store",
-											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "pneumo sample store", ALLOCSET_DEFAULT_SIZES);
 	PneumoStore *store = MemoryContextAllocZero(cxt, sizeof(PneumoStore));
 
 	store->cxt = cxt;
@@ -62,7 +62,7 @@ pneumo_store_create(size_t sample_bytes, size_t budget)
 static uint8 *
 memory_place(PneumoStore *store, int64 slot)
 {
-	int64		chunk = slot / store->per_chunk;
+	int64 chunk = slot / store->per_chunk;
 
 	if (chunk >= store->n_chunks)
 	{
@@ -75,10 +75,9 @@ memory_place(PneumoStore *store, int64 slot)
 				store->chunks = repalloc_huge(store->chunks, store->max_chunks * sizeof(uint8 *));
 		}
 		store->chunks[store->n_chunks++] =
-			MemoryContextAllocHuge(store->cxt,
-								   (Size) Min(store->per_chunk,
-											  store->n_memory_max - chunk * store->per_chunk) *
-								   store->sample_bytes);
+			MemoryContextAllocHuge(store->cxt, (Size) Min(store->per_chunk,
+														  store->n_memory_max - chunk * store->per_chunk) *
+												   store->sample_bytes);
 	}
 	return store->chunks[chunk] + (slot % store->per_chunk) * store->sample_bytes;
 }
@@ -86,23 +85,22 @@ memory_place(PneumoStore *store, int64 slot)
 static void
 flush_buffer(PneumoStore *store)
 {
-	size_t		done = 0;
+	size_t done = 0;
 
 	while (done < store->buffered)
 	{
-		int			written = FileWrite(store->file, (char *) store->buffer + done,
-										(int) Min(store->buffered - done, WRITE_BYTES),
-										store->file_bytes, WAIT_EVENT_BUFFILE_WRITE);
+		int written = FileWrite(store->file, (char *) store->buffer + done,
+								(int) Min(store->buffered - done, WRITE_BYTES), store->file_bytes,
+								WAIT_EVENT_BUFFILE_WRITE);
 
 		if (written <= 0)
 		{
 			if (written == 0)
 				errno = ENOSPC;
-			ereport(ERROR,
-					(errcode_for_file_access(),
-					 errmsg("could not write to the temporary file of the samples: %m"),
-					 errhint("%lld samples of %zu bytes did not fit pneumo.train_memory.",
-							 (long long) (store->n - store->n_memory_max), store->sample_bytes)));
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not write to the temporary file of the samples: %m"),
+							errhint("%lld samples of %zu bytes did not fit pneumo.train_memory.",
+									(long long) (store->n - store->n_memory_max), store->sample_bytes)));
 		}
 		done += (size_t) written;
 		store->file_bytes += written;
@@ -113,7 +111,7 @@ flush_buffer(PneumoStore *store)
 int64
 pneumo_store_append(PneumoStore *store, const uint8 *pixels)
 {
-	int64		slot = store->n++;
+	int64 slot = store->n++;
 
 	if (slot < store->n_memory_max)
 	{
@@ -144,16 +142,14 @@ pneumo_store_seal(PneumoStore *store)
 	pfree(store->buffer);
 	store->buffer = NULL;
 	if (!AcquireExternalFD())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("no file descriptor is free for the samples")));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("no file descriptor is free for the samples")));
 	store->fd = dup(FileGetRawDesc(store->file));
 	if (store->fd < 0)
 	{
 		ReleaseExternalFD();
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not duplicate the descriptor of the temporary file: %m")));
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not duplicate the descriptor of the temporary file: %m")));
 	}
 }
 
@@ -161,18 +157,16 @@ pneumo_store_seal(PneumoStore *store)
 const uint8 *
 pneumo_store_get(const PneumoStore *store, int64 slot, uint8 *scratch)
 {
-	off_t		offset;
-	size_t		done = 0;
+	off_t offset;
+	size_t done = 0;
 
 	if (slot < store->n_memory_max)
-		return store->chunks[slot / store->per_chunk] +
-			(slot % store->per_chunk) * store->sample_bytes;
+		return store->chunks[slot / store->per_chunk] + (slot % store->per_chunk) * store->sample_bytes;
 
 	offset = (off_t) (slot - store->n_memory_max) * (off_t) store->sample_bytes;
 	while (done < store->sample_bytes)
 	{
-		ssize_t		got = pread(store->fd, scratch + done, store->sample_bytes - done,
-								offset + (off_t) done);
+		ssize_t got = pread(store->fd, scratch + done, store->sample_bytes - done, offset + (off_t) done);
 
 		if (got < 0 && errno == EINTR)
 			continue;

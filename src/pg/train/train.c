@@ -42,9 +42,9 @@ typedef struct Following
 	dsm_segment *seg;
 	PneumoRunSegment *s;
 	BackgroundWorkerHandle *handle;
-	int			slot;
-	uint32		generation;
-	TransactionId xid;			/* that the run waits for, or invalid */
+	int slot;
+	uint32 generation;
+	TransactionId xid; /* that the run waits for, or invalid */
 } Following;
 
 /* ---------------------------------------------------------------- messages */
@@ -55,11 +55,10 @@ pneumo_epoch_message(const NnEpochLog *log, int epochs)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "epoch %d/%d: loss %.4f, accuracy %.4f", log->epoch, epochs,
-					 log->loss, log->accuracy);
+	appendStringInfo(&buf, "epoch %d/%d: loss %.4f, accuracy %.4f", log->epoch, epochs, log->loss,
+					 log->accuracy);
 	if (!isnan(log->val_loss))
-		appendStringInfo(&buf, ", val_loss %.4f, val_accuracy %.4f", log->val_loss,
-						 log->val_accuracy);
+		appendStringInfo(&buf, ", val_loss %.4f, val_accuracy %.4f", log->val_loss, log->val_accuracy);
 	return buf.data;
 }
 
@@ -93,20 +92,18 @@ pneumo_outcome_ereport(const PneumoRunOutcome *outcome, int64 run)
 {
 	if (strcmp(outcome->state, "cancelled") == 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_QUERY_CANCELED),
-				 errmsg("training run %lld was cancelled", (long long) run),
-				 pneumo_checkpoint_exists(run) ?
-				 errhint("Continue it with pneumo_resume(%lld).", (long long) run) : 0));
+				(errcode(ERRCODE_QUERY_CANCELED), errmsg("training run %lld was cancelled", (long long) run),
+				 pneumo_checkpoint_exists(run)
+					 ? errhint("Continue it with pneumo_resume(%lld).", (long long) run)
+					 : 0));
 	if (strcmp(outcome->state, "gone") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"pneumo\" was dropped during training run %lld", (long long) run)));
-	ereport(ERROR,
-			(errcode(outcome->sqlerrcode),
-			 errmsg_internal("%s", outcome->message),
-			 outcome->detail[0] ? errdetail_internal("%s", outcome->detail) : 0,
-			 outcome->hint[0] ? errhint("%s", outcome->hint) : 0,
-			 run != 0 ? errcontext("training run %lld", (long long) run) : 0));
+	ereport(ERROR, (errcode(outcome->sqlerrcode), errmsg_internal("%s", outcome->message),
+					outcome->detail[0] ? errdetail_internal("%s", outcome->detail) : 0,
+					outcome->hint[0] ? errhint("%s", outcome->hint) : 0,
+					run != 0 ? errcontext("training run %lld", (long long) run) : 0));
 	pg_unreachable();
 }
 
@@ -136,12 +133,11 @@ add_setting(StringInfo buf, const char *name, char context)
 static void
 collect_settings(StringInfo buf)
 {
-	static const char *const always[] = {
-		"search_path", "row_security", "DateStyle", "IntervalStyle", "TimeZone", NULL
-	};
+	static const char *const always[] = {"search_path",   "row_security", "DateStyle",
+										 "IntervalStyle", "TimeZone",     NULL};
 	struct config_generic **variables;
-	int			n;
-	int			i;
+	int n;
+	int i;
 
 	for (i = 0; always[i] != NULL; i++)
 		add_setting(buf, always[i], PNEUMO_SETTING_USER);
@@ -149,8 +145,8 @@ collect_settings(StringInfo buf)
 	for (i = 0; i < n; i++)
 		if (strchr(variables[i]->name, '.') != NULL && variables[i]->source >= PGC_S_DATABASE)
 			add_setting(buf, variables[i]->name,
-						(variables[i]->flags & GUC_CUSTOM_PLACEHOLDER) ? PNEUMO_SETTING_USER :
-						PNEUMO_SETTING_SUPERUSER);
+						(variables[i]->flags & GUC_CUSTOM_PLACEHOLDER) ? PNEUMO_SETTING_USER
+																	   : PNEUMO_SETTING_SUPERUSER);
 	appendStringInfoChar(buf, '\0');
 }
 
@@ -160,7 +156,7 @@ static void
 segment_detached(dsm_segment *seg, Datum arg)
 {
 	PneumoRunSegment *s = dsm_segment_address(seg);
-	bool		finished;
+	bool finished;
 
 	(void) arg;
 	SpinLockAcquire(&s->mutex);
@@ -173,10 +169,10 @@ segment_detached(dsm_segment *seg, Datum arg)
 static void
 create_segment(Following *f, const PneumoLaunch *launch)
 {
-	char	   *config = JsonbToCString(NULL, &launch->config->root, VARSIZE(launch->config));
+	char *config = JsonbToCString(NULL, &launch->config->root, VARSIZE(launch->config));
 	StringInfoData settings;
-	size_t		epochs_bytes = sizeof(NnEpochLog) * (size_t) launch->epochs;
-	size_t		head = MAXALIGN(offsetof(PneumoRunSegment, epochs) + epochs_bytes);
+	size_t epochs_bytes = sizeof(NnEpochLog) * (size_t) launch->epochs;
+	size_t head = MAXALIGN(offsetof(PneumoRunSegment, epochs) + epochs_bytes);
 	PneumoRunSegment *s;
 
 	initStringInfo(&settings);
@@ -223,11 +219,10 @@ start_worker(Following *f)
 	strlcpy(worker.bgw_name, "pneumo training", sizeof(worker.bgw_name));
 	strlcpy(worker.bgw_type, "pneumo training", sizeof(worker.bgw_type));
 	if (!RegisterDynamicBackgroundWorker(&worker, &f->handle))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no training can start: no background worker is free"),
-				 errhint("Wait for parallel queries or other workers to end, or raise "
-						 "max_worker_processes.")));
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						errmsg("no training can start: no background worker is free"),
+						errhint("Wait for parallel queries or other workers to end, or raise "
+								"max_worker_processes.")));
 }
 
 /* --------------------------------------------------------------- following */
@@ -235,13 +230,11 @@ start_worker(Following *f)
 static bool
 worker_stopped(const Following *f)
 {
-	pid_t		pid;
+	pid_t pid;
 	BgwHandleStatus status = GetBackgroundWorkerPid(f->handle, &pid);
 
 	if (status == BGWH_POSTMASTER_DIED)
-		ereport(FATAL,
-				(errcode(ERRCODE_ADMIN_SHUTDOWN),
-				 errmsg("the postmaster died during training")));
+		ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the postmaster died during training")));
 	return status == BGWH_STOPPED;
 }
 
@@ -250,10 +243,10 @@ static int64
 wait_for_handshake(Following *f)
 {
 	PneumoRunSegment *s = f->s;
-	int64		run = 0;
-	bool		acknowledged;
-	bool		finished;
-	bool		stopped;
+	int64 run = 0;
+	bool acknowledged;
+	bool finished;
+	bool stopped;
 
 	for (;;)
 	{
@@ -266,7 +259,7 @@ wait_for_handshake(Following *f)
 		if (acknowledged || finished || stopped)
 			break;
 		(void) ConditionVariableTimedSleep(&s->changed, HANDSHAKE_POLL_MS,
-										pneumo_wait_event(PNEUMO_WAIT_RUN_START));
+										   pneumo_wait_event(PNEUMO_WAIT_RUN_START));
 	}
 	ConditionVariableCancelSleep();
 
@@ -296,24 +289,22 @@ check_client(void)
 static void
 check_deadlock(const Following *f)
 {
-	pid_t		pid;
+	pid_t pid;
 
 	if (GetBackgroundWorkerPid(f->handle, &pid) == BGWH_STARTED && pneumo_blocked_by_me((int) pid))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
-				 errmsg("the training worker waits for a lock that this transaction holds"),
-				 errhint("Commit first, or use wait => false.")));
+		ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+						errmsg("the training worker waits for a lock that this transaction holds"),
+						errhint("Commit first, or use wait => false.")));
 }
 
 /* Prints what has come since the last time; returns whether the run has ended. */
 static bool
-print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *n_warned,
-		   double *seconds)
+print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *n_warned, double *seconds)
 {
 	PneumoRunSegment *s = f->s;
-	int			n_epochs;
-	int			n_warnings;
-	bool		finished;
+	int n_epochs;
+	int n_warnings;
+	bool finished;
 
 	SpinLockAcquire(&s->mutex);
 	n_epochs = s->n_epochs;
@@ -329,10 +320,9 @@ print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *
 
 		*seconds += log->seconds + (isnan(log->val_seconds) ? 0 : log->val_seconds);
 		if (launch->verbose > 0)
-			ereport(NOTICE,
-					(errmsg_internal("%s", pneumo_epoch_message(log, launch->epochs)),
-					 errdetail_internal("%s", pneumo_epoch_detail(log, launch->epochs,
-																  *seconds / (*n_printed + 1)))));
+			ereport(NOTICE, (errmsg_internal("%s", pneumo_epoch_message(log, launch->epochs)),
+							 errdetail_internal("%s", pneumo_epoch_detail(log, launch->epochs,
+																		  *seconds / (*n_printed + 1)))));
 	}
 	return finished;
 }
@@ -341,22 +331,22 @@ static void
 follow(const Following *f, const PneumoLaunch *launch, int64 run)
 {
 	PneumoRunSegment *s = f->s;
-	int			n_printed = 0;
-	int			n_warned = 0;
-	double		seconds = 0;
+	int n_printed = 0;
+	int n_warned = 0;
+	double seconds = 0;
 
 	for (;;)
 	{
-		bool		stopped = worker_stopped(f);
+		bool stopped = worker_stopped(f);
 
 		if (print_news(f, launch, &n_printed, &n_warned, &seconds))
 			break;
 		if (stopped)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("training run %lld was interrupted", (long long) run),
-					 pneumo_checkpoint_exists(run) ?
-					 errhint("Continue it with pneumo_resume(%lld).", (long long) run) : 0));
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("training run %lld was interrupted", (long long) run),
+							pneumo_checkpoint_exists(run)
+								? errhint("Continue it with pneumo_resume(%lld).", (long long) run)
+								: 0));
 		if (ConditionVariableTimedSleep(&s->changed, FOLLOW_POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN)))
 		{
 			ConditionVariableCancelSleep();
@@ -368,16 +358,15 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 
 	if (strcmp(s->outcome.state, "succeeded") != 0)
 		pneumo_outcome_ereport(&s->outcome, run);
-	ereport(NOTICE,
-			(errmsg_internal("%s", s->outcome.summary),
-			 s->outcome.summary_detail[0] ? errdetail_internal("%s", s->outcome.summary_detail) : 0,
-			 s->outcome.hint[0] ? errhint("%s", s->outcome.hint) : 0));
+	ereport(NOTICE, (errmsg_internal("%s", s->outcome.summary),
+					 s->outcome.summary_detail[0] ? errdetail_internal("%s", s->outcome.summary_detail) : 0,
+					 s->outcome.hint[0] ? errhint("%s", s->outcome.hint) : 0));
 }
 
 static void
 give_up_slot(int code, Datum arg)
 {
-	Following  *f = (Following *) DatumGetPointer(arg);
+	Following *f = (Following *) DatumGetPointer(arg);
 
 	(void) code;
 	pneumo_slot_release(f->slot, f->generation, true);
@@ -386,7 +375,7 @@ give_up_slot(int code, Datum arg)
 int64
 pneumo_launch(const PneumoLaunch *launch)
 {
-	Following  *f = palloc0(sizeof(Following));
+	Following *f = palloc0(sizeof(Following));
 	volatile int64 run = 0;
 
 	f->xid = launch->wait ? InvalidTransactionId : GetCurrentTransactionId();
@@ -410,20 +399,19 @@ pneumo_launch(const PneumoLaunch *launch)
 Datum
 pneumo_train(PG_FUNCTION_ARGS)
 {
-	Oid			source = PG_GETARG_OID(0);
-	Jsonb	   *config = PG_GETARG_JSONB_P(1);
-	bool		wait = PG_GETARG_BOOL(2);
-	Oid			owner = GetUserId();	/* before code of a view can run */
+	Oid source = PG_GETARG_OID(0);
+	Jsonb *config = PG_GETARG_JSONB_P(1);
+	bool wait = PG_GETARG_BOOL(2);
+	Oid owner = GetUserId(); /* before code of a view can run */
 	PneumoPrepared *prepared;
 	PneumoLaunch launch;
 
 	pneumo_prevent_write("pneumo_train()");
 	if (wait && TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("pneumo_train cannot wait in a transaction that has already written"),
-				 errdetail("The worker would not see what this transaction wrote."),
-				 errhint("Commit first, or use wait => false.")));
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("pneumo_train cannot wait in a transaction that has already written"),
+						errdetail("The worker would not see what this transaction wrote."),
+						errhint("Commit first, or use wait => false.")));
 
 	prepared = pneumo_prepare(source, config);
 	memset(&launch, 0, sizeof(launch));

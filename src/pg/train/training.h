@@ -36,39 +36,41 @@
  * \"epochs\""), and raise ERRCODE_INVALID_PARAMETER_VALUE with the value and
  * what is allowed.
  */
-extern JsonbValue *pneumo_json_get(JsonbContainer *object, const char *key);	/* NULL if absent */
-extern char *pneumo_json_text(JsonbValue *value);	/* shortened for messages */
+extern JsonbValue *pneumo_json_get(JsonbContainer *object, const char *key); /* NULL if absent */
+extern char *pneumo_json_text(JsonbValue *value);                            /* shortened for messages */
 extern char *pneumo_json_full_text(JsonbValue *value);
 extern bool pneumo_json_is_null(const JsonbValue *value);
 extern JsonbContainer *pneumo_json_object(const JsonbValue *value); /* NULL if it is none */
 extern JsonbContainer *pneumo_json_array(const JsonbValue *value);
-extern char *pneumo_json_cstring(const JsonbValue *value);	/* NULL if not a string */
-extern bool pneumo_json_double(const JsonbValue *value, double *number);	/* false if not a number */
+extern char *pneumo_json_cstring(const JsonbValue *value);               /* NULL if not a string */
+extern bool pneumo_json_double(const JsonbValue *value, double *number); /* false if not a number */
 extern void pneumo_json_bad(const char *what, JsonbValue *value, const char *allowed) pg_attribute_noreturn();
 extern int64 pneumo_json_read_int(const char *what, JsonbValue *value, double low, double high);
 extern double pneumo_json_read_number(const char *what, JsonbValue *value, double low, double high);
 extern bool pneumo_json_read_bool(const char *what, JsonbValue *value);
 extern char *pneumo_json_read_string(const char *what, JsonbValue *value);
-extern int	pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *names);
-extern int	pneumo_json_array_length(JsonbContainer *array);
+extern int pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *names);
+extern int pneumo_json_array_length(JsonbContainer *array);
 
 /* The nearest of the NULL-ended names by edit distance, or NULL if none is near. */
 extern const char *pneumo_nearest(const char *name, const char *const *names);
-extern char *pneumo_list_names(const char *const *names);	/* "a, b or c", quoted */
+extern char *pneumo_list_names(const char *const *names); /* "a, b or c", quoted */
 
 /* ------------------------------------------- config (config.c, presets.c) */
 
 typedef enum PneumoClassWeightKind
 {
-	PNEUMO_CLASS_WEIGHT_NONE, PNEUMO_CLASS_WEIGHT_BALANCED, PNEUMO_CLASS_WEIGHT_GIVEN
+	PNEUMO_CLASS_WEIGHT_NONE,
+	PNEUMO_CLASS_WEIGHT_BALANCED,
+	PNEUMO_CLASS_WEIGHT_GIVEN
 } PneumoClassWeightKind;
 
 typedef enum PneumoDeploy
 {
-	PNEUMO_DEPLOY_IF_NONE,		/* when the model has no deployed version */
+	PNEUMO_DEPLOY_IF_NONE, /* when the model has no deployed version */
 	PNEUMO_DEPLOY_YES,
 	PNEUMO_DEPLOY_NO,
-	PNEUMO_DEPLOY_IF_BETTER		/* than the deployed version; or if there is none */
+	PNEUMO_DEPLOY_IF_BETTER /* than the deployed version; or if there is none */
 } PneumoDeploy;
 
 /*
@@ -77,48 +79,48 @@ typedef enum PneumoDeploy
  */
 typedef struct PneumoConfig
 {
-	Jsonb	   *given;			/* what the user wrote */
+	Jsonb *given; /* what the user wrote */
 
-	char	   *name;
-	char	   *preset;			/* NULL with layers */
-	Jsonb	   *layers;			/* Keras JSON, or NULL with a preset */
-	ImgPreprocess preprocess;	/* image_size, color_mode, interpolation */
-	bool		image_size_given;
-	bool		color_mode_given;
-	double		rescale;
+	char *name;
+	char *preset;             /* NULL with layers */
+	Jsonb *layers;            /* Keras JSON, or NULL with a preset */
+	ImgPreprocess preprocess; /* image_size, color_mode, interpolation */
+	bool image_size_given;
+	bool color_mode_given;
+	double rescale;
 
-	char	   *image_column;
-	char	   *label_column;
-	char	   *positive_class;
-	char	   *group_column;
-	char	   *split_column;
-	char	   *key_column;
-	char	   *sample_weight_column;
-	double		validation_split;
-	double		test_split;
-	int			split_seed;
-	double		max_bad_images;
+	char *image_column;
+	char *label_column;
+	char *positive_class;
+	char *group_column;
+	char *split_column;
+	char *key_column;
+	char *sample_weight_column;
+	double validation_split;
+	double test_split;
+	int split_seed;
+	double max_bad_images;
 
-	NnTrainConfig train;		/* class_weight is filled in by
+	NnTrainConfig train; /* class_weight is filled in by
 								 * pneumo_config_class_weights() */
 	PneumoClassWeightKind class_weight;
-	Jsonb	   *class_weight_given;
-	int			threads;		/* 0: as the setting says */
-	char	   *initial_model;
-	bool		early_stopping_given;
-	bool		plateau_given;
-	int			verbose;		/* 0: no notice per epoch */
-	int			loss;			/* index into the loss names, -1 not given */
+	Jsonb *class_weight_given;
+	int threads; /* 0: as the setting says */
+	char *initial_model;
+	bool early_stopping_given;
+	bool plateau_given;
+	int verbose; /* 0: no notice per epoch */
+	int loss;    /* index into the loss names, -1 not given */
 
 	ImgAugmentRanges augment;
 
-	int			calibration;	/* PneumoCalibrationKind, to be fitted */
+	int calibration; /* PneumoCalibrationKind, to be fitted */
 	StatsThresholdDemand operating_point;
-	double		threshold;		/* of a given operating point */
-	int			deploy;			/* PneumoDeploy */
-	char	   *comment;
+	double threshold; /* of a given operating point */
+	int deploy;       /* PneumoDeploy */
+	char *comment;
 
-	bool		in_backend;		/* no key: the caller's own backend reads, so a
+	bool in_backend; /* no key: the caller's own backend reads, so a
 								 * temporary table is fine; then label_column
 								 * may be NULL, too */
 } PneumoConfig;
@@ -131,17 +133,17 @@ extern void pneumo_config_class_weights(PneumoConfig *config, int n_classes, cha
 										const int64 *train_rows);
 
 /* Threads that the config and the setting allow, at least 1. */
-extern int	pneumo_config_threads(const PneumoConfig *config);
+extern int pneumo_config_threads(const PneumoConfig *config);
 
 typedef struct PneumoPreset
 {
 	const char *name;
-	const char *config;			/* JSON object of keys that beat the defaults */
-	const char *layers;			/* JSON list up to the last Dense, without ']' */
+	const char *config; /* JSON object of keys that beat the defaults */
+	const char *layers; /* JSON list up to the last Dense, without ']' */
 	const char *doc;
 } PneumoPreset;
 
-extern const PneumoPreset *pneumo_preset_find(const char *name);	/* NULL if unknown */
+extern const PneumoPreset *pneumo_preset_find(const char *name); /* NULL if unknown */
 extern const char *const *pneumo_preset_names(void);
 /* The preset's layer list, ended by the Dense that n_classes need. */
 extern Jsonb *pneumo_preset_layers(const char *name, int n_classes);
@@ -158,28 +160,27 @@ extern NnGraph *pneumo_layers_graph(PneumoConfig *config, int n_classes);
 
 typedef enum PneumoLabelKind
 {
-	PNEUMO_LABEL_BOOLEAN, PNEUMO_LABEL_INTEGER, PNEUMO_LABEL_TEXT, PNEUMO_LABEL_ENUM
+	PNEUMO_LABEL_BOOLEAN,
+	PNEUMO_LABEL_INTEGER,
+	PNEUMO_LABEL_TEXT,
+	PNEUMO_LABEL_ENUM
 } PneumoLabelKind;
 
 #define PNEUMO_MAX_KEY_COLUMNS 8
 
 typedef struct PneumoSource
 {
-	Oid			relid;
-	char	   *name;			/* schema-qualified and quoted */
+	Oid relid;
+	char *name; /* schema-qualified and quoted */
 	PneumoLabelKind label_kind;
-	Oid			label_type;		/* base type */
-	int			col_image,		/* positions in the query, from 1; 0: not there */
-				col_label,
-				col_group,
-				col_split,
-				col_weight,
-				col_key[PNEUMO_MAX_KEY_COLUMNS];
-	int			n_key;
-	char	   *query;			/* SELECT the columns, in that order, FROM name */
-	char	   *label_query;	/* SELECT label, count(*) ... GROUP BY */
-	char	   *image_column;	/* names, resolved */
-	char	   *label_column;
+	Oid label_type; /* base type */
+	int col_image,  /* positions in the query, from 1; 0: not there */
+		col_label, col_group, col_split, col_weight, col_key[PNEUMO_MAX_KEY_COLUMNS];
+	int n_key;
+	char *query;        /* SELECT the columns, in that order, FROM name */
+	char *label_query;  /* SELECT label, count(*) ... GROUP BY */
+	char *image_column; /* names, resolved */
+	char *label_column;
 } PneumoSource;
 
 /*
@@ -191,11 +192,11 @@ extern PneumoSource *pneumo_source_check(Oid relid, const PneumoConfig *config);
 /* Classes and labelled rows, without reading images; at most NN_MAX_CLASSES. */
 typedef struct PneumoLabels
 {
-	int			n;
-	char	   *name[NN_MAX_CLASSES];
-	int64		rows[NN_MAX_CLASSES];
-	int64		unlabelled;
-	int64		total;
+	int n;
+	char *name[NN_MAX_CLASSES];
+	int64 rows[NN_MAX_CLASSES];
+	int64 unlabelled;
+	int64 total;
 } PneumoLabels;
 
 extern void pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source);
@@ -211,26 +212,26 @@ extern void pneumo_order_classes(char **ordered, int n, char *const *names, cons
 
 typedef struct PneumoSample
 {
-	uint8		sha256[PNEUMO_SHA256_LEN];	/* of the image's bytes */
-	uint8		group[PNEUMO_SHA256_LEN];	/* SHA-256 of 'g' and the group key, or of
+	uint8 sha256[PNEUMO_SHA256_LEN]; /* of the image's bytes */
+	uint8 group[PNEUMO_SHA256_LEN];  /* SHA-256 of 'g' and the group key, or of
 											 * 'i' and the image's hash without one */
-	int64		slot;			/* what the sink returned; -1 none */
-	char	   *key;			/* text of the row's key; NULL without key */
-	float		weight;
-	int16		label;			/* class index */
-	int8		split;			/* PneumoSplit */
-	bool		dropped;		/* by the duplicate rules */
+	int64 slot;                      /* what the sink returned; -1 none */
+	char *key;                       /* text of the row's key; NULL without key */
+	float weight;
+	int16 label;  /* class index */
+	int8 split;   /* PneumoSplit */
+	bool dropped; /* by the duplicate rules */
 } PneumoSample;
 
 typedef enum PneumoLeftOut
 {
-	PNEUMO_OUT_NO_IMAGE,		/* NULL image */
-	PNEUMO_OUT_UNLABELLED,		/* NULL label */
+	PNEUMO_OUT_NO_IMAGE,   /* NULL image */
+	PNEUMO_OUT_UNLABELLED, /* NULL label */
 	PNEUMO_OUT_UNREADABLE,
-	PNEUMO_OUT_NO_SPLIT,		/* NULL in split_column */
-	PNEUMO_OUT_DUPLICATE,		/* the same image counts elsewhere */
-	PNEUMO_OUT_CONFLICT,		/* the same image with another label */
-	PNEUMO_OUT_SEEN				/* known to the model that is compared or warm-started */
+	PNEUMO_OUT_NO_SPLIT,  /* NULL in split_column */
+	PNEUMO_OUT_DUPLICATE, /* the same image counts elsewhere */
+	PNEUMO_OUT_CONFLICT,  /* the same image with another label */
+	PNEUMO_OUT_SEEN       /* known to the model that is compared or warm-started */
 } PneumoLeftOut;
 
 #define PNEUMO_N_LEFT_OUT 7
@@ -239,37 +240,37 @@ extern const char *const pneumo_left_out_names[PNEUMO_N_LEFT_OUT];
 typedef struct PneumoDataset
 {
 	MemoryContext cxt;
-	int			n_classes;
-	char	   *classes[NN_MAX_CLASSES];
-	int64		n_rows;			/* read */
-	int64		n;				/* samples, sorted by (sha256, label, group) */
+	int n_classes;
+	char *classes[NN_MAX_CLASSES];
+	int64 n_rows; /* read */
+	int64 n;      /* samples, sorted by (sha256, label, group) */
 	PneumoSample *samples;
-	int64		left_out[PNEUMO_N_LEFT_OUT];
-	char	   *first_bad;		/* "key: reason" of the first unreadable row */
-	char	   *first_conflict; /* keys of the first conflicting rows */
-	int64		rows[3][NN_MAX_CLASSES];	/* by split and class, of counted samples */
-	int64		groups[3][NN_MAX_CLASSES];
-	int64		split_rows[3];
-	int64		split_groups[3];
-	uint8		fingerprint[PNEUMO_SHA256_LEN];
+	int64 left_out[PNEUMO_N_LEFT_OUT];
+	char *first_bad;               /* "key: reason" of the first unreadable row */
+	char *first_conflict;          /* keys of the first conflicting rows */
+	int64 rows[3][NN_MAX_CLASSES]; /* by split and class, of counted samples */
+	int64 groups[3][NN_MAX_CLASSES];
+	int64 split_rows[3];
+	int64 split_groups[3];
+	uint8 fingerprint[PNEUMO_SHA256_LEN];
 } PneumoDataset;
 
 /*
  * What becomes of a readable image while the table is read: returns the slot.
  * Called for rows of the wanted splits only.
  */
-typedef int64 (*PneumoSink) (void *arg, const PneumoSample *sample, const uint8 *pixels);
+typedef int64 (*PneumoSink)(void *arg, const PneumoSample *sample, const uint8 *pixels);
 
 typedef struct PneumoReading
 {
-	bool		decode;			/* false: only hash the bytes */
-	bool		want[3];		/* splits whose pixels go to the sink */
-	PneumoSink	sink;			/* may be NULL */
-	void	   *sink_arg;
-	void		(*progress) (void *arg, int64 rows);	/* may be NULL */
-	void	   *progress_arg;
-	int			n_classes;		/* in order; a label that is none of them is an error */
-	char	  **classes;
+	bool decode;     /* false: only hash the bytes */
+	bool want[3];    /* splits whose pixels go to the sink */
+	PneumoSink sink; /* may be NULL */
+	void *sink_arg;
+	void (*progress)(void *arg, int64 rows); /* may be NULL */
+	void *progress_arg;
+	int n_classes; /* in order; a label that is none of them is an error */
+	char **classes;
 } PneumoReading;
 
 /*
@@ -295,8 +296,8 @@ extern List *pneumo_dataset_require(const PneumoDataset *dataset, const PneumoCo
 extern void *pneumo_manifest_write(const PneumoDataset *dataset, size_t *bytes);
 
 /* Drops samples whose image or group the manifest has on one of the splits; counts them. */
-extern int64 pneumo_manifest_exclude(PneumoDataset *dataset, const bool *sample_splits,
-									 const void *manifest, size_t bytes, const bool *manifest_splits);
+extern int64 pneumo_manifest_exclude(PneumoDataset *dataset, const bool *sample_splits, const void *manifest,
+									 size_t bytes, const bool *manifest_splits);
 
 /* jsonb objects for catalog and plan: {"train": {"NORMAL": n, …}, …} and the left-out counts. */
 extern Jsonb *pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups);
@@ -325,12 +326,12 @@ typedef struct PneumoPrepared
 	PneumoConfig *config;
 	PneumoSource *source;
 	PneumoLabels labels;
-	char	   *classes[NN_MAX_CLASSES];	/* labels.n, in label order */
-	NnGraph    *graph;
-	int			threads;
-	NnTrainPlan plan;			/* for about labels.total samples */
-	float	   *initial_weights;	/* of initial_model, or NULL */
-	PneumoVersionId initial;	/* valid with initial_model */
+	char *classes[NN_MAX_CLASSES]; /* labels.n, in label order */
+	NnGraph *graph;
+	int threads;
+	NnTrainPlan plan;        /* for about labels.total samples */
+	float *initial_weights;  /* of initial_model, or NULL */
+	PneumoVersionId initial; /* valid with initial_model */
 } PneumoPrepared;
 
 /*
@@ -351,30 +352,30 @@ extern void pneumo_prepare_no_validation(PneumoConfig *config);
 typedef struct PneumoLoader
 {
 	const PneumoStore *store;
-	const int64 *slot[2];		/* by split and sample of it */
-	const uint32 *number[2];	/* index of the sample in the sorted dataset */
+	const int64 *slot[2];    /* by split and sample of it */
+	const uint32 *number[2]; /* index of the sample in the sorted dataset */
 	ImgPreprocess preprocess;
-	float		rescale;
-	uint64		seed;
-	bool		augment;
+	float rescale;
+	uint64 seed;
+	bool augment;
 	ImgAugmentRanges ranges;
-	size_t		pixel_bytes;	/* rounded up to NN_ALIGN */
+	size_t pixel_bytes; /* rounded up to NN_ALIGN */
 } PneumoLoader;
 
 extern size_t pneumo_loader_scratch_bytes(const PneumoConfig *config);
-extern int	pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch);
+extern int pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch);
 
 /* ------------------------------------------------------------ fitting (fit.c) */
 
 /* The scores of the validation side by the weights that are stored. */
 typedef struct PneumoFitRows
 {
-	const float *probability;	/* n * units */
-	const float *logit;			/* n * units */
-	const int32_t *label;		/* n */
-	const uint64_t *group;		/* n: the patient */
-	size_t		n;
-	int			units;			/* output units of the network: 1, or n_classes */
+	const float *probability; /* n * units */
+	const float *logit;       /* n * units */
+	const int32_t *label;     /* n */
+	const uint64_t *group;    /* n: the patient */
+	size_t n;
+	int units; /* output units of the network: 1, or n_classes */
 } PneumoFitRows;
 
 /* Errors for what cannot be fitted with so many classes, on such a validation side. */
@@ -400,13 +401,13 @@ extern void pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config);
 
 typedef struct PneumoRunOutcome
 {
-	char		state[16];		/* succeeded, failed, cancelled, gone */
-	int			sqlerrcode;
-	char		message[PNEUMO_RUN_TEXT];
-	char		detail[PNEUMO_RUN_TEXT];
-	char		hint[PNEUMO_RUN_TEXT];
-	char		summary[PNEUMO_RUN_TEXT];	/* validation figures, one line */
-	char		summary_detail[PNEUMO_RUN_TEXT];
+	char state[16]; /* succeeded, failed, cancelled, gone */
+	int sqlerrcode;
+	char message[PNEUMO_RUN_TEXT];
+	char detail[PNEUMO_RUN_TEXT];
+	char hint[PNEUMO_RUN_TEXT];
+	char summary[PNEUMO_RUN_TEXT]; /* validation figures, one line */
+	char summary_detail[PNEUMO_RUN_TEXT];
 } PneumoRunOutcome;
 
 /* A warning of the worker for the caller (few groups, full checkpoint disk). */
@@ -414,37 +415,37 @@ typedef struct PneumoRunOutcome
 
 typedef struct PneumoRunSegment
 {
-	uint32		abi;			/* first field for ever */
+	uint32 abi; /* first field for ever */
 
 	/* set by the caller before the worker starts */
-	int			slot;
-	uint32		generation;
-	Oid			database;
-	Oid			session_user;
-	Oid			current_user;	/* whose rights the run has */
-	Oid			source;
-	bool		wait;
-	bool		resume;
-	int64		resume_run;
-	TransactionId xid;			/* of a caller that does not wait */
-	int			max_epochs;		/* entries of epochs[] */
-	size_t		config_offset,	/* text of the config, zero-ended */
-				settings_offset,	/* PNEUMO_SETTING_*, name, value, both
+	int slot;
+	uint32 generation;
+	Oid database;
+	Oid session_user;
+	Oid current_user; /* whose rights the run has */
+	Oid source;
+	bool wait;
+	bool resume;
+	int64 resume_run;
+	TransactionId xid;    /* of a caller that does not wait */
+	int max_epochs;       /* entries of epochs[] */
+	size_t config_offset, /* text of the config, zero-ended */
+		settings_offset,  /* PNEUMO_SETTING_*, name, value, both
 									 * zero-ended; ended by a zero */
-				source_offset;	/* qualified name, for messages */
+		source_offset;    /* qualified name, for messages */
 
 	/* guarded by mutex */
-	slock_t		mutex;
-	bool		acknowledged;
-	bool		finished;
-	int64		run;
-	int			n_epochs;
-	int			n_warnings;
+	slock_t mutex;
+	bool acknowledged;
+	bool finished;
+	int64 run;
+	int n_epochs;
+	int n_warnings;
 
 	ConditionVariable changed;
-	PneumoRunOutcome outcome;	/* stable once finished */
-	char		warnings[PNEUMO_RUN_WARNINGS][PNEUMO_RUN_TEXT];
-	NnEpochLog	epochs[FLEXIBLE_ARRAY_MEMBER];
+	PneumoRunOutcome outcome; /* stable once finished */
+	char warnings[PNEUMO_RUN_WARNINGS][PNEUMO_RUN_TEXT];
+	NnEpochLog epochs[FLEXIBLE_ARRAY_MEMBER];
 } PneumoRunSegment;
 
 /* ------------------------------------------------------ slots (run_slots.c) */
@@ -453,7 +454,7 @@ typedef struct PneumoRunSegment
  * Takes a slot for the caller; errors if pneumo.max_training_runs are taken.
  * xid: the transaction that the run waits for, or invalid.
  */
-extern int	pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation);
+extern int pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation);
 /* The worker's: false if the caller has given it up. */
 extern bool pneumo_slot_attach(int slot, uint32 generation);
 extern void pneumo_slot_set_run(int slot, int64 run, bool queued);
@@ -465,7 +466,7 @@ extern bool pneumo_slot_cancelled(int slot);
 /* Copies the slot of a run of this database; false if there is none. */
 extern bool pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index);
 /* Runs of this database that have a slot (room for PNEUMO_RUN_SLOTS); their number. */
-extern int	pneumo_slot_runs(int64 *runs);
+extern int pneumo_slot_runs(int64 *runs);
 /* Set the flag and signal the worker; false if the run is not there any more. */
 extern bool pneumo_slot_cancel(int64 run);
 extern bool pneumo_slot_cancel_index(int slot, uint32 generation);
@@ -476,20 +477,20 @@ extern bool pneumo_blocked_by_me(int pid);
 
 typedef struct PneumoRunRow
 {
-	int64		run;
-	char	   *model;
-	char	   *owner;			/* role name */
-	char	   *source;			/* qualified name */
-	Oid			source_oid;
-	char	   *state;
-	Jsonb	   *config;
-	char	   *error;			/* or NULL */
-	char	   *sqlstate;		/* or NULL */
-	int64		version;		/* 0: none */
-	int			epochs,			/* wanted */
-				epoch,			/* finished */
-				best_epoch;
-	Jsonb	   *metrics;		/* or NULL */
+	int64 run;
+	char *model;
+	char *owner;  /* role name */
+	char *source; /* qualified name */
+	Oid source_oid;
+	char *state;
+	Jsonb *config;
+	char *error;    /* or NULL */
+	char *sqlstate; /* or NULL */
+	int64 version;  /* 0: none */
+	int epochs,     /* wanted */
+		epoch,      /* finished */
+		best_epoch;
+	Jsonb *metrics; /* or NULL */
 } PneumoRunRow;
 
 /* NULL if there is no such run. */
@@ -501,14 +502,14 @@ extern bool pneumo_run_is_mine(const char *owner, bool monitor);
 /* What decides a run beside its data, when it begins. */
 typedef struct PneumoRunStart
 {
-	int64		run;
+	int64 run;
 	const char *model;
-	Oid			owner;
-	Oid			source;
+	Oid owner;
+	Oid source;
 	const char *source_name;
-	Jsonb	   *config;
-	Jsonb	   *settings;		/* threads, CPU path, BLAS */
-	int			epochs;
+	Jsonb *config;
+	Jsonb *settings; /* threads, CPU path, BLAS */
+	int epochs;
 	const char *build;
 } PneumoRunStart;
 
@@ -520,15 +521,15 @@ extern bool pneumo_run_insert(const PneumoRunStart *start);
 extern bool pneumo_run_restart(const PneumoRunStart *start);
 extern bool pneumo_run_set_data(int64 run, const PneumoDataset *dataset);
 extern bool pneumo_run_epoch(int64 run, const NnEpochLog *log, int best_epoch);
-extern bool pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch,
-							  Jsonb *metrics, const char *error, const char *sqlstate);
-extern void pneumo_run_delete(int64 run);	/* with its epochs */
+extern bool pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch, Jsonb *metrics,
+							  const char *error, const char *sqlstate);
+extern void pneumo_run_delete(int64 run); /* with its epochs */
 
 /* Epochs after the first n are of a lost continuation: deletes them. */
 extern void pneumo_run_cut_epochs(int64 run, int n);
 
 /* Finished epochs of a run after epoch after, in order; palloc'd. */
-extern int	pneumo_run_epochs(int64 run, int after, NnEpochLog **logs);
+extern int pneumo_run_epochs(int64 run, int after, NnEpochLog **logs);
 
 /* The manifest of a version, palloc'd (huge); NULL if it has none. */
 extern void *pneumo_manifest_read(int64 version, size_t *bytes);
@@ -537,14 +538,14 @@ extern void *pneumo_manifest_read(int64 version, size_t *bytes);
 
 typedef struct PneumoCheckpointHead
 {
-	char		magic[8];		/* "PNCKPT\0\1" */
-	int64		run;
-	uint64		state_bytes;
-	uint8		fingerprint[PNEUMO_SHA256_LEN];
-	uint8		setup[PNEUMO_SHA256_LEN];	/* of graph and training config */
-	char		build[256];
-	uint32		epoch;			/* finished epochs */
-	pg_crc32c	crc;			/* of the state */
+	char magic[8]; /* "PNCKPT\0\1" */
+	int64 run;
+	uint64 state_bytes;
+	uint8 fingerprint[PNEUMO_SHA256_LEN];
+	uint8 setup[PNEUMO_SHA256_LEN]; /* of graph and training config */
+	char build[256];
+	uint32 epoch;  /* finished epochs */
+	pg_crc32c crc; /* of the state */
 } PneumoCheckpointHead;
 
 /* What decides the bits beside data and config: version, compiler, CPU path, BLAS. */
@@ -555,7 +556,7 @@ extern char *pneumo_build_text(void);
  * and after an error, the checkpoint that there was is still there.
  */
 extern bool pneumo_checkpoint_write(const PneumoCheckpointHead *head, const void *state,
-									bool (*stop) (void *arg), void *arg);
+									bool (*stop)(void *arg), void *arg);
 extern bool pneumo_checkpoint_exists(int64 run);
 /* False if there is none; errors if it is not whole. */
 extern bool pneumo_checkpoint_read_head(int64 run, PneumoCheckpointHead *head);
@@ -574,14 +575,14 @@ extern void pneumo_outcome_ereport(const PneumoRunOutcome *outcome, int64 run) p
 /* Starts a run and, with wait, follows it to its end; returns the run's id. */
 typedef struct PneumoLaunch
 {
-	Oid			source;
+	Oid source;
 	const char *source_name;
-	Jsonb	   *config;
-	Oid			owner;
-	int			epochs;
-	int			verbose;
-	bool		wait;
-	int64		resume_run;		/* 0: a new run */
+	Jsonb *config;
+	Oid owner;
+	int epochs;
+	int verbose;
+	bool wait;
+	int64 resume_run; /* 0: a new run */
 } PneumoLaunch;
 
 extern int64 pneumo_launch(const PneumoLaunch *launch);
@@ -590,4 +591,4 @@ extern int64 pneumo_launch(const PneumoLaunch *launch);
 extern char *pneumo_epoch_message(const NnEpochLog *log, int epochs);
 extern char *pneumo_epoch_detail(const NnEpochLog *log, int epochs, double mean_seconds);
 
-#endif							/* PNEUMO_PG_TRAINING_H */
+#endif /* PNEUMO_PG_TRAINING_H */

@@ -74,8 +74,7 @@ pneumo_worker_begin(PneumoWorker *w, bool read_only)
 	start_transaction(read_only);
 	GetUserIdAndSecContext(&w->saved_user, &w->saved_context);
 	SetUserIdAndSecContext(w->s->current_user,
-						   w->saved_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
+						   w->saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(w->cxt);
 }
@@ -93,7 +92,7 @@ pneumo_worker_commit(PneumoWorker *w)
 void
 pneumo_worker_report(PneumoWorker *w, const char *phase)
 {
-	char		text[128];
+	char text[128];
 
 	pneumo_slot_set_phase(w->slot, phase);
 	snprintf(text, sizeof(text), "pneumo: run %lld, %s", (long long) w->run, phase);
@@ -103,8 +102,8 @@ pneumo_worker_report(PneumoWorker *w, const char *phase)
 bool
 pneumo_worker_has_extension(PneumoWorker *w)
 {
-	Relation	rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, true);
-	bool		same;
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, true);
+	bool same;
 
 	if (rel == NULL)
 		return false;
@@ -152,7 +151,7 @@ acknowledge(PneumoWorker *w)
 void
 pneumo_worker_warn(PneumoWorker *w, const char *message)
 {
-	int			i = w->s->n_warnings;
+	int i = w->s->n_warnings;
 
 	ereport(WARNING, (errmsg("pneumo: run %lld: %s", (long long) w->run, message)));
 	if (i >= PNEUMO_RUN_WARNINGS)
@@ -167,7 +166,7 @@ pneumo_worker_warn(PneumoWorker *w, const char *message)
 void
 pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log)
 {
-	int			i = w->s->n_epochs;
+	int i = w->s->n_epochs;
 
 	if (i >= w->s->max_epochs)
 		return;
@@ -187,7 +186,7 @@ join_pool(int code, Datum arg)
 	(void) arg;
 	if (worker != NULL && worker->trainer != NULL)
 	{
-		NnTrainer  *trainer = worker->trainer;
+		NnTrainer *trainer = worker->trainer;
 
 		worker->trainer = NULL;
 		nn_trainer_stop(trainer);
@@ -204,12 +203,11 @@ apply_settings(PneumoWorker *w)
 
 	while (*p != '\0')
 	{
-		GucContext	context = *p == PNEUMO_SETTING_SUPERUSER ? PGC_SUSET : PGC_USERSET;
+		GucContext context = *p == PNEUMO_SETTING_SUPERUSER ? PGC_SUSET : PGC_USERSET;
 		const char *name = p + 1;
 		const char *value = name + strlen(name) + 1;
 
-		(void) set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_SET, true, WARNING,
-								 false);
+		(void) set_config_option(name, value, context, PGC_S_SESSION, GUC_ACTION_SET, true, WARNING, false);
 		p = value + strlen(value) + 1;
 	}
 }
@@ -218,7 +216,7 @@ apply_settings(PneumoWorker *w)
 static bool
 draw_run(PneumoWorker *w)
 {
-	bool		there;
+	bool there;
 
 	start_transaction(false);
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -239,7 +237,7 @@ draw_run(PneumoWorker *w)
 static bool
 wait_for_caller(PneumoWorker *w)
 {
-	bool		committed;
+	bool committed;
 
 	if (w->s->wait)
 		return true;
@@ -258,8 +256,7 @@ settings_json(PneumoWorker *w, int threads)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "{\"threads\":%d,\"path\":\"%s\",\"blas\":", threads,
-					 nn_path_name(pneumo_path()));
+	appendStringInfo(&buf, "{\"threads\":%d,\"path\":\"%s\",\"blas\":", threads, nn_path_name(pneumo_path()));
 	escape_json(&buf, pneumo_blas_version());
 	appendStringInfoChar(&buf, '}');
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
@@ -271,11 +268,11 @@ open_run(PneumoWorker *w)
 {
 	PneumoRunStart start;
 	PneumoConfig *config;
-	bool		there;
+	bool there;
 
 	pneumo_worker_begin(w, false);
-	w->config_jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-														 CStringGetDatum((char *) w->s + w->s->config_offset)));
+	w->config_jsonb =
+		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum((char *) w->s + w->s->config_offset)));
 	config = pneumo_config_parse(w->config_jsonb);
 	memset(&start, 0, sizeof(start));
 	start.run = w->run;
@@ -288,7 +285,7 @@ open_run(PneumoWorker *w)
 	start.epochs = config->train.epochs;
 	start.build = w->build;
 	there = pneumo_worker_has_extension(w) &&
-		(w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start));
+			(w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start));
 	pneumo_worker_commit(w);
 	if (!there)
 		return false;
@@ -317,7 +314,7 @@ static void
 reading_progress(void *arg, int64 rows)
 {
 	PneumoWorker *w = arg;
-	NnProgress	progress;
+	NnProgress progress;
 
 	if (rows % 64 != 0)
 		return;
@@ -334,8 +331,8 @@ read_data(PneumoWorker *w)
 {
 	PneumoReading reading;
 	PneumoConfig *config;
-	size_t		allowed = (size_t) pneumo_train_memory * 1024;
-	size_t		fixed;
+	size_t allowed = (size_t) pneumo_train_memory * 1024;
+	size_t fixed;
 
 	pneumo_worker_report(w, "reading images");
 	pneumo_worker_begin(w, true);
@@ -343,7 +340,7 @@ read_data(PneumoWorker *w)
 	config = w->prepared->config;
 	fixed = w->prepared->plan.state_bytes + w->prepared->plan.work_bytes;
 	w->store = pneumo_store_create((size_t) config->preprocess.height * config->preprocess.width *
-								   config->preprocess.channels,
+									   config->preprocess.channels,
 								   allowed > fixed ? allowed - fixed : 0);
 	memset(&reading, 0, sizeof(reading));
 	reading.decode = true;
@@ -362,15 +359,16 @@ read_data(PneumoWorker *w)
 	{
 		static const bool held_out[3] = {false, true, true};
 		static const bool trained_on[3] = {true, false, false};
-		size_t		bytes;
-		void	   *manifest = pneumo_manifest_read(w->prepared->initial.version, &bytes);
-		int64		n = 0;
+		size_t bytes;
+		void *manifest = pneumo_manifest_read(w->prepared->initial.version, &bytes);
+		int64 n = 0;
 
 		if (manifest != NULL)
 			n = pneumo_manifest_exclude(w->dataset, held_out, manifest, bytes, trained_on);
 		if (n > 0)
-			pneumo_worker_warn(w, psprintf("%lld held-out rows are left out: the initial model was trained on them",
-										   (long long) n));
+			pneumo_worker_warn(
+				w, psprintf("%lld held-out rows are left out: the initial model was trained on them",
+							(long long) n));
 	}
 	pneumo_worker_commit(w);
 }
@@ -380,9 +378,9 @@ static bool
 check_data(PneumoWorker *w)
 {
 	PneumoConfig *config = w->prepared->config;
-	List	   *warnings;
-	ListCell   *lc;
-	bool		there;
+	List *warnings;
+	ListCell *lc;
+	bool there;
 
 	pneumo_worker_begin(w, false);
 	there = pneumo_worker_has_extension(w) && pneumo_run_set_data(w->run, w->dataset);
@@ -399,7 +397,7 @@ check_data(PneumoWorker *w)
 									   (long long) w->dataset->left_out[PNEUMO_OUT_CONFLICT],
 									   w->dataset->first_conflict));
 	warnings = pneumo_dataset_require(w->dataset, config);
-	foreach(lc, warnings)
+	foreach (lc, warnings)
 		pneumo_worker_warn(w, lfirst(lc));
 	if (w->dataset->split_rows[PNEUMO_VALIDATION] == 0)
 		pneumo_prepare_no_validation(config);
@@ -424,12 +422,11 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 		pneumo_worker_begin(w, false);
 		if (w->row_written)
 			there = pneumo_worker_has_extension(w) &&
-				pneumo_run_finish(w->run, state, 0, 0, NULL, message, sqlstate);
+					pneumo_run_finish(w->run, state, 0, 0, NULL, message, sqlstate);
 		if (there && w->model != NULL)
 			pneumo_model_release(w->model, w->s->current_user, w->run);
 		if (there && w->row_written)
-			Async_Notify(CHANNEL, psprintf("{\"run\": %lld, \"state\": \"%s\"}",
-										   (long long) w->run, state));
+			Async_Notify(CHANNEL, psprintf("{\"run\": %lld, \"state\": \"%s\"}", (long long) w->run, state));
 		pneumo_worker_commit(w);
 	}
 	PG_CATCH();
@@ -443,9 +440,8 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 	if (!there)
 		strlcpy(outcome->state, "gone", sizeof(outcome->state));
 	if (w->row_written)
-		ereport(LOG,
-				(errmsg("pneumo: run %lld %s%s%s", (long long) w->run, outcome->state,
-						message ? ": " : "", message ? message : "")));
+		ereport(LOG, (errmsg("pneumo: run %lld %s%s%s", (long long) w->run, outcome->state,
+							 message ? ": " : "", message ? message : "")));
 	publish(w);
 }
 
@@ -453,8 +449,8 @@ static void
 handle_error(PneumoWorker *w)
 {
 	PneumoRunOutcome *outcome = &w->s->outcome;
-	ErrorData  *error;
-	bool		cancelled;
+	ErrorData *error;
+	bool cancelled;
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(w->cxt);
@@ -482,11 +478,10 @@ handle_error(PneumoWorker *w)
 static void
 run_training(PneumoWorker *w)
 {
-	bool		there;
+	bool there;
 
 	if (!draw_run(w))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"pneumo\" does not exist")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"pneumo\" does not exist")));
 	acknowledge(w);
 	if (!wait_for_caller(w))
 	{
@@ -494,9 +489,8 @@ run_training(PneumoWorker *w)
 		publish(w);
 		return;
 	}
-	ereport(LOG,
-			(errmsg("pneumo: run %lld %s on %s", (long long) w->run,
-					w->s->resume ? "continues" : "starts", (char *) w->s + w->s->source_offset)));
+	ereport(LOG, (errmsg("pneumo: run %lld %s on %s", (long long) w->run,
+						 w->s->resume ? "continues" : "starts", (char *) w->s + w->s->source_offset)));
 
 	w->build = pneumo_build_text();
 	there = open_run(w);
@@ -508,15 +502,13 @@ run_training(PneumoWorker *w)
 	}
 	if (!there)
 	{
-		ereport(LOG,
-				(errmsg("pneumo: run %lld ends, the extension is gone", (long long) w->run)));
+		ereport(LOG, (errmsg("pneumo: run %lld ends, the extension is gone", (long long) w->run)));
 		strlcpy(w->s->outcome.state, "gone", sizeof(w->s->outcome.state));
 		publish(w);
 		return;
 	}
 	publish(w);
-	ereport(LOG,
-			(errmsg("pneumo: run %lld %s", (long long) w->run, w->s->outcome.state)));
+	ereport(LOG, (errmsg("pneumo: run %lld %s", (long long) w->run, w->s->outcome.state)));
 }
 
 /*
@@ -528,7 +520,7 @@ static void
 no_timeouts(void)
 {
 	static const char *const names[] = {PNEUMO_TIMEOUTS};
-	int			i;
+	int i;
 
 	for (i = 0; i < (int) lengthof(names); i++)
 		SetConfigOption(names[i], "0", PGC_SUSET, PGC_S_OVERRIDE);
@@ -550,7 +542,7 @@ pneumo_worker_main(Datum main_arg)
 	w->cxt = cxt;
 	seg = dsm_attach(DatumGetUInt32(main_arg));
 	if (seg == NULL)
-		return;					/* the caller has gone */
+		return; /* the caller has gone */
 	w->s = dsm_segment_address(seg);
 	if (w->s->abi != PNEUMO_RUN_ABI)
 		ereport(FATAL,
@@ -570,7 +562,7 @@ pneumo_worker_main(Datum main_arg)
 	no_timeouts();
 	before_shmem_exit(join_pool, (Datum) 0);
 	if (nice(NICE) == -1)
-		errno = 0;				/* only a courtesy */
+		errno = 0; /* only a courtesy */
 	MemoryContextSwitchTo(cxt);
 
 	PG_TRY();

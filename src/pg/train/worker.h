@@ -13,21 +13,21 @@
 
 typedef struct PneumoWorker
 {
-	MemoryContext cxt;			/* lives as long as the worker */
+	MemoryContext cxt; /* lives as long as the worker */
 	PneumoRunSegment *s;
-	int			slot;
-	uint32		generation;
-	bool		attached;
-	bool		row_written;
-	Oid			run_relation;	/* pneumo.run when the run began */
-	int64		run;
-	char	   *build;
-	char	   *model;			/* name that is claimed; NULL: not yet */
+	int slot;
+	uint32 generation;
+	bool attached;
+	bool row_written;
+	Oid run_relation; /* pneumo.run when the run began */
+	int64 run;
+	char *build;
+	char *model; /* name that is claimed; NULL: not yet */
 
-	Oid			saved_user;		/* while a transaction is open */
-	int			saved_context;
+	Oid saved_user; /* while a transaction is open */
+	int saved_context;
 
-	Jsonb	   *config_jsonb;
+	Jsonb *config_jsonb;
 	PneumoPrepared *prepared;
 	PneumoDataset *dataset;
 	PneumoStore *store;
@@ -35,19 +35,19 @@ typedef struct PneumoWorker
 	/* training */
 	PneumoLoader loader;
 	NnTrainData data;
-	NnTrainer  *trainer;		/* NULL once its threads are joined */
-	void	   *state;
+	NnTrainer *trainer; /* NULL once its threads are joined */
+	void *state;
 	PneumoCheckpointHead head;
-	double		last_checkpoint;	/* seconds, monotonic */
-	double		last_look;		/* at the extension */
-	bool		has_checkpoint;
-	bool		checkpoint_failed;
-	bool		cancelled;
-	bool		gone;			/* the extension was dropped */
-	ErrorData  *error;			/* of a hook, to be thrown again */
-	NnEpochLog	best;			/* epoch 0: none yet */
-	double		epoch_seconds;	/* sum over the epochs of this worker */
-	int			n_epochs;
+	double last_checkpoint; /* seconds, monotonic */
+	double last_look;       /* at the extension */
+	bool has_checkpoint;
+	bool checkpoint_failed;
+	bool cancelled;
+	bool gone;            /* the extension was dropped */
+	ErrorData *error;     /* of a hook, to be thrown again */
+	NnEpochLog best;      /* epoch 0: none yet */
+	double epoch_seconds; /* sum over the epochs of this worker */
+	int n_epochs;
 } PneumoWorker;
 
 /* One transaction as the run's owner; a snapshot is active in it. */
@@ -71,15 +71,18 @@ extern void pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log);
 extern void *pneumo_worker_allocate(PneumoWorker *w, size_t bytes);
 
 /* AUC of the validation side (macro for more than two classes); false if it cannot be had.  Raises nothing. */
-extern bool pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n,
-							  int units, int n_classes);
+extern bool pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n, int units,
+							  int n_classes);
 
 /* Stores the trainer's result as a version and ends the run; false if the extension is gone. */
 extern bool pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled);
 
 typedef enum PneumoVerdict
 {
-	PNEUMO_NO_RIVAL, PNEUMO_BETTER, PNEUMO_NOT_BETTER, PNEUMO_NOT_COMPARABLE
+	PNEUMO_NO_RIVAL,
+	PNEUMO_BETTER,
+	PNEUMO_NOT_BETTER,
+	PNEUMO_NOT_COMPARABLE
 } PneumoVerdict;
 
 /*
@@ -92,4 +95,4 @@ extern PneumoVerdict pneumo_worker_if_better(PneumoWorker *w, const PneumoModelM
 /* Trains and stores the version; false if the extension is gone. */
 extern bool pneumo_worker_train(PneumoWorker *w);
 
-#endif							/* PNEUMO_PG_WORKER_H */
+#endif /* PNEUMO_PG_WORKER_H */

@@ -45,10 +45,10 @@ stats_release(void *arg, void *memory)
 bool
 pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n, int units, int n_classes)
 {
-	StatsEnv	env = {stats_allocate, stats_release, NULL, NULL};
-	double	   *wide = stats_allocate(NULL, n * units * sizeof(double));
-	size_t		i;
-	bool		good = false;
+	StatsEnv env = {stats_allocate, stats_release, NULL, NULL};
+	double *wide = stats_allocate(NULL, n * units * sizeof(double));
+	size_t i;
+	bool good = false;
 
 	if (wide == NULL)
 		return false;
@@ -56,8 +56,8 @@ pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_
 		wide[i] = scores[i];
 	if (units == 1)
 	{
-		uint8_t    *label = stats_allocate(NULL, n);
-		StatsRows	rows = {wide, label, NULL, n};
+		uint8_t *label = stats_allocate(NULL, n);
+		StatsRows rows = {wide, label, NULL, n};
 
 		if (label != NULL)
 		{
@@ -94,16 +94,16 @@ two_class_figures(PneumoWorker *w, const PneumoModelMeta *meta, const double *pr
 				  double loss, StringInfo buf, StringInfo line)
 {
 	const int32_t *label = w->data.label[NN_VALIDATION];
-	size_t		n = w->data.n[NN_VALIDATION];
+	size_t n = w->data.n[NN_VALIDATION];
 	StatsCounts counts = {0, 0, 0, 0};
 	StatsFigures figures;
-	double		sum = 0;
-	size_t		i;
+	double sum = 0;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 	{
-		double		p = probability[2 * i + 1];
-		bool		called = p >= meta->threshold;
+		double p = probability[2 * i + 1];
+		bool called = p >= meta->threshold;
 
 		if (label[i] != 0)
 			*(called ? &counts.tp : &counts.fn) += 1;
@@ -131,19 +131,20 @@ validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *sc
 				   const double *probability, const char *achieved, int epoch, StringInfo line)
 {
 	const PneumoDataset *dataset = w->dataset;
-	size_t		n = w->data.n[NN_VALIDATION];
-	int			units = nn_graph_output_units(w->prepared->graph);
+	size_t n = w->data.n[NN_VALIDATION];
+	int units = nn_graph_output_units(w->prepared->graph);
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "{\"split\":\"validation\",\"used_for_selection\":true,\"epoch\":%d,"
-					 "\"images\":%zu,\"groups\":%lld", epoch, n,
-					 (long long) dataset->split_groups[PNEUMO_VALIDATION]);
+	appendStringInfo(&buf,
+					 "{\"split\":\"validation\",\"used_for_selection\":true,\"epoch\":%d,"
+					 "\"images\":%zu,\"groups\":%lld",
+					 epoch, n, (long long) dataset->split_groups[PNEUMO_VALIDATION]);
 	if (probability != NULL)
 	{
-		double		loss;
-		double		accuracy;
-		double		auc = NAN;
+		double loss;
+		double accuracy;
+		double auc = NAN;
 
 		nn_score_loss(&loss, &accuracy, scores, w->data.label[NN_VALIDATION], NULL, n, units, 0);
 		(void) pneumo_worker_auc(&auc, scores, w->data.label[NN_VALIDATION], n, units, dataset->n_classes);
@@ -172,7 +173,7 @@ static Jsonb *
 provenance(PneumoWorker *w, int epoch)
 {
 	StringInfoData buf;
-	Jsonb	   *part;
+	Jsonb *part;
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"build\":");
@@ -198,10 +199,10 @@ provenance(PneumoWorker *w, int epoch)
 static void *
 model_bytes(PneumoWorker *w, const float *weights, const PneumoModelMeta *meta, size_t *n_bytes)
 {
-	NnSection	sections[PNEUMO_META_SECTIONS];
-	int			n;
-	NnError		error;
-	void	   *bytes;
+	NnSection sections[PNEUMO_META_SECTIONS];
+	int n;
+	NnError error;
+	void *bytes;
 
 	memset(&error, 0, sizeof(error));
 	/* names of classes are converted to UTF-8, which needs a transaction */
@@ -221,10 +222,10 @@ model_bytes(PneumoWorker *w, const float *weights, const PneumoModelMeta *meta, 
 static double *
 fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, StringInfo achieved)
 {
-	size_t		n = w->data.n[NN_VALIDATION];
-	uint64_t   *group = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
+	size_t n = w->data.n[NN_VALIDATION];
+	uint64_t *group = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
 	PneumoFitRows in;
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		memcpy(&group[i], w->dataset->samples[w->loader.number[NN_VALIDATION][i]].group, sizeof(uint64_t));
@@ -241,15 +242,14 @@ fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, Stri
 static float *
 score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hooks)
 {
-	size_t		n = w->data.n[NN_VALIDATION];
-	float	   *scores;
-	NnError		error;
+	size_t n = w->data.n[NN_VALIDATION];
+	float *scores;
+	NnError error;
 
 	if (n == 0)
 		return NULL;
 	memset(&error, 0, sizeof(error));
-	scores = MemoryContextAllocHuge(w->cxt, n * nn_graph_output_units(w->prepared->graph) *
-									sizeof(float));
+	scores = MemoryContextAllocHuge(w->cxt, n * nn_graph_output_units(w->prepared->graph) * sizeof(float));
 	if (nn_trainer_score(w->trainer, scores, weights, hooks, &error) != NN_OK)
 	{
 		if (w->error != NULL)
@@ -260,8 +260,7 @@ score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hook
 }
 
 static void
-summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *figures,
-		  PneumoVerdict verdict)
+summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *figures, PneumoVerdict verdict)
 {
 	PneumoRunOutcome *outcome = &w->s->outcome;
 	const PneumoConfig *config = w->prepared->config;
@@ -270,12 +269,14 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 			 id->deployed ? "deployed" : "stored", epoch, figures[0] ? ": validation " : "", figures);
 	snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT, "It is version %lld.%s", (long long) id->version,
 			 figures[0] ? " The figures chose the epoch, so they flatter; pneumo_evaluate gives "
-						  "those of the test split." : "");
+						  "those of the test split."
+						: "");
 	if (verdict == PNEUMO_NOT_BETTER || verdict == PNEUMO_NOT_COMPARABLE)
-		snprintf(outcome->hint, PNEUMO_RUN_TEXT,
-				 "The deployed version %s; metrics->'if_better' of pneumo.versions has the figures, pneumo_compare those of the test split.",
-				 verdict == PNEUMO_NOT_BETTER ? "is as good or better on the validation rows it was not trained on" :
-				 "cannot be compared on the same pixels");
+		snprintf(
+			outcome->hint, PNEUMO_RUN_TEXT,
+			"The deployed version %s; metrics->'if_better' of pneumo.versions has the figures, pneumo_compare those of the test split.",
+			verdict == PNEUMO_NOT_BETTER ? "is as good or better on the validation rows it was not trained on"
+										 : "cannot be compared on the same pixels");
 	else if (!id->deployed)
 		snprintf(outcome->hint, PNEUMO_RUN_TEXT, "Deploy it with pneumo_deploy(%s, %lld).",
 				 quote_literal_cstr(config->name), (long long) id->version);
@@ -292,11 +293,11 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	StringInfoData line;
 	const float *weights;
 	StringInfoData achieved;
-	float	   *scores = NULL;
-	double	   *probability = NULL;
-	int			epoch = 0;
-	NnTrainer  *trainer = w->trainer;
-	bool		there;
+	float *scores = NULL;
+	double *probability = NULL;
+	int epoch = 0;
+	NnTrainer *trainer = w->trainer;
+	bool there;
 	const char *state = cancelled ? "cancelled" : "succeeded";
 	PneumoVerdict verdict = PNEUMO_NO_RIVAL;
 
@@ -338,8 +339,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 			version.run = w->run;
 			version.n_parameters = (int64) nn_graph_weight_count(w->prepared->graph);
 			version.meta = &meta;
-			version.metrics = validation_figures(w, &meta, scores, probability, achieved.data, epoch,
-												 &line);
+			version.metrics = validation_figures(w, &meta, scores, probability, achieved.data, epoch, &line);
 			version.provenance = provenance(w, epoch);
 			version.comment = config->comment;
 			version.manifest = pneumo_manifest_write(w->dataset, &version.manifest_bytes);

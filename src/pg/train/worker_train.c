@@ -50,10 +50,10 @@ static double
 hook_auc(void *arg, const float *scores, size_t n)
 {
 	PneumoWorker *w = arg;
-	double		auc = NAN;
+	double auc = NAN;
 
 	if (!pneumo_worker_auc(&auc, scores, w->data.label[NN_VALIDATION], n,
-					   nn_graph_output_units(w->prepared->graph), w->dataset->n_classes))
+						   nn_graph_output_units(w->prepared->graph), w->dataset->n_classes))
 		return NAN;
 	return auc;
 }
@@ -126,16 +126,17 @@ save_checkpoint(PneumoWorker *w, bool last)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		/* the training is worth more than its insurance */
 		MemoryContextSwitchTo(w->cxt);
 		error = CopyErrorData();
 		FlushErrorState();
 		if (!w->checkpoint_failed)
-			pneumo_worker_warn(w, psprintf(last ? "no checkpoint was written to continue from: %s" :
-										   "no checkpoint was written, the training goes on without: %s",
-										   error->message));
+			pneumo_worker_warn(w,
+							   psprintf(last ? "no checkpoint was written to continue from: %s"
+											 : "no checkpoint was written, the training goes on without: %s",
+										error->message));
 		w->checkpoint_failed = true;
 		FreeErrorData(error);
 	}
@@ -147,8 +148,8 @@ save_checkpoint(PneumoWorker *w, bool last)
 static double
 time_left(PneumoWorker *w, const NnProgress *progress)
 {
-	double		done;
-	double		mean;
+	double done;
+	double mean;
 
 	if (progress->samples_per_second > 0 && w->n_epochs == 0)
 		mean = (double) w->data.n[NN_TRAIN] / progress->samples_per_second;
@@ -156,8 +157,9 @@ time_left(PneumoWorker *w, const NnProgress *progress)
 		mean = w->epoch_seconds / w->n_epochs;
 	else
 		return NAN;
-	done = progress->batches > 0 && !progress->validating ?
-		(double) progress->batch / (double) progress->batches : 1;
+	done = progress->batches > 0 && !progress->validating
+			   ? (double) progress->batch / (double) progress->batches
+			   : 1;
 	return mean * (progress->epochs - progress->epoch + 1 - done);
 }
 
@@ -192,9 +194,8 @@ hook_step(void *arg, const NnProgress *progress)
 
 	pneumo_slot_set_progress(w->slot, progress, time_left(w, progress));
 	/* the first one after the first epoch, however short it was */
-	if (!progress->validating &&
-		((w->n_epochs == 1 && !w->has_checkpoint) ||
-		 clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
+	if (!progress->validating && ((w->n_epochs == 1 && !w->has_checkpoint) ||
+								  clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
 		save_checkpoint(w, false);
 	if (clock_seconds(NULL) - w->last_look >= LOOK_SECONDS)
 		return look_at_extension(w);
@@ -206,7 +207,7 @@ hook_epoch(void *arg, const NnEpochLog *log)
 {
 	PneumoWorker *w = arg;
 	volatile int stop = 0;
-	char		text[160];
+	char text[160];
 
 	if (log->best || w->best.epoch == 0)
 		w->best = *log;
@@ -217,7 +218,7 @@ hook_epoch(void *arg, const NnEpochLog *log)
 	PG_TRY();
 	{
 		pneumo_worker_begin(w, false);
-		MemoryContextSwitchTo(CurTransactionContext);	/* there may be many epochs */
+		MemoryContextSwitchTo(CurTransactionContext); /* there may be many epochs */
 		w->gone = !(pneumo_worker_has_extension(w) && pneumo_run_epoch(w->run, log, w->best.epoch));
 		pneumo_worker_commit(w);
 		if (w->gone)
@@ -244,7 +245,7 @@ hook_epoch(void *arg, const NnEpochLog *log)
 void *
 pneumo_worker_allocate(PneumoWorker *w, size_t bytes)
 {
-	char	   *memory = MemoryContextAllocHuge(w->cxt, bytes + NN_ALIGN);
+	char *memory = MemoryContextAllocHuge(w->cxt, bytes + NN_ALIGN);
 
 	return (void *) TYPEALIGN(NN_ALIGN, memory);
 }
@@ -255,19 +256,19 @@ fill_data(PneumoWorker *w)
 {
 	const PneumoDataset *dataset = w->dataset;
 	const PneumoConfig *config = w->prepared->config;
-	bool		weighted = w->prepared->source->col_weight > 0;
-	int			side;
-	int64		i;
+	bool weighted = w->prepared->source->col_weight > 0;
+	int side;
+	int64 i;
 
 	for (side = NN_TRAIN; side <= NN_VALIDATION; side++)
 	{
 		PneumoSplit split = side == NN_TRAIN ? PNEUMO_TRAIN : PNEUMO_VALIDATION;
-		size_t		n = (size_t) dataset->split_rows[split];
-		int32_t    *label = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int32_t));
-		float	   *weight = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(float));
-		int64	   *slot = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int64));
-		uint32	   *number = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint32));
-		size_t		k = 0;
+		size_t n = (size_t) dataset->split_rows[split];
+		int32_t *label = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int32_t));
+		float *weight = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(float));
+		int64 *slot = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int64));
+		uint32 *number = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint32));
+		size_t k = 0;
 
 		for (i = 0; i < dataset->n; i++)
 		{
@@ -292,7 +293,7 @@ fill_data(PneumoWorker *w)
 	w->loader.ranges = config->augment;
 	w->loader.augment = !img_augment_is_identity(&config->augment);
 	w->loader.pixel_bytes = TYPEALIGN(NN_ALIGN, (size_t) config->preprocess.height *
-									  config->preprocess.width * config->preprocess.channels);
+													config->preprocess.width * config->preprocess.channels);
 	w->data.load = pneumo_loader_load;
 	w->data.load_arg = &w->loader;
 	w->data.load_scratch_bytes = pneumo_loader_scratch_bytes(config);
@@ -305,18 +306,17 @@ setup_digest(PneumoWorker *w, uint8 *digest)
 	const PneumoConfig *config = w->prepared->config;
 	const NnGraph *graph = w->prepared->graph;
 	pg_cryptohash_ctx *ctx = pneumo_sha256_begin();
-	int			i;
+	int i;
 
 	for (i = 0; i < nn_graph_node_count(graph); i++)
 	{
-		NnNodeInfo	node;
-		int			n_params = 0;
+		NnNodeInfo node;
+		int n_params = 0;
 
 		nn_graph_node(&node, graph, i);
 		while (nn_op_info(node.op)->params[n_params].key != NULL)
 			n_params++;
-		pneumo_sha256_add(ctx, nn_op_info(node.op)->class_name,
-						  strlen(nn_op_info(node.op)->class_name) + 1);
+		pneumo_sha256_add(ctx, nn_op_info(node.op)->class_name, strlen(nn_op_info(node.op)->class_name) + 1);
 		pneumo_sha256_add(ctx, &node.shape, sizeof(node.shape));
 		pneumo_sha256_add(ctx, node.inputs, sizeof(int) * node.n_inputs);
 		pneumo_sha256_add(ctx, node.params, sizeof(NnValue) * n_params);
@@ -338,9 +338,8 @@ load_checkpoint(PneumoWorker *w)
 	const char *changed = NULL;
 
 	if (!pneumo_checkpoint_read_head(w->run, &saved))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("run %lld has no checkpoint to continue from", (long long) w->run)));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("run %lld has no checkpoint to continue from", (long long) w->run)));
 	if (memcmp(saved.fingerprint, w->head.fingerprint, PNEUMO_SHA256_LEN) != 0)
 		changed = "the data";
 	else if (memcmp(saved.setup, w->head.setup, PNEUMO_SHA256_LEN) != 0)
@@ -348,18 +347,16 @@ load_checkpoint(PneumoWorker *w)
 	else if (saved.state_bytes != w->head.state_bytes)
 		changed = "the format of the training's state";
 	if (changed != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("run %lld cannot be continued: %s changed since it stopped",
-						(long long) w->run, changed),
-				 errhint("Start a new training.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("run %lld cannot be continued: %s changed since it stopped",
+							   (long long) w->run, changed),
+						errhint("Start a new training.")));
 	if (strcmp(saved.build, w->head.build) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("run %lld cannot be continued: the build changed since it stopped",
-						(long long) w->run),
-				 errdetail("It ran on \"%s\", this is \"%s\".", saved.build, w->head.build),
-				 errhint("Start a new training.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("run %lld cannot be continued: the build changed since it stopped",
+							   (long long) w->run),
+						errdetail("It ran on \"%s\", this is \"%s\".", saved.build, w->head.build),
+						errhint("Start a new training.")));
 	pneumo_checkpoint_read_state(w->run, &saved, w->state);
 	w->head.epoch = saved.epoch;
 }
@@ -370,8 +367,8 @@ recall_best(PneumoWorker *w)
 {
 	PneumoRunRow *row;
 	NnEpochLog *logs;
-	int			n;
-	int			i;
+	int n;
+	int i;
 
 	pneumo_worker_begin(w, false);
 	pneumo_run_cut_epochs(w->run, (int) w->head.epoch);
@@ -387,9 +384,9 @@ static void
 start_trainer(PneumoWorker *w)
 {
 	PneumoPrepared *p = w->prepared;
-	NnTrainer  *trainer;
-	NnError		error;
-	void	   *work;
+	NnTrainer *trainer;
+	NnError error;
+	void *work;
 
 	memset(&error, 0, sizeof(error));
 	fill_data(w);
@@ -409,9 +406,9 @@ start_trainer(PneumoWorker *w)
 	}
 
 	trainer = pneumo_worker_allocate(w, nn_trainer_bytes());
-	if (nn_trainer_init(trainer, p->graph, &p->config->train, &w->data, &p->plan, w->state, work,
-						p->threads, pneumo_path(), pneumo_blas_sgemm(), p->initial_weights,
-						w->s->resume, &error) != NN_OK)
+	if (nn_trainer_init(trainer, p->graph, &p->config->train, &w->data, &p->plan, w->state, work, p->threads,
+						pneumo_path(), pneumo_blas_sgemm(), p->initial_weights, w->s->resume,
+						&error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	w->trainer = trainer;
 	if (nn_trainer_start(trainer, &error) != NN_OK)
@@ -425,12 +422,11 @@ start_trainer(PneumoWorker *w)
 static bool
 mark_cancelled(PneumoWorker *w)
 {
-	bool		there;
+	bool there;
 
 	QueryCancelPending = false;
 	pneumo_worker_begin(w, false);
-	there = pneumo_worker_has_extension(w) &&
-		pneumo_run_finish(w->run, "cancelled", 0, 0, NULL, NULL, NULL);
+	there = pneumo_worker_has_extension(w) && pneumo_run_finish(w->run, "cancelled", 0, 0, NULL, NULL, NULL);
 	pneumo_worker_commit(w);
 	pneumo_worker_report(w, "saving a checkpoint");
 	return there;
@@ -440,8 +436,8 @@ bool
 pneumo_worker_train(PneumoWorker *w)
 {
 	NnTrainHooks hooks = {w, hook_poll, hook_step, hook_epoch, hook_auc, clock_seconds};
-	NnError		error;
-	NnStatus	status;
+	NnError error;
+	NnStatus status;
 
 	memset(&error, 0, sizeof(error));
 	start_trainer(w);
@@ -452,7 +448,7 @@ pneumo_worker_train(PneumoWorker *w)
 
 	if (w->gone)
 	{
-		NnTrainer  *trainer = w->trainer;
+		NnTrainer *trainer = w->trainer;
 
 		w->trainer = NULL;
 		nn_trainer_stop(trainer);
