@@ -111,21 +111,29 @@ OBJS_PG_TOP = src/pg/pneumo.o
 OBJS_PG_BASE = \
 	src/pg/base/attempts.o \
 	src/pg/base/blas.o \
+	src/pg/base/build.o \
 	src/pg/base/errors.o \
 	src/pg/base/json_read.o \
+	src/pg/base/names.o \
 	src/pg/base/pixels.o \
 	src/pg/base/settings.o \
+	src/pg/base/sha256.o \
 	src/pg/base/shmem.o \
 	src/pg/base/stats_env.o \
 	$(end)
 
 OBJS_PG_CATALOG = \
 	src/pg/catalog/catalog.o \
+	src/pg/catalog/chunks.o \
 	src/pg/catalog/claim.o \
+	src/pg/catalog/deployments.o \
+	src/pg/catalog/looks.o \
+	src/pg/catalog/manifests.o \
 	src/pg/catalog/model_meta.o \
 	src/pg/catalog/rights.o \
 	src/pg/catalog/run_rows.o \
-	src/pg/catalog/version.o \
+	src/pg/catalog/version_store.o \
+	src/pg/catalog/versions.o \
 	$(end)
 
 OBJS_PG_CONFIG = \

@@ -11,8 +11,8 @@
  */
 #include "postgres.h"
 
+#include "pg/base/base.h"
 #include "pg/predict/group_scan.h"
-#include "pg/pneumo.h"
 
 PG_MODULE_MAGIC;
 

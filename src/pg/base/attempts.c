@@ -13,7 +13,7 @@
 
 #include "miscadmin.h"
 
-#include "pg/base/attempts.h"
+#include "pg/base/base.h"
 
 #define MAX_ATTEMPTS 8
 

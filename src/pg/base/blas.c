@@ -18,7 +18,9 @@
 
 #include "utils/memutils.h"
 
-#include "pg/pneumo.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
 
 #define CBLAS_ROW_MAJOR 101
 #define CBLAS_NO_TRANSPOSE 111

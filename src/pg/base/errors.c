@@ -13,7 +13,10 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
-#include "pg/pneumo.h"
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
 
 static int
 nn_sqlstate(NnStatus status)
@@ -148,4 +151,17 @@ pneumo_copy_text(char *dst, const char *src, size_t size)
 
 	memcpy(dst, src, n);
 	dst[n] = '\0';
+}
+
+void
+pneumo_run_check(NnStatus status, const char *what)
+{
+	NnError error;
+
+	if (status == NN_OK)
+		return;
+	memset(&error, 0, sizeof(error));
+	error.status = status;
+	strlcpy(error.message, what, sizeof(error.message));
+	pneumo_nn_ereport(&error);
 }

@@ -9,13 +9,14 @@
 
 #include <math.h>
 
-#include "pg/train/training.h"
-
 #include "lib/stringinfo.h"
-#include "utils/builtins.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/numeric.h"
 #include "utils/varlena.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
 
 #define MESSAGE_VALUE_LEN 80
 
@@ -174,51 +175,4 @@ pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *na
 					errmsg("%s is %s, must be %s", what, pneumo_json_text(value), pneumo_list_names(names)),
 					near ? errhint("Did you mean \"%s\"?", near) : 0));
 	return -1;
-}
-
-const char *
-pneumo_nearest(const char *name, const char *const *names)
-{
-	const char *best = NULL;
-	int best_distance;
-	int len = (int) strlen(name);
-	int i;
-
-	if (len == 0 || len > 200)
-		return NULL;
-	best_distance = Max(3, len / 2) + 1;
-
-	for (i = 0; names[i] != NULL; i++)
-	{
-		int other = (int) strlen(names[i]);
-		int distance;
-
-		if (other > 200)
-			continue;
-		if (pg_strcasecmp(name, names[i]) == 0)
-			return names[i];
-		distance = varstr_levenshtein_less_equal(name, len, names[i], other, 1, 1, 1, best_distance, true);
-		if (distance < best_distance)
-		{
-			best = names[i];
-			best_distance = distance;
-		}
-	}
-	return best;
-}
-
-char *
-pneumo_list_names(const char *const *names)
-{
-	StringInfoData buf;
-	int i;
-
-	initStringInfo(&buf);
-	for (i = 0; names[i] != NULL; i++)
-	{
-		if (i > 0)
-			appendStringInfoString(&buf, names[i + 1] == NULL ? " or " : ", ");
-		appendStringInfo(&buf, "\"%s\"", pneumo_clip(names[i]));
-	}
-	return buf.data;
 }

@@ -9,16 +9,23 @@
 
 #include <math.h>
 
+#include "access/detoast.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "pg/base/attempts.h"
-#include "pg/pneumo.h"
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+
+#define JPEG_QUALITY 92 /* of drawn pictures */
 
 void
 pneumo_image_limits(ImgLimits *limits)
 {
 	memset(limits, 0, sizeof(*limits));
+	limits->max_bytes = PNEUMO_MAX_IMAGE_BYTES;
 	limits->max_pixels = (uint64) pneumo_max_image_pixels;
 	/* while interrupts are held off the flag would stay up */
 	limits->interrupt = INTERRUPTS_CAN_BE_PROCESSED() ? &InterruptPending : NULL;
@@ -92,4 +99,77 @@ pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreproces
 		status = decode(dst, bytes, n_bytes, preprocess, &limits, error);
 	} while (status == IMG_INTERRUPTED && pneumo_attempts_next(&attempts));
 	return status;
+}
+
+bytea *
+pneumo_bytea(const void *bytes, size_t n_bytes)
+{
+	bytea *result = palloc(VARHDRSZ + n_bytes);
+
+	SET_VARSIZE(result, VARHDRSZ + n_bytes);
+	memcpy(VARDATA(result), bytes, n_bytes);
+	return result;
+}
+
+bool
+pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
+{
+	Size n_bytes = toast_raw_datum_size(image) - VARHDRSZ;
+
+	/* known without reading it */
+	if (n_bytes > PNEUMO_MAX_IMAGE_BYTES)
+	{
+		error->status = IMG_TOO_LARGE;
+		snprintf(error->message, sizeof(error->message), "image of %zu bytes, where at most %zu are allowed",
+				 n_bytes, PNEUMO_MAX_IMAGE_BYTES);
+		return false;
+	}
+	*bytes = DatumGetByteaPP(image);
+	return true;
+}
+
+ArrayType *
+pneumo_real_array(const float *values, int n_dims, const int *dims)
+{
+	int lower[3] = {1, 1, 1};
+	size_t n = 1;
+	Size bytes;
+	ArrayType *array;
+	int i;
+
+	for (i = 0; i < n_dims; i++)
+		n *= (size_t) dims[i];
+	if (n > (MaxAllocSize - ARR_OVERHEAD_NONULLS(n_dims)) / sizeof(float))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("an array of %zu numbers is too large", n)));
+	bytes = ARR_OVERHEAD_NONULLS(n_dims) + n * sizeof(float);
+	array = palloc0(bytes);
+	SET_VARSIZE(array, bytes);
+	array->ndim = n_dims;
+	array->dataoffset = 0;
+	array->elemtype = FLOAT4OID;
+	memcpy(ARR_DIMS(array), dims, sizeof(int) * n_dims);
+	memcpy(ARR_LBOUND(array), lower, sizeof(int) * n_dims);
+	memcpy(ARR_DATA_PTR(array), values, n * sizeof(float));
+	return array;
+}
+
+bytea *
+pneumo_picture(const uint8 *pixels, int height, int width, int channels)
+{
+	size_t bound = img_encode_bound(height, width, channels);
+	size_t used = 0;
+	bytea *result;
+	ImgError error;
+
+	if (bound == 0 || bound > MaxAllocSize - VARHDRSZ)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("a picture of %d x %d pixels is too large", width, height)));
+	result = palloc(VARHDRSZ + bound);
+	error.status = img_encode_jpeg((uint8 *) VARDATA(result), bound, &used, pixels, height, width, channels,
+								   JPEG_QUALITY, &error);
+	if (error.status != IMG_OK)
+		pneumo_image_ereport(&error);
+	SET_VARSIZE(result, VARHDRSZ + used);
+	return result;
 }

@@ -15,7 +15,10 @@
 
 #include "utils/guc.h"
 
-#include "pg/pneumo.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/shmem.h"
 
 #define SIMD_AUTO (-1)
 

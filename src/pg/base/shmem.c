@@ -12,10 +12,12 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "storage/shmem.h"
 #include "utils/wait_event.h"
 
-#include "pg/pneumo.h"
+#include "pg/base/compat.h"
+#include "pg/base/shmem.h"
 
 #define SHARED_NAME "pneumo 1 abi1"
 
@@ -58,4 +60,19 @@ pneumo_wait_event(PneumoWait wait)
 	if (events[wait] == 0)
 		events[wait] = pneumo_wait_event_new(names[wait]);
 	return events[wait];
+}
+
+int
+pneumo_live_runs(int64 *runs)
+{
+	PneumoShared *shared = pneumo_shared();
+	int n = 0;
+	int i;
+
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	for (i = 0; i < PNEUMO_RUN_SLOTS; i++)
+		if (shared->runs[i].in_use && shared->runs[i].database == MyDatabaseId && shared->runs[i].run != 0)
+			runs[n++] = shared->runs[i].run;
+	LWLockRelease(&shared->lock);
+	return n;
 }

@@ -1,17 +1,19 @@
 /*-------------------------------------------------------------------------
  *
- * figure_stats.c
+ * stats_env.c
  *	  What src/stats is lent for the figures, and its statuses as errors.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "pg/pneumo.h"
-#include "pg/figures/figures.h"
-
 #include "miscadmin.h"
 #include "utils/memutils.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
 
 static void *
 lend(void *arg, size_t bytes)

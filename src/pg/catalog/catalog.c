@@ -30,7 +30,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pg/pneumo.h"
+#include "pg/catalog/catalog.h"
 
 static const char *const relation_names[] = {
 	[PNEUMO_REL_MODEL] = "model",

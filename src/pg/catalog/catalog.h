@@ -1,13 +1,73 @@
 /*-------------------------------------------------------------------------
  *
  * catalog.h
- *	  Column numbers of the base tables of schema pneumo, in the order of
- *	  src/sql/catalog.sql.
+ *	  The relations of schema pneumo: opening, scanning and writing them, and
+ *	  their columns, in the order of src/sql/catalog.sql.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PNEUMO_PG_CATALOG_H
 #define PNEUMO_PG_CATALOG_H
+
+#include "access/genam.h"
+#include "access/htup.h"
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+#include "pg/pneumo.h"
+
+/*
+ * Relations of schema pneumo; columns in catalog.h and
+ * src/sql/catalog.sql.  PNEUMO_REL_HISTORY is the table pneumo.epoch:
+ * pneumo.history is the view over it.
+ */
+typedef enum PneumoRelation
+{
+	PNEUMO_REL_MODEL,
+	PNEUMO_REL_VERSION,
+	PNEUMO_REL_CHUNK,
+	PNEUMO_REL_MANIFEST,
+	PNEUMO_REL_PRIVILEGE,
+	PNEUMO_REL_DEPLOYMENT,
+	PNEUMO_REL_RUN,
+	PNEUMO_REL_HISTORY,
+	PNEUMO_REL_LOOK
+} PneumoRelation;
+
+/*
+ * Opens a relation of the extension after checking, by pg_depend, that it
+ * belongs to the extension.  With missing_ok NULL if the extension is gone.
+ */
+extern Relation pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, bool missing_ok);
+extern Oid pneumo_catalog_index(PneumoRelation relation, const char *index_name);
+
+/* Next value of the relation's id sequence (model, version, run, deployment, look), without privilege checks. */
+extern int64 pneumo_catalog_nextval(PneumoRelation relation);
+
+/* Inserts, updates (by tuple id) and deletes rows, with indexes kept, no triggers. */
+extern void pneumo_catalog_insert(Relation rel, Datum *values, bool *nulls);
+extern void pneumo_catalog_update(Relation rel, HeapTuple old, Datum *values, bool *nulls, bool *replace);
+extern void pneumo_catalog_delete(Relation rel, HeapTuple old);
+
+/*
+ * Registered snapshots, to be given to UnregisterSnapshot(): the calling
+ * query's for reading, the latest for deciding what to write (taken after the
+ * lock that makes the decision safe).  A function that wrote ends with
+ * CommandCounterIncrement(), so that the next one in the same query sees it.
+ */
+extern Snapshot pneumo_read_snapshot(void);
+extern Snapshot pneumo_write_snapshot(void);
+
+/* Errors in a read-only transaction, a parallel worker and on a standby; function as in "pneumo_deploy()". */
+extern void pneumo_prevent_write(const char *function);
+
+/* Until the end of the transaction: one writer of a model, one maker of a name, one writer of a version's bytes. */
+extern void pneumo_lock_model(int64 model);
+extern void pneumo_lock_name(const char *name);
+extern void pneumo_lock_bytes(const uint8 *sha256);
+
+/* ------------------------------------------------------------- columns */
 
 enum
 {

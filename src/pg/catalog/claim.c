@@ -25,7 +25,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pg/train/training.h"
+#include "pg/base/shmem.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
 
 #define MAX_MODEL_NAME 255 /* bytes */
 
@@ -61,7 +63,7 @@ static bool
 is_being_trained(const char *name, int64 except)
 {
 	int64 runs[PNEUMO_RUN_SLOTS];
-	int n = pneumo_slot_runs(runs);
+	int n = pneumo_live_runs(runs);
 	int i;
 
 	for (i = 0; i < n; i++)

@@ -28,7 +28,10 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "pg/pneumo.h"
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/catalog/records.h"
 
 #define MAX_CLASS_NAME 1024      /* bytes */
 #define MAX_OPERATING_POINT 8192 /* bytes of JSON */
@@ -359,8 +362,8 @@ pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph)
 
 /* -------------------------------------------------------------- calibration */
 
-double
-pneumo_meta_calibrate(const PneumoModelMeta *meta, double logit)
+static double
+calibrate(const PneumoModelMeta *meta, double logit)
 {
 	double z = logit;
 
@@ -391,8 +394,8 @@ pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, int output_u
 		if (meta->calibration == PNEUMO_CALIBRATION_NONE)
 			dst[1] = probabilities[0];
 		else
-			dst[1] = pneumo_meta_calibrate(meta, output_units == 1 ? (double) logits[0]
-																   : (double) logits[1] - (double) logits[0]);
+			dst[1] = calibrate(meta, output_units == 1 ? (double) logits[0]
+													   : (double) logits[1] - (double) logits[0]);
 		dst[0] = 1 - dst[1];
 		return;
 	}

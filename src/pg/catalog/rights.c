@@ -27,7 +27,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pg/pneumo.h"
+#include "pg/base/base.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
 
 PG_FUNCTION_INFO_V1(pneumo_has_privilege);
 
@@ -206,62 +208,6 @@ pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool 
 
 	UnregisterSnapshot(snapshot);
 	return model;
-}
-
-/* The last row of a model in pneumo.deployment: its id and version. */
-bool
-pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 *version)
-{
-	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
-	Relation index =
-		index_open(pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx"), AccessShareLock);
-	ScanKeyData key[1];
-	SysScanDesc scan;
-	HeapTuple tuple;
-	bool found = false;
-
-	ScanKeyInit(&key[0], Anum_deployment_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan = systable_beginscan_ordered(rel, index, snapshot, 1, key);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (HeapTupleIsValid(tuple))
-	{
-		bool isnull;
-
-		*deployment = DatumGetInt64(heap_getattr(tuple, Anum_deployment_id, RelationGetDescr(rel), &isnull));
-		*version =
-			DatumGetInt64(heap_getattr(tuple, Anum_deployment_version, RelationGetDescr(rel), &isnull));
-		found = true;
-	}
-	systable_endscan_ordered(scan);
-	index_close(index, NoLock);
-	table_close(rel, NoLock);
-	return found;
-}
-
-bool
-pneumo_model_deployed(int64 model, PneumoVersionId *id)
-{
-	Snapshot snapshot = pneumo_read_snapshot();
-	int64 deployment;
-	int64 version;
-	bool found = false;
-
-	if (pneumo_deployment_last(model, snapshot, &deployment, &version))
-	{
-		Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-		HeapTuple tuple = pneumo_version_tuple(rel, version, snapshot);
-
-		if (HeapTupleIsValid(tuple))
-		{
-			pneumo_version_id(rel, tuple, id);
-			id->deployed = true;
-			found = true;
-			heap_freetuple(tuple);
-		}
-		table_close(rel, NoLock);
-	}
-	UnregisterSnapshot(snapshot);
-	return found;
 }
 
 static char *

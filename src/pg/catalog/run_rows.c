@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * history.c
+ * run_rows.c
  *	  The rows of runs and epochs.
  *
  * Written by C on relations that belong to the extension, in short
@@ -11,8 +11,6 @@
 #include "postgres.h"
 
 #include <math.h>
-
-#include "pg/train/training.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -26,6 +24,12 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
 
 /* Copy of the run's row as the latest snapshot sees it, or NULL. */
 static HeapTuple
@@ -232,25 +236,23 @@ pneumo_run_restart(const PneumoRunStart *start)
 }
 
 bool
-pneumo_run_set_data(int64 run, const PneumoDataset *dataset)
+pneumo_run_set_data(int64 run, Jsonb *rows_by_split, Jsonb *groups_by_split, Jsonb *left_out,
+					const uint8 *fingerprint)
 {
 	RunUpdate u;
 	char *rows;
 	char *groups;
-	Jsonb *part;
 
 	if (!begin_update(&u, run))
 		return false;
-	part = pneumo_dataset_counts_json(dataset, false);
-	rows = JsonbToCString(NULL, &part->root, VARSIZE(part));
-	part = pneumo_dataset_counts_json(dataset, true);
-	groups = JsonbToCString(NULL, &part->root, VARSIZE(part));
+	rows = JsonbToCString(NULL, &rows_by_split->root, VARSIZE(rows_by_split));
+	groups = JsonbToCString(NULL, &groups_by_split->root, VARSIZE(groups_by_split));
 	set(u.values, u.nulls, u.replace, Anum_run_samples,
 		DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{\"rows\":%s,\"groups\":%s}", rows, groups))),
 		false);
-	set_jsonb(u.values, u.nulls, u.replace, Anum_run_left_out, pneumo_dataset_left_out_json(dataset));
+	set_jsonb(u.values, u.nulls, u.replace, Anum_run_left_out, left_out);
 	set(u.values, u.nulls, u.replace, Anum_run_fingerprint,
-		PointerGetDatum(pneumo_bytea(dataset->fingerprint, PNEUMO_SHA256_LEN)), false);
+		PointerGetDatum(pneumo_bytea(fingerprint, PNEUMO_SHA256_LEN)), false);
 	end_update(&u);
 	return true;
 }
@@ -404,39 +406,4 @@ pneumo_run_epochs(int64 run, int after, NnEpochLog **logs)
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return n;
-}
-
-void *
-pneumo_manifest_read(int64 version, size_t *bytes)
-{
-	Relation rel = pneumo_catalog_open(PNEUMO_REL_MANIFEST, AccessShareLock, false);
-	Relation index = index_open(pneumo_catalog_index(PNEUMO_REL_MANIFEST, "manifest_pkey"), AccessShareLock);
-	Snapshot snapshot = pneumo_read_snapshot();
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	char *whole = NULL;
-
-	*bytes = 0;
-	ScanKeyInit(&key, Anum_manifest_version, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
-	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
-	{
-		bool isnull;
-		bytea *data =
-			DatumGetByteaPP(heap_getattr(tuple, Anum_manifest_data, RelationGetDescr(rel), &isnull));
-		size_t n = VARSIZE_ANY_EXHDR(data);
-
-		if (whole == NULL)
-			whole = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1));
-		else
-			whole = repalloc_huge(whole, *bytes + n);
-		memcpy(whole + *bytes, VARDATA_ANY(data), n);
-		*bytes += n;
-	}
-	systable_endscan_ordered(scan);
-	UnregisterSnapshot(snapshot);
-	index_close(index, AccessShareLock);
-	table_close(rel, AccessShareLock);
-	return whole;
 }

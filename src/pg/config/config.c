@@ -10,11 +10,19 @@
  */
 #include "postgres.h"
 
-#include "pg/config/config.h"
-#include "pg/train/training.h"
-
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/config/config_internal.h"
 
 char *
 pneumo_config_what(const char *prefix, const char *name)
@@ -165,5 +173,50 @@ pneumo_config_parse(Jsonb *given)
 
 	pneumo_config_read_keys(config, &given->root, true);
 	check_together(config);
+	return config;
+}
+
+static bool
+is_listed(const char *const *names, const JsonbValue *key)
+{
+	int i;
+
+	for (i = 0; names[i] != NULL; i++)
+		if (strlen(names[i]) == (size_t) key->val.string.len &&
+			memcmp(names[i], key->val.string.val, key->val.string.len) == 0)
+			return true;
+	return false;
+}
+
+PneumoConfig *
+pneumo_explore_config(Oid relid, Jsonb *given, const char *const *own_keys)
+{
+	JsonbParseState *state = NULL;
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue item;
+	bool skip = false;
+	PneumoConfig *config;
+
+	if (JB_ROOT_IS_OBJECT(given))
+	{
+		it = JsonbIteratorInit(&given->root);
+		while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+		{
+			if (token == WJB_KEY)
+				skip = is_listed(own_keys, &item);
+			if (token == WJB_BEGIN_OBJECT)
+				pushJsonbValue(&state, token, NULL);
+			else if ((token == WJB_KEY || token == WJB_VALUE) && !skip)
+				pushJsonbValue(&state, token, &item);
+		}
+		config = pneumo_config_parse(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+		if (pneumo_json_get(&given->root, "label_column") == NULL &&
+			get_attnum(relid, config->label_column) <= 0)
+			config->label_column = NULL;
+	}
+	else
+		config = pneumo_config_parse(given); /* says what is wrong */
+	config->in_backend = true;
 	return config;
 }

@@ -10,7 +10,11 @@
 
 #include <math.h>
 
+#include "nn/nn.h"
+
+#include "pg/base/json.h"
 #include "pg/config/config.h"
+#include "pg/config/config_internal.h"
 
 #define TINY 1e-12
 #define BIG 1e12

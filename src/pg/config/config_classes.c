@@ -10,7 +10,12 @@
 
 #include <unistd.h>
 
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/config/config.h"
+#include "pg/config/config_internal.h"
 
 /* Class index of a key of class_weight: a name, or a number as Keras writes it. */
 static int

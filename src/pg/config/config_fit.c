@@ -7,8 +7,12 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/config/config.h"
-#include "pg/train/training.h"
+#include "pg/config/config_internal.h"
 
 static const char *const losses[] = {"binary_crossentropy", "categorical_crossentropy",
 									 "sparse_categorical_crossentropy", NULL};

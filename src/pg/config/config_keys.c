@@ -10,8 +10,13 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
+#include "nn/nn.h"
+
+#include "pg/base/json.h"
 #include "pg/config/config.h"
-#include "pg/train/training.h"
+#include "pg/config/config_internal.h"
 
 typedef enum ConfigKind
 {

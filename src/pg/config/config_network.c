@@ -7,11 +7,15 @@
  */
 #include "postgres.h"
 
-#include "pg/config/config.h"
-#include "pg/train/training.h"
-
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/json.h"
+#include "pg/config/config.h"
+#include "pg/config/config_internal.h"
 
 static const char *const color_modes[] = {"grayscale", "rgb", NULL};
 static const char *const interpolations[] = {"area", "bilinear", NULL};

@@ -9,8 +9,11 @@
 
 #include <math.h>
 
+#include "nn/nn.h"
+
+#include "pg/base/json.h"
 #include "pg/config/config.h"
-#include "pg/train/training.h"
+#include "pg/config/config_internal.h"
 
 /* Keys of Keras's optimizer configs that change nothing here. */
 static const char *const optimizer_ignored[] = {"name",

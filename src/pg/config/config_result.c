@@ -7,8 +7,12 @@
  */
 #include "postgres.h"
 
+#include "nn/nn.h"
+#include "stats/stats.h"
+
+#include "pg/base/json.h"
 #include "pg/config/config.h"
-#include "pg/train/training.h"
+#include "pg/config/config_internal.h"
 
 void
 pneumo_config_read_calibration(PneumoConfig *config, const char *what, JsonbValue *value)

@@ -12,11 +12,17 @@
 
 #include <ctype.h>
 
-#include "pg/config/layers.h"
-
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/config/config.h"
+#include "pg/config/config_internal.h"
 
 /* --------------------------------------------------------------- messages */
 

@@ -12,10 +12,14 @@
 
 #include <math.h>
 
-#include "pg/config/layers.h"
-
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/config/config_internal.h"
 
 static bool
 in_names(const char *key, const char *const *names)

@@ -10,11 +10,16 @@
  */
 #include "postgres.h"
 
-#include "pg/config/layers.h"
-
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/config/config.h"
+#include "pg/config/config_internal.h"
 
 /* ------------------------------------------------------------------ edges */
 

@@ -10,10 +10,10 @@
  */
 #include "postgres.h"
 
-#include "pg/train/training.h"
-
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+
+#include "pg/config/config.h"
 
 #define CONV(filters)                                                                       \
 	"{\"class_name\":\"Conv2D\",\"config\":{\"filters\":" filters ",\"kernel_size\":[3,3]," \

@@ -40,7 +40,13 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/shmem.h"
+#include "pg/catalog/records.h"
 #include "pg/engine/engine.h"
+#include "pg/engine/engine_internal.h"
 
 #define WAIT_SLICE_MS 1000
 #define MAX_WAIT_MS 60000     /* for another loader; then a copy of our own */

@@ -14,7 +14,12 @@
 #include "miscadmin.h"
 #include "storage/procarray.h"
 
-#include "pg/engine/engine.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/shmem.h"
+#include "pg/catalog/records.h"
+#include "pg/engine/engine_internal.h"
 
 /* -------------------------------------------------------------- under the lock */
 

@@ -13,7 +13,13 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/shmem.h"
+#include "pg/catalog/records.h"
 #include "pg/engine/engine.h"
+#include "pg/engine/engine_internal.h"
 
 PG_FUNCTION_INFO_V1(pneumo_cache_entries);
 PG_FUNCTION_INFO_V1(pneumo_cache_load);

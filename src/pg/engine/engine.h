@@ -1,98 +1,37 @@
 /*-------------------------------------------------------------------------
  *
  * engine.h
- *	  Internal to the engine cache: what engine_load.c builds, cache.c keeps,
- *	  cache_slots.c shares and cache_sql.c shows.
+ *	  Versions ready to run, one copy of the weights for the whole server.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PNEUMO_PG_ENGINE_H
 #define PNEUMO_PG_ENGINE_H
 
-#include "pg/pneumo.h"
+#include "nn/nn.h"
+
+#include "pg/catalog/records.h"
+
+typedef struct PneumoEngine
+{
+	NnEngine engine;
+	PneumoModelMeta *meta;
+	PneumoVersionId id;
+	bool shared; /* in a DSM segment; else a backend-local copy */
+} PneumoEngine;
 
 /*
- * One block of memory, shared or not, that holds a version ready to run: this
- * header, the graph, the model bytes as stored, and the packed weights.  All
- * offsets are from the block's start and multiples of NN_ALIGN.  Of an int16
- * version's bytes only the head is there, as its packed weights are all that a
- * prediction needs; form PNEUMO_FORM_EXPLAIN has all bytes and nothing packed.
+ * The ready engine of a version; loads it if nobody has.  Stays valid until
+ * cxt is reset or deleted (a reference is held by a callback of cxt).
+ * Rights are the caller's to check before.
  */
-typedef struct EngineBlock
-{
-	uint32 magic;
-	uint32 abi; /* of this struct and of what nn packs */
-	uint64 total_bytes;
-	uint64 graph_at;
-	uint64 model_at;
-	uint64 model_bytes; /* as stored */
-	uint64 kept_bytes;  /* of them, that are in the block */
-	uint64 packed_at;   /* 0: nothing */
-	int32 path;         /* NnPath */
-	int32 precision;    /* NnPrecision of what is in the block */
-	int32 form;         /* PneumoForm */
-	uint8 sha256[PNEUMO_SHA256_LEN];
-} EngineBlock;
+extern PneumoEngine *pneumo_engine_get(const PneumoVersionId *id, MemoryContext cxt);
+extern PneumoEngine *pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt);
 
-/* ------------------------------------------------------------- engine_load.c */
+/* The same to explain with: has the float32 weights, but perhaps nothing packed. */
+extern PneumoEngine *pneumo_engine_get_explain(const PneumoVersionId *id, NnPath path, MemoryContext cxt);
 
-/* Fills *plan from the head of the stored bytes; errors if they are damaged. */
-extern void pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoForm form);
-
-/*
- * Streams the stored bytes into block (plan->total_bytes at a multiple of
- * NN_ALIGN), checks their SHA-256 and all that they say, and packs the weights.
- */
-extern void pneumo_block_fill(void *block, const EngineBlock *plan);
-
-/* Points *engine and *meta into a filled block; meta is allocated in cxt. */
-extern void pneumo_block_bind(NnEngine *engine, PneumoModelMeta **meta, void *block, Size block_bytes,
-							  const uint8 *sha256, MemoryContext cxt);
-
-/* ------------------------------------------------------------- cache_slots.c */
-
-typedef enum PneumoSlotFound
-{
-	PNEUMO_SLOT_READY,   /* *handle names the segment */
-	PNEUMO_SLOT_LOADING, /* somebody loads it */
-	PNEUMO_SLOT_CLAIMED, /* *slot is this process's to load */
-	PNEUMO_SLOT_FULL     /* all slots are loading */
-} PneumoSlotFound;
-
-/* Finds the slot of a version on a path in a form, or claims one. */
-extern PneumoSlotFound pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, PneumoForm form,
-												 int *slot, dsm_handle *handle);
-
-/* Books bytes for a claimed slot, evicting others; false if they cannot fit. */
-extern bool pneumo_cache_slot_reserve(int slot, uint64 bytes);
-
-/* A claimed slot becomes ready, or free again. */
-extern void pneumo_cache_slot_publish(int slot, dsm_handle handle, NnPrecision precision);
-extern void pneumo_cache_slot_abandon(int slot);
-
-/* Empties a slot whose segment has gone, or whose loader has. */
-extern void pneumo_cache_slot_clear_broken(int slot, PneumoCacheState state, dsm_handle handle);
-
-extern void pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, PneumoForm form, TimestampTz now);
-
-/* With the lock held: whether a ready slot names that segment. */
-extern bool pneumo_cache_slot_is_live(const PneumoShared *shared, dsm_handle handle);
-
-/* Empties the least recently used slot; false if there is none. */
-extern bool pneumo_cache_slots_evict_one(void);
-
-/* Empties this database's ready slots of a version, or all with NULL; their number. */
-extern int pneumo_cache_slots_evict(const uint8 *sha256);
-
-/* ------------------------------------------------------------------- cache.c */
-
-/* Detaches what no slot names any more and no query of this session uses. */
-extern void pneumo_engines_tidy(void);
-
-/* This session's own copies: frees those that nobody refers to; lists them as slots. */
-extern int pneumo_engines_forget_copies(void);
-extern int pneumo_engines_copies(PneumoCacheSlot *copies, int max);
-
-extern bool pneumo_engine_is_mapped(dsm_handle handle);
+/* Empties this database's slots of a version that is being dropped. */
+extern void pneumo_cache_forget(const uint8 *sha256);
 
 #endif /* PNEUMO_PG_ENGINE_H */

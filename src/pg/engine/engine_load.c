@@ -18,7 +18,12 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "pg/engine/engine.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/shmem.h"
+#include "pg/catalog/records.h"
+#include "pg/engine/engine_internal.h"
 
 #define BLOCK_MAGIC 0x706e6575 /* "pneu" */
 #define BLOCK_ABI 2

@@ -10,15 +10,22 @@
 
 #include <math.h>
 
-#include "pg/figures/figures.h"
-#include "pg/evaluate/side.h"
-
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
+#include "pg/catalog/records.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/figures/figures.h"
+#include "pg/predict/predict.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_compare);
 
@@ -301,7 +308,7 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	else
 		auc_difference = many_class_differences(values, nulls, desc, &a, &rival, &side);
 
-	values[CMP_SPLIT] = CStringGetTextDatum(pneumo_side_names[split]);
+	values[CMP_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
 	values[CMP_VERSION_A] = Int64GetDatum(a.id.version);
 	values[CMP_VERSION_B] = Int64GetDatum(b.id.version);
 	values[CMP_IMAGES] = Int64GetDatum(side.n);

@@ -9,15 +9,21 @@
 
 #include <math.h>
 
-#include "pg/figures/figures.h"
-#include "pg/evaluate/side.h"
-
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
+#include "pg/catalog/records.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/figures/figures.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_evaluate);
 
@@ -145,7 +151,7 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 	pneumo_side_hold_out(&e, e.id.version, split);
 	pneumo_side_collect(&side, &e, split);
 
-	values[COL_SPLIT] = CStringGetTextDatum(pneumo_side_names[split]);
+	values[COL_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
 	values[COL_VERSION] = Int64GetDatum(e.id.version);
 	values[COL_IMAGES] = Int64GetDatum(side.n);
 	values[COL_PATIENTS] = Int64GetDatum(side.groups);

@@ -12,9 +12,6 @@
 
 #include <math.h>
 
-#include "pg/evaluate/evaluation.h"
-#include "pg/explore/explore.h"
-
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -25,6 +22,17 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+#include "image/image.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/predict/predict.h"
+#include "pg/source/source.h"
 
 /* What a call may say, and what it takes from the version's config otherwise. */
 static const char *const data_keys[] = {"image_column",   "label_column",
@@ -202,16 +210,15 @@ hold_out(PneumoEvaluation *e)
 	static const bool test[3] = {false, false, true};
 	static const bool trained[3] = {true, false, false};
 	static const bool selected[3] = {true, true, false};
-	size_t bytes;
-	void *manifest = pneumo_manifest_read(e->id.version, &bytes);
+	PneumoManifest manifest;
 
-	if (manifest == NULL)
+	if (!pneumo_manifest_read(e->id.version, &manifest))
 		return; /* imported: nobody knows what it has seen */
 	if (e->score[PNEUMO_VALIDATION])
-		(void) pneumo_manifest_exclude(e->dataset, validation, manifest, bytes, trained);
+		(void) pneumo_dataset_exclude(e->dataset, validation, &manifest, trained);
 	if (e->score[PNEUMO_TEST])
-		(void) pneumo_manifest_exclude(e->dataset, test, manifest, bytes, selected);
-	pfree(manifest);
+		(void) pneumo_dataset_exclude(e->dataset, test, &manifest, selected);
+	pneumo_manifest_free(&manifest);
 }
 
 void
@@ -327,53 +334,3 @@ pneumo_evaluation_visit(PneumoEvaluation *e, bool *marked, PneumoImageVisit visi
 }
 
 /* ------------------------------------------------------------------- looks */
-
-int64
-pneumo_look_count(int64 version, const char *split)
-{
-	Relation rel = pneumo_catalog_open(PNEUMO_REL_LOOK, AccessShareLock, false);
-	Snapshot snapshot = pneumo_write_snapshot();
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
-	int64 n = 0;
-
-	ScanKeyInit(&key, Anum_look_version, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_LOOK, "look_version_idx"), true, snapshot,
-							  1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool isnull;
-		char *of = TextDatumGetCString(heap_getattr(tuple, Anum_look_split, RelationGetDescr(rel), &isnull));
-
-		n += strcmp(of, split) == 0;
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return n;
-}
-
-void
-pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source, int64 images,
-				Jsonb *metrics)
-{
-	Relation rel = pneumo_catalog_open(PNEUMO_REL_LOOK, RowExclusiveLock, false);
-	Datum values[Natts_look];
-	bool nulls[Natts_look] = {false};
-	NameData role;
-
-	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
-	values[Anum_look_id - 1] = Int64GetDatum(pneumo_catalog_nextval(PNEUMO_REL_LOOK));
-	values[Anum_look_version - 1] = Int64GetDatum(id->version);
-	values[Anum_look_looked - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[Anum_look_role - 1] = NameGetDatum(&role);
-	values[Anum_look_split - 1] = CStringGetTextDatum(split);
-	values[Anum_look_source - 1] = CStringGetTextDatum(source);
-	values[Anum_look_images - 1] = Int64GetDatum(images);
-	values[Anum_look_metrics - 1] = metrics != NULL ? JsonbPGetDatum(metrics) : (Datum) 0;
-	nulls[Anum_look_metrics - 1] = metrics == NULL;
-	pneumo_catalog_insert(rel, values, nulls);
-	table_close(rel, NoLock);
-	CommandCounterIncrement();
-}

@@ -34,9 +34,15 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "pg/base/attempts.h"
-#include "pg/evaluate/explain.h"
-#include "pg/explore/explore.h"
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/catalog/records.h"
+#include "pg/engine/engine.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/predict/predict.h"
 
 PG_FUNCTION_INFO_V1(pneumo_heatmap);
 PG_FUNCTION_INFO_V1(pneumo_explain);

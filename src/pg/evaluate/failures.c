@@ -17,14 +17,20 @@
 
 #include <math.h>
 
-#include "pg/evaluate/failures.h"
-
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/predict/predict.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_failures);
 

@@ -10,12 +10,16 @@
  */
 #include "postgres.h"
 
-#include "pg/figures/figures.h"
-#include "pg/figures/plots.h"
-#include "pg/evaluate/side.h"
-
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/figures/plots.h"
+#include "pg/predict/predict.h"
 
 PG_FUNCTION_INFO_V1(pneumo_plot_evaluation);
 
@@ -57,7 +61,7 @@ require_two_classes(const PneumoEvaluation *e)
 static const char *
 title(const char *what, const PneumoEvaluation *e, const PneumoSide *side)
 {
-	return pneumo_report_utf8(psprintf("%s of %s, %s", what, e->model, pneumo_side_names[side->split]));
+	return pneumo_report_utf8(psprintf("%s of %s, %s", what, e->model, pneumo_split_names[side->split]));
 }
 
 static text *

@@ -11,14 +11,19 @@
  */
 #include "postgres.h"
 
-#include "pg/evaluate/side.h"
-
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
-const char *const pneumo_side_names[] = {"train", "validation", "test", "all", NULL};
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/source/source.h"
 
 int
 pneumo_side_split(Jsonb *given, const char *function)
@@ -30,8 +35,8 @@ pneumo_side_split(Jsonb *given, const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the config must be a JSON object")));
 	value = pneumo_json_get(&given->root, "split");
-	split =
-		value == NULL ? PNEUMO_TEST : pneumo_json_read_enum("config key \"split\"", value, pneumo_side_names);
+	split = value == NULL ? PNEUMO_TEST
+						  : pneumo_json_read_enum("config key \"split\"", value, pneumo_split_names);
 	if (split >= PNEUMO_TEST)
 		pneumo_prevent_write(psprintf("%s of held-out rows", function));
 	return split;
@@ -43,7 +48,7 @@ pneumo_side_want(PneumoEvaluation *e, int split)
 	int i;
 
 	for (i = 0; i < 3; i++)
-		e->score[i] = split == PNEUMO_SIDE_ALL || i == split;
+		e->score[i] = split == PNEUMO_SPLIT_ALL || i == split;
 }
 
 /* Rows that a version has seen, beside those that reading left out. */
@@ -51,16 +56,14 @@ void
 pneumo_side_hold_out(PneumoEvaluation *e, int64 version, int split)
 {
 	bool seen[3] = {true, split != PNEUMO_VALIDATION, false};
-	size_t bytes;
-	void *manifest;
+	PneumoManifest manifest;
 
 	if (split == PNEUMO_TRAIN)
 		return;
-	manifest = pneumo_manifest_read(version, &bytes);
-	if (manifest == NULL)
+	if (!pneumo_manifest_read(version, &manifest))
 		return; /* imported: nobody knows what it has seen */
-	(void) pneumo_manifest_exclude(e->dataset, e->score, manifest, bytes, seen);
-	pfree(manifest);
+	(void) pneumo_dataset_exclude(e->dataset, e->score, &manifest, seen);
+	pneumo_manifest_free(&manifest);
 }
 
 void
@@ -85,7 +88,7 @@ pneumo_side_collect(PneumoSide *side, const PneumoEvaluation *e, int split)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("no row of %s is left to evaluate on the split \"%s\"", e->source->name,
-						pneumo_side_names[split]),
+						pneumo_split_names[split]),
 				 dataset->left_out[PNEUMO_OUT_SEEN] > 0
 					 ? errdetail("%lld rows are left out: the version was trained or selected on them.",
 								 (long long) dataset->left_out[PNEUMO_OUT_SEEN])
@@ -149,7 +152,7 @@ int64
 pneumo_side_look(const PneumoVersionId *id, const PneumoSide *side, const char *source, const char *metrics)
 {
 	if (side->split >= PNEUMO_TEST)
-		pneumo_look_add(id, pneumo_side_names[side->split], source, side->n,
+		pneumo_look_add(id, pneumo_split_names[side->split], source, side->n,
 						DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(metrics))));
-	return pneumo_look_count(id->version, pneumo_side_names[side->split]);
+	return pneumo_look_count(id->version, pneumo_split_names[side->split]);
 }

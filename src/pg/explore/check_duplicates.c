@@ -17,12 +17,12 @@
 
 #include <math.h>
 
-#include "pg/explore/explore.h"
-
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
+
+#include "pg/explore/explore.h"
 
 #define NAMED 8 /* keys of one group of copies */
 #define CORRELATION 0.99

@@ -14,11 +14,14 @@
 
 #include <math.h>
 
-#include "pg/explore/explore.h"
-
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/stats_env.h"
+#include "pg/explore/explore.h"
 
 #define N_FEATURES 7
 #define CONFIDENCE 0.95
@@ -105,21 +108,22 @@ put_features(PneumoCheck *check, Rows *rows, const StatsShortcut *whole, const S
 static void
 check_class(PneumoCheck *check, Rows *rows, int class)
 {
-	StatsEnv env;
+	PneumoStats stats;
 	StatsShortcut result;
 	StatsStatus status;
 	char *against = check->n_classes > 2 ? psprintf("%s against the others: ", check->classes[class]) : "";
 	size_t i;
 
-	pneumo_stats_env(&env);
+	pneumo_stats_begin(&stats);
 	for (i = 0; i < rows->n; i++)
 		rows->label[i] = rows->class[i] == class;
 	status = stats_shortcut(&result, NULL, rows->feature, N_FEATURES, rows->label, rows->cluster, rows->n,
-							STATS_SHORTCUT_FOLDS, SEED, CONFIDENCE, &env);
+							STATS_SHORTCUT_FOLDS, SEED, CONFIDENCE, &stats.env);
 	if (status != STATS_OK)
 	{
 		pneumo_check_put(check, "shortcut", "note", NULL, (int64) rows->n,
 						 psprintf("%scannot be computed: %s", against, stats_status_text(status)));
+		pneumo_stats_end(&stats);
 		return;
 	}
 	pneumo_check_put(
@@ -128,7 +132,8 @@ check_class(PneumoCheck *check, Rows *rows, int class)
 			"%sAUC %.2f (%.2f to %.2f) from width, height, aspect ratio, bytes, components and brightness alone, %u folds by %s",
 			against, result.auc.auc.value, result.auc.auc.low, result.auc.auc.high, result.n_folds,
 			check->source->col_group > 0 ? "group" : "image"));
-	put_features(check, rows, &result, &env);
+	put_features(check, rows, &result, &stats.env);
+	pneumo_stats_end(&stats);
 }
 
 void

@@ -15,14 +15,20 @@
 
 #include <math.h>
 
-#include "pg/explore/explore.h"
-#include "pg/predict/scorer.h"
-
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/config/config.h"
+#include "pg/explore/explore.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_check);
 

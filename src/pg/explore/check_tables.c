@@ -7,11 +7,14 @@
  */
 #include "postgres.h"
 
-#include "pg/explore/explore.h"
-
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/explore/explore.h"
 
 #define FEW_GROUPS 20 /* of a class on a side */
 #define UNEVEN 4.0    /* images of the largest class to the smallest */
@@ -262,7 +265,7 @@ put_class(PneumoCheck *check, const ClassCounts *counts, int c, int64 labelled)
 		if (!side_is_used(check, counts, side))
 			continue;
 		appendStringInfo(&detail, "%s %lld on %s", side == PNEUMO_TRAIN ? ":" : ",",
-						 (long long) counts[c].side_images[side], pneumo_split_name((PneumoSplit) side));
+						 (long long) counts[c].side_images[side], pneumo_split_names[side]);
 		if (check->source->col_group > 0)
 			appendStringInfo(&detail, " (%lld group%s)", (long long) groups, groups == 1 ? "" : "s");
 		if (groups == 0)

@@ -29,13 +29,20 @@
 
 #include <math.h>
 
-#include "pg/explore/explore.h"
-#include "pg/predict/scorer.h"
-
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/base/stats_env.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_eigenimages);
 
@@ -500,7 +507,7 @@ pneumo_eigenimages(PG_FUNCTION_ARGS)
 	Gallery gallery;
 	PneumoConfig *config;
 	PneumoSource *source;
-	StatsEnv env;
+	PneumoStats stats;
 	StatsStatus status;
 	double *gram;
 	double *values;
@@ -521,9 +528,10 @@ pneumo_eigenimages(PG_FUNCTION_ARGS)
 	values = palloc(sizeof(double) * gallery.n);
 	multiply_images(gram, &gallery);
 	trace = centre(gram, gallery.n);
-	pneumo_stats_env(&env);
+	pneumo_stats_begin(&stats);
 	CHECK_FOR_INTERRUPTS();
-	status = stats_eigen_symmetric(gram, values, gallery.n, eigensolver(), &env);
+	status = stats_eigen_symmetric(gram, values, gallery.n, eigensolver(), &stats.env);
+	pneumo_stats_end(&stats);
 	if (status != STATS_OK)
 		elog(ERROR, "could not compute the eigenimages: %s", stats_status_text(status));
 	put_components((ReturnSetInfo *) fcinfo->resultinfo, &gallery, gram, values, trace);

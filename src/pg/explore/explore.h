@@ -1,15 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * explore.h
- *	  The part of src/pg that looks at images before any model does: what its
- *	  files share among themselves, beside pneumo.h and training.h.
+ *	  Looking at images before any model does: the check of a source, pictures
+ *	  of classes, eigenimages.
  *
- * Rows of a source (source_rows.c), pictures (image_aggregates.c), the check
- * of a source (check_source.c reads it, check_duplicates.c, check_tables.c and
- * check_shortcut.c find).
- *
- * Everything here runs in the caller's own backend, in one thread, as the
- * current user and under the snapshot of the calling query.
+ * Everything here runs in the caller's own backend, in one thread, as the current
+ * user and under the snapshot of the calling query.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,45 +14,8 @@
 
 #include "nodes/execnodes.h"
 
-#include "pg/train/training.h"
-#include "stats/stats.h"
-
-/* ------------------------------------------- rows of a source (source_rows.c) */
-
-typedef struct PneumoRow
-{
-	int64 number; /* from 1, in the order of reading */
-	char *key;    /* texts, NULL where null or not there */
-	char *label;  /* booleans as true and false */
-	char *group;
-	char *split;
-	bool has_image;
-	Datum image; /* bytea, perhaps toasted; valid with has_image */
-} PneumoRow;
-
-/* In a context that is reset after the row; must not leave it switched. */
-typedef void (*PneumoRowVisit)(void *arg, const PneumoRow *row);
-
-/* Visits all rows by a cursor; returns their number. */
-extern int64 pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg);
-
-/* How messages name a row: its key, or "number n"; palloc'd. */
-extern char *pneumo_row_name(const PneumoRow *row);
-
-/*
- * The config of a function with keys of its own (NULL-ended list): all others
- * are pneumo_train's, so that one object serves both.  The label column may be
- * missing if it is not named: label_column is NULL then.
- */
-extern PneumoConfig *pneumo_explore_config(Oid relid, Jsonb *given, const char *const *own_keys);
-
-/* Server memory for src/stats; its stop callback throws. */
-extern void pneumo_stats_env(StatsEnv *env);
-
-/* --------------------------------------------- pictures (image_aggregates.c) */
-
-/* Pixels (channels 1 or 3) as a JPEG datum, palloc'd. */
-extern bytea *pneumo_picture(const uint8 *pixels, int height, int width, int channels);
+#include "pg/config/config.h"
+#include "pg/source/source.h"
 
 /* ------------------------------------------ check of a source (check_*.c) */
 

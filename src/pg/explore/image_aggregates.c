@@ -21,8 +21,9 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "pg/explore/explore.h"
-#include "pg/predict/scorer.h"
+#include "image/image.h"
+
+#include "pg/base/base.h"
 
 PG_FUNCTION_INFO_V1(pneumo_mean_image_step);
 PG_FUNCTION_INFO_V1(pneumo_mean_image_final);
@@ -34,7 +35,6 @@ PG_FUNCTION_INFO_V1(pneumo_image_sums_combine);
 PG_FUNCTION_INFO_V1(pneumo_image_sums_serialize);
 PG_FUNCTION_INFO_V1(pneumo_image_sums_deserialize);
 
-#define JPEG_QUALITY 92
 #define DEFAULT_SIDE 256
 #define MAX_SIDE 1024
 #define STD_SCALE \
@@ -79,26 +79,6 @@ aggregate_context(FunctionCallInfo fcinfo)
 	if (!AggCheckCallContext(fcinfo, &cxt))
 		elog(ERROR, "image aggregate called outside an aggregate");
 	return cxt;
-}
-
-bytea *
-pneumo_picture(const uint8 *pixels, int height, int width, int channels)
-{
-	size_t bound = img_encode_bound(height, width, channels);
-	size_t used = 0;
-	bytea *result;
-	ImgError error;
-
-	if (bound == 0 || bound > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("a picture of %d x %d pixels is too large", width, height)));
-	result = palloc(VARHDRSZ + bound);
-	error.status = img_encode_jpeg((uint8 *) VARDATA(result), bound, &used, pixels, height, width, channels,
-								   JPEG_QUALITY, &error);
-	if (error.status != IMG_OK)
-		pneumo_image_ereport(&error);
-	SET_VARSIZE(result, VARHDRSZ + used);
-	return result;
 }
 
 /* --------------------------------------------------------- transition */

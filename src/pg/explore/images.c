@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * images_sql.c
+ * images.c
  *	  Images from SQL: what is in one, what the network sees, what training
  *	  makes of one, and drawn radiographs.
  *
@@ -14,10 +14,12 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "pg/base/attempts.h"
-#include "pg/explore/explore.h"
-#include "pg/predict/scorer.h"
-#include "pg/train/training.h"
+#include "image/image.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/predict/predict.h"
 
 PG_FUNCTION_INFO_V1(pneumo_image_info);
 PG_FUNCTION_INFO_V1(pneumo_preprocess);

@@ -10,9 +10,6 @@
 
 #include <math.h>
 
-#include "pg/pneumo.h"
-#include "pg/figures/figures.h"
-
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -21,6 +18,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/stats_env.h"
+#include "pg/figures/figures.h"
 
 PG_FUNCTION_INFO_V1(pneumo_metrics_final);
 PG_FUNCTION_INFO_V1(pneumo_roc_final);

@@ -16,9 +16,6 @@
 
 #include <math.h>
 
-#include "pg/pneumo.h"
-#include "pg/figures/figures.h"
-
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -27,6 +24,12 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
+#include "pg/figures/figures.h"
 
 PG_FUNCTION_INFO_V1(pneumo_figures_add);
 PG_FUNCTION_INFO_V1(pneumo_figures_add_binned);

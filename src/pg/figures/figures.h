@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * figures.h
- *	  Internal to the files that compute figures: the loan of memory to
- *	  src/stats, the rows that the aggregates collect, figures as datums.
+ *	  Rows that aggregates collect, and figures as datums.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,34 +13,7 @@
 
 #include "stats/stats.h"
 
-#define PNEUMO_CONFIDENCE STATS_DEFAULT_CONFIDENCE
-#define PNEUMO_DEFAULT_THRESHOLD 0.5
-#define PNEUMO_DEFAULT_BINS 10
-
-/* ----------------------------------------------------- lending (figure_stats.c) */
-
-/*
- * Memory of a child of the current context, at most pneumo.figures_memory;
- * stop raises a pending cancel itself (src/stats leaves only that memory).
- */
-typedef struct PneumoStats
-{
-	StatsEnv env;
-	MemoryContext cxt;
-} PneumoStats;
-
-extern void pneumo_stats_begin(PneumoStats *stats);
-extern void pneumo_stats_end(PneumoStats *stats);
-
-/* Raises what is not STATS_OK; what: the subject, as in "pneumo_roc"; n rows, positive of them of the positive class. */
-extern void pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows);
-
-/* The same for more than two classes. */
-extern void pneumo_stats_check_classes(StatsStatus status, const char *what, const StatsClassRows *rows,
-									   char *const *classes);
-
-/* Raises that n rows do not fit into pneumo.figures_memory. */
-extern void pneumo_too_many_rows(int64 n);
+#include "pg/pneumo.h"
 
 /* ------------------------------------------------- rows of an aggregate */
 
@@ -77,8 +49,6 @@ extern Datum pneumo_macro_figures_datum(const StatsClassEvaluation *e, Oid type)
 extern Datum pneumo_class_figures_datum(const StatsEvaluation *of_class, char *const *classes, int n_classes,
 										Oid array_type);
 
-/* Threshold, and what every figure of this release is computed with. */
-extern void pneumo_stats_options(StatsOptions *options, double threshold);
 
 /* NaN becomes NULL. */
 extern Datum pneumo_number_datum(double number, bool *isnull);

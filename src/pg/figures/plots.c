@@ -12,14 +12,19 @@
 
 #include <math.h>
 
-#include "pg/train/training.h"
-#include "pg/figures/figures.h"
-#include "pg/figures/plots.h"
-
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#include "nn/nn.h"
+#include "report/report.h"
+#include "stats/stats.h"
+
+#include "pg/base/stats_env.h"
+#include "pg/catalog/records.h"
+#include "pg/figures/figures.h"
+#include "pg/figures/plots.h"
 
 PG_FUNCTION_INFO_V1(pneumo_plot_history);
 PG_FUNCTION_INFO_V1(pneumo_plot_roc_final);

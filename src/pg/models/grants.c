@@ -18,7 +18,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pg/pneumo.h"
+#include "pg/base/base.h"
+#include "pg/base/compat.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/models/models.h"
 
 PG_FUNCTION_INFO_V1(pneumo_grant);
 PG_FUNCTION_INFO_V1(pneumo_revoke);

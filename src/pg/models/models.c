@@ -20,7 +20,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pg/pneumo.h"
+#include "pg/base/base.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/engine/engine.h"
+#include "pg/models/models.h"
 
 PG_FUNCTION_INFO_V1(pneumo_deploy);
 PG_FUNCTION_INFO_V1(pneumo_rollback);
@@ -42,21 +46,6 @@ pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *funct
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("model \"%s\" was replaced by another transaction", name)));
 	return model;
-}
-
-/* The row of one of a model's versions, or an error that says so. */
-HeapTuple
-pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 version, Snapshot snapshot)
-{
-	HeapTuple tuple = pneumo_version_tuple(rel, version, snapshot);
-	bool isnull;
-
-	if (!HeapTupleIsValid(tuple) ||
-		DatumGetInt64(heap_getattr(tuple, Anum_version_model, RelationGetDescr(rel), &isnull)) != model)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("model \"%s\" has no version " INT64_FORMAT, name, version),
-						errhint("pneumo.versions lists them.")));
-	return tuple;
 }
 
 /* ---------------------------------------------------------- deploy, roll back */

@@ -21,7 +21,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pg/pneumo.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
 
 PG_FUNCTION_INFO_V1(pneumo_summary);
 PG_FUNCTION_INFO_V1(pneumo_version);
@@ -208,20 +212,6 @@ pneumo_summary(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
-}
-
-char *
-pneumo_build(void)
-{
-	return psprintf("pneumo %s, %s, PostgreSQL %s", PNEUMO_VERSION,
-#if defined(__clang__)
-					"clang " __clang_version__,
-#elif defined(__GNUC__)
-					"gcc " __VERSION__,
-#else
-					"unknown compiler",
-#endif
-					PG_VERSION);
 }
 
 Datum

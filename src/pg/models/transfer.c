@@ -20,7 +20,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "pg/pneumo.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
 
 PG_FUNCTION_INFO_V1(pneumo_export);
 PG_FUNCTION_INFO_V1(pneumo_import);

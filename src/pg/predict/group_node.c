@@ -25,7 +25,7 @@
 #include "optimizer/optimizer.h"
 
 #include "pg/predict/group_scan.h"
-#include "pg/predict/predict.h"
+#include "pg/predict/score_calls.h"
 
 /* --------------------------------------------------------------- the calls */
 

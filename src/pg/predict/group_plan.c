@@ -23,8 +23,8 @@
 #include "utils/portal.h"
 #include "utils/syscache.h"
 
+#include "pg/base/base.h"
 #include "pg/predict/group_scan.h"
-#include "pg/pneumo.h"
 
 #define FEW_ROWS (-1) /* so few that a group does not pay */
 

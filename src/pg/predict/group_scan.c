@@ -20,8 +20,15 @@
 #include "utils/memutils.h"
 #include "utils/ruleutils.h"
 
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/compat.h"
+#include "pg/catalog/records.h"
 #include "pg/predict/group_scan.h"
 #include "pg/predict/predict.h"
+#include "pg/predict/score_calls.h"
 #include PNEUMO_EXPLAIN_HEADER
 
 #define FIRST_GROUP 2

@@ -24,8 +24,11 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "pg/base/base.h"
+#include "pg/catalog/records.h"
 #include "pg/predict/group_scan.h"
 #include "pg/predict/predict.h"
+#include "pg/predict/score_calls.h"
 
 PG_FUNCTION_INFO_V1(pneumo_predict);
 PG_FUNCTION_INFO_V1(pneumo_predict_raw);
@@ -50,23 +53,6 @@ static const struct
 };
 
 /* --------------------------------------------------------------- which version */
-
-static void
-no_deployed_version(const char *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("model \"%s\" has no deployed version", name),
-			 errhint("Train it with pneumo_train, or deploy a version: SELECT pneumo_deploy(%s, version).",
-					 quote_literal_cstr(name))));
-}
-
-void
-pneumo_require_deployed(const char *name, int64 model, PneumoVersionId *id)
-{
-	if (!pneumo_model_deployed(model, id))
-		no_deployed_version(name);
-}
 
 void
 pneumo_resolve(const char *name, PneumoVersionId *id)

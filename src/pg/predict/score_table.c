@@ -31,8 +31,10 @@
 #include "utils/portal.h"
 #include "utils/rel.h"
 
-#include "pg/predict/scores.h"
-#include "pg/source/tables.h"
+#include "pg/base/base.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/predict/predict.h"
 
 PG_FUNCTION_INFO_V1(pneumo_score_table);
 

@@ -16,11 +16,15 @@
 #include "catalog/pg_type.h"
 #include "utils/memutils.h"
 
-#include "pg/base/attempts.h"
-#include "pg/predict/scorer.h"
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/records.h"
+#include "pg/engine/engine.h"
+#include "pg/predict/predict.h"
 
 #define KEPT_SCORERS 4 /* a query that alternates between models */
-#define MAX_IMAGE_BYTES ((Size) 64 * 1024 * 1024)
 
 typedef struct ScorerSet
 {
@@ -145,23 +149,6 @@ pneumo_scorer_get_group(void **extra, MemoryContext mcxt, const PneumoVersionId 
 	return get_scorer(extra, mcxt, id, path, NN_GROUP_ROWS);
 }
 
-bool
-pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
-{
-	Size n_bytes = toast_raw_datum_size(image) - VARHDRSZ;
-
-	/* known without reading it */
-	if (n_bytes > MAX_IMAGE_BYTES)
-	{
-		error->status = IMG_TOO_LARGE;
-		snprintf(error->message, sizeof(error->message), "image of %zu bytes, where at most %zu are allowed",
-				 n_bytes, MAX_IMAGE_BYTES);
-		return false;
-	}
-	*bytes = DatumGetByteaPP(image);
-	return true;
-}
-
 void
 pneumo_scorer_rescale(PneumoScorer *scorer, int row, const uint8 *pixels)
 {
@@ -195,19 +182,6 @@ pneumo_scorer_decode(PneumoScorer *scorer, int row, Datum image, int on_bad_imag
 	if (on_bad_image != PNEUMO_BAD_IMAGE_NULL || !pneumo_image_is_bad(error.status))
 		pneumo_image_ereport(&error);
 	return false;
-}
-
-void
-pneumo_run_check(NnStatus status, const char *what)
-{
-	NnError error;
-
-	if (status == NN_OK)
-		return;
-	memset(&error, 0, sizeof(error));
-	error.status = status;
-	strlcpy(error.message, what, sizeof(error.message));
-	pneumo_nn_ereport(&error);
 }
 
 static void
@@ -294,30 +268,4 @@ double
 pneumo_score_of(const PneumoModelMeta *meta, const double *calibrated)
 {
 	return calibrated[meta->n_classes == 2 ? 1 : pneumo_class_of(meta, calibrated)];
-}
-
-ArrayType *
-pneumo_real_array(const float *values, int n_dims, const int *dims)
-{
-	int lower[3] = {1, 1, 1};
-	size_t n = 1;
-	Size bytes;
-	ArrayType *array;
-	int i;
-
-	for (i = 0; i < n_dims; i++)
-		n *= (size_t) dims[i];
-	if (n > (MaxAllocSize - ARR_OVERHEAD_NONULLS(n_dims)) / sizeof(float))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("an array of %zu numbers is too large", n)));
-	bytes = ARR_OVERHEAD_NONULLS(n_dims) + n * sizeof(float);
-	array = palloc0(bytes);
-	SET_VARSIZE(array, bytes);
-	array->ndim = n_dims;
-	array->dataoffset = 0;
-	array->elemtype = FLOAT4OID;
-	memcpy(ARR_DIMS(array), dims, sizeof(int) * n_dims);
-	memcpy(ARR_LBOUND(array), lower, sizeof(int) * n_dims);
-	memcpy(ARR_DATA_PTR(array), values, n * sizeof(float));
-	return array;
 }

@@ -9,7 +9,7 @@
 
 #include "utils/memutils.h"
 
-#include "pg/predict/scores.h"
+#include "pg/predict/predict.h"
 
 #define FIRST_SLOTS 1024
 

@@ -8,11 +8,15 @@
  */
 #include "postgres.h"
 
-#include "pg/report/report_page.h"
-#include "pg/figures/plots.h"
-
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
+
+#include "image/image.h"
+#include "report/report.h"
+
+#include "pg/catalog/records.h"
+#include "pg/figures/plots.h"
+#include "pg/report/report_page.h"
 
 const char *
 pneumo_u8(const char *string)

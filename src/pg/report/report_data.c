@@ -10,11 +10,17 @@
 
 #include <math.h>
 
-#include "pg/report/report_page.h"
-#include "pg/explore/explore.h"
-#include "pg/figures/figures.h"
-
 #include "utils/memutils.h"
+
+#include "image/image.h"
+#include "report/report.h"
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
+#include "pg/catalog/records.h"
+#include "pg/report/report_page.h"
+#include "pg/source/source.h"
 
 #define CONTRAST_SCALE 32.0f /* grey levels in full colour, as pneumo_contrast_image */
 #define CONTRAST_ZERO 232
@@ -33,7 +39,7 @@ data_table(PneumoSection *section, const PneumoReport *r)
 	for (s = 0; s < 3; s++)
 		for (c = 0; c < dataset->n_classes; c++)
 		{
-			pneumo_table_cell(table, "%s", pneumo_split_name((PneumoSplit) s));
+			pneumo_table_cell(table, "%s", pneumo_split_names[s]);
 			pneumo_table_cell(table, "%s", pneumo_report_meta(r)->classes[c]);
 			pneumo_table_cell(table, "%lld", (long long) dataset->rows[s][c]);
 			if (grouped)
@@ -190,7 +196,7 @@ shortcut(PneumoSection *section, const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = pneumo_report_meta(r);
 	Measured m;
-	StatsEnv env;
+	PneumoStats stats;
 	StatsShortcut best;
 	int best_class = -1;
 	bool found;
@@ -199,7 +205,7 @@ shortcut(PneumoSection *section, const PneumoReport *r)
 	int c;
 
 	collect_measured(&m, r);
-	pneumo_stats_env(&env);
+	pneumo_stats_begin(&stats);
 	for (c = meta->n_classes == 2 ? 1 : 0; c < meta->n_classes && m.n > 0; c++)
 	{
 		StatsShortcut result;
@@ -208,12 +214,13 @@ shortcut(PneumoSection *section, const PneumoReport *r)
 		for (i = 0; i < m.n; i++)
 			m.labels[i] = m.class[i] == c;
 		if (stats_shortcut(&result, NULL, m.features, REPORT_N_FEATURES, m.labels, m.clusters, m.n,
-						   STATS_SHORTCUT_FOLDS, 0, STATS_DEFAULT_CONFIDENCE, &env) != STATS_OK ||
+						   STATS_SHORTCUT_FOLDS, 0, STATS_DEFAULT_CONFIDENCE, &stats.env) != STATS_OK ||
 			(best_class >= 0 && result.auc.auc.value <= best.auc.auc.value))
 			continue;
 		best = result;
 		best_class = c;
 	}
+	pneumo_stats_end(&stats);
 	if (best_class < 0)
 		return;
 	auc = network_auc(r, best_class);

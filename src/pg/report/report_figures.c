@@ -9,13 +9,20 @@
 
 #include <math.h>
 
-#include "pg/report/report_page.h"
-#include "pg/figures/figures.h"
-#include "pg/figures/plots.h"
-#include "pg/evaluate/side.h"
-
 #include "miscadmin.h"
 #include "utils/memutils.h"
+
+#include "report/report.h"
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
+#include "pg/catalog/records.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/figures/plots.h"
+#include "pg/predict/predict.h"
+#include "pg/report/report_page.h"
+#include "pg/source/source.h"
 
 #define N_BINS PNEUMO_DEFAULT_BINS
 
@@ -192,7 +199,7 @@ add_confusion(PneumoSection *section, const PneumoReport *r, int side)
 	ReportConfusion *picture = palloc0(sizeof(ReportConfusion));
 	uint64_t *counts = palloc0(meta->n_classes * meta->n_classes * sizeof(uint64_t));
 	const char **names = palloc(meta->n_classes * sizeof(char *));
-	const char *name = pneumo_split_name((PneumoSplit) side);
+	const char *name = pneumo_split_names[side];
 	int64 *samples;
 	int64 n = pneumo_evaluation_side(&samples, &r->e, side);
 	int64 i;
@@ -344,10 +351,10 @@ class_table(PneumoSection *section, const PneumoReport *r, const ClassSide *side
 {
 	static const char *const headings[] = {"Class",       "Images (patients)",         "AUC", "Sensitivity",
 										   "Specificity", "Positive predictive value", "F1"};
-	PneumoTable *table = pneumo_table_begin(section,
-											psprintf("Each class against the rest, %s",
-													 pneumo_split_name((PneumoSplit) side->side)),
-											lengthof(headings), headings, 0x7E);
+	PneumoTable *table =
+		pneumo_table_begin(section,
+						   psprintf("Each class against the rest, %s", pneumo_split_names[side->side]),
+						   lengthof(headings), headings, 0x7E);
 	int c;
 
 	for (c = 0; c < r->e.scorer->meta->n_classes; c++)
@@ -369,7 +376,7 @@ class_table(PneumoSection *section, const PneumoReport *r, const ClassSide *side
 static void
 add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
 {
-	const char *name = pneumo_split_name((PneumoSplit) side->side);
+	const char *name = pneumo_split_names[side->side];
 	int k = r->e.scorer->meta->n_classes;
 	ReportRoc *roc = palloc0(sizeof(ReportRoc));
 	ReportRocCurve *curves = palloc0(REPORT_MAX_CURVES * sizeof(ReportRocCurve));
@@ -404,7 +411,7 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 	for (s = 0; s < n_sides; s++)
 		if (sides[s].one_class)
 			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
-								pneumo_split_name((PneumoSplit) sides[s].side));
+								pneumo_split_names[sides[s].side]);
 	macro_table(section, sides, n_sides);
 	for (s = 0; s < n_sides; s++)
 		if (!sides[s].one_class)

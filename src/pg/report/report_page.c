@@ -13,11 +13,6 @@
 
 #include <math.h>
 
-#include "pg/report/report_page.h"
-#include "pg/explore/explore.h"
-#include "pg/figures/figures.h"
-#include "pg/figures/plots.h"
-
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
@@ -32,6 +27,21 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+#include "report/report.h"
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/base/stats_env.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/figures/plots.h"
+#include "pg/report/report_page.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_report);
 

@@ -9,8 +9,7 @@
 #ifndef PNEUMO_PG_REPORT_PAGE_H
 #define PNEUMO_PG_REPORT_PAGE_H
 
-#include "pg/evaluate/explain.h"
-#include "pg/evaluate/failures.h"
+#include "pg/evaluate/evaluate.h"
 
 #include "report/report.h"
 #include "stats/stats.h"

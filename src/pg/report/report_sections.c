@@ -9,16 +9,22 @@
 
 #include <math.h>
 
-#include "pg/report/report_page.h"
-#include "pg/explore/explore.h"
-#include "pg/figures/plots.h"
-
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+
+#include "nn/nn.h"
+#include "report/report.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/catalog/records.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/predict/predict.h"
+#include "pg/report/report_page.h"
 
 #define FEW_GROUPS 20 /* of a class on a side */
 
@@ -361,8 +367,7 @@ few_patients(PneumoSection *section, const PneumoReport *r)
 			if (r->e.score[s] && r->e.dataset->split_rows[s] > 0 && r->e.dataset->groups[s][c] < FEW_GROUPS)
 				pneumo_section_text(section, REPORT_TEXT_WARNING,
 									"The %s split has only %lld %s of class %s: its figures say little.",
-									pneumo_split_name((PneumoSplit) s),
-									(long long) r->e.dataset->groups[s][c],
+									pneumo_split_names[s], (long long) r->e.dataset->groups[s][c],
 									r->e.source->col_group > 0 ? "patients" : "images",
 									pneumo_report_meta(r)->classes[c]);
 }

@@ -13,8 +13,6 @@
 
 #include <math.h>
 
-#include "pg/train/training.h"
-
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -24,6 +22,13 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
 
 #define FETCH_ROWS 32
 
@@ -41,7 +46,6 @@ typedef struct Reader
 	MemoryContext row_cxt;
 	int64 max_samples;
 	uint8 *pixels;
-	size_t max_bytes; /* of one image */
 	TupleDesc desc;
 	FmgrInfo *output; /* by column of the query, from 0 */
 	bool *output_known;
@@ -266,11 +270,12 @@ read_row(Reader *reader, HeapTuple tuple)
 	sample.label = (int16) find_label(reader, label, sample.key);
 	sample.weight = read_weight(reader, tuple, sample.key);
 
-	if (toast_raw_datum_size(image) - VARHDRSZ > reader->max_bytes)
+	if (toast_raw_datum_size(image) - VARHDRSZ > PNEUMO_MAX_IMAGE_BYTES)
 	{
 		left_out_unreadable(reader, sample.key,
 							psprintf("%zu bytes are above the limit of %zu",
-									 (size_t) toast_raw_datum_size(image) - VARHDRSZ, reader->max_bytes));
+									 (size_t) toast_raw_datum_size(image) - VARHDRSZ,
+									 PNEUMO_MAX_IMAGE_BYTES));
 		return;
 	}
 	bytes = PG_DETOAST_DATUM_PACKED(image);
@@ -351,7 +356,6 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, cons
 	PneumoDataset *dataset = MemoryContextAllocZero(cxt, sizeof(PneumoDataset));
 	MemoryContext old = CurrentMemoryContext;
 	Reader reader;
-	ImgLimits limits;
 	Oid user;
 	int context;
 	int i;
@@ -370,8 +374,6 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, cons
 	dataset->samples = MemoryContextAllocHuge(cxt, reader.max_samples * sizeof(PneumoSample));
 	reader.pixels = MemoryContextAllocHuge(cxt, (Size) config->preprocess.height * config->preprocess.width *
 													config->preprocess.channels);
-	pneumo_image_limits(&limits);
-	reader.max_bytes = limits.max_bytes > 0 ? limits.max_bytes : (size_t) 64 * 1024 * 1024;
 
 	/* as in pneumo_source_labels() */
 	GetUserIdAndSecContext(&user, &context);

@@ -30,11 +30,13 @@
 #include "utils/regproc.h"
 #include "utils/varlena.h"
 
-#include "pg/source/tables.h"
+#include "pg/base/base.h"
+#include "pg/base/compat.h"
+#include "pg/catalog/catalog.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_load);
 
-#define MAX_FILE_BYTES (64 * 1024 * 1024)
 
 typedef struct Loader
 {
@@ -121,10 +123,10 @@ read_file(const char *path)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		ereport(ERROR, (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", path)));
-	if (st.st_size > MAX_FILE_BYTES)
+	if (st.st_size > (off_t) PNEUMO_MAX_IMAGE_BYTES)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("file \"%s\" has %lld bytes, at most %d are allowed", path,
-							   (long long) st.st_size, MAX_FILE_BYTES)));
+						errmsg("file \"%s\" has %lld bytes, at most %zu are allowed", path,
+							   (long long) st.st_size, PNEUMO_MAX_IMAGE_BYTES)));
 	bytes = palloc(VARHDRSZ + st.st_size);
 	while (at < (Size) st.st_size)
 	{

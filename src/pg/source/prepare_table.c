@@ -23,22 +23,13 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "pg/source/tables.h"
+#include "pg/base/base.h"
+#include "pg/catalog/catalog.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_prepare_table);
 
-#define MAX_WORKERS 1024 /* the server's limit of parallel_workers */
-
-char *
-pneumo_relation_name(Oid relid)
-{
-	char *name = get_rel_name(relid);
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relid)));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
-}
+#define MAX_WORKERS 1024
 
 static int
 default_workers(void)

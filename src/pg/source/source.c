@@ -8,8 +8,6 @@
  */
 #include "postgres.h"
 
-#include "pg/train/training.h"
-
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/namespace.h"
@@ -23,6 +21,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
 
 /* --------------------------------------------------------------- columns */
 

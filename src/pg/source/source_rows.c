@@ -11,8 +11,6 @@
  */
 #include "postgres.h"
 
-#include "pg/explore/explore.h"
-
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -21,6 +19,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+
+#include "pg/source/source.h"
 
 #define FETCH_ROWS 32
 
@@ -130,82 +130,4 @@ pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg)
 
 /* ------------------------------------------------------------------ config */
 
-static bool
-is_listed(const char *const *names, const JsonbValue *key)
-{
-	int i;
-
-	for (i = 0; names[i] != NULL; i++)
-		if (strlen(names[i]) == (size_t) key->val.string.len &&
-			memcmp(names[i], key->val.string.val, key->val.string.len) == 0)
-			return true;
-	return false;
-}
-
-PneumoConfig *
-pneumo_explore_config(Oid relid, Jsonb *given, const char *const *own_keys)
-{
-	JsonbParseState *state = NULL;
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue item;
-	bool skip = false;
-	PneumoConfig *config;
-
-	if (JB_ROOT_IS_OBJECT(given))
-	{
-		it = JsonbIteratorInit(&given->root);
-		while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
-		{
-			if (token == WJB_KEY)
-				skip = is_listed(own_keys, &item);
-			if (token == WJB_BEGIN_OBJECT)
-				pushJsonbValue(&state, token, NULL);
-			else if ((token == WJB_KEY || token == WJB_VALUE) && !skip)
-				pushJsonbValue(&state, token, &item);
-		}
-		config = pneumo_config_parse(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
-		if (pneumo_json_get(&given->root, "label_column") == NULL &&
-			get_attnum(relid, config->label_column) <= 0)
-			config->label_column = NULL;
-	}
-	else
-		config = pneumo_config_parse(given); /* says what is wrong */
-	config->in_backend = true;
-	return config;
-}
-
 /* ------------------------------------------------------------------- stats */
-
-static void *
-stats_allocate(void *arg, size_t bytes)
-{
-	(void) arg;
-	return MemoryContextAllocHuge(CurrentMemoryContext, Max(bytes, 1));
-}
-
-static void
-stats_release(void *arg, void *memory)
-{
-	(void) arg;
-	if (memory != NULL)
-		pfree(memory);
-}
-
-/* Leaves memory of the current context behind, which goes with it. */
-static bool
-stats_stop(void *arg)
-{
-	(void) arg;
-	CHECK_FOR_INTERRUPTS();
-	return false;
-}
-
-void
-pneumo_stats_env(StatsEnv *env)
-{
-	env->allocate = stats_allocate;
-	env->release = stats_release;
-	env->stop = stats_stop;
-	env->arg = NULL;
-}

@@ -13,16 +13,15 @@
  */
 #include "postgres.h"
 
-#include "pg/train/training.h"
-
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "utils/builtins.h"
 
+#include "pg/base/base.h"
+#include "pg/source/source.h"
+
 PG_FUNCTION_INFO_V1(pneumo_split_text);
 PG_FUNCTION_INFO_V1(pneumo_split_bytea);
-
-static const char *const split_names[] = {"train", "validation", "test"};
 
 PneumoSplit
 pneumo_split_key(const void *key, size_t key_bytes, int split_seed, double validation_split,
@@ -53,12 +52,6 @@ pneumo_split_key(const void *key, size_t key_bytes, int split_seed, double valid
 	return PNEUMO_TRAIN;
 }
 
-const char *
-pneumo_split_name(PneumoSplit split)
-{
-	return split_names[split];
-}
-
 static void
 check_fraction(const char *name, double value)
 {
@@ -81,8 +74,8 @@ split_varlena(FunctionCallInfo fcinfo)
 						errmsg("validation_split %g and test_split %g are together above 1", validation_split,
 							   test_split)));
 	return CStringGetTextDatum(
-		split_names[pneumo_split_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), PG_GETARG_INT32(1),
-									 validation_split, test_split)]);
+		pneumo_split_names[pneumo_split_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), PG_GETARG_INT32(1),
+											validation_split, test_split)]);
 }
 
 Datum

@@ -11,8 +11,6 @@
  */
 #include "postgres.h"
 
-#include "pg/train/training.h"
-
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "lib/stringinfo.h"
@@ -22,12 +20,14 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+#include "pg/base/base.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
+
 #define MIN_GROUPS 20 /* of a class on a side, below it a warning */
 #define NAMED_CONFLICTS 3
 
-#define MANIFEST_MAGIC "PNMF\0\0\0\1"
-#define MANIFEST_HEAD 16 /* magic, then the count as little-endian 64 bits */
-#define MANIFEST_ENTRY (2 * PNEUMO_SHA256_LEN + 1)
 
 static int
 compare_samples(const void *left, const void *right)
@@ -132,8 +132,8 @@ compare_groups(const void *left, const void *right)
 }
 
 /* Rows and distinct groups by side and class; a group on two sides is an error. */
-void
-pneumo_dataset_count(PneumoDataset *dataset)
+static void
+count_samples(PneumoDataset *dataset)
 {
 	PneumoSample **order;
 	int64 i;
@@ -164,10 +164,9 @@ pneumo_dataset_count(PneumoDataset *dataset)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("a group is on two sides of the split: on \"%s\" with row %s, on "
 								   "\"%s\" with row %s",
-								   pneumo_split_name((PneumoSplit) previous->split),
+								   pneumo_split_names[previous->split],
 								   previous->key ? pneumo_clip(previous->key) : "(no key)",
-								   pneumo_split_name((PneumoSplit) s->split),
-								   s->key ? pneumo_clip(s->key) : "(no key)"),
+								   pneumo_split_names[s->split], s->key ? pneumo_clip(s->key) : "(no key)"),
 							errhint("Correct the split column, or leave \"split_column\" out.")));
 		if (!same || previous->label != s->label)
 			dataset->groups[s->split][s->label]++;
@@ -208,7 +207,7 @@ pneumo_dataset_settle(PneumoDataset *dataset, const PneumoConfig *config)
 	qsort(dataset->samples, dataset->n, sizeof(PneumoSample), compare_samples);
 	settle_duplicates(dataset);
 	remove_dropped(dataset);
-	pneumo_dataset_count(dataset);
+	count_samples(dataset);
 	make_fingerprint(dataset);
 }
 
@@ -253,8 +252,8 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 
 			if (groups == 0)
 				ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
-								errmsg("the %s split has no rows of class \"%s\"",
-									   pneumo_split_name((PneumoSplit) side), dataset->classes[c]),
+								errmsg("the %s split has no rows of class \"%s\"", pneumo_split_names[side],
+									   dataset->classes[c]),
 								config->split_column != NULL
 									? 0
 									: errhint("Use more data, another \"split_seed\", or other fractions.")));
@@ -262,7 +261,7 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 				warnings =
 					lappend(warnings, psprintf("the %s split has only %lld group%s of class \"%s\", "
 											   "figures from fewer than %d say little",
-											   pneumo_split_name((PneumoSplit) side), (long long) groups,
+											   pneumo_split_names[side], (long long) groups,
 											   groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
 		}
 	}
@@ -271,27 +270,23 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 
 /* ---------------------------------------------------------------- manifest */
 
-void *
-pneumo_manifest_write(const PneumoDataset *dataset, size_t *bytes)
+void
+pneumo_dataset_manifest(PneumoManifest *manifest, const PneumoDataset *dataset)
 {
-	uint8 *manifest;
-	uint8 *p;
 	int64 i;
 
-	*bytes = MANIFEST_HEAD + (size_t) dataset->n * MANIFEST_ENTRY;
-	manifest = MemoryContextAllocHuge(CurrentMemoryContext, *bytes);
-	memcpy(manifest, MANIFEST_MAGIC, 8);
-	for (i = 0; i < 8; i++)
-		manifest[8 + i] = (uint8) ((uint64) dataset->n >> (8 * i));
-	p = manifest + MANIFEST_HEAD;
+	manifest->n = dataset->n;
+	manifest->entries =
+		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(PneumoManifestEntry));
 	for (i = 0; i < dataset->n; i++)
 	{
-		memcpy(p, dataset->samples[i].sha256, PNEUMO_SHA256_LEN);
-		memcpy(p + PNEUMO_SHA256_LEN, dataset->samples[i].group, PNEUMO_SHA256_LEN);
-		p[2 * PNEUMO_SHA256_LEN] = (uint8) dataset->samples[i].split;
-		p += MANIFEST_ENTRY;
+		const PneumoSample *sample = &dataset->samples[i];
+		PneumoManifestEntry *entry = &manifest->entries[i];
+
+		memcpy(entry->sha256, sample->sha256, PNEUMO_SHA256_LEN);
+		memcpy(entry->group, sample->group, PNEUMO_SHA256_LEN);
+		entry->split = (uint8) sample->split;
 	}
-	return manifest;
 }
 
 static int
@@ -301,33 +296,22 @@ compare_hashes(const void *left, const void *right)
 }
 
 int64
-pneumo_manifest_exclude(PneumoDataset *dataset, const bool *sample_splits, const void *manifest, size_t bytes,
-						const bool *manifest_splits)
+pneumo_dataset_exclude(PneumoDataset *dataset, const bool *sample_splits, const PneumoManifest *manifest,
+					   const bool *manifest_splits)
 {
-	const uint8 *p = manifest;
-	uint8 *hashes;
+	uint8 *hashes = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, manifest->n) * 2 * PNEUMO_SHA256_LEN);
 	int64 n = 0;
-	int64 count = 0;
 	int64 excluded = 0;
 	int64 i;
 
-	if (bytes < MANIFEST_HEAD || memcmp(p, MANIFEST_MAGIC, 8) != 0)
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the model's manifest is damaged")));
-	for (i = 7; i >= 0; i--)
-		count = (count << 8) | p[8 + i];
-	if (count < 0 || (bytes - MANIFEST_HEAD) / MANIFEST_ENTRY != (size_t) count)
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the model's manifest is damaged")));
-
-	hashes = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, count) * 2 * PNEUMO_SHA256_LEN);
-	p += MANIFEST_HEAD;
-	for (i = 0; i < count; i++, p += MANIFEST_ENTRY)
+	for (i = 0; i < manifest->n; i++)
 	{
-		int split = p[2 * PNEUMO_SHA256_LEN];
+		const PneumoManifestEntry *entry = &manifest->entries[i];
 
-		if (split > PNEUMO_TEST || !manifest_splits[split])
+		if (entry->split > PNEUMO_TEST || !manifest_splits[entry->split])
 			continue;
-		memcpy(hashes + n * PNEUMO_SHA256_LEN, p, 2 * PNEUMO_SHA256_LEN);
-		n += 2;
+		memcpy(hashes + n++ * PNEUMO_SHA256_LEN, entry->sha256, PNEUMO_SHA256_LEN);
+		memcpy(hashes + n++ * PNEUMO_SHA256_LEN, entry->group, PNEUMO_SHA256_LEN);
 	}
 	qsort(hashes, n, PNEUMO_SHA256_LEN, compare_hashes);
 
@@ -347,7 +331,7 @@ pneumo_manifest_exclude(PneumoDataset *dataset, const bool *sample_splits, const
 	pfree(hashes);
 	dataset->left_out[PNEUMO_OUT_SEEN] += excluded;
 	remove_dropped(dataset);
-	pneumo_dataset_count(dataset);
+	count_samples(dataset);
 	return excluded;
 }
 
@@ -364,7 +348,7 @@ pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups)
 	appendStringInfoChar(&buf, '{');
 	for (side = PNEUMO_TRAIN; side <= PNEUMO_TEST; side++)
 	{
-		appendStringInfo(&buf, "%s\"%s\":{", side > 0 ? "," : "", pneumo_split_name((PneumoSplit) side));
+		appendStringInfo(&buf, "%s\"%s\":{", side > 0 ? "," : "", pneumo_split_names[side]);
 		for (c = 0; c < dataset->n_classes; c++)
 		{
 			if (c > 0)

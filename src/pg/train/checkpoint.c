@@ -15,12 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pg/train/training.h"
-
 #include "catalog/pg_database.h"
 #include "common/file_perm.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "utils/syscache.h"
+
+#include "pg/base/shmem.h"
+#include "pg/catalog/records.h"
+#include "pg/train/train.h"
 
 #define ROOT "pneumo"
 #define SUFFIX ".checkpoint"
@@ -33,13 +36,6 @@ checkpoint_path(char *path, int64 run, bool temporary)
 {
 	snprintf(path, MAXPGPATH, ROOT "/%u/%lld" SUFFIX "%s", MyDatabaseId, (long long) run,
 			 temporary ? ".new" : "");
-}
-
-char *
-pneumo_build_text(void)
-{
-	return psprintf("pneumo %s, %s, PostgreSQL %s, path %s, BLAS %s", PNEUMO_VERSION, __VERSION__, PG_VERSION,
-					nn_path_name(pneumo_path()), pneumo_blas_version());
 }
 
 static void

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * plan.c
+ * dry_run.c
  *	  pneumo_plan: a training's dry run.
  *
  * The same checks and the same reading as pneumo_train, but the images are
@@ -15,8 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pg/train/training.h"
-
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
@@ -25,6 +23,14 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
+#include "pg/train/train.h"
 
 PG_FUNCTION_INFO_V1(pneumo_plan);
 

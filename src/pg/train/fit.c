@@ -14,11 +14,17 @@
 
 #include <math.h>
 
-#include "pg/train/training.h"
-#include "pg/figures/figures.h"
-
 #include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
+#include "pg/train/train.h"
 
 /* ------------------------------------------------------------------ checks */
 

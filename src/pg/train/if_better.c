@@ -15,12 +15,18 @@
 
 #include <math.h>
 
-#include "pg/figures/figures.h"
-#include "pg/predict/scores.h"
-#include "pg/train/training.h"
-#include "pg/train/worker.h"
-
 #include "miscadmin.h"
+
+#include "nn/nn.h"
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/stats_env.h"
+#include "pg/catalog/records.h"
+#include "pg/predict/predict.h"
+#include "pg/source/source.h"
+#include "pg/train/train.h"
+#include "pg/train/worker.h"
 
 /* Rows of the validation side, by slot, that a version was not trained on. */
 static bool *
@@ -31,8 +37,7 @@ held_out_slots(const PneumoDataset *dataset, int64 version, int64 *n)
 	PneumoDataset copy = *dataset;
 	int64 n_slots = 0;
 	bool *slots;
-	size_t bytes;
-	void *manifest = pneumo_manifest_read(version, &bytes);
+	PneumoManifest manifest;
 	int64 i;
 
 	copy.samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, copy.n) * sizeof(PneumoSample));
@@ -41,8 +46,11 @@ held_out_slots(const PneumoDataset *dataset, int64 version, int64 *n)
 		n_slots = Max(n_slots, copy.samples[i].slot + 1);
 	slots = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n_slots));
 	memset(slots, 0, n_slots);
-	if (manifest != NULL)
-		(void) pneumo_manifest_exclude(&copy, validation, manifest, bytes, trained);
+	if (pneumo_manifest_read(version, &manifest))
+	{
+		(void) pneumo_dataset_exclude(&copy, validation, &manifest, trained);
+		pneumo_manifest_free(&manifest);
+	}
 	*n = 0;
 	for (i = 0; i < copy.n; i++)
 	{

@@ -11,11 +11,19 @@
  */
 #include "postgres.h"
 
-#include "pg/train/training.h"
-
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
+#include "pg/train/train.h"
 
 void
 pneumo_prepare_no_validation(PneumoConfig *config)

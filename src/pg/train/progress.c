@@ -9,13 +9,15 @@
 
 #include <math.h>
 
-#include "pg/train/training.h"
-
 #include "catalog/pg_authid.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/shmem.h"
 
 PG_FUNCTION_INFO_V1(pneumo_progress_entries);
 

@@ -18,14 +18,18 @@
 #include <math.h>
 #include <signal.h>
 
-#include "pg/train/training.h"
-
 #include "access/transam.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/shmem.h"
+#include "pg/train/train.h"
 
 int
 pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
@@ -167,21 +171,6 @@ pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index)
 	}
 	LWLockRelease(&shared->lock);
 	return found;
-}
-
-int
-pneumo_slot_runs(int64 *runs)
-{
-	PneumoShared *shared = pneumo_shared();
-	int n = 0;
-	int i;
-
-	LWLockAcquire(&shared->lock, LW_SHARED);
-	for (i = 0; i < PNEUMO_RUN_SLOTS; i++)
-		if (shared->runs[i].in_use && shared->runs[i].database == MyDatabaseId && shared->runs[i].run != 0)
-			runs[n++] = shared->runs[i].run;
-	LWLockRelease(&shared->lock);
-	return n;
 }
 
 /* Under the lock the worker cannot have gone: its exit waits for it. */

@@ -12,8 +12,6 @@
 
 #include <math.h>
 
-#include "pg/train/training.h"
-
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
@@ -25,6 +23,14 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/shmem.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/train/train.h"
 
 PG_FUNCTION_INFO_V1(pneumo_wait);
 PG_FUNCTION_INFO_V1(pneumo_watch);

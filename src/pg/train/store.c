@@ -14,12 +14,13 @@
 
 #include <unistd.h>
 
-#include "pg/train/training.h"
-
 #include "miscadmin.h"
 #include "storage/buffile.h"
+#include "storage/fd.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
+
+#include "pg/train/train.h"
 
 #define CHUNK_BYTES ((size_t) 16 * 1024 * 1024)
 #define WRITE_BYTES ((size_t) 1024 * 1024)
@@ -175,29 +176,4 @@ pneumo_store_get(const PneumoStore *store, int64 slot, uint8 *scratch)
 		done += (size_t) got;
 	}
 	return scratch;
-}
-
-size_t
-pneumo_store_memory(const PneumoStore *store)
-{
-	return (size_t) Min(store->n, store->n_memory_max) * store->sample_bytes;
-}
-
-size_t
-pneumo_store_file(const PneumoStore *store)
-{
-	return (size_t) store->file_bytes;
-}
-
-void
-pneumo_store_close(PneumoStore *store)
-{
-	if (store->fd >= 0)
-	{
-		close(store->fd);
-		ReleaseExternalFD();
-	}
-	if (store->file >= 0)
-		FileClose(store->file);
-	MemoryContextDelete(store->cxt);
 }

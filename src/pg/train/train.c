@@ -15,19 +15,25 @@
 
 #include <math.h>
 
-#include "pg/train/training.h"
-
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/lsyscache.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/compat.h"
+#include "pg/base/shmem.h"
+#include "pg/catalog/catalog.h"
+#include "pg/train/train.h"
 
 PG_FUNCTION_INFO_V1(pneumo_train);
 
@@ -87,8 +93,8 @@ pneumo_epoch_detail(const NnEpochLog *log, int epochs, double mean_seconds)
 	return buf.data;
 }
 
-void
-pneumo_outcome_ereport(const PneumoRunOutcome *outcome, int64 run)
+static void
+outcome_ereport(const PneumoRunOutcome *outcome, int64 run)
 {
 	if (strcmp(outcome->state, "cancelled") == 0)
 		ereport(ERROR,
@@ -266,7 +272,7 @@ wait_for_handshake(Following *f)
 	if (acknowledged)
 		return run;
 	if (finished)
-		pneumo_outcome_ereport(&s->outcome, 0);
+		outcome_ereport(&s->outcome, 0);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the training worker ended before it began"),
@@ -357,7 +363,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 	ConditionVariableCancelSleep();
 
 	if (strcmp(s->outcome.state, "succeeded") != 0)
-		pneumo_outcome_ereport(&s->outcome, run);
+		outcome_ereport(&s->outcome, run);
 	ereport(NOTICE, (errmsg_internal("%s", s->outcome.summary),
 					 s->outcome.summary_detail[0] ? errdetail_internal("%s", s->outcome.summary_detail) : 0,
 					 s->outcome.hint[0] ? errhint("%s", s->outcome.hint) : 0));

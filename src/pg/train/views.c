@@ -12,7 +12,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "pg/pneumo.h"
+#include "pg/base/shmem.h"
 
 PG_FUNCTION_INFO_V1(pneumo_run_state);
 

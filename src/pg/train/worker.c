@@ -27,9 +27,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pg/train/training.h"
-#include "pg/train/worker.h"
-
 #include "access/relation.h"
 #include "access/transam.h"
 #include "access/xact.h"
@@ -37,6 +34,7 @@
 #include "commands/async.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
@@ -49,6 +47,17 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/compat.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
+#include "pg/train/train.h"
+#include "pg/train/worker.h"
 
 #define NICE 10
 #define CHANNEL "pneumo"
@@ -359,12 +368,12 @@ read_data(PneumoWorker *w)
 	{
 		static const bool held_out[3] = {false, true, true};
 		static const bool trained_on[3] = {true, false, false};
-		size_t bytes;
-		void *manifest = pneumo_manifest_read(w->prepared->initial.version, &bytes);
+		PneumoManifest manifest;
 		int64 n = 0;
 
-		if (manifest != NULL)
-			n = pneumo_manifest_exclude(w->dataset, held_out, manifest, bytes, trained_on);
+		if (pneumo_manifest_read(w->prepared->initial.version, &manifest))
+			n = pneumo_dataset_exclude(w->dataset, held_out, &manifest, trained_on);
+		pneumo_manifest_free(&manifest);
 		if (n > 0)
 			pneumo_worker_warn(
 				w, psprintf("%lld held-out rows are left out: the initial model was trained on them",
@@ -383,7 +392,10 @@ check_data(PneumoWorker *w)
 	bool there;
 
 	pneumo_worker_begin(w, false);
-	there = pneumo_worker_has_extension(w) && pneumo_run_set_data(w->run, w->dataset);
+	there = pneumo_worker_has_extension(w) &&
+			pneumo_run_set_data(w->run, pneumo_dataset_counts_json(w->dataset, false),
+								pneumo_dataset_counts_json(w->dataset, true),
+								pneumo_dataset_left_out_json(w->dataset), w->dataset->fingerprint);
 	pneumo_worker_commit(w);
 	if (!there)
 		return false;

@@ -9,7 +9,7 @@
 #ifndef PNEUMO_PG_WORKER_H
 #define PNEUMO_PG_WORKER_H
 
-#include "pg/train/training.h"
+#include "pg/train/train.h"
 
 typedef struct PneumoWorker
 {

@@ -9,17 +9,22 @@
 
 #include <math.h>
 
-#include "pg/train/training.h"
-#include "pg/train/worker.h"
-
-#include "stats/stats.h"
-
 #include "commands/async.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
+
+#include "nn/nn.h"
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
+#include "pg/train/train.h"
+#include "pg/train/worker.h"
 
 #define CHANNEL "pneumo"
 
@@ -288,6 +293,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 {
 	const PneumoConfig *config = w->prepared->config;
 	PneumoModelMeta meta;
+	PneumoManifest manifest;
 	PneumoNewVersion version;
 	PneumoVersionId id;
 	StringInfoData line;
@@ -342,7 +348,8 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 			version.metrics = validation_figures(w, &meta, scores, probability, achieved.data, epoch, &line);
 			version.provenance = provenance(w, epoch);
 			version.comment = config->comment;
-			version.manifest = pneumo_manifest_write(w->dataset, &version.manifest_bytes);
+			pneumo_dataset_manifest(&manifest, w->dataset);
+			version.manifest = &manifest;
 			version.deploy = (config->deploy == PNEUMO_DEPLOY_YES && !cancelled) || verdict == PNEUMO_BETTER;
 			version.never_deploy = cancelled || config->deploy == PNEUMO_DEPLOY_NO;
 			id = pneumo_version_store(&version);

@@ -16,9 +16,6 @@
 #include <math.h>
 #include <time.h>
 
-#include "pg/train/training.h"
-#include "pg/train/worker.h"
-
 #include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -32,6 +29,16 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
+#include "pg/train/train.h"
+#include "pg/train/worker.h"
 
 #define CHECKPOINT_SECONDS 60
 #define LOOK_SECONDS 2

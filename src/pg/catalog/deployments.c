@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ *
+ * deployments.c
+ *	  Which version of a model is deployed: the last row of its history.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+
+void
+pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous, Oid role)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, RowExclusiveLock, false);
+	Datum values[Natts_deployment];
+	bool nulls[Natts_deployment] = {false};
+	NameData by;
+
+	namestrcpy(&by, GetUserNameFromId(role, false));
+	values[Anum_deployment_id - 1] = Int64GetDatum(pneumo_catalog_nextval(PNEUMO_REL_DEPLOYMENT));
+	values[Anum_deployment_model - 1] = Int64GetDatum(model);
+	values[Anum_deployment_version - 1] = Int64GetDatum(version);
+	values[Anum_deployment_action - 1] = CStringGetTextDatum(action);
+	values[Anum_deployment_previous - 1] = Int64GetDatum(previous);
+	nulls[Anum_deployment_previous - 1] = previous == 0;
+	values[Anum_deployment_role - 1] = NameGetDatum(&by);
+	values[Anum_deployment_deployed - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	pneumo_catalog_insert(rel, values, nulls);
+	table_close(rel, NoLock);
+}
+
+/* The last row of a model in pneumo.deployment: its id and version. */
+bool
+pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 *version)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
+	Relation index =
+		index_open(pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx"), AccessShareLock);
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple tuple;
+	bool found = false;
+
+	ScanKeyInit(&key[0], Anum_deployment_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool isnull;
+
+		*deployment = DatumGetInt64(heap_getattr(tuple, Anum_deployment_id, RelationGetDescr(rel), &isnull));
+		*version =
+			DatumGetInt64(heap_getattr(tuple, Anum_deployment_version, RelationGetDescr(rel), &isnull));
+		found = true;
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, NoLock);
+	table_close(rel, NoLock);
+	return found;
+}
+
+bool
+pneumo_model_deployed(int64 model, PneumoVersionId *id)
+{
+	Snapshot snapshot = pneumo_read_snapshot();
+	int64 deployment;
+	int64 version;
+	bool found = false;
+
+	if (pneumo_deployment_last(model, snapshot, &deployment, &version))
+	{
+		Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+		HeapTuple tuple = pneumo_version_tuple(rel, version, snapshot);
+
+		if (HeapTupleIsValid(tuple))
+		{
+			pneumo_version_id(rel, tuple, id);
+			id->deployed = true;
+			found = true;
+			heap_freetuple(tuple);
+		}
+		table_close(rel, NoLock);
+	}
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+static void
+no_deployed_version(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("model \"%s\" has no deployed version", name),
+			 errhint("Train it with pneumo_train, or deploy a version: SELECT pneumo_deploy(%s, version).",
+					 quote_literal_cstr(name))));
+}
+
+void
+pneumo_require_deployed(const char *name, int64 model, PneumoVersionId *id)
+{
+	if (!pneumo_model_deployed(model, id))
+		no_deployed_version(name);
+}

@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * version_store.c
+ *	  Storing a version: its row, its bytes, its manifest and its deployment.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+
+/* ------------------------------------------------------------------ storing */
+
+static NameData
+role_name(Oid role)
+{
+	NameData name;
+
+	namestrcpy(&name, GetUserNameFromId(role, false));
+	return name;
+}
+
+static Datum
+image_size_datum(const PneumoModelMeta *meta)
+{
+	Datum sides[2];
+
+	sides[0] = Int32GetDatum(meta->preprocess.height);
+	sides[1] = Int32GetDatum(meta->preprocess.width);
+	return PointerGetDatum(construct_array(sides, 2, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+static Datum
+classes_datum(const PneumoModelMeta *meta)
+{
+	Datum *names = palloc(sizeof(Datum) * meta->n_classes);
+	int i;
+
+	for (i = 0; i < meta->n_classes; i++)
+		names[i] = CStringGetTextDatum(meta->classes[i]);
+	return PointerGetDatum(construct_array(names, meta->n_classes, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+calibration_datum(const PneumoModelMeta *meta)
+{
+	char *json;
+
+	switch (meta->calibration)
+	{
+		case PNEUMO_CALIBRATION_PLATT:
+			json = psprintf("{\"kind\": \"platt\", \"a\": %.17g, \"b\": %.17g}", meta->calibration_a,
+							meta->calibration_b);
+			break;
+		case PNEUMO_CALIBRATION_TEMPERATURE:
+			json = psprintf("{\"kind\": \"temperature\", \"temperature\": %.17g}", meta->calibration_a);
+			break;
+		default:
+			json = pstrdup("{\"kind\": \"none\"}");
+			break;
+	}
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+}
+
+static void
+insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVersionId *id)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
+	const PneumoModelMeta *meta = new_version->meta;
+	Datum values[Natts_version];
+	bool nulls[Natts_version] = {false};
+	NameData creator = role_name(new_version->owner);
+
+	values[Anum_version_id - 1] = Int64GetDatum(id->version);
+	values[Anum_version_model - 1] = Int64GetDatum(model);
+	values[Anum_version_run - 1] = Int64GetDatum(new_version->run);
+	nulls[Anum_version_run - 1] = new_version->run == 0;
+	values[Anum_version_sha256 - 1] = PointerGetDatum(pneumo_bytea(id->sha256, PNEUMO_SHA256_LEN));
+	values[Anum_version_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[Anum_version_creator - 1] = NameGetDatum(&creator);
+	values[Anum_version_parameters - 1] = Int64GetDatum(new_version->n_parameters);
+	values[Anum_version_bytes - 1] = Int64GetDatum((int64) new_version->n_bytes);
+	values[Anum_version_image_size - 1] = image_size_datum(meta);
+	values[Anum_version_classes - 1] = classes_datum(meta);
+	values[Anum_version_threshold - 1] = Float8GetDatum(meta->threshold);
+	values[Anum_version_operating_point - 1] =
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(meta->operating_point));
+	values[Anum_version_calibration - 1] = calibration_datum(meta);
+	values[Anum_version_metrics - 1] = PointerGetDatum(new_version->metrics);
+	nulls[Anum_version_metrics - 1] = new_version->metrics == NULL;
+	values[Anum_version_provenance - 1] = PointerGetDatum(new_version->provenance);
+	nulls[Anum_version_provenance - 1] = new_version->provenance == NULL;
+	nulls[Anum_version_comment - 1] = new_version->comment == NULL;
+	if (new_version->comment != NULL)
+		values[Anum_version_comment - 1] = CStringGetTextDatum(new_version->comment);
+	values[Anum_version_precision - 1] = CStringGetTextDatum(nn_precision_name(meta->precision));
+	pneumo_catalog_insert(rel, values, nulls);
+	table_close(rel, NoLock);
+}
+
+PneumoVersionId
+pneumo_version_store(const PneumoNewVersion *new_version)
+{
+	PneumoVersionId id;
+	int64 model;
+	int64 deployment = 0;
+	int64 deployed = 0;
+	bool has_deployed;
+	Snapshot snapshot;
+
+	pneumo_sha256(id.sha256, new_version->bytes, new_version->n_bytes);
+
+	model = pneumo_model_claim(new_version->model, new_version->owner, new_version->run);
+	pneumo_lock_model(model);
+	pneumo_lock_bytes(id.sha256);
+	pneumo_chunks_store(id.sha256, new_version->bytes, new_version->n_bytes);
+
+	id.version = pneumo_catalog_nextval(PNEUMO_REL_VERSION);
+	insert_version(new_version, model, &id);
+	if (new_version->manifest != NULL)
+		pneumo_manifest_store(id.version, new_version->manifest);
+
+	snapshot = pneumo_write_snapshot();
+	has_deployed = pneumo_deployment_last(model, snapshot, &deployment, &deployed);
+	UnregisterSnapshot(snapshot);
+	id.deployed = !new_version->never_deploy && (new_version->deploy || !has_deployed);
+	if (id.deployed)
+		pneumo_deployment_add(model, id.version, has_deployed ? "deploy" : "first", deployment,
+							  new_version->owner);
+
+	CommandCounterIncrement();
+	return id;
+}

@@ -1,0 +1,245 @@
+/*-------------------------------------------------------------------------
+ *
+ * train.h
+ *	  From a table and a config to a version: preparing a run, its slot and
+ *	  segment, the sample store, checkpoints, fitting, launching.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PNEUMO_PG_TRAIN_H
+#define PNEUMO_PG_TRAIN_H
+
+#include "access/htup.h"
+#include "lib/stringinfo.h"
+#include "port/pg_crc32c.h"
+#include "storage/condition_variable.h"
+#include "storage/spin.h"
+#include "utils/jsonb.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/shmem.h"
+#include "pg/catalog/records.h"
+#include "pg/config/config.h"
+#include "pg/source/source.h"
+
+/* ---------------------------------------------- sample store (store.c) */
+
+typedef struct PneumoStore PneumoStore;
+
+/* In memory up to budget bytes, beyond in a temporary file that lives until closed. */
+extern PneumoStore *pneumo_store_create(size_t sample_bytes, size_t budget);
+extern int64 pneumo_store_append(PneumoStore *store, const uint8 *pixels);
+/* After the last append: opens the file for reading by threads. */
+extern void pneumo_store_seal(PneumoStore *store);
+/* Thread-safe after sealing; scratch: sample_bytes.  NULL if reading failed. */
+extern const uint8 *pneumo_store_get(const PneumoStore *store, int64 slot, uint8 *scratch);
+
+/* --------------------------------------------- preparation (prepare.c) */
+
+/* Everything a run needs that can be known before the images are read. */
+typedef struct PneumoPrepared
+{
+	PneumoConfig *config;
+	PneumoSource *source;
+	PneumoLabels labels;
+	char *classes[NN_MAX_CLASSES]; /* labels.n, in label order */
+	NnGraph *graph;
+	int threads;
+	NnTrainPlan plan;        /* for about labels.total samples */
+	float *initial_weights;  /* of initial_model, or NULL */
+	PneumoVersionId initial; /* valid with initial_model */
+} PneumoPrepared;
+
+/*
+ * All checks that need no image, as the current user: config, table, classes,
+ * network, memory, rights on the model names.
+ */
+extern PneumoPrepared *pneumo_prepare(Oid relid, Jsonb *config);
+
+extern void pneumo_prepare_no_labels(NnTrainData *data);
+
+/* Plans again for the samples that there are; errors above pneumo.train_memory. */
+extern void pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data);
+
+/* Without a validation side nothing can watch it; errors if the config asked for that. */
+extern void pneumo_prepare_no_validation(PneumoConfig *config);
+
+/* Scratch of the load function and the function itself; arg: PneumoLoader. */
+typedef struct PneumoLoader
+{
+	const PneumoStore *store;
+	const int64 *slot[2];    /* by split and sample of it */
+	const uint32 *number[2]; /* index of the sample in the sorted dataset */
+	ImgPreprocess preprocess;
+	float rescale;
+	uint64 seed;
+	bool augment;
+	ImgAugmentRanges ranges;
+	size_t pixel_bytes; /* rounded up to NN_ALIGN */
+} PneumoLoader;
+
+extern size_t pneumo_loader_scratch_bytes(const PneumoConfig *config);
+extern int pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch);
+
+/* ----------------------------------------------------- fitting (fit.c) */
+
+/* The scores of the validation side by the weights that are stored. */
+typedef struct PneumoFitRows
+{
+	const float *probability; /* n * units */
+	const float *logit;       /* n * units */
+	const int32_t *label;     /* n */
+	const uint64_t *group;    /* n: the patient */
+	size_t n;
+	int units; /* output units of the network: 1, or n_classes */
+} PneumoFitRows;
+
+/* Errors for what cannot be fitted with so many classes, on such a validation side. */
+extern void pneumo_fit_check_classes(const PneumoConfig *config, int n_classes);
+extern void pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset);
+
+/*
+ * Fills calibration and operating point of meta (whose classes are there) as
+ * the config asks, appends ",\"calibration\":{...},\"operating_point\":{...}" of
+ * what was fitted, and returns the calibrated probabilities, n * n_classes.
+ */
+extern double *pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in,
+						  StringInfo achieved);
+/* Without scores: uncalibrated, the given threshold. */
+extern void pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config);
+
+/* ------------------------------- the run's segment (train.c, worker.c) */
+
+#define PNEUMO_RUN_ABI 1
+#define PNEUMO_RUN_TEXT 1024
+#define PNEUMO_SETTING_USER 'u'
+#define PNEUMO_SETTING_SUPERUSER 's'
+
+typedef struct PneumoRunOutcome
+{
+	char state[16]; /* succeeded, failed, cancelled, gone */
+	int sqlerrcode;
+	char message[PNEUMO_RUN_TEXT];
+	char detail[PNEUMO_RUN_TEXT];
+	char hint[PNEUMO_RUN_TEXT];
+	char summary[PNEUMO_RUN_TEXT]; /* validation figures, one line */
+	char summary_detail[PNEUMO_RUN_TEXT];
+} PneumoRunOutcome;
+
+/* A warning of the worker for the caller (few groups, full checkpoint disk). */
+#define PNEUMO_RUN_WARNINGS 16
+
+typedef struct PneumoRunSegment
+{
+	uint32 abi; /* first field for ever */
+
+	/* set by the caller before the worker starts */
+	int slot;
+	uint32 generation;
+	Oid database;
+	Oid session_user;
+	Oid current_user; /* whose rights the run has */
+	Oid source;
+	bool wait;
+	bool resume;
+	int64 resume_run;
+	TransactionId xid;    /* of a caller that does not wait */
+	int max_epochs;       /* entries of epochs[] */
+	size_t config_offset, /* text of the config, zero-ended */
+		settings_offset,  /* PNEUMO_SETTING_*, name, value, both
+									 * zero-ended; ended by a zero */
+		source_offset;    /* qualified name, for messages */
+
+	/* guarded by mutex */
+	slock_t mutex;
+	bool acknowledged;
+	bool finished;
+	int64 run;
+	int n_epochs;
+	int n_warnings;
+
+	ConditionVariable changed;
+	PneumoRunOutcome outcome; /* stable once finished */
+	char warnings[PNEUMO_RUN_WARNINGS][PNEUMO_RUN_TEXT];
+	NnEpochLog epochs[FLEXIBLE_ARRAY_MEMBER];
+} PneumoRunSegment;
+
+/* ------------------------------------------------- slots (run_slots.c) */
+
+/*
+ * Takes a slot for the caller; errors if pneumo.max_training_runs are taken.
+ * xid: the transaction that the run waits for, or invalid.
+ */
+extern int pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation);
+/* The worker's: false if the caller has given it up. */
+extern bool pneumo_slot_attach(int slot, uint32 generation);
+extern void pneumo_slot_set_run(int slot, int64 run, bool queued);
+extern void pneumo_slot_set_phase(int slot, const char *phase);
+extern void pneumo_slot_set_progress(int slot, const NnProgress *progress, double time_left);
+/* Frees it if it still is of that generation; only_unattached: not if a worker has it. */
+extern void pneumo_slot_release(int slot, uint32 generation, bool only_unattached);
+extern bool pneumo_slot_cancelled(int slot);
+/* Copies the slot of a run of this database; false if there is none. */
+extern bool pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index);
+/* Set the flag and signal the worker; false if the run is not there any more. */
+extern bool pneumo_slot_cancel(int64 run);
+extern bool pneumo_slot_cancel_index(int slot, uint32 generation);
+/* True if pid waits, directly or not, for a lock of this backend. */
+extern bool pneumo_blocked_by_me(int pid);
+
+/* ------------------------------------------ checkpoints (checkpoint.c) */
+
+typedef struct PneumoCheckpointHead
+{
+	char magic[8]; /* "PNCKPT\0\1" */
+	int64 run;
+	uint64 state_bytes;
+	uint8 fingerprint[PNEUMO_SHA256_LEN];
+	uint8 setup[PNEUMO_SHA256_LEN]; /* of graph and training config */
+	char build[256];
+	uint32 epoch;  /* finished epochs */
+	pg_crc32c crc; /* of the state */
+} PneumoCheckpointHead;
+
+
+/*
+ * False if stop, asked every few megabytes, said so (NULL: nobody asks); then,
+ * and after an error, the checkpoint that there was is still there.
+ */
+extern bool pneumo_checkpoint_write(const PneumoCheckpointHead *head, const void *state,
+									bool (*stop)(void *arg), void *arg);
+extern bool pneumo_checkpoint_exists(int64 run);
+/* False if there is none; errors if it is not whole. */
+extern bool pneumo_checkpoint_read_head(int64 run, PneumoCheckpointHead *head);
+extern void pneumo_checkpoint_read_state(int64 run, const PneumoCheckpointHead *head, void *state);
+extern void pneumo_checkpoint_remove(int64 run);
+/* Removes files of runs that succeeded or are gone, and of dropped databases. */
+extern void pneumo_checkpoint_sweep(void);
+
+/* -------------------------------------------------------- entry points */
+
+extern PGDLLEXPORT void pneumo_worker_main(Datum main_arg);
+
+
+/* Starts a run and, with wait, follows it to its end; returns the run's id. */
+typedef struct PneumoLaunch
+{
+	Oid source;
+	const char *source_name;
+	Jsonb *config;
+	Oid owner;
+	int epochs;
+	int verbose;
+	bool wait;
+	int64 resume_run; /* 0: a new run */
+} PneumoLaunch;
+
+extern int64 pneumo_launch(const PneumoLaunch *launch);
+
+/* Primary message and detail of one epoch's notice. */
+extern char *pneumo_epoch_message(const NnEpochLog *log, int epochs);
+extern char *pneumo_epoch_detail(const NnEpochLog *log, int epochs, double mean_seconds);
+
+#endif /* PNEUMO_PG_TRAIN_H */
