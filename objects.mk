@@ -114,6 +114,7 @@ OBJS_PG_BASE = \
 	src/pg/base/build.o \
 	src/pg/base/errors.o \
 	src/pg/base/json_read.o \
+	src/pg/base/json_write.o \
 	src/pg/base/names.o \
 	src/pg/base/pixels.o \
 	src/pg/base/settings.o \

@@ -176,3 +176,37 @@ pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *na
 					near ? errhint("Did you mean \"%s\"?", near) : 0));
 	return -1;
 }
+
+static void
+unknown_key(const char *prefix, const char *name, const char *const *known)
+{
+	const char *near = pneumo_nearest(name, known);
+
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
+					near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
+}
+
+/* Refuses keys of object that known does not have. */
+void
+pneumo_json_check_keys(JsonbContainer *object, const char *prefix, const char *const *known)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbIteratorToken token;
+	JsonbValue value;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		char *name;
+		int i;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		for (i = 0; known[i] != NULL; i++)
+			if (strcmp(name, known[i]) == 0)
+				break;
+		if (known[i] == NULL)
+			unknown_key(prefix, name, known);
+	}
+}

@@ -18,7 +18,6 @@
 #include "nn/nn.h"
 #include "stats/stats.h"
 
-#include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
@@ -28,40 +27,6 @@ char *
 pneumo_config_what(const char *prefix, const char *name)
 {
 	return psprintf("config key \"%s%s\"", prefix, name);
-}
-
-static void
-unknown_key(const char *prefix, const char *name, const char *const *known)
-{
-	const char *near = pneumo_nearest(name, known);
-
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
-					near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
-}
-
-/* Refuses keys of object that known does not have. */
-void
-pneumo_config_check_keys(JsonbContainer *object, const char *prefix, const char *const *known)
-{
-	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbIteratorToken token;
-	JsonbValue value;
-
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		char *name;
-		int i;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(value.val.string.val, value.val.string.len);
-		for (i = 0; known[i] != NULL; i++)
-			if (strcmp(name, known[i]) == 0)
-				break;
-		if (known[i] == NULL)
-			unknown_key(prefix, name, known);
-	}
 }
 
 static void
@@ -149,7 +114,7 @@ pneumo_config_parse(Jsonb *given)
 							   JB_ROOT_IS_SCALAR(given) ? "a single value" : "a list")));
 	set_defaults(config);
 	config->given = given;
-	pneumo_config_check_keys(&given->root, "", pneumo_config_key_names());
+	pneumo_json_check_keys(&given->root, "", pneumo_config_key_names());
 
 	model = pneumo_json_get(&given->root, "model");
 	layers = pneumo_json_get(&given->root, "layers");
@@ -167,7 +132,7 @@ pneumo_config_parse(Jsonb *given)
 		if (model != NULL)
 			pneumo_config_read_preset(config, pneumo_config_what("", "model"), model);
 		preset = pneumo_preset_find(config->preset);
-		defaults = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(preset->config)));
+		defaults = pneumo_json_parse(preset->config);
 		pneumo_config_read_keys(config, &defaults->root, false);
 	}
 

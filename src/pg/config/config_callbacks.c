@@ -49,7 +49,7 @@ pneumo_config_early_stopping(PneumoConfig *config, const char *what, JsonbValue 
 	}
 	if (object == NULL)
 		pneumo_json_bad(what, value, "null or an object");
-	pneumo_config_check_keys(object, "early_stopping.", known);
+	pneumo_json_check_keys(object, "early_stopping.", known);
 
 	/* a key that is left out has its default, not the preset's */
 	train->early_stopping = 1;
@@ -95,7 +95,7 @@ pneumo_config_plateau(PneumoConfig *config, const char *what, JsonbValue *value)
 	}
 	if (object == NULL)
 		pneumo_json_bad(what, value, "null or an object");
-	pneumo_config_check_keys(object, "reduce_lr_on_plateau.", known);
+	pneumo_json_check_keys(object, "reduce_lr_on_plateau.", known);
 
 	train->plateau = 1;
 	train->rlr_monitor = NN_MONITOR_VAL_LOSS;

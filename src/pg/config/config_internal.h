@@ -19,9 +19,6 @@
 /* The subject of a message: config key "prefix.name"; prefix ends in a dot, or is empty. */
 extern char *pneumo_config_what(const char *prefix, const char *name);
 
-/* Refuses keys of object that known (NULL-ended) does not have. */
-extern void pneumo_config_check_keys(JsonbContainer *object, const char *prefix, const char *const *known);
-
 /* Least and most of numbers that have no natural limit. */
 #define CONFIG_TINY 1e-12
 #define CONFIG_BIG 1e12

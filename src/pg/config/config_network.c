@@ -35,7 +35,7 @@ pneumo_config_read_layers(PneumoConfig *config, const char *what, JsonbValue *va
 	if (pneumo_json_is_null(value))
 		return;
 	if (text != NULL)
-		config->layers = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+		config->layers = pneumo_json_parse(text);
 	else if (value->type == jbvBinary)
 		config->layers = JsonbValueToJsonb(value);
 	if (config->layers == NULL || JB_ROOT_IS_SCALAR(config->layers))

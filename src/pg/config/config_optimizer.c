@@ -41,7 +41,7 @@ read_optimizer_config(PneumoConfig *config, JsonbContainer *object)
 	for (i = 0; optimizer_ignored[i] != NULL; i++)
 		known[n++] = optimizer_ignored[i];
 	known[n] = NULL;
-	pneumo_config_check_keys(object, "optimizer.config.", known);
+	pneumo_json_check_keys(object, "optimizer.config.", known);
 
 	v = pneumo_json_get(object, "use_ema");
 	if (v != NULL && !(v->type == jbvBool && !v->val.boolean) && v->type != jbvNull)
@@ -69,7 +69,7 @@ pneumo_config_read_optimizer(PneumoConfig *config, const char *what, JsonbValue 
 		JsonbValue *class_name = pneumo_json_get(object, "class_name");
 		JsonbValue *inner = pneumo_json_get(object, "config");
 
-		pneumo_config_check_keys(object, "optimizer.", object_keys);
+		pneumo_json_check_keys(object, "optimizer.", object_keys);
 		if (class_name == NULL)
 			pneumo_json_bad(what, value, "a name or an object with \"class_name\" and \"config\"");
 		nn_optimizer_init(&config->train.optimizer,
@@ -116,7 +116,7 @@ pneumo_config_read_learning_rate(PneumoConfig *config, const char *what, JsonbVa
 		return;
 	}
 
-	pneumo_config_check_keys(object, "learning_rate.", object_keys);
+	pneumo_json_check_keys(object, "learning_rate.", object_keys);
 	v = pneumo_json_get(object, "class_name");
 	if (v == NULL)
 		pneumo_json_bad(what, value, "a number above 0 or a CosineDecay object");
@@ -125,7 +125,7 @@ pneumo_config_read_learning_rate(PneumoConfig *config, const char *what, JsonbVa
 	inner = pneumo_json_object(v);
 	if (inner == NULL)
 		pneumo_json_bad(what, value, "a number above 0 or a CosineDecay object with \"config\"");
-	pneumo_config_check_keys(inner, "learning_rate.config.", inner_keys);
+	pneumo_json_check_keys(inner, "learning_rate.config.", inner_keys);
 
 	opt->cosine_decay = 1;
 	v = pneumo_json_get(inner, "initial_learning_rate");

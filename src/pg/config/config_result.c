@@ -43,7 +43,7 @@ pneumo_config_read_operating_point(PneumoConfig *config, const char *what, Jsonb
 	}
 	if (object == NULL)
 		pneumo_json_bad(what, value, allowed);
-	pneumo_config_check_keys(object, "operating_point.", known);
+	pneumo_json_check_keys(object, "operating_point.", known);
 	threshold = pneumo_json_get(object, "threshold");
 	sensitivity = pneumo_json_get(object, "sensitivity");
 	confidence = pneumo_json_get(object, "confidence");

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
+#include "pg/base/json.h"
 #include "pg/config/config.h"
 
 #define CONV(filters)                                                                       \
@@ -70,5 +71,5 @@ pneumo_preset_layers(const char *name, int n_classes)
 	else
 		text = psprintf("%s{\"class_name\":\"Dense\",\"config\":{\"units\":1,\"activation\":\"sigmoid\"}}]",
 						preset->layers);
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	return pneumo_json_parse(text);
 }

@@ -152,7 +152,6 @@ int64
 pneumo_side_look(const PneumoVersionId *id, const PneumoSide *side, const char *source, const char *metrics)
 {
 	if (side->split >= PNEUMO_TEST)
-		pneumo_look_add(id, pneumo_split_names[side->split], source, side->n,
-						DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(metrics))));
+		pneumo_look_add(id, pneumo_split_names[side->split], source, side->n, pneumo_json_parse(metrics));
 	return pneumo_look_count(id->version, pneumo_split_names[side->split]);
 }

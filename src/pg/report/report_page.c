@@ -457,7 +457,7 @@ look_metrics(const PneumoReport *r)
 	json = psprintf(
 		"{\"accuracy\":%.9g,\"sensitivity\":%.9g,\"specificity\":%.9g,\"auc\":%.9g,\"log_loss\":%.9g}",
 		figures.accuracy, figures.sensitivity, figures.specificity, auc, figures.log_loss);
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+	return pneumo_json_parse(json);
 }
 
 static void

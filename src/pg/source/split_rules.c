@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
 #include "pg/source/source.h"
@@ -360,7 +361,7 @@ pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups)
 		appendStringInfoChar(&buf, '}');
 	}
 	appendStringInfoChar(&buf, '}');
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+	return pneumo_json_parse(buf.data);
 }
 
 Jsonb *
@@ -391,5 +392,5 @@ pneumo_dataset_left_out_json(const PneumoDataset *dataset)
 		escape_json(&buf, dataset->first_conflict);
 	}
 	appendStringInfoChar(&buf, '}');
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+	return pneumo_json_parse(buf.data);
 }

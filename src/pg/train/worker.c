@@ -52,6 +52,7 @@
 
 #include "pg/base/base.h"
 #include "pg/base/compat.h"
+#include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
@@ -268,7 +269,7 @@ settings_json(PneumoWorker *w, int threads)
 	appendStringInfo(&buf, "{\"threads\":%d,\"path\":\"%s\",\"blas\":", threads, nn_path_name(pneumo_path()));
 	escape_json(&buf, pneumo_blas_version());
 	appendStringInfoChar(&buf, '}');
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+	return pneumo_json_parse(buf.data);
 }
 
 /* Row of the run, name of the model; false if the extension is gone. */
@@ -280,8 +281,7 @@ open_run(PneumoWorker *w)
 	bool there;
 
 	pneumo_worker_begin(w, false);
-	w->config_jsonb =
-		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum((char *) w->s + w->s->config_offset)));
+	w->config_jsonb = pneumo_json_parse((char *) w->s + w->s->config_offset);
 	config = pneumo_config_parse(w->config_jsonb);
 	memset(&start, 0, sizeof(start));
 	start.run = w->run;

@@ -20,6 +20,7 @@
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
 #include "pg/source/source.h"
@@ -171,7 +172,7 @@ validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *sc
 		add_number(&buf, "loss", w->best.val_loss);
 	}
 	appendStringInfoChar(&buf, '}');
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+	return pneumo_json_parse(buf.data);
 }
 
 static Jsonb *
@@ -196,7 +197,7 @@ provenance(PneumoWorker *w, int epoch)
 		appendStringInfo(&buf, ",\"initial_version\":%lld", (long long) w->prepared->initial.version);
 	appendStringInfo(&buf, ",\"config\":%s}",
 					 JsonbToCString(NULL, &w->config_jsonb->root, VARSIZE(w->config_jsonb)));
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+	return pneumo_json_parse(buf.data);
 }
 
 /* ------------------------------------------------------------------ storing */
