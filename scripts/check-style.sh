@@ -31,7 +31,7 @@ report()
 }
 
 plain_folders=$(for folder in nn image stats report; do [[ -d src/$folder ]] && echo "src/$folder"; done)
-c_files=$(find src tests -name '*.[ch]' -not -path '*/golden/*' | sort)
+c_files=$(find src tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' | sort)
 text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) -prune -o -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' -o -name '*.pm' -o -name '*.py' \
     -o -name '*.md' -o -name '*.spec' -o -name '*.conf' -o -name '*.out' -o -name Makefile -o -name run \
