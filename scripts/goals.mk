@@ -118,3 +118,28 @@ $(BENCH_PROGRAMS): $(BENCH_DIR)/%: tests/bench/%.c $(BENCH_OBJS)
 	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
 
 -include $(wildcard $(BENCH_OBJS:.o=.d))
+
+# --------------------------------------------------------------------- fuzz
+# scripts/fuzz.sh runs what is built here.
+CC_FUZZ ?= clang
+FUZZ_DIR ?= build/fuzz
+FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%.run,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_OBJS = $(OBJS_NN:%.o=$(FUZZ_DIR)/%.o) $(OBJS_IMAGE:%.o=$(FUZZ_DIR)/%.o)
+
+fuzz:
+	@scripts/fuzz.sh $(TESTS)
+
+fuzz-build: $(FUZZ_PROGRAMS) $(FUZZ_DIR)/make_seeds
+
+$(FUZZ_OBJS): $(FUZZ_DIR)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
+
+$(FUZZ_PROGRAMS): $(FUZZ_DIR)/%.run: tests/fuzz/%.c $(FUZZ_OBJS)
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Isrc -o $@ $^ -ljpeg -lpthread -lm
+
+$(FUZZ_DIR)/make_seeds: tests/fuzz/make_seeds.c $(FUZZ_OBJS)
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
+
+-include $(wildcard $(FUZZ_OBJS:.o=.d))

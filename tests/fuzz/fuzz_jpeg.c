@@ -2,11 +2,6 @@
  * fuzz_jpeg.c
  *		Any bytes through header, preprocessing and full decoding.
  *
- * With libFuzzer: compile this file and those of src/image with
- *		clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc
- * link with -ljpeg -lm and start it with a folder of seeds as its argument.
- * Without it: compile with -DFUZZ_MAIN and name files, each is run once.
- *
  * The first two bytes choose the network's size, channels and filter, the rest
  * is the image.  A failure is a crash, a sanitizer's report, a status that the
  * contract does not know or a message that is missing; the buffers have exactly
@@ -100,32 +95,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	decode(data, size, &info, pre.channels);
 	return 0;
 }
-
-#ifdef FUZZ_MAIN
-
-#include <stdio.h>
-
-int
-main(int argc, char **argv)
-{
-	static uint8_t buffer[(1 << 20) + 2];
-
-	for (int i = 1; i < argc; i++)
-	{
-		FILE *file = fopen(argv[i], "rb");
-		size_t n;
-
-		if (file == NULL)
-		{
-			perror(argv[i]);
-			return 1;
-		}
-		n = fread(buffer, 1, sizeof(buffer), file);
-		fclose(file);
-		(void) LLVMFuzzerTestOneInput(buffer, n);
-	}
-	printf("%d files\n", argc - 1);
-	return 0;
-}
-
-#endif

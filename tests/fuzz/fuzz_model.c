@@ -1,10 +1,7 @@
 /*
  * fuzz_model.c
  *		Any bytes as a model: opened, built, packed and run once, if that is
- *		cheap.  For libFuzzer (clang -fsanitize=fuzzer,address,undefined), or
- *		with -DFUZZ_STANDALONE a program that mutates a valid model itself:
- *
- *		fuzz_model [rounds [seed]]
+ *		cheap.
  */
 #include "nn/nn.h"
 
@@ -93,104 +90,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(bytes);
 	return 0;
 }
-
-#ifdef FUZZ_STANDALONE
-
-static uint32_t
-next_random(uint32_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 17;
-	*state ^= *state << 5;
-	return *state;
-}
-
-static int
-add(NnGraph *graph, const char *class_name, const char *name, int input, double first, double second)
-{
-	NnNodeSpec spec;
-	NnError error;
-	int index = 0;
-
-	nn_node_spec_init(&spec, nn_op_find(class_name));
-	snprintf(spec.name, sizeof(spec.name), "%s", name);
-	spec.n_inputs = 1;
-	spec.inputs[0] = input;
-	if (first != 0)
-		spec.params[0].v[0] = spec.params[0].v[1] = first;
-	if (second != 0)
-		spec.params[1].v[0] = spec.params[1].v[1] = second;
-	if (nn_graph_add(graph, &spec, &index, &error) != NN_OK)
-		fprintf(stderr, "%s\n", error.message);
-	return index;
-}
-
-/* A valid model of several node types to start from. */
-static unsigned char *
-seed_model(size_t *n)
-{
-	NnGraph *graph = aligned(nn_graph_bytes(16));
-	NnError error;
-	float *weights;
-	unsigned char *bytes;
-	int at;
-
-	nn_graph_begin(graph, 16, 12, 10, 1, &error);
-	at = add(graph, "Conv2D", "conv", 0, 4, 3);
-	at = add(graph, "BatchNormalization", "bn", at, 0, 0);
-	at = add(graph, "ReLU", "relu", at, 0, 0);
-	at = add(graph, "MaxPooling2D", "pool", at, 2, 0);
-	at = add(graph, "DepthwiseConv2D", "depthwise", at, 3, 0);
-	at = add(graph, "AveragePooling2D", "average", at, 2, 0);
-	at = add(graph, "Flatten", "flat", at, 0, 0);
-	at = add(graph, "Dropout", "dropout", at, 0.5, 0);
-	at = add(graph, "Dense", "head", at, 1, 3);
-	if (nn_graph_finish(graph, at, &error) != NN_OK)
-	{
-		fprintf(stderr, "%s\n", error.message);
-		exit(1);
-	}
-	weights = aligned(nn_graph_weight_count(graph) * sizeof(float));
-	nn_weights_init(weights, graph, 1);
-	*n = nn_model_bytes(graph, NULL, 0);
-	bytes = malloc(*n);
-	nn_model_write(bytes, *n, graph, weights, NULL, 0, &error);
-	free(weights);
-	free(graph);
-	return bytes;
-}
-
-int
-main(int argc, char **argv)
-{
-	long rounds = argc > 1 ? atol(argv[1]) : 20000;
-	uint32_t state = argc > 2 ? (uint32_t) atol(argv[2]) * 2654435761u + 1 : 12345;
-	size_t n;
-	unsigned char *model = seed_model(&n);
-	unsigned char *bytes = malloc(n);
-	long i;
-
-	for (i = 0; i < rounds; i++)
-	{
-		uint32_t changes = 1 + next_random(&state) % 4;
-		size_t size = next_random(&state) % 8 == 0 ? next_random(&state) % n : n;
-		uint32_t k;
-
-		memcpy(bytes, model, n);
-		for (k = 0; k < changes; k++)
-		{
-			/* mostly the head, where all the sizes are */
-			size_t at = next_random(&state) % (next_random(&state) % 4 ? n / 2 : n);
-
-			bytes[at] = next_random(&state) % 2 ? (unsigned char) next_random(&state)
-												: (unsigned char) (bytes[at] ^ 1u << next_random(&state) % 8);
-		}
-		LLVMFuzzerTestOneInput(bytes, size);
-	}
-	printf("%ld mutations\n", rounds);
-	free(bytes);
-	free(model);
-	return 0;
-}
-
-#endif
