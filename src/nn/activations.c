@@ -8,7 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "activations.h"
+#include "nn.h"
 
 #include <math.h>
 

@@ -19,7 +19,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "engine.h"
+#include "error.h"
+#include "fpenv.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "losses.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "sizes.h"
 
 #include <string.h>
 

@@ -9,7 +9,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "fpenv.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "losses.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "sizes.h"
 
 #include <string.h>
 

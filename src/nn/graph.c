@@ -8,7 +8,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "activations.h"
+#include "error.h"
+#include "graph.h"
+#include "initializers.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "sizes.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -224,6 +231,25 @@ nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index, NnError *error)
 	return NN_OK;
 }
 
+NnStatus
+nn_set_shape(NnNode *node, int rank, int h, int w, size_t c, NnError *error)
+{
+	if (h < 1 || w < 1 || c < 1)
+		return nn_fail(error, NN_BAD_ARGUMENT, -1,
+					   "Use a larger image, fewer pooling layers, or padding \"same\".",
+					   "layer \"%s\" would have an output of %d x %d x %zu", node->spec.name, h, w, c);
+	if (h > NN_MAX_SIDE || w > NN_MAX_SIDE || c > NN_MAX_CHANNELS ||
+		nn_mul_size((size_t) h * (size_t) w, c) > ((size_t) 1 << 30))
+		return nn_fail(error, NN_TOO_LARGE, -1, "",
+					   "layer \"%s\" would have an output of %d x %d x %zu, which is too large",
+					   node->spec.name, h, w, c);
+	node->shape.rank = rank;
+	node->shape.h = h;
+	node->shape.w = w;
+	node->shape.c = (int) c;
+	return NN_OK;
+}
+
 /* ------------------------------------------------------------- closing it */
 
 /* Keeps the nodes that lead to output, in their order. */
@@ -409,12 +435,8 @@ nn_graph_last_conv_node(const NnGraph *graph)
 	int i;
 
 	for (i = graph->n_nodes - 1; i > 0; i--)
-	{
-		const NnOp *op = nn_node_op(&graph->nodes[i]);
-
-		if (op == &nn_op_conv2d || op == &nn_op_depthwise_conv2d)
+		if (nn_node_op(&graph->nodes[i])->flags & NN_IS_CONVOLUTION)
 			return i;
-	}
 	return -1;
 }
 

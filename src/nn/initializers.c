@@ -18,9 +18,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
-
+#include "error.h"
+#include "graph.h"
+#include "initializers.h"
+#include "nn.h"
 #include "philox.h"
+#include "random.h"
 
 #include <math.h>
 #include <string.h>

@@ -9,7 +9,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "activations.h"
+#include "losses.h"
+#include "nn.h"
 
 #include <math.h>
 

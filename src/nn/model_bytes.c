@@ -31,7 +31,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "error.h"
+#include "graph.h"
+#include "nn.h"
+#include "sizes.h"
 
 #include <math.h>
 #include <string.h>

@@ -16,7 +16,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "activations.h"
+#include "error.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "sizes.h"
 
 #include <string.h>
 
@@ -83,7 +90,6 @@ add_buffer(NnPlan *plan, size_t bytes, int first, int last)
 	buffer->offset = 0;
 	buffer->first = first;
 	buffer->last = last;
-	plan->total_bytes = nn_add_size(plan->total_bytes, buffer->bytes);
 	return plan->n_buffers++;
 }
 
@@ -195,22 +201,15 @@ node_activation(const NnNode *node, float *slope)
 	return op->activation != NULL ? op->activation(node, slope) : NN_LINEAR;
 }
 
-static int
-is_activation_node(const NnNode *node)
-{
-	const NnOp *op = nn_node_op(node);
-
-	return op == &nn_op_activation || op == &nn_op_relu || op == &nn_op_leaky_relu || op == &nn_op_softmax;
-}
-
 /* 2x2 windows of stride 2 that drop, not pad, an odd last row or column. */
 static int
 is_plain_pool(const NnNode *node)
 {
 	const NnWindow *window = &node->window;
 
-	return nn_node_op(node) == &nn_op_max_pooling && window->kh == 2 && window->kw == 2 && window->sh == 2 &&
-		   window->sw == 2 && node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
+	return (nn_node_op(node)->flags & NN_IS_MAX_POOLING) && window->kh == 2 && window->kw == 2 &&
+		   window->sh == 2 && window->sw == 2 && node->shape.h == node->in.h / 2 &&
+		   node->shape.w == node->in.w / 2;
 }
 
 /* The only consumer of a node, if it may be fused into it; else -1. */
@@ -230,7 +229,7 @@ fuse(NnStep *step, int *fused, const NnGraph *graph, const NnPlanOptions *option
 	int next = only_consumer(graph, options, step->out_node);
 
 	if (next >= 0 && (op->flags & NN_FUSE_ACTIVATION) && step->activation == NN_LINEAR &&
-		is_activation_node(&graph->nodes[next]))
+		(nn_node_op(&graph->nodes[next])->flags & NN_IS_ACTIVATION))
 	{
 		step->activation = node_activation(&graph->nodes[next], &step->slope);
 		step->out_node = next;

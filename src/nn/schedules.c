@@ -5,7 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "nn.h"
+#include "schedules.h"
 
 #include <math.h>
 

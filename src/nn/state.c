@@ -6,7 +6,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "error.h"
+#include "graph.h"
+#include "nn.h"
+#include "optimizers.h"
+#include "sizes.h"
+#include "state.h"
 
 #include <math.h>
 #include <string.h>

@@ -9,7 +9,20 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "callbacks.h"
+#include "engine.h"
+#include "error.h"
+#include "graph.h"
+#include "losses.h"
+#include "nn.h"
+#include "optimizers.h"
+#include "plan.h"
+#include "pool.h"
+#include "random.h"
+#include "schedules.h"
+#include "state.h"
+#include "train_step.h"
+#include "trainer.h"
 
 #include <math.h>
 #include <string.h>
@@ -74,7 +87,7 @@ static size_t
 validation_items(const NnTrainer *t, const NnStep *step)
 {
 	(void) step;
-	return (t->data.n[NN_VALIDATION] + (size_t) t->val_group - 1) / (size_t) t->val_group;
+	return (t->data.n[NN_VALIDATION] + (size_t) t->val_rows - 1) / (size_t) t->val_rows;
 }
 
 /* A group of samples, which share one reading of the weights; their scores do not. */
@@ -83,9 +96,9 @@ validate_group(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	size_t units = (size_t) t->units;
 	size_t in = nn_shape_floats(&t->graph->nodes[0].shape);
-	size_t first = item * (size_t) t->val_group;
+	size_t first = item * (size_t) t->val_rows;
 	size_t left = t->data.n[NN_VALIDATION] - first;
-	int n = left < (size_t) t->val_group ? (int) left : t->val_group;
+	int n = left < (size_t) t->val_rows ? (int) left : t->val_rows;
 	int i;
 
 	(void) step;

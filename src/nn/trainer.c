@@ -8,7 +8,21 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "batch.h"
+#include "callbacks.h"
+#include "engine.h"
+#include "error.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "nn.h"
+#include "op.h"
+#include "optimizers.h"
+#include "plan.h"
+#include "pool.h"
+#include "sizes.h"
+#include "state.h"
+#include "train_step.h"
+#include "trainer.h"
 
 #include <math.h>
 #include <string.h>
@@ -203,8 +217,8 @@ lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 	size_t all;
 	int i;
 
-	t->val_group = validation_group(t, arena, n_threads);
-	each = validation_bytes(t, t->val_group);
+	t->val_rows = validation_group(t, arena, n_threads);
+	each = validation_bytes(t, t->val_rows);
 	all = nn_mul_size(each, (size_t) n_threads);
 	t->arena = carve(c, all > arena ? all : arena);
 	if (c->base == NULL)
@@ -215,7 +229,7 @@ lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 		size_t in = nn_shape_floats(&t->graph->nodes[0].shape) * sizeof(float);
 
 		t->pool.workers[i].samples = (float *) own;
-		t->pool.workers[i].engine_scratch = own + nn_align_size(in * (size_t) t->val_group);
+		t->pool.workers[i].engine_scratch = own + nn_align_size(in * (size_t) t->val_rows);
 	}
 }
 

@@ -8,7 +8,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../graph.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../sizes.h"
+#include "conv2d.h"
+#include "op_common.h"
 
 #include <string.h>
 
@@ -112,7 +118,7 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 	size_t oc = (size_t) node->shape.c;
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
-	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+	const float *bias = nn_bias(node, call->weights);
 	size_t first, r, c;
 
 	for (first = 0; first < pixels; first += rows)
@@ -213,6 +219,7 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 	size_t oc = (size_t) node->shape.c;
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
+	float *dbias = nn_bias_gradient(node, call->dweights);
 	size_t first, c;
 
 	for (first = 0; first < pixels; first += rows)
@@ -227,14 +234,10 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 		call->sgemm(1, 0, (int) taps, (int) oc, (int) count, 1.0f, a, (int) taps, dfull + first * oc,
 					(int) oc, 1.0f, call->dweights, (int) oc);
 	}
-	if (node->n_vars > 1)
-	{
-		float *dbias = call->dweights + node->vars[1].offset;
-
+	if (dbias != NULL)
 		for (first = 0; first < pixels; first++)
 			for (c = 0; c < oc; c++)
 				dbias[c] += dfull[first * oc + c];
-	}
 }
 
 /* dsrc = dfull kernel^T, each patch added to where it came from. */

@@ -11,7 +11,18 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../batch.h"
+#include "../error.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../pool.h"
+#include "../trainer.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,8 +52,6 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_ONES("moving_variance_initializer"),
 	{0},
 };
-
-static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"beta_regularizer", "null"},   {"gamma_regularizer", "null"},
@@ -219,52 +228,24 @@ norm_shared_bytes(const NnNode *node, int batch)
 	return 2 * (size_t) NN_CHUNKS * (size_t) node->in.c * sizeof(double);
 }
 
-static const NnNode *
-node_of(const NnTrainer *trainer, const NnStep *step)
-{
-	return &trainer->graph->nodes[step->node];
-}
-
 static float *
 kept(const NnTrainer *trainer, const NnStep *step, int part)
 {
 	return (float *) (trainer->keep + trainer->keep_offset[nn_step_index(trainer, step)]) +
-		   (size_t) part * (size_t) node_of(trainer, step)->in.c;
+		   (size_t) part * (size_t) nn_batch_node(trainer, step)->in.c;
 }
 
 static double *
 chunk_sums(const NnTrainer *trainer, const NnStep *step, size_t chunk)
 {
-	return (double *) trainer->shared + 2 * chunk * (size_t) node_of(trainer, step)->in.c;
-}
-
-static size_t
-chunk_items(const NnTrainer *trainer, const NnStep *step)
-{
-	(void) step;
-	return (size_t) nn_chunk_count(trainer->n);
-}
-
-static size_t
-one_item(const NnTrainer *trainer, const NnStep *step)
-{
-	(void) trainer;
-	(void) step;
-	return 1;
-}
-
-static size_t
-sample_items(const NnTrainer *trainer, const NnStep *step)
-{
-	(void) step;
-	return (size_t) trainer->n;
+	return (double *) trainer->shared + 2 * chunk * (size_t) nn_batch_node(trainer, step)->in.c;
 }
 
 /* Rows (pixels) of a chunk of samples, and where they begin. */
 static size_t
 chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *first)
 {
-	size_t pixels = pixels_of(node_of(trainer, step));
+	size_t pixels = pixels_of(nn_batch_node(trainer, step));
 	int start = nn_chunk_start(trainer->n, chunk);
 	int end = nn_chunk_start(trainer->n, chunk + 1);
 
@@ -275,7 +256,7 @@ chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *f
 static void
 sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t first, rows = chunk_rows(trainer, step, item, &first);
 	double *sum = chunk_sums(trainer, step, item);
 
@@ -289,7 +270,7 @@ sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 static double
 total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
 {
-	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t n_chunks = (size_t) nn_chunk_count(trainer->n);
 	double sum = 0.0;
 	size_t i;
@@ -302,13 +283,13 @@ total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
 static double
 batch_rows(const NnTrainer *trainer, const NnStep *step)
 {
-	return (double) trainer->n * (double) pixels_of(node_of(trainer, step));
+	return (double) trainer->n * (double) pixels_of(nn_batch_node(trainer, step));
 }
 
 static void
 make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	size_t c = (size_t) node->in.c;
 	double rows = batch_rows(trainer, step);
 	size_t k;
@@ -331,7 +312,7 @@ make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *w
 static void
 normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	size_t first = item * nn_shape_floats(&node->in);
 
 	(void) worker;
@@ -339,20 +320,14 @@ normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *
 				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step, trainer->path);
 }
 
-static float *
-gradient_of(const NnTrainer *trainer, int tensor)
-{
-	return nn_batch_buffer(trainer, nn_plan_tensors(trainer->plan)[tensor].gradient);
-}
-
 /* The activation's derivative, then the sums of ddst and of ddst * src. */
 static void
 backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnKernels *kernels = nn_kernels(trainer->path);
-	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t first, rows = chunk_rows(trainer, step, item, &first);
-	float *ddst = gradient_of(trainer, step->dst) + first * c;
+	float *ddst = nn_batch_gradient(trainer, step->dst) + first * c;
 	double *sum = chunk_sums(trainer, step, item);
 
 	(void) worker;
@@ -372,7 +347,7 @@ backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 static void
 make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	Parts parts = parts_of(node);
 	float *dweights = trainer->gradients + node->weights;
 	double rows = batch_rows(trainer, step);
@@ -408,7 +383,7 @@ data_items(const NnTrainer *trainer, const NnStep *step)
 static void
 data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	const float *by_ddst = kept(trainer, step, KEEP_BY_DDST);
 	const float *by_src = kept(trainer, step, KEEP_BY_SRC);
 	const float *constant = kept(trainer, step, KEEP_CONSTANT);
@@ -416,7 +391,7 @@ data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worke
 	size_t pixels = pixels_of(node);
 	size_t first = item * pixels * c;
 	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
-	const float *ddst = gradient_of(trainer, step->dst) + first;
+	const float *ddst = nn_batch_gradient(trainer, step->dst) + first;
 	float *dsrc = nn_batch_buffer(trainer, step->dsrc[0]) + first;
 	size_t i, k;
 
@@ -429,7 +404,7 @@ data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worke
 static void
 norm_commit(NnTrainer *trainer, const NnStep *step)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	Parts parts = parts_of(node);
 	float *w = trainer->weights + node->weights;
 	float momentum = (float) node->spec.params[P_MOMENTUM].v[0];
@@ -447,21 +422,21 @@ norm_commit(NnTrainer *trainer, const NnStep *step)
 }
 
 static const NnOpPhase train_forward[] = {
-	{chunk_items, sum_chunk},
-	{one_item, make_statistics},
-	{sample_items, normalize_sample},
+	{nn_chunk_items, sum_chunk},
+	{nn_one_item, make_statistics},
+	{nn_sample_items, normalize_sample},
 	{NULL, NULL},
 };
 
 static const NnOpPhase train_backward[] = {
-	{chunk_items, backward_chunk},
-	{one_item, make_gradients},
+	{nn_chunk_items, backward_chunk},
+	{nn_one_item, make_gradients},
 	{data_items, data_sample},
 	{NULL, NULL},
 };
 
 const NnOp nn_op_batch_normalization = {
-	.info = {"BatchNormalization", 1, 1, params, ignored, refused,
+	.info = {"BatchNormalization", 1, 1, params, nn_no_ignored, refused,
 			 "Normalises each channel; moving statistics outside training."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = norm_shape,

@@ -9,7 +9,17 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../error.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../sizes.h"
+#include "conv2d.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -161,7 +171,7 @@ conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *w
 			NnPath path, NnPrecision precision)
 {
 	const NnKernels *kernels = nn_kernels(path);
-	const float *bias = node->n_vars > 1 ? weights + node->vars[1].offset : NULL;
+	const float *bias = nn_bias(node, weights);
 	NnConv3 c;
 
 	if (!conv3_shape(&c, node, step, mode, path))
@@ -202,8 +212,8 @@ conv3_forward(const NnCall *call, const NnConv3 *c)
 		}
 		bias = (const float *) ((const char *) call->packed + packed_forward_bytes(c, call->path));
 	}
-	else if (node->n_vars > 1)
-		bias = call->weights + node->vars[1].offset;
+	else
+		bias = nn_bias(node, call->weights);
 	kernels->conv3_forward(call->dst, call->mask, call->src[0], call->packed, bias, c, call->scratch);
 }
 
@@ -258,9 +268,8 @@ conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride
 		int ic0 = (int) item * FINISH_CHANNELS;
 		int ic1 = c.ic - ic0 < FINISH_CHANNELS ? c.ic : ic0 + FINISH_CHANNELS;
 
-		nn_kernels(path)->conv3_dweight_finish(dweights,
-											   node->n_vars > 1 ? dweights + node->vars[1].offset : NULL,
-											   partial, n_chunks, stride, &c, ic0, ic1);
+		nn_kernels(path)->conv3_dweight_finish(dweights, nn_bias_gradient(node, dweights), partial, n_chunks,
+											   stride, &c, ic0, ic1);
 		return;
 	}
 	count = node->n_weights - start < FINISH_WEIGHTS ? node->n_weights - start : FINISH_WEIGHTS;
@@ -357,7 +366,7 @@ conv2d_backward(const NnCall *call)
 
 const NnOp nn_op_conv2d = {
 	.info = {"Conv2D", 1, 1, params, ignored, refused, "2-D convolution with bias and activation."},
-	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_POOL,
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_POOL | NN_IS_CONVOLUTION,
 	.shape = conv2d_shape,
 	.activation = conv2d_activation,
 	.scratch_bytes = conv2d_scratch_bytes,

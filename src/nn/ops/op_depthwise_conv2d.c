@@ -8,7 +8,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../sizes.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -137,7 +144,7 @@ static void
 depthwise_forward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+	const float *bias = nn_bias(node, call->weights);
 
 	if (is_depthwise3(node, call->path))
 		nn_kernels(call->path)
@@ -155,7 +162,7 @@ depthwise_backward(const NnCall *call)
 	size_t oc = (size_t) node->shape.c;
 	size_t ic = (size_t) node->in.c;
 	size_t m = oc / ic;
-	float *dbias = call->dweights != NULL && node->n_vars > 1 ? call->dweights + node->vars[1].offset : NULL;
+	float *dbias = call->dweights != NULL ? nn_bias_gradient(node, call->dweights) : NULL;
 	const float *ddst = call->ddst;
 	int oy, ox, y, x;
 	size_t c, k;
@@ -195,7 +202,7 @@ depthwise_backward(const NnCall *call)
 
 const NnOp nn_op_depthwise_conv2d = {
 	.info = {"DepthwiseConv2D", 1, 1, params, ignored, refused, "2-D convolution of each channel by itself."},
-	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_IS_CONVOLUTION,
 	.shape = depthwise_shape,
 	.activation = depthwise_activation,
 	.forward = depthwise_forward,

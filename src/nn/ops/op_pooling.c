@@ -9,7 +9,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../sizes.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -27,8 +34,6 @@ static const NnParam params[] = {
 	{"padding", NN_PARAM_ENUM, 0, 0, 1, {{0}}, nn_padding_names},
 	{0},
 };
-
-static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
@@ -259,8 +264,8 @@ average_backward(const NnCall *call)
 }
 
 const NnOp nn_op_max_pooling = {
-	.info = {"MaxPooling2D", 1, 1, params, ignored, refused, "Maximum over windows."},
-	.flags = NN_NEEDS_SRC,
+	.info = {"MaxPooling2D", 1, 1, params, nn_no_ignored, refused, "Maximum over windows."},
+	.flags = NN_NEEDS_SRC | NN_IS_MAX_POOLING,
 	.shape = pooling_shape,
 	.scratch_bytes = max_scratch_bytes,
 	.forward = max_forward,
@@ -268,7 +273,7 @@ const NnOp nn_op_max_pooling = {
 };
 
 const NnOp nn_op_average_pooling = {
-	.info = {"AveragePooling2D", 1, 1, params, ignored, refused, "Average over windows."},
+	.info = {"AveragePooling2D", 1, 1, params, nn_no_ignored, refused, "Average over windows."},
 	.shape = pooling_shape,
 	.forward = average_forward,
 	.backward = average_backward,
