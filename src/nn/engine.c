@@ -8,9 +8,9 @@
  * batch, not on threads, not on whether a BLAS is there.
  *
  * Most of a network's weights are those of one dense layer, more than a cache
- * holds.  So samples go in groups: alone up to that layer, together through it
- * (its kernel gives a row the same bits whatever is beside it), alone again
- * from there on.
+ * holds.  So samples go in batches of rows: alone up to that layer (the cut),
+ * together through it (its kernel gives a row the same bits whatever else is in
+ * the batch), alone again from there on.
  *
  * Packed form: PackedHeader, then one offset per step (SIZE_MAX where a step
  * packs nothing), then the steps' packed weights.  No pointers.  With int16
@@ -150,12 +150,12 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	return NN_OK;
 }
 
-/* ------------------------------------------------------------------- groups */
+/* --------------------------------------------------------- batches of rows */
 
-#define GROUP_BYTES ((size_t) 80 << 20) /* of a group's activations; 2 MB a sample in the preset baseline */
-#define GROUP_WEIGHTS 1024              /* fewer are not worth it */
+#define ROWS_BYTES ((size_t) 80 << 20) /* kept for a batch; 2 MB a sample in the preset baseline */
+#define CUT_WEIGHTS 1024               /* fewer are not worth it */
 
-/* Whether nothing but the step's source is handed over from before it to after it. */
+/* Tells whether nothing but the step's source is handed over from before it to after it. */
 static int
 is_cut(const NnPlan *plan, int cut)
 {
@@ -180,12 +180,12 @@ is_cut(const NnPlan *plan, int cut)
 	return source < 0 || source != tensors[plan->output].buffer;
 }
 
-/* The step that groups go through together; -1 none. */
+/* Returns the step that a batch of rows goes through together, -1 where there is none. */
 static int
 find_cut(const NnPlan *plan, const NnGraph *graph)
 {
 	const NnStep *steps = nn_plan_steps(plan);
-	size_t most = GROUP_WEIGHTS - 1;
+	size_t most = CUT_WEIGHTS - 1;
 	int cut = -1;
 	int s;
 
@@ -202,7 +202,7 @@ find_cut(const NnPlan *plan, const NnGraph *graph)
 	return cut;
 }
 
-/* Bytes of one sample's source and output of the step, which a group keeps. */
+/* Returns the bytes of one sample's source and output of the step, which are kept for every row. */
 static size_t
 row_bytes(const NnPlan *plan, const NnStep *step)
 {
@@ -215,11 +215,11 @@ row_bytes(const NnPlan *plan, const NnStep *step)
 	return nn_mul_size(floats, sizeof(float));
 }
 
-/* Samples in a group of up to n. */
+/* Returns the rows of a batch for n samples: at most n, and as many as fit. */
 static int
-group_rows(const NnPlan *plan, int cut, int n)
+batch_rows(const NnPlan *plan, int cut, int n)
 {
-	size_t fit = cut < 0 ? 1 : GROUP_BYTES / (row_bytes(plan, &nn_plan_steps(plan)[cut]) + 1);
+	size_t fit = cut < 0 ? 1 : ROWS_BYTES / (row_bytes(plan, &nn_plan_steps(plan)[cut]) + 1);
 
 	if (n > NN_GROUP_ROWS)
 		n = NN_GROUP_ROWS;
@@ -230,7 +230,6 @@ group_rows(const NnPlan *plan, int cut, int n)
 
 /* ----------------------------------------------------------------- scratch */
 
-/* The arena of one sample, a step's scratch, then the rows of a group. */
 size_t
 nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path, NnPrecision precision)
 {
@@ -251,7 +250,7 @@ nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path, NnP
 	return nn_align_size(most);
 }
 
-/* Where the rows begin. */
+/* Returns where the rows begin in the scratch: behind the arena of one sample and a step's scratch. */
 static size_t
 rows_offset(const NnEngine *engine, const NnPlan *plan, int cut, int rows)
 {
@@ -274,7 +273,7 @@ nn_engine_scratch_bytes(const NnEngine *engine, int max_batch)
 {
 	const NnPlan *plan = nn_graph_plan(engine->graph);
 	int cut = find_cut(plan, engine->graph);
-	int rows = group_rows(plan, cut, max_batch);
+	int rows = batch_rows(plan, cut, max_batch);
 	size_t bytes = rows_offset(engine, plan, cut, rows);
 
 	if (rows > 1)
@@ -291,7 +290,7 @@ typedef struct NnRun
 	const NnPlan *plan;
 	char *scratch;
 	volatile sig_atomic_t *stop;
-	int cut;        /* step of the group; -1 none */
+	int cut;        /* step of all rows together; -1 none */
 	int src_buffer, /* its buffers, -1 where they are in the arena */
 		dst_buffer;
 	float *rows_src, /* their rows */
@@ -300,12 +299,12 @@ typedef struct NnRun
 	int embedding_tensor;
 	size_t embedding_floats;
 
-	/* of the group's first sample */
+	/* of the batch's first sample */
 	const float *src;
 	float *embedding;
 } NnRun;
 
-/* A group of rows samples; 1: all of it in the arena. */
+/* Prepares a batch of rows; a batch of one has all its tensors in the arena. */
 static void
 run_init(NnRun *run, const NnEngine *engine, void *scratch, int cut, int rows, volatile sig_atomic_t *stop)
 {
@@ -334,7 +333,7 @@ run_init(NnRun *run, const NnEngine *engine, void *scratch, int cut, int rows, v
 	}
 }
 
-/* Where a tensor of the group's sample i lies. */
+/* Returns where a tensor of the batch's sample i lies. */
 static float *
 tensor_at(const NnRun *run, int tensor, size_t i)
 {
@@ -349,6 +348,7 @@ tensor_at(const NnRun *run, int tensor, size_t i)
 	return (float *) (run->scratch + nn_plan_buffers(run->plan)[t->buffer].offset);
 }
 
+/* Fills the call of a step for the batch's sample i: its weights, packed or not, and its tensors. */
 static void
 fill_call(NnCall *call, const NnRun *run, const NnStep *step, size_t i)
 {
@@ -395,7 +395,7 @@ is_stopped(const NnRun *run)
 	return run->stop != NULL && *run->stop;
 }
 
-/* Steps [first, end) for the group's sample i. */
+/* Runs the steps [first, end) for the batch's sample i. */
 static NnStatus
 run_steps(const NnRun *run, int first, int end, size_t i)
 {
@@ -415,9 +415,9 @@ run_steps(const NnRun *run, int first, int end, size_t i)
 	return NN_OK;
 }
 
-/* The steps before the cut for each of n samples, then the cut for all of them. */
+/* Runs the steps before the cut for each of n samples, then the cut for all of them. */
 static NnStatus
-run_group(const NnRun *run, int n)
+run_rows(const NnRun *run, int n)
 {
 	const NnStep *step = &nn_plan_steps(run->plan)[run->cut];
 	NnStatus status = NN_OK;
@@ -435,7 +435,6 @@ run_group(const NnRun *run, int n)
 	return NN_OK;
 }
 
-/* The floating-point flags are the caller's to set. */
 NnStatus
 nn_engine_samples(float *probabilities, float *logits, float *embedding, const float *src, int n,
 				  const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop)
@@ -445,7 +444,7 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 	size_t units = (size_t) graph->units;
 	size_t in = nn_shape_floats(&graph->nodes[0].shape);
 	int cut = find_cut(plan, graph);
-	int rows = group_rows(plan, cut, n);
+	int rows = batch_rows(plan, cut, n);
 	NnStatus status = NN_OK;
 	NnRun run;
 	int first, i;
@@ -460,7 +459,7 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 		for (i = 0; i < count; i++)
 			keep_embedding(&run, 0, (size_t) i);
 		if (run.cut >= 0)
-			status = run_group(&run, count);
+			status = run_rows(&run, count);
 		for (i = 0; i < count && status == NN_OK; i++)
 		{
 			const float *result;

@@ -21,8 +21,9 @@
 #include <string.h>
 
 /*
- * Whatever node is asked for, its plan's buffers are at most an output, a
- * gradient and a mask per node, and a gradient per input.
+ * Returns a bound of the arena, whatever node is asked for: the buffers of its
+ * plan are at most an output, a gradient and a mask per node, and a gradient
+ * per input.
  */
 static size_t
 arena_bound(const NnGraph *graph)
@@ -45,7 +46,7 @@ arena_bound(const NnGraph *graph)
 	return bytes;
 }
 
-/* Largest scratch of any step, fused or not. */
+/* Returns the largest scratch of any step, fused or not. */
 static size_t
 scratch_bound(const NnGraph *graph, NnPath path)
 {
@@ -98,6 +99,7 @@ buffer_of(const Explanation *e, int buffer)
 	return (float *) (e->arena + nn_plan_buffers(e->plan)[buffer].offset);
 }
 
+/* Fills the call of a step, with the gradients that its plan has buffers for. */
 static void
 fill_call(NnCall *call, const Explanation *e, const NnStep *step)
 {

@@ -111,6 +111,7 @@ name_count(const char *const *names)
 	return n;
 }
 
+/* Checks one parameter's value by its kind and range. */
 static NnStatus
 check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, NnError *error)
 {
@@ -148,6 +149,7 @@ check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, 
 	return good ? NN_OK : bad_param(spec, param, v[0], error);
 }
 
+/* Checks a node before it is added: type, name, inputs, and every parameter. */
 static NnStatus
 check_spec(const NnGraph *graph, const NnNodeSpec *spec, NnError *error)
 {
@@ -488,7 +490,7 @@ nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed)
 	}
 }
 
-/* Whether any is NaN or infinite: their exponent's bits are all set. */
+/* Tells whether any number is NaN or infinite: all bits of its exponent are set. */
 static int
 any_not_finite(const float *x, size_t n)
 {

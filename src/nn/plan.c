@@ -100,7 +100,7 @@ extend(NnPlan *plan, int buffer, int time)
 		nn_plan_buffers(plan)[buffer].last = time;
 }
 
-/* Indexes of the buffers, largest first; equal ones by index (heap sort). */
+/* Tells whether buffer a comes after b: the largest come first, equal ones by index. */
 static int
 sorts_after(const NnBuffer *buffers, int a, int b)
 {
@@ -151,6 +151,10 @@ sort_by_size(int *order, int n, const NnBuffer *buffers)
 	}
 }
 
+/*
+ * Places the buffers, largest first, each at the lowest offset where no buffer
+ * lies that is alive at the same time.
+ */
 static NnStatus
 place_buffers(NnPlan *plan, NnError *error)
 {
@@ -201,7 +205,7 @@ node_activation(const NnNode *node, float *slope)
 	return op->activation != NULL ? op->activation(node, slope) : NN_LINEAR;
 }
 
-/* 2x2 windows of stride 2 that drop, not pad, an odd last row or column. */
+/* Tells whether a node is a 2x2 pooling of stride 2 that drops, not pads, an odd last row or column. */
 static int
 is_plain_pool(const NnNode *node)
 {
@@ -212,7 +216,7 @@ is_plain_pool(const NnNode *node)
 		   node->shape.w == node->in.w / 2;
 }
 
-/* The only consumer of a node, if it may be fused into it; else -1. */
+/* Returns the only consumer of a node if it may be fused into the node, else -1. */
 static int
 only_consumer(const NnGraph *graph, const NnPlanOptions *options, int node)
 {
@@ -313,7 +317,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 	plan->output = node_tensor[last];
 }
 
-/* Which gradients are wanted: those on the way to something that needs one. */
+/* Marks the tensors whose gradients are wanted: those on the way to something that needs one. */
 static void
 mark_gradients(NnPlan *plan, const NnPlanOptions *options)
 {
@@ -356,6 +360,10 @@ forward_buffers(NnPlan *plan)
 	extend(plan, tensors[plan->output].buffer, plan->n_steps);
 }
 
+/*
+ * Adds the buffers of the backward pass (gradients, masks), and lets outputs
+ * and sources live until the step that needs them runs backward.
+ */
 static void
 backward_buffers(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 {

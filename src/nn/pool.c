@@ -41,7 +41,7 @@ nn_pool_init(NnPool *pool, NnTrainer *trainer, NnWorker *workers, int n_threads)
 	atomic_init(&pool->next_background, 0);
 }
 
-/* Takes one background item; 0 when there is none. */
+/* Takes one background item; returns 0 when there is none. */
 static int
 run_background(NnPool *pool, const NnProgram *program, NnWorker *worker)
 {
@@ -58,7 +58,7 @@ run_background(NnPool *pool, const NnProgram *program, NnWorker *worker)
 	return 1;
 }
 
-/* Makes phase number phase ready; the caller holds the mutex, or is alone. */
+/* Makes phase number ready; the caller holds the mutex, or is alone. */
 static void
 open_phase(NnPool *pool, const NnProgram *program, int number)
 {
@@ -122,6 +122,7 @@ run_program(NnPool *pool, const NnProgram *program, NnWorker *worker)
 		;
 }
 
+/* Waits for programs and runs its share of each, until the pool quits. */
 static void *
 thread_main(void *arg)
 {

@@ -90,9 +90,9 @@ validation_items(const NnTrainer *t, const NnStep *step)
 	return (t->data.n[NN_VALIDATION] + (size_t) t->val_rows - 1) / (size_t) t->val_rows;
 }
 
-/* A group of samples, which share one reading of the weights; their scores do not. */
+/* Scores a batch of rows, which share one reading of the weights and nothing else. */
 static void
-validate_group(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+validate_rows(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	size_t units = (size_t) t->units;
 	size_t in = nn_shape_floats(&t->graph->nodes[0].shape);
@@ -133,7 +133,7 @@ validation_tick(NnTrainer *t, void *arg)
 static NnStatus
 score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHooks *hooks, NnError *error)
 {
-	static const NnPhase phase = {validation_items, validate_group, NULL, 0};
+	static const NnPhase phase = {validation_items, validate_rows, NULL, 0};
 	static const NnProgram program = {&phase, 1, 0, NULL};
 	NnStatus status =
 		nn_engine_pack(t->engine_packed, t->graph, weights, t->path, t->config.precision, error);
@@ -165,6 +165,7 @@ nn_trainer_logits(const NnTrainer *trainer)
 	return trainer->val_logits;
 }
 
+/* Scores the validation split and computes its loss, accuracy and AUC; NaN where there is no split. */
 static NnStatus
 validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *error)
 {
@@ -243,7 +244,7 @@ take_next(NnTrainer *t)
 	t->n = t->n_next;
 }
 
-/* Loads the batch of a step with nothing to compute beside it. */
+/* Loads the batch of a step with nothing to compute meanwhile. */
 static NnStatus
 load_batch(NnTrainer *t, size_t step, const NnTrainHooks *hooks, NnError *error)
 {
@@ -260,7 +261,7 @@ load_batch(NnTrainer *t, size_t step, const NnTrainHooks *hooks, NnError *error)
 	return NN_OK;
 }
 
-/* One step; the state is whole afterwards, whatever is returned. */
+/* Runs one step; the state is whole afterwards, whatever is returned. */
 static NnStatus
 run_step(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 {
@@ -336,7 +337,7 @@ monitored(const NnEpochLog *log, NnMonitor monitor)
 	return NAN;
 }
 
-/* Early stopping and plateau; without a validation split neither does anything. */
+/* Runs early stopping and plateau; without a validation split neither does anything. */
 static void
 run_callbacks(NnTrainer *t, NnEpochLog *log)
 {
@@ -360,7 +361,7 @@ run_callbacks(NnTrainer *t, NnEpochLog *log)
 		s->rate = nn_plateau_update(&s->plateau, &t->config, monitored(log, t->config.rlr_monitor), s->rate);
 }
 
-/* The epoch is over: nothing of it is left in the running sums. */
+/* Moves to the next epoch: nothing of the last one is left in the running sums. */
 static void
 next_epoch(NnState *s)
 {

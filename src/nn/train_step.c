@@ -72,13 +72,17 @@ forward_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 /* -------------------------------------------------------------------- loss */
 
-/* Position in the training split of the batch's sample i. */
+/* Returns the sample of the training split at a position of the epoch. */
 static size_t
 sample_index(const NnTrainer *t, size_t position)
 {
 	return t->config.shuffle ? t->order[position] : position;
 }
 
+/*
+ * Computes the weighted loss of the batch, the gradient of its logits, and how
+ * many samples are right; stops the program where the loss is not finite.
+ */
 static void
 loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -115,7 +119,7 @@ loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 /* ---------------------------------------------------------------- backward */
 
-/* Floats from one chunk's gradient sum to the next. */
+/* Returns the floats from one chunk's gradient sum to the next. */
 static size_t
 partial_stride(const NnTrainer *t, const NnStep *step)
 {
@@ -157,7 +161,7 @@ reduce_items(const NnTrainer *t, const NnStep *step)
 	return (node->n_weights + REDUCE_BLOCK - 1) / REDUCE_BLOCK;
 }
 
-/* The chunks' sums, added in order. */
+/* Adds the chunks' sums in order. */
 static void
 reduce_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -184,7 +188,7 @@ reduce_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 		nn_kernels(t->path)->add(dst, t->partial + (size_t) k * stride + start, count);
 }
 
-/* Gradients that could not go to their tensor directly, since another was there. */
+/* Adds gradients that could not go to their tensor directly, since another was there. */
 static void
 add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -248,7 +252,10 @@ norm_of_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	t->block_norms[item] = nn_kernels(t->path)->sum_squares(t->gradients + block->offset, block->count);
 }
 
-/* clipnorm: each variable by its own norm; global_clipnorm: all by their common one. */
+/*
+ * Computes the factors of clipping: clipnorm by each variable's own norm,
+ * global_clipnorm by the common one.
+ */
 static void
 make_scales(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -307,7 +314,6 @@ update_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 /* -------------------------------------------------------------- background */
 
-/* Loads one sample of the next batch. */
 void
 nn_step_background(NnTrainer *t, size_t item, NnWorker *worker)
 {

@@ -27,7 +27,7 @@ taps_of(const NnNode *node)
 	return (size_t) node->window.kh * (size_t) node->window.kw * (size_t) node->in.c;
 }
 
-/* Patch rows gathered at a time. */
+/* Returns how many rows of patches are gathered at a time. */
 static size_t
 tile_rows(const NnNode *node)
 {
@@ -39,14 +39,13 @@ tile_rows(const NnNode *node)
 	return rows < pixels ? rows : pixels;
 }
 
-/* Bytes for the patches of a tile. */
 size_t
 nn_conv2d_patch_bytes(const NnNode *node)
 {
 	return nn_align_size(nn_mul_size(tile_rows(node), taps_of(node) * sizeof(float)));
 }
 
-/* A 1x1 convolution of stride 1: the patches are the source itself. */
+/* Tells whether the patches are the source itself: a 1x1 convolution of stride 1. */
 static int
 is_pointwise(const NnNode *node)
 {
@@ -55,7 +54,10 @@ is_pointwise(const NnNode *node)
 	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1;
 }
 
-/* Output pixels first.. as rows of KH*KW*IC values, zero outside the source. */
+/*
+ * Copies the patches of rows output pixels from first on as rows of KH*KW*IC
+ * values, zero outside the source.
+ */
 static void
 gather_patches(float *patches, const float *src, const NnNode *node, size_t first, size_t rows)
 {
@@ -82,7 +84,7 @@ gather_patches(float *patches, const float *src, const NnNode *node, size_t firs
 	}
 }
 
-/* The transpose of gather_patches(): adds patches to where they came from. */
+/* Adds patches to where they came from: the transpose of gather_patches(). */
 static void
 scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t first, size_t rows)
 {
@@ -109,7 +111,6 @@ scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t fi
 	}
 }
 
-/* dst = convolution + bias, unpooled, no activation. */
 void
 nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 {
@@ -140,7 +141,6 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 	}
 }
 
-/* Maximum of each 2x2 window of full; activations are monotone and come after. */
 void
 nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step)
 {
@@ -187,7 +187,6 @@ nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step
 		}
 }
 
-/* The gradient of full from that of the pooled activations, by the mask. */
 void
 nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const NnStep *step)
 {
@@ -210,7 +209,6 @@ nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const Nn
 			}
 }
 
-/* dweights += patches^T dfull, and the bias's sums. */
 void
 nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 {
@@ -240,7 +238,6 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 				dbias[c] += dfull[first * oc + c];
 }
 
-/* dsrc = dfull kernel^T, each patch added to where it came from. */
 void
 nn_conv2d_data(const NnCall *call, const float *dfull, float *patches)
 {

@@ -125,7 +125,7 @@ pixels_of(const NnNode *node)
 
 /* ------------------------------------------------- with moving statistics */
 
-/* a and b of each channel from its mean and variance. */
+/* Computes a and b of each channel from its mean and variance. */
 static void
 make_affine(float *a, float *b, const NnNode *node, const float *weights, const float *mean,
 			const float *variance)
@@ -154,7 +154,7 @@ norm_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath p
 	return mode == NN_TRAINING ? 0 : 2 * (size_t) node->in.c * sizeof(float);
 }
 
-/* dst = src * a + b, then the step's activation. */
+/* Computes dst = src * a + b, then the step's activation. */
 static void
 apply_affine(float *dst, const float *src, const float *a, const float *b, const NnNode *node,
 			 const NnStep *step, NnPath path)
@@ -200,8 +200,10 @@ norm_backward(const NnCall *call)
 
 /* ----------------------------------------------------- with the batch's own */
 
-/* Kept from the forward pass to the update: statistics, a, b; and the three
- * factors of the data gradient (see make_gradients). */
+/*
+ * What is kept from the forward pass to the update: statistics, a, b; and the
+ * three factors of the data gradient (see make_gradients).
+ */
 enum
 {
 	KEEP_MEAN,
@@ -220,7 +222,7 @@ norm_keep_bytes(const NnNode *node)
 	return (size_t) KEEP_COUNT * (size_t) node->in.c * sizeof(float);
 }
 
-/* Two sums per channel of every chunk, in double. */
+/* Makes room for two sums per channel of every chunk, in double. */
 static size_t
 norm_shared_bytes(const NnNode *node, int batch)
 {
@@ -241,7 +243,7 @@ chunk_sums(const NnTrainer *trainer, const NnStep *step, size_t chunk)
 	return (double *) trainer->shared + 2 * chunk * (size_t) nn_batch_node(trainer, step)->in.c;
 }
 
-/* Rows (pixels) of a chunk of samples, and where they begin. */
+/* Returns the rows (pixels) of a chunk of samples, and where they begin. */
 static size_t
 chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *first)
 {
@@ -266,7 +268,7 @@ sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 		->channel_sums(sum, sum + c, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, (int) c);
 }
 
-/* Sum over the chunks of part (0 or 1) of channel k. */
+/* Returns the sum over the chunks of part (0 or 1) of channel k. */
 static double
 total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
 {
@@ -320,7 +322,7 @@ normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *
 				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step, trainer->path);
 }
 
-/* The activation's derivative, then the sums of ddst and of ddst * src. */
+/* Applies the activation's derivative, then sums ddst and ddst * src. */
 static void
 backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -339,8 +341,9 @@ backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 }
 
 /*
+ * Makes the gradients of gamma and beta, and the factors of the data gradient.
  * With x = (src - mean) f the normalised source and f = 1 / sqrt(variance +
- * epsilon): dgamma = sum ddst x, dbeta = sum ddst, and
+ * epsilon) they are dgamma = sum ddst x, dbeta = sum ddst, and
  *		dsrc = a (ddst - mean(ddst) - x mean(ddst x))
  * which is ddst, src and a constant, each times a factor of the channel.
  */

@@ -45,7 +45,7 @@ nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error)
 				   rank == 1 ? "height, width and channels" : "one dimension");
 }
 
-/* Output size and zero rows before, as TensorFlow pads. */
+/* Returns the output's size along one axis, and the zeros before the input, as TensorFlow pads. */
 static int
 window_side(int in, int kernel, int stride, int same, int *before)
 {

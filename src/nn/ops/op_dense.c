@@ -81,8 +81,9 @@ dense_activation(const NnNode *node, float *slope)
 /* ---------------------------------------------------------------- samples */
 
 /*
- * Few outputs (the network's last layer, as a rule) stay float32: padded they
- * would be no smaller, and they are what the score is made of.
+ * Tells whether the weights are packed as int16.  Few outputs (the network's
+ * last layer, as a rule) stay float32: padded they would be no smaller, and
+ * they are what the score is made of.
  */
 static int
 is_int16(const NnNode *node, NnPrecision precision)
@@ -168,7 +169,7 @@ block_size(int n, size_t block, int size)
 	return left < (size_t) size ? (int) left : size;
 }
 
-/* Sums of the forward pass: [blocks of inputs][batch][out]. */
+/* Makes room for the sums of the forward pass: [blocks of inputs][batch][out]. */
 static size_t
 dense_shared_bytes(const NnNode *node, int batch)
 {
@@ -256,7 +257,7 @@ data_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker
 						 worker->scratch);
 }
 
-/* Blocks of rows of the weight, then the bias. */
+/* Counts the blocks of rows of the weight, and one for the bias. */
 static size_t
 weight_items(const NnTrainer *trainer, const NnStep *step)
 {
@@ -290,7 +291,7 @@ bias_item(NnTrainer *trainer, const NnStep *step, NnWorker *worker)
 		nn_batch_update(trainer, offset, gradient, out, 1.0f);
 }
 
-/* Gradient and update in one pass over the weights, or the gradient alone. */
+/* Makes gradient and update in one pass over the weights, or the gradient alone. */
 static void
 weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {

@@ -89,7 +89,7 @@ depthwise_activation(const NnNode *node, float *slope)
 	return nn_value_activation(&node->spec.params[P_ACTIVATION], slope);
 }
 
-/* Whether the kernels' 3 x 3 of stride 1 does it. */
+/* Tells whether the kernels' 3 x 3 of stride 1 does it. */
 static int
 is_depthwise3(const NnNode *node, NnPath path)
 {
@@ -100,7 +100,7 @@ is_depthwise3(const NnNode *node, NnPath path)
 		   node->shape.c == node->in.c;
 }
 
-/* dst = convolution + bias, any kernel, strides and multiplier. */
+/* Computes dst = convolution + bias for any kernel, strides and multiplier. */
 static void
 forward_general(const NnCall *call, const float *bias)
 {
@@ -155,6 +155,10 @@ depthwise_forward(const NnCall *call)
 						  call->step->activation, call->step->slope);
 }
 
+/*
+ * Walks over the output pixels and adds at every tap inside the image both
+ * gradients, of the weights and of the source.
+ */
 static void
 depthwise_backward(const NnCall *call)
 {

@@ -38,7 +38,7 @@ static const NnRefused refused[] = {
 	{0},
 };
 
-/* dst = src * mask / (1 - rate) */
+/* Computes dst = src * mask / (1 - rate). */
 static void
 apply(float *dst, const float *src, const NnCall *call)
 {

@@ -85,8 +85,8 @@ max_forward(const NnCall *call)
 }
 
 /*
- * Unlike windowed pooling this one shares the gradient among equal maxima, as
- * the maximum reduction it is in Keras.
+ * Shares the gradient among equal maxima, as Keras does, where this is a
+ * maximum reduction; windowed pooling gives it to the first.
  */
 static void
 max_backward(const NnCall *call)

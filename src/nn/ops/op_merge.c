@@ -92,7 +92,7 @@ concatenate_shape(NnNode *node, const NnShape *inputs, NnError *error)
 	return nn_set_shape(node, inputs[0].rank, inputs[0].h, inputs[0].w, c, error);
 }
 
-/* Channels of input j: the sizes are kept nowhere else than in the tensors. */
+/* Returns the channels of input j; the sizes are kept nowhere else than in the tensors. */
 static size_t
 channels_of(const NnCall *call, int j)
 {

@@ -88,7 +88,7 @@ pixel(const NnNode *node, int y, int x)
 	return ((size_t) y * (size_t) node->in.w + (size_t) x) * (size_t) node->in.c;
 }
 
-/* Calls one for each output pixel with its window; at: its first value in dst and ddst. */
+/* Calls one() for each output pixel with its window; at is its first value in dst and ddst. */
 static void
 each_window(const NnCall *call, void (*one)(const NnCall *call, const Patch *p, size_t at))
 {
@@ -107,7 +107,7 @@ each_window(const NnCall *call, void (*one)(const NnCall *call, const Patch *p, 
 
 /* ----------------------------------------------------------------- maximum */
 
-/* Whether the kernels' 2 x 2 pooling of stride 2 does it. */
+/* Tells whether the kernels' 2 x 2 pooling of stride 2 does it. */
 static int
 is_pool2(const NnNode *node, NnPath path)
 {
@@ -117,7 +117,7 @@ is_pool2(const NnNode *node, NnPath path)
 		   w->left == 0 && node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
 }
 
-/* Backward by the kernels: the maxima again, and the mask of who won. */
+/* Makes room for going backward by the kernels: the maxima again, and the mask of who won. */
 static size_t
 max_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
