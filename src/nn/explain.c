@@ -3,7 +3,7 @@
  * explain.c
  *	  A node's output and the gradient of a logit by it, for one sample.
  *
- * Runs on a plan of its own, in which the node is not fused away, with the
+ * An explanation runs on a plan of its own, in which the node is not fused away, with the
  * inference form of every step (moving statistics, no dropout) and the
  * general kernels backward.  The last node's output is its logits.
  *

@@ -4,7 +4,7 @@
  *	  The graph: adding nodes, closing it, looking at it.
  *
  * A graph is one flat piece of memory without pointers: header, nodes, and
- * after nn_graph_finish() the plan of its inference.
+ * after nn_graph_finish() the plans of inference and of training.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,10 +3,11 @@
  * train_step.c
  *	  One training step as a program of phases.
  *
- * pack the weights; forward, step by step; loss; backward, step by step;
- * norms, if gradients are clipped by them; then the commit: gradients of the
- * large weights applied as they are made, the others' update, moving
- * statistics.  The next batch is loaded in the background of all this.
+ * The program packs the weights, runs forward step by step, computes the loss,
+ * runs backward step by step, and computes norms, if gradients are clipped by
+ * them.  Then comes the commit: moving statistics, gradients of the large
+ * weights applied as they are made, and the update of the others.  The next
+ * batch is loaded in the background of all this.
  *
  *-------------------------------------------------------------------------
  */

@@ -5,9 +5,10 @@
  *
  * In training the work is divided by weights, never by samples: the forward
  * product into blocks of inputs whose sums are added in order, which gives the
- * bits of a prediction, the gradients into rows of the weight.  The weight's gradient comes last, after
- * the whole backward pass; where no norm of it is needed, each block of rows
- * is applied to the weights as soon as it is made, and never stored.
+ * bits of a prediction, the gradients into rows of the weight.  The weight's
+ * gradient comes last, after the whole backward pass; where no norm of it is
+ * needed, each block of rows is applied to the weights as soon as it is made,
+ * and never stored.
  *
  *-------------------------------------------------------------------------
  */
