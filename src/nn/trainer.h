@@ -19,7 +19,6 @@
 #ifndef PNEUMO_NN_TRAINER_H
 #define PNEUMO_NN_TRAINER_H
 
-#include "graph.h"
 #include "kernels/kernels.h"
 #include "nn.h"
 #include "plan.h"
