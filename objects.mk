@@ -5,6 +5,7 @@
 
 OBJS_NN_CORE = \
 	src/nn/activations.o \
+	src/nn/batch.o \
 	src/nn/callbacks.o \
 	src/nn/engine.o \
 	src/nn/error.o \
@@ -36,6 +37,7 @@ OBJS_NN_OPS = \
 	src/nn/ops/op_dropout.o \
 	src/nn/ops/op_flatten.o \
 	src/nn/ops/op_global_pooling.o \
+	src/nn/ops/op_input.o \
 	src/nn/ops/op_merge.o \
 	src/nn/ops/op_pooling.o \
 	src/nn/ops/op_rescaling.o \

@@ -8,7 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "activations.h"
+#include "nn.h"
 
 #include <math.h>
 
@@ -46,7 +47,7 @@ softmax_row(float *x, size_t c)
 		x[i] /= sum;
 }
 
-/* dx_i = y_i (dy_i - sum_j dy_j y_j) */
+/* Computes dx_i = y_i (dy_i - sum_j dy_j y_j), in place. */
 static void
 softmax_row_backward(float *dx, const float *y, size_t c)
 {

@@ -5,7 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "callbacks.h"
+#include "nn.h"
 
 #include <math.h>
 

@@ -8,9 +8,9 @@
  * batch, not on threads, not on whether a BLAS is there.
  *
  * Most of a network's weights are those of one dense layer, more than a cache
- * holds.  So samples go in groups: alone up to that layer, together through it
- * (its kernel gives a row the same bits whatever is beside it), alone again
- * from there on.
+ * holds.  So samples go in batches of rows: alone up to that layer (the cut),
+ * together through it (its kernel gives a row the same bits whatever else is in
+ * the batch), alone again from there on.
  *
  * Packed form: PackedHeader, then one offset per step (SIZE_MAX where a step
  * packs nothing), then the steps' packed weights.  No pointers.  With int16
@@ -19,7 +19,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "engine.h"
+#include "error.h"
+#include "fpenv.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "losses.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "sizes.h"
 
 #include <string.h>
 
@@ -141,12 +150,12 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	return NN_OK;
 }
 
-/* ------------------------------------------------------------------- groups */
+/* --------------------------------------------------------- batches of rows */
 
-#define GROUP_BYTES ((size_t) 80 << 20) /* of a group's activations; 2 MB a sample in the preset baseline */
-#define GROUP_WEIGHTS 1024              /* fewer are not worth it */
+#define ROWS_BYTES ((size_t) 80 << 20) /* kept for a batch; 2 MB a sample in the preset baseline */
+#define CUT_WEIGHTS 1024               /* fewer are not worth it */
 
-/* Whether nothing but the step's source is handed over from before it to after it. */
+/* Tells whether nothing but the step's source is handed over from before it to after it. */
 static int
 is_cut(const NnPlan *plan, int cut)
 {
@@ -171,12 +180,12 @@ is_cut(const NnPlan *plan, int cut)
 	return source < 0 || source != tensors[plan->output].buffer;
 }
 
-/* The step that groups go through together; -1 none. */
+/* Returns the step that a batch of rows goes through together, -1 where there is none. */
 static int
 find_cut(const NnPlan *plan, const NnGraph *graph)
 {
 	const NnStep *steps = nn_plan_steps(plan);
-	size_t most = GROUP_WEIGHTS - 1;
+	size_t most = CUT_WEIGHTS - 1;
 	int cut = -1;
 	int s;
 
@@ -193,7 +202,7 @@ find_cut(const NnPlan *plan, const NnGraph *graph)
 	return cut;
 }
 
-/* Bytes of one sample's source and output of the step, which a group keeps. */
+/* Returns the bytes of one sample's source and output of the step, which are kept for every row. */
 static size_t
 row_bytes(const NnPlan *plan, const NnStep *step)
 {
@@ -206,11 +215,11 @@ row_bytes(const NnPlan *plan, const NnStep *step)
 	return nn_mul_size(floats, sizeof(float));
 }
 
-/* Samples in a group of up to n. */
+/* Returns the rows of a batch for n samples: at most n, and as many as fit. */
 static int
-group_rows(const NnPlan *plan, int cut, int n)
+batch_rows(const NnPlan *plan, int cut, int n)
 {
-	size_t fit = cut < 0 ? 1 : GROUP_BYTES / (row_bytes(plan, &nn_plan_steps(plan)[cut]) + 1);
+	size_t fit = cut < 0 ? 1 : ROWS_BYTES / (row_bytes(plan, &nn_plan_steps(plan)[cut]) + 1);
 
 	if (n > NN_GROUP_ROWS)
 		n = NN_GROUP_ROWS;
@@ -221,7 +230,6 @@ group_rows(const NnPlan *plan, int cut, int n)
 
 /* ----------------------------------------------------------------- scratch */
 
-/* The arena of one sample, a step's scratch, then the rows of a group. */
 size_t
 nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path, NnPrecision precision)
 {
@@ -242,7 +250,7 @@ nn_plan_scratch_bytes(const NnPlan *plan, const NnGraph *graph, NnPath path, NnP
 	return nn_align_size(most);
 }
 
-/* Where the rows begin. */
+/* Returns where the rows begin in the scratch: behind the arena of one sample and a step's scratch. */
 static size_t
 rows_offset(const NnEngine *engine, const NnPlan *plan, int cut, int rows)
 {
@@ -265,7 +273,7 @@ nn_engine_scratch_bytes(const NnEngine *engine, int max_batch)
 {
 	const NnPlan *plan = nn_graph_plan(engine->graph);
 	int cut = find_cut(plan, engine->graph);
-	int rows = group_rows(plan, cut, max_batch);
+	int rows = batch_rows(plan, cut, max_batch);
 	size_t bytes = rows_offset(engine, plan, cut, rows);
 
 	if (rows > 1)
@@ -274,15 +282,15 @@ nn_engine_scratch_bytes(const NnEngine *engine, int max_batch)
 	return bytes > SIZE_MAX / 2 ? 0 : bytes;
 }
 
-/* --------------------------------------------------------------------- run */
+/* ----------------------------------------------------------------- scoring */
 
-typedef struct NnRun
+typedef struct RowBatch
 {
 	const NnEngine *engine;
 	const NnPlan *plan;
 	char *scratch;
 	volatile sig_atomic_t *stop;
-	int cut;        /* step of the group; -1 none */
+	int cut;        /* step of all rows together; -1 none */
 	int src_buffer, /* its buffers, -1 where they are in the arena */
 		dst_buffer;
 	float *rows_src, /* their rows */
@@ -291,60 +299,62 @@ typedef struct NnRun
 	int embedding_tensor;
 	size_t embedding_floats;
 
-	/* of the group's first sample */
+	/* of the batch's first sample */
 	const float *src;
 	float *embedding;
-} NnRun;
+} RowBatch;
 
-/* A group of rows samples; 1: all of it in the arena. */
+/* Prepares a batch of rows; a batch of one has all its tensors in the arena. */
 static void
-run_init(NnRun *run, const NnEngine *engine, void *scratch, int cut, int rows, volatile sig_atomic_t *stop)
+batch_init(RowBatch *batch, const NnEngine *engine, void *scratch, int cut, int rows,
+		   volatile sig_atomic_t *stop)
 {
 	const NnPlan *plan = nn_graph_plan(engine->graph);
 	const NnTensor *tensors = nn_plan_tensors(plan);
 
-	memset(run, 0, sizeof(*run));
-	run->engine = engine;
-	run->plan = plan;
-	run->scratch = scratch;
-	run->stop = stop;
-	run->cut = rows > 1 ? cut : -1;
-	run->src_buffer = run->dst_buffer = -1;
-	run->embedding_tensor = nn_plan_node_tensor(plan)[nn_graph_embedding_node(engine->graph)];
-	run->embedding_floats = tensors[run->embedding_tensor].floats;
-	if (run->cut >= 0)
+	memset(batch, 0, sizeof(*batch));
+	batch->engine = engine;
+	batch->plan = plan;
+	batch->scratch = scratch;
+	batch->stop = stop;
+	batch->cut = rows > 1 ? cut : -1;
+	batch->src_buffer = batch->dst_buffer = -1;
+	batch->embedding_tensor = nn_plan_node_tensor(plan)[nn_graph_embedding_node(engine->graph)];
+	batch->embedding_floats = tensors[batch->embedding_tensor].floats;
+	if (batch->cut >= 0)
 	{
 		const NnStep *step = &nn_plan_steps(plan)[cut];
 
-		run->src_buffer = tensors[step->src[0]].buffer;
-		run->dst_buffer = tensors[step->dst].buffer;
-		run->src_floats = tensors[step->src[0]].floats;
-		run->dst_floats = tensors[step->dst].floats;
-		run->rows_src = (float *) ((char *) scratch + rows_offset(engine, plan, cut, rows));
-		run->rows_dst = run->rows_src + (run->src_buffer >= 0 ? (size_t) rows * run->src_floats : 0);
+		batch->src_buffer = tensors[step->src[0]].buffer;
+		batch->dst_buffer = tensors[step->dst].buffer;
+		batch->src_floats = tensors[step->src[0]].floats;
+		batch->dst_floats = tensors[step->dst].floats;
+		batch->rows_src = (float *) ((char *) scratch + rows_offset(engine, plan, cut, rows));
+		batch->rows_dst = batch->rows_src + (batch->src_buffer >= 0 ? (size_t) rows * batch->src_floats : 0);
 	}
 }
 
-/* Where a tensor of the group's sample i lies. */
+/* Returns where a tensor of the batch's sample i lies. */
 static float *
-tensor_at(const NnRun *run, int tensor, size_t i)
+tensor_at(const RowBatch *batch, int tensor, size_t i)
 {
-	const NnTensor *t = &nn_plan_tensors(run->plan)[tensor];
+	const NnTensor *t = &nn_plan_tensors(batch->plan)[tensor];
 
 	if (t->buffer < 0)
-		return (float *) run->src + i * t->floats;
-	if (t->buffer == run->src_buffer)
-		return run->rows_src + i * run->src_floats;
-	if (t->buffer == run->dst_buffer)
-		return run->rows_dst + i * run->dst_floats;
-	return (float *) (run->scratch + nn_plan_buffers(run->plan)[t->buffer].offset);
+		return (float *) batch->src + i * t->floats;
+	if (t->buffer == batch->src_buffer)
+		return batch->rows_src + i * batch->src_floats;
+	if (t->buffer == batch->dst_buffer)
+		return batch->rows_dst + i * batch->dst_floats;
+	return (float *) (batch->scratch + nn_plan_buffers(batch->plan)[t->buffer].offset);
 }
 
+/* Fills the call of a step for the batch's sample i: its weights, packed or not, and its tensors. */
 static void
-fill_call(NnCall *call, const NnRun *run, const NnStep *step, size_t i)
+fill_call(NnCall *call, const RowBatch *batch, const NnStep *step, size_t i)
 {
-	const NnEngine *engine = run->engine;
-	const NnPlan *plan = run->plan;
+	const NnEngine *engine = batch->engine;
+	const NnPlan *plan = batch->plan;
 	int s = (int) (step - nn_plan_steps(plan));
 	size_t packed = packed_offsets(engine->packed)[s];
 	const char *base = (const char *) engine->packed + packed_head_bytes(plan);
@@ -363,70 +373,69 @@ fill_call(NnCall *call, const NnRun *run, const NnStep *step, size_t i)
 		call->weights = (const float *) (base + packed - RAW_WEIGHTS);
 	else if (packed != SIZE_MAX)
 		call->packed = base + packed;
-	call->scratch = run->scratch + plan->arena_bytes;
-	call->dst = tensor_at(run, step->dst, i);
+	call->scratch = batch->scratch + plan->arena_bytes;
+	call->dst = tensor_at(batch, step->dst, i);
 	for (j = 0; j < step->n_src; j++)
 	{
-		call->src[j] = tensor_at(run, step->src[j], i);
+		call->src[j] = tensor_at(batch, step->src[j], i);
 		call->src_floats[j] = nn_plan_tensors(plan)[step->src[j]].floats;
 	}
 }
 
 static void
-keep_embedding(const NnRun *run, int tensor, size_t i)
+keep_embedding(const RowBatch *batch, int tensor, size_t i)
 {
-	if (run->embedding != NULL && tensor == run->embedding_tensor)
-		memcpy(run->embedding + i * run->embedding_floats, tensor_at(run, tensor, i),
-			   run->embedding_floats * sizeof(float));
+	if (batch->embedding != NULL && tensor == batch->embedding_tensor)
+		memcpy(batch->embedding + i * batch->embedding_floats, tensor_at(batch, tensor, i),
+			   batch->embedding_floats * sizeof(float));
 }
 
 static int
-is_stopped(const NnRun *run)
+is_stopped(const RowBatch *batch)
 {
-	return run->stop != NULL && *run->stop;
+	return batch->stop != NULL && *batch->stop;
 }
 
-/* Steps [first, end) for the group's sample i. */
+/* Runs the steps [first, end) for the batch's sample i. */
 static NnStatus
-run_steps(const NnRun *run, int first, int end, size_t i)
+run_steps(const RowBatch *batch, int first, int end, size_t i)
 {
-	const NnStep *steps = nn_plan_steps(run->plan);
+	const NnStep *steps = nn_plan_steps(batch->plan);
 	int s;
 
 	for (s = first; s < end; s++)
 	{
 		NnCall call;
 
-		if (is_stopped(run))
+		if (is_stopped(batch))
 			return NN_INTERRUPTED;
-		fill_call(&call, run, &steps[s], i);
+		fill_call(&call, batch, &steps[s], i);
 		nn_node_op(call.node)->forward(&call);
-		keep_embedding(run, steps[s].dst, i);
+		keep_embedding(batch, steps[s].dst, i);
 	}
 	return NN_OK;
 }
 
-/* The steps before the cut for each of n samples, then the cut for all of them. */
+/* Runs the steps before the cut for each of n samples, then the cut for all of them. */
 static NnStatus
-run_group(const NnRun *run, int n)
+run_rows(const RowBatch *batch, int n)
 {
-	const NnStep *step = &nn_plan_steps(run->plan)[run->cut];
+	const NnStep *step = &nn_plan_steps(batch->plan)[batch->cut];
 	NnStatus status = NN_OK;
 	NnCall call;
 	int i;
 
 	for (i = 0; i < n && status == NN_OK; i++)
-		status = run_steps(run, 0, run->cut, (size_t) i);
-	if (status != NN_OK || is_stopped(run))
+		status = run_steps(batch, 0, batch->cut, (size_t) i);
+	if (status != NN_OK || is_stopped(batch))
 		return NN_INTERRUPTED;
-	fill_call(&call, run, step, 0);
+	fill_call(&call, batch, step, 0);
 	nn_node_op(call.node)->forward_rows(&call, n);
 	for (i = 0; i < n; i++)
-		keep_embedding(run, step->dst, (size_t) i);
+		keep_embedding(batch, step->dst, (size_t) i);
 	return NN_OK;
 }
 
-/* The floating-point flags are the caller's to set. */
 NnStatus
 nn_engine_samples(float *probabilities, float *logits, float *embedding, const float *src, int n,
 				  const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop)
@@ -436,31 +445,31 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 	size_t units = (size_t) graph->units;
 	size_t in = nn_shape_floats(&graph->nodes[0].shape);
 	int cut = find_cut(plan, graph);
-	int rows = group_rows(plan, cut, n);
+	int rows = batch_rows(plan, cut, n);
 	NnStatus status = NN_OK;
-	NnRun run;
+	RowBatch batch;
 	int first, i;
 
-	run_init(&run, engine, scratch, cut, rows, stop);
+	batch_init(&batch, engine, scratch, cut, rows, stop);
 	for (first = 0; first < n && status == NN_OK; first += rows)
 	{
 		int count = n - first < rows ? n - first : rows;
 
-		run.src = src + (size_t) first * in;
-		run.embedding = embedding != NULL ? embedding + (size_t) first * run.embedding_floats : NULL;
+		batch.src = src + (size_t) first * in;
+		batch.embedding = embedding != NULL ? embedding + (size_t) first * batch.embedding_floats : NULL;
 		for (i = 0; i < count; i++)
-			keep_embedding(&run, 0, (size_t) i);
-		if (run.cut >= 0)
-			status = run_group(&run, count);
+			keep_embedding(&batch, 0, (size_t) i);
+		if (batch.cut >= 0)
+			status = run_rows(&batch, count);
 		for (i = 0; i < count && status == NN_OK; i++)
 		{
 			const float *result;
 			size_t at = (size_t) (first + i) * units;
 
-			status = run_steps(&run, run.cut + 1, plan->n_steps, (size_t) i);
+			status = run_steps(&batch, batch.cut + 1, plan->n_steps, (size_t) i);
 			if (status != NN_OK)
 				break;
-			result = tensor_at(&run, plan->output, (size_t) i);
+			result = tensor_at(&batch, plan->output, (size_t) i);
 			if (logits != NULL)
 				memcpy(logits + at, result, units * sizeof(float));
 			nn_probabilities(probabilities + at, result, graph->units);

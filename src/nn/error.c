@@ -5,7 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "error.h"
+#include "nn.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -3,19 +3,27 @@
  * explain.c
  *	  A node's output and the gradient of a logit by it, for one sample.
  *
- * Runs on a plan of its own, in which the node is not fused away, with the
+ * An explanation runs on a plan of its own, in which the node is not fused away, with the
  * inference form of every step (moving statistics, no dropout) and the
  * general kernels backward.  The last node's output is its logits.
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "fpenv.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "losses.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "sizes.h"
 
 #include <string.h>
 
 /*
- * Whatever node is asked for, its plan's buffers are at most an output, a
- * gradient and a mask per node, and a gradient per input.
+ * Returns a bound of the arena, whatever node is asked for: the buffers of its
+ * plan are at most an output, a gradient and a mask per node, and a gradient
+ * per input.
  */
 static size_t
 arena_bound(const NnGraph *graph)
@@ -38,7 +46,7 @@ arena_bound(const NnGraph *graph)
 	return bytes;
 }
 
-/* Largest scratch of any step, fused or not. */
+/* Returns the largest scratch of any step, fused or not. */
 static size_t
 scratch_bound(const NnGraph *graph, NnPath path)
 {
@@ -91,6 +99,7 @@ buffer_of(const Explanation *e, int buffer)
 	return (float *) (e->arena + nn_plan_buffers(e->plan)[buffer].offset);
 }
 
+/* Fills the call of a step, with the gradients that its plan has buffers for. */
 static void
 fill_call(NnCall *call, const Explanation *e, const NnStep *step)
 {

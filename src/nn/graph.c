@@ -4,11 +4,18 @@
  *	  The graph: adding nodes, closing it, looking at it.
  *
  * A graph is one flat piece of memory without pointers: header, nodes, and
- * after nn_graph_finish() the plan of its inference.
+ * after nn_graph_finish() the plans of inference and of training.
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "activations.h"
+#include "error.h"
+#include "graph.h"
+#include "initializers.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "sizes.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -104,6 +111,7 @@ name_count(const char *const *names)
 	return n;
 }
 
+/* Checks one parameter's value by its kind and range. */
 static NnStatus
 check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, NnError *error)
 {
@@ -141,6 +149,7 @@ check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, 
 	return good ? NN_OK : bad_param(spec, param, v[0], error);
 }
 
+/* Checks a node before it is added: type, name, inputs, and every parameter. */
 static NnStatus
 check_spec(const NnGraph *graph, const NnNodeSpec *spec, NnError *error)
 {
@@ -221,6 +230,25 @@ nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index, NnError *error)
 	if (index != NULL)
 		*index = graph->n_nodes;
 	graph->n_nodes++;
+	return NN_OK;
+}
+
+NnStatus
+nn_set_shape(NnNode *node, int rank, int h, int w, size_t c, NnError *error)
+{
+	if (h < 1 || w < 1 || c < 1)
+		return nn_fail(error, NN_BAD_ARGUMENT, -1,
+					   "Use a larger image, fewer pooling layers, or padding \"same\".",
+					   "layer \"%s\" would have an output of %d x %d x %zu", node->spec.name, h, w, c);
+	if (h > NN_MAX_SIDE || w > NN_MAX_SIDE || c > NN_MAX_CHANNELS ||
+		nn_mul_size((size_t) h * (size_t) w, c) > ((size_t) 1 << 30))
+		return nn_fail(error, NN_TOO_LARGE, -1, "",
+					   "layer \"%s\" would have an output of %d x %d x %zu, which is too large",
+					   node->spec.name, h, w, c);
+	node->shape.rank = rank;
+	node->shape.h = h;
+	node->shape.w = w;
+	node->shape.c = (int) c;
 	return NN_OK;
 }
 
@@ -409,12 +437,8 @@ nn_graph_last_conv_node(const NnGraph *graph)
 	int i;
 
 	for (i = graph->n_nodes - 1; i > 0; i--)
-	{
-		const NnOp *op = nn_node_op(&graph->nodes[i]);
-
-		if (op == &nn_op_conv2d || op == &nn_op_depthwise_conv2d)
+		if (nn_node_op(&graph->nodes[i])->flags & NN_IS_CONVOLUTION)
 			return i;
-	}
 	return -1;
 }
 
@@ -466,7 +490,7 @@ nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed)
 	}
 }
 
-/* Whether any is NaN or infinite: their exponent's bits are all set. */
+/* Tells whether any number is NaN or infinite: all bits of its exponent are set. */
 static int
 any_not_finite(const float *x, size_t n)
 {

@@ -18,9 +18,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
-
+#include "error.h"
+#include "graph.h"
+#include "initializers.h"
+#include "nn.h"
 #include "philox.h"
+#include "random.h"
 
 #include <math.h>
 #include <string.h>
@@ -151,7 +154,7 @@ nn_initializer_valid(const NnValue *value)
 	return 1;
 }
 
-/* All dimensions but the last, and the last. */
+/* Returns a variable as a matrix: all dimensions but the last, and the last. */
 static void
 matrix_shape(size_t *rows, size_t *cols, const NnNodeVariable *variable)
 {
@@ -188,7 +191,7 @@ nn_initializers_check(const NnNode *node, NnError *error)
 	return NN_OK;
 }
 
-/* Keras's compute_fans(): (in, out) times the size of the receptive field. */
+/* Returns the fan as Keras's compute_fans() does: (in, out) times the size of the receptive field. */
 static double
 fan_of(const NnNodeVariable *variable, NnFan fan)
 {
@@ -213,7 +216,7 @@ draw_uniform(uint64_t seed, uint32_t number, uint64_t element)
 	return nn_philox_double(x.v[0], x.v[1]);
 }
 
-/* Box and Muller's; a truncated one is drawn again until it is within two. */
+/* Draws a normal number by Box and Muller; a truncated one is drawn again until it is within two. */
 static double
 draw_normal(uint64_t seed, uint32_t number, uint64_t element, int truncated)
 {
@@ -234,7 +237,7 @@ draw_normal(uint64_t seed, uint32_t number, uint64_t element, int truncated)
 	return 0.0; /* has a probability of 1e-86 */
 }
 
-/* x divided by its length; n numbers, stride apart. */
+/* Divides x by its length; n numbers, stride apart. */
 static void
 normalize(float *x, size_t n, size_t stride)
 {
@@ -290,7 +293,7 @@ project_rows(float *w, size_t rows, size_t cols, size_t k)
 	}
 }
 
-/* Orthonormal columns, or, where there are fewer of them, rows; times gain. */
+/* Makes the columns orthonormal, or the rows where they are fewer, and multiplies by gain. */
 static void
 orthogonalize(float *w, size_t rows, size_t cols, double gain)
 {

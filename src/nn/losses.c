@@ -9,7 +9,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "activations.h"
+#include "losses.h"
+#include "nn.h"
 
 #include <math.h>
 
@@ -82,7 +84,7 @@ clipped_log(double p)
 	return log(p);
 }
 
-/* Loss of one row of probabilities; *correct as in nn_loss_logits(). */
+/* Returns the loss of one row of probabilities; *correct as in nn_loss_logits(). */
 static double
 score_loss(int *correct, const float *score, int units, int32_t label, double smoothing)
 {

@@ -31,7 +31,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "error.h"
+#include "graph.h"
+#include "nn.h"
+#include "sizes.h"
 
 #include <math.h>
 #include <string.h>
@@ -241,7 +244,7 @@ get_real(Reader *r)
 	return value;
 }
 
-/* 0 when the text does not fit into size bytes, or holds a zero byte. */
+/* Reads a text; returns 0 when it does not fit into size bytes, or holds a zero byte. */
 static int
 get_text(Reader *r, char *text, size_t size)
 {
@@ -262,6 +265,7 @@ corrupt(NnError *error, const char *what)
 	return nn_fail(error, NN_CORRUPT, -1, "", "the model is damaged: %s", what);
 }
 
+/* Reads the header into the view, and checks that its sizes are possible and agree. */
 static NnStatus
 read_header(NnModelView *view, const void *bytes, size_t n_bytes, int *height, int *width, int *channels,
 			NnError *error)
@@ -308,7 +312,7 @@ read_header(NnModelView *view, const void *bytes, size_t n_bytes, int *height, i
 	return NN_OK;
 }
 
-/* A parameter by its key; 0 when the node type has none of that name. */
+/* Sets a parameter by its key; returns 0 when the node type has none of that name. */
 static int
 set_param(NnNodeSpec *spec, const char *key, const NnValue *value)
 {
@@ -324,6 +328,7 @@ set_param(NnNodeSpec *spec, const char *key, const NnValue *value)
 	return 0;
 }
 
+/* Reads one node; parameters that are not there keep their defaults. */
 static NnStatus
 read_node(NnNodeSpec *spec, Reader *r, NnError *error)
 {

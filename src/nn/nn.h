@@ -75,7 +75,7 @@ typedef struct NnError
 
 /*
  * The parameters of a node type, so that a caller can read a Keras config
- * without knowing any layer: src/nn/ops/op_*.c each define one table of them.
+ * without knowing any layer: each src/nn/ops/op_*.c defines a table of them.
  */
 typedef enum NnParamKind
 {
@@ -117,7 +117,7 @@ typedef struct NnOpInfo
 	const char *class_name; /* Keras's: "Conv2D" */
 	int min_inputs, max_inputs;
 	const NnParam *params;      /* honoured keys */
-	const char *const *ignored; /* NULL-ended; beside nn_common_ignored */
+	const char *const *ignored; /* NULL-ended; in addition to nn_common_ignored */
 	const NnRefused *refused;   /* ends with key NULL */
 	const char *doc;            /* one line for the manual */
 } NnOpInfo;
@@ -125,18 +125,30 @@ typedef struct NnOpInfo
 extern const char *const nn_activation_names[]; /* NULL-ended */
 extern const char *const nn_common_ignored[];   /* name, trainable, dtype, ... */
 
+/* Returns the number of node types; they are numbered from 0, the InputLayer. */
 extern int nn_op_count(void);
-extern const NnOpInfo *nn_op_info(int op);     /* NULL if out of range */
-extern int nn_op_find(const char *class_name); /* -1 if unknown; also "ReLU",
-												 * "LeakyReLU", "Softmax" … as
-												 * their own classes */
+
+/* Returns what is known of a node type, NULL if its number is out of range. */
+extern const NnOpInfo *nn_op_info(int op);
 
 /*
- * Initialisers by Keras's names: returns 0 and fills *value (v[0] kind, v[1..3]
- * numbers, set from the config's keys by nn_initializer_set), or -1.
+ * Returns the number of the node type with a Keras class name, -1 if there is
+ * none.  "ReLU", "LeakyReLU" and "Softmax" are types of their own.
+ */
+extern int nn_op_find(const char *class_name);
+
+/*
+ * Finds an initialiser by Keras's name, in either spelling.  Returns 0 and
+ * fills *value (v[0] the kind, v[1..3] its numbers, which nn_initializer_set()
+ * changes by the config's keys), or returns -1.
  */
 extern int nn_initializer_find(NnValue *value, const char *name);
-/* Sets one number ("mean", "stddev", "minval", "maxval", "value", "scale", "gain", "mode", …); -1 if unknown. */
+
+/*
+ * Sets one number of an initialiser ("mean", "stddev", "minval", "maxval",
+ * "value", "scale", "gain", "mode", "distribution"; the last two from text).
+ * Returns 0, or -1 where the initialiser has no such key or the value cannot be.
+ */
 extern int nn_initializer_set(NnValue *value, const char *key, double number, const char *text);
 
 /* ---------------------------------------------------------------- graph */
@@ -161,7 +173,10 @@ extern void nn_node_spec_init(NnNodeSpec *spec, int op);
 
 typedef struct NnGraph NnGraph; /* flat, position-independent: memcpy copies it */
 
+/* Returns the bytes of a graph of up to max_nodes nodes, the InputLayer included. */
 extern size_t nn_graph_bytes(int max_nodes);
+
+/* Starts a graph in nn_graph_bytes() bytes with its InputLayer, node 0. */
 extern NnStatus nn_graph_begin(NnGraph *graph, int max_nodes, int height, int width, int channels,
 							   NnError *error);
 
@@ -200,21 +215,37 @@ typedef struct NnVariable
 	int trainable;
 } NnVariable;
 
+/* Returns the number of nodes, the InputLayer included. */
 extern int nn_graph_node_count(const NnGraph *graph);
+
+/* Tells about a node; the pointers are into the graph. */
 extern void nn_graph_node(NnNodeInfo *info, const NnGraph *graph, int node);
-extern int nn_graph_output_units(const NnGraph *graph);    /* 1 or K */
-extern int nn_graph_class_count(const NnGraph *graph);     /* 2 or K */
-extern int nn_graph_embedding_node(const NnGraph *graph);  /* input of the last
-															 * node with weights */
-extern int nn_graph_last_conv_node(const NnGraph *graph);  /* or -1 */
-extern size_t nn_graph_weight_count(const NnGraph *graph); /* floats */
+
+/* Returns the number of scores of a sample: 1 (binary) or K. */
+extern int nn_graph_output_units(const NnGraph *graph);
+
+/* Returns the number of classes: 2 (binary) or K. */
+extern int nn_graph_class_count(const NnGraph *graph);
+
+/* Returns the node whose output is the embedding: the input of the last node with weights. */
+extern int nn_graph_embedding_node(const NnGraph *graph);
+
+/* Returns the last convolution, -1 where there is none. */
+extern int nn_graph_last_conv_node(const NnGraph *graph);
+
+/* Returns the floats of all weights. */
+extern size_t nn_graph_weight_count(const NnGraph *graph);
+
+/* Returns the number of variables, over all nodes. */
 extern int nn_graph_variable_count(const NnGraph *graph);
+
+/* Tells about variable i, in the order of the weights. */
 extern void nn_graph_variable(NnVariable *variable, const NnGraph *graph, int i);
 
-/* Initial weights by each node's initialisers; Philox keyed by (seed, variable). */
+/* Draws initial weights by each node's initialisers; Philox keyed by (seed, variable). */
 extern void nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed);
 
-/* NN_OK, or NN_NOT_FINITE with the variable's name. */
+/* Checks that all weights are finite; NN_NOT_FINITE names the variable. */
 extern NnStatus nn_weights_check(const float *weights, const NnGraph *graph, NnError *error);
 
 /* ---------------------------------------------------------- model bytes */
@@ -234,7 +265,10 @@ typedef struct NnSection
 
 #define NN_MAX_SECTIONS 16
 
+/* Returns the bytes of a model; 0 means too large. */
 extern size_t nn_model_bytes(const NnGraph *graph, const NnSection *sections, int n_sections);
+
+/* Writes a model of nn_model_bytes() bytes. */
 extern NnStatus nn_model_write(void *dst, size_t dst_bytes, const NnGraph *graph, const float *weights,
 							   const NnSection *sections, int n_sections, NnError *error);
 
@@ -270,8 +304,11 @@ typedef enum NnPath
 	NN_PATH_AVX512         /* AVX-512 F, BW, DQ, VL */
 } NnPath;
 
-extern const char *nn_path_name(NnPath path); /* "reference", "portable", "avx2", "avx512" */
-extern NnPath nn_path_best(void);             /* of this machine, by CPUID and XGETBV */
+/* Returns "reference", "portable", "avx2" or "avx512". */
+extern const char *nn_path_name(NnPath path);
+
+/* Returns the best path of this machine, by CPUID and XGETBV. */
+extern NnPath nn_path_best(void);
 
 /*
  * The arithmetic of prediction.  Training is always float32.
@@ -280,7 +317,7 @@ extern NnPath nn_path_best(void);             /* of this machine, by CPUID and X
  * of the convolutions that kernels.h has int16 kernels for are 16-bit integers
  * with a float32 scale per block; what else a network has stays float32.  The
  * packed form then holds all that a prediction needs: NnEngine.weights may be
- * NULL.  A sample's score depends on nothing beside it here too.
+ * NULL.  Here too a sample's score does not depend on its batch.
  */
 typedef enum NnPrecision
 {
@@ -288,7 +325,8 @@ typedef enum NnPrecision
 	NN_PRECISION_INT16
 } NnPrecision;
 
-extern const char *nn_precision_name(NnPrecision precision); /* "float32", "int16" */
+/* Returns "float32" or "int16". */
+extern const char *nn_precision_name(NnPrecision precision);
 
 /*
  * A single-threaded single-precision matrix product, row-major, with the
@@ -309,20 +347,22 @@ typedef struct NnEngine
 	NnPrecision precision;
 } NnEngine;
 
-/* 0 only on overflow: at least a header is packed. */
+/* Returns the bytes of the packed form; 0 only on overflow, since at least a header is packed. */
 extern size_t nn_engine_packed_bytes(const NnGraph *graph, NnPath path, NnPrecision precision);
+
+/* Packs the weights for a path and a precision. */
 extern NnStatus nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath path,
 							   NnPrecision precision, NnError *error);
 
 /* Samples that share one reading of the biggest dense weights: a batch of more is no faster. */
 #define NN_GROUP_ROWS 32
 
-/* For up to max_batch samples at a time. */
+/* Returns the scratch of nn_engine_run() for up to max_batch samples at a time. */
 extern size_t nn_engine_scratch_bytes(const NnEngine *engine, int max_batch);
 
 /*
- * src: n samples of the input shape (already rescaled).  probabilities:
- * n * output_units: the sigmoid or softmax of the last node.  logits, if not
+ * Scores n samples.  src: n samples of the input shape (already rescaled).
+ * probabilities: n * output_units: the sigmoid or softmax of the last node.  logits, if not
  * NULL: the same before sigmoid or softmax.  embedding, if not NULL: the
  * output of nn_graph_embedding_node(), flattened.  Single-threaded.  *stop is
  * polled at least every 50 ms; may be NULL.
@@ -330,12 +370,14 @@ extern size_t nn_engine_scratch_bytes(const NnEngine *engine, int max_batch);
 extern NnStatus nn_engine_run(float *probabilities, float *logits, float *embedding, const float *src, int n,
 							  const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop);
 
-/*
- * For explanations: the output of node (flattened) and the gradient of the
- * logit of class_index with respect to it (binary: of the single logit),
- * one sample.  Single-threaded.  The last node's output here is its logits.
- */
+/* Returns the scratch of nn_explain_run() for any node. */
 extern size_t nn_explain_scratch_bytes(const NnEngine *engine);
+
+/*
+ * Computes for one sample the output of a node (flattened) and the gradient of
+ * the logit of class_index with respect to it (binary: of the single logit).
+ * Single-threaded.  The last node's output here is its logits.
+ */
 extern NnStatus nn_explain_run(float *activation, float *gradient, float *probabilities, const float *src,
 							   int node, int class_index, const NnEngine *engine, void *scratch,
 							   volatile sig_atomic_t *stop);
@@ -365,7 +407,7 @@ typedef struct NnOptimizer
 		warmup_steps;
 } NnOptimizer;
 
-/* Keras's defaults of an optimiser. */
+/* Fills Keras's defaults of an optimiser. */
 extern void nn_optimizer_init(NnOptimizer *optimizer, NnOptimizerKind kind);
 
 typedef enum NnMonitor
@@ -474,7 +516,7 @@ typedef struct NnTrainHooks
 	double (*clock)(void *arg);
 } NnTrainHooks;
 
-/* NN_OK, or what is wrong with the config for this graph. */
+/* Checks the config for this graph. */
 extern NnStatus nn_train_check(const NnTrainConfig *config, const NnGraph *graph, NnError *error);
 
 typedef struct NnTrainPlan
@@ -485,15 +527,17 @@ typedef struct NnTrainPlan
 	size_t slots_per_weight;
 } NnTrainPlan;
 
+/* Tells how much memory a training needs, after a check of config and data. */
 extern NnStatus nn_train_plan(NnTrainPlan *plan, const NnGraph *graph, const NnTrainConfig *config,
 							  const NnTrainData *data, int n_threads, NnPath path, NnError *error);
 
 typedef struct NnTrainer NnTrainer;
 
+/* Returns the bytes of a trainer, apart from its state and work memory. */
 extern size_t nn_trainer_bytes(void);
 
 /*
- * state and work as planned.  initial_weights NULL: nn_weights_init() with the
+ * Sets up a trainer with state and work memory as planned.  initial_weights NULL: nn_weights_init() with the
  * config's seed.  With resume, state already holds a checkpoint's bytes, which
  * are checked (NN_CORRUPT), and initial_weights is not used.
  */
@@ -513,14 +557,18 @@ extern NnStatus nn_trainer_start(NnTrainer *trainer, NnError *error);
  * nn_trainer_state_valid() is 0 only while a step updates.
  */
 extern NnStatus nn_train_run(NnTrainer *trainer, const NnTrainHooks *hooks, NnError *error);
+
+/* Tells whether the state is whole, so that it may be saved as a checkpoint. */
 extern int nn_trainer_state_valid(const NnTrainer *trainer);
 
-/* Stops and joins the threads; may be called at any time and twice, also while
- * nn_train_run() is on the stack of a process that exits. */
+/*
+ * Stops and joins the threads; may be called at any time and twice, also while
+ * nn_train_run() is on the stack of a process that exits.
+ */
 extern void nn_trainer_stop(NnTrainer *trainer);
 
 /*
- * The result: the best epoch's weights if restore_best_weights (however
+ * Returns the result: the best epoch's weights if restore_best_weights (however
  * training ended) else the last; NULL if no epoch has ended.  *epoch is the
  * epoch they are from.  Without best weights and interrupted within an epoch,
  * "the last" are the weights as they are, some steps after epoch *epoch.
@@ -528,16 +576,17 @@ extern void nn_trainer_stop(NnTrainer *trainer);
 extern const float *nn_trainer_result(const NnTrainer *trainer, int *epoch);
 
 /*
- * Scores of the validation split with given weights, by the engine, in the
- * pool; scores: n_validation * output_units.  For the figures of a version.
+ * Computes the scores of the validation split with given weights, by the
+ * engine, in the pool; scores: n_validation * output_units.  For the figures of
+ * a version.
  */
 extern NnStatus nn_trainer_score(NnTrainer *trainer, float *scores, const float *weights,
 								 const NnTrainHooks *hooks, NnError *error);
 
-/* The logits of that scoring, n_validation * output_units; valid until the next one. */
+/* Returns the logits of that scoring, n_validation * output_units; valid until the next one. */
 extern const float *nn_trainer_logits(const NnTrainer *trainer);
 
-/* Mean loss and accuracy of scores (label smoothing as in val_loss; 0 for plain). */
+/* Computes mean loss and accuracy of scores (label smoothing as in val_loss; 0 for plain). */
 extern void nn_score_loss(double *loss, double *accuracy, const float *scores, const int32_t *labels,
 						  const float *weights, size_t n, int output_units, double label_smoothing);
 

@@ -12,7 +12,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "error.h"
+#include "kernels/kernels.h"
+#include "nn.h"
+#include "optimizers.h"
 
 #include <math.h>
 #include <string.h>

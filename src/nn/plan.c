@@ -16,7 +16,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "activations.h"
+#include "error.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "sizes.h"
 
 #include <string.h>
 
@@ -83,7 +90,6 @@ add_buffer(NnPlan *plan, size_t bytes, int first, int last)
 	buffer->offset = 0;
 	buffer->first = first;
 	buffer->last = last;
-	plan->total_bytes = nn_add_size(plan->total_bytes, buffer->bytes);
 	return plan->n_buffers++;
 }
 
@@ -94,7 +100,7 @@ extend(NnPlan *plan, int buffer, int time)
 		nn_plan_buffers(plan)[buffer].last = time;
 }
 
-/* Indexes of the buffers, largest first; equal ones by index (heap sort). */
+/* Tells whether buffer a comes after b: the largest come first, equal ones by index. */
 static int
 sorts_after(const NnBuffer *buffers, int a, int b)
 {
@@ -145,6 +151,10 @@ sort_by_size(int *order, int n, const NnBuffer *buffers)
 	}
 }
 
+/*
+ * Places the buffers, largest first, each at the lowest offset where no buffer
+ * lies that is alive at the same time.
+ */
 static NnStatus
 place_buffers(NnPlan *plan, NnError *error)
 {
@@ -195,25 +205,18 @@ node_activation(const NnNode *node, float *slope)
 	return op->activation != NULL ? op->activation(node, slope) : NN_LINEAR;
 }
 
-static int
-is_activation_node(const NnNode *node)
-{
-	const NnOp *op = nn_node_op(node);
-
-	return op == &nn_op_activation || op == &nn_op_relu || op == &nn_op_leaky_relu || op == &nn_op_softmax;
-}
-
-/* 2x2 windows of stride 2 that drop, not pad, an odd last row or column. */
+/* Tells whether a node is a 2x2 pooling of stride 2 that drops, not pads, an odd last row or column. */
 static int
 is_plain_pool(const NnNode *node)
 {
 	const NnWindow *window = &node->window;
 
-	return nn_node_op(node) == &nn_op_max_pooling && window->kh == 2 && window->kw == 2 && window->sh == 2 &&
-		   window->sw == 2 && node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
+	return (nn_node_op(node)->flags & NN_IS_MAX_POOLING) && window->kh == 2 && window->kw == 2 &&
+		   window->sh == 2 && window->sw == 2 && node->shape.h == node->in.h / 2 &&
+		   node->shape.w == node->in.w / 2;
 }
 
-/* The only consumer of a node, if it may be fused into it; else -1. */
+/* Returns the only consumer of a node if it may be fused into the node, else -1. */
 static int
 only_consumer(const NnGraph *graph, const NnPlanOptions *options, int node)
 {
@@ -230,7 +233,7 @@ fuse(NnStep *step, int *fused, const NnGraph *graph, const NnPlanOptions *option
 	int next = only_consumer(graph, options, step->out_node);
 
 	if (next >= 0 && (op->flags & NN_FUSE_ACTIVATION) && step->activation == NN_LINEAR &&
-		is_activation_node(&graph->nodes[next]))
+		(nn_node_op(&graph->nodes[next])->flags & NN_IS_ACTIVATION))
 	{
 		step->activation = node_activation(&graph->nodes[next], &step->slope);
 		step->out_node = next;
@@ -314,7 +317,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 	plan->output = node_tensor[last];
 }
 
-/* Which gradients are wanted: those on the way to something that needs one. */
+/* Marks the tensors whose gradients are wanted: those on the way to something that needs one. */
 static void
 mark_gradients(NnPlan *plan, const NnPlanOptions *options)
 {
@@ -357,6 +360,10 @@ forward_buffers(NnPlan *plan)
 	extend(plan, tensors[plan->output].buffer, plan->n_steps);
 }
 
+/*
+ * Adds the buffers of the backward pass (gradients, masks), and lets outputs
+ * and sources live until the step that needs them runs backward.
+ */
 static void
 backward_buffers(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 {

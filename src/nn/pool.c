@@ -4,7 +4,7 @@
  *	  Threads that run the phases of a training program.
  *
  * The thread that hands over a program never computes: it waits, wakes up
- * every NN_POLL_MS, and asks its caller whether to go on.  All signals are
+ * every POLL_MS, and asks its caller whether to go on.  All signals are
  * blocked in the pool's threads.
  *
  * A phase's items are given out one by one; what an item computes does not
@@ -20,10 +20,15 @@
  */
 #define _POSIX_C_SOURCE 200809L /* clocks of condition variables, signal masks */
 
-#include "nn_internal.h"
+#include "error.h"
+#include "fpenv.h"
+#include "nn.h"
+#include "pool.h"
 
 #include <string.h>
 #include <time.h>
+
+#define POLL_MS 50 /* the waiting time of the thread that handed a program over, between polls */
 
 void
 nn_pool_init(NnPool *pool, NnTrainer *trainer, NnWorker *workers, int n_threads)
@@ -36,7 +41,7 @@ nn_pool_init(NnPool *pool, NnTrainer *trainer, NnWorker *workers, int n_threads)
 	atomic_init(&pool->next_background, 0);
 }
 
-/* Takes one background item; 0 when there is none. */
+/* Takes one background item; returns 0 when there is none. */
 static int
 run_background(NnPool *pool, const NnProgram *program, NnWorker *worker)
 {
@@ -53,7 +58,7 @@ run_background(NnPool *pool, const NnProgram *program, NnWorker *worker)
 	return 1;
 }
 
-/* Makes phase number phase ready; the caller holds the mutex, or is alone. */
+/* Makes phase number ready; the caller holds the mutex, or is alone. */
 static void
 open_phase(NnPool *pool, const NnProgram *program, int number)
 {
@@ -117,6 +122,7 @@ run_program(NnPool *pool, const NnProgram *program, NnWorker *worker)
 		;
 }
 
+/* Waits for programs and runs its share of each, until the pool quits. */
 static void *
 thread_main(void *arg)
 {
@@ -220,7 +226,7 @@ wait_a_moment(NnPool *pool)
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += NN_POLL_MS * 1000000L;
+	until.tv_nsec += POLL_MS * 1000000L;
 	if (until.tv_nsec >= 1000000000L)
 	{
 		until.tv_nsec -= 1000000000L;

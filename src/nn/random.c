@@ -5,11 +5,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
-
 #include "philox.h"
+#include "random.h"
 
-/* A number of 0..bound-1 from 64 random bits, without bias worth naming. */
+/* Returns a number of 0..bound-1 from 64 random bits, without bias worth naming. */
 static uint32_t
 below(NnPhilox x, uint32_t bound)
 {
@@ -19,7 +18,7 @@ below(NnPhilox x, uint32_t bound)
 	return (uint32_t) (((bits >> 32) * bound + (((bits & 0xffffffffu) * bound) >> 32)) >> 32);
 }
 
-/* Fisher and Yates's shuffle, each draw keyed by its place. */
+/* Shuffles as Fisher and Yates do, each draw keyed by its place. */
 void
 nn_random_permutation(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
 {

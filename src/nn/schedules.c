@@ -5,13 +5,15 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "nn.h"
+#include "schedules.h"
 
 #include <math.h>
 
 /*
- * Keras's CosineDecay: a linear warm-up from the initial rate to the target if
- * there is one, then half a cosine down to alpha times the peak, then constant.
+ * Follows Keras's CosineDecay: a linear warm-up from the initial rate to the
+ * target if there is one, then half a cosine down to alpha times the peak, then
+ * constant.
  */
 double
 nn_schedule_rate(const NnOptimizer *optimizer, double base, uint64_t iteration)

@@ -6,7 +6,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "error.h"
+#include "graph.h"
+#include "nn.h"
+#include "optimizers.h"
+#include "sizes.h"
+#include "state.h"
 
 #include <math.h>
 #include <string.h>
@@ -49,7 +54,7 @@ nn_state_slots(NnState *state)
 
 /* ------------------------------------------------------------ fingerprint */
 
-/* FNV-1a, 64 bits: tells a mistake, not an attack. */
+/* Hashes by FNV-1a, 64 bits, which tells a mistake, not an attack. */
 static uint64_t
 hash_bytes(uint64_t hash, const void *data, size_t n)
 {
@@ -96,10 +101,6 @@ hash_optimizer(uint64_t hash, const NnOptimizer *o)
 	return hash_bytes(hash, ints, sizeof(ints));
 }
 
-/*
- * What must be the same for a state to go on.  Not the number of epochs, which
- * a resumed run may extend.
- */
 uint64_t
 nn_state_fingerprint(const NnGraph *graph, const NnTrainConfig *c, const NnTrainData *data)
 {

@@ -9,7 +9,20 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "callbacks.h"
+#include "engine.h"
+#include "error.h"
+#include "graph.h"
+#include "losses.h"
+#include "nn.h"
+#include "optimizers.h"
+#include "plan.h"
+#include "pool.h"
+#include "random.h"
+#include "schedules.h"
+#include "state.h"
+#include "train_step.h"
+#include "trainer.h"
 
 #include <math.h>
 #include <string.h>
@@ -74,18 +87,18 @@ static size_t
 validation_items(const NnTrainer *t, const NnStep *step)
 {
 	(void) step;
-	return (t->data.n[NN_VALIDATION] + (size_t) t->val_group - 1) / (size_t) t->val_group;
+	return (t->data.n[NN_VALIDATION] + (size_t) t->val_rows - 1) / (size_t) t->val_rows;
 }
 
-/* A group of samples, which share one reading of the weights; their scores do not. */
+/* Scores a batch of rows, which share one reading of the weights and nothing else. */
 static void
-validate_group(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+validate_rows(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	size_t units = (size_t) t->units;
 	size_t in = nn_shape_floats(&t->graph->nodes[0].shape);
-	size_t first = item * (size_t) t->val_group;
+	size_t first = item * (size_t) t->val_rows;
 	size_t left = t->data.n[NN_VALIDATION] - first;
-	int n = left < (size_t) t->val_group ? (int) left : t->val_group;
+	int n = left < (size_t) t->val_rows ? (int) left : t->val_rows;
 	int i;
 
 	(void) step;
@@ -120,7 +133,7 @@ validation_tick(NnTrainer *t, void *arg)
 static NnStatus
 score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHooks *hooks, NnError *error)
 {
-	static const NnPhase phase = {validation_items, validate_group, NULL, 0};
+	static const NnPhase phase = {validation_items, validate_rows, NULL, 0};
 	static const NnProgram program = {&phase, 1, 0, NULL};
 	NnStatus status =
 		nn_engine_pack(t->engine_packed, t->graph, weights, t->path, t->config.precision, error);
@@ -152,6 +165,7 @@ nn_trainer_logits(const NnTrainer *trainer)
 	return trainer->val_logits;
 }
 
+/* Scores the validation split and computes its loss, accuracy and AUC; NaN where there is no split. */
 static NnStatus
 validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *error)
 {
@@ -230,7 +244,7 @@ take_next(NnTrainer *t)
 	t->n = t->n_next;
 }
 
-/* Loads the batch of a step with nothing to compute beside it. */
+/* Loads the batch of a step with nothing to compute meanwhile. */
 static NnStatus
 load_batch(NnTrainer *t, size_t step, const NnTrainHooks *hooks, NnError *error)
 {
@@ -247,7 +261,7 @@ load_batch(NnTrainer *t, size_t step, const NnTrainHooks *hooks, NnError *error)
 	return NN_OK;
 }
 
-/* One step; the state is whole afterwards, whatever is returned. */
+/* Runs one step; the state is whole afterwards, whatever is returned. */
 static NnStatus
 run_step(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 {
@@ -323,7 +337,7 @@ monitored(const NnEpochLog *log, NnMonitor monitor)
 	return NAN;
 }
 
-/* Early stopping and plateau; without a validation split neither does anything. */
+/* Runs early stopping and plateau; without a validation split neither does anything. */
 static void
 run_callbacks(NnTrainer *t, NnEpochLog *log)
 {
@@ -347,7 +361,7 @@ run_callbacks(NnTrainer *t, NnEpochLog *log)
 		s->rate = nn_plateau_update(&s->plateau, &t->config, monitored(log, t->config.rlr_monitor), s->rate);
 }
 
-/* The epoch is over: nothing of it is left in the running sums. */
+/* Moves to the next epoch: nothing of the last one is left in the running sums. */
 static void
 next_epoch(NnState *s)
 {

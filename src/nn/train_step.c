@@ -3,14 +3,25 @@
  * train_step.c
  *	  One training step as a program of phases.
  *
- * pack the weights; forward, step by step; loss; backward, step by step;
- * norms, if gradients are clipped by them; then the commit: gradients of the
- * large weights applied as they are made, the others' update, moving
- * statistics.  The next batch is loaded in the background of all this.
+ * The program packs the weights, runs forward step by step, computes the loss,
+ * runs backward step by step, and computes norms, if gradients are clipped by
+ * them.  Then comes the commit: moving statistics, gradients of the large
+ * weights applied as they are made, and the update of the others.  The next
+ * batch is loaded in the background of all this.
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "batch.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "losses.h"
+#include "nn.h"
+#include "op.h"
+#include "plan.h"
+#include "pool.h"
+#include "sizes.h"
+#include "train_step.h"
+#include "trainer.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,89 +31,7 @@
 #define PHASES_PER_STEP 20
 #define PHASES_BESIDES 16
 
-/* ------------------------------------------------------------------ access */
-
-float *
-nn_batch_buffer(const NnTrainer *t, int buffer)
-{
-	return (float *) (t->arena + nn_plan_buffers(t->plan)[buffer].offset * (size_t) t->config.batch_size);
-}
-
-float *
-nn_batch_tensor(const NnTrainer *t, int tensor)
-{
-	int buffer = nn_plan_tensors(t->plan)[tensor].buffer;
-
-	return buffer < 0 ? t->input[t->current] : nn_batch_buffer(t, buffer);
-}
-
-static const NnNode *
-node_of(const NnTrainer *t, const NnStep *step)
-{
-	return &t->graph->nodes[step->node];
-}
-
-void
-nn_batch_call(NnCall *call, const NnTrainer *t, const NnStep *step, int sample, const NnWorker *worker)
-{
-	const NnTensor *tensors = nn_plan_tensors(t->plan);
-	const NnTensor *dst = &tensors[step->dst];
-	size_t packed = t->packed_offset[nn_step_index(t, step)];
-	size_t i = (size_t) sample;
-	int j;
-
-	memset(call, 0, sizeof(*call));
-	call->step = step;
-	call->node = node_of(t, step);
-	call->mode = NN_TRAINING;
-	call->path = t->path;
-	call->sgemm = t->sgemm;
-	call->weights = t->weights + call->node->weights;
-	call->packed = packed != SIZE_MAX ? t->packed + packed : NULL;
-	call->scratch = worker->scratch;
-	call->dst = nn_batch_tensor(t, step->dst) + i * dst->floats;
-	if (dst->gradient >= 0)
-		call->ddst = nn_batch_buffer(t, dst->gradient) + i * dst->floats;
-	for (j = 0; j < step->n_src; j++)
-	{
-		size_t floats = tensors[step->src[j]].floats;
-
-		call->src[j] = nn_batch_tensor(t, step->src[j]) + i * floats;
-		call->src_floats[j] = floats;
-		if (step->dsrc[j] >= 0)
-			call->dsrc[j] = nn_batch_buffer(t, step->dsrc[j]) + i * floats;
-	}
-	if (step->mask >= 0)
-		call->mask = (uint16_t *) nn_batch_buffer(t, step->mask) +
-					 i * nn_mask_words(step->out.c) * (size_t) step->out.h * (size_t) step->out.w;
-	call->seed = t->config.seed;
-	call->epoch = (uint32_t) t->state->epoch;
-	call->sample = t->first + i;
-}
-
 /* ------------------------------------------------------------------ counts */
-
-static size_t
-one_item(const NnTrainer *t, const NnStep *step)
-{
-	(void) t;
-	(void) step;
-	return 1;
-}
-
-static size_t
-sample_items(const NnTrainer *t, const NnStep *step)
-{
-	(void) step;
-	return (size_t) t->n;
-}
-
-static size_t
-chunk_items(const NnTrainer *t, const NnStep *step)
-{
-	(void) step;
-	return (size_t) nn_chunk_count(t->n);
-}
 
 static size_t
 step_items(const NnTrainer *t, const NnStep *step)
@@ -124,7 +53,7 @@ static void
 pack_step(NnTrainer *t, const NnStep *unused, size_t item, NnWorker *worker)
 {
 	const NnStep *step = &nn_plan_steps(t->plan)[item];
-	const NnNode *node = node_of(t, step);
+	const NnNode *node = nn_batch_node(t, step);
 
 	(void) unused;
 	(void) worker;
@@ -144,17 +73,20 @@ forward_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 /* -------------------------------------------------------------------- loss */
 
-/* Position in the training split of the batch's sample i. */
+/* Returns the sample of the training split at a position of the epoch. */
 static size_t
 sample_index(const NnTrainer *t, size_t position)
 {
 	return t->config.shuffle ? t->order[position] : position;
 }
 
+/*
+ * Computes the weighted loss of the batch, the gradient of its logits, and how
+ * many samples are right; stops the program where the loss is not finite.
+ */
 static void
 loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnTensor *output = &nn_plan_tensors(t->plan)[t->plan->output];
 	size_t units = (size_t) t->units;
 	double sum = 0.0;
 	int right = 0;
@@ -172,7 +104,7 @@ loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 		if (t->data.weight[NN_TRAIN] != NULL)
 			weight *= t->data.weight[NN_TRAIN][index];
-		sum += weight * nn_loss_logits(nn_batch_buffer(t, output->gradient) + (size_t) i * units, &correct,
+		sum += weight * nn_loss_logits(nn_batch_gradient(t, t->plan->output) + (size_t) i * units, &correct,
 									   nn_batch_tensor(t, t->plan->output) + (size_t) i * units, t->units,
 									   label, t->config.label_smoothing, weight / t->n);
 		right += correct;
@@ -188,11 +120,11 @@ loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 /* ---------------------------------------------------------------- backward */
 
-/* Floats from one chunk's gradient sum to the next. */
+/* Returns the floats from one chunk's gradient sum to the next. */
 static size_t
 partial_stride(const NnTrainer *t, const NnStep *step)
 {
-	const NnNode *node = node_of(t, step);
+	const NnNode *node = nn_batch_node(t, step);
 	const NnOp *op = nn_node_op(node);
 	size_t floats = op->partial_floats != NULL ? op->partial_floats(node, step, t->path) : node->n_weights;
 
@@ -222,7 +154,7 @@ backward_chunk(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 static size_t
 reduce_items(const NnTrainer *t, const NnStep *step)
 {
-	const NnNode *node = node_of(t, step);
+	const NnNode *node = nn_batch_node(t, step);
 	const NnOp *op = nn_node_op(node);
 
 	if (op->finish != NULL)
@@ -230,11 +162,11 @@ reduce_items(const NnTrainer *t, const NnStep *step)
 	return (node->n_weights + REDUCE_BLOCK - 1) / REDUCE_BLOCK;
 }
 
-/* The chunks' sums, added in order. */
+/* Adds the chunks' sums in order. */
 static void
 reduce_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(t, step);
+	const NnNode *node = nn_batch_node(t, step);
 	const NnOp *op = nn_node_op(node);
 	size_t stride = partial_stride(t, step);
 	size_t start = item * REDUCE_BLOCK;
@@ -257,7 +189,7 @@ reduce_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 		nn_kernels(t->path)->add(dst, t->partial + (size_t) k * stride + start, count);
 }
 
-/* Gradients that could not go to their tensor directly, since another was there. */
+/* Adds gradients that could not go to their tensor directly, since another was there. */
 static void
 add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -271,7 +203,7 @@ add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 		size_t first = item * tensor->floats;
 
 		if (step->dsrc[j] >= 0 && step->add[j])
-			nn_kernels(t->path)->add(nn_batch_buffer(t, tensor->gradient) + first,
+			nn_kernels(t->path)->add(nn_batch_gradient(t, step->src[j]) + first,
 									 nn_batch_buffer(t, step->dsrc[j]) + first, tensor->floats);
 	}
 }
@@ -321,7 +253,10 @@ norm_of_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	t->block_norms[item] = nn_kernels(t->path)->sum_squares(t->gradients + block->offset, block->count);
 }
 
-/* clipnorm: each variable by its own norm; global_clipnorm: all by their common one. */
+/*
+ * Computes the factors of clipping: clipnorm by each variable's own norm,
+ * global_clipnorm by the common one.
+ */
 static void
 make_scales(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -349,24 +284,6 @@ make_scales(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 }
 
 static void
-update_range(NnTrainer *t, size_t offset, const float *gradients, size_t count, float scale)
-{
-	NnUpdate update = t->update;
-	NnSlots slots;
-
-	update.grad_scale = scale;
-	nn_update_slots(&slots, t->slots, nn_align_size(t->graph->n_weights * sizeof(float)) / sizeof(float),
-					offset, &t->config.optimizer);
-	nn_kernels(t->path)->update(t->weights + offset, &slots, gradients, count, &update);
-}
-
-void
-nn_trainer_update(NnTrainer *t, size_t offset, const float *gradients, size_t count)
-{
-	update_range(t, offset, gradients, count, 1.0f);
-}
-
-static void
 begin_update(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	int s;
@@ -378,7 +295,7 @@ begin_update(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	for (s = 0; s < t->plan->n_steps; s++)
 	{
 		const NnStep *each = &nn_plan_steps(t->plan)[s];
-		const NnOp *op = nn_node_op(node_of(t, each));
+		const NnOp *op = nn_node_op(nn_batch_node(t, each));
 
 		if (op->commit != NULL)
 			op->commit(t, each);
@@ -392,13 +309,12 @@ update_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 	(void) step;
 	(void) worker;
-	update_range(t, block->offset, t->gradients + block->offset, block->count,
-				 t->need_norms ? t->scales[block->variable] : 1.0f);
+	nn_batch_update(t, block->offset, t->gradients + block->offset, block->count,
+					t->need_norms ? t->scales[block->variable] : 1.0f);
 }
 
 /* -------------------------------------------------------------- background */
 
-/* Loads one sample of the next batch. */
 void
 nn_step_background(NnTrainer *t, size_t item, NnWorker *worker)
 {
@@ -444,7 +360,7 @@ add_op_phases(NnTrainer *t, const NnOpPhase *phases, const NnStep *step)
 static void
 add_backward(NnTrainer *t, const NnStep *step)
 {
-	const NnOp *op = nn_node_op(node_of(t, step));
+	const NnOp *op = nn_node_op(nn_batch_node(t, step));
 	int j, add = 0;
 
 	if (!nn_plan_tensors(t->plan)[step->dst].need_gradient)
@@ -453,14 +369,14 @@ add_backward(NnTrainer *t, const NnStep *step)
 		add_op_phases(t, op->train_backward, step);
 	else
 	{
-		add_phase(t, chunk_items, backward_chunk, step);
+		add_phase(t, nn_chunk_items, backward_chunk, step);
 		if (step->need_weights)
 			add_phase(t, reduce_items, reduce_block, step);
 	}
 	for (j = 0; j < step->n_src; j++)
 		add |= (step->dsrc[j] >= 0 && step->add[j]);
 	if (add)
-		add_phase(t, sample_items, add_gradients, step);
+		add_phase(t, nn_sample_items, add_gradients, step);
 }
 
 static void
@@ -471,7 +387,7 @@ add_weights(NnTrainer *t)
 
 	for (s = t->plan->n_steps - 1; s >= 0; s--)
 	{
-		const NnOp *op = nn_node_op(node_of(t, &steps[s]));
+		const NnOp *op = nn_node_op(nn_batch_node(t, &steps[s]));
 
 		if (op->train_weights != NULL && steps[s].need_weights)
 			add_op_phases(t, op->train_weights, &steps[s]);
@@ -488,23 +404,23 @@ nn_step_build(NnTrainer *t)
 	add_phase(t, step_items, pack_step, NULL);
 	for (s = 0; s < t->plan->n_steps; s++)
 	{
-		const NnOp *op = nn_node_op(node_of(t, &steps[s]));
+		const NnOp *op = nn_node_op(nn_batch_node(t, &steps[s]));
 
 		if (op->train_forward != NULL)
 			add_op_phases(t, op->train_forward, &steps[s]);
 		else
-			add_phase(t, sample_items, forward_sample, &steps[s]);
+			add_phase(t, nn_sample_items, forward_sample, &steps[s]);
 	}
-	add_phase(t, one_item, loss_of_batch, NULL);
+	add_phase(t, nn_one_item, loss_of_batch, NULL);
 	for (s = t->plan->n_steps - 1; s >= 0; s--)
 		add_backward(t, &steps[s]);
 	if (t->need_norms)
 	{
 		add_weights(t);
 		add_phase(t, block_items, norm_of_block, NULL);
-		add_phase(t, one_item, make_scales, NULL);
+		add_phase(t, nn_one_item, make_scales, NULL);
 	}
-	add_phase(t, one_item, begin_update, NULL)->commit = 1;
+	add_phase(t, nn_one_item, begin_update, NULL)->commit = 1;
 	if (!t->need_norms)
 		add_weights(t);
 	add_phase(t, block_items, update_block, NULL);

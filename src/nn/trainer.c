@@ -8,7 +8,21 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "nn_internal.h"
+#include "batch.h"
+#include "callbacks.h"
+#include "engine.h"
+#include "error.h"
+#include "graph.h"
+#include "kernels/kernels.h"
+#include "nn.h"
+#include "op.h"
+#include "optimizers.h"
+#include "plan.h"
+#include "pool.h"
+#include "sizes.h"
+#include "state.h"
+#include "train_step.h"
+#include "trainer.h"
 
 #include <math.h>
 #include <string.h>
@@ -115,9 +129,9 @@ carve(Carver *carver, size_t bytes)
 	return piece;
 }
 
-#define VALIDATION_GROUP 16 /* samples of an item of validation */
+#define VALIDATION_ROWS 16 /* samples of an item of validation */
 
-/* Largest over the steps, and the sum for what every step keeps. */
+/* Computes the largest sizes over the steps, and the sum of what every step keeps. */
 static void
 step_sizes(const NnTrainer *t, size_t *keep, size_t *shared, size_t *partial)
 {
@@ -151,8 +165,9 @@ step_sizes(const NnTrainer *t, size_t *keep, size_t *shared, size_t *partial)
 }
 
 /*
- * Floats of the gradient block.  Where nodes apply their gradients as they are
- * made (train_weights, no norms), only up to the last weight of the others.
+ * Returns the floats of the gradient block.  Where nodes apply their gradients
+ * as they are made (train_weights, no norms), the block ends with the last
+ * weight of the others.
  */
 static size_t
 gradient_floats(const NnTrainer *t)
@@ -172,7 +187,7 @@ gradient_floats(const NnTrainer *t)
 	return n;
 }
 
-/* Bytes that a thread's validation of groups of n samples needs. */
+/* Returns the bytes that a thread needs to validate n samples at a time. */
 static size_t
 validation_bytes(const NnTrainer *t, int n)
 {
@@ -182,19 +197,19 @@ validation_bytes(const NnTrainer *t, int n)
 	return nn_grow(nn_align_size(nn_engine_scratch_bytes(&engine, n)), nn_mul_size(in, (size_t) n));
 }
 
-/* The largest groups that the training's activations, idle meanwhile, have room for. */
+/* Returns the most samples at a time that the training's activations, idle meanwhile, have room for. */
 static int
-validation_group(const NnTrainer *t, size_t arena, int n_threads)
+validation_rows(const NnTrainer *t, size_t arena, int n_threads)
 {
 	size_t share = (t->data.n[NN_VALIDATION] + (size_t) n_threads - 1) / (size_t) n_threads;
-	int n = VALIDATION_GROUP;
+	int n = VALIDATION_ROWS;
 
 	while (n > 1 && ((size_t) n > share || nn_mul_size(validation_bytes(t, n), (size_t) n_threads) > arena))
 		n /= 2;
 	return n;
 }
 
-/* The activations of a batch; the same memory serves validation between two epochs. */
+/* Lays out the activations of a batch; the same memory serves validation between two epochs. */
 static void
 lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 {
@@ -203,8 +218,8 @@ lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 	size_t all;
 	int i;
 
-	t->val_group = validation_group(t, arena, n_threads);
-	each = validation_bytes(t, t->val_group);
+	t->val_rows = validation_rows(t, arena, n_threads);
+	each = validation_bytes(t, t->val_rows);
 	all = nn_mul_size(each, (size_t) n_threads);
 	t->arena = carve(c, all > arena ? all : arena);
 	if (c->base == NULL)
@@ -215,7 +230,7 @@ lay_out_arena(NnTrainer *t, Carver *c, int n_threads)
 		size_t in = nn_shape_floats(&t->graph->nodes[0].shape) * sizeof(float);
 
 		t->pool.workers[i].samples = (float *) own;
-		t->pool.workers[i].engine_scratch = own + nn_align_size(in * (size_t) t->val_group);
+		t->pool.workers[i].engine_scratch = own + nn_align_size(in * (size_t) t->val_rows);
 	}
 }
 
@@ -239,6 +254,7 @@ lay_out_workers(NnTrainer *t, Carver *c, int n_threads)
 	t->pool.workers = workers;
 }
 
+/* Lays out the work memory and returns its bytes; with base NULL it only counts. */
 static size_t
 lay_out(NnTrainer *t, void *base, int n_threads)
 {
@@ -274,7 +290,7 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 	return c.used;
 }
 
-/* What of a trainer the layout depends on. */
+/* Fills what of a trainer the layout depends on. */
 static void
 fill_basics(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config, const NnTrainData *data,
 			NnPath path)

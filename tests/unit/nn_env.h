@@ -6,7 +6,11 @@
 #ifndef PNEUMO_TESTS_NN_ENV_H
 #define PNEUMO_TESTS_NN_ENV_H
 
-#include "nn/nn_internal.h"
+#include "nn/graph.h"
+#include "nn/nn.h"
+#include "nn/pool.h"
+#include "nn/train_step.h"
+#include "nn/trainer.h"
 
 #include "unit.h"
 

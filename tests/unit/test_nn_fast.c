@@ -4,6 +4,7 @@
  *		reach them: the same bits for any number of threads and any batch of a
  *		prediction, and near the reference path, on every path of the machine.
  */
+#include "nn/nn.h"
 #include "nn_env.h"
 
 /* The preset deep with fewer channels, and convolutions that are not pooled or not relu. */

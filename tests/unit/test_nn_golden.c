@@ -7,6 +7,18 @@
  * all values be compared; fused, as in earnest; and through the engine.
  */
 #define _DEFAULT_SOURCE
+#include "nn/activations.h"
+#include "nn/batch.h"
+#include "nn/callbacks.h"
+#include "nn/graph.h"
+#include "nn/kernels/kernels.h"
+#include "nn/losses.h"
+#include "nn/nn.h"
+#include "nn/optimizers.h"
+#include "nn/plan.h"
+#include "nn/pool.h"
+#include "nn/schedules.h"
+#include "nn/trainer.h"
 #include "nn_env.h"
 
 #include <dirent.h>

@@ -8,6 +8,11 @@
  * error is measured against that.  Each network runs fused and by nodes, on
  * every path.
  */
+#include "nn/batch.h"
+#include "nn/graph.h"
+#include "nn/nn.h"
+#include "nn/plan.h"
+#include "nn/trainer.h"
 #include "nn_env.h"
 
 #define SAMPLES 4

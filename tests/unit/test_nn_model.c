@@ -3,6 +3,9 @@
  *		Graphs and model bytes: what is refused and why, round trips, and bytes
  *		that are short, changed, or hostile.
  */
+#include "nn/graph.h"
+#include "nn/initializers.h"
+#include "nn/nn.h"
 #include "nn_env.h"
 
 /* A network with every node type that has parameters or variables. */

@@ -7,6 +7,8 @@
  * Tolerance: logits within 0.5 % of the largest float32 logit of the samples; the
  * kernels' own tolerances are in their tests.
  */
+#include "nn/graph.h"
+#include "nn/nn.h"
 #include "nn_env.h"
 
 #define SAMPLES 21

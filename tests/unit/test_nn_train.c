@@ -4,6 +4,8 @@
  *		resume, callbacks, validation scores, stops and failures.
  */
 #define _DEFAULT_SOURCE
+#include "nn/nn.h"
+#include "nn/random.h"
 #include "nn_env.h"
 
 #include <time.h>

@@ -68,7 +68,7 @@
 #define qg_product_vnni qg_product
 #endif
 
-/* Of the packed form: head, bias [wide], scales [36][wide], weights. */
+/* The packed form is the head, then bias [wide], scales [36][wide], weights. */
 typedef struct QgHead
 {
 	int32_t vnni; /* products by that instruction */
@@ -89,7 +89,7 @@ qg_up_channels(int k)
 	return (k + Q_GRAIN - 1) / Q_GRAIN * Q_GRAIN;
 }
 
-/* Output channels with those that fill the last vector, in whole cache lines. */
+/* Returns the output channels with those that fill the last vector, in whole cache lines. */
 NN_INLINE size_t
 qg_wide(int n)
 {
@@ -119,7 +119,7 @@ conv3_int16_packed_bytes(const NnConv3 *c)
 
 /* ------------------------------------------------------------------ weights */
 
-/* u = G g Gt of the kernel from input channel k to output channel n. */
+/* Computes u = G g Gt of the kernel from input channel k to output channel n. */
 static void
 qg_transform(double *u, const float *weight, const NnConv3 *c, int k, int n)
 {
@@ -150,7 +150,7 @@ qg_transform(double *u, const float *weight, const NnConv3 *c, int k, int n)
 		}
 }
 
-/* The factor of the weights of a plane and output channel; 0 if all are. */
+/* Returns the factor of the weights of a plane and output channel; 0 if all weights are. */
 static double
 qg_weight_factor(double largest, double squares, int k)
 {
@@ -164,7 +164,7 @@ qg_weight_factor(double largest, double squares, int k)
 }
 
 /*
- * Weights as [chunk][36 planes][block][k / 2][width of the block][2], as
+ * Packs weights as [chunk][36 planes][block][k / 2][width of the block][2], as
  * wg_pack has them, in pairs of input channels, k rounded up to Q_GRAIN, in the
  * order of q_order.
  */
@@ -227,14 +227,17 @@ conv3_int16_pack(void *packed, const float *weight, const float *bias, const NnC
 
 /* ------------------------------------------------------------------- inputs */
 
-/* Floats of a plane of a group of tiles, [tile][channel], and what keeps planes apart. */
+/* Returns the floats of a plane of six tiles, [tile][channel], and what keeps planes apart. */
 NN_INLINE size_t
 qg_float_plane(int k)
 {
 	return WG_MR * (size_t) qg_up_channels(k) + WG_LINE;
 }
 
-/* Where the squares leave the range of a float: the largest times the root of the number. */
+/*
+ * Bounds the norm where squares leave the range of a float: the largest times
+ * the root of the number.
+ */
 static float __attribute__((noinline))
 qg_norm_extreme(const float *rows, size_t row, int n)
 {
@@ -253,7 +256,7 @@ qg_norm_extreme(const float *rows, size_t row, int n)
 	return largest < Q_TINY ? 0.0f : largest * __builtin_sqrtf((float) row);
 }
 
-/* A bound on the squares of the norms of n rows. */
+/* Returns a bound on the squares of the norms of n rows. */
 NN_INLINE float
 qg_squares(const float *rows, size_t row, int n)
 {
@@ -291,9 +294,9 @@ qg_squares(const float *rows, size_t row, int n)
 #define Q_PLANES 48 /* 36, and what fills the last vector */
 
 /*
- * The n tiles of a group, [36][n][k] floats in f, to integers in v; of[plane]:
- * what turns them back.  First all norms, so that their roots can be taken
- * together.
+ * Turns the n tiles of a group, [36][n][k] floats in f, into integers in v;
+ * of[plane] gets what turns them back.  All norms come first, so that their
+ * roots can be taken together.
  */
 static void
 qg_quantise(int16_t *v, size_t v_plane, float *of, const float *f, int k, int n)
@@ -382,6 +385,11 @@ conv3_int16_scratch_bytes(const NnConv3 *c)
 	return conv3_direct(c) ? 0 : qg_scratch(c).bytes;
 }
 
+/*
+ * Runs the convolution of a sample: strip by strip the tiles are transformed
+ * and quantised, then chunk by chunk of output channels multiplied plane by
+ * plane and transformed back.
+ */
 static void
 conv3_int16_forward(float *dst, const float *src, const void *packed, const NnConv3 *c, void *scratch)
 {

@@ -9,8 +9,9 @@
  */
 
 /*
- * c[rows][nv * VW] = scale * (a b), a [rows][2 * pairs] with rows row integers
- * apart, b [pairs][nv * VW][2]; pairs is even.  scale[nv * VW] times of.
+ * Computes c[rows][nv * VW] = scale * (a b), a [rows][2 * pairs] with rows row
+ * integers apart, b [pairs][nv * VW][2]; pairs is even.  The scale is
+ * scale[nv * VW] times of.
  */
 NN_INLINE void
 Q_NAME(tile)(float *c, const int16_t *a, size_t row, const int16_t *b, int pairs, const float *scale,
@@ -72,7 +73,7 @@ Q_NAME(tile)(float *c, const int16_t *a, size_t row, const int16_t *b, int pairs
 		Q_NAME(tile)(c, a, row, b, pairs, scale, *of, r, nv); \
 		break
 
-/* n rows of one plane and block; of: a factor for every group of WG_MR, 36 apart. */
+/* Runs n rows of one plane and block; of has a factor for every WG_MR rows, 36 apart. */
 NN_INLINE void
 Q_NAME(width)(float *c, const int16_t *a, size_t row, const int16_t *b, int pairs, const float *scale,
 			  const float *of, int n, const int nv)

@@ -31,7 +31,7 @@ q_load(const int16_t *p)
 	return r;
 }
 
-/* The pair of 16-bit integers at p, in every lane. */
+/* Returns the pair of 16-bit integers at p, in every lane. */
 NN_INLINE vi
 q_pair(const int16_t *p)
 {
@@ -67,7 +67,7 @@ q_float(vi a)
 	return (vf) {(float) a[0], (float) a[1], (float) a[2], (float) a[3]};
 }
 
-/* The larger of m and the bits of |a|, which order floats, then infinity, then NaN. */
+/* Returns the larger of m and the bits of |a|, which order floats, then infinity, then NaN. */
 NN_INLINE vi
 q_max_abs(vi m, vf a)
 {
@@ -77,7 +77,7 @@ q_max_abs(vi m, vf a)
 	return (bits & more) | (m & ~more);
 }
 
-/* The sum of the lanes, each the bits of a float. */
+/* Returns the sum of the lanes, each the bits of a float. */
 NN_INLINE float
 q_sum_floats(vi m)
 {
@@ -86,7 +86,7 @@ q_sum_floats(vi m)
 	return (f[0] + f[1]) + (f[2] + f[3]);
 }
 
-/* Sixteen of src times scale, rounded to the nearest; none beyond 16 bits. */
+/* Stores sixteen of src times scale, rounded to the nearest; none goes beyond 16 bits. */
 NN_INLINE void
 q_store16(int16_t *dst, const float *src, vf scale)
 {
@@ -124,7 +124,7 @@ q_max_abs8(__m256i m, __m256 a)
 	return _mm256_max_epi32(m, _mm256_castps_si256(_mm256_and_ps(a, all)));
 }
 
-/* The order that packing two vectors gives: halves of each, in turn. */
+/* Stores in the order that packing two vectors gives: halves of each, in turn. */
 NN_INLINE void
 q_store16_halves(int16_t *dst, const float *src, __m256 scale)
 {

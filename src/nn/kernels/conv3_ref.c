@@ -42,7 +42,7 @@ nn_conv3_scratch_bytes_ref(const NnConv3 *c)
 	return NN_ALIGN;
 }
 
-/* One output before bias and activation. */
+/* Returns one output before bias and activation. */
 static double
 output_at(const float *src, const float *weight, const NnConv3 *c, int y, int x, int o)
 {
@@ -102,7 +102,7 @@ nn_conv3_forward_ref(float *dst, uint16_t *mask, const float *src, const float *
 			}
 }
 
-/* The gradient of the output before pooling and relu. */
+/* Returns the gradient of an output before pooling and relu. */
 static float
 gradient_at(const float *ddst, const uint16_t *mask, const float *dst, const NnConv3 *c, int y, int x, int o)
 {

@@ -16,7 +16,7 @@
 #define XCR0_AVX 0x06    /* xmm, ymm */
 #define XCR0_AVX512 0xe6 /* xmm, ymm, opmask, zmm */
 
-/* The instruction, written out, so that no target flag is needed. */
+/* Reads XCR0.  The instruction is written out, so that no target flag is needed. */
 static uint64_t
 read_xcr0(void)
 {

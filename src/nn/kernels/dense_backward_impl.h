@@ -8,7 +8,7 @@
  */
 #define DN_GROUP 16 /* inputs at a time: a cache line of src */
 
-/* dw[rows][out] = src[:, i..i+rows)' ddst, over n samples. */
+/* Computes dw[rows][out] = src[:, i..i+rows)' ddst, over n samples. */
 NN_INLINE void
 dn_dweight_tile(float *dw, const float *src, const float *ddst, int n, int in, int out, const int rows,
 				const int nv)
@@ -53,13 +53,19 @@ dn_feed(DnFeed *f, int count)
 	}
 }
 
-/* Rows of the next tile: sixteen are 6 + 6 + 4. */
+/* Returns the rows of the next tile: sixteen are 6 + 6 + 4. */
 NN_INLINE int
 dn_take(int left)
 {
 	return left >= 6 ? 6 : left >= 4 ? 4 : 1;
 }
 
+/*
+ * Computes the weight gradient of some rows in tiles of 6, 4 or 1 rows by two
+ * vectors or one, and the outputs that do not fill a vector one by one.
+ * Between tiles it copies a portion of what feed names, so that the copy costs
+ * no time of its own.
+ */
 static void
 dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, int out, int rows,
 				DnFeed *feed)
@@ -105,8 +111,9 @@ dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, i
 }
 
 /*
- * t[rows of inputs][nv vectors of samples] = weight[rows][out] turned[out][samples].
- * The weights are what is broadcast, so that they are read in order.
+ * Computes t[rows of inputs][nv vectors of samples] = weight[rows][out]
+ * turned[out][samples].  The weights are what is broadcast, so that they are
+ * read in order.
  */
 NN_INLINE void
 dn_dsrc_tile(float *t, const float *weight, const float *turned, size_t wide, int out, const int rows,
@@ -115,14 +122,14 @@ dn_dsrc_tile(float *t, const float *weight, const float *turned, size_t wide, in
 	dn_tile(t, wide, weight, (size_t) out, 1, turned, wide, out, rows, nv, 0, NULL);
 }
 
-/* Samples rounded up to vectors: floats from one output to the next of turned. */
+/* Returns the samples rounded up to vectors: floats from one output to the next of turned. */
 NN_INLINE size_t
 dn_wide(int n)
 {
 	return wg_up((size_t) n, VW);
 }
 
-/* turned[out][samples] = ddst', with zeros beyond the samples. */
+/* Fills turned[out][samples] = ddst', with zeros beyond the samples. */
 static void
 dn_turn(float *turned, const float *ddst, int n, int out)
 {
@@ -135,7 +142,7 @@ dn_turn(float *turned, const float *ddst, int n, int out)
 			turned[(size_t) o * wide + s] = s < (size_t) n ? ddst[s * (size_t) out + (size_t) o] : 0.0f;
 }
 
-/* The data gradient of up to 16 inputs. */
+/* Computes the data gradient of up to 16 inputs. */
 static void
 dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int in, int out, int rows)
 {
@@ -180,7 +187,7 @@ dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int 
 			dsrc[s * (size_t) in + (size_t) r] = t[(size_t) r * wide + s];
 }
 
-/* The weight gradient of the inputs [i0, i1), into dweight or the update. */
+/* Computes the weight gradient of the inputs [i0, i1), into dweight or the update. */
 static void
 dn_dweight(float *dweight, float *weight, const NnSlots *slots, const float *src, const float *ddst, int n,
 		   int in, int out, int i0, int i1, const NnUpdate *update, float *dw)

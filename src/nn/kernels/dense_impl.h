@@ -18,7 +18,7 @@
 #define DN_AHEAD 1024 /* floats: how far ahead a stream of weights is fetched */
 #define DN_NARROW 128 /* outputs up to which that makes one row slower */
 
-/* The outputs that do not fill a vector. */
+/* Computes the outputs that do not fill a vector. */
 static void
 dn_rest(float *part, const float *src, const float *weight, int rows, int in, int out, int i0, int i1)
 {
@@ -36,7 +36,7 @@ dn_rest(float *part, const float *src, const float *weight, int rows, int in, in
 	}
 }
 
-/* Eight vectors of outputs, four inputs, row by row. */
+/* Computes eight vectors of outputs from four inputs, row by row. */
 NN_INLINE void
 dn_tile8(float *part, const float *x, const float *w, int out)
 {
@@ -60,7 +60,7 @@ dn_tile8(float *part, const float *x, const float *w, int out)
 		v_store(part + j * VW, acc[j]);
 }
 
-/* Four inputs: part[rows][out] += src[rows][i..i+4) weight[i..i+4). */
+/* Adds four inputs: part[rows][out] += src[rows][i..i+4) weight[i..i+4). */
 NN_INLINE void
 dn_stream_inputs(float *part, const float *src, const float *weight, const int rows, int in, int out)
 {
@@ -94,8 +94,8 @@ dn_stream_inputs(float *part, const float *src, const float *weight, const int r
 }
 
 /*
- * part[blocks][rows][out] of the blocks from i0 on, each of size inputs: reads
- * the weights once, as one stream per block.
+ * Computes part[blocks][rows][out] of the blocks from i0 on, each of size
+ * inputs; reads the weights once, as one stream per block.
  */
 NN_INLINE void
 dn_stream(float *part, const float *src, const float *weight, const int rows, int in, int out, int i0,
@@ -139,11 +139,12 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
 #define DN_MR 6
 
 /*
- * The accumulator tile of all products here: dst[rows][nv vectors] is, or with
- * add becomes more by, the sum over k < n of a[r][k] * b[k][nv vectors], in
- * ascending k.  A sum that is stored and loaded in between has the same bits.
- * Row r, term k of a is at a[r * a_row + k * a_term].  Of ahead (or NULL) some
- * is fetched with each term: all of it at once would hold up the loads.
+ * Computes the accumulator tile of all products here: dst[rows][nv vectors] is,
+ * or with add becomes more by, the sum over k < n of a[r][k] * b[k][nv
+ * vectors], in ascending k.  A sum that is stored and loaded in between has the
+ * same bits.  Row r, term k of a is at a[r * a_row + k * a_term].  Of ahead (or
+ * NULL) some is fetched with each term: all of it at once would hold up the
+ * loads.
  */
 NN_INLINE void
 dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term, const float *b,
@@ -187,7 +188,7 @@ dn_tile(float *dst, size_t dst_row, const float *a, size_t a_row, size_t a_term,
 			v_store(dst + (size_t) r * dst_row + j * VW, acc[r][j]);
 }
 
-/* part[rows][nv vectors] += x[rows][n] panel[n][nv vectors]; first: from zero. */
+/* Computes part[rows][nv vectors] += x[rows][n] panel[n][nv vectors]; first: from zero. */
 NN_INLINE void
 dn_rows_tile(float *part, const float *x, const float *panel, const int rows, const int nv, int out, int n,
 			 int first, const DnAhead *ahead)
@@ -198,7 +199,7 @@ dn_rows_tile(float *part, const float *x, const float *panel, const int rows, co
 		dn_tile(part, (size_t) out, x, DN_SUB, 1, panel, (size_t) (nv * VW), n, rows, nv, 1, ahead);
 }
 
-/* All rows for one panel of nv vectors of outputs; ahead is fetched meanwhile. */
+/* Runs all rows through one panel of nv vectors of outputs; ahead is fetched meanwhile. */
 NN_INLINE void
 dn_panel(float *part, const float *x, const float *panel, int rows, const int nv, int out, int n, int first,
 		 const DnAhead *ahead)
@@ -232,9 +233,9 @@ dn_panel(float *part, const float *x, const float *panel, int rows, const int nv
 }
 
 /*
- * DN_SUB inputs of many rows, in tiles: panels of two vectors of outputs are
- * copied together, as they lie where they would drive each other from the cache;
- * while a panel is copied, the same of the next inputs is fetched.
+ * Runs DN_SUB inputs of many rows, in tiles.  Panels of two vectors of outputs
+ * are copied together, because as they lie they would drive each other from the
+ * cache; while a panel is copied, the same of the next inputs is fetched.
  */
 NN_INLINE void
 dn_sub_tiles(float *part, const float *x, const float *weight, const float *next, int rows, int out, int n,
@@ -265,7 +266,7 @@ dn_sub_tiles(float *part, const float *x, const float *weight, const float *next
 	}
 }
 
-/* The same without the products of zeros, in panels of eight vectors. */
+/* Runs DN_SUB inputs of many rows without the products of zeros, in panels of eight vectors. */
 NN_INLINE void
 dn_sub_marked(float *part, const float *x, const uint64_t *marks, const float *weight, const float *next,
 			  int rows, int out, int n, int first)
@@ -288,7 +289,7 @@ dn_sub_marked(float *part, const float *x, const uint64_t *marks, const float *w
 	}
 }
 
-/* Many rows: DN_SUB inputs at a time. */
+/* Runs many rows through DN_SUB inputs at a time. */
 static void
 dn_many_rows(float *part, const float *src, const float *weight, int rows, int in, int out, int i0, int i1)
 {
@@ -323,7 +324,7 @@ dn_many(float *part, const float *src, const float *weight, int n, int in, int o
 					 n - r < DN_ROWS ? n - r : DN_ROWS, in, out, i0, i1);
 }
 
-/* One row: all weights as they lie, or those of its zeros left out where they are many. */
+/* Runs one row with all weights as they lie, or without those of its zeros where they are many. */
 static void
 dn_row(float *part, const float *src, const float *weight, int in, int out, int i0, int size, int blocks)
 {
@@ -387,18 +388,6 @@ dn_bias(float *dst, const float *bias, int n, int out, int relu)
 			if (relu)
 				*y = *y > 0.0f ? *y : 0.0f;
 		}
-}
-
-static void
-dense_finish(float *dst, const float *partial, const float *bias, int n, int out, int n_blocks, int relu)
-{
-	size_t size = (size_t) n * (size_t) out;
-	int b;
-
-	memcpy(dst, partial, sizeof(float) * size);
-	for (b = 1; b < n_blocks; b++)
-		dn_add(dst, partial + (size_t) b * size, size);
-	dn_bias(dst, bias, n, out, relu);
 }
 
 static void

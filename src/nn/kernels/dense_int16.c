@@ -30,7 +30,7 @@ nn_dense_int16_scratch_bytes(int n, int out)
 	return sizeof(float) * (size_t) nn_int16_wide(out) * ((size_t) n + NN_DENSE_ROWS);
 }
 
-/* Of the outputs [o0, o0 + count) in a block's n inputs. */
+/* Fills the scales of the outputs [o0, o0 + count) for a block's n inputs. */
 static void
 pack_scales(float *scales, const float *weight, int n, int out, int count)
 {
@@ -90,7 +90,7 @@ nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in
 	}
 }
 
-/* One output of one row. */
+/* Computes one output of one row. */
 static double
 product_ref(const float *src, const void *packed, int in, int out, int o)
 {

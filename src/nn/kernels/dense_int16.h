@@ -39,31 +39,35 @@ typedef struct DqBlock
 	int wide;            /* outputs with their padding */
 } DqBlock;
 
+/* Returns the outputs with their padding. */
 static inline int
 nn_int16_wide(int out)
 {
 	return (out + 15) / 16 * 16;
 }
 
+/* Returns the blocks of in inputs. */
 static inline int
 nn_int16_blocks(int in)
 {
 	return (in + NN_DENSE_BLOCK - 1) / NN_DENSE_BLOCK;
 }
 
-/* Outputs of the panel that begins at output p. */
+/* Returns the outputs of the panel that begins at output p. */
 static inline int
 nn_int16_panel_width(int wide, int p)
 {
 	return wide - p < NN_INT16_PANEL ? wide - p : NN_INT16_PANEL;
 }
 
+/* Returns the bias, which the packed form begins with. */
 static inline const float *
 nn_int16_bias(const void *packed)
 {
 	return packed;
 }
 
+/* Returns where block b of the inputs lies in the packed form. */
 static inline DqBlock
 nn_int16_block(const void *packed, int in, int out, int b)
 {

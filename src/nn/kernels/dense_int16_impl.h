@@ -14,7 +14,7 @@
 #define DQ_FEW 4    /* rows up to which each goes by itself: blocks stay in a cache */
 #define DQ_INPUTS 8 /* of a block before the next block's turn */
 
-/* part[nv vectors] += x[n] q[n][width]. */
+/* Computes part[nv vectors] += x[n] q[n][width]. */
 NN_INLINE void
 dq_stream_tile(float *part, const float *x, const int16_t *q, int n, size_t width, const int nv)
 {
@@ -37,7 +37,7 @@ dq_stream_tile(float *part, const float *x, const int16_t *q, int n, size_t widt
 		v_store(part + j * VW, acc[j]);
 }
 
-/* The same for a panel of any width. */
+/* Does what dq_stream_tile() does, for a panel of any width. */
 NN_INLINE void
 dq_stream_panel(float *part, const float *x, const int16_t *q, int n, int width)
 {
@@ -54,7 +54,7 @@ dq_stream_panel(float *part, const float *x, const int16_t *q, int n, int width)
 		dq_stream_tile(part + o, x, q + o, n, step, 1);
 }
 
-/* sums[n] += part[n] * scales[n] */
+/* Computes sums[n] += part[n] * scales[n]. */
 NN_INLINE void
 dq_add_scaled(float *sums, const float *part, const float *scales, int n)
 {
@@ -64,14 +64,14 @@ dq_add_scaled(float *sums, const float *part, const float *scales, int n)
 		v_store(sums + o, v_fma(v_load(part + o), v_load(scales + o), v_load(sums + o)));
 }
 
-/* The weights of block b's panel that begins at output p. */
+/* Returns the weights of block b's panel that begins at output p. */
 static const int16_t *
 dq_panel(const DqBlock *block, int p)
 {
 	return block->weights + (size_t) p * (size_t) block->n;
 }
 
-/* One row, blocks of equal size: reads their weights once, as one stream per block. */
+/* Runs one row through blocks of equal size, whose weights it reads once, as one stream per block. */
 static void
 dq_stream(float *sums, const float *x, const DqBlock *block, int blocks)
 {
@@ -95,7 +95,7 @@ dq_stream(float *sums, const float *x, const DqBlock *block, int blocks)
 	}
 }
 
-/* The same without the weights of zeros. */
+/* Does what dq_stream() does, without the weights of zeros. */
 static void
 dq_listed(float *sums, const float *x, const DqBlock *block, int blocks, const DnList *list)
 {
@@ -116,7 +116,7 @@ dq_listed(float *sums, const float *x, const DqBlock *block, int blocks, const D
 		}
 }
 
-/* One row, blocks of equal size; left: its inputs from theirs on. */
+/* Runs one row through blocks of equal size; left counts its inputs from the first block on. */
 static void
 dq_row(float *sums, const float *x, const DqBlock *block, int blocks, int left)
 {
@@ -129,7 +129,7 @@ dq_row(float *sums, const float *x, const DqBlock *block, int blocks, int left)
 		dq_stream(sums, x, block, blocks);
 }
 
-/* to[n][nv vectors] as floats, from rows of width integers. */
+/* Fills to[n][nv vectors] as floats, from rows of width integers. */
 NN_INLINE void
 dq_widen(float *to, const int16_t *q, size_t width, int n, const int nv)
 {
@@ -141,7 +141,10 @@ dq_widen(float *to, const int16_t *q, size_t width, int n, const int nv)
 			v_store(to + j * VW, v_load_int16(q + j * VW));
 }
 
-/* n inputs of many rows for outputs of width, in tiles; out: from row to row of part. */
+/*
+ * Runs n inputs of many rows for a panel of width outputs, in tiles; out is the
+ * step from row to row of part.
+ */
 NN_INLINE void
 dq_sub_tiles(float *part, const float *x, const int16_t *q, int width, int rows, int out, int n, int first)
 {
@@ -160,7 +163,7 @@ dq_sub_tiles(float *part, const float *x, const int16_t *q, int width, int rows,
 	}
 }
 
-/* The same without the products of zeros. */
+/* Does what dq_sub_tiles() does, without the products of zeros. */
 NN_INLINE void
 dq_sub_marked(float *part, const float *x, const uint64_t *marks, const int16_t *q, int width, int rows,
 			  int out, int n, int first)
@@ -191,7 +194,7 @@ dq_sub_marked(float *part, const float *x, const uint64_t *marks, const int16_t 
 	}
 }
 
-/* Up to DN_ROWS rows, one block, src at its first input; part[DN_ROWS][wide] is scratch. */
+/* Runs up to DN_ROWS rows through one block, src at its first input; part[DN_ROWS][wide] is scratch. */
 static void
 dq_many(float *sums, float *part, const float *src, const DqBlock *block, int rows, int in)
 {
@@ -222,6 +225,7 @@ dq_many(float *sums, float *part, const float *src, const DqBlock *block, int ro
 					  block->scales, block->wide);
 }
 
+/* Runs n rows block by block of inputs: a few rows each by itself, more of them DN_ROWS together. */
 static void
 dense_int16_forward(float *dst, const float *src, const void *packed, int n, int in, int out, int relu,
 					void *scratch)

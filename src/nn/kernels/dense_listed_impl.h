@@ -34,7 +34,7 @@ typedef struct DnRun
 	const int *at;
 } DnRun;
 
-/* Appends those of x[size] to the n at at; returns how many there are then. */
+/* Appends the inputs of x[size] that are not zero to the n at at; returns how many there are then. */
 static int
 dn_list_block(int *at, int n, const float *x, int size)
 {
@@ -54,9 +54,10 @@ dn_list_block(int *at, int n, const float *x, int size)
 }
 
 /*
- * How many of n inputs may be other than zero for a list to pay.  A core waits for
- * some twenty lines of memory at a time, and reads about twice as fast what its own
- * foresight fetches: short rows, which have less of that, pay later.  Measured.
+ * Returns how many of n inputs may be other than zero for a list to pay.  A
+ * core waits for some twenty lines of memory at a time, and reads about twice
+ * as fast what its own foresight fetches: short rows, which have less of that,
+ * pay later.  The numbers are measured.
  */
 static int
 dn_list_most(int n, size_t row_bytes)
@@ -64,7 +65,10 @@ dn_list_most(int n, size_t row_bytes)
 	return row_bytes < 288 ? n * (int) row_bytes * 7 / 4096 : n / 2;
 }
 
-/* Of x, its blocks and what follows, left inputs in all.  Returns 0 where it does not pay. */
+/*
+ * Lists the inputs of x and of the blocks after it, left inputs in all.
+ * Returns 0 where a list does not pay.
+ */
 static int
 dn_list(DnList *list, const float *x, int size, int blocks, int left, size_t row_bytes)
 {
@@ -96,7 +100,7 @@ dn_list_count(const DnList *list, int b)
 	return list->end[b] - (b > 0 ? list->end[b - 1] : 0);
 }
 
-/* The weights of input i from output o on, in rows of row numbers of size bytes. */
+/* Returns the weights of input i from output o on, in rows of row numbers of size bytes. */
 NN_INLINE const void *
 dn_weight(const void *weight, int i, size_t row, int o, size_t size)
 {
@@ -104,9 +108,10 @@ dn_weight(const void *weight, int i, size_t row, int o, size_t size)
 }
 
 /*
- * nv vectors of part from output o on: the sum of x[i] weight[i] over the count
- * inputs i of a run; the weights are floats, or with int16 integers of 2 bytes.
- * Of next, from its output next_o on, the first are fetched.
+ * Computes nv vectors of part from output o on: the sum of x[i] weight[i] over
+ * the count inputs i of a run.  The weights are floats, or with int16 integers
+ * of 2 bytes.  The first weights of next, from its output next_o on, are
+ * fetched.
  */
 NN_INLINE void
 dn_listed_tile(float *part, const float *x, DnRun run, int count, size_t row, int o, DnRun next, int next_o,
@@ -145,7 +150,7 @@ dn_listed_tile(float *part, const float *x, DnRun run, int count, size_t row, in
 		v_store(part + o + j * VW, acc[j]);
 }
 
-/* part[width], as above; after the last outputs of run come the first of next. */
+/* Computes part[width] in tiles; after the last outputs of run come the first of next. */
 NN_INLINE void
 dn_listed_panel(float *part, const float *x, DnRun run, int count, size_t row, int width, DnRun next,
 				const int int16)
@@ -182,7 +187,7 @@ dn_listed_panel(float *part, const float *x, DnRun run, int count, size_t row, i
 	}
 }
 
-/* part[blocks][out] of one row, x and weight from the first block on, size inputs each. */
+/* Computes part[blocks][out] of one row, x and weight from the first block on, size inputs each. */
 static void
 dn_listed(float *part, const float *x, const float *weight, int out, const DnList *list, int size, int blocks)
 {

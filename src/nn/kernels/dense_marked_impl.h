@@ -17,7 +17,7 @@
 #define DN_ROWS NN_DENSE_ROWS /* rows of src copied together, whole tiles */
 #define DN_SUBS (NN_DENSE_BLOCK / DN_SUB)
 
-/* Rows of a block of inputs, as they lie in memory they would drive each other from the cache. */
+/* A copy of rows of a block of inputs, which as they lie in memory would drive each other from the cache. */
 typedef struct DnRows
 {
 	float x[DN_SUBS][DN_ROWS * DN_SUB] NN_STACK_ALIGN;
@@ -54,7 +54,7 @@ dn_copy_marked(float *to, const float *x, int n)
 	return marks;
 }
 
-/* Inputs i0 to i1 of src[rows][in]; the next row is fetched meanwhile. */
+/* Copies inputs i0 to i1 of src[rows][in]; the next row is fetched meanwhile. */
 static void
 dn_copy_rows(DnRows *copy, const float *src, int rows, int in, int i0, int i1)
 {
@@ -80,9 +80,9 @@ dn_copy_rows(DnRows *copy, const float *src, int rows, int in, int i0, int i1)
 }
 
 /*
- * Whether leaving out the zeros of n numbers pays for full outputs.  A term's
- * multiply-adds follow each other in as many accumulators as there are vectors:
- * fewer than eight wait for one another.  Measured.
+ * Tells whether leaving out the zeros of n numbers pays for full outputs.  A
+ * term's multiply-adds follow each other in as many accumulators as there are
+ * vectors: fewer than eight wait for one another.  The numbers are measured.
  */
 static int
 dn_marks_pay(const DnRows *copy, size_t n, int full)
@@ -92,7 +92,7 @@ dn_marks_pay(const DnRows *copy, size_t n, int full)
 	return copy->n_marks <= most;
 }
 
-/* part[nv vectors] += the sum of x[k] panel[k * step] over the marks k; first: from zero. */
+/* Adds to part[nv vectors] the sum of x[k] panel[k * step] over the marks k; first: from zero. */
 NN_INLINE void
 dn_marked_tile(float *part, const float *x, uint64_t marks, const float *panel, size_t step, const int nv,
 			   int first)
@@ -120,14 +120,17 @@ dn_marked_tile(float *part, const float *x, uint64_t marks, const float *panel, 
 		v_store(part + j * VW, acc[j]);
 }
 
-/* Vectors in the panel for the outputs that are left: 8, 4 or 1. */
+/* Returns the vectors of the next panel for the outputs that are left: 8, 4 or 1. */
 static int
 dn_marked_width(int left)
 {
 	return left >= 8 * VW ? 8 : left >= 4 * VW ? 4 : 1;
 }
 
-/* All rows for one panel of nv vectors of outputs, n terms; of ahead (or NULL) each fetches its part. */
+/*
+ * Runs all rows through one panel of nv vectors of outputs, n terms; each row
+ * fetches its part of ahead (or NULL).
+ */
 NN_INLINE void
 dn_marked_rows(float *part, const float *x, const uint64_t *marks, const float *panel, size_t step, int rows,
 			   const int nv, int out, int n, int first, const DnAhead *ahead)

@@ -46,25 +46,6 @@ bias_relu(float *dst, const float *bias, int n, int out, int relu)
 }
 
 void
-nn_dense_finish_ref(float *dst, const float *partial, const float *bias, int n, int out, int n_blocks,
-					int relu)
-{
-	size_t size = (size_t) n * (size_t) out;
-	size_t i;
-	int b;
-
-	for (i = 0; i < size; i++)
-	{
-		float sum = partial[i];
-
-		for (b = 1; b < n_blocks; b++)
-			sum += partial[i + (size_t) b * size];
-		dst[i] = sum;
-	}
-	bias_relu(dst, bias, n, out, relu);
-}
-
-void
 nn_dense_forward_ref(float *dst, const float *src, const float *weight, const float *bias, int n, int in,
 					 int out, int relu, void *scratch)
 {
@@ -129,7 +110,7 @@ nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots 
 	}
 }
 
-/* Kept in float where the optimiser's state is float, so that paths can be compared. */
+/* Updates one weight, in float where the optimiser's state is float, so that paths can be compared. */
 static void
 update_one(float *w, float *s0, float *s1, float *s2, double g, const NnUpdate *u)
 {

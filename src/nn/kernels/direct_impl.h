@@ -23,14 +23,14 @@ dc_row_floats(const NnConv3 *c)
 	return ((size_t) c->w + 4) * (size_t) c->ic;
 }
 
-/* Floats of the table of a row of blocks (dc_table), behind the copied rows. */
+/* Returns the floats of the table of a row of blocks (dc_table), behind the copied rows. */
 NN_INLINE size_t
 dc_table_floats(const NnConv3 *c)
 {
 	return NN_HAS_LOOKUP4 && c->pool ? (size_t) (c->w / 2) * 9 * 4 : 0;
 }
 
-/* Input rows y - 1 .. y + 2 with zeros around. */
+/* Copies input rows y - 1 .. y + 2 with zeros around. */
 static void
 dc_rows(float *rows, const float *src, const NnConv3 *c, int y)
 {
@@ -53,7 +53,7 @@ dc_rows(float *rows, const float *src, const NnConv3 *c, int y)
 	}
 }
 
-/* The sums of four pixels (reading order) and nv vectors. */
+/* Computes the sums of four pixels (reading order) and nv vectors. */
 NN_INLINE void
 dc_block(vf acc[DC_NV][4], const float *in, size_t row, const float *w, const int ic)
 {
@@ -83,7 +83,7 @@ dc_block(vf acc[DC_NV][4], const float *in, size_t row, const float *w, const in
 			}
 }
 
-/* Writes VW (or, but for whole, n) channels from ch on of the 2 x 2 block at (y, x). */
+/* Writes VW channels (or n, unless whole) from ch on of the 2 x 2 block at (y, x). */
 NN_INLINE void
 dc_write(float *dst, uint16_t *mask, const vf *four, const float *bias, const NnConv3 *c, int y, int x,
 		 int ch, const int whole)
@@ -114,7 +114,7 @@ dc_write(float *dst, uint16_t *mask, const vf *four, const float *bias, const Nn
 	}
 }
 
-/* usual: relu and pooling follow, and the channels are whole blocks. */
+/* Runs a sample; usual: relu and pooling follow, and the channels are whole blocks. */
 NN_INLINE void
 dc_forward_as(float *dst, uint16_t *mask, const float *src, const float *packed, const float *bias,
 			  const NnConv3 *given, float *rows, const int ic, const int usual)
@@ -161,7 +161,7 @@ dc_forward(float *dst, uint16_t *mask, const float *src, const float *packed, co
 		dc_forward_as(dst, mask, src, packed, bias, c, rows, c->ic, 0);
 }
 
-/* The gradient before pooling and relu of the 2 x 2 block at (y, x). */
+/* Computes the gradient before pooling and relu of the 2 x 2 block at (y, x). */
 NN_INLINE void
 dc_gradient(vf *g, const float *ddst, const uint16_t *mask, const float *dst, const NnConv3 *c, int y, int x,
 			int ch, const int pool)
@@ -196,6 +196,11 @@ dc_gradient(vf *g, const float *ddst, const uint16_t *mask, const float *dst, co
 	}
 }
 
+/*
+ * Adds a sample's weight gradient to acc: for each vector of output channels
+ * and each input channel the nine taps are in registers while a row of blocks
+ * passes.
+ */
 NN_INLINE void
 dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t *mask, const float *dst,
 				const NnConv3 *c, float *rows, const int pool)
@@ -247,7 +252,7 @@ dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t 
 
 #if NN_HAS_LOOKUP4
 
-/* For each block of channel k and each tap the four pixels that may have won. */
+/* Fills for each block of channel k and each tap the four pixels that may have won. */
 static void
 dc_table(float *table, const float *rows, const NnConv3 *c, int k)
 {
@@ -273,8 +278,9 @@ dc_table(float *table, const float *rows, const NnConv3 *c, int k)
 }
 
 /*
- * With pooling: of a window's four pixels one won in each channel, so that a
- * tap is one product of the gradient and the pixel looked up by the winner.
+ * Adds a sample's weight gradient to acc, with pooling: of a window's four
+ * pixels one won in each channel, so that a tap is one product of the gradient
+ * and the pixel looked up by the winner.
  */
 static void
 dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_t *mask, const NnConv3 *c,

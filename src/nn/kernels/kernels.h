@@ -11,6 +11,7 @@
  * Every kernel has a reference in double precision or plain loops (*_ref), and
  * forms for portable C (4-lane vectors of the compiler), AVX2 with FMA, and
  * AVX-512; each within the tolerance that tests/unit/test_kernels.c states.
+ * README.md tells which file holds what.
  *
  * Layouts: activations NHWC dense, kernels HWIO, dense weights [in][out].
  *
@@ -30,9 +31,11 @@
 /* -------------------------------------------------------- matrix product */
 
 /*
- * Built-in products with the meaning of NnSgemm.  They use about 90 kB of
- * stack.  An element's bits depend on its row of op(A), its column of op(B), k,
- * alpha and beta only, not on m, n or the leading dimensions.
+ * Multiply matrices with the meaning of NnSgemm: the reference, the portable
+ * form (nn_sgemm is another name of it), and those of the instruction sets.
+ * They use about 90 kB of stack.  An element's bits depend on its row of op(A),
+ * its column of op(B), k, alpha and beta only, not on m, n or the leading
+ * dimensions.
  */
 extern void nn_sgemm_ref(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
 						 int lda, const float *b, int ldb, float beta, float *c, int ldc);
@@ -48,7 +51,7 @@ extern void nn_sgemm_avx512(int transpose_a, int transpose_b, int m, int n, int 
 							const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 #endif
 
-/* The product of a path; never NULL.  nn_sgemm is the portable one. */
+/* Returns the product of a path; never NULL. */
 extern NnSgemm nn_sgemm_for(NnPath path);
 
 /* ------------------------------------------------ convolution 3 x 3, same */
@@ -91,14 +94,15 @@ typedef struct NnConv3
  * count as zero.
  */
 
-/* Whether the processor multiplies and adds pairs in one instruction (AVX-512 VNNI). */
+/* Tells whether the processor multiplies and adds pairs in one instruction (AVX-512 VNNI). */
 extern int nn_cpu_vnni(void);
 
 /*
- * Which of the four pixels of a pooling window won, for every pooled pixel and
- * channel: 16-bit words [h / 2][w / 2][ceil(oc / 16)][4]; bit c % 16 of word
- * 2 * dy + dx.  One bit of four is set, the first maximum in reading order, or
- * none where relu was off.  Bits beyond the last channel mean nothing.
+ * Returns the 16-bit words of one pooled pixel's mask.  A mask tells which of
+ * the four pixels of a pooling window won, for every pooled pixel and channel:
+ * words [h / 2][w / 2][ceil(oc / 16)][4]; bit c % 16 of word 2 * dy + dx.  One
+ * bit of four is set, the first maximum in reading order, or none where relu
+ * was off.  Bits beyond the last channel mean nothing.
  */
 static inline size_t
 nn_mask_words(int oc)
@@ -117,14 +121,22 @@ nn_mask_words(int oc)
 #define NN_DENSE_BLOCK 512
 #define NN_DENSE_STREAMS 4 /* blocks that are read at once, for one row */
 
+/* Returns the scratch of dense_forward for n rows, and of dense_backward. */
+extern size_t nn_dense_scratch_bytes(int n, int out);
+extern size_t nn_dense_backward_scratch_bytes(int out);
+
 /*
- * Weights of 16 bits with a float32 scale per output and block of inputs, for
- * prediction with NN_PRECISION_INT16; inputs and sums stay float32.  The format
- * is described in dense_int16.h; it is that of all paths.  bytes: SIZE_MAX on
- * overflow.  pack: bias (out) may be NULL; weights must be finite.
+ * Returns the bytes of packed weights of 16 bits with a float32 scale per
+ * output and block of inputs, for prediction with NN_PRECISION_INT16; SIZE_MAX
+ * on overflow.  Inputs and sums stay float32.  The format is described in
+ * dense_int16.h; it is that of all paths.
  */
 extern size_t nn_dense_int16_bytes(int in, int out);
+
+/* Packs a layer's weights and bias (out; may be NULL).  The weights must be finite. */
 extern void nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in, int out);
+
+/* Returns the scratch of dense_int16_forward for n rows. */
 extern size_t nn_dense_int16_scratch_bytes(int n, int out);
 
 #define NN_DENSE_ROWS 48 /* rows that go through a block of weights together */
@@ -224,9 +236,8 @@ typedef struct NnKernels
 	 * be NULL.
 	 *
 	 * dense_partial: the sums of one block b of inputs, those from
-	 * b * NN_DENSE_BLOCK on, to partial[n][out]; dense_finish: adds n_blocks of
-	 * them, [n_blocks][n][out], in order, then bias and relu.  Together they
-	 * give dense_forward's bits.
+	 * b * NN_DENSE_BLOCK on, to partial[n][out].  All blocks' sums added in
+	 * order, then bias and relu, give dense_forward's bits.
 	 *
 	 * dense_backward: for the inputs [i0, i1): dsrc[:, i0..i1) (may be NULL),
 	 * and either the weight's update in place (update not NULL; weight and
@@ -238,8 +249,6 @@ typedef struct NnKernels
 						  int out, int relu, void *scratch);
 	void (*dense_partial)(float *partial, const float *src, const float *weight, int n, int in, int out,
 						  int block);
-	void (*dense_finish)(float *dst, const float *partial, const float *bias, int n, int out, int n_blocks,
-						 int relu);
 	void (*dense_backward)(float *dsrc, float *dweight, float *weight, const NnSlots *slots, const float *src,
 						   const float *ddst, int n, int in, int out, int i0, int i1, const NnUpdate *update,
 						   void *scratch);
@@ -255,13 +264,8 @@ typedef struct NnKernels
 	/* weight[n] and its slots by grad[n], in place. */
 	void (*update)(float *weight, const NnSlots *slots, const float *grad, size_t n, const NnUpdate *update);
 
-	/* dst = relu(src), in place allowed; dsrc = dst > 0 ? ddst : 0. */
-	void (*relu)(float *dst, const float *src, size_t n);
-	void (*relu_backward)(float *dsrc, const float *ddst, const float *dst, size_t n);
-
-	/* dst += src; dst = a * dst; sum of squares in a fixed order, in double. */
+	/* dst += src; sum of squares in a fixed order, in double. */
 	void (*add)(float *dst, const float *src, size_t n);
-	void (*scale)(float *dst, float a, size_t n);
 	double (*sum_squares)(const float *src, size_t n);
 
 	/*
@@ -293,10 +297,7 @@ typedef struct NnKernels
 
 #define NN_DENSE_TURN 64 /* samples of the data gradient at a time */
 
-extern size_t nn_dense_scratch_bytes(int n, int out);
-extern size_t nn_dense_backward_scratch_bytes(int out);
-
-/* The kernels of a path; those of the portable one where the path is not built. */
+/* Returns the kernels of a path; those of the portable one where the path is not built. */
 extern const NnKernels *nn_kernels(NnPath path);
 
 #endif /* PNEUMO_NN_KERNELS_H */

@@ -1,4 +1,13 @@
-/* The kernels compiled for one instruction set: see kernels_impl.h. */
+/*-------------------------------------------------------------------------
+ *
+ * kernels_avx2.c
+ *	  The kernels compiled for AVX2 with FMA.
+ *
+ * All code is in kernels_impl.h and what it includes; the target is set there
+ * by a pragma, so this file needs no compiler flags.
+ *
+ *-------------------------------------------------------------------------
+ */
 #include "kernels_internal.h"
 
 #if NN_X86

@@ -1,4 +1,13 @@
-/* The kernels compiled for one instruction set: see kernels_impl.h. */
+/*-------------------------------------------------------------------------
+ *
+ * kernels_avx512.c
+ *	  The kernels compiled for AVX-512 F, BW, DQ and VL.
+ *
+ * All code is in kernels_impl.h and what it includes; the target is set there
+ * by a pragma, so this file needs no compiler flags.
+ *
+ *-------------------------------------------------------------------------
+ */
 #include "kernels_internal.h"
 
 #if NN_X86

@@ -11,39 +11,12 @@
 #include "kernels_ref.h"
 
 static void
-relu_ref(float *dst, const float *src, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		dst[i] = src[i] > 0.0f ? src[i] : 0.0f;
-}
-
-static void
-relu_backward_ref(float *dsrc, const float *ddst, const float *dst, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		dsrc[i] = dst[i] > 0.0f ? ddst[i] : 0.0f;
-}
-
-static void
 add_ref(float *dst, const float *src, size_t n)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		dst[i] += src[i];
-}
-
-static void
-scale_ref(float *dst, float a, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		dst[i] *= a;
 }
 
 static double
@@ -60,6 +33,7 @@ sum_squares_ref(const float *src, size_t n)
 	return sum;
 }
 
+/* Pools as NnKernels.maxpool2 does, value by value. */
 static void
 maxpool2_ref(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 {
@@ -196,14 +170,10 @@ const NnKernels nn_kernels_ref = {
 	.conv3_int16_scratch_bytes = no_int16,
 	.dense_forward = nn_dense_forward_ref,
 	.dense_partial = nn_dense_partial_ref,
-	.dense_finish = nn_dense_finish_ref,
 	.dense_backward = nn_dense_backward_ref,
 	.dense_int16_forward = nn_dense_int16_forward_ref,
 	.update = nn_update_ref,
-	.relu = relu_ref,
-	.relu_backward = relu_backward_ref,
 	.add = add_ref,
-	.scale = scale_ref,
 	.sum_squares = sum_squares_ref,
 	.maxpool2 = maxpool2_ref,
 	.maxpool2_backward = maxpool2_backward_ref,

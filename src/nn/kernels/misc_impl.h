@@ -6,41 +6,7 @@
  *
  *-------------------------------------------------------------------------
  */
-static void
-relu_run(float *dst, const float *src, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i + VW <= n; i += VW)
-		v_store(dst + i, v_max(v_load(src + i), v_zero()));
-	for (; i < n; i++)
-		dst[i] = src[i] > 0.0f ? src[i] : 0.0f;
-}
-
-static void
-relu_backward(float *dsrc, const float *ddst, const float *dst, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i + VW <= n; i += VW)
-		v_store(dsrc + i, v_keep(v_load(ddst + i), v_gt_bits(v_load(dst + i), v_zero())));
-	for (; i < n; i++)
-		dsrc[i] = dst[i] > 0.0f ? ddst[i] : 0.0f;
-}
-
-static void
-scale_run(float *dst, float a, size_t n)
-{
-	vf va = v_set1(a);
-	size_t i;
-
-	for (i = 0; i + VW <= n; i += VW)
-		v_store(dst + i, v_mul(va, v_load(dst + i)));
-	for (; i < n; i++)
-		dst[i] *= a;
-}
-
-/* Sixteen sums in double by i % 16, added in ascending order: one order for all paths. */
+/* Adds sixteen sums in double by i % 16 in ascending order: one order for all paths. */
 static double
 sum_squares(const float *src, size_t n)
 {
@@ -85,6 +51,10 @@ maxpool2(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 		}
 }
 
+/*
+ * Spreads the gradient over the winners that the mask names, and writes zeros
+ * to all other pixels, those of an odd last row and column too.
+ */
 static void
 maxpool2_backward(float *dsrc, const float *ddst, const uint16_t *mask, int h, int w, int c)
 {
@@ -121,6 +91,7 @@ maxpool2_backward(float *dsrc, const float *ddst, const uint16_t *mask, int h, i
 	}
 }
 
+/* Convolves row by row; an output pixel sums those of its nine taps that are inside the image. */
 static void
 depthwise3(float *dst, const float *src, const float *weight, const float *bias, int h, int w, int c,
 		   int relu)
@@ -159,7 +130,10 @@ depthwise3(float *dst, const float *src, const float *weight, const float *bias,
 		}
 }
 
-/* Left to the compiler's vectoriser: conversions to double dominate. */
+/*
+ * Adds the sums by channel.  The loops are left to the compiler's vectoriser:
+ * conversions to double dominate.
+ */
 static void
 channel_sums(double *sum, double *sum_sq, const float *x, size_t rows, int c)
 {

@@ -7,8 +7,8 @@
  */
 
 /*
- * The maximum of y[0..3] (reading order) plus bias, and relu if asked.  group,
- * if not NULL, gets the mask of the channels from c on.
+ * Returns the maximum of y[0..3] (reading order) plus bias, and relu if asked.
+ * group, if not NULL, gets the mask of the channels from c on.
  */
 NN_INLINE vf
 pool4(uint16_t *group, int c, const vf *y, vf bias, const int relu)

@@ -22,7 +22,7 @@
 #endif
 #define SG_MC 48
 
-/* dst[p][SG_MR]: rows of op(A) i0.. (at most SG_MR, the rest zero), k0.. */
+/* Packs dst[p][SG_MR]: rows of op(A) from i0 on (at most SG_MR, the rest zero), terms from k0 on. */
 static void
 sg_pack_a(float *dst, const float *a, int transpose, int lda, int i0, int rows, int k0, int kc)
 {
@@ -52,7 +52,7 @@ sg_pack_a(float *dst, const float *a, int transpose, int lda, int i0, int rows, 
 	}
 }
 
-/* dst[p][SG_NR]: columns of op(B) j0.. (at most SG_NR, the rest zero), k0.. */
+/* Packs dst[p][SG_NR]: columns of op(B) from j0 on (at most SG_NR, the rest zero), terms from k0 on. */
 static void
 sg_pack_b(float *dst, const float *b, int transpose, int ldb, int j0, int cols, int k0, int kc)
 {
@@ -92,7 +92,7 @@ sg_pack_b(float *dst, const float *b, int transpose, int ldb, int j0, int cols, 
 	}
 }
 
-/* One tile: c[SG_MR][SG_NR] = alpha a b + beta c; beta 0 does not read c. */
+/* Computes one tile, c[SG_MR][SG_NR] = alpha a b + beta c; with beta 0 it does not read c. */
 static void __attribute__((noinline))
 sg_tile(float *c, int ldc, const float *a, const float *b, int kc, float alpha, float beta)
 {

@@ -87,7 +87,7 @@ v_store(float *p, vf a)
 	memcpy(p, &a, sizeof(a));
 }
 
-/* VW 16-bit integers as floats. */
+/* Returns VW 16-bit integers as floats. */
 NN_INLINE vf
 v_load_int16(const int16_t *p)
 {
@@ -137,7 +137,7 @@ v_fma(vf a, vf b, vf c)
 	return a * b + c;
 }
 
-/* The second where either is a NaN, as maxps does. */
+/* Returns the larger; the second where either is a NaN, as maxps does. */
 NN_INLINE vf
 v_max(vf a, vf b)
 {
@@ -160,7 +160,7 @@ v_sqrt(vf a)
 	return (vf) {__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]), __builtin_sqrtf(a[3])};
 }
 
-/* Bit i of the result: a[i] > b[i]. */
+/* Returns bits: bit i is set where a[i] > b[i]. */
 NN_INLINE unsigned
 v_gt_bits(vf a, vf b)
 {
@@ -169,7 +169,7 @@ v_gt_bits(vf a, vf b)
 	return (unsigned) ((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
 }
 
-/* Bit i of the result: a[i] is not 0. */
+/* Returns bits: bit i is set where a[i] is not 0. */
 NN_INLINE unsigned
 v_nonzero_bits(vf a)
 {
@@ -178,7 +178,7 @@ v_nonzero_bits(vf a)
 	return (unsigned) ((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
 }
 
-/* a where the lane's bit is set, else 0. */
+/* Returns a where the lane's bit is set, else 0. */
 NN_INLINE vf
 v_keep(vf a, unsigned bits)
 {
@@ -348,7 +348,7 @@ v_keep(vf a, unsigned bits)
 
 #if NN_SIMD == NN_SIMD_AVX512
 
-/* The first n floats, 0 < n <= VW; the rest zero, and not touched. */
+/* Loads or stores the first n floats, 0 < n <= VW; the rest is zero, and not touched. */
 #define v_load_n(p, n) _mm512_maskz_loadu_ps((__mmask16) ((1u << (n)) - 1), p)
 #define v_store_n(p, a, n) _mm512_mask_storeu_ps(p, (__mmask16) ((1u << (n)) - 1), a)
 
@@ -386,8 +386,8 @@ v_store_n(float *p, vf a, int n)
 #endif
 
 /*
- * Bits of the pooling mask (kernels.h) of the VW channels from c on, c a
- * multiple of VW: group points to the four words of the pixel's channels
+ * Returns the bits of the pooling mask (kernels.h) of the VW channels from c on,
+ * c a multiple of VW: group points to the four words of the pixel's channels
  * c / 16 * 16.
  */
 NN_INLINE unsigned
@@ -403,7 +403,7 @@ v_mask_get(const uint16_t *group, int c, int q)
 #endif
 }
 
-/* a where the mask has the channel's bit, else 0. */
+/* Returns a where the mask has the channel's bit, else 0. */
 NN_INLINE vf
 v_keep_masked(vf a, const uint16_t *group, int c, int q)
 {
@@ -436,7 +436,7 @@ v_mask_put(uint16_t *group, int c, int q, unsigned bits)
 
 #if NN_SIMD == NN_SIMD_PORTABLE
 
-/* dst[8][8] = src'; rows dst_step and src_step floats apart. */
+/* Transposes dst[8][8] = src'; rows are dst_step and src_step floats apart. */
 NN_INLINE void
 v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
 {
@@ -447,13 +447,13 @@ v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
 			dst[(size_t) i * dst_step + (size_t) j] = src[(size_t) j * src_step + (size_t) i];
 }
 
-/* Before others may read what v_turn8 wrote. */
+/* Waits until others may read what v_turn8 wrote. */
 #define v_fence() ((void) 0)
 
 #else
 
 /*
- * The same.  Rows of dst that are aligned go past the caches: they are read
+ * Transposes in registers.  Rows of dst that are aligned go past the caches: they are read
  * much later, and lie where they would drive each other from the cache.
  */
 NN_INLINE void
@@ -503,13 +503,13 @@ v_turn8(float *dst, size_t dst_step, const float *src, size_t src_step)
 
 #define NN_HAS_LOOKUP4 1
 
-/* Sets of four floats, in both halves. */
+/* Loads a set of four floats into both halves. */
 #define v_load4(p) _mm256_broadcast_ps((const __m128 *) (p))
 
-/* t[i mod 4] of each lane, t from v_load4. */
+/* Returns t[i mod 4] for each lane, t from v_load4. */
 #define v_lookup4(t, i) _mm256_permutevar_ps(t, i)
 
-/* Of VW channels' mask: which pixel won; *any: all bits set where one did. */
+/* Returns which pixel won for each of VW channels, by the mask; *any has all bits set where one did. */
 NN_INLINE __m256i
 v_winner(__m256i *any, const uint16_t *group, int c)
 {

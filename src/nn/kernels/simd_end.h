@@ -1,4 +1,10 @@
-/* Ends what simd.h began: the target region of the instruction set. */
+/*-------------------------------------------------------------------------
+ *
+ * simd_end.h
+ *	  Ends what simd.h began: the target region of the instruction set.
+ *
+ *-------------------------------------------------------------------------
+ */
 #if NN_SIMD != NN_SIMD_PORTABLE
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -23,7 +23,7 @@ up_gradient(vf g, const NnUpdate *u)
 	return g;
 }
 
-/* m = momentum m - rate g; w += m, or w += momentum m - rate g (nesterov). */
+/* Steps by m = momentum m - rate g; w += m, or w += momentum m - rate g (nesterov). */
 NN_INLINE void
 up_sgd(UpLane *x, vf g, const NnUpdate *u)
 {
@@ -41,7 +41,7 @@ up_sgd(UpLane *x, vf g, const NnUpdate *u)
 	}
 }
 
-/* v = rho v + (1 - rho) g g; w -= rate g / sqrt(v [- a a] + epsilon). */
+/* Steps by v = rho v + (1 - rho) g g; w -= rate g / sqrt(v [- a a] + epsilon). */
 NN_INLINE void
 up_rmsprop(UpLane *x, vf g, const NnUpdate *u)
 {
@@ -66,7 +66,7 @@ up_rmsprop(UpLane *x, vf g, const NnUpdate *u)
 	x->w = v_sub(x->w, step);
 }
 
-/* m += (1 - b1)(g - m); v += (1 - b2)(g g - v); w -= rate m / (sqrt(v) + epsilon). */
+/* Steps by m += (1 - b1)(g - m); v += (1 - b2)(g g - v); w -= rate m / (sqrt(v) + epsilon). */
 NN_INLINE void
 up_adam(UpLane *x, vf g, const NnUpdate *u)
 {
@@ -80,6 +80,7 @@ up_adam(UpLane *x, vf g, const NnUpdate *u)
 	x->w = v_sub(x->w, v_div(v_mul(v_set1(u->rate), x->s0), v_add(v_sqrt(v), v_set1(u->epsilon))));
 }
 
+/* Updates n weights of one optimiser; kind and which slots there are, are constants of the caller. */
 NN_INLINE void
 up_run(float *w, const NnSlots *slots, const float *grad, size_t n, const NnUpdate *u, const int kind,
 	   const int has0, const int has1, const int has2)

@@ -35,9 +35,9 @@
 /* ------------------------------------------------------- matrix products */
 
 /*
- * c[rows][nv * VW] (+)= sum over k of a(row, k) b[k][nv * VW], where a(row, k)
- * is a[row * row_step + k * k_step].  One of the steps is 1: rows are tiles and
- * k channels forward, the other way round in the weight gradient.
+ * Computes c[rows][nv * VW] (+)= sum over k of a(row, k) b[k][nv * VW], where
+ * a(row, k) is a[row * row_step + k * k_step].  One of the steps is 1: rows are
+ * tiles and k channels forward, the other way round in the weight gradient.
  */
 NN_INLINE void
 wg_tile(float *c, const float *a, size_t row_step, size_t k_step, const float *b, int k, const int rows,
@@ -78,7 +78,7 @@ wg_tile(float *c, const float *a, size_t row_step, size_t k_step, const float *b
 			v_store(c + (i * nv + j) * VW, acc[i][j]);
 }
 
-/* How many of the rows left to take next: no last group of one or two. */
+/* Returns how many of the rows left to take next: no last group of one or two. */
 NN_INLINE int
 wg_rows(int left)
 {
@@ -95,7 +95,7 @@ wg_rows(int left)
 			wg_tile(c, a, row_step, 1, b, k, r, nv, 0); \
 		break
 
-/* All n rows of one plane and block. */
+/* Runs all n rows of one plane and block. */
 NN_INLINE void
 wg_product_width(float *c, const float *a, size_t row_step, size_t k_step, const float *b, int k, int n,
 				 const int nv, const int add)
@@ -158,14 +158,14 @@ wg_product_add(float *c, const float *a, size_t k_step, const float *b, int k, i
 
 /* ----------------------------------------------------------- whole passes */
 
-/* Vectors of the chunk of so many blocks that begins at vector v0. */
+/* Returns the vectors of the chunk of so many blocks that begins at vector v0. */
 NN_INLINE int
 wg_chunk_vectors(int v0, int vectors, const int blocks)
 {
 	return vectors - v0 < blocks * WG_NV ? vectors - v0 : blocks * WG_NV;
 }
 
-/* Forward and data gradient: o from s by packed weights [.., s->c, .., o->c]. */
+/* Runs forward and data gradient: o from s by packed weights [.., s->c, .., o->c]. */
 static void
 wg_run(const WgTarget *o, WgSource *s, const float *packed, float *scratch)
 {
@@ -209,6 +209,11 @@ wg_run(const WgTarget *o, WgSource *s, const float *packed, float *scratch)
 #define WG_DW_TILES 64
 #define WG_DW_CHUNK (64 / WG_BW)
 
+/*
+ * Adds a sample's weight gradient to acc in the transformed domain: strip by
+ * strip of tiles V is made of the inputs, chunk by chunk Z of the gradient, and
+ * each plane's product added.
+ */
 static void
 wg_run_dweight(float *acc, const WgSource *src, const WgSource *grad, float *scratch)
 {
@@ -258,7 +263,7 @@ wg_run_dweight(float *acc, const WgSource *src, const WgSource *grad, float *scr
 	}
 }
 
-/* Scratch in floats of both passes with k channels in and n out. */
+/* Returns the scratch in floats of both passes with k channels in and n out. */
 static size_t
 wg_scratch(int h, int w, int k)
 {
@@ -272,8 +277,8 @@ wg_scratch(int h, int w, int k)
 }
 
 /*
- * G g Gt of the weights (3, 3, ic, oc) to the packed form; transposed: of the
- * kernel turned by 180 degrees with ic and oc exchanged.
+ * Packs G g Gt of the weights (3, 3, ic, oc); transposed: of the kernel turned
+ * by 180 degrees with ic and oc exchanged.
  */
 static void
 wg_pack(float *packed, const float *weight, int ic, int oc, int transposed, int k0, int k1)
@@ -323,7 +328,7 @@ wg_pack(float *packed, const float *weight, int ic, int oc, int transposed, int 
 		}
 }
 
-/* dweight = Gt (sum of the accumulators) G for the input channels [ic0, ic1). */
+/* Computes dweight = Gt (sum of the accumulators) G for the input channels [ic0, ic1). */
 static void
 wg_finish(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_stride, int ic, int oc,
 		  int ic0, int ic1)

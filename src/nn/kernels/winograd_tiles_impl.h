@@ -64,14 +64,14 @@ wg_row(int k)
 	return wg_up((size_t) k, WG_LINE) + WG_LINE;
 }
 
-/* Vectors of block b among the vectors of n channels. */
+/* Returns the vectors of block b among the vectors of n channels. */
 NN_INLINE int
 wg_block_vectors(int b, int vectors)
 {
 	return vectors - b * WG_NV < WG_NV ? vectors - b * WG_NV : WG_NV;
 }
 
-/* Offset of (plane, block b) in the packed form; b counts over all chunks. */
+/* Returns the offset of (plane, block b) in the packed form; b counts over all chunks. */
 NN_INLINE size_t
 wg_offset(int plane, int b, int k, int vectors)
 {
@@ -84,7 +84,7 @@ wg_offset(int plane, int b, int k, int vectors)
 		   ((size_t) first * WG_NV * 36 + (size_t) plane * (size_t) in_chunk + (size_t) (b - first) * WG_NV);
 }
 
-/* Tiles in a strip: even shares of what the budget allows. */
+/* Returns the tiles of a strip: even shares of what the budget allows. */
 static int
 wg_strip_tiles(int tiles, int k, int budget)
 {
@@ -155,7 +155,7 @@ wg_store6(float *p, const vf *r, const WgStep step)
 #define wg_fnma(a, b, c) v_sub(c, v_mul(a, b))
 #endif
 
-/* Bt d: 6 to 6, with two constants and as many additions as multiplications. */
+/* Computes Bt d, 6 values to 6, with two constants and as many additions as multiplications. */
 NN_INLINE void
 wg_bt(vf *t, vf d0, vf d1, vf d2, vf d3, vf d4, vf d5)
 {
@@ -174,7 +174,7 @@ wg_bt(vf *t, vf d0, vf d1, vf d2, vf d3, vf d4, vf d5)
 	t[5] = wg_fnma(four, e, v_sub(d5, d3));
 }
 
-/* At m: 6 to 4. */
+/* Computes At m, 6 values to 4. */
 NN_INLINE void
 wg_at(vf *y, vf m0, vf m1, vf m2, vf m3, vf m4, vf m5)
 {
@@ -189,7 +189,7 @@ wg_at(vf *y, vf m0, vf m1, vf m2, vf m3, vf m4, vf m5)
 	y[3] = v_add(v_fma(v_set1(8.0f), d34, d12), m5);
 }
 
-/* A y: 4 to 6. */
+/* Computes A y, 4 values to 6. */
 NN_INLINE void
 wg_a(vf *z, vf y0, vf y1, vf y2, vf y3)
 {
@@ -206,7 +206,7 @@ wg_a(vf *z, vf y0, vf y1, vf y2, vf y3)
 	z[5] = y3;
 }
 
-/* G g: 3 to 6. */
+/* Computes G g, 3 values to 6. */
 NN_INLINE void
 wg_g(vf *u, vf g0, vf g1, vf g2)
 {
@@ -224,7 +224,7 @@ wg_g(vf *u, vf g0, vf g1, vf g2)
 	u[5] = g2;
 }
 
-/* Gt u: 6 to 3. */
+/* Computes Gt u, 6 values to 3. */
 NN_INLINE void
 wg_gt(vf *g, vf u0, vf u1, vf u2, vf u3, vf u4, vf u5)
 {
@@ -253,7 +253,7 @@ typedef struct WgPatch
 	size_t mask_row, mask_col;
 } WgPatch;
 
-/* Floats of the copy: of a square, then of its masks. */
+/* Returns the floats of the copy: of a square, then of its masks. */
 NN_INLINE size_t
 wg_copy_floats(int c)
 {
@@ -295,7 +295,7 @@ wg_copy(float *copy, const WgSource *s, int y0, int x0, int side, int h, int w)
 		}
 }
 
-/* The square of size x size pixels from (y0, x0): 6 from 4 t - 1, or 4 from 4 t. */
+/* Returns the square of size x size pixels from (y0, x0): 6 from 4 t - 1, or 4 from 4 t. */
 static WgPatch
 wg_patch(const WgSource *s, int y0, int x0, int size)
 {
@@ -332,7 +332,7 @@ wg_patch(const WgSource *s, int y0, int x0, int size)
 	return patch;
 }
 
-/* n channels (VW, or fewer at the end) from c on of pixel (i, j) of the square. */
+/* Returns n channels (VW, or fewer at the end) from c on of pixel (i, j) of the square. */
 NN_INLINE vf
 wg_pixel(const WgPatch patch, const WgKind kind, const int size, const int i, const int j, int c, const int n)
 {
@@ -354,8 +354,9 @@ wg_pixel(const WgPatch patch, const WgKind kind, const int size, const int i, co
 }
 
 /*
- * V of one tile, VW channels: v[plane * stride].  Bt d by columns, kept aside,
- * then its product with B by rows: few addresses, all of one form.
+ * Computes V of one tile, VW channels: v[plane * stride].  Bt d is made by
+ * columns and kept aside, then its product with B by rows: few addresses, all
+ * of one form.
  */
 NN_INLINE void
 wg_input_plain(float *v, size_t stride, const WgPatch patch, int c, const int n)
@@ -389,7 +390,7 @@ wg_input_plain(float *v, size_t stride, const WgPatch patch, int c, const int n)
 	}
 }
 
-/* The same from a pooled gradient, whose pixels cost more: each is read once. */
+/* Computes V of one tile from a pooled gradient, whose pixels cost more: each is read once. */
 NN_INLINE void
 wg_input_pooled(float *v, size_t stride, const WgPatch patch, int c, const int n)
 {
@@ -423,7 +424,7 @@ wg_input_vector(float *v, size_t stride, const WgPatch patch, const WgKind kind,
 		wg_input_plain(v, stride, patch, c, n);
 }
 
-/* Of the next tile's new pixels, a c / channels share. */
+/* Fetches a c / channels share of the next tile's new pixels. */
 NN_INLINE void
 wg_prefetch(const WgPatch patch, int c)
 {
@@ -463,7 +464,7 @@ wg_input_kind(float *v, size_t plane, size_t row, const WgSource *s, const WgKin
 	}
 }
 
-/* V[36][n_tiles][row] of the tiles first.. of a sample; tw tiles in a row of tiles. */
+/* Computes V[36][n_tiles][row] of the tiles from first on of a sample; tw tiles in a row of tiles. */
 static void
 wg_input(float *v, size_t plane, size_t row, const WgSource *s, int first, int n_tiles, int tw)
 {
@@ -473,7 +474,7 @@ wg_input(float *v, size_t plane, size_t row, const WgSource *s, int first, int n
 		wg_input_kind(v, plane, row, s, WG_PLAIN, first, n_tiles, tw);
 }
 
-/* Z of one tile, VW channels: z[plane * stride] = A dy At. */
+/* Computes Z of one tile, VW channels: z[plane * stride] = A dy At. */
 NN_INLINE void
 wg_gradient_vector(float *z, size_t stride, const WgPatch patch, const WgKind kind, int c, const int n)
 {
@@ -523,7 +524,7 @@ wg_gradient_kind(float *z, size_t plane, int strip, const WgSource *s, const WgK
 	}
 }
 
-/* Z[36][block][strip][width] of a chunk of vectors from channel c0 on. */
+/* Computes Z[36][block][strip][width] of a chunk of vectors from channel c0 on. */
 static void
 wg_gradient(float *z, size_t plane, int strip, const WgSource *s, int first, int n_tiles, int tw, int c0,
 			int vectors)
@@ -565,7 +566,7 @@ wg_place(const WgTarget *o, int ty, int tx, const int pool)
 	return place;
 }
 
-/* One pixel's r to its place, n channels of it. */
+/* Puts one pixel's r in its place, n channels of it. */
 NN_INLINE void
 wg_put(float *p, vf r, vf least, const int n)
 {
@@ -577,8 +578,8 @@ wg_put(float *p, vf r, vf least, const int n)
 }
 
 /*
- * The outputs of M (m[plane * stride], VW channels from c on), full: all of
- * them inside.  relu is the larger of least, 0 or -infinity.
+ * Writes the outputs of M (m[plane * stride], VW channels from c on); full: all
+ * of them are inside.  relu is the larger of least, 0 or -infinity.
  */
 NN_INLINE void
 wg_output_vector(const WgTarget *o, const WgPlace place, const float *m, size_t stride, vf least, int c,
@@ -646,7 +647,7 @@ wg_output_vector(const WgTarget *o, const WgPlace place, const float *m, size_t 
 	}
 }
 
-/* A tile's vectors, its columns of a chunk. */
+/* Writes a tile's vectors, its columns of a chunk. */
 NN_INLINE void
 wg_output_tile(const WgTarget *o, const WgPlace place, const float *m, size_t plane, int strip, int t, int c0,
 			   int vectors, const int pool, const int masks, const int full)

@@ -8,7 +8,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../graph.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../sizes.h"
+#include "conv2d.h"
+#include "op_common.h"
 
 #include <string.h>
 
@@ -21,7 +27,7 @@ taps_of(const NnNode *node)
 	return (size_t) node->window.kh * (size_t) node->window.kw * (size_t) node->in.c;
 }
 
-/* Patch rows gathered at a time. */
+/* Returns how many rows of patches are gathered at a time. */
 static size_t
 tile_rows(const NnNode *node)
 {
@@ -33,14 +39,13 @@ tile_rows(const NnNode *node)
 	return rows < pixels ? rows : pixels;
 }
 
-/* Bytes for the patches of a tile. */
 size_t
 nn_conv2d_patch_bytes(const NnNode *node)
 {
 	return nn_align_size(nn_mul_size(tile_rows(node), taps_of(node) * sizeof(float)));
 }
 
-/* A 1x1 convolution of stride 1: the patches are the source itself. */
+/* Tells whether the patches are the source itself: a 1x1 convolution of stride 1. */
 static int
 is_pointwise(const NnNode *node)
 {
@@ -49,7 +54,10 @@ is_pointwise(const NnNode *node)
 	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1;
 }
 
-/* Output pixels first.. as rows of KH*KW*IC values, zero outside the source. */
+/*
+ * Copies the patches of rows output pixels from first on as rows of KH*KW*IC
+ * values, zero outside the source.
+ */
 static void
 gather_patches(float *patches, const float *src, const NnNode *node, size_t first, size_t rows)
 {
@@ -76,7 +84,7 @@ gather_patches(float *patches, const float *src, const NnNode *node, size_t firs
 	}
 }
 
-/* The transpose of gather_patches(): adds patches to where they came from. */
+/* Adds patches to where they came from: the transpose of gather_patches(). */
 static void
 scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t first, size_t rows)
 {
@@ -103,7 +111,6 @@ scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t fi
 	}
 }
 
-/* dst = convolution + bias, unpooled, no activation. */
 void
 nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 {
@@ -112,7 +119,7 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 	size_t oc = (size_t) node->shape.c;
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
-	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+	const float *bias = nn_bias(node, call->weights);
 	size_t first, r, c;
 
 	for (first = 0; first < pixels; first += rows)
@@ -134,7 +141,6 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 	}
 }
 
-/* Maximum of each 2x2 window of full; activations are monotone and come after. */
 void
 nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step)
 {
@@ -181,7 +187,6 @@ nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step
 		}
 }
 
-/* The gradient of full from that of the pooled activations, by the mask. */
 void
 nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const NnStep *step)
 {
@@ -204,7 +209,6 @@ nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const Nn
 			}
 }
 
-/* dweights += patches^T dfull, and the bias's sums. */
 void
 nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 {
@@ -213,6 +217,7 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 	size_t oc = (size_t) node->shape.c;
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
+	float *dbias = nn_bias_gradient(node, call->dweights);
 	size_t first, c;
 
 	for (first = 0; first < pixels; first += rows)
@@ -227,17 +232,12 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 		call->sgemm(1, 0, (int) taps, (int) oc, (int) count, 1.0f, a, (int) taps, dfull + first * oc,
 					(int) oc, 1.0f, call->dweights, (int) oc);
 	}
-	if (node->n_vars > 1)
-	{
-		float *dbias = call->dweights + node->vars[1].offset;
-
+	if (dbias != NULL)
 		for (first = 0; first < pixels; first++)
 			for (c = 0; c < oc; c++)
 				dbias[c] += dfull[first * oc + c];
-	}
 }
 
-/* dsrc = dfull kernel^T, each patch added to where it came from. */
 void
 nn_conv2d_data(const NnCall *call, const float *dfull, float *patches)
 {

@@ -7,19 +7,20 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../graph.h"
+#include "../nn.h"
+#include "../op.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <math.h>
 #include <string.h>
-
-static const char *const ignored[] = {NULL};
 
 static const NnParam activation_params[] = {
 	{"activation", NN_PARAM_ACTIVATION, 1, 0, 0, {{0}}, NULL},
 	{0},
 };
-
-static const NnRefused activation_refused[] = {{0}};
 
 static const NnParam relu_params[] = {
 	{"negative_slope", NN_PARAM_FLOAT, 0, 0, 1e6, {{0}}, NULL},
@@ -39,20 +40,10 @@ static const NnParam leaky_relu_params[] = {
 	{0},
 };
 
-static const NnParam softmax_params[] = {{0}};
-
 static const NnRefused softmax_refused[] = {
 	{"axis", "-1|[-1]"},
 	{0},
 };
-
-static NnStatus
-same_shape(NnNode *node, const NnShape *inputs, NnError *error)
-{
-	(void) error;
-	node->shape = inputs[0];
-	return NN_OK;
-}
 
 static NnActivation
 activation_kind(const NnNode *node, float *slope)
@@ -108,37 +99,37 @@ activation_backward(const NnCall *call)
 }
 
 const NnOp nn_op_activation = {
-	.info = {"Activation", 1, 1, activation_params, ignored, activation_refused, "An activation function."},
-	.flags = NN_NEEDS_DST,
-	.shape = same_shape,
+	.info = {"Activation", 1, 1, activation_params, nn_no_ignored, nn_no_refused, "An activation function."},
+	.flags = NN_NEEDS_DST | NN_IS_ACTIVATION,
+	.shape = nn_same_shape,
 	.activation = activation_kind,
 	.forward = activation_forward,
 	.backward = activation_backward,
 };
 
 const NnOp nn_op_relu = {
-	.info = {"ReLU", 1, 1, relu_params, ignored, relu_refused, "max(x, 0)."},
-	.flags = NN_NEEDS_DST,
-	.shape = same_shape,
+	.info = {"ReLU", 1, 1, relu_params, nn_no_ignored, relu_refused, "max(x, 0)."},
+	.flags = NN_NEEDS_DST | NN_IS_ACTIVATION,
+	.shape = nn_same_shape,
 	.activation = relu_kind,
 	.forward = activation_forward,
 	.backward = activation_backward,
 };
 
 const NnOp nn_op_leaky_relu = {
-	.info = {"LeakyReLU", 1, 1, leaky_relu_params, ignored, activation_refused,
+	.info = {"LeakyReLU", 1, 1, leaky_relu_params, nn_no_ignored, nn_no_refused,
 			 "x, or negative_slope * x below zero."},
-	.flags = NN_NEEDS_DST,
-	.shape = same_shape,
+	.flags = NN_NEEDS_DST | NN_IS_ACTIVATION,
+	.shape = nn_same_shape,
 	.activation = leaky_relu_kind,
 	.forward = activation_forward,
 	.backward = activation_backward,
 };
 
 const NnOp nn_op_softmax = {
-	.info = {"Softmax", 1, 1, softmax_params, ignored, softmax_refused, "Softmax over the channels."},
-	.flags = NN_NEEDS_DST,
-	.shape = same_shape,
+	.info = {"Softmax", 1, 1, nn_no_params, nn_no_ignored, softmax_refused, "Softmax over the channels."},
+	.flags = NN_NEEDS_DST | NN_IS_ACTIVATION,
+	.shape = nn_same_shape,
 	.activation = softmax_kind,
 	.forward = activation_forward,
 	.backward = activation_backward,

@@ -11,7 +11,18 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../batch.h"
+#include "../error.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../pool.h"
+#include "../trainer.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,8 +52,6 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_ONES("moving_variance_initializer"),
 	{0},
 };
-
-static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"beta_regularizer", "null"},   {"gamma_regularizer", "null"},
@@ -116,7 +125,7 @@ pixels_of(const NnNode *node)
 
 /* ------------------------------------------------- with moving statistics */
 
-/* a and b of each channel from its mean and variance. */
+/* Computes a and b of each channel from its mean and variance. */
 static void
 make_affine(float *a, float *b, const NnNode *node, const float *weights, const float *mean,
 			const float *variance)
@@ -145,7 +154,7 @@ norm_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath p
 	return mode == NN_TRAINING ? 0 : 2 * (size_t) node->in.c * sizeof(float);
 }
 
-/* dst = src * a + b, then the step's activation. */
+/* Computes dst = src * a + b, then the step's activation. */
 static void
 apply_affine(float *dst, const float *src, const float *a, const float *b, const NnNode *node,
 			 const NnStep *step, NnPath path)
@@ -191,8 +200,10 @@ norm_backward(const NnCall *call)
 
 /* ----------------------------------------------------- with the batch's own */
 
-/* Kept from the forward pass to the update: statistics, a, b; and the three
- * factors of the data gradient (see make_gradients). */
+/*
+ * What is kept from the forward pass to the update: statistics, a, b; and the
+ * three factors of the data gradient (see make_gradients).
+ */
 enum
 {
 	KEEP_MEAN,
@@ -211,7 +222,7 @@ norm_keep_bytes(const NnNode *node)
 	return (size_t) KEEP_COUNT * (size_t) node->in.c * sizeof(float);
 }
 
-/* Two sums per channel of every chunk, in double. */
+/* Makes room for two sums per channel of every chunk, in double. */
 static size_t
 norm_shared_bytes(const NnNode *node, int batch)
 {
@@ -219,52 +230,24 @@ norm_shared_bytes(const NnNode *node, int batch)
 	return 2 * (size_t) NN_CHUNKS * (size_t) node->in.c * sizeof(double);
 }
 
-static const NnNode *
-node_of(const NnTrainer *trainer, const NnStep *step)
-{
-	return &trainer->graph->nodes[step->node];
-}
-
 static float *
 kept(const NnTrainer *trainer, const NnStep *step, int part)
 {
 	return (float *) (trainer->keep + trainer->keep_offset[nn_step_index(trainer, step)]) +
-		   (size_t) part * (size_t) node_of(trainer, step)->in.c;
+		   (size_t) part * (size_t) nn_batch_node(trainer, step)->in.c;
 }
 
 static double *
 chunk_sums(const NnTrainer *trainer, const NnStep *step, size_t chunk)
 {
-	return (double *) trainer->shared + 2 * chunk * (size_t) node_of(trainer, step)->in.c;
+	return (double *) trainer->shared + 2 * chunk * (size_t) nn_batch_node(trainer, step)->in.c;
 }
 
-static size_t
-chunk_items(const NnTrainer *trainer, const NnStep *step)
-{
-	(void) step;
-	return (size_t) nn_chunk_count(trainer->n);
-}
-
-static size_t
-one_item(const NnTrainer *trainer, const NnStep *step)
-{
-	(void) trainer;
-	(void) step;
-	return 1;
-}
-
-static size_t
-sample_items(const NnTrainer *trainer, const NnStep *step)
-{
-	(void) step;
-	return (size_t) trainer->n;
-}
-
-/* Rows (pixels) of a chunk of samples, and where they begin. */
+/* Returns the rows (pixels) of a chunk of samples, and where they begin. */
 static size_t
 chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *first)
 {
-	size_t pixels = pixels_of(node_of(trainer, step));
+	size_t pixels = pixels_of(nn_batch_node(trainer, step));
 	int start = nn_chunk_start(trainer->n, chunk);
 	int end = nn_chunk_start(trainer->n, chunk + 1);
 
@@ -275,7 +258,7 @@ chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *f
 static void
 sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t first, rows = chunk_rows(trainer, step, item, &first);
 	double *sum = chunk_sums(trainer, step, item);
 
@@ -285,11 +268,11 @@ sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 		->channel_sums(sum, sum + c, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, (int) c);
 }
 
-/* Sum over the chunks of part (0 or 1) of channel k. */
+/* Returns the sum over the chunks of part (0 or 1) of channel k. */
 static double
 total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
 {
-	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t n_chunks = (size_t) nn_chunk_count(trainer->n);
 	double sum = 0.0;
 	size_t i;
@@ -302,13 +285,13 @@ total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
 static double
 batch_rows(const NnTrainer *trainer, const NnStep *step)
 {
-	return (double) trainer->n * (double) pixels_of(node_of(trainer, step));
+	return (double) trainer->n * (double) pixels_of(nn_batch_node(trainer, step));
 }
 
 static void
 make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	size_t c = (size_t) node->in.c;
 	double rows = batch_rows(trainer, step);
 	size_t k;
@@ -331,7 +314,7 @@ make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *w
 static void
 normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	size_t first = item * nn_shape_floats(&node->in);
 
 	(void) worker;
@@ -339,20 +322,14 @@ normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *
 				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step, trainer->path);
 }
 
-static float *
-gradient_of(const NnTrainer *trainer, int tensor)
-{
-	return nn_batch_buffer(trainer, nn_plan_tensors(trainer->plan)[tensor].gradient);
-}
-
-/* The activation's derivative, then the sums of ddst and of ddst * src. */
+/* Applies the activation's derivative, then sums ddst and ddst * src. */
 static void
 backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnKernels *kernels = nn_kernels(trainer->path);
-	size_t c = (size_t) node_of(trainer, step)->in.c;
+	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t first, rows = chunk_rows(trainer, step, item, &first);
-	float *ddst = gradient_of(trainer, step->dst) + first * c;
+	float *ddst = nn_batch_gradient(trainer, step->dst) + first * c;
 	double *sum = chunk_sums(trainer, step, item);
 
 	(void) worker;
@@ -364,15 +341,16 @@ backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 }
 
 /*
+ * Makes the gradients of gamma and beta, and the factors of the data gradient.
  * With x = (src - mean) f the normalised source and f = 1 / sqrt(variance +
- * epsilon): dgamma = sum ddst x, dbeta = sum ddst, and
+ * epsilon) they are dgamma = sum ddst x, dbeta = sum ddst, and
  *		dsrc = a (ddst - mean(ddst) - x mean(ddst x))
  * which is ddst, src and a constant, each times a factor of the channel.
  */
 static void
 make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	Parts parts = parts_of(node);
 	float *dweights = trainer->gradients + node->weights;
 	double rows = batch_rows(trainer, step);
@@ -408,7 +386,7 @@ data_items(const NnTrainer *trainer, const NnStep *step)
 static void
 data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	const float *by_ddst = kept(trainer, step, KEEP_BY_DDST);
 	const float *by_src = kept(trainer, step, KEEP_BY_SRC);
 	const float *constant = kept(trainer, step, KEEP_CONSTANT);
@@ -416,7 +394,7 @@ data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worke
 	size_t pixels = pixels_of(node);
 	size_t first = item * pixels * c;
 	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
-	const float *ddst = gradient_of(trainer, step->dst) + first;
+	const float *ddst = nn_batch_gradient(trainer, step->dst) + first;
 	float *dsrc = nn_batch_buffer(trainer, step->dsrc[0]) + first;
 	size_t i, k;
 
@@ -429,7 +407,7 @@ data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worke
 static void
 norm_commit(NnTrainer *trainer, const NnStep *step)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	Parts parts = parts_of(node);
 	float *w = trainer->weights + node->weights;
 	float momentum = (float) node->spec.params[P_MOMENTUM].v[0];
@@ -447,21 +425,21 @@ norm_commit(NnTrainer *trainer, const NnStep *step)
 }
 
 static const NnOpPhase train_forward[] = {
-	{chunk_items, sum_chunk},
-	{one_item, make_statistics},
-	{sample_items, normalize_sample},
+	{nn_chunk_items, sum_chunk},
+	{nn_one_item, make_statistics},
+	{nn_sample_items, normalize_sample},
 	{NULL, NULL},
 };
 
 static const NnOpPhase train_backward[] = {
-	{chunk_items, backward_chunk},
-	{one_item, make_gradients},
+	{nn_chunk_items, backward_chunk},
+	{nn_one_item, make_gradients},
 	{data_items, data_sample},
 	{NULL, NULL},
 };
 
 const NnOp nn_op_batch_normalization = {
-	.info = {"BatchNormalization", 1, 1, params, ignored, refused,
+	.info = {"BatchNormalization", 1, 1, params, nn_no_ignored, refused,
 			 "Normalises each channel; moving statistics outside training."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = norm_shape,

@@ -1,26 +1,35 @@
 /*-------------------------------------------------------------------------
  *
  * op_common.c
- *	  What several node types share: shapes, windows, variables; and the
- *	  InputLayer, which only has a shape.
+ *	  What several operations share: empty tables, shapes, windows,
+ *	  variables.
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../error.h"
+#include "../graph.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../sizes.h"
+#include "op_common.h"
 
 #include <stdio.h>
 #include <string.h>
 
 const char *const nn_padding_names[] = {"valid", "same", NULL};
 
-static const NnParam no_params[] = {{0}};
-static const NnRefused no_refused[] = {{0}};
-static const char *const no_ignored[] = {NULL};
+const NnParam nn_no_params[] = {{0}};
+const char *const nn_no_ignored[] = {NULL};
+const NnRefused nn_no_refused[] = {{0}};
 
-const NnOp nn_op_input = {
-	.info = {"InputLayer", 0, 0, no_params, no_ignored, no_refused,
-			 "The network's input; node 0 of every graph."},
-};
+NnStatus
+nn_same_shape(NnNode *node, const NnShape *inputs, NnError *error)
+{
+	(void) error;
+	node->shape = inputs[0];
+	return NN_OK;
+}
 
 NnStatus
 nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error)
@@ -36,26 +45,7 @@ nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error)
 				   rank == 1 ? "height, width and channels" : "one dimension");
 }
 
-NnStatus
-nn_set_shape(NnNode *node, int rank, int h, int w, size_t c, NnError *error)
-{
-	if (h < 1 || w < 1 || c < 1)
-		return nn_fail(error, NN_BAD_ARGUMENT, -1,
-					   "Use a larger image, fewer pooling layers, or padding \"same\".",
-					   "layer \"%s\" would have an output of %d x %d x %zu", node->spec.name, h, w, c);
-	if (h > NN_MAX_SIDE || w > NN_MAX_SIDE || c > NN_MAX_CHANNELS ||
-		nn_mul_size((size_t) h * (size_t) w, c) > ((size_t) 1 << 30))
-		return nn_fail(error, NN_TOO_LARGE, -1, "",
-					   "layer \"%s\" would have an output of %d x %d x %zu, which is too large",
-					   node->spec.name, h, w, c);
-	node->shape.rank = rank;
-	node->shape.h = h;
-	node->shape.w = w;
-	node->shape.c = (int) c;
-	return NN_OK;
-}
-
-/* Output size and zero rows before, as TensorFlow pads. */
+/* Returns the output's size along one axis, and the zeros before the input, as TensorFlow pads. */
 static int
 window_side(int in, int kernel, int stride, int same, int *before)
 {
@@ -90,7 +80,6 @@ nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, 
 	return NN_OK;
 }
 
-/* The caller has checked that the number of floats is within limits. */
 NnNodeVariable *
 nn_add_variable(NnNode *node, const char *name, int trainable, const NnValue *initializer, int rank, int d0,
 				int d1, int d2, int d3)

@@ -9,7 +9,17 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../error.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../sizes.h"
+#include "conv2d.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -89,9 +99,9 @@ conv2d_activation(const NnNode *node, float *slope)
 /* ----------------------------------------------- the kernels made for 3 x 3 */
 
 /*
- * Whether a step runs by conv3_*, and its shape there.  Explanations take the
- * general form, as their plans are built too late to pack for.  For very small
- * maps and odd numbers of channels the general form is as good.
+ * Tells whether a step runs by conv3_*, and its shape there.  Explanations take
+ * the general form, as their plans are built too late to pack for.  For very
+ * small maps and odd numbers of channels the general form is as good.
  */
 static int
 conv3_shape(NnConv3 *c, const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
@@ -114,14 +124,14 @@ conv3_shape(NnConv3 *c, const NnNode *node, const NnStep *step, NnMode mode, NnP
 	return 1;
 }
 
-/* The data gradient of few channels has no kernel of its own. */
+/* Tells whether the data gradient takes the general form: few channels have no kernel for it. */
 static int
 needs_general_data(const NnConv3 *c, const NnStep *step, NnMode mode)
 {
 	return mode == NN_TRAINING && step->dsrc[0] >= 0 && c->ic <= NN_CONV3_DIRECT_IC;
 }
 
-/* Whether the shape has a kernel with 16-bit products on a path. */
+/* Tells whether the shape has a kernel with 16-bit products on a path. */
 static int
 has_int16(const NnConv3 *c, NnPath path)
 {
@@ -135,8 +145,9 @@ packed_forward_bytes(const NnConv3 *c, NnPath path)
 }
 
 /*
- * Forward weights; in training, those of the data gradient behind them.  Of
- * int16 where the kernel has no such form, the float32 ones and the bias.
+ * Counts the forward weights; in training, those of the data gradient behind
+ * them.  Where int16 has no kernel for the shape, the float32 weights and the
+ * bias are packed.
  */
 static size_t
 conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
@@ -161,7 +172,7 @@ conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *w
 			NnPath path, NnPrecision precision)
 {
 	const NnKernels *kernels = nn_kernels(path);
-	const float *bias = node->n_vars > 1 ? weights + node->vars[1].offset : NULL;
+	const float *bias = nn_bias(node, weights);
 	NnConv3 c;
 
 	if (!conv3_shape(&c, node, step, mode, path))
@@ -202,12 +213,12 @@ conv3_forward(const NnCall *call, const NnConv3 *c)
 		}
 		bias = (const float *) ((const char *) call->packed + packed_forward_bytes(c, call->path));
 	}
-	else if (node->n_vars > 1)
-		bias = call->weights + node->vars[1].offset;
+	else
+		bias = nn_bias(node, call->weights);
 	kernels->conv3_forward(call->dst, call->mask, call->src[0], call->packed, bias, c, call->scratch);
 }
 
-/* ddst is that of the map before the activation, unless that is relu. */
+/* Runs backward; ddst is that of the map before the activation, unless that is relu. */
 static void
 conv3_backward(const NnCall *call, const NnConv3 *c)
 {
@@ -258,9 +269,8 @@ conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride
 		int ic0 = (int) item * FINISH_CHANNELS;
 		int ic1 = c.ic - ic0 < FINISH_CHANNELS ? c.ic : ic0 + FINISH_CHANNELS;
 
-		nn_kernels(path)->conv3_dweight_finish(dweights,
-											   node->n_vars > 1 ? dweights + node->vars[1].offset : NULL,
-											   partial, n_chunks, stride, &c, ic0, ic1);
+		nn_kernels(path)->conv3_dweight_finish(dweights, nn_bias_gradient(node, dweights), partial, n_chunks,
+											   stride, &c, ic0, ic1);
 		return;
 	}
 	count = node->n_weights - start < FINISH_WEIGHTS ? node->n_weights - start : FINISH_WEIGHTS;
@@ -271,7 +281,10 @@ conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride
 
 /* ------------------------------------------------------------ the operation */
 
-/* Scratch: patches, then the unpooled map where there is pooling. */
+/*
+ * Makes room for patches, then for the unpooled map where there is pooling; or
+ * for what conv3_* needs.
+ */
 static size_t
 conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
@@ -323,6 +336,11 @@ conv2d_forward(const NnCall *call)
 						  step->slope);
 }
 
+/*
+ * Takes the gradient back through activation and pooling, then to the weights
+ * and to the source, by conv3_* where it has a form and by the general one
+ * where not.
+ */
 static void
 conv2d_backward(const NnCall *call)
 {
@@ -357,7 +375,7 @@ conv2d_backward(const NnCall *call)
 
 const NnOp nn_op_conv2d = {
 	.info = {"Conv2D", 1, 1, params, ignored, refused, "2-D convolution with bias and activation."},
-	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_POOL,
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_POOL | NN_IS_CONVOLUTION,
 	.shape = conv2d_shape,
 	.activation = conv2d_activation,
 	.scratch_bytes = conv2d_scratch_bytes,

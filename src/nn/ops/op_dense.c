@@ -5,13 +5,25 @@
  *
  * In training the work is divided by weights, never by samples: the forward
  * product into blocks of inputs whose sums are added in order, which gives the
- * bits of a prediction, the gradients into rows of the weight.  The weight's gradient comes last, after
- * the whole backward pass; where no norm of it is needed, each block of rows
- * is applied to the weights as soon as it is made, and never stored.
+ * bits of a prediction, the gradients into rows of the weight.  The weight's
+ * gradient comes last, after the whole backward pass; where no norm of it is
+ * needed, each block of rows is applied to the weights as soon as it is made,
+ * and never stored.
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../batch.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../pool.h"
+#include "../sizes.h"
+#include "../trainer.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -35,8 +47,6 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
 	{0},
 };
-
-static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"kernel_regularizer", "null"},   {"bias_regularizer", "null"},
@@ -69,17 +79,12 @@ dense_activation(const NnNode *node, float *slope)
 	return nn_value_activation(&node->spec.params[P_ACTIVATION], slope);
 }
 
-static const float *
-bias_of(const NnNode *node, const float *weights)
-{
-	return node->n_vars > 1 ? weights + node->vars[1].offset : NULL;
-}
-
 /* ---------------------------------------------------------------- samples */
 
 /*
- * Few outputs (the network's last layer, as a rule) stay float32: padded they
- * would be no smaller, and they are what the score is made of.
+ * Tells whether the weights are packed as int16.  Few outputs (the network's
+ * last layer, as a rule) stay float32: padded they would be no smaller, and
+ * they are what the score is made of.
  */
 static int
 is_int16(const NnNode *node, NnPrecision precision)
@@ -104,7 +109,7 @@ dense_pack(void *packed, const NnNode *node, const NnStep *step, const float *we
 	(void) mode;
 	(void) path;
 	(void) precision;
-	nn_dense_int16_pack(packed, weights, bias_of(node, weights), node->in.c, node->shape.c);
+	nn_dense_int16_pack(packed, weights, nn_bias(node, weights), node->in.c, node->shape.c);
 }
 
 static void
@@ -119,7 +124,7 @@ dense_forward_rows(const NnCall *call, int n)
 	if (call->packed != NULL)
 		kernels->dense_int16_forward(call->dst, call->src[0], call->packed, n, in, out, relu, call->scratch);
 	else
-		kernels->dense_forward(call->dst, call->src[0], call->weights, bias_of(node, call->weights), n, in,
+		kernels->dense_forward(call->dst, call->src[0], call->weights, nn_bias(node, call->weights), n, in,
 							   out, relu, call->scratch);
 	nn_activation_forward(call->dst, (size_t) n, (size_t) out, call->step->activation, call->step->slope);
 }
@@ -165,13 +170,7 @@ block_size(int n, size_t block, int size)
 	return left < (size_t) size ? (int) left : size;
 }
 
-static const NnNode *
-node_of(const NnTrainer *trainer, const NnStep *step)
-{
-	return &trainer->graph->nodes[step->node];
-}
-
-/* Sums of the forward pass: [blocks of inputs][batch][out]. */
+/* Makes room for the sums of the forward pass: [blocks of inputs][batch][out]. */
 static size_t
 dense_shared_bytes(const NnNode *node, int batch)
 {
@@ -182,7 +181,7 @@ dense_shared_bytes(const NnNode *node, int batch)
 static size_t
 forward_items(const NnTrainer *trainer, const NnStep *step)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 
 	return blocks(node->in.c, NN_DENSE_BLOCK);
 }
@@ -190,7 +189,7 @@ forward_items(const NnTrainer *trainer, const NnStep *step)
 static void
 forward_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	size_t size = (size_t) trainer->n * (size_t) node->shape.c;
 
 	(void) worker;
@@ -199,18 +198,11 @@ forward_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wor
 						trainer->weights + node->weights, trainer->n, node->in.c, node->shape.c, (int) item);
 }
 
-static size_t
-sample_items(const NnTrainer *trainer, const NnStep *step)
-{
-	(void) step;
-	return (size_t) trainer->n;
-}
-
 static void
 forward_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
-	const float *bias = bias_of(node, trainer->weights + node->weights);
+	const NnNode *node = nn_batch_node(trainer, step);
+	const float *bias = nn_bias(node, trainer->weights + node->weights);
 	size_t out = (size_t) node->shape.c;
 	size_t row_blocks = blocks(node->in.c, NN_DENSE_BLOCK);
 	float *dst = nn_batch_tensor(trainer, step->dst) + item * out;
@@ -230,19 +222,13 @@ forward_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	nn_activation_forward(dst, 1, out, step->activation, step->slope);
 }
 
-static float *
-gradient_of(const NnTrainer *trainer, int tensor)
-{
-	return nn_batch_buffer(trainer, nn_plan_tensors(trainer->plan)[tensor].gradient);
-}
-
 static void
 backward_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	size_t out = (size_t) step->out.c;
 
 	(void) worker;
-	nn_activation_backward(gradient_of(trainer, step->dst) + item * out,
+	nn_activation_backward(nn_batch_gradient(trainer, step->dst) + item * out,
 						   nn_batch_tensor(trainer, step->dst) + item * out, 1, out, step->activation,
 						   step->slope);
 }
@@ -256,26 +242,27 @@ activation_items(const NnTrainer *trainer, const NnStep *step)
 static size_t
 data_items(const NnTrainer *trainer, const NnStep *step)
 {
-	return step->dsrc[0] < 0 ? 0 : blocks(node_of(trainer, step)->in.c, BACKWARD_ROWS);
+	return step->dsrc[0] < 0 ? 0 : blocks(nn_batch_node(trainer, step)->in.c, BACKWARD_ROWS);
 }
 
 static void
 data_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	int row = (int) item * BACKWARD_ROWS;
 
 	nn_kernels(trainer->path)
 		->dense_backward(nn_batch_buffer(trainer, step->dsrc[0]), NULL, trainer->weights + node->weights,
-						 NULL, NULL, gradient_of(trainer, step->dst), trainer->n, node->in.c, node->shape.c,
-						 row, row + block_size(node->in.c, item, BACKWARD_ROWS), NULL, worker->scratch);
+						 NULL, NULL, nn_batch_gradient(trainer, step->dst), trainer->n, node->in.c,
+						 node->shape.c, row, row + block_size(node->in.c, item, BACKWARD_ROWS), NULL,
+						 worker->scratch);
 }
 
-/* Blocks of rows of the weight, then the bias. */
+/* Counts the blocks of rows of the weight, and one for the bias. */
 static size_t
 weight_items(const NnTrainer *trainer, const NnStep *step)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 
 	return blocks(node->in.c, BACKWARD_ROWS) + (node->n_vars > 1);
 }
@@ -295,21 +282,21 @@ bias_gradient(float *dbias, const float *ddst, int n, size_t out)
 static void
 bias_item(NnTrainer *trainer, const NnStep *step, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	size_t out = (size_t) node->shape.c;
 	size_t offset = node->weights + node->vars[1].offset;
 	float *gradient = trainer->need_norms ? trainer->gradients + offset : worker->scratch;
 
-	bias_gradient(gradient, gradient_of(trainer, step->dst), trainer->n, out);
+	bias_gradient(gradient, nn_batch_gradient(trainer, step->dst), trainer->n, out);
 	if (!trainer->need_norms)
-		nn_trainer_update(trainer, offset, gradient, out);
+		nn_batch_update(trainer, offset, gradient, out, 1.0f);
 }
 
-/* Gradient and update in one pass over the weights, or the gradient alone. */
+/* Makes gradient and update in one pass over the weights, or the gradient alone. */
 static void
 weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnNode *node = node_of(trainer, step);
+	const NnNode *node = nn_batch_node(trainer, step);
 	int row = (int) item * BACKWARD_ROWS;
 	float *gradients = NULL;
 	NnSlots slots;
@@ -321,13 +308,12 @@ weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *work
 	}
 	if (trainer->need_norms)
 		gradients = trainer->gradients + node->weights;
-	nn_update_slots(&slots, trainer->slots,
-					nn_align_size(trainer->graph->n_weights * sizeof(float)) / sizeof(float), node->weights,
-					&trainer->config.optimizer);
+	nn_batch_slots(&slots, trainer, node->weights);
 	nn_kernels(trainer->path)
 		->dense_backward(NULL, gradients, trainer->weights + node->weights, &slots,
-						 nn_batch_tensor(trainer, step->src[0]), gradient_of(trainer, step->dst), trainer->n,
-						 node->in.c, node->shape.c, row, row + block_size(node->in.c, item, BACKWARD_ROWS),
+						 nn_batch_tensor(trainer, step->src[0]), nn_batch_gradient(trainer, step->dst),
+						 trainer->n, node->in.c, node->shape.c, row,
+						 row + block_size(node->in.c, item, BACKWARD_ROWS),
 						 trainer->need_norms ? NULL : &trainer->update, worker->scratch);
 }
 
@@ -342,7 +328,7 @@ dense_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath 
 
 static const NnOpPhase train_forward[] = {
 	{forward_items, forward_block},
-	{sample_items, forward_sample},
+	{nn_sample_items, forward_sample},
 	{NULL, NULL},
 };
 
@@ -358,7 +344,7 @@ static const NnOpPhase train_weights[] = {
 };
 
 const NnOp nn_op_dense = {
-	.info = {"Dense", 1, 1, params, ignored, refused, "Fully connected layer."},
+	.info = {"Dense", 1, 1, params, nn_no_ignored, refused, "Fully connected layer."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = dense_shape,
 	.activation = dense_activation,

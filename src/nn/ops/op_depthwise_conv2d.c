@@ -8,7 +8,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../sizes.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -82,7 +89,7 @@ depthwise_activation(const NnNode *node, float *slope)
 	return nn_value_activation(&node->spec.params[P_ACTIVATION], slope);
 }
 
-/* Whether the kernels' 3 x 3 of stride 1 does it. */
+/* Tells whether the kernels' 3 x 3 of stride 1 does it. */
 static int
 is_depthwise3(const NnNode *node, NnPath path)
 {
@@ -93,7 +100,7 @@ is_depthwise3(const NnNode *node, NnPath path)
 		   node->shape.c == node->in.c;
 }
 
-/* dst = convolution + bias, any kernel, strides and multiplier. */
+/* Computes dst = convolution + bias for any kernel, strides and multiplier. */
 static void
 forward_general(const NnCall *call, const float *bias)
 {
@@ -137,7 +144,7 @@ static void
 depthwise_forward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	const float *bias = node->n_vars > 1 ? call->weights + node->vars[1].offset : NULL;
+	const float *bias = nn_bias(node, call->weights);
 
 	if (is_depthwise3(node, call->path))
 		nn_kernels(call->path)
@@ -148,6 +155,10 @@ depthwise_forward(const NnCall *call)
 						  call->step->activation, call->step->slope);
 }
 
+/*
+ * Walks over the output pixels and adds at every tap inside the image both
+ * gradients, of the weights and of the source.
+ */
 static void
 depthwise_backward(const NnCall *call)
 {
@@ -155,7 +166,7 @@ depthwise_backward(const NnCall *call)
 	size_t oc = (size_t) node->shape.c;
 	size_t ic = (size_t) node->in.c;
 	size_t m = oc / ic;
-	float *dbias = call->dweights != NULL && node->n_vars > 1 ? call->dweights + node->vars[1].offset : NULL;
+	float *dbias = call->dweights != NULL ? nn_bias_gradient(node, call->dweights) : NULL;
 	const float *ddst = call->ddst;
 	int oy, ox, y, x;
 	size_t c, k;
@@ -195,7 +206,7 @@ depthwise_backward(const NnCall *call)
 
 const NnOp nn_op_depthwise_conv2d = {
 	.info = {"DepthwiseConv2D", 1, 1, params, ignored, refused, "2-D convolution of each channel by itself."},
-	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_IS_CONVOLUTION,
 	.shape = depthwise_shape,
 	.activation = depthwise_activation,
 	.forward = depthwise_forward,

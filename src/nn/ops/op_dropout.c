@@ -10,9 +10,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
-
+#include "../graph.h"
+#include "../nn.h"
+#include "../op.h"
 #include "../philox.h"
+#include "../plan.h"
+#include "../random.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -33,15 +38,7 @@ static const NnRefused refused[] = {
 	{0},
 };
 
-static NnStatus
-dropout_shape(NnNode *node, const NnShape *inputs, NnError *error)
-{
-	(void) error;
-	node->shape = inputs[0];
-	return NN_OK;
-}
-
-/* dst = src * mask / (1 - rate) */
+/* Computes dst = src * mask / (1 - rate). */
 static void
 apply(float *dst, const float *src, const NnCall *call)
 {
@@ -82,7 +79,7 @@ dropout_backward(const NnCall *call)
 const NnOp nn_op_dropout = {
 	.info = {"Dropout", 1, 1, params, ignored, refused, "Sets random elements to zero in training."},
 	.flags = NN_ALIAS_INFERENCE,
-	.shape = dropout_shape,
+	.shape = nn_same_shape,
 	.forward = dropout_forward,
 	.backward = dropout_backward,
 };

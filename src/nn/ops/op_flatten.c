@@ -5,13 +5,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../graph.h"
+#include "../nn.h"
+#include "../op.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
-
-static const NnParam params[] = {{0}};
-static const char *const ignored[] = {NULL};
-
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
 	{0},
@@ -38,7 +38,7 @@ flatten_backward(const NnCall *call)
 }
 
 const NnOp nn_op_flatten = {
-	.info = {"Flatten", 1, 1, params, ignored, refused, "Height, width and channels as one row."},
+	.info = {"Flatten", 1, 1, nn_no_params, nn_no_ignored, refused, "Height, width and channels as one row."},
 	.flags = NN_ALIAS,
 	.shape = flatten_shape,
 	.forward = flatten_forward,

@@ -5,7 +5,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../graph.h"
+#include "../nn.h"
+#include "../op.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -18,8 +22,6 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_BOOL("keepdims", 0),
 	{0},
 };
-
-static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
@@ -83,8 +85,8 @@ max_forward(const NnCall *call)
 }
 
 /*
- * Unlike windowed pooling this one shares the gradient among equal maxima, as
- * the maximum reduction it is in Keras.
+ * Shares the gradient among equal maxima, as Keras does, where this is a
+ * maximum reduction; windowed pooling gives it to the first.
  */
 static void
 max_backward(const NnCall *call)
@@ -113,7 +115,7 @@ max_backward(const NnCall *call)
 }
 
 const NnOp nn_op_global_average_pooling = {
-	.info = {"GlobalAveragePooling2D", 1, 1, params, ignored, refused,
+	.info = {"GlobalAveragePooling2D", 1, 1, params, nn_no_ignored, refused,
 			 "Average of each channel over the image."},
 	.shape = global_shape,
 	.forward = average_forward,
@@ -121,7 +123,8 @@ const NnOp nn_op_global_average_pooling = {
 };
 
 const NnOp nn_op_global_max_pooling = {
-	.info = {"GlobalMaxPooling2D", 1, 1, params, ignored, refused, "Maximum of each channel over the image."},
+	.info = {"GlobalMaxPooling2D", 1, 1, params, nn_no_ignored, refused,
+			 "Maximum of each channel over the image."},
 	.flags = NN_NEEDS_SRC,
 	.shape = global_shape,
 	.forward = max_forward,

@@ -5,20 +5,20 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../activations.h"
+#include "../error.h"
+#include "../graph.h"
+#include "../nn.h"
+#include "../op.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
-
-static const NnParam add_params[] = {{0}};
 
 static const NnParam concatenate_params[] = {
 	{"axis", NN_PARAM_INT, 0, -1, 3, {{-1}}, NULL},
 	{0},
 };
-
-static const char *const ignored[] = {NULL};
-static const NnRefused refused[] = {{0}};
-
 static NnStatus
 mismatch(const NnNode *node, const NnShape *a, const NnShape *b, NnError *error)
 {
@@ -92,7 +92,7 @@ concatenate_shape(NnNode *node, const NnShape *inputs, NnError *error)
 	return nn_set_shape(node, inputs[0].rank, inputs[0].h, inputs[0].w, c, error);
 }
 
-/* Channels of input j: the sizes are kept nowhere else than in the tensors. */
+/* Returns the channels of input j; the sizes are kept nowhere else than in the tensors. */
 static size_t
 channels_of(const NnCall *call, int j)
 {
@@ -139,7 +139,7 @@ concatenate_backward(const NnCall *call)
 }
 
 const NnOp nn_op_add = {
-	.info = {"Add", 2, NN_MAX_INPUTS, add_params, ignored, refused, "Sum of equal shapes."},
+	.info = {"Add", 2, NN_MAX_INPUTS, nn_no_params, nn_no_ignored, nn_no_refused, "Sum of equal shapes."},
 	.flags = NN_FUSE_ACTIVATION,
 	.shape = add_shape,
 	.forward = add_forward,
@@ -147,7 +147,7 @@ const NnOp nn_op_add = {
 };
 
 const NnOp nn_op_concatenate = {
-	.info = {"Concatenate", 2, NN_MAX_INPUTS, concatenate_params, ignored, refused,
+	.info = {"Concatenate", 2, NN_MAX_INPUTS, concatenate_params, nn_no_ignored, nn_no_refused,
 			 "Joins the channels of its inputs."},
 	.shape = concatenate_shape,
 	.forward = concatenate_forward,

@@ -9,7 +9,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../graph.h"
+#include "../kernels/kernels.h"
+#include "../nn.h"
+#include "../op.h"
+#include "../plan.h"
+#include "../sizes.h"
+#include "op_common.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -27,8 +34,6 @@ static const NnParam params[] = {
 	{"padding", NN_PARAM_ENUM, 0, 0, 1, {{0}}, nn_padding_names},
 	{0},
 };
-
-static const char *const ignored[] = {NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
@@ -83,7 +88,7 @@ pixel(const NnNode *node, int y, int x)
 	return ((size_t) y * (size_t) node->in.w + (size_t) x) * (size_t) node->in.c;
 }
 
-/* Calls one for each output pixel with its window; at: its first value in dst and ddst. */
+/* Calls one() for each output pixel with its window; at is its first value in dst and ddst. */
 static void
 each_window(const NnCall *call, void (*one)(const NnCall *call, const Patch *p, size_t at))
 {
@@ -102,7 +107,7 @@ each_window(const NnCall *call, void (*one)(const NnCall *call, const Patch *p, 
 
 /* ----------------------------------------------------------------- maximum */
 
-/* Whether the kernels' 2 x 2 pooling of stride 2 does it. */
+/* Tells whether the kernels' 2 x 2 pooling of stride 2 does it. */
 static int
 is_pool2(const NnNode *node, NnPath path)
 {
@@ -112,7 +117,7 @@ is_pool2(const NnNode *node, NnPath path)
 		   w->left == 0 && node->shape.h == node->in.h / 2 && node->shape.w == node->in.w / 2;
 }
 
-/* Backward by the kernels: the maxima again, and the mask of who won. */
+/* Makes room for going backward by the kernels: the maxima again, and the mask of who won. */
 static size_t
 max_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
@@ -259,8 +264,8 @@ average_backward(const NnCall *call)
 }
 
 const NnOp nn_op_max_pooling = {
-	.info = {"MaxPooling2D", 1, 1, params, ignored, refused, "Maximum over windows."},
-	.flags = NN_NEEDS_SRC,
+	.info = {"MaxPooling2D", 1, 1, params, nn_no_ignored, refused, "Maximum over windows."},
+	.flags = NN_NEEDS_SRC | NN_IS_MAX_POOLING,
 	.shape = pooling_shape,
 	.scratch_bytes = max_scratch_bytes,
 	.forward = max_forward,
@@ -268,7 +273,7 @@ const NnOp nn_op_max_pooling = {
 };
 
 const NnOp nn_op_average_pooling = {
-	.info = {"AveragePooling2D", 1, 1, params, ignored, refused, "Average over windows."},
+	.info = {"AveragePooling2D", 1, 1, params, nn_no_ignored, refused, "Average over windows."},
 	.shape = pooling_shape,
 	.forward = average_forward,
 	.backward = average_backward,

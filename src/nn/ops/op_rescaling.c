@@ -5,7 +5,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../graph.h"
+#include "../nn.h"
+#include "../op.h"
+#include "op_common.h"
+#include "ops.h"
 
 enum
 {
@@ -18,18 +22,6 @@ static const NnParam params[] = {
 	{"offset", NN_PARAM_FLOAT, 0, -1e30, 1e30, {{0}}, NULL},
 	{0},
 };
-
-static const char *const ignored[] = {NULL};
-static const NnRefused refused[] = {{0}};
-
-static NnStatus
-rescaling_shape(NnNode *node, const NnShape *inputs, NnError *error)
-{
-	(void) error;
-	node->shape = inputs[0];
-	return NN_OK;
-}
-
 static void
 rescaling_forward(const NnCall *call)
 {
@@ -55,8 +47,8 @@ rescaling_backward(const NnCall *call)
 }
 
 const NnOp nn_op_rescaling = {
-	.info = {"Rescaling", 1, 1, params, ignored, refused, "x * scale + offset."},
-	.shape = rescaling_shape,
+	.info = {"Rescaling", 1, 1, params, nn_no_ignored, nn_no_refused, "x * scale + offset."},
+	.shape = nn_same_shape,
 	.forward = rescaling_forward,
 	.backward = rescaling_backward,
 };

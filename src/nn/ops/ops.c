@@ -3,13 +3,16 @@
  * ops.c
  *	  The table of node types.
  *
- * A new node type is one file op_*.c that defines an NnOp, one line here, and
- * its declaration in nn_internal.h.  Stored models name types by class name,
- * so the order is free; only the InputLayer must stay first.
+ * A new node type is one file op_*.c that defines an NnOp, its line here and
+ * its line in ops.h; README.md lists the rest.  Stored models name types by
+ * class name, so the order is free; only the InputLayer must stay first.
  *
  *-------------------------------------------------------------------------
  */
-#include "../nn_internal.h"
+#include "../graph.h"
+#include "../nn.h"
+#include "../op.h"
+#include "ops.h"
 
 #include <string.h>
 
