@@ -76,7 +76,7 @@ ISOLATION = \
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = fuzz fuzz-build bench bench-build bench-profile check check-avx512 check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies print-% unit unit-build
+OWN_GOALS = fuzz fuzz-build bench bench-build bench-profile check check-avx512 check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo demo-stop dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

@@ -125,38 +125,61 @@ jobs()
     nproc 2> /dev/null || echo 1
 }
 
+SERVER_CONFIG=
+SERVER_BIN=
+
+# common_prefix PG_CONFIG: the folder that programs, libraries and files of a
+# server are below.
+common_prefix()
+{
+    local prefix pkglibdir sharedir
+
+    prefix=$("$1" --bindir)
+    pkglibdir=$("$1" --pkglibdir)
+    sharedir=$("$1" --sharedir)
+    while [[ $pkglibdir/ != "$prefix"/* || $sharedir/ != "$prefix"/* ]]; do
+        prefix=$(dirname "$prefix")
+    done
+    echo "$prefix"
+}
+
+# server_of FROM_PG_CONFIG DIR: sets SERVER_BIN and SERVER_CONFIG to what
+# copy_server makes, which may run in another shell.
+server_of()
+{
+    local bindir
+
+    bindir=$("$1" --bindir)
+    SERVER_BIN=$2${bindir#"$(common_prefix "$1")"}
+    SERVER_CONFIG=$SERVER_BIN/pg_config
+}
+
 # copy_server FROM_PG_CONFIG DIR: a server finds its files relative to its own
 # program, so a copy of its folders, side by side, is an installation of its
 # own.  Sets SERVER_CONFIG to the pg_config of the copy and SERVER_BIN.
-SERVER_CONFIG=
-SERVER_BIN=
 copy_server()
 {
     local from=$1
     local to=$2
     local bindir pkglibdir sharedir prefix folder
 
+    server_of "$from" "$to"
     bindir=$("$from" --bindir)
     pkglibdir=$("$from" --pkglibdir)
     sharedir=$("$from" --sharedir)
-    prefix=$bindir
-    while [[ $pkglibdir/ != "$prefix"/* || $sharedir/ != "$prefix"/* ]]; do
-        prefix=$(dirname "$prefix")
-    done
+    prefix=$(common_prefix "$from")
     for folder in "$bindir" "$pkglibdir" "$sharedir"; do
         mkdir -p "$to/${folder#"$prefix"}"
         cp -a "$folder/." "$to/${folder#"$prefix"}/"
     done
-    SERVER_BIN=$to${bindir#"$prefix"}
-    SERVER_CONFIG=$SERVER_BIN/pg_config
     # A version of pneumo that the machine's own server may have.
     rm -rf "$to${sharedir#"$prefix"}"/extension/pneumo* "$to${pkglibdir#"$prefix"}"/pneumo.so \
         "$to${pkglibdir#"$prefix"}"/bitcode/pneumo*
 }
 
 # ------------------------------------------------------- a private server
-# Of `make demo` and `make check-explain`: built from the checkout, in a
-# temporary folder, gone when the script ends.
+# Of `make check-explain` and `make check-readme`: built from the checkout, in a
+# temporary folder, gone when the script ends; `make demo` uses the parts.
 
 # build_private_server NAME: builds pneumo and installs it into a copy of the
 # server in the new temporary folder WORK.

@@ -60,6 +60,9 @@ check-versions:
 demo:
 	@scripts/demo.sh
 
+demo-stop:
+	@scripts/demo.sh stop
+
 dependencies:
 	@scripts/dependencies.sh
 
