@@ -154,7 +154,7 @@ pneumo_copy_text(char *dst, const char *src, size_t size)
 }
 
 void
-pneumo_run_check(NnStatus status, const char *what)
+pneumo_nn_check(NnStatus status, const char *what)
 {
 	NnError error;
 

@@ -126,9 +126,7 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 										"compile_config", NULL};
 	Layer *layer = &list->layers[i];
 	JsonbContainer *object = pneumo_json_object(value);
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue key;
+	const char *unknown;
 	JsonbValue *v;
 	JsonbValue *name = NULL;
 
@@ -142,24 +140,13 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 	if (layer->class_name == NULL)
 		pneumo_layers_error("layer %d has no \"class_name\"", layer->number);
 
-	it = JsonbIteratorInit(object);
-	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
-	{
-		char *text;
-		int k;
-
-		if (token != WJB_KEY)
-			continue;
-		text = pnstrdup(key.val.string.val, key.val.string.len);
-		for (k = 0; known[k] != NULL && strcmp(known[k], text) != 0; k++)
-			;
-		if (known[k] == NULL)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("layer %d (%s): unknown key \"%s\"", layer->number,
-								   pneumo_clip(layer->class_name), pneumo_clip(text)),
-							errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its "
-									"parameters belong into \"config\".")));
-	}
+	unknown = pneumo_json_unknown_key(object, known);
+	if (unknown != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("layer %d (%s): unknown key \"%s\"", layer->number,
+							   pneumo_clip(layer->class_name), pneumo_clip(unknown)),
+						errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its "
+								"parameters belong into \"config\".")));
 
 	v = pneumo_json_get(object, "config");
 	layer->config = pneumo_json_object(v);

@@ -163,7 +163,6 @@ find_op(const Layer *layer)
 {
 	int op = nn_op_find(layer->class_name);
 	const char **names;
-	const char *near;
 	int i;
 
 	if (op >= 0)
@@ -176,12 +175,11 @@ find_op(const Layer *layer)
 	for (i = 0; i < nn_op_count(); i++)
 		names[i] = nn_op_info(i)->class_name;
 	names[i] = NULL;
-	near = pneumo_nearest(layer->class_name, names);
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("layer %d \"%s\": unknown class \"%s\"", layer->number, layer->name,
 						   pneumo_clip(layer->class_name)),
 					errdetail("It can be %s.", pneumo_list_names(names)),
-					near ? errhint("Did you mean \"%s\"?", near) : 0));
+					pneumo_hint_nearest(layer->class_name, names)));
 	return -1;
 }
 
