@@ -21,9 +21,9 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "pg/base/shmem.h"
 #include "pg/catalog/catalog.h"
@@ -46,14 +46,8 @@ static bool
 has_rows(PneumoRelation relation, const char *index, int attribute, int64 model, Snapshot snapshot)
 {
 	Relation rel = pneumo_catalog_open(relation, AccessShareLock, false);
-	ScanKeyData key[1];
-	SysScanDesc scan;
-	bool found;
+	bool found = HeapTupleIsValid(pneumo_catalog_find(rel, index, attribute, Int64GetDatum(model), snapshot));
 
-	ScanKeyInit(&key[0], attribute, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan = systable_beginscan(rel, pneumo_catalog_index(relation, index), true, snapshot, 1, key);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
 	table_close(rel, NoLock);
 	return found;
 }
@@ -166,7 +160,6 @@ pneumo_model_claim(const char *name, Oid owner, int64 run)
 	int64 model;
 	Datum values[Natts_model];
 	bool nulls[Natts_model] = {false};
-	NameData owner_name;
 
 	check_model_name(name);
 	/* somebody may be about to use the name, or to give it back */
@@ -175,12 +168,11 @@ pneumo_model_claim(const char *name, Oid owner, int64 run)
 	if (model != 0)
 		return model;
 
-	namestrcpy(&owner_name, GetUserNameFromId(owner, false));
 	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);
 	model = pneumo_catalog_nextval(PNEUMO_REL_MODEL);
 	values[Anum_model_id - 1] = Int64GetDatum(model);
 	values[Anum_model_name - 1] = CStringGetTextDatum(name);
-	values[Anum_model_owner - 1] = NameGetDatum(&owner_name);
+	values[Anum_model_owner - 1] = pneumo_role_datum(owner);
 	values[Anum_model_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_model_comment - 1] = true;
 	pneumo_catalog_insert(rel, values, nulls);

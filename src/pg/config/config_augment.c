@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "image/image.h"
 #include "nn/nn.h"
 
 #include "pg/base/json.h"

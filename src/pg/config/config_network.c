@@ -7,9 +7,6 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-
 #include "image/image.h"
 #include "nn/nn.h"
 

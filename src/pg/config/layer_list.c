@@ -14,7 +14,6 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "utils/builtins.h"
 
 #include "image/image.h"
 #include "nn/nn.h"

@@ -13,7 +13,6 @@
 #include <math.h>
 
 #include "lib/stringinfo.h"
-#include "utils/builtins.h"
 
 #include "nn/nn.h"
 

@@ -11,9 +11,6 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-
 #include "pg/base/json.h"
 #include "pg/config/config_internal.h"
 

@@ -20,7 +20,7 @@
  * when it is attached: then look again.
  *
  * Slots are keyed by content (SHA-256), CPU path, form and database, so what is
- * found is always right: which version a query means is decided by its snapshot, and
+ * found is always right: a query's snapshot decides which version it means, and
  * eviction is only about memory.
  *
  * If shared memory cannot hold a version, the session makes its own copy within
@@ -39,6 +39,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
 
 #include "nn/nn.h"
 
@@ -52,7 +53,7 @@
 #define MAX_WAIT_MS 60000     /* for another loader; then a copy of our own */
 #define MAX_CREATE_ATTEMPTS 4 /* evicting one version before each further one */
 
-/* What this session has at hand: an attached segment, or a copy of its own. */
+/* A version that this session has at hand: an attached segment, or a copy of its own. */
 typedef struct LocalEngine
 {
 	dlist_node node;
@@ -114,7 +115,6 @@ forget_local(LocalEngine *local)
 		dsm_detach(segment);
 }
 
-/* Detaches what no slot names any more and no query of this session uses. */
 void
 pneumo_engines_tidy(void)
 {
@@ -187,7 +187,7 @@ forget_one_copy(void)
 	return true;
 }
 
-/* A new engine, not yet in the list: until then an error frees it. */
+/* Makes a new engine that is not in the list yet: until it is, an error frees it. */
 static LocalEngine *
 new_local(const PneumoVersionId *id, NnPath path, PneumoForm form)
 {
@@ -226,6 +226,10 @@ log_fallback(const PneumoVersionId *id, uint64 bytes, const char *reason)
 					 "min_dynamic_shared_memory. This message comes once a session; see pneumo.cache.")));
 }
 
+/*
+ * Makes a copy of a version in this session's own memory, because of reason it
+ * is not shared.  Frees other copies that no query uses if they stand in the way.
+ */
 static LocalEngine *
 copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *reason)
 {
@@ -273,8 +277,9 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 
 /*
  * Creates a segment that no resource owner knows, so that it outlives the
- * query; NULL, with the reason, if there is no room.  This error may be caught
- * without a subtransaction: the call is a leaf that has taken nothing.
+ * query; NULL, with the reason, if there is no room.  The error of dsm_create()
+ * may be caught without a subtransaction: when it is raised, the call holds
+ * nothing.
  */
 static dsm_segment *
 create_segment(Size bytes, char **reason)
@@ -328,7 +333,7 @@ attach_segment(dsm_handle handle)
 	return segment;
 }
 
-/* The loader's end without success: the slot is free for others, the segment goes. */
+/* Ends a load that did not succeed: frees the slot for others and gives the segment back. */
 static void
 abandon_load(int code, Datum arg)
 {
@@ -358,7 +363,7 @@ publish(Load *load, NnPrecision precision)
 	load->published = true;
 }
 
-/* Room for the version in shared memory, at the cost of others; NULL with the reason. */
+/* Makes room for the version in shared memory, at the cost of others; NULL, with the reason, if there is none. */
 static dsm_segment *
 make_room(int slot, uint64 bytes, char **reason)
 {
@@ -435,6 +440,10 @@ attach_local(const PneumoVersionId *id, NnPath path, PneumoForm form, dsm_handle
 	return keep_local(local);
 }
 
+/*
+ * Attaches a version that is loaded, loads it, or waits for the session that
+ * does; makes an own copy if shared memory cannot have it.
+ */
 static LocalEngine *
 obtain(const PneumoVersionId *id, NnPath path, PneumoForm form)
 {

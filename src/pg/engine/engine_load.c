@@ -4,8 +4,8 @@
  *	  From the stored bytes of a version to a block of memory that is ready to
  *	  predict.
  *
- * The bytes go piece by piece straight to their place; nothing is held twice
- * but one piece.  They may have been written by anybody with the right to
+ * The bytes go piece by piece straight to their place, so that no more than one
+ * piece is held twice.  They may have been written by anybody with the right to
  * import, so the hash and everything that they claim are checked before the
  * block is used.
  *
@@ -116,6 +116,7 @@ pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoFor
 	MemoryContextDelete(cxt);
 }
 
+/* Copies the stored bytes to dst and checks their SHA-256. */
 static void
 stream_bytes(char *dst, const EngineBlock *plan)
 {
@@ -160,7 +161,7 @@ pneumo_block_fill(void *block, const EngineBlock *plan)
 	memcpy(base, plan, sizeof(*plan));
 	if (plan->kept_bytes < plan->model_bytes)
 	{
-		/* scales are found by looking at all weights: they are here until then */
+		/* packing finds the scales from all weights, which are not kept after it */
 		whole = pneumo_scratch(plan->model_bytes);
 		bytes = pneumo_align(whole);
 	}
