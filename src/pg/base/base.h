@@ -55,7 +55,7 @@ extern NnPath pneumo_path_best(void);
 
 /* --------------------------------------------------- errors (errors.c) */
 
-/* Raises the error of a layer of plain C.  All statuses of src/nn and src/image become errors here. */
+/* Raises the error that a plain-C folder returned.  All errors of src/nn and src/image are raised here. */
 extern void pneumo_nn_ereport(const NnError *error) pg_attribute_noreturn();
 extern void pneumo_image_ereport(const ImgError *error) pg_attribute_noreturn();
 
@@ -129,7 +129,7 @@ extern char *pneumo_build_text(void);
 /* Computes the SHA-256 of bytes, also where no transaction is open. */
 extern void pneumo_sha256(uint8 *digest, const void *bytes, size_t n_bytes);
 
-/* Compute the SHA-256 of bytes that come in pieces.  The end frees ctx. */
+/* Computes the SHA-256 of bytes that come in pieces.  pneumo_sha256_end() frees ctx. */
 extern pg_cryptohash_ctx *pneumo_sha256_begin(void);
 extern void pneumo_sha256_add(pg_cryptohash_ctx *ctx, const void *bytes, size_t n_bytes);
 extern void pneumo_sha256_end(uint8 *digest, pg_cryptohash_ctx *ctx);

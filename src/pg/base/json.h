@@ -26,7 +26,7 @@ extern char *pneumo_json_full_text(JsonbValue *value);
 /* Returns whether a value is null or missing (NULL). */
 extern bool pneumo_json_is_null(const JsonbValue *value);
 
-/* Return what the value is if it is an object, an array or a string (palloc'd); otherwise NULL. */
+/* Returns what the value is if it is an object, an array or a string (palloc'd); otherwise NULL. */
 extern JsonbContainer *pneumo_json_object(const JsonbValue *value);
 extern JsonbContainer *pneumo_json_array(const JsonbValue *value);
 extern char *pneumo_json_cstring(const JsonbValue *value);
@@ -38,7 +38,7 @@ extern int pneumo_json_array_length(JsonbContainer *array);
 extern bool pneumo_json_double(const JsonbValue *value, double *number);
 
 /*
- * Read a value of one type.  What does not fit raises
+ * Reads a value of one type.  What does not fit raises
  * ERRCODE_INVALID_PARAMETER_VALUE with what, the subject of the message
  * ("config key \"epochs\""), the value and what is allowed.  The reader of names
  * (ended by NULL) returns the index.
@@ -77,12 +77,12 @@ typedef struct PneumoJson
 /* Opens the outer object. */
 extern void pneumo_json_begin(PneumoJson *json);
 
-/* Open a container in the innermost open one; close the innermost one. */
+/* Opens a container in the innermost open one; closes the innermost one. */
 extern void pneumo_json_open_object(PneumoJson *json, const char *key);
 extern void pneumo_json_open_array(PneumoJson *json, const char *key);
 extern void pneumo_json_close(PneumoJson *json);
 
-/* Add a value to the innermost open container; a NULL string or jsonb becomes null. */
+/* Adds a value to the innermost open container; a NULL string or jsonb becomes null. */
 extern void pneumo_json_add_string(PneumoJson *json, const char *key, const char *string);
 extern void pneumo_json_add_int(PneumoJson *json, const char *key, int64 number);
 extern void pneumo_json_add_bool(PneumoJson *json, const char *key, bool value);
@@ -91,7 +91,7 @@ extern void pneumo_json_add_jsonb(PneumoJson *json, const char *key, Jsonb *valu
 /* Adds a number with so many significant digits; leaves it out if it is not finite. */
 extern void pneumo_json_add_number(PneumoJson *json, const char *key, double number, int digits);
 
-/* Close what is open and return the object, palloc'd: as text, or as jsonb. */
+/* Closes what is open and returns the object, palloc'd: as text, or as jsonb. */
 extern char *pneumo_json_end_text(PneumoJson *json);
 extern Jsonb *pneumo_json_end(PneumoJson *json);
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * names.c
- *	  Names in messages: of splits, of relations, the nearest of those that are known.
+ *	  Names in messages: of splits and of relations, lists of names, and the
+ *	  nearest of the known names.
  *
  *-------------------------------------------------------------------------
  */

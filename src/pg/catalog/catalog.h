@@ -42,7 +42,7 @@ extern Relation pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, 
 extern Oid pneumo_catalog_index(Relation rel, const char *index_name);
 
 /*
- * Begin a scan of the rows whose attribute, the first column of the index,
+ * Begins a scan of the rows whose attribute, the first column of the index,
  * equals value (a bigint, text or bytea).  The ordered scan returns them in the
  * order of the index; its caller opens and closes the index.
  */
@@ -58,7 +58,7 @@ extern HeapTuple pneumo_catalog_find(Relation rel, const char *index_name, int a
 /* Draws the next id of a relation (model, version, run, deployment, look), without checks of privileges. */
 extern int64 pneumo_catalog_nextval(PneumoRelation relation);
 
-/* Insert, update (by tuple id) and delete a row, with its indexes; no trigger fires. */
+/* Inserts, updates (by tuple id) or deletes a row, with its indexes; no trigger fires. */
 extern void pneumo_catalog_insert(Relation rel, Datum *values, bool *nulls);
 extern void pneumo_catalog_update(Relation rel, HeapTuple old, Datum *values, bool *nulls, bool *replace);
 extern void pneumo_catalog_delete(Relation rel, HeapTuple old);
@@ -67,7 +67,7 @@ extern void pneumo_catalog_delete(Relation rel, HeapTuple old);
 extern Datum pneumo_role_datum(Oid role);
 
 /*
- * Register a snapshot, to be given to UnregisterSnapshot(): the calling query's
+ * Registers a snapshot, to be given to UnregisterSnapshot(): the calling query's
  * for reading, the latest for deciding what to write (taken after the lock that
  * makes the decision safe).  A function that wrote ends with
  * CommandCounterIncrement(), so that the next one in the same query sees it.
@@ -78,7 +78,7 @@ extern Snapshot pneumo_write_snapshot(void);
 /* Errors in a read-only transaction, a parallel worker and on a standby; function as in "pneumo_deploy()". */
 extern void pneumo_prevent_write(const char *function);
 
-/* Let one transaction at a time write a model, claim a name, or store or drop a version's bytes; until its end. */
+/* Locks a model, a name or a version's bytes against other writers until the end of the transaction. */
 extern void pneumo_lock_model(int64 model);
 extern void pneumo_lock_name(const char *name);
 extern void pneumo_lock_bytes(const uint8 *sha256);

@@ -41,7 +41,7 @@ check_model_name(const char *name)
 						errmsg("a model name of %zu bytes, where 1 to %d are allowed", n, MAX_MODEL_NAME)));
 }
 
-/* Whether the relation has a row whose first key column of an index is the model's id. */
+/* Returns whether the relation has a row of the model; attribute is the first column of the index. */
 static bool
 has_rows(PneumoRelation relation, const char *index, int attribute, int64 model, Snapshot snapshot)
 {
@@ -52,7 +52,7 @@ has_rows(PneumoRelation relation, const char *index, int attribute, int64 model,
 	return found;
 }
 
-/* Whether a worker other than that of the run trains a model of this name. */
+/* Returns whether a worker other than that of the run except trains a model of this name. */
 static bool
 is_being_trained(const char *name, int64 except)
 {
@@ -79,7 +79,7 @@ is_abandoned(int64 model, const char *name, int64 except, Snapshot snapshot)
 		   !is_being_trained(name, except);
 }
 
-/* The id in a row of models, and whether it is the role's own. */
+/* Returns the id in a row of models, and whether the role owns the model. */
 static int64
 model_id(Relation rel, HeapTuple tuple, Oid role, bool *own)
 {
@@ -135,7 +135,7 @@ pneumo_model_check_claim(const char *name, Oid role)
 	UnregisterSnapshot(snapshot);
 }
 
-/* The model of that name, after an abandoned one of somebody else was taken away; 0: none. */
+/* Returns the model of that name, or 0; takes an abandoned one of somebody else away first. */
 static int64
 find_claimed(const char *name, Oid role, int64 run)
 {

@@ -3,8 +3,8 @@
  * run_rows.c
  *	  The rows of runs and epochs.
  *
- * Written by C on relations that belong to the extension, in short
- * transactions of the worker.
+ * The worker writes them in short transactions, so that others see them while
+ * the run goes on.
  *
  *-------------------------------------------------------------------------
  */

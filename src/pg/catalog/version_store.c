@@ -67,7 +67,7 @@ calibration_json(const PneumoModelMeta *meta)
 	return pneumo_json_end(&json);
 }
 
-/* Inserts the row of a version whose id and hash are known. */
+/* Inserts the row of a version; id has its number and hash. */
 static void
 insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVersionId *id)
 {

@@ -69,7 +69,7 @@ check_together(PneumoConfig *config)
 	if (config->label_column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("config key \"label_column\" must not be null")));
-	if (config->validation_split + config->test_split > 0.95 + 1e-9)
+	if (config->validation_split + config->test_split > CONFIG_MAX_SPLITS + 1e-9)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("validation_split %g and test_split %g leave %g for training, must leave "
 							   "at least 0.05",

@@ -28,6 +28,9 @@
 /* Most epochs of a run, and so of what is counted in epochs. */
 #define CONFIG_MAX_EPOCHS 10000
 
+/* Most that the validation and the test split may take together, as a fraction of the rows. */
+#define CONFIG_MAX_SPLITS 0.95
+
 /* Most threads of a run. */
 #define CONFIG_MAX_THREADS 256
 

@@ -23,6 +23,7 @@ read_calibration(PneumoConfig *config, const char *what, JsonbValue *value)
 	config->calibration = pneumo_json_read_enum(what, value, names);
 }
 
+/* Reads the rule by which the threshold is chosen: a threshold, a sensitivity, or Youden's index. */
 static void
 read_operating_point(PneumoConfig *config, const char *what, JsonbValue *value)
 {

@@ -3,8 +3,8 @@
  * layer_list.c
  *	  The list of layers in Keras's description of a network, and its input.
  *
- * The to_json() of Keras 2 and 3, Sequential and functional, and a plain list
- * of layers.
+ * Reads the to_json() of Keras 2 and 3, of Sequential and of functional
+ * networks, and a plain list of layers.
  *
  *-------------------------------------------------------------------------
  */
@@ -61,7 +61,7 @@ pneumo_layer_key(const Layer *layer, const char *key)
 
 /* --------------------------------------------------------- list of layers */
 
-/* Keras's automatic names: MaxPooling2D is max_pooling2d. */
+/* Returns the name that Keras gives to a layer without one: MaxPooling2D is max_pooling2d. */
 static char *
 snake_case(const char *class_name)
 {
@@ -115,6 +115,7 @@ set_layer_name(LayerList *list, int i, JsonbValue *name)
 		layer->name = psprintf("%s_%d", base, ++suffix);
 }
 
+/* Reads one layer of the list: its class, name, config and inputs, whose content is read later. */
 static void
 read_layer(LayerList *list, int i, JsonbValue *value)
 {
@@ -176,7 +177,7 @@ read_layer_array(LayerList *list, JsonbContainer *array)
 		read_layer(list, i, getIthJsonbValueFromContainer(array, i));
 }
 
-/* input_layers or output_layers: ["name", 0, 0] or [["name", 0, 0], ...]. */
+/* Reads input_layers or output_layers: ["name", 0, 0] or [["name", 0, 0], ...]; NULL if the key is missing. */
 static char *
 read_end(JsonbContainer *config, const char *key, const char *noun)
 {
@@ -250,6 +251,7 @@ pneumo_layers_read(LayerList *list, Jsonb *layers)
 
 /* ------------------------------------------------------------ input shape */
 
+/* Sets config->preprocess from [null, height, width, channels]; errors where a given key says otherwise. */
 static void
 apply_input_shape(PneumoConfig *config, JsonbValue *shape)
 {

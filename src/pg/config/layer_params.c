@@ -3,8 +3,8 @@
  * layer_params.c
  *	  The keys of one layer to the parameters of a node.
  *
- * Knows no layer itself: the tables of nn_op_info() say which keys a layer
- * has, which change nothing and which are taken only at one value.
+ * This file knows no layer: the tables of nn_op_info() say which keys a layer
+ * has, which change nothing and which are taken only at certain values.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,7 +31,7 @@ in_names(const char *key, const char *const *names)
 	return false;
 }
 
-/* "glorot_uniform", or {"class_name": "GlorotUniform", "config": {...}}. */
+/* Reads "glorot_uniform", or {"class_name": "GlorotUniform", "config": {...}}. */
 static void
 read_initializer(const char *what, NnValue *value, JsonbValue *v)
 {
@@ -73,7 +73,7 @@ read_initializer(const char *what, NnValue *value, JsonbValue *v)
 	}
 }
 
-/* "relu", null, or Keras 3's {"module": ..., "class_name": "function", "config": "relu"}. */
+/* Reads "relu", null, or Keras 3's {"module": ..., "class_name": "function", "config": "relu"}. */
 static void
 read_activation(const char *what, NnValue *value, JsonbValue *v)
 {
@@ -102,6 +102,7 @@ read_activation(const char *what, NnValue *value, JsonbValue *v)
 	value->v[1] = 0.2; /* negative_slope of keras.activations.leaky_relu */
 }
 
+/* Reads the value of one parameter, by its kind. */
 static void
 read_param(const Layer *layer, const NnParam *param, NnValue *value, JsonbValue *v)
 {
@@ -165,7 +166,7 @@ check_dtype(const Layer *layer, JsonbValue *v)
 		pneumo_json_bad(pneumo_layer_key(layer, "dtype"), v, "\"float32\"");
 }
 
-/* The alternatives of NnRefused.only, JSON texts with '|' between them. */
+/* Returns whether text is one of the alternatives of NnRefused.only, JSON texts with '|' between them. */
 static bool
 is_accepted(const char *only, const char *text)
 {

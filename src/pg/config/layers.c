@@ -3,8 +3,8 @@
  * layers.c
  *	  Keras's description of a network to a graph: which layer feeds which.
  *
- * Both forms of inbound_nodes, of Keras 2 and 3; in a Sequential network each
- * layer feeds the next.
+ * Reads both forms of inbound_nodes, those of Keras 2 and 3.  In a Sequential
+ * network each layer feeds the next.
  *
  *-------------------------------------------------------------------------
  */
@@ -95,7 +95,7 @@ check_call_kwargs(const Layer *layer, JsonbValue *kwargs)
 	}
 }
 
-/* Names of the layers that feed this one. */
+/* Reads the names of the layers that feed this one (names: room for NN_MAX_INPUTS); returns their number. */
 static int
 read_sources(const Layer *layer, char **names)
 {
@@ -182,7 +182,7 @@ find_op(const Layer *layer)
 	return -1;
 }
 
-/* Names in a graph, which becomes part of the model's bytes, are UTF-8. */
+/* Sets the name of a node, in UTF-8: the graph becomes part of the model's bytes. */
 static void
 set_node_name(NnNodeSpec *spec, const Layer *layer)
 {
@@ -211,7 +211,7 @@ add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 						error.hint[0] ? errhint("%s", error.hint) : 0));
 }
 
-/* Adds layers as their inputs become known; Keras's list need not be in order. */
+/* Adds layers as their inputs become known: Keras's list need not be in order. */
 static void
 add_functional(NnGraph *graph, LayerList *list)
 {
