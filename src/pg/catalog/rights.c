@@ -3,9 +3,9 @@
  * rights.c
  *	  Who may do what with a model: models and versions looked up with rights.
  *
- * Looked up by index scans under the snapshot of the calling query, each time:
- * a revoked privilege, SET ROLE, a deployment, a rollback, REPEATABLE READ and
- * a standby are right by construction, for microseconds a call.
+ * They are looked up by index scans under the snapshot of the calling query, each
+ * time, which takes microseconds.  So a revoked privilege, SET ROLE, a deployment,
+ * a rollback, REPEATABLE READ and a standby are right by construction.
  *
  * Owners and grantees are role names, so that a dump restores elsewhere; a
  * name without a role has no rights.  The owner has all privileges, and so
