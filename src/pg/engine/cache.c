@@ -4,7 +4,7 @@
  *	  One copy of each version's weights for the whole server.
  *
  * A version that is in use lives in a dynamic shared memory segment of its
- * own, ready to run.  A slot of the control struct names it:
+ * own, ready to predict.  A slot of the control struct names it:
  *
  *	 EMPTY    -> LOADING   by whoever comes first and finds no slot; it alone
  *	                       loads, others sleep on cache_changed
@@ -233,21 +233,21 @@ log_fallback(const PneumoVersionId *id, uint64 bytes, const char *reason)
 static LocalEngine *
 copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *reason)
 {
-	EngineBlock plan;
+	EngineBlock layout;
 	LocalEngine *local;
 	Size limit = (Size) pneumo_local_cache_size * 1024;
 	void *memory;
 	void *block;
 
-	pneumo_block_plan(&plan, id->sha256, path, form);
-	if (plan.total_bytes > limit)
+	pneumo_block_layout(&layout, id->sha256, path, form);
+	if (layout.total_bytes > limit)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("model version %s needs %s of memory, pneumo.local_cache_size allows %s",
-							   pneumo_sha256_hex(id->sha256), pneumo_memory_text((double) plan.total_bytes),
+							   pneumo_sha256_hex(id->sha256), pneumo_memory_text((double) layout.total_bytes),
 							   pneumo_memory_text((double) limit)),
 						errdetail("It is not in shared memory: %s", reason),
 						errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
-	while (local_copy_bytes() + plan.total_bytes > limit)
+	while (local_copy_bytes() + layout.total_bytes > limit)
 	{
 		if (!forget_one_copy())
 			ereport(ERROR,
@@ -257,19 +257,19 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 					 errdetail("They are not in shared memory: %s", reason),
 					 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
 	}
-	log_fallback(id, plan.total_bytes, reason);
+	log_fallback(id, layout.total_bytes, reason);
 
 	local = new_local(id, path, form);
-	memory = MemoryContextAllocExtended(local->cxt, plan.total_bytes + NN_ALIGN,
+	memory = MemoryContextAllocExtended(local->cxt, layout.total_bytes + NN_ALIGN,
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 	if (memory == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("out of memory for model version %s (%s)", pneumo_sha256_hex(id->sha256),
-							   pneumo_memory_text((double) plan.total_bytes))));
+							   pneumo_memory_text((double) layout.total_bytes))));
 	block = pneumo_align(memory);
-	pneumo_block_fill(block, &plan);
-	pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes, id->sha256, local->cxt);
-	local->bytes = plan.total_bytes;
+	pneumo_block_fill(block, &layout);
+	pneumo_block_bind(&local->engine, &local->meta, block, layout.total_bytes, id->sha256, local->cxt);
+	local->bytes = layout.total_bytes;
 	return keep_local(local);
 }
 
@@ -394,20 +394,21 @@ load_shared(const PneumoVersionId *id, NnPath path, PneumoForm form, int slot, c
 
 	PG_ENSURE_ERROR_CLEANUP(abandon_load, PointerGetDatum(&load));
 	{
-		EngineBlock plan;
+		EngineBlock layout;
 		void *block;
 
-		pneumo_block_plan(&plan, id->sha256, path, form);
-		load.segment = make_room(slot, plan.total_bytes, reason);
+		pneumo_block_layout(&layout, id->sha256, path, form);
+		load.segment = make_room(slot, layout.total_bytes, reason);
 		if (load.segment != NULL)
 		{
 			block = dsm_segment_address(load.segment);
-			pneumo_block_fill(block, &plan);
+			pneumo_block_fill(block, &layout);
 			local = new_local(id, path, form);
-			pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes, id->sha256, local->cxt);
+			pneumo_block_bind(&local->engine, &local->meta, block, layout.total_bytes, id->sha256,
+							  local->cxt);
 			local->segment = load.segment;
 			local->handle = dsm_segment_handle(load.segment);
-			local->bytes = plan.total_bytes;
+			local->bytes = layout.total_bytes;
 			publish(&load, local->engine.precision);
 		}
 	}

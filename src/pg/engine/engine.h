@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * engine.h
- *	  Versions ready to run, one copy of the weights for the whole server.
+ *	  Versions ready to predict, one copy of the weights for the whole server.
  *
  *-------------------------------------------------------------------------
  */

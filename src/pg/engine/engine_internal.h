@@ -39,14 +39,14 @@ typedef struct EngineBlock
 
 /* ------------------------------------------------------------- engine_load.c */
 
-/* Fills *plan from the head of the stored bytes; errors if they are damaged. */
-extern void pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoForm form);
+/* Fills *layout from the head of the stored bytes; errors if they are damaged. */
+extern void pneumo_block_layout(EngineBlock *layout, const uint8 *sha256, NnPath path, PneumoForm form);
 
 /*
- * Streams the stored bytes into block (plan->total_bytes at a multiple of
+ * Streams the stored bytes into block (layout->total_bytes at a multiple of
  * NN_ALIGN), checks their SHA-256 and all that they say, and packs the weights.
  */
-extern void pneumo_block_fill(void *block, const EngineBlock *plan);
+extern void pneumo_block_fill(void *block, const EngineBlock *layout);
 
 /* Points *engine and *meta into a filled block; meta is allocated in cxt. */
 extern void pneumo_block_bind(NnEngine *engine, PneumoModelMeta **meta, void *block, Size block_bytes,
