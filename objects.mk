@@ -141,10 +141,13 @@ OBJS_PG_CATALOG = \
 
 OBJS_PG_CONFIG = \
 	src/pg/config/config.o \
+	src/pg/config/config_augment.o \
 	src/pg/config/config_callbacks.o \
 	src/pg/config/config_classes.o \
+	src/pg/config/config_data.o \
 	src/pg/config/config_fit.o \
 	src/pg/config/config_keys.o \
+	src/pg/config/config_loss.o \
 	src/pg/config/config_network.o \
 	src/pg/config/config_optimizer.o \
 	src/pg/config/config_result.o \

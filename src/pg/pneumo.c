@@ -3,9 +3,10 @@
  * pneumo.c
  *	  The library's entry point.
  *
- * Loading defines the settings and looks at the plans of the session's queries
- * for calls that can be scored in groups (group_plan.c), and nothing else: no
- * memory, no thread, no other library.  Preloading is neither needed nor useful.
+ * Loading defines the settings and sets the planner hook that finds calls whose
+ * rows can be scored in batches (predict/group_plan.c).  It does nothing else: it
+ * takes no memory and starts no thread, and loads no other library.  Preloading
+ * is neither needed nor useful.
  *
  *-------------------------------------------------------------------------
  */

@@ -15,7 +15,7 @@
 
 #define PNEUMO_VERSION "0.1.0"
 
-/* The schema of the relations; functions live where the extension was created. */
+/* The schema of the relations; the functions are in the schema where the extension was created. */
 #define PNEUMO_SCHEMA "pneumo"
 
 #define PNEUMO_SHA256_LEN 32

@@ -3,9 +3,10 @@
  * attempts.c
  *	  Long computations that an interrupt breaks off.
  *
- * src/nn and src/image return when the server's flag is set.  It also means
- * things that stop nothing; then the computation is done again, and after some
- * such interrupts without looking at the flag, so that it ends.
+ * src/nn and src/image return when the server's flag of a pending interrupt is
+ * set.  Not every interrupt ends the query.  If this one does not, the
+ * computation is done again; the last attempt does not look at the flag, so that
+ * it ends.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * base.h
- *	  What every room may use: settings, errors and messages, digests, image
- *	  bytes, long computations that can be broken off, BLAS.
+ *	  What every room may use: settings, errors and messages, names, digests,
+ *	  image bytes, long computations that can be broken off, BLAS.
  *
  * JSON is in json.h, shared memory in shmem.h, the loan of memory to src/stats in
  * stats_env.h, what differs between server versions in compat.h.
@@ -44,36 +44,40 @@ extern int pneumo_max_training_runs;
 extern int pneumo_shared_cache_size; /* kB */
 extern int pneumo_local_cache_size;  /* kB */
 
+/* Defines the settings pneumo.*, when the library is loaded. */
 extern void pneumo_settings_define(void);
 
-/* The CPU path that the settings and the machine allow. */
+/* Returns the CPU path that the settings and the machine allow. */
 extern NnPath pneumo_path(void);
-/* The best that the machine has, whatever the settings. */
+
+/* Returns the best CPU path of the machine, whatever the settings say. */
 extern NnPath pneumo_path_best(void);
 
 /* --------------------------------------------------- errors (errors.c) */
 
-/* The one place where a status of the plain-C layers becomes an error. */
+/* Raises the error that a plain-C folder returned.  All errors of src/nn and src/image are raised here. */
 extern void pneumo_nn_ereport(const NnError *error) pg_attribute_noreturn();
 extern void pneumo_image_ereport(const ImgError *error) pg_attribute_noreturn();
+
+/* Returns the SQLSTATE of a status, for a caller who words the message. */
 extern int pneumo_image_sqlstate(ImgStatus status);
 
-/* True if the image is to blame, so that pneumo.on_bad_image applies. */
+/* Raises an error that says what failed, unless the status is NN_OK. */
+extern void pneumo_nn_check(NnStatus status, const char *what);
+
+/* Returns whether the image is to blame for a status, so that pneumo.on_bad_image applies. */
 extern bool pneumo_image_is_bad(ImgStatus status);
 
-/*
- * For messages: the user's text, cut at a character after PNEUMO_CLIP bytes
- * (then it ends in " ..."); and a number of bytes, rounded up, as "12.3 MB".
- */
-#define PNEUMO_CLIP 300
+#define PNEUMO_CLIP 300 /* bytes */
+
+/* Returns the user's text for a message, palloc'd: cut between characters after PNEUMO_CLIP bytes, then " ...". */
 extern char *pneumo_clip(const char *text);
+
+/* Returns a number of bytes for a message, rounded up, as "12.3 MB"; palloc'd. */
 extern char *pneumo_memory_text(double n_bytes);
 
-/* strlcpy() that cuts at a character. */
+/* Copies a text into size bytes as strlcpy() does, but cuts it between characters. */
 extern void pneumo_copy_text(char *dst, const char *src, size_t size);
-
-/* An error that says what failed, if the status of a run of the network is one. */
-extern void pneumo_run_check(NnStatus status, const char *what);
 
 /* ----------------------------------------------------- names (names.c) */
 
@@ -91,34 +95,47 @@ typedef enum PneumoSplit
 /* "train", "validation", "test", "all"; by PneumoSplit, ended by NULL. */
 extern const char *const pneumo_split_names[];
 
-/* The nearest of the NULL-ended names by edit distance, or NULL if none is near. */
+/* Returns the nearest of the NULL-ended names by edit distance, or NULL if none is near. */
 extern const char *pneumo_nearest(const char *name, const char *const *names);
 
-extern char *pneumo_list_names(const char *const *names); /* "a, b or c", quoted */
+/* Adds the hint "Did you mean ..." if one of the names is near; for the argument list of ereport(). */
+extern int pneumo_hint_nearest(const char *name, const char *const *names);
 
-/* Schema-qualified and quoted; palloc'd. */
+/* Returns the NULL-ended names for a message, quoted: "a", "b" or "c"; palloc'd. */
+extern char *pneumo_list_names(const char *const *names);
+
+/* Returns the name of a relation, schema-qualified and quoted; palloc'd. */
 extern char *pneumo_relation_name(Oid relid);
 
 /* ----------------------------------------------------- build (build.c) */
 
-/* Release, compiler and server, for a version's provenance; palloc'd. */
+/*
+ * Returns, palloc'd, what the library is: its version, its compiler by name, and
+ * the server.  pneumo_version() and the report show it.
+ */
 extern char *pneumo_build(void);
 
-/* What decides the bits beside data and config: version, compiler, CPU path, BLAS. */
+/*
+ * Returns, palloc'd, what decides the bits of a training apart from data and
+ * config: version, compiler, server, CPU path, BLAS.  It stands in the run's
+ * row, in the provenance of a version and in checkpoints, and a run continues
+ * only where its checkpoint has this very text.  So its form is fixed: it is not
+ * pneumo_build() with more at the end, as its compiler has no name.
+ */
 extern char *pneumo_build_text(void);
 
 /* -------------------------------------------------- digests (sha256.c) */
 
-/* SHA-256; may also be used where no transaction is open. */
+/* Computes the SHA-256 of bytes, also where no transaction is open. */
 extern void pneumo_sha256(uint8 *digest, const void *bytes, size_t n_bytes);
 
-extern char *pneumo_sha256_hex(const uint8 *digest); /* palloc'd */
-
+/* Computes the SHA-256 of bytes that come in pieces.  pneumo_sha256_end() frees ctx. */
 extern pg_cryptohash_ctx *pneumo_sha256_begin(void);
-
 extern void pneumo_sha256_add(pg_cryptohash_ctx *ctx, const void *bytes, size_t n_bytes);
-
 extern void pneumo_sha256_end(uint8 *digest, pg_cryptohash_ctx *ctx);
+
+/* Returns a digest as hexadecimal digits; palloc'd. */
+extern char *pneumo_sha256_hex(const uint8 *digest);
 
 /* ----------------------------------------------- attempts (attempts.c) */
 
@@ -129,9 +146,13 @@ typedef struct PneumoAttempts
 	int made;
 } PneumoAttempts;
 
+/* Prepares for the first attempt. */
 extern void pneumo_attempts_begin(PneumoAttempts *attempts);
 
-/* After one that was broken off: processes interrupts, which may be an error; else true, to do it again. */
+/*
+ * Processes the interrupts that broke an attempt off, which may raise an error.
+ * Otherwise returns true: the computation is to be done again.
+ */
 extern bool pneumo_attempts_next(PneumoAttempts *attempts);
 
 /* --------------------------------------------------- images (pixels.c) */
@@ -142,7 +163,11 @@ extern bool pneumo_attempts_next(PneumoAttempts *attempts);
 /* Fills the limits of decoding from the settings, and where interrupts show. */
 extern void pneumo_image_limits(ImgLimits *limits);
 
-/* Scratch in the current context, room for aligning it to NN_ALIGN; pfree() what pneumo_scratch() gave. */
+/*
+ * Returns memory of the current context with room for its alignment.
+ * pneumo_align() returns the first address in it that is a multiple of NN_ALIGN;
+ * pfree() takes what pneumo_scratch() returned.
+ */
 extern void *pneumo_scratch(Size n_bytes);
 extern void *pneumo_align(void *memory);
 
@@ -150,30 +175,34 @@ extern void *pneumo_align(void *memory);
 extern void pneumo_check_memory(const char *what, double n_bytes);
 
 /*
- * JPEG bytes to the network's 8-bit pixels: the path of training and of
- * prediction.  dst: height * width * channels.  Returns the status instead of
- * raising it; raises only for interrupts and memory.
+ * Turns JPEG bytes into the network's 8-bit pixels, the same way for training and
+ * for prediction.  dst has room for height * width * channels.  Returns the
+ * status and does not raise it; raises only interrupts and lack of memory.
  */
 extern ImgStatus pneumo_pixels(uint8 *dst, const uint8 *bytes, size_t n_bytes,
 							   const ImgPreprocess *preprocess, ImgError *error);
 
-extern bytea *pneumo_bytea(const void *bytes, size_t n_bytes); /* palloc'd */
+/* Returns a copy of bytes as a datum; palloc'd. */
+extern bytea *pneumo_bytea(const void *bytes, size_t n_bytes);
 
-/* The bytes of an image, detoasted unless too large; false (with *error) then. */
+/* Reads the bytes of an image; false, with *error and without detoasting it, if it is too large. */
 extern bool pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error);
 
-/* A real[] of n_dims dimensions. */
+/* Returns a real[] of n_dims dimensions; palloc'd. */
 extern ArrayType *pneumo_real_array(const float *values, int n_dims, const int *dims);
 
-/* Pixels (channels 1 or 3) as a JPEG datum, palloc'd. */
+/* Returns drawn pixels (channels 1 or 3) as a JPEG datum; palloc'd. */
 extern bytea *pneumo_picture(const uint8 *pixels, int height, int width, int channels);
 
 /* ------------------------------------------------------- BLAS (blas.c) */
 
-/* Loads the library on first use, all signals blocked; NULL if there is none. */
+/* Returns the library's matrix product, or NULL if there is none.  Loads the library on first use. */
 extern NnSgemm pneumo_blas_sgemm(void);
-/* Another function of the same library (LAPACK's dsyevd_), or NULL. */
+
+/* Returns another function of the same library (LAPACK's dsyevd_), or NULL. */
 extern void *pneumo_blas_symbol(const char *name);
-extern const char *pneumo_blas_version(void); /* "OpenBLAS 0.3.21 …" or "built-in" */
+
+/* Returns "OpenBLAS 0.3.21 …", or "built-in" if there is none. */
+extern const char *pneumo_blas_version(void);
 
 #endif /* PNEUMO_PG_BASE_H */

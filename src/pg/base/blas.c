@@ -4,10 +4,10 @@
  *	  OpenBLAS, loaded at run time.
  *
  * Linking to it would start its threads in every backend when the library is
- * loaded, with signals unblocked.  It is loaded by the process that first
- * asks, told to use one thread before its constructor runs, with all signals
- * blocked; the first product is done there too, since that is when memory and
- * threads would be set up.  It stays loaded: a process has one.
+ * loaded, with signals unblocked.  So a process loads it when it first asks for
+ * it, with all signals blocked, after telling it through the environment to use
+ * one thread.  The first product is computed there, too, since that is when the
+ * library sets up memory and threads.  It stays loaded.
  *
  *-------------------------------------------------------------------------
  */
@@ -67,7 +67,7 @@ restore_environment(const char *name, char *old)
 		setenv(name, old, 1);
 }
 
-/* Takes the functions out of the library; false if it is not OpenBLAS. */
+/* Looks up the functions of the library; false if it is not OpenBLAS. */
 static bool
 bind_library(void *library)
 {
@@ -90,8 +90,8 @@ bind_library(void *library)
 }
 
 /*
- * One thread from the start, so that the constructor makes no others.  Nothing
- * in here can throw while the signals are blocked.
+ * Loads the library with all signals blocked, so that a thread that it might
+ * start takes none.  Nothing in here can throw while they are blocked.
  */
 static bool
 load_library(const char *name, char *reason, size_t reason_bytes)
@@ -114,6 +114,7 @@ load_library(const char *name, char *reason, size_t reason_bytes)
 	return bound;
 }
 
+/* Loads the library that the setting names, unless this process has tried before; logs why it cannot. */
 static void
 load_once(void)
 {

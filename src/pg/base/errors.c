@@ -44,7 +44,7 @@ nn_sqlstate(NnStatus status)
 	return ERRCODE_INTERNAL_ERROR;
 }
 
-/* A message may quote bytes of a model from anywhere: then only what is text. */
+/* Returns a message without what is no text: it may quote bytes of a model from anywhere. */
 static char *
 printable(const char *message)
 {
@@ -154,7 +154,7 @@ pneumo_copy_text(char *dst, const char *src, size_t size)
 }
 
 void
-pneumo_run_check(NnStatus status, const char *what)
+pneumo_nn_check(NnStatus status, const char *what)
 {
 	NnError error;
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * json.h
- *	  Typed reading of jsonb values, with one form of message for all.
+ *	  Typed reading of jsonb values, with one form of message for all, and
+ *	  writing of jsonb values key by key.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,30 +16,48 @@
 
 /* ----------------------------------------------- reading (json_read.c) */
 
-/*
- * All readers take `what`, the subject of the message ("config key
- * \"epochs\""), and raise ERRCODE_INVALID_PARAMETER_VALUE with the value and
- * what is allowed.
- */
-extern JsonbValue *pneumo_json_get(JsonbContainer *object, const char *key); /* NULL if absent */
-extern char *pneumo_json_text(JsonbValue *value);                            /* shortened for messages */
+/* Returns the value of a key, or NULL if the object lacks it. */
+extern JsonbValue *pneumo_json_get(JsonbContainer *object, const char *key);
+
+/* Returns a value as text, palloc'd; pneumo_json_text() shortens it for messages. */
+extern char *pneumo_json_text(JsonbValue *value);
 extern char *pneumo_json_full_text(JsonbValue *value);
+
+/* Returns whether a value is null or missing (NULL). */
 extern bool pneumo_json_is_null(const JsonbValue *value);
-extern JsonbContainer *pneumo_json_object(const JsonbValue *value); /* NULL if it is none */
+
+/* Returns what the value is if it is an object, an array or a string (palloc'd); otherwise NULL. */
+extern JsonbContainer *pneumo_json_object(const JsonbValue *value);
 extern JsonbContainer *pneumo_json_array(const JsonbValue *value);
-extern char *pneumo_json_cstring(const JsonbValue *value);               /* NULL if not a string */
-extern bool pneumo_json_double(const JsonbValue *value, double *number); /* false if not a number */
-extern void pneumo_json_bad(const char *what, JsonbValue *value, const char *allowed) pg_attribute_noreturn();
+extern char *pneumo_json_cstring(const JsonbValue *value);
+
+/* Returns the number of an array's elements. */
+extern int pneumo_json_array_length(JsonbContainer *array);
+
+/* Sets *number if the value is a number; otherwise returns false. */
+extern bool pneumo_json_double(const JsonbValue *value, double *number);
+
+/*
+ * Reads a value of one type.  What does not fit raises
+ * ERRCODE_INVALID_PARAMETER_VALUE with what, the subject of the message
+ * ("config key \"epochs\""), the value and what is allowed.  The reader of names
+ * (ended by NULL) returns the index.
+ */
 extern int64 pneumo_json_read_int(const char *what, JsonbValue *value, double low, double high);
 extern double pneumo_json_read_number(const char *what, JsonbValue *value, double low, double high);
 extern bool pneumo_json_read_bool(const char *what, JsonbValue *value);
 extern char *pneumo_json_read_string(const char *what, JsonbValue *value);
 extern int pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *names);
-extern int pneumo_json_array_length(JsonbContainer *array);
+
+/* Raises the readers' error: what is value, must be allowed. */
+extern void pneumo_json_bad(const char *what, JsonbValue *value, const char *allowed) pg_attribute_noreturn();
+
+/* Returns the first key of object that known (ended by NULL) does not have, palloc'd, or NULL. */
+extern const char *pneumo_json_unknown_key(JsonbContainer *object, const char *const *known);
 
 /*
- * Refuses keys of object that known (ended by NULL) does not have; prefix, which
- * ends in a dot or is empty, names the object in the message.
+ * Refuses config keys that known does not have; prefix, which ends in a dot or
+ * is empty, names the object in the message.
  */
 extern void pneumo_json_check_keys(JsonbContainer *object, const char *prefix, const char *const *known);
 
@@ -55,13 +74,15 @@ typedef struct PneumoJson
 	bool has_values; /* the innermost one */
 } PneumoJson;
 
-/* Opens the outer object; opens and closes the containers in it. */
+/* Opens the outer object. */
 extern void pneumo_json_begin(PneumoJson *json);
+
+/* Opens a container in the innermost open one; closes the innermost one. */
 extern void pneumo_json_open_object(PneumoJson *json, const char *key);
 extern void pneumo_json_open_array(PneumoJson *json, const char *key);
 extern void pneumo_json_close(PneumoJson *json);
 
-/* Adds a value; a NULL string or jsonb becomes null. */
+/* Adds a value to the innermost open container; a NULL string or jsonb becomes null. */
 extern void pneumo_json_add_string(PneumoJson *json, const char *key, const char *string);
 extern void pneumo_json_add_int(PneumoJson *json, const char *key, int64 number);
 extern void pneumo_json_add_bool(PneumoJson *json, const char *key, bool value);

@@ -9,7 +9,6 @@
 
 #include <math.h>
 
-#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -163,33 +162,20 @@ int
 pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *names)
 {
 	char *text = pneumo_json_cstring(value);
-	const char *near;
 	int i;
 
 	for (i = 0; text != NULL && names[i] != NULL; i++)
 		if (strcmp(text, names[i]) == 0)
 			return i;
 
-	near = text != NULL ? pneumo_nearest(text, names) : NULL;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("%s is %s, must be %s", what, pneumo_json_text(value), pneumo_list_names(names)),
-					near ? errhint("Did you mean \"%s\"?", near) : 0));
+					text != NULL ? pneumo_hint_nearest(text, names) : 0));
 	return -1;
 }
 
-static void
-unknown_key(const char *prefix, const char *name, const char *const *known)
-{
-	const char *near = pneumo_nearest(name, known);
-
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
-					near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
-}
-
-/* Refuses keys of object that known does not have. */
-void
-pneumo_json_check_keys(JsonbContainer *object, const char *prefix, const char *const *known)
+const char *
+pneumo_json_unknown_key(JsonbContainer *object, const char *const *known)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
@@ -207,6 +193,21 @@ pneumo_json_check_keys(JsonbContainer *object, const char *prefix, const char *c
 			if (strcmp(name, known[i]) == 0)
 				break;
 		if (known[i] == NULL)
-			unknown_key(prefix, name, known);
+			return name;
 	}
+	return NULL;
+}
+
+void
+pneumo_json_check_keys(JsonbContainer *object, const char *prefix, const char *const *known)
+{
+	const char *name = pneumo_json_unknown_key(object, known);
+	const char *near;
+
+	if (name == NULL)
+		return;
+	near = pneumo_nearest(name, known);
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
+					near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
 }

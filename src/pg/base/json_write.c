@@ -12,7 +12,7 @@
 
 #include <math.h>
 
-#include "utils/builtins.h"
+#include "lib/stringinfo.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 

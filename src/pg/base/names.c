@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * names.c
- *	  Names in messages: of splits, of relations, the nearest of those that are known.
+ *	  Names in messages: of splits and of relations, lists of names, and the
+ *	  nearest of the known names.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,6 +48,14 @@ pneumo_nearest(const char *name, const char *const *names)
 	return best;
 }
 
+int
+pneumo_hint_nearest(const char *name, const char *const *names)
+{
+	const char *near = pneumo_nearest(name, names);
+
+	return near != NULL ? errhint("Did you mean \"%s\"?", near) : 0;
+}
+
 char *
 pneumo_list_names(const char *const *names)
 {
@@ -62,8 +71,6 @@ pneumo_list_names(const char *const *names)
 	}
 	return buf.data;
 }
-
-/* the server's limit of parallel_workers */
 
 char *
 pneumo_relation_name(Oid relid)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * pixels.c
- *	  JPEG bytes to the network's pixels, for training and for prediction.
+ *	  Image bytes in and out: JPEG bytes to the network's pixels, for training
+ *	  and for prediction; pixels to JPEG; memory for both.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +13,7 @@
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/memutils.h"
 
 #include "image/image.h"
@@ -27,7 +29,7 @@ pneumo_image_limits(ImgLimits *limits)
 	memset(limits, 0, sizeof(*limits));
 	limits->max_bytes = PNEUMO_MAX_IMAGE_BYTES;
 	limits->max_pixels = (uint64) pneumo_max_image_pixels;
-	/* while interrupts are held off the flag would stay up */
+	/* while interrupts are held off nobody would take the flag down */
 	limits->interrupt = INTERRUPTS_CAN_BE_PROCESSED() ? &InterruptPending : NULL;
 }
 
@@ -56,6 +58,7 @@ pneumo_check_memory(const char *what, double n_bytes)
 				 "A network for smaller images needs less; a superuser can enlarge pneumo.predict_memory.")));
 }
 
+/* Decodes an image and turns it into the network's pixels, in one attempt. */
 static ImgStatus
 decode(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreprocess *preprocess,
 	   const ImgLimits *limits, ImgError *error)
@@ -116,7 +119,7 @@ pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
 {
 	Size n_bytes = toast_raw_datum_size(image) - VARHDRSZ;
 
-	/* known without reading it */
+	/* the size is known without reading the image */
 	if (n_bytes > PNEUMO_MAX_IMAGE_BYTES)
 	{
 		error->status = IMG_TOO_LARGE;

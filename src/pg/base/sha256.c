@@ -14,7 +14,7 @@
 
 #include "pg/base/base.h"
 
-static ResourceOwner digest_owner = NULL;
+static ResourceOwner digest_owner = NULL; /* of contexts that are made outside of transactions */
 
 static void
 sha256_failed(pg_cryptohash_ctx *ctx)

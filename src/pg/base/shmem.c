@@ -3,9 +3,9 @@
  * shmem.c
  *	  The control struct in main shared memory.
  *
- * The server keeps about 100 kB of main shared memory for what is too small
- * to be estimated; the struct takes a few of them when the first backend asks,
- * so the library needs no preloading.  The name carries a number that changes
+ * The server keeps about 100 kB of main shared memory in reserve.  The struct
+ * takes a few of them when the first backend asks for it, so the library needs
+ * no preloading.  The name carries a number that changes
  * with the layout: an old and a new library in one server never share it.
  *
  *-------------------------------------------------------------------------

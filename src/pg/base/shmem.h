@@ -55,7 +55,7 @@ typedef struct PneumoCacheSlot
 	int64 version;
 } PneumoCacheSlot;
 
-/* A training run's slot: who holds it, and its live figures.  Guarded by lock. */
+/* The slot of a training run: who holds it, and how far the run is.  Guarded by lock. */
 typedef struct PneumoRunSlot
 {
 	bool in_use;
@@ -66,7 +66,7 @@ typedef struct PneumoRunSlot
 	uint32 generation;        /* grows each time the slot is taken */
 	int64 run;                /* 0 until drawn */
 	bool queued;              /* waiting for the caller's transaction */
-	TransactionId caller_xid; /* which is this one */
+	TransactionId caller_xid; /* that transaction */
 	bool cancel_requested;
 	char phase[32]; /* "reading images", "training", ... */
 	NnProgress progress;
@@ -76,8 +76,7 @@ typedef struct PneumoRunSlot
 
 typedef struct PneumoShared
 {
-	LWLock lock; /* guards all that follows; never held while
-								 * creating or attaching a segment */
+	LWLock lock; /* guards all that follows; never held while a segment is created or attached */
 	int tranche_id;
 	ConditionVariable cache_changed;
 	ConditionVariable run_changed;
@@ -87,7 +86,7 @@ typedef struct PneumoShared
 	PneumoRunSlot runs[PNEUMO_RUN_SLOTS];
 } PneumoShared;
 
-/* The control struct, created by whoever comes first; no preloading needed. */
+/* Returns the control struct; the process that comes first creates it, so that no preloading is needed. */
 extern PneumoShared *pneumo_shared(void);
 
 /* What a session waits for, as pg_stat_activity shows it (named from PostgreSQL 17 on). */
@@ -98,6 +97,7 @@ typedef enum PneumoWait
 	PNEUMO_WAIT_RUN         /* the next epoch, or the end of a run */
 } PneumoWait;
 
+/* Returns the wait event of what a session waits for. */
 extern uint32 pneumo_wait_event(PneumoWait wait);
 
 /*

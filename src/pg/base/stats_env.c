@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stats_env.c
- *	  What src/stats is lent for the figures, and its statuses as errors.
+ *	  Memory and interrupts for src/stats, and its statuses as errors.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * stats_env.h
- *	  The loan of memory to src/stats, and its status as an error.
+ *	  What src/stats needs of the server: memory, interrupts, its statuses as
+ *	  errors, and the defaults of figures.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,8 +18,9 @@
 #define PNEUMO_DEFAULT_BINS 10
 
 /*
- * Memory of a child of the current context, at most pneumo.figures_memory;
- * stop raises a pending cancel itself (src/stats leaves only that memory).
+ * The environment that functions of src/stats take.  Its memory comes from a
+ * child of the current context, at most pneumo.figures_memory.  Its stop raises
+ * a pending cancel itself: all that src/stats leaves behind then is that memory.
  */
 typedef struct PneumoStats
 {
@@ -26,20 +28,21 @@ typedef struct PneumoStats
 	MemoryContext cxt;
 } PneumoStats;
 
+/* Makes the environment; deletes its memory. */
 extern void pneumo_stats_begin(PneumoStats *stats);
 extern void pneumo_stats_end(PneumoStats *stats);
 
-/* Raises what is not STATS_OK; what: the subject, as in "pneumo_roc"; n rows, positive of them of the positive class. */
+/* Raises an error unless the status is STATS_OK; what is its subject ("pneumo_roc"), rows (or NULL) what was computed. */
 extern void pneumo_stats_check(StatsStatus status, const char *what, const StatsRows *rows);
 
-/* The same for more than two classes. */
+/* Raises an error as above, with the words for more than two classes. */
 extern void pneumo_stats_check_classes(StatsStatus status, const char *what, const StatsClassRows *rows,
 									   char *const *classes);
 
 /* Raises that n rows do not fit into pneumo.figures_memory. */
 extern void pneumo_too_many_rows(int64 n);
 
-/* Threshold, and what every figure of this release is computed with. */
+/* Fills the options of figures: the threshold, and for the rest the defaults of this release. */
 extern void pneumo_stats_options(StatsOptions *options, double threshold);
 
 #endif /* PNEUMO_PG_STATS_ENV_H */

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -20,11 +21,15 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "commands/sequence.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -128,14 +133,73 @@ pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, bool missing_ok)
 }
 
 Oid
-pneumo_catalog_index(PneumoRelation relation, const char *index_name)
+pneumo_catalog_index(Relation rel, const char *index_name)
 {
 	Oid schema = get_namespace_oid(PNEUMO_SCHEMA, true);
 	Oid index = OidIsValid(schema) ? get_relname_relid(index_name, schema) : InvalidOid;
 
-	if (!OidIsValid(index) || IndexGetRelation(index, true) != relation_oid(relation))
+	if (!OidIsValid(index) || IndexGetRelation(index, true) != RelationGetRelid(rel))
 		relation_missing(index_name);
 	return index;
+}
+
+/* Fills the key of a scan: the attribute equals a value, whose type is told by the attribute's. */
+static void
+init_key(ScanKey key, Relation rel, int attribute, Datum value)
+{
+	RegProcedure equals = InvalidOid;
+
+	switch (TupleDescAttr(RelationGetDescr(rel), attribute - 1)->atttypid)
+	{
+		case INT8OID:
+			equals = F_INT8EQ;
+			break;
+		case TEXTOID:
+			equals = F_TEXTEQ;
+			break;
+		case BYTEAOID:
+			equals = F_BYTEAEQ;
+			break;
+		default:
+			elog(ERROR, "no scan by column %d of relation \"%s\"", attribute, RelationGetRelationName(rel));
+	}
+	ScanKeyInit(key, attribute, BTEqualStrategyNumber, equals, value);
+}
+
+SysScanDesc
+pneumo_catalog_scan(Relation rel, const char *index_name, int attribute, Datum value, Snapshot snapshot)
+{
+	ScanKeyData key[1];
+
+	init_key(&key[0], rel, attribute, value);
+	return systable_beginscan(rel, pneumo_catalog_index(rel, index_name), true, snapshot, 1, key);
+}
+
+SysScanDesc
+pneumo_catalog_scan_ordered(Relation rel, Relation index, int attribute, Datum value, Snapshot snapshot)
+{
+	ScanKeyData key[1];
+
+	init_key(&key[0], rel, attribute, value);
+	return systable_beginscan_ordered(rel, index, snapshot, 1, key);
+}
+
+HeapTuple
+pneumo_catalog_find(Relation rel, const char *index_name, int attribute, Datum value, Snapshot snapshot)
+{
+	SysScanDesc scan = pneumo_catalog_scan(rel, index_name, attribute, value, snapshot);
+	HeapTuple tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
+Datum
+pneumo_role_datum(Oid role)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(role, false)));
 }
 
 int64
@@ -197,8 +261,8 @@ pneumo_prevent_write(const char *function)
 
 /*
  * Objects that are no relations are locked as sub-objects of one: a model by
- * its id, the bytes of a version by their hash.  Collisions only make two
- * writers wait for each other.
+ * its id, a name and the bytes of a version by a hash.  Collisions only make
+ * two writers wait for each other.
  */
 void
 pneumo_lock_model(int64 model)

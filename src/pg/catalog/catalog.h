@@ -17,11 +17,7 @@
 
 #include "pg/pneumo.h"
 
-/*
- * Relations of schema pneumo; columns in catalog.h and
- * src/sql/catalog.sql.  PNEUMO_REL_HISTORY is the table pneumo.epoch:
- * pneumo.history is the view over it.
- */
+/* Relations of schema pneumo.  PNEUMO_REL_HISTORY is the table pneumo.epoch: pneumo.history is the view over it. */
 typedef enum PneumoRelation
 {
 	PNEUMO_REL_MODEL,
@@ -37,23 +33,43 @@ typedef enum PneumoRelation
 
 /*
  * Opens a relation of the extension after checking, by pg_depend, that it
- * belongs to the extension.  With missing_ok NULL if the extension is gone.
+ * belongs to the extension.  With missing_ok returns NULL if the extension is
+ * gone.
  */
 extern Relation pneumo_catalog_open(PneumoRelation relation, LOCKMODE lockmode, bool missing_ok);
-extern Oid pneumo_catalog_index(PneumoRelation relation, const char *index_name);
 
-/* Next value of the relation's id sequence (model, version, run, deployment, look), without privilege checks. */
+/* Returns the OID of an index of an open relation; errors if the relation has none of that name. */
+extern Oid pneumo_catalog_index(Relation rel, const char *index_name);
+
+/*
+ * Begins a scan of the rows whose attribute, the first column of the index,
+ * equals value (a bigint, text or bytea).  The ordered scan returns them in the
+ * order of the index; its caller opens and closes the index.
+ */
+extern SysScanDesc pneumo_catalog_scan(Relation rel, const char *index_name, int attribute, Datum value,
+									   Snapshot snapshot);
+extern SysScanDesc pneumo_catalog_scan_ordered(Relation rel, Relation index, int attribute, Datum value,
+											   Snapshot snapshot);
+
+/* Returns a copy (palloc'd) of the first row that such a scan finds, or NULL. */
+extern HeapTuple pneumo_catalog_find(Relation rel, const char *index_name, int attribute, Datum value,
+									 Snapshot snapshot);
+
+/* Draws the next id of a relation (model, version, run, deployment, look), without checks of privileges. */
 extern int64 pneumo_catalog_nextval(PneumoRelation relation);
 
-/* Inserts, updates (by tuple id) and deletes rows, with indexes kept, no triggers. */
+/* Inserts, updates (by tuple id) or deletes a row, with its indexes; no trigger fires. */
 extern void pneumo_catalog_insert(Relation rel, Datum *values, bool *nulls);
 extern void pneumo_catalog_update(Relation rel, HeapTuple old, Datum *values, bool *nulls, bool *replace);
 extern void pneumo_catalog_delete(Relation rel, HeapTuple old);
 
+/* Returns the name of a role as the rows keep it, a datum of type name; palloc'd. */
+extern Datum pneumo_role_datum(Oid role);
+
 /*
- * Registered snapshots, to be given to UnregisterSnapshot(): the calling
- * query's for reading, the latest for deciding what to write (taken after the
- * lock that makes the decision safe).  A function that wrote ends with
+ * Registers a snapshot, to be given to UnregisterSnapshot(): the calling query's
+ * for reading, the latest for deciding what to write (taken after the lock that
+ * makes the decision safe).  A function that wrote ends with
  * CommandCounterIncrement(), so that the next one in the same query sees it.
  */
 extern Snapshot pneumo_read_snapshot(void);
@@ -62,7 +78,7 @@ extern Snapshot pneumo_write_snapshot(void);
 /* Errors in a read-only transaction, a parallel worker and on a standby; function as in "pneumo_deploy()". */
 extern void pneumo_prevent_write(const char *function);
 
-/* Until the end of the transaction: one writer of a model, one maker of a name, one writer of a version's bytes. */
+/* Locks a model, a name or a version's bytes against other writers until the end of the transaction. */
 extern void pneumo_lock_model(int64 model);
 extern void pneumo_lock_name(const char *name);
 extern void pneumo_lock_bytes(const uint8 *sha256);

@@ -16,7 +16,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "miscadmin.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -29,27 +28,23 @@
 static SysScanDesc
 scan_chunks(Relation rel, const uint8 *sha256, Snapshot snapshot)
 {
-	ScanKeyData key[1];
 	bytea *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
 
-	ScanKeyInit(&key[0], Anum_chunk_sha256, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(hash));
-	return systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_CHUNK, "chunk_pkey"), true, snapshot, 1,
-							  key);
+	return pneumo_catalog_scan(rel, "chunk_pkey", Anum_chunk_sha256, PointerGetDatum(hash), snapshot);
 }
 
 PneumoChunks *
 pneumo_chunks_open(const uint8 *sha256)
 {
 	PneumoChunks *chunks = palloc0(sizeof(PneumoChunks));
-	ScanKeyData key[1];
 
 	memcpy(chunks->sha256, sha256, PNEUMO_SHA256_LEN);
 	chunks->snapshot = pneumo_read_snapshot();
 	chunks->rel = pneumo_catalog_open(PNEUMO_REL_CHUNK, AccessShareLock, false);
-	chunks->index = index_open(pneumo_catalog_index(PNEUMO_REL_CHUNK, "chunk_pkey"), AccessShareLock);
+	chunks->index = index_open(pneumo_catalog_index(chunks->rel, "chunk_pkey"), AccessShareLock);
 	chunks->hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
-	ScanKeyInit(&key[0], Anum_chunk_sha256, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(chunks->hash));
-	chunks->scan = systable_beginscan_ordered(chunks->rel, chunks->index, chunks->snapshot, 1, key);
+	chunks->scan = pneumo_catalog_scan_ordered(chunks->rel, chunks->index, Anum_chunk_sha256,
+											   PointerGetDatum(chunks->hash), chunks->snapshot);
 	return chunks;
 }
 

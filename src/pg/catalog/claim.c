@@ -21,9 +21,9 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "pg/base/shmem.h"
 #include "pg/catalog/catalog.h"
@@ -41,24 +41,18 @@ check_model_name(const char *name)
 						errmsg("a model name of %zu bytes, where 1 to %d are allowed", n, MAX_MODEL_NAME)));
 }
 
-/* Whether the relation has a row whose first key column of an index is the model's id. */
+/* Returns whether the relation has a row of the model; attribute is the first column of the index. */
 static bool
 has_rows(PneumoRelation relation, const char *index, int attribute, int64 model, Snapshot snapshot)
 {
 	Relation rel = pneumo_catalog_open(relation, AccessShareLock, false);
-	ScanKeyData key[1];
-	SysScanDesc scan;
-	bool found;
+	bool found = HeapTupleIsValid(pneumo_catalog_find(rel, index, attribute, Int64GetDatum(model), snapshot));
 
-	ScanKeyInit(&key[0], attribute, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan = systable_beginscan(rel, pneumo_catalog_index(relation, index), true, snapshot, 1, key);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
 	table_close(rel, NoLock);
 	return found;
 }
 
-/* Whether a worker other than that of the run trains a model of this name. */
+/* Returns whether a worker other than that of the run except trains a model of this name. */
 static bool
 is_being_trained(const char *name, int64 except)
 {
@@ -85,7 +79,7 @@ is_abandoned(int64 model, const char *name, int64 except, Snapshot snapshot)
 		   !is_being_trained(name, except);
 }
 
-/* The id in a row of models, and whether it is the role's own. */
+/* Returns the id in a row of models, and whether the role owns the model. */
 static int64
 model_id(Relation rel, HeapTuple tuple, Oid role, bool *own)
 {
@@ -141,7 +135,7 @@ pneumo_model_check_claim(const char *name, Oid role)
 	UnregisterSnapshot(snapshot);
 }
 
-/* The model of that name, after an abandoned one of somebody else was taken away; 0: none. */
+/* Returns the model of that name, or 0; takes an abandoned one of somebody else away first. */
 static int64
 find_claimed(const char *name, Oid role, int64 run)
 {
@@ -166,7 +160,6 @@ pneumo_model_claim(const char *name, Oid owner, int64 run)
 	int64 model;
 	Datum values[Natts_model];
 	bool nulls[Natts_model] = {false};
-	NameData owner_name;
 
 	check_model_name(name);
 	/* somebody may be about to use the name, or to give it back */
@@ -175,12 +168,11 @@ pneumo_model_claim(const char *name, Oid owner, int64 run)
 	if (model != 0)
 		return model;
 
-	namestrcpy(&owner_name, GetUserNameFromId(owner, false));
 	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);
 	model = pneumo_catalog_nextval(PNEUMO_REL_MODEL);
 	values[Anum_model_id - 1] = Int64GetDatum(model);
 	values[Anum_model_name - 1] = CStringGetTextDatum(name);
-	values[Anum_model_owner - 1] = NameGetDatum(&owner_name);
+	values[Anum_model_owner - 1] = pneumo_role_datum(owner);
 	values[Anum_model_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_model_comment - 1] = true;
 	pneumo_catalog_insert(rel, values, nulls);

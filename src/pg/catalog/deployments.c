@@ -7,12 +7,10 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -26,36 +24,29 @@ pneumo_deployment_add(int64 model, int64 version, const char *action, int64 prev
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, RowExclusiveLock, false);
 	Datum values[Natts_deployment];
 	bool nulls[Natts_deployment] = {false};
-	NameData by;
 
-	namestrcpy(&by, GetUserNameFromId(role, false));
 	values[Anum_deployment_id - 1] = Int64GetDatum(pneumo_catalog_nextval(PNEUMO_REL_DEPLOYMENT));
 	values[Anum_deployment_model - 1] = Int64GetDatum(model);
 	values[Anum_deployment_version - 1] = Int64GetDatum(version);
 	values[Anum_deployment_action - 1] = CStringGetTextDatum(action);
 	values[Anum_deployment_previous - 1] = Int64GetDatum(previous);
 	nulls[Anum_deployment_previous - 1] = previous == 0;
-	values[Anum_deployment_role - 1] = NameGetDatum(&by);
+	values[Anum_deployment_role - 1] = pneumo_role_datum(role);
 	values[Anum_deployment_deployed - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	pneumo_catalog_insert(rel, values, nulls);
 	table_close(rel, NoLock);
 }
 
-/* The last row of a model in pneumo.deployment: its id and version. */
 bool
 pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 *version)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
-	Relation index =
-		index_open(pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx"), AccessShareLock);
-	ScanKeyData key[1];
-	SysScanDesc scan;
-	HeapTuple tuple;
+	Relation index = index_open(pneumo_catalog_index(rel, "deployment_model_idx"), AccessShareLock);
+	SysScanDesc scan =
+		pneumo_catalog_scan_ordered(rel, index, Anum_deployment_model, Int64GetDatum(model), snapshot);
+	HeapTuple tuple = systable_getnext_ordered(scan, BackwardScanDirection);
 	bool found = false;
 
-	ScanKeyInit(&key[0], Anum_deployment_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan = systable_beginscan_ordered(rel, index, snapshot, 1, key);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
 	if (HeapTupleIsValid(tuple))
 	{
 		bool isnull;
@@ -69,6 +60,26 @@ pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 
 	index_close(index, NoLock);
 	table_close(rel, NoLock);
 	return found;
+}
+
+bool
+pneumo_deployment_read(int64 deployment, Snapshot snapshot, int64 *version, int64 *previous)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
+	HeapTuple tuple =
+		pneumo_catalog_find(rel, "deployment_pkey", Anum_deployment_id, Int64GetDatum(deployment), snapshot);
+	Datum values[Natts_deployment];
+	bool nulls[Natts_deployment];
+
+	if (HeapTupleIsValid(tuple))
+	{
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
+		*version = DatumGetInt64(values[Anum_deployment_version - 1]);
+		*previous =
+			nulls[Anum_deployment_previous - 1] ? 0 : DatumGetInt64(values[Anum_deployment_previous - 1]);
+	}
+	table_close(rel, NoLock);
+	return HeapTupleIsValid(tuple);
 }
 
 bool

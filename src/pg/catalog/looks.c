@@ -1,18 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * looks.c
- *	  Looks at held-out rows: each one makes the figures a little less honest.
+ *	  Looks at the test split: each one makes what is chosen by its figures a
+ *	  little too optimistic.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -25,14 +26,11 @@ pneumo_look_count(int64 version, const char *split)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_LOOK, AccessShareLock, false);
 	Snapshot snapshot = pneumo_write_snapshot();
-	ScanKeyData key;
-	SysScanDesc scan;
+	SysScanDesc scan =
+		pneumo_catalog_scan(rel, "look_version_idx", Anum_look_version, Int64GetDatum(version), snapshot);
 	HeapTuple tuple;
 	int64 n = 0;
 
-	ScanKeyInit(&key, Anum_look_version, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_LOOK, "look_version_idx"), true, snapshot,
-							  1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool isnull;
@@ -53,13 +51,11 @@ pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_LOOK, RowExclusiveLock, false);
 	Datum values[Natts_look];
 	bool nulls[Natts_look] = {false};
-	NameData role;
 
-	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
 	values[Anum_look_id - 1] = Int64GetDatum(pneumo_catalog_nextval(PNEUMO_REL_LOOK));
 	values[Anum_look_version - 1] = Int64GetDatum(id->version);
 	values[Anum_look_looked - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[Anum_look_role - 1] = NameGetDatum(&role);
+	values[Anum_look_role - 1] = pneumo_role_datum(GetUserId());
 	values[Anum_look_split - 1] = CStringGetTextDatum(split);
 	values[Anum_look_source - 1] = CStringGetTextDatum(source);
 	values[Anum_look_images - 1] = Int64GetDatum(images);

@@ -15,7 +15,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "miscadmin.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -70,21 +69,19 @@ pneumo_manifest_store(int64 version, const PneumoManifest *manifest)
 
 /* ------------------------------------------------------------------ reading */
 
-/* The rows of a version's manifest, one behind the other; NULL if there is none. */
+/* Reads the rows of a version's manifest into one piece of memory; NULL if there are none. */
 static char *
 read_rows(int64 version, size_t *n_bytes)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_MANIFEST, AccessShareLock, false);
-	Relation index = index_open(pneumo_catalog_index(PNEUMO_REL_MANIFEST, "manifest_pkey"), AccessShareLock);
+	Relation index = index_open(pneumo_catalog_index(rel, "manifest_pkey"), AccessShareLock);
 	Snapshot snapshot = pneumo_read_snapshot();
-	ScanKeyData key;
-	SysScanDesc scan;
+	SysScanDesc scan =
+		pneumo_catalog_scan_ordered(rel, index, Anum_manifest_version, Int64GetDatum(version), snapshot);
 	HeapTuple tuple;
 	char *whole = NULL;
 
 	*n_bytes = 0;
-	ScanKeyInit(&key, Anum_manifest_version, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
-	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 	{
 		bool isnull;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * model_meta.c
- *	  What beside graph and weights decides a score: preprocessing, classes,
+ *	  What decides a score apart from graph and weights: preprocessing, classes,
  *	  calibration, operating point, precision.
  *
  * It travels as sections of the model bytes and so is covered by the
@@ -25,8 +25,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "utils/builtins.h"
-#include "utils/memutils.h"
+#include "utils/fmgrprotos.h"
 
 #include "image/image.h"
 #include "nn/nn.h"
@@ -187,7 +186,7 @@ get_float64(Reader *reader)
 	return value;
 }
 
-/* A text of low..high bytes in the server's encoding, in the current context. */
+/* Reads a text of low..high bytes; in the server's encoding, in the current context. */
 static char *
 get_text(Reader *reader, int32 low, int32 high)
 {

@@ -2,7 +2,11 @@
  *
  * records.h
  *	  The records of schema pneumo: models and their rights, versions and what
- *	  belongs to them, deployments, looks at held-out rows, runs.
+ *	  belongs to them, deployments, looks at the test split, runs.
+ *
+ * Functions that take a snapshot look with it; the others look with the calling
+ * query's snapshot and say so where they do not.  Functions that write do it in
+ * the current transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,21 +37,26 @@ typedef enum PneumoPrivilege
 
 #define PNEUMO_PUBLIC "public" /* grantee: everybody; no role can have this name */
 
+/* Reads the name of a grantable privilege, in any case; false if there is none of that name. */
 extern bool pneumo_privilege_parse(const char *name, PneumoPrivilege *privilege);
+
+/* Returns the name of a privilege. */
 extern const char *pneumo_privilege_name(PneumoPrivilege privilege);
 
 /*
- * Model id by name under the active snapshot, after checking that role has
- * the privilege (owner: all).  Errors: undefined object, insufficient
- * privilege (the same message for both where the role may not know).
- * missing_ok: 0 if there is no such model.
+ * Returns the id of a model after checking that role has the privilege (its
+ * owner has all).  Errors if there is no such model or the privilege is missing;
+ * a role without any privilege on the model gets the same message for both.
+ * With missing_ok returns 0 if there is no such model.
  */
 extern int64 pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool missing_ok);
 extern int64 pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid role,
 										  bool missing_ok, Snapshot snapshot);
-/* Whether there is such a model and role has the privilege. */
+
+/* Returns whether there is such a model and role has the privilege. */
 extern bool pneumo_model_has(const char *name, PneumoPrivilege privilege, Oid role, Snapshot snapshot);
-/* Row of a model (palloc'd copy), or NULL. */
+
+/* Returns a copy (palloc'd) of the row of a model, or NULL. */
 extern HeapTuple pneumo_model_tuple(Relation rel, const char *name, Snapshot snapshot);
 
 /* --------------------------------------- model metadata (model_meta.c) */
@@ -60,7 +69,7 @@ typedef enum PneumoCalibrationKind
 } PneumoCalibrationKind;
 
 /*
- * Everything beside graph and weights that decides a score.  Stored as the
+ * Everything that decides a score apart from graph and weights.  Stored as
  * sections of the model bytes, and so covered by the version's SHA-256.
  */
 typedef struct PneumoModelMeta
@@ -68,30 +77,30 @@ typedef struct PneumoModelMeta
 	ImgPreprocess preprocess;
 	float rescale;
 	int n_classes;  /* >= 2 */
-	char **classes; /* in the order of the labels; binary: [negative,
-								 * positive] */
+	char **classes; /* in the order of the labels; of two, the positive one is the second */
 	NnPrecision precision;
 	PneumoCalibrationKind calibration;
-	double calibration_a,        /* Platt: p = 1/(1+exp(-(a*logit + b))) */
-		calibration_b;           /* temperature: logit / a */
-	double threshold;            /* operating point on the calibrated scale:
-								 * positive when score >= threshold */
+	double calibration_a, calibration_b; /* Platt: p = 1/(1+exp(-(a*logit + b))); temperature: logit / a */
+	double threshold;            /* operating point on the calibrated scale; positive: score >= threshold */
 	const char *operating_point; /* JSON text of what was asked for */
 } PneumoModelMeta;
 
 #define PNEUMO_META_SECTIONS 5
 
-/* PNEUMO_META_SECTIONS sections to hand to nn_model_write(), allocated in the current context; returns their number. */
+/* Fills PNEUMO_META_SECTIONS sections for nn_model_write(), in the current context; returns their number. */
 extern int pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta);
-/* Checks everything; allocates in cxt; errors with ERRCODE_DATA_CORRUPTED. */
+
+/* Reads the sections and checks all of them; errors with ERRCODE_DATA_CORRUPTED.  Allocates in cxt. */
 extern PneumoModelMeta *pneumo_meta_from_view(const NnModelView *view, MemoryContext cxt);
-/* Errors if the metadata is not of that graph: input shape, number of classes. */
+
+/* Errors if the metadata does not fit the graph: input shape, number of classes, names in UTF-8. */
 extern void pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph);
 
 /*
- * Calibrated probabilities of all classes (dst: n_classes) of one sample from
- * the network's output_units probabilities and logits.  Uncalibrated: the
- * network's own probabilities, to the bit; binary with one unit: 1 - p and p.
+ * Computes the calibrated probabilities of all classes (dst: n_classes) of one
+ * sample from the network's output_units probabilities and logits.  Without
+ * calibration they are the network's own probabilities, to the bit; of a network
+ * with one unit, 1 - p and p.
  */
 extern void pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, int output_units,
 									  const float *probabilities, const float *logits);
@@ -105,27 +114,29 @@ typedef struct PneumoVersionId
 	bool deployed;
 } PneumoVersionId;
 
-/* Row of a version (palloc'd copy) or NULL, and what it says. */
+/* Returns a copy (palloc'd) of the row of a version, or NULL. */
 extern HeapTuple pneumo_version_tuple(Relation rel, int64 version, Snapshot snapshot);
+
+/* Fills *id from the row of a version; deployed is false. */
 extern void pneumo_version_id(Relation rel, HeapTuple tuple, PneumoVersionId *id);
 
-/* Reads whole model bytes (palloc'd, huge) of a version id under the active snapshot; no rights check. */
+/* Reads the whole model bytes (palloc'd, huge) of a version; checks no rights. */
 extern void *pneumo_version_read(int64 version, size_t *n_bytes);
 
-/* Row of one of a model's versions (palloc'd copy), or an error. */
+/* Returns a copy (palloc'd) of the row of a version of that model; errors if the model has no such version. */
 extern HeapTuple pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 version,
 										 Snapshot snapshot);
 
-/* A version of that hash in a model on which role has the privilege; errors if there is none. */
+/* Finds a version of that hash in a model on which role has the privilege; errors if there is none.  rights.c */
 extern bool pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role,
 								  PneumoVersionId *id);
 
-/* True if role has any privilege on a model with a version of that hash. */
+/* Returns whether role has any privilege on a model with a version of that hash.  rights.c */
 extern bool pneumo_version_visible(const uint8 *sha256, Oid role);
 
 /* --------------------------------------------- stored bytes (chunks.c) */
 
-/* The stored bytes of a version, piece by piece; a piece is valid until the next. */
+/* The stored bytes of a version, read piece by piece. */
 typedef struct PneumoChunks
 {
 	uint8 sha256[PNEUMO_SHA256_LEN];
@@ -138,19 +149,23 @@ typedef struct PneumoChunks
 	Snapshot snapshot;
 } PneumoChunks;
 
+/* Begins, continues and ends the reading; a piece is valid until the next one, false after the last. */
 extern PneumoChunks *pneumo_chunks_open(const uint8 *sha256);
 extern bool pneumo_chunks_next(PneumoChunks *chunks, const uint8 **bytes, size_t *n_bytes);
 extern void pneumo_chunks_close(PneumoChunks *chunks);
-/* Stores the bytes unless a version has the same ones; deletes their rows.  The lock of the bytes is held. */
+
+/* Stores the bytes unless a version has the same ones.  The caller holds the lock of the bytes. */
 extern void pneumo_chunks_store(const uint8 *sha256, const void *bytes, size_t n_bytes);
-extern void pneumo_chunks_drop(const uint8 *sha256); /* deletes the rows */
+
+/* Deletes the bytes.  The caller holds their lock and knows that no version has them. */
+extern void pneumo_chunks_drop(const uint8 *sha256);
 
 /* --------------------------------------------- manifests (manifests.c) */
 
 /*
- * The manifest of a version: what its training read.  An entry a sample: the
- * SHA-256 of the image's bytes, the hash of its group (PneumoSample.group) and
- * its split.
+ * One sample in the manifest of a version, which says what its training read:
+ * the SHA-256 of the image's bytes, the hash of its group (PneumoSample.group)
+ * and its split.
  */
 typedef struct PneumoManifestEntry
 {
@@ -165,14 +180,16 @@ typedef struct PneumoManifest
 	PneumoManifestEntry *entries; /* palloc'd, huge */
 } PneumoManifest;
 
-/* Stores the manifest of a version in the current transaction. */
+/* Stores the manifest of a version. */
 extern void pneumo_manifest_store(int64 version, const PneumoManifest *manifest);
 
 /*
- * Reads the manifest of a version under the active snapshot; false if it has
- * none (imported).  Raises ERRCODE_DATA_CORRUPTED if it is damaged.
+ * Reads the manifest of a version; false if it has none, as an imported version.
+ * Raises ERRCODE_DATA_CORRUPTED if it is damaged.
  */
 extern bool pneumo_manifest_read(int64 version, PneumoManifest *manifest);
+
+/* Frees the entries. */
 extern void pneumo_manifest_free(PneumoManifest *manifest);
 
 /* --------------------------------- storing a version (version_store.c) */
@@ -180,15 +197,14 @@ extern void pneumo_manifest_free(PneumoManifest *manifest);
 typedef struct PneumoNewVersion
 {
 	const char *model; /* name; created for owner if it does not exist */
-	Oid owner;         /* role that owns a new model; needs manage on an
-								 * existing one */
+	Oid owner;         /* role that owns a new model; needs manage on an existing one */
 	int64 run;         /* 0: imported */
 	const void *bytes; /* whole model bytes (nn_model_write) */
 	size_t n_bytes;
 	int64 n_parameters;
 	const PneumoModelMeta *meta;
 	Jsonb *metrics;                 /* validation figures, or NULL */
-	Jsonb *provenance;              /* build, CPU path, BLAS, data fingerprint, config */
+	Jsonb *provenance;              /* build, CPU path, BLAS, data fingerprint, config; or NULL */
 	const char *comment;            /* or NULL */
 	const PneumoManifest *manifest; /* or NULL */
 	bool deploy;                    /* deploy even if the model has a deployed version */
@@ -196,8 +212,8 @@ typedef struct PneumoNewVersion
 } PneumoNewVersion;
 
 /*
- * Stores a version in the current transaction: model row if new, version row,
- * chunks (shared with an equal hash), manifest, deployment.
+ * Stores a version: the model's row if it is new, the version's row, its chunks
+ * (which versions of an equal hash share), its manifest, its deployment.
  */
 extern PneumoVersionId pneumo_version_store(const PneumoNewVersion *version);
 
@@ -206,32 +222,39 @@ extern PneumoVersionId pneumo_version_store(const PneumoNewVersion *version);
 /* Appends to pneumo.deployment; previous: the deployment that a rollback goes back to, or 0. */
 extern void pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous, Oid role);
 
-/* The last deployment of a model: its id and version; false if none. */
+/* Reads the last deployment of a model, its id and version; false if it has none. */
 extern bool pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 *version);
 
-/* Version id and hash that is deployed; false if none. */
+/* Reads the version and the predecessor (0: none) of a deployment; false if its row is gone. */
+extern bool pneumo_deployment_read(int64 deployment, Snapshot snapshot, int64 *version, int64 *previous);
+
+/* Fills *id with the version of a model that is deployed; false if none is. */
 extern bool pneumo_model_deployed(int64 model, PneumoVersionId *id);
 
-/* The deployed version of a model, by id or by name (then predict is checked); errors if there is none. */
+/* Fills *id with the version of a model that is deployed; errors, with the model's name, if none is. */
 extern void pneumo_require_deployed(const char *name, int64 model, PneumoVersionId *id);
 
 /* ----------------------------------------------------- looks (looks.c) */
 
-/* Counts a look at held-out rows; how many there were at that side of a version. */
+/* Records a look of the current user at a version's scores of a split. */
 extern void pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source, int64 images,
 							Jsonb *metrics);
 
+/* Counts the looks at a split of a version, with the latest snapshot. */
 extern int64 pneumo_look_count(int64 version, const char *split);
 
 /* ------------------------------------------- names of models (claim.c) */
 
 /*
- * Id of a model by name, created for owner if there is none or only an
- * abandoned one; else owner needs manage on it.  run: on whose behalf, or 0.
+ * Returns the id of a model by name.  Creates it for owner if there is none or
+ * only an abandoned one; otherwise owner needs manage on it.  run is the run on
+ * whose behalf this is, or 0.
  */
 extern int64 pneumo_model_claim(const char *name, Oid owner, int64 run);
-/* The errors of a claim, without making it. */
+
+/* Raises the errors that a claim would raise, without making it. */
 extern void pneumo_model_check_claim(const char *name, Oid role);
+
 /* Gives the name back at the end of a run, if it is owner's own and nothing came of it. */
 extern void pneumo_model_release(const char *name, Oid owner, int64 run);
 
@@ -255,13 +278,13 @@ typedef struct PneumoRunRow
 	Jsonb *metrics; /* or NULL */
 } PneumoRunRow;
 
-/* NULL if there is no such run. */
+/* Reads the row of a run with the latest snapshot; NULL if there is none. */
 extern PneumoRunRow *pneumo_run_read(int64 run);
 
-/* Rights of the current user on a run: its owner's role; with monitor also pg_monitor. */
+/* Returns whether the current user acts as the owner of a run; with monitor also whether as pg_monitor. */
 extern bool pneumo_run_is_mine(const char *owner, bool monitor);
 
-/* What decides a run beside its data, when it begins. */
+/* What decides a run apart from its data, when it begins. */
 typedef struct PneumoRunStart
 {
 	int64 run;
@@ -276,22 +299,34 @@ typedef struct PneumoRunStart
 } PneumoRunStart;
 
 /*
- * Writers, each in the current transaction; they do nothing and return false
- * if the extension or the run's row is gone.
+ * The writers of a run's row do nothing and return false if the extension or the
+ * row is gone.
  */
+
+/* Inserts the row of a run that begins. */
 extern bool pneumo_run_insert(const PneumoRunStart *start);
+
+/* Sets the row of a run that is continued back to running. */
 extern bool pneumo_run_restart(const PneumoRunStart *start);
+
+/* Writes what was read: rows and groups by split, what was left out, the fingerprint (a SHA-256). */
 extern bool pneumo_run_set_data(int64 run, Jsonb *rows_by_split, Jsonb *groups_by_split, Jsonb *left_out,
 								const uint8 *fingerprint);
+
+/* Writes a finished epoch in place of what was there from it on; best_epoch 0: none yet. */
 extern bool pneumo_run_epoch(int64 run, const NnEpochLog *log, int best_epoch);
+
+/* Writes the end of a run; version, best_epoch (0) and metrics (NULL) are left as they are if not given. */
 extern bool pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch, Jsonb *metrics,
 							  const char *error, const char *sqlstate);
-extern void pneumo_run_delete(int64 run); /* with its epochs */
 
-/* Epochs after the first n are of a lost continuation: deletes them. */
+/* Deletes the row of a run and its epochs. */
+extern void pneumo_run_delete(int64 run);
+
+/* Deletes the epochs after the first n, which a continuation trains again. */
 extern void pneumo_run_cut_epochs(int64 run, int n);
 
-/* Finished epochs of a run after epoch after, in order; palloc'd. */
+/* Reads the epochs of a run after epoch after, in order, with the latest snapshot; palloc'd.  Returns their number. */
 extern int pneumo_run_epochs(int64 run, int after, NnEpochLog **logs);
 
 #endif /* PNEUMO_PG_RECORDS_H */

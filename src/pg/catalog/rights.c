@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * rights.c
- *	  Who may do what with a model, and which version a name means now.
+ *	  Who may do what with a model: models and versions looked up with rights.
  *
- * Looked up by index scans under the snapshot of the calling query, each time:
- * a revoked privilege, SET ROLE, a deployment, a rollback, REPEATABLE READ and
- * a standby are right by construction, for microseconds a call.
+ * They are looked up by index scans under the snapshot of the calling query, each
+ * time, which takes microseconds.  So a revoked privilege, SET ROLE, a deployment,
+ * a rollback, REPEATABLE READ and a standby are right by construction.
  *
  * Owners and grantees are role names, so that a dump restores elsewhere; a
  * name without a role has no rights.  The owner has all privileges, and so
@@ -19,11 +19,9 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/pg_collation.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -32,6 +30,8 @@
 #include "pg/catalog/records.h"
 
 PG_FUNCTION_INFO_V1(pneumo_has_privilege);
+
+#define ALL_PRIVILEGES (PNEUMO_OWNER | PNEUMO_PREDICT | PNEUMO_MANAGE | PNEUMO_EXPORT)
 
 static const struct
 {
@@ -80,19 +80,16 @@ role_acts_as(Oid role, const char *name)
 	return OidIsValid(other) && has_privs_of_role(role, other);
 }
 
-/* The privileges that a model's rows grant to a role, as a bit mask. */
+/* Returns the privileges that are granted to a role on a model, as a bit mask. */
 static int
 granted_privileges(int64 model, Oid role, Snapshot snapshot)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, AccessShareLock, false);
-	ScanKeyData key[1];
-	SysScanDesc scan;
+	SysScanDesc scan =
+		pneumo_catalog_scan(rel, "privilege_pkey", Anum_privilege_model, Int64GetDatum(model), snapshot);
 	HeapTuple tuple;
 	int mask = 0;
 
-	ScanKeyInit(&key[0], Anum_privilege_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_PRIVILEGE, "privilege_pkey"), true,
-							  snapshot, 1, key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Datum values[Natts_privilege];
@@ -118,23 +115,14 @@ granted_privileges(int64 model, Oid role, Snapshot snapshot)
 HeapTuple
 pneumo_model_tuple(Relation rel, const char *name, Snapshot snapshot)
 {
-	ScanKeyData key[1];
-	SysScanDesc scan;
-	HeapTuple tuple;
 	Datum text_name = CStringGetTextDatum(name);
+	HeapTuple tuple = pneumo_catalog_find(rel, "model_name_key", Anum_model_name, text_name, snapshot);
 
-	ScanKeyInit(&key[0], Anum_model_name, BTEqualStrategyNumber, F_TEXTEQ, text_name);
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_MODEL, "model_name_key"), true, snapshot,
-							  1, key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
 	pfree(DatumGetPointer(text_name));
 	return tuple;
 }
 
-/* id and privileges of a model; 0 if there is none of that name. */
+/* Returns the id of a model and sets the mask of the role's privileges on it; 0: no model has that name. */
 static int64
 model_privileges(const char *name, Oid role, Snapshot snapshot, int *mask)
 {
@@ -150,7 +138,7 @@ model_privileges(const char *name, Oid role, Snapshot snapshot, int *mask)
 
 		model = DatumGetInt64(heap_getattr(tuple, Anum_model_id, RelationGetDescr(rel), &isnull));
 		if (superuser_arg(role) || role_acts_as(role, NameStr(*DatumGetName(owner))))
-			*mask = PNEUMO_OWNER | PNEUMO_PREDICT | PNEUMO_MANAGE | PNEUMO_EXPORT;
+			*mask = ALL_PRIVILEGES;
 		else
 			*mask = granted_privileges(model, role, snapshot);
 		heap_freetuple(tuple);
@@ -214,47 +202,32 @@ static char *
 model_name(int64 model, Snapshot snapshot)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_MODEL, AccessShareLock, false);
-	ScanKeyData key[1];
-	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple tuple = pneumo_catalog_find(rel, "model_pkey", Anum_model_id, Int64GetDatum(model), snapshot);
 	char *name = NULL;
+	bool isnull;
 
-	ScanKeyInit(&key[0], Anum_model_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan =
-		systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_MODEL, "model_pkey"), true, snapshot, 1, key);
-	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
-		bool isnull;
-
 		name = TextDatumGetCString(heap_getattr(tuple, Anum_model_name, RelationGetDescr(rel), &isnull));
+		heap_freetuple(tuple);
 	}
-	systable_endscan(scan);
 	table_close(rel, NoLock);
 	return name;
 }
 
-/*
- * Finds a version of that hash in a model on which role has one of the
- * privileges; returns 0 (no version), 1 (no right) or 2 (found).
- */
-static int
+/* Finds a version of that hash in a model on which role has one of the wanted privileges. */
+static bool
 find_by_hash(const uint8 *sha256, int wanted, Oid role, PneumoVersionId *id)
 {
 	Snapshot snapshot = pneumo_read_snapshot();
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-	ScanKeyData key[1];
-	SysScanDesc scan;
+	bytea *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
+	SysScanDesc scan =
+		pneumo_catalog_scan(rel, "version_sha256_idx", Anum_version_sha256, PointerGetDatum(hash), snapshot);
 	HeapTuple tuple;
-	bytea *hash = palloc(VARHDRSZ + PNEUMO_SHA256_LEN);
-	int result = 0;
+	bool found = false;
 
-	SET_VARSIZE(hash, VARHDRSZ + PNEUMO_SHA256_LEN);
-	memcpy(VARDATA(hash), sha256, PNEUMO_SHA256_LEN);
-	ScanKeyInit(&key[0], Anum_version_sha256, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(hash));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_sha256_idx"), true,
-							  snapshot, 1, key);
-	while (result < 2 && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool isnull;
 		int64 model = DatumGetInt64(heap_getattr(tuple, Anum_version_model, RelationGetDescr(rel), &isnull));
@@ -265,21 +238,21 @@ find_by_hash(const uint8 *sha256, int wanted, Oid role, PneumoVersionId *id)
 			continue;
 		(void) model_privileges(name, role, snapshot, &mask);
 		pfree(name);
-		result = Max(result, (mask & wanted) ? 2 : 1);
-		if (result == 2)
+		found = (mask & wanted) != 0;
+		if (found)
 			pneumo_version_id(rel, tuple, id);
 	}
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 	UnregisterSnapshot(snapshot);
 	pfree(hash);
-	return result;
+	return found;
 }
 
 bool
 pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role, PneumoVersionId *id)
 {
-	if (find_by_hash(sha256, privilege, role, id) == 2)
+	if (find_by_hash(sha256, privilege, role, id))
 		return true;
 
 	/* the same message whether it is missing or hidden */
@@ -295,8 +268,7 @@ pneumo_version_visible(const uint8 *sha256, Oid role)
 {
 	PneumoVersionId id;
 
-	return find_by_hash(sha256, PNEUMO_OWNER | PNEUMO_PREDICT | PNEUMO_MANAGE | PNEUMO_EXPORT, role, &id) ==
-		   2;
+	return find_by_hash(sha256, ALL_PRIVILEGES, role, &id);
 }
 
 Datum
@@ -305,10 +277,9 @@ pneumo_has_privilege(PG_FUNCTION_ARGS)
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char *wanted = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	PneumoPrivilege privilege;
-	Snapshot snapshot;
+	Snapshot snapshot = pneumo_read_snapshot();
 	int mask;
 
-	snapshot = pneumo_read_snapshot();
 	(void) model_privileges(name, GetUserId(), snapshot, &mask);
 	UnregisterSnapshot(snapshot);
 

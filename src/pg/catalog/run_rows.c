@@ -3,8 +3,8 @@
  * run_rows.c
  *	  The rows of runs and epochs.
  *
- * Written by C on relations that belong to the extension, in short
- * transactions of the worker.
+ * The worker writes them in short transactions, so that others see them while
+ * the run goes on.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -20,32 +21,24 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "nn/nn.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 
-/* Copy of the run's row as the latest snapshot sees it, or NULL. */
+/* Returns a copy of the run's row as the latest snapshot sees it, or NULL. */
 static HeapTuple
 find_run(Relation rel, int64 run)
 {
 	Snapshot snapshot = pneumo_write_snapshot();
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple tuple = pneumo_catalog_find(rel, "run_pkey", Anum_run_id, Int64GetDatum(run), snapshot);
 
-	ScanKeyInit(&key, Anum_run_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_RUN, "run_pkey"), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	return tuple;
 }
@@ -160,16 +153,14 @@ pneumo_run_insert(const PneumoRunStart *start)
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_RUN, RowExclusiveLock, true);
 	Datum values[Natts_run];
 	bool nulls[Natts_run];
-	NameData owner;
 	Datum now = TimestampTzGetDatum(GetCurrentTimestamp());
 
 	if (rel == NULL)
 		return false;
 	memset(nulls, true, sizeof(nulls));
-	namestrcpy(&owner, GetUserNameFromId(start->owner, false));
 	set(values, nulls, NULL, Anum_run_id, Int64GetDatum(start->run), false);
 	set_text(values, nulls, NULL, Anum_run_model, start->model);
-	set(values, nulls, NULL, Anum_run_owner, NameGetDatum(&owner), false);
+	set(values, nulls, NULL, Anum_run_owner, pneumo_role_datum(start->owner), false);
 	set_text(values, nulls, NULL, Anum_run_source, start->source_name);
 	set(values, nulls, NULL, Anum_run_source_oid, ObjectIdGetDatum(start->source), false);
 	set_text(values, nulls, NULL, Anum_run_state, "running");
@@ -240,16 +231,14 @@ pneumo_run_set_data(int64 run, Jsonb *rows_by_split, Jsonb *groups_by_split, Jso
 					const uint8 *fingerprint)
 {
 	RunUpdate u;
-	char *rows;
-	char *groups;
+	PneumoJson samples;
 
 	if (!begin_update(&u, run))
 		return false;
-	rows = JsonbToCString(NULL, &rows_by_split->root, VARSIZE(rows_by_split));
-	groups = JsonbToCString(NULL, &groups_by_split->root, VARSIZE(groups_by_split));
-	set(u.values, u.nulls, u.replace, Anum_run_samples,
-		DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{\"rows\":%s,\"groups\":%s}", rows, groups))),
-		false);
+	pneumo_json_begin(&samples);
+	pneumo_json_add_jsonb(&samples, "rows", rows_by_split);
+	pneumo_json_add_jsonb(&samples, "groups", groups_by_split);
+	set_jsonb(u.values, u.nulls, u.replace, Anum_run_samples, pneumo_json_end(&samples));
 	set_jsonb(u.values, u.nulls, u.replace, Anum_run_left_out, left_out);
 	set(u.values, u.nulls, u.replace, Anum_run_fingerprint,
 		PointerGetDatum(pneumo_bytea(fingerprint, PNEUMO_SHA256_LEN)), false);
@@ -262,8 +251,7 @@ scan_epochs(Relation rel, Snapshot snapshot, ScanKeyData *keys, int64 run, int f
 {
 	ScanKeyInit(&keys[0], Anum_history_run, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run));
 	ScanKeyInit(&keys[1], Anum_history_epoch, BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(from));
-	return systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_HISTORY, "history_pkey"), true, snapshot,
-							  2, keys);
+	return systable_beginscan(rel, pneumo_catalog_index(rel, "history_pkey"), true, snapshot, 2, keys);
 }
 
 void

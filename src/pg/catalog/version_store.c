@@ -7,38 +7,20 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "nn/nn.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
-
-/* ------------------------------------------------------------------ storing */
-
-static NameData
-role_name(Oid role)
-{
-	NameData name;
-
-	namestrcpy(&name, GetUserNameFromId(role, false));
-	return name;
-}
 
 static Datum
 image_size_datum(const PneumoModelMeta *meta)
@@ -61,27 +43,31 @@ classes_datum(const PneumoModelMeta *meta)
 	return PointerGetDatum(construct_array(names, meta->n_classes, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-static Datum
-calibration_datum(const PneumoModelMeta *meta)
+static Jsonb *
+calibration_json(const PneumoModelMeta *meta)
 {
-	char *json;
+	PneumoJson json;
 
+	pneumo_json_begin(&json);
 	switch (meta->calibration)
 	{
+		case PNEUMO_CALIBRATION_NONE:
+			pneumo_json_add_string(&json, "kind", "none");
+			break;
 		case PNEUMO_CALIBRATION_PLATT:
-			json = psprintf("{\"kind\": \"platt\", \"a\": %.17g, \"b\": %.17g}", meta->calibration_a,
-							meta->calibration_b);
+			pneumo_json_add_string(&json, "kind", "platt");
+			pneumo_json_add_number(&json, "a", meta->calibration_a, 17);
+			pneumo_json_add_number(&json, "b", meta->calibration_b, 17);
 			break;
 		case PNEUMO_CALIBRATION_TEMPERATURE:
-			json = psprintf("{\"kind\": \"temperature\", \"temperature\": %.17g}", meta->calibration_a);
-			break;
-		default:
-			json = pstrdup("{\"kind\": \"none\"}");
+			pneumo_json_add_string(&json, "kind", "temperature");
+			pneumo_json_add_number(&json, "temperature", meta->calibration_a, 17);
 			break;
 	}
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+	return pneumo_json_end(&json);
 }
 
+/* Inserts the row of a version; id has its number and hash. */
 static void
 insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVersionId *id)
 {
@@ -89,7 +75,6 @@ insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVer
 	const PneumoModelMeta *meta = new_version->meta;
 	Datum values[Natts_version];
 	bool nulls[Natts_version] = {false};
-	NameData creator = role_name(new_version->owner);
 
 	values[Anum_version_id - 1] = Int64GetDatum(id->version);
 	values[Anum_version_model - 1] = Int64GetDatum(model);
@@ -97,15 +82,14 @@ insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVer
 	nulls[Anum_version_run - 1] = new_version->run == 0;
 	values[Anum_version_sha256 - 1] = PointerGetDatum(pneumo_bytea(id->sha256, PNEUMO_SHA256_LEN));
 	values[Anum_version_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[Anum_version_creator - 1] = NameGetDatum(&creator);
+	values[Anum_version_creator - 1] = pneumo_role_datum(new_version->owner);
 	values[Anum_version_parameters - 1] = Int64GetDatum(new_version->n_parameters);
 	values[Anum_version_bytes - 1] = Int64GetDatum((int64) new_version->n_bytes);
 	values[Anum_version_image_size - 1] = image_size_datum(meta);
 	values[Anum_version_classes - 1] = classes_datum(meta);
 	values[Anum_version_threshold - 1] = Float8GetDatum(meta->threshold);
-	values[Anum_version_operating_point - 1] =
-		DirectFunctionCall1(jsonb_in, CStringGetDatum(meta->operating_point));
-	values[Anum_version_calibration - 1] = calibration_datum(meta);
+	values[Anum_version_operating_point - 1] = JsonbPGetDatum(pneumo_json_parse(meta->operating_point));
+	values[Anum_version_calibration - 1] = JsonbPGetDatum(calibration_json(meta));
 	values[Anum_version_metrics - 1] = PointerGetDatum(new_version->metrics);
 	nulls[Anum_version_metrics - 1] = new_version->metrics == NULL;
 	values[Anum_version_provenance - 1] = PointerGetDatum(new_version->provenance);

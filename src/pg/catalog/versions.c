@@ -9,8 +9,6 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "miscadmin.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -22,18 +20,7 @@
 HeapTuple
 pneumo_version_tuple(Relation rel, int64 version, Snapshot snapshot)
 {
-	ScanKeyData key[1];
-	SysScanDesc scan;
-	HeapTuple tuple;
-
-	ScanKeyInit(&key[0], Anum_version_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(version));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_pkey"), true, snapshot,
-							  1, key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
-	return tuple;
+	return pneumo_catalog_find(rel, "version_pkey", Anum_version_id, Int64GetDatum(version), snapshot);
 }
 
 void
@@ -92,7 +79,6 @@ pneumo_version_read(int64 version, size_t *n_bytes)
 	return bytes;
 }
 
-/* The row of one of a model's versions, or an error that says so. */
 HeapTuple
 pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 version, Snapshot snapshot)
 {

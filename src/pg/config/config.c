@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 
 #include "image/image.h"
@@ -19,16 +17,12 @@
 #include "stats/stats.h"
 
 #include "pg/base/json.h"
+#include "pg/base/stats_env.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
 #include "pg/config/config_internal.h"
 
-char *
-pneumo_config_what(const char *prefix, const char *name)
-{
-	return psprintf("config key \"%s%s\"", prefix, name);
-}
-
+/* Sets the defaults of all keys that have one; those of the optimizer's numbers are nn_optimizer_init()'s. */
 static void
 set_defaults(PneumoConfig *config)
 {
@@ -48,24 +42,21 @@ set_defaults(PneumoConfig *config)
 	config->train.batch_size = 32;
 	config->train.shuffle = 1;
 	nn_optimizer_init(&config->train.optimizer, NN_RMSPROP);
-	config->train.early_stopping = 1;
-	config->train.es_monitor = NN_MONITOR_VAL_LOSS;
-	config->train.es_patience = 5;
-	config->train.restore_best_weights = 1;
+	pneumo_config_default_early_stopping(&config->train);
 	config->augment.brightness_low = config->augment.brightness_high = 1;
 	config->augment.zoom_low = config->augment.zoom_high = 1;
 	config->augment.fill_mode = IMG_FILL_NEAREST;
 	config->verbose = 1;
-	config->loss = -1;
-	config->threshold = 0.5;
+	config->loss = PNEUMO_LOSS_NOT_GIVEN;
+	config->threshold = PNEUMO_DEFAULT_THRESHOLD;
 	config->calibration = PNEUMO_CALIBRATION_NONE;
 	config->operating_point.rule = STATS_THRESHOLD_FIXED;
-	config->operating_point.threshold = 0.5;
+	config->operating_point.threshold = PNEUMO_DEFAULT_THRESHOLD;
 	config->operating_point.confidence = STATS_DEFAULT_CONFIDENCE;
 	config->deploy = PNEUMO_DEPLOY_IF_NONE;
 }
 
-/* What two keys say together. */
+/* Checks what two keys say together. */
 static void
 check_together(PneumoConfig *config)
 {
@@ -78,7 +69,7 @@ check_together(PneumoConfig *config)
 	if (config->label_column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("config key \"label_column\" must not be null")));
-	if (config->validation_split + config->test_split > 0.95 + 1e-9)
+	if (config->validation_split + config->test_split > CONFIG_MAX_SPLITS + 1e-9)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("validation_split %g and test_split %g leave %g for training, must leave "
 							   "at least 0.05",
@@ -104,7 +95,7 @@ PneumoConfig *
 pneumo_config_parse(Jsonb *given)
 {
 	PneumoConfig *config = palloc(sizeof(PneumoConfig));
-	const PneumoPreset *preset;
+	const Preset *preset;
 	JsonbValue *model;
 	JsonbValue *layers;
 

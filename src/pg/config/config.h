@@ -1,7 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * config.h
- *	  A training config: from JSON to a checked struct and a network.
+ *	  The training config: from JSON to a checked struct and a network.
+ *
+ * pneumo_config_parse() checks all that the JSON alone can be wrong about and
+ * fills a PneumoConfig.  What depends on the table or on its classes is checked
+ * later, by pneumo_config_class_weights() and pneumo_layers_graph() and, in the
+ * room source, by the reader of the table.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,12 +28,21 @@ typedef enum PneumoClassWeightKind
 	PNEUMO_CLASS_WEIGHT_GIVEN
 } PneumoClassWeightKind;
 
+typedef enum PneumoLoss
+{
+	PNEUMO_LOSS_NOT_GIVEN = -1,
+	PNEUMO_LOSS_BINARY,
+	PNEUMO_LOSS_CATEGORICAL,
+	PNEUMO_LOSS_SPARSE_CATEGORICAL
+} PneumoLoss;
+
+/* Whether a trained version is deployed. */
 typedef enum PneumoDeploy
 {
-	PNEUMO_DEPLOY_IF_NONE, /* when the model has no deployed version */
+	PNEUMO_DEPLOY_IF_NONE, /* if the model has no deployed version */
 	PNEUMO_DEPLOY_YES,
 	PNEUMO_DEPLOY_NO,
-	PNEUMO_DEPLOY_IF_BETTER /* than the deployed version; or if there is none */
+	PNEUMO_DEPLOY_IF_BETTER /* if it is better than the deployed version, or there is none */
 } PneumoDeploy;
 
 /*
@@ -59,8 +73,7 @@ typedef struct PneumoConfig
 	int split_seed;
 	double max_bad_images;
 
-	NnTrainConfig train; /* class_weight is filled in by
-								 * pneumo_config_class_weights() */
+	NnTrainConfig train; /* pneumo_config_class_weights() fills in class_weight */
 	PneumoClassWeightKind class_weight;
 	Jsonb *class_weight_given;
 	int threads; /* 0: as the setting says */
@@ -68,7 +81,7 @@ typedef struct PneumoConfig
 	bool early_stopping_given;
 	bool plateau_given;
 	int verbose; /* 0: no notice per epoch */
-	int loss;    /* index into the loss names, -1 not given */
+	int loss;    /* PneumoLoss */
 
 	ImgAugmentRanges augment;
 
@@ -78,46 +91,39 @@ typedef struct PneumoConfig
 	int deploy;       /* PneumoDeploy */
 	char *comment;
 
-	bool in_backend; /* no key: the caller's own backend reads, so a
-								 * temporary table is fine; then label_column
-								 * may be NULL, too */
+	/*
+	 * No key.  The caller's own backend reads the table, so that a temporary
+	 * one will do; then label_column may be NULL, too.
+	 */
+	bool in_backend;
 } PneumoConfig;
 
-/* Parses and checks everything that needs neither the table nor the network. */
+/* Parses a config and checks everything that needs neither the table nor the network. */
 extern PneumoConfig *pneumo_config_parse(Jsonb *given);
 
-/* Checks that need the classes: loss, class_weight names; fills train.class_weight. */
-extern void pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
-										const int64 *train_rows);
-
-/* Threads that the config and the setting allow, at least 1. */
-extern int pneumo_config_threads(const PneumoConfig *config);
-
-typedef struct PneumoPreset
-{
-	const char *name;
-	const char *config; /* JSON object of keys that beat the defaults */
-	const char *layers; /* JSON list up to the last Dense, without ']' */
-	const char *doc;
-} PneumoPreset;
-
-extern const PneumoPreset *pneumo_preset_find(const char *name); /* NULL if unknown */
-extern const char *const *pneumo_preset_names(void);
-/* The preset's layer list, ended by the Dense that n_classes need. */
-extern Jsonb *pneumo_preset_layers(const char *name, int n_classes);
-
 /*
- * The config of a function with keys of its own (NULL-ended list): all others
- * are pneumo_train's, so that one object serves both.  The label column may be
- * missing if it is not named: label_column is NULL then.
+ * Parses the config of a function that has keys of its own (own_keys, ended by
+ * NULL) besides pneumo_train's, so that one object serves both.  The result has
+ * no label_column if the config does not name one and the table lacks the
+ * default one.
  */
 extern PneumoConfig *pneumo_explore_config(Oid relid, Jsonb *given, const char *const *own_keys);
 
-/* --------------------------------------------------- layers (layers.c) */
+/*
+ * Checks loss and class_weight against the classes and fills
+ * train.class_weight.  train_rows counts the rows of the training split by
+ * class, for balanced weights; NULL: they are not known yet.
+ */
+extern void pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
+										const int64 *train_rows);
+
+/* Returns the threads that the config and the setting allow, at least 1. */
+extern int pneumo_config_threads(const PneumoConfig *config);
 
 /*
- * The network of a config for so many classes (0: unknown, any network goes).
- * Sets config->preprocess from the network's input unless the keys were given.
+ * Builds the network of a config for so many classes (0: they are not known,
+ * any network will do).  Sets config->preprocess from the network's input;
+ * errors if a given key says otherwise.
  */
 extern NnGraph *pneumo_layers_graph(PneumoConfig *config, int n_classes);
 

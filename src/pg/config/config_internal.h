@@ -1,7 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * config_internal.h
- *	  What the files that read config and layers share among themselves.
+ *	  What the files of this room share: the tables of config keys, and the
+ *	  steps from Keras's list of layers to a network.
+ *
+ * Each file that reads config keys has a table of them: a row says what a key
+ * is called, of what type it is, which field it fills and what is allowed.
+ * config_keys.c joins the tables and reads their rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,63 +19,111 @@
 
 #include "pg/config/config.h"
 
-/* -------------------------------------------------------------- config */
-
-/* The subject of a message: config key "prefix.name"; prefix ends in a dot, or is empty. */
-extern char *pneumo_config_what(const char *prefix, const char *name);
+/* -------------------------------------------------------------- limits */
 
 /* Least and most of numbers that have no natural limit. */
 #define CONFIG_TINY 1e-12
 #define CONFIG_BIG 1e12
 
-/* ------------------------------------------------ the keys (config_keys.c) */
+/* Most epochs of a run, and so of what is counted in epochs. */
+#define CONFIG_MAX_EPOCHS 10000
 
+/* Most that the validation and the test split may take together, as a fraction of the rows. */
+#define CONFIG_MAX_SPLITS 0.95
+
+/* Most threads of a run. */
+#define CONFIG_MAX_THREADS 256
+
+/* ------------------------------------------------------ tables of keys */
+
+typedef enum ConfigKind
+{
+	KEY_INT,  /* int */
+	KEY_SEED, /* uint64 */
+	KEY_DOUBLE,
+	KEY_DOUBLE_OR_NULL, /* null means 0 */
+	KEY_FLOAT,
+	KEY_BOOL, /* int, 0 or 1 */
+	KEY_TEXT, /* char *, null allowed */
+	KEY_ENUM, /* int, index into names */
+	KEY_READ  /* by a function */
+} ConfigKind;
+
+/* Reads a value that has a form of its own; what is the subject of messages. */
+typedef void (*ConfigReader)(PneumoConfig *config, const char *what, JsonbValue *value);
+
+/* A row of a table of keys; the row after the last has no name. */
+typedef struct ConfigKey
+{
+	const char *name;
+	ConfigKind kind;
+	size_t offset;            /* of the field in PneumoConfig; not for KEY_READ */
+	double low, high;         /* of numbers: what is allowed */
+	const char *const *names; /* of KEY_ENUM: what is allowed, ended by NULL */
+	ConfigReader read;        /* of KEY_READ */
+	size_t given;             /* of a bool in PneumoConfig that is set if the user gives the key and
+							   * not as null; 0: none */
+	int optimizers;           /* bits of the NnOptimizerKind that have the key; 0: no optimizer's key */
+} ConfigKey;
+
+#define CONFIG_AT(field) offsetof(PneumoConfig, field)
+#define CONFIG_TEXT(field) {.name = #field, .kind = KEY_TEXT, .offset = CONFIG_AT(field)}
+#define CONFIG_FLAG(key, field) {.name = key, .kind = KEY_BOOL, .offset = CONFIG_AT(field)}
+#define CONFIG_NUMBER(key, type, field, least, most) \
+	{.name = key, .kind = type, .offset = CONFIG_AT(field), .low = least, .high = most}
+#define CONFIG_READ(key, function) {.name = key, .kind = KEY_READ, .read = function}
+#define CONFIG_READ_GIVEN(key, function, field) \
+	{.name = key, .kind = KEY_READ, .read = function, .given = CONFIG_AT(field)}
+#define CONFIG_END {.name = NULL}
+
+extern const ConfigKey pneumo_config_network_keys[];   /* config_network.c */
+extern const ConfigKey pneumo_config_data_keys[];      /* config_data.c */
+extern const ConfigKey pneumo_config_fit_keys[];       /* config_fit.c */
+extern const ConfigKey pneumo_config_optimizer_keys[]; /* config_optimizer.c */
+extern const ConfigKey pneumo_config_loss_keys[];      /* config_loss.c */
+extern const ConfigKey pneumo_config_callback_keys[];  /* config_callbacks.c */
+extern const ConfigKey pneumo_config_augment_keys[];   /* config_augment.c */
+extern const ConfigKey pneumo_config_result_keys[];    /* config_result.c */
+
+/* Returns the names of all keys, ended by NULL; palloc'd. */
 extern const char *const *pneumo_config_key_names(void);
 
-/* Reads the keys that object has; explicit: it is the user's, not the preset's. */
+/* Returns the subject of a message, config key "prefix.name"; prefix ends in a dot, or is empty. */
+extern char *pneumo_config_what(const char *prefix, const char *name);
+
+/* Reads the value of one key; prefix as above. */
+extern void pneumo_config_read_key(PneumoConfig *config, const ConfigKey *key, const char *prefix,
+								   JsonbValue *value);
+
+/* Reads the keys that object has, in the order of the tables; explicit: the object is the user's, not a preset's. */
 extern void pneumo_config_read_keys(PneumoConfig *config, JsonbContainer *object, bool explicit);
 
-/* Names of the keys that apply to the optimizer (names: room for all); their number. */
-extern int pneumo_config_optimizer_keys(const char **names, NnOptimizerKind kind);
-/* Reads those of config's optimizer. */
-extern void pneumo_config_read_optimizer_keys(PneumoConfig *config, const char *prefix,
-											  JsonbContainer *object);
-
-/* ------------------------------------- readers of keys that need a function */
-
-/* by NnOptimizerKind; NULL-ended */
+/* Names of optimizers, by NnOptimizerKind, ended by NULL. */
 extern const char *const pneumo_config_optimizers[];
 
-/* config_network.c */
+/* Reads the key "model", the name of a preset. */
 extern void pneumo_config_read_preset(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_layers(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_image_size(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_color_mode(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_interpolation(PneumoConfig *config, const char *what, JsonbValue *value);
 
-/* config_fit.c */
-extern void pneumo_config_read_steps(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_class_weight(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_threads(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_loss(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_metrics(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_verbose(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_brightness(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_zoom(PneumoConfig *config, const char *what, JsonbValue *value);
+/* Sets early stopping to its defaults: on, with what a key of it that is left out means. */
+extern void pneumo_config_default_early_stopping(NnTrainConfig *train);
 
-/* config_optimizer.c */
-extern void pneumo_config_read_optimizer(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_learning_rate(PneumoConfig *config, const char *what, JsonbValue *value);
+/* ----------------------------------------------- presets (presets.c) */
 
-/* config_callbacks.c */
-extern void pneumo_config_early_stopping(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_plateau(PneumoConfig *config, const char *what, JsonbValue *value);
+typedef struct Preset
+{
+	const char *name;
+	const char *config; /* JSON object of keys that beat the defaults */
+	const char *layers; /* JSON list up to the last Dense, without ']' */
+} Preset;
 
-/* config_result.c */
-extern void pneumo_config_read_calibration(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_operating_point(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_deploy(PneumoConfig *config, const char *what, JsonbValue *value);
-extern void pneumo_config_read_precision(PneumoConfig *config, const char *what, JsonbValue *value);
+/* Returns the preset of that name, or NULL. */
+extern const Preset *pneumo_preset_find(const char *name);
+
+/* Returns the names of all presets, ended by NULL. */
+extern const char *const *pneumo_preset_names(void);
+
+/* Returns the preset's list of layers, ended by the Dense that n_classes need. */
+extern Jsonb *pneumo_preset_layers(const char *name, int n_classes);
 
 /* -------------------------------------------------------------- layers */
 
@@ -97,12 +150,16 @@ typedef struct LayerList
 
 /* ------------------------------------------- the list (layer_list.c) */
 
+/* Raises ERRCODE_INVALID_PARAMETER_VALUE with a message like printf's. */
 extern void pneumo_layers_error(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
 
-/* The subject of a message: layer 2 "dense" (Dense), and one of its keys. */
+/* Returns the subject of a message: layer 2 "dense" (Dense). */
 extern char *pneumo_layer_subject(const Layer *layer);
+
+/* Returns the subject of a message: layer 2 "dense" (Dense): key "units". */
 extern char *pneumo_layer_key(const Layer *layer, const char *key);
 
+/* Reads the list of layers out of any of the forms that layer_list.c names. */
 extern void pneumo_layers_read(LayerList *list, Jsonb *layers);
 
 /* Sets config->preprocess from the network's input; errors where a given key says otherwise. */
@@ -110,6 +167,7 @@ extern void pneumo_layers_input(PneumoConfig *config, const LayerList *list);
 
 /* --------------------------------------- one layer's keys (layer_params.c) */
 
+/* Fills the parameters of a node from the keys of its layer; errors on a key that the layer does not have. */
 extern void pneumo_layer_params(NnNodeSpec *spec, const Layer *layer, const NnOpInfo *op);
 
 #endif /* PNEUMO_PG_CONFIG_INTERNAL_H */

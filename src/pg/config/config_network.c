@@ -7,9 +7,6 @@
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-
 #include "image/image.h"
 #include "nn/nn.h"
 
@@ -27,8 +24,8 @@ pneumo_config_read_preset(PneumoConfig *config, const char *what, JsonbValue *va
 		pstrdup(pneumo_preset_names()[pneumo_json_read_enum(what, value, pneumo_preset_names())]);
 }
 
-void
-pneumo_config_read_layers(PneumoConfig *config, const char *what, JsonbValue *value)
+static void
+read_layers(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	char *text = pneumo_json_cstring(value);
 
@@ -42,8 +39,8 @@ pneumo_config_read_layers(PneumoConfig *config, const char *what, JsonbValue *va
 		pneumo_json_bad(what, value, "a Keras to_json() object or a list of layers");
 }
 
-void
-pneumo_config_read_image_size(PneumoConfig *config, const char *what, JsonbValue *value)
+static void
+read_image_size(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	JsonbContainer *array = pneumo_json_array(value);
 
@@ -53,18 +50,27 @@ pneumo_config_read_image_size(PneumoConfig *config, const char *what, JsonbValue
 		(int) pneumo_json_read_int(what, getIthJsonbValueFromContainer(array, 0), 1, NN_MAX_SIDE);
 	config->preprocess.width =
 		(int) pneumo_json_read_int(what, getIthJsonbValueFromContainer(array, 1), 1, NN_MAX_SIDE);
-	config->image_size_given = true;
 }
 
-void
-pneumo_config_read_color_mode(PneumoConfig *config, const char *what, JsonbValue *value)
+static void
+read_color_mode(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	config->preprocess.channels = pneumo_json_read_enum(what, value, color_modes) == 0 ? 1 : 3;
-	config->color_mode_given = true;
 }
 
-void
-pneumo_config_read_interpolation(PneumoConfig *config, const char *what, JsonbValue *value)
+static void
+read_interpolation(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	config->preprocess.interpolation = (ImgInterpolation) pneumo_json_read_enum(what, value, interpolations);
 }
+
+const ConfigKey pneumo_config_network_keys[] = {
+	CONFIG_TEXT(name),
+	CONFIG_READ("model", pneumo_config_read_preset),
+	CONFIG_READ("layers", read_layers),
+	CONFIG_READ_GIVEN("image_size", read_image_size, image_size_given),
+	CONFIG_READ_GIVEN("color_mode", read_color_mode, color_mode_given),
+	CONFIG_READ("interpolation", read_interpolation),
+	CONFIG_NUMBER("rescale", KEY_DOUBLE, rescale, 1e-6, 1e6),
+	CONFIG_END,
+};

@@ -14,8 +14,8 @@
 #include "pg/config/config.h"
 #include "pg/config/config_internal.h"
 
-void
-pneumo_config_read_calibration(PneumoConfig *config, const char *what, JsonbValue *value)
+static void
+read_calibration(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	/* in the order of PneumoCalibrationKind */
 	static const char *const names[] = {"none", "platt", "temperature", NULL};
@@ -23,8 +23,9 @@ pneumo_config_read_calibration(PneumoConfig *config, const char *what, JsonbValu
 	config->calibration = pneumo_json_read_enum(what, value, names);
 }
 
-void
-pneumo_config_read_operating_point(PneumoConfig *config, const char *what, JsonbValue *value)
+/* Reads the rule by which the threshold is chosen: a threshold, a sensitivity, or Youden's index. */
+static void
+read_operating_point(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	static const char *const known[] = {"threshold", "sensitivity", "confidence", NULL};
 	static const char *const allowed = "{\"threshold\": 0.5}, {\"sensitivity\": 0.95}, "
@@ -64,8 +65,8 @@ pneumo_config_read_operating_point(PneumoConfig *config, const char *what, Jsonb
 			pneumo_json_read_number("config key \"operating_point.confidence\"", confidence, 0.5, 0.9999);
 }
 
-void
-pneumo_config_read_deploy(PneumoConfig *config, const char *what, JsonbValue *value)
+static void
+read_deploy(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	char *text = pneumo_json_cstring(value);
 
@@ -79,10 +80,19 @@ pneumo_config_read_deploy(PneumoConfig *config, const char *what, JsonbValue *va
 		config->deploy = pneumo_json_read_bool(what, value) ? PNEUMO_DEPLOY_YES : PNEUMO_DEPLOY_NO;
 }
 
-void
-pneumo_config_read_precision(PneumoConfig *config, const char *what, JsonbValue *value)
+static void
+read_precision(PneumoConfig *config, const char *what, JsonbValue *value)
 {
 	static const char *const names[] = {"float32", "int16", NULL}; /* by NnPrecision */
 
 	config->train.precision = (NnPrecision) pneumo_json_read_enum(what, value, names);
 }
+
+const ConfigKey pneumo_config_result_keys[] = {
+	CONFIG_READ("calibration", read_calibration),
+	CONFIG_READ("operating_point", read_operating_point),
+	CONFIG_READ("deploy", read_deploy),
+	CONFIG_READ("precision", read_precision),
+	CONFIG_TEXT(comment),
+	CONFIG_END,
+};

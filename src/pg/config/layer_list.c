@@ -3,8 +3,8 @@
  * layer_list.c
  *	  The list of layers in Keras's description of a network, and its input.
  *
- * The to_json() of Keras 2 and 3, Sequential and functional, and a plain list
- * of layers.
+ * Reads the to_json() of Keras 2 and 3, of Sequential and of functional
+ * networks, and a plain list of layers.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,6 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
-#include "utils/builtins.h"
 
 #include "image/image.h"
 #include "nn/nn.h"
@@ -62,7 +61,7 @@ pneumo_layer_key(const Layer *layer, const char *key)
 
 /* --------------------------------------------------------- list of layers */
 
-/* Keras's automatic names: MaxPooling2D is max_pooling2d. */
+/* Returns the name that Keras gives to a layer without one: MaxPooling2D is max_pooling2d. */
 static char *
 snake_case(const char *class_name)
 {
@@ -116,6 +115,7 @@ set_layer_name(LayerList *list, int i, JsonbValue *name)
 		layer->name = psprintf("%s_%d", base, ++suffix);
 }
 
+/* Reads one layer of the list: its class, name, config and inputs, whose content is read later. */
 static void
 read_layer(LayerList *list, int i, JsonbValue *value)
 {
@@ -126,9 +126,7 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 										"compile_config", NULL};
 	Layer *layer = &list->layers[i];
 	JsonbContainer *object = pneumo_json_object(value);
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue key;
+	const char *unknown;
 	JsonbValue *v;
 	JsonbValue *name = NULL;
 
@@ -142,24 +140,13 @@ read_layer(LayerList *list, int i, JsonbValue *value)
 	if (layer->class_name == NULL)
 		pneumo_layers_error("layer %d has no \"class_name\"", layer->number);
 
-	it = JsonbIteratorInit(object);
-	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
-	{
-		char *text;
-		int k;
-
-		if (token != WJB_KEY)
-			continue;
-		text = pnstrdup(key.val.string.val, key.val.string.len);
-		for (k = 0; known[k] != NULL && strcmp(known[k], text) != 0; k++)
-			;
-		if (known[k] == NULL)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("layer %d (%s): unknown key \"%s\"", layer->number,
-								   pneumo_clip(layer->class_name), pneumo_clip(text)),
-							errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its "
-									"parameters belong into \"config\".")));
-	}
+	unknown = pneumo_json_unknown_key(object, known);
+	if (unknown != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("layer %d (%s): unknown key \"%s\"", layer->number,
+							   pneumo_clip(layer->class_name), pneumo_clip(unknown)),
+						errhint("A layer is {\"class_name\": ..., \"config\": {...}}; its "
+								"parameters belong into \"config\".")));
 
 	v = pneumo_json_get(object, "config");
 	layer->config = pneumo_json_object(v);
@@ -190,7 +177,7 @@ read_layer_array(LayerList *list, JsonbContainer *array)
 		read_layer(list, i, getIthJsonbValueFromContainer(array, i));
 }
 
-/* input_layers or output_layers: ["name", 0, 0] or [["name", 0, 0], ...]. */
+/* Reads input_layers or output_layers: ["name", 0, 0] or [["name", 0, 0], ...]; NULL if the key is missing. */
 static char *
 read_end(JsonbContainer *config, const char *key, const char *noun)
 {
@@ -264,6 +251,7 @@ pneumo_layers_read(LayerList *list, Jsonb *layers)
 
 /* ------------------------------------------------------------ input shape */
 
+/* Sets config->preprocess from [null, height, width, channels]; errors where a given key says otherwise. */
 static void
 apply_input_shape(PneumoConfig *config, JsonbValue *shape)
 {

@@ -3,8 +3,8 @@
  * layer_params.c
  *	  The keys of one layer to the parameters of a node.
  *
- * Knows no layer itself: the tables of nn_op_info() say which keys a layer
- * has, which change nothing and which are taken only at one value.
+ * This file knows no layer: the tables of nn_op_info() say which keys a layer
+ * has, which change nothing and which are taken only at certain values.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,6 @@
 #include <math.h>
 
 #include "lib/stringinfo.h"
-#include "utils/builtins.h"
 
 #include "nn/nn.h"
 
@@ -32,7 +31,7 @@ in_names(const char *key, const char *const *names)
 	return false;
 }
 
-/* "glorot_uniform", or {"class_name": "GlorotUniform", "config": {...}}. */
+/* Reads "glorot_uniform", or {"class_name": "GlorotUniform", "config": {...}}. */
 static void
 read_initializer(const char *what, NnValue *value, JsonbValue *v)
 {
@@ -74,7 +73,7 @@ read_initializer(const char *what, NnValue *value, JsonbValue *v)
 	}
 }
 
-/* "relu", null, or Keras 3's {"module": ..., "class_name": "function", "config": "relu"}. */
+/* Reads "relu", null, or Keras 3's {"module": ..., "class_name": "function", "config": "relu"}. */
 static void
 read_activation(const char *what, NnValue *value, JsonbValue *v)
 {
@@ -103,6 +102,7 @@ read_activation(const char *what, NnValue *value, JsonbValue *v)
 	value->v[1] = 0.2; /* negative_slope of keras.activations.leaky_relu */
 }
 
+/* Reads the value of one parameter, by its kind. */
 static void
 read_param(const Layer *layer, const NnParam *param, NnValue *value, JsonbValue *v)
 {
@@ -166,7 +166,7 @@ check_dtype(const Layer *layer, JsonbValue *v)
 		pneumo_json_bad(pneumo_layer_key(layer, "dtype"), v, "\"float32\"");
 }
 
-/* The alternatives of NnRefused.only, JSON texts with '|' between them. */
+/* Returns whether text is one of the alternatives of NnRefused.only, JSON texts with '|' between them. */
 static bool
 is_accepted(const char *only, const char *text)
 {
@@ -190,7 +190,6 @@ static void
 unknown_layer_key(const Layer *layer, const char *key, const NnOpInfo *op)
 {
 	const char *names[NN_MAX_PARAMS + 1];
-	const char *near;
 	int n = 0;
 
 	while (op->params[n].key != NULL && n < NN_MAX_PARAMS)
@@ -199,11 +198,64 @@ unknown_layer_key(const Layer *layer, const char *key, const NnOpInfo *op)
 		n++;
 	}
 	names[n] = NULL;
-	near = pneumo_nearest(key, names);
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("%s: unknown key \"%s\"", pneumo_layer_subject(layer), pneumo_clip(key)),
 					n > 0 ? errdetail("Its keys are %s.", pneumo_list_names(names)) : 0,
-					near ? errhint("Did you mean \"%s\"?", near) : 0));
+					pneumo_hint_nearest(key, names)));
+}
+
+/* Refuses a key that is taken only at the values that refused names, at any other value. */
+static void
+check_refused(const Layer *layer, const NnRefused *refused, JsonbValue *v)
+{
+	StringInfoData allowed;
+	const char *p;
+
+	if (is_accepted(refused->only, pneumo_json_full_text(v)))
+		return;
+	initStringInfo(&allowed);
+	for (p = refused->only; *p; p++)
+	{
+		if (*p == '|')
+			appendStringInfoString(&allowed, " or ");
+		else
+			appendStringInfoChar(&allowed, *p);
+	}
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("%s is %s, only %s is supported", pneumo_layer_key(layer, refused->key),
+						   pneumo_json_text(v), allowed.data)));
+}
+
+/* Reads one key of a layer: into the parameter that it names, or checks it by the layer's tables. */
+static void
+read_layer_key(NnNodeSpec *spec, const Layer *layer, const NnOpInfo *op, const char *key, JsonbValue *v)
+{
+	static const char *const other_keys[] = {"name", "batch_input_shape", "batch_shape", "trainable", NULL};
+	int i;
+
+	for (i = 0; op->params[i].key != NULL; i++)
+	{
+		if (strcmp(op->params[i].key, key) == 0)
+		{
+			read_param(layer, &op->params[i], &spec->params[i], v);
+			return;
+		}
+	}
+	if (strcmp(key, "dtype") == 0)
+	{
+		check_dtype(layer, v);
+		return;
+	}
+	for (i = 0; op->refused != NULL && op->refused[i].key != NULL; i++)
+	{
+		if (strcmp(op->refused[i].key, key) == 0)
+		{
+			check_refused(layer, &op->refused[i], v);
+			return;
+		}
+	}
+	if (!in_names(key, nn_common_ignored) && !in_names(key, op->ignored) && !in_names(key, other_keys))
+		unknown_layer_key(layer, key, op);
 }
 
 void
@@ -220,55 +272,11 @@ pneumo_layer_params(NnNodeSpec *spec, const Layer *layer, const NnOpInfo *op)
 		while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 		{
 			char *key;
-			JsonbValue *v;
 
 			if (token != WJB_KEY)
 				continue;
 			key = pnstrdup(item.val.string.val, item.val.string.len);
-			v = pneumo_json_get(layer->config, key);
-
-			for (i = 0; op->params[i].key != NULL; i++)
-				if (strcmp(op->params[i].key, key) == 0)
-					break;
-			if (op->params[i].key != NULL)
-			{
-				read_param(layer, &op->params[i], &spec->params[i], v);
-				continue;
-			}
-			if (strcmp(key, "dtype") == 0)
-			{
-				check_dtype(layer, v);
-				continue;
-			}
-			for (i = 0; op->refused != NULL && op->refused[i].key != NULL; i++)
-				if (strcmp(op->refused[i].key, key) == 0)
-					break;
-			if (op->refused != NULL && op->refused[i].key != NULL)
-			{
-				if (!is_accepted(op->refused[i].only, pneumo_json_full_text(v)))
-				{
-					StringInfoData allowed;
-					const char *p;
-
-					initStringInfo(&allowed);
-					for (p = op->refused[i].only; *p; p++)
-					{
-						if (*p == '|')
-							appendStringInfoString(&allowed, " or ");
-						else
-							appendStringInfoChar(&allowed, *p);
-					}
-					ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-									errmsg("%s is %s, only %s is supported", pneumo_layer_key(layer, key),
-										   pneumo_json_text(v), allowed.data)));
-				}
-				continue;
-			}
-			if (in_names(key, nn_common_ignored) || in_names(key, op->ignored) || strcmp(key, "name") == 0 ||
-				strcmp(key, "batch_input_shape") == 0 || strcmp(key, "batch_shape") == 0 ||
-				strcmp(key, "trainable") == 0)
-				continue;
-			unknown_layer_key(layer, key, op);
+			read_layer_key(spec, layer, op, key, pneumo_json_get(layer->config, key));
 		}
 	}
 

@@ -3,8 +3,8 @@
  * layers.c
  *	  Keras's description of a network to a graph: which layer feeds which.
  *
- * Both forms of inbound_nodes, of Keras 2 and 3; in a Sequential network each
- * layer feeds the next.
+ * Reads both forms of inbound_nodes, those of Keras 2 and 3.  In a Sequential
+ * network each layer feeds the next.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,6 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 #include "nn/nn.h"
 
@@ -96,7 +95,7 @@ check_call_kwargs(const Layer *layer, JsonbValue *kwargs)
 	}
 }
 
-/* Names of the layers that feed this one. */
+/* Reads the names of the layers that feed this one (names: room for NN_MAX_INPUTS); returns their number. */
 static int
 read_sources(const Layer *layer, char **names)
 {
@@ -163,7 +162,6 @@ find_op(const Layer *layer)
 {
 	int op = nn_op_find(layer->class_name);
 	const char **names;
-	const char *near;
 	int i;
 
 	if (op >= 0)
@@ -176,16 +174,15 @@ find_op(const Layer *layer)
 	for (i = 0; i < nn_op_count(); i++)
 		names[i] = nn_op_info(i)->class_name;
 	names[i] = NULL;
-	near = pneumo_nearest(layer->class_name, names);
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("layer %d \"%s\": unknown class \"%s\"", layer->number, layer->name,
 						   pneumo_clip(layer->class_name)),
 					errdetail("It can be %s.", pneumo_list_names(names)),
-					near ? errhint("Did you mean \"%s\"?", near) : 0));
+					pneumo_hint_nearest(layer->class_name, names)));
 	return -1;
 }
 
-/* Names in a graph, which becomes part of the model's bytes, are UTF-8. */
+/* Sets the name of a node, in UTF-8: the graph becomes part of the model's bytes. */
 static void
 set_node_name(NnNodeSpec *spec, const Layer *layer)
 {
@@ -214,7 +211,7 @@ add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 						error.hint[0] ? errhint("%s", error.hint) : 0));
 }
 
-/* Adds layers as their inputs become known; Keras's list need not be in order. */
+/* Adds layers as their inputs become known: Keras's list need not be in order. */
 static void
 add_functional(NnGraph *graph, LayerList *list)
 {

@@ -3,18 +3,16 @@
  * presets.c
  *	  Named architectures with their defaults.
  *
- * A preset is written in the user's own language: an object of config keys
- * and a Keras layer list.  Only the last layer depends on the labels.
+ * A preset is written in the user's own language: an object of config keys and
+ * a Keras layer list.  What it does not say has the default.  Only the last
+ * layer depends on the labels.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-
 #include "pg/base/json.h"
-#include "pg/config/config.h"
+#include "pg/config/config_internal.h"
 
 #define CONV(filters)                                                                       \
 	"{\"class_name\":\"Conv2D\",\"config\":{\"filters\":" filters ",\"kernel_size\":[3,3]," \
@@ -25,44 +23,44 @@
 
 #define FLATTEN "{\"class_name\":\"Flatten\",\"config\":{}},"
 
-#define PATIENCE_5 \
-	"\"early_stopping\":{\"monitor\":\"val_loss\",\"patience\":5,\"restore_best_weights\":true}"
-
-static const PneumoPreset presets[] = {
-	{"baseline", "{\"optimizer\":\"rmsprop\",\"batch_size\":32," PATIENCE_5 "}",
-	 "[" CONV("32") FLATTEN DENSE("64") DENSE("32"), "one convolution, two dense layers (seed model 1)"},
+static const Preset presets[] = {
+	/* one convolution, two dense layers (seed model 1) */
+	{"baseline", "{\"optimizer\":\"rmsprop\"}", "[" CONV("32") FLATTEN DENSE("64") DENSE("32")},
+	/* four convolutions, two dense layers (seed model 2) */
 	{"deep",
-	 "{\"optimizer\":\"adam\",\"amsgrad\":true,\"batch_size\":32,"
+	 "{\"optimizer\":\"adam\",\"amsgrad\":true,"
 	 "\"rotation_range\":10,\"brightness_range\":[0.8,1.2],\"shear_range\":5,"
-	 "\"zoom_range\":0.1," PATIENCE_5 "}",
-	 "[" CONV("32") CONV("64") CONV("128") CONV("256") FLATTEN DENSE("128") DENSE("64"),
-	 "four convolutions, two dense layers (seed model 2)"},
-	{NULL, NULL, NULL, NULL},
+	 "\"zoom_range\":0.1}",
+	 "[" CONV("32") CONV("64") CONV("128") CONV("256") FLATTEN DENSE("128") DENSE("64")},
 };
 
-static const char *const preset_names[] = {"baseline", "deep", NULL};
-
-const PneumoPreset *
+const Preset *
 pneumo_preset_find(const char *name)
 {
-	const PneumoPreset *preset;
+	size_t i;
 
-	for (preset = presets; preset->name != NULL; preset++)
-		if (strcmp(preset->name, name) == 0)
-			return preset;
+	for (i = 0; i < lengthof(presets); i++)
+		if (strcmp(presets[i].name, name) == 0)
+			return &presets[i];
 	return NULL;
 }
 
 const char *const *
 pneumo_preset_names(void)
 {
-	return preset_names;
+	static const char *names[lengthof(presets) + 1];
+	size_t i;
+
+	for (i = 0; i < lengthof(presets); i++)
+		names[i] = presets[i].name;
+	names[i] = NULL;
+	return names;
 }
 
 Jsonb *
 pneumo_preset_layers(const char *name, int n_classes)
 {
-	const PneumoPreset *preset = pneumo_preset_find(name);
+	const Preset *preset = pneumo_preset_find(name);
 	char *text;
 
 	if (n_classes > 2)

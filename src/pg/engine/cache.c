@@ -4,7 +4,7 @@
  *	  One copy of each version's weights for the whole server.
  *
  * A version that is in use lives in a dynamic shared memory segment of its
- * own, ready to run.  A slot of the control struct names it:
+ * own, ready to predict.  A slot of the control struct names it:
  *
  *	 EMPTY    -> LOADING   by whoever comes first and finds no slot; it alone
  *	                       loads, others sleep on cache_changed
@@ -20,7 +20,7 @@
  * when it is attached: then look again.
  *
  * Slots are keyed by content (SHA-256), CPU path, form and database, so what is
- * found is always right: which version a query means is decided by its snapshot, and
+ * found is always right: a query's snapshot decides which version it means, and
  * eviction is only about memory.
  *
  * If shared memory cannot hold a version, the session makes its own copy within
@@ -39,6 +39,7 @@
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
 
 #include "nn/nn.h"
 
@@ -52,7 +53,7 @@
 #define MAX_WAIT_MS 60000     /* for another loader; then a copy of our own */
 #define MAX_CREATE_ATTEMPTS 4 /* evicting one version before each further one */
 
-/* What this session has at hand: an attached segment, or a copy of its own. */
+/* A version that this session has at hand: an attached segment, or a copy of its own. */
 typedef struct LocalEngine
 {
 	dlist_node node;
@@ -114,7 +115,6 @@ forget_local(LocalEngine *local)
 		dsm_detach(segment);
 }
 
-/* Detaches what no slot names any more and no query of this session uses. */
 void
 pneumo_engines_tidy(void)
 {
@@ -187,7 +187,7 @@ forget_one_copy(void)
 	return true;
 }
 
-/* A new engine, not yet in the list: until then an error frees it. */
+/* Makes a new engine that is not in the list yet: until it is, an error frees it. */
 static LocalEngine *
 new_local(const PneumoVersionId *id, NnPath path, PneumoForm form)
 {
@@ -226,24 +226,28 @@ log_fallback(const PneumoVersionId *id, uint64 bytes, const char *reason)
 					 "min_dynamic_shared_memory. This message comes once a session; see pneumo.cache.")));
 }
 
+/*
+ * Makes a copy of a version in this session's own memory, because of reason it
+ * is not shared.  Frees other copies that no query uses if they stand in the way.
+ */
 static LocalEngine *
 copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *reason)
 {
-	EngineBlock plan;
+	EngineBlock layout;
 	LocalEngine *local;
 	Size limit = (Size) pneumo_local_cache_size * 1024;
 	void *memory;
 	void *block;
 
-	pneumo_block_plan(&plan, id->sha256, path, form);
-	if (plan.total_bytes > limit)
+	pneumo_block_layout(&layout, id->sha256, path, form);
+	if (layout.total_bytes > limit)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("model version %s needs %s of memory, pneumo.local_cache_size allows %s",
-							   pneumo_sha256_hex(id->sha256), pneumo_memory_text((double) plan.total_bytes),
+							   pneumo_sha256_hex(id->sha256), pneumo_memory_text((double) layout.total_bytes),
 							   pneumo_memory_text((double) limit)),
 						errdetail("It is not in shared memory: %s", reason),
 						errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
-	while (local_copy_bytes() + plan.total_bytes > limit)
+	while (local_copy_bytes() + layout.total_bytes > limit)
 	{
 		if (!forget_one_copy())
 			ereport(ERROR,
@@ -253,19 +257,19 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 					 errdetail("They are not in shared memory: %s", reason),
 					 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
 	}
-	log_fallback(id, plan.total_bytes, reason);
+	log_fallback(id, layout.total_bytes, reason);
 
 	local = new_local(id, path, form);
-	memory = MemoryContextAllocExtended(local->cxt, plan.total_bytes + NN_ALIGN,
+	memory = MemoryContextAllocExtended(local->cxt, layout.total_bytes + NN_ALIGN,
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 	if (memory == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("out of memory for model version %s (%s)", pneumo_sha256_hex(id->sha256),
-							   pneumo_memory_text((double) plan.total_bytes))));
+							   pneumo_memory_text((double) layout.total_bytes))));
 	block = pneumo_align(memory);
-	pneumo_block_fill(block, &plan);
-	pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes, id->sha256, local->cxt);
-	local->bytes = plan.total_bytes;
+	pneumo_block_fill(block, &layout);
+	pneumo_block_bind(&local->engine, &local->meta, block, layout.total_bytes, id->sha256, local->cxt);
+	local->bytes = layout.total_bytes;
 	return keep_local(local);
 }
 
@@ -273,8 +277,9 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 
 /*
  * Creates a segment that no resource owner knows, so that it outlives the
- * query; NULL, with the reason, if there is no room.  This error may be caught
- * without a subtransaction: the call is a leaf that has taken nothing.
+ * query; NULL, with the reason, if there is no room.  The error of dsm_create()
+ * may be caught without a subtransaction: when it is raised, the call holds
+ * nothing.
  */
 static dsm_segment *
 create_segment(Size bytes, char **reason)
@@ -328,7 +333,7 @@ attach_segment(dsm_handle handle)
 	return segment;
 }
 
-/* The loader's end without success: the slot is free for others, the segment goes. */
+/* Ends a load that did not succeed: frees the slot for others and gives the segment back. */
 static void
 abandon_load(int code, Datum arg)
 {
@@ -358,7 +363,7 @@ publish(Load *load, NnPrecision precision)
 	load->published = true;
 }
 
-/* Room for the version in shared memory, at the cost of others; NULL with the reason. */
+/* Makes room for the version in shared memory, at the cost of others; NULL, with the reason, if there is none. */
 static dsm_segment *
 make_room(int slot, uint64 bytes, char **reason)
 {
@@ -389,20 +394,21 @@ load_shared(const PneumoVersionId *id, NnPath path, PneumoForm form, int slot, c
 
 	PG_ENSURE_ERROR_CLEANUP(abandon_load, PointerGetDatum(&load));
 	{
-		EngineBlock plan;
+		EngineBlock layout;
 		void *block;
 
-		pneumo_block_plan(&plan, id->sha256, path, form);
-		load.segment = make_room(slot, plan.total_bytes, reason);
+		pneumo_block_layout(&layout, id->sha256, path, form);
+		load.segment = make_room(slot, layout.total_bytes, reason);
 		if (load.segment != NULL)
 		{
 			block = dsm_segment_address(load.segment);
-			pneumo_block_fill(block, &plan);
+			pneumo_block_fill(block, &layout);
 			local = new_local(id, path, form);
-			pneumo_block_bind(&local->engine, &local->meta, block, plan.total_bytes, id->sha256, local->cxt);
+			pneumo_block_bind(&local->engine, &local->meta, block, layout.total_bytes, id->sha256,
+							  local->cxt);
 			local->segment = load.segment;
 			local->handle = dsm_segment_handle(load.segment);
-			local->bytes = plan.total_bytes;
+			local->bytes = layout.total_bytes;
 			publish(&load, local->engine.precision);
 		}
 	}
@@ -435,6 +441,10 @@ attach_local(const PneumoVersionId *id, NnPath path, PneumoForm form, dsm_handle
 	return keep_local(local);
 }
 
+/*
+ * Attaches a version that is loaded, loads it, or waits for the session that
+ * does; makes an own copy if shared memory cannot have it.
+ */
 static LocalEngine *
 obtain(const PneumoVersionId *id, NnPath path, PneumoForm form)
 {

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * cache_slots.c
- *	  The slots of the engine cache in the control struct; cache.c tells the
- *	  protocol.
+ *	  The slots of the engine cache in the control struct; the head of cache.c
+ *	  says how they are used.
  *
  * Everything here takes the lock for a moment and lets go of it before a
  * segment is touched.
@@ -13,6 +13,7 @@
 
 #include "miscadmin.h"
 #include "storage/procarray.h"
+#include "utils/timestamp.h"
 
 #include "nn/nn.h"
 
@@ -99,7 +100,6 @@ unpin_all(const dsm_handle *handles, int n)
 		dsm_unpin_segment(handles[i]);
 }
 
-/* Empties the least recently used slot; false if there is none to be had. */
 bool
 pneumo_cache_slots_evict_one(void)
 {
@@ -121,7 +121,6 @@ pneumo_cache_slots_evict_one(void)
 	return true;
 }
 
-/* Books bytes for a loading slot, evicting others; false if they cannot fit. */
 bool
 pneumo_cache_slot_reserve(int slot, uint64 bytes)
 {
@@ -153,7 +152,6 @@ pneumo_cache_slot_reserve(int slot, uint64 bytes)
 	return fits;
 }
 
-/* Empties this database's READY slots of a version, or all with sha256 NULL. */
 int
 pneumo_cache_slots_evict(const uint8 *sha256)
 {
@@ -232,7 +230,6 @@ pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, PneumoForm for
 	return found;
 }
 
-/* A slot whose segment has gone, or whose loader has, is emptied. */
 void
 pneumo_cache_slot_clear_broken(int i, PneumoCacheState state, dsm_handle handle)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * engine.h
- *	  Versions ready to run, one copy of the weights for the whole server.
+ *	  Versions ready to predict, one copy of the weights for the whole server.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,17 +21,18 @@ typedef struct PneumoEngine
 } PneumoEngine;
 
 /*
- * The ready engine of a version; loads it if nobody has.  Stays valid until
- * cxt is reset or deleted (a reference is held by a callback of cxt).
- * Rights are the caller's to check before.
+ * Returns the ready engine of a version, on the CPU path of the settings or on a
+ * given one; loads it if nobody has.  It stays valid until cxt is reset or
+ * deleted (a callback of cxt holds a reference).  The caller has checked the
+ * rights.
  */
 extern PneumoEngine *pneumo_engine_get(const PneumoVersionId *id, MemoryContext cxt);
 extern PneumoEngine *pneumo_engine_get_path(const PneumoVersionId *id, NnPath path, MemoryContext cxt);
 
-/* The same to explain with: has the float32 weights, but perhaps nothing packed. */
+/* Returns an engine to explain with: it has the float32 weights, but perhaps nothing packed. */
 extern PneumoEngine *pneumo_engine_get_explain(const PneumoVersionId *id, NnPath path, MemoryContext cxt);
 
-/* Empties this database's slots of a version that is being dropped. */
+/* Empties this database's slots of a version that is dropped. */
 extern void pneumo_cache_forget(const uint8 *sha256);
 
 #endif /* PNEUMO_PG_ENGINE_H */

@@ -15,7 +15,7 @@
 #include "pg/engine/engine.h"
 
 /*
- * One block of memory, shared or not, that holds a version ready to run: this
+ * One block of memory, shared or not, that holds a version ready to compute: this
  * header, the graph, the model bytes as stored, and the packed weights.  All
  * offsets are from the block's start and multiples of NN_ALIGN.  Of an int16
  * version's bytes only the head is there, as its packed weights are all that a
@@ -39,14 +39,14 @@ typedef struct EngineBlock
 
 /* ------------------------------------------------------------- engine_load.c */
 
-/* Fills *plan from the head of the stored bytes; errors if they are damaged. */
-extern void pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoForm form);
+/* Fills *layout from the head of the stored bytes; errors if they are damaged. */
+extern void pneumo_block_layout(EngineBlock *layout, const uint8 *sha256, NnPath path, PneumoForm form);
 
 /*
- * Streams the stored bytes into block (plan->total_bytes at a multiple of
+ * Streams the stored bytes into block (layout->total_bytes at a multiple of
  * NN_ALIGN), checks their SHA-256 and all that they say, and packs the weights.
  */
-extern void pneumo_block_fill(void *block, const EngineBlock *plan);
+extern void pneumo_block_fill(void *block, const EngineBlock *layout);
 
 /* Points *engine and *meta into a filled block; meta is allocated in cxt. */
 extern void pneumo_block_bind(NnEngine *engine, PneumoModelMeta **meta, void *block, Size block_bytes,
@@ -66,36 +66,42 @@ typedef enum PneumoSlotFound
 extern PneumoSlotFound pneumo_cache_slot_look_up(const PneumoVersionId *id, NnPath path, PneumoForm form,
 												 int *slot, dsm_handle *handle);
 
-/* Books bytes for a claimed slot, evicting others; false if they cannot fit. */
+/* Books bytes for a claimed slot and evicts others for them; false if they cannot fit. */
 extern bool pneumo_cache_slot_reserve(int slot, uint64 bytes);
 
-/* A claimed slot becomes ready, or free again. */
+/* Makes a claimed slot ready: handle is the segment with the version. */
 extern void pneumo_cache_slot_publish(int slot, dsm_handle handle, NnPrecision precision);
+
+/* Frees a claimed slot whose loading failed. */
 extern void pneumo_cache_slot_abandon(int slot);
 
 /* Empties a slot whose segment has gone, or whose loader has. */
 extern void pneumo_cache_slot_clear_broken(int slot, PneumoCacheState state, dsm_handle handle);
 
+/* Counts a use of a version, if it still has a slot. */
 extern void pneumo_cache_slot_hit(const uint8 *sha256, NnPath path, PneumoForm form, TimestampTz now);
 
-/* With the lock held: whether a ready slot names that segment. */
+/* Returns whether a ready slot names that segment.  The caller holds the lock. */
 extern bool pneumo_cache_slot_is_live(const PneumoShared *shared, dsm_handle handle);
 
-/* Empties the least recently used slot; false if there is none. */
+/* Empties the ready slot that was least recently used; false if there is none. */
 extern bool pneumo_cache_slots_evict_one(void);
 
-/* Empties this database's ready slots of a version, or all with NULL; their number. */
+/* Empties this database's ready slots of a version, or all with NULL; returns their number. */
 extern int pneumo_cache_slots_evict(const uint8 *sha256);
 
 /* ------------------------------------------------------------------- cache.c */
 
-/* Detaches what no slot names any more and no query of this session uses. */
+/* Detaches the segments that no slot names any more and no query of this session uses. */
 extern void pneumo_engines_tidy(void);
 
-/* This session's own copies: frees those that nobody refers to; lists them as slots. */
+/* Frees this session's own copies that no query refers to; returns their number. */
 extern int pneumo_engines_forget_copies(void);
+
+/* Fills copies (room for max) with this session's own copies, in the form of slots; returns their number. */
 extern int pneumo_engines_copies(PneumoCacheSlot *copies, int max);
 
+/* Returns whether this session has that segment attached. */
 extern bool pneumo_engine_is_mapped(dsm_handle handle);
 
 #endif /* PNEUMO_PG_ENGINE_INTERNAL_H */

@@ -4,8 +4,8 @@
  *	  From the stored bytes of a version to a block of memory that is ready to
  *	  predict.
  *
- * The bytes go piece by piece straight to their place; nothing is held twice
- * but one piece.  They may have been written by anybody with the right to
+ * The bytes go piece by piece straight to their place, so that no more than one
+ * piece is held twice.  They may have been written by anybody with the right to
  * import, so the hash and everything that they claim are checked before the
  * block is used.
  *
@@ -70,7 +70,7 @@ read_head(StringInfo head, NnModelView *view, const uint8 *sha256)
 }
 
 void
-pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoForm form)
+pneumo_block_layout(EngineBlock *layout, const uint8 *sha256, NnPath path, PneumoForm form)
 {
 	MemoryContext cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "pneumo head of a model", ALLOCSET_DEFAULT_SIZES);
@@ -92,34 +92,35 @@ pneumo_block_plan(EngineBlock *plan, const uint8 *sha256, NnPath path, PneumoFor
 	meta = pneumo_meta_from_view(&view, cxt);
 	pneumo_meta_check_graph(meta, graph);
 
-	memset(plan, 0, sizeof(*plan));
-	plan->magic = BLOCK_MAGIC;
-	plan->abi = BLOCK_ABI;
-	plan->path = path;
-	plan->form = form;
-	plan->precision = form == PNEUMO_FORM_PREDICT ? meta->precision : NN_PRECISION_FLOAT32;
-	plan->model_bytes = view.total_bytes;
-	plan->kept_bytes = plan->precision == NN_PRECISION_FLOAT32 ? view.total_bytes : view.head_bytes;
-	memcpy(plan->sha256, sha256, PNEUMO_SHA256_LEN);
+	memset(layout, 0, sizeof(*layout));
+	layout->magic = BLOCK_MAGIC;
+	layout->abi = BLOCK_ABI;
+	layout->path = path;
+	layout->form = form;
+	layout->precision = form == PNEUMO_FORM_PREDICT ? meta->precision : NN_PRECISION_FLOAT32;
+	layout->model_bytes = view.total_bytes;
+	layout->kept_bytes = layout->precision == NN_PRECISION_FLOAT32 ? view.total_bytes : view.head_bytes;
+	memcpy(layout->sha256, sha256, PNEUMO_SHA256_LEN);
 
 	if (form == PNEUMO_FORM_PREDICT)
 		packed_bytes = nn_engine_packed_bytes(graph, path, meta->precision);
 	if (form == PNEUMO_FORM_PREDICT && packed_bytes == 0)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large")));
-	add_part(&total, &plan->graph_at, graph_bytes);
-	add_part(&total, &plan->model_at, plan->kept_bytes);
+	add_part(&total, &layout->graph_at, graph_bytes);
+	add_part(&total, &layout->model_at, layout->kept_bytes);
 	if (packed_bytes > 0)
-		add_part(&total, &plan->packed_at, packed_bytes);
-	plan->total_bytes = total;
+		add_part(&total, &layout->packed_at, packed_bytes);
+	layout->total_bytes = total;
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 }
 
+/* Copies the stored bytes to dst and checks their SHA-256. */
 static void
-stream_bytes(char *dst, const EngineBlock *plan)
+stream_bytes(char *dst, const EngineBlock *layout)
 {
-	PneumoChunks *chunks = pneumo_chunks_open(plan->sha256);
+	PneumoChunks *chunks = pneumo_chunks_open(layout->sha256);
 	pg_cryptohash_ctx *sha = pneumo_sha256_begin();
 	uint8 digest[PNEUMO_SHA256_LEN];
 	const uint8 *piece;
@@ -128,7 +129,7 @@ stream_bytes(char *dst, const EngineBlock *plan)
 
 	while (pneumo_chunks_next(chunks, &piece, &piece_bytes))
 	{
-		if (piece_bytes > plan->model_bytes - at)
+		if (piece_bytes > layout->model_bytes - at)
 		{
 			at = PG_UINT64_MAX;
 			break;
@@ -139,46 +140,47 @@ stream_bytes(char *dst, const EngineBlock *plan)
 	}
 	pneumo_chunks_close(chunks);
 	pneumo_sha256_end(digest, sha);
-	if (at != plan->model_bytes || memcmp(digest, plan->sha256, PNEUMO_SHA256_LEN) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the stored bytes of model version %s are damaged", pneumo_sha256_hex(plan->sha256)),
-				 errdetail("Their SHA-256 is another.")));
+	if (at != layout->model_bytes || memcmp(digest, layout->sha256, PNEUMO_SHA256_LEN) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("the stored bytes of model version %s are damaged",
+							   pneumo_sha256_hex(layout->sha256)),
+						errdetail("Their SHA-256 is another.")));
 }
 
 void
-pneumo_block_fill(void *block, const EngineBlock *plan)
+pneumo_block_fill(void *block, const EngineBlock *layout)
 {
 	char *base = block;
-	NnGraph *graph = (NnGraph *) (base + plan->graph_at);
-	char *bytes = base + plan->model_at;
+	NnGraph *graph = (NnGraph *) (base + layout->graph_at);
+	char *bytes = base + layout->model_at;
 	void *whole = NULL;
 	const float *weights;
 	NnModelView view;
 	NnError error;
 
-	memcpy(base, plan, sizeof(*plan));
-	if (plan->kept_bytes < plan->model_bytes)
+	memcpy(base, layout, sizeof(*layout));
+	if (layout->kept_bytes < layout->model_bytes)
 	{
-		/* scales are found by looking at all weights: they are here until then */
-		whole = pneumo_scratch(plan->model_bytes);
+		/* packing finds the scales from all weights, which are not kept after it */
+		whole = pneumo_scratch(layout->model_bytes);
 		bytes = pneumo_align(whole);
 	}
-	stream_bytes(bytes, plan);
+	stream_bytes(bytes, layout);
 
-	if (nn_model_open(&view, bytes, plan->model_bytes, &error) != NN_OK ||
+	if (nn_model_open(&view, bytes, layout->model_bytes, &error) != NN_OK ||
 		nn_model_graph(graph, &view, bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	weights = (const float *) (bytes + view.weights_offset);
 	if (nn_weights_check(weights, graph, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	CHECK_FOR_INTERRUPTS();
-	if (plan->packed_at != 0 && nn_engine_pack(base + plan->packed_at, graph, weights, (NnPath) plan->path,
-											   (NnPrecision) plan->precision, &error) != NN_OK)
+	if (layout->packed_at != 0 &&
+		nn_engine_pack(base + layout->packed_at, graph, weights, (NnPath) layout->path,
+					   (NnPrecision) layout->precision, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (whole != NULL)
 	{
-		memcpy(base + plan->model_at, bytes, plan->kept_bytes);
+		memcpy(base + layout->model_at, bytes, layout->kept_bytes);
 		pfree(whole);
 	}
 }

@@ -175,7 +175,7 @@ run_explanation(float *activation, float *gradient, PneumoScorer *scorer, int no
 		status = nn_explain_run(activation, gradient, scorer->probabilities, scorer->src, node, class_index,
 								&scorer->explain->engine, scratch, attempts.stop);
 	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
-	pneumo_run_check(status, "the network could not be explained");
+	pneumo_nn_check(status, "the network could not be explained");
 }
 
 /* Adds sign times one run's map to values. */

@@ -15,8 +15,8 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "pg/base/base.h"
 #include "pg/base/compat.h"
@@ -41,7 +41,7 @@ privilege_argument(text *argument)
 	return privilege;
 }
 
-/* The grantee as stored: PUBLIC in small letters, else as written. */
+/* Fills the grantee as it is stored: PUBLIC in small letters, otherwise as written. */
 static void
 grantee_argument(NameData *grantee, Name argument)
 {
@@ -62,8 +62,7 @@ find_grant(Relation rel, int64 model, NameData *grantee, PneumoPrivilege privile
 	ScanKeyInit(&key[1], Anum_privilege_grantee, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(grantee));
 	ScanKeyInit(&key[2], Anum_privilege_privilege, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(pneumo_privilege_name(privilege)));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_PRIVILEGE, "privilege_pkey"), true,
-							  snapshot, 3, key);
+	scan = systable_beginscan(rel, pneumo_catalog_index(rel, "privilege_pkey"), true, snapshot, 3, key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		tuple = heap_copytuple(tuple);
@@ -77,7 +76,6 @@ pneumo_grant(PG_FUNCTION_ARGS)
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	PneumoPrivilege privilege = privilege_argument(PG_GETARG_TEXT_PP(2));
 	NameData grantee;
-	NameData grantor;
 	Snapshot snapshot;
 	Relation rel;
 	int64 model;
@@ -86,7 +84,6 @@ pneumo_grant(PG_FUNCTION_ARGS)
 	model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_grant()", &snapshot);
 	if (strcmp(NameStr(grantee), PNEUMO_PUBLIC) != 0)
 		(void) get_role_oid(NameStr(grantee), false);
-	namestrcpy(&grantor, GetUserNameFromId(GetUserId(), false));
 
 	rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, RowExclusiveLock, false);
 	if (!HeapTupleIsValid(find_grant(rel, model, &grantee, privilege, snapshot)))
@@ -97,7 +94,7 @@ pneumo_grant(PG_FUNCTION_ARGS)
 		values[Anum_privilege_model - 1] = Int64GetDatum(model);
 		values[Anum_privilege_grantee - 1] = NameGetDatum(&grantee);
 		values[Anum_privilege_privilege - 1] = CStringGetTextDatum(pneumo_privilege_name(privilege));
-		values[Anum_privilege_grantor - 1] = NameGetDatum(&grantor);
+		values[Anum_privilege_grantor - 1] = pneumo_role_datum(GetUserId());
 		values[Anum_privilege_granted - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 		pneumo_catalog_insert(rel, values, nulls);
 	}

@@ -16,8 +16,6 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "pg/base/base.h"
@@ -75,36 +73,6 @@ pneumo_deploy(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Version and previous deployment of a deployment row; false if it is gone. */
-static bool
-read_deployment(int64 deployment, Snapshot snapshot, int64 *version, int64 *previous)
-{
-	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, AccessShareLock, false);
-	ScanKeyData key[1];
-	SysScanDesc scan;
-	HeapTuple tuple;
-	bool found = false;
-
-	ScanKeyInit(&key[0], Anum_deployment_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(deployment));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_DEPLOYMENT, "deployment_pkey"), true,
-							  snapshot, 1, key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		Datum values[Natts_deployment];
-		bool nulls[Natts_deployment];
-
-		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
-		*version = DatumGetInt64(values[Anum_deployment_version - 1]);
-		*previous =
-			nulls[Anum_deployment_previous - 1] ? 0 : DatumGetInt64(values[Anum_deployment_previous - 1]);
-		found = true;
-	}
-	systable_endscan(scan);
-	table_close(rel, NoLock);
-	return found;
-}
-
 static bool
 version_exists(int64 version, Snapshot snapshot)
 {
@@ -133,10 +101,10 @@ pneumo_rollback(PG_FUNCTION_ARGS)
 
 	if (pneumo_deployment_last(model, snapshot, &deployment, &current))
 	{
-		(void) read_deployment(deployment, snapshot, &version, &previous);
+		(void) pneumo_deployment_read(deployment, snapshot, &version, &previous);
 		while (previous != 0)
 		{
-			if (!read_deployment(previous, snapshot, &version, &previous))
+			if (!pneumo_deployment_read(previous, snapshot, &version, &previous))
 				previous = 0;
 			else if (version != current && version_exists(version, snapshot))
 				break;
@@ -163,31 +131,25 @@ static void
 delete_by_id(PneumoRelation relation, const char *index, int attribute, int64 id, Snapshot snapshot)
 {
 	Relation rel = pneumo_catalog_open(relation, RowExclusiveLock, false);
-	ScanKeyData key[1];
-	SysScanDesc scan;
+	SysScanDesc scan = pneumo_catalog_scan(rel, index, attribute, Int64GetDatum(id), snapshot);
 	HeapTuple tuple;
 
-	ScanKeyInit(&key[0], attribute, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
-	scan = systable_beginscan(rel, pneumo_catalog_index(relation, index), true, snapshot, 1, key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		pneumo_catalog_delete(rel, tuple);
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 }
 
-/* How many version rows share these bytes. */
+/* Counts the rows of versions that share these bytes. */
 static int
 count_sharers(Relation rel, const uint8 *sha256)
 {
 	Snapshot snapshot = pneumo_write_snapshot();
 	bytea *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
-	ScanKeyData key[1];
-	SysScanDesc scan;
+	SysScanDesc scan =
+		pneumo_catalog_scan(rel, "version_sha256_idx", Anum_version_sha256, PointerGetDatum(hash), snapshot);
 	int n = 0;
 
-	ScanKeyInit(&key[0], Anum_version_sha256, BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(hash));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_sha256_idx"), true,
-							  snapshot, 1, key);
 	while (HeapTupleIsValid(systable_getnext(scan)))
 		n++;
 	systable_endscan(scan);
@@ -244,13 +206,10 @@ pneumo_drop_model(PG_FUNCTION_ARGS)
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_drop_model()", &snapshot);
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
-	ScanKeyData key[1];
-	SysScanDesc scan;
+	SysScanDesc scan =
+		pneumo_catalog_scan(rel, "version_model_idx", Anum_version_model, Int64GetDatum(model), snapshot);
 	HeapTuple tuple;
 
-	ScanKeyInit(&key[0], Anum_version_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	scan = systable_beginscan(rel, pneumo_catalog_index(PNEUMO_REL_VERSION, "version_model_idx"), true,
-							  snapshot, 1, key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		drop_version(rel, tuple, snapshot);
 	systable_endscan(scan);

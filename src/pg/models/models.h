@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * models.h
- *	  Changing models from SQL.
+ *	  Changing models from SQL: what grants.c and models.c share.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +13,9 @@
 #include "pg/catalog/records.h"
 
 /*
- * Opens a model for a change: right checked, model locked until the end of the
- * transaction, and *snapshot (to be unregistered) taken after the lock.
+ * Opens a model for a change: checks the privilege, locks the model until the
+ * end of the transaction and registers *snapshot after that.  Returns the
+ * model's id.
  */
 extern int64 pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *function,
 							   Snapshot *snapshot);

@@ -11,81 +11,70 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "nn/nn.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 
 PG_FUNCTION_INFO_V1(pneumo_summary);
 PG_FUNCTION_INFO_V1(pneumo_version);
 
-/* The value of one parameter as Keras writes it; false for what has no short form. */
-static bool
-append_value(StringInfo json, const NnParam *param, const NnValue *value)
+/* Adds one parameter as Keras writes it; leaves out what has no short form. */
+static void
+add_param(PneumoJson *json, const NnParam *param, const NnValue *value)
 {
 	switch (param->kind)
 	{
 		case NN_PARAM_INT:
-			appendStringInfo(json, "%.0f", value->v[0]);
-			return true;
+			pneumo_json_add_int(json, param->key, (int64) value->v[0]);
+			break;
 		case NN_PARAM_FLOAT:
-			appendStringInfo(json, "%.9g", value->v[0]);
-			return true;
+			pneumo_json_add_number(json, param->key, value->v[0], 9);
+			break;
 		case NN_PARAM_BOOL:
-			appendStringInfoString(json, value->v[0] != 0 ? "true" : "false");
-			return true;
+			pneumo_json_add_bool(json, param->key, value->v[0] != 0);
+			break;
 		case NN_PARAM_INT_PAIR:
-			/* strides of pooling that follow pool_size, in Keras's words */
+			/* strides of pooling that follow pool_size are null in Keras */
 			if (value->v[0] == 0)
-				appendStringInfoString(json, "null");
+				pneumo_json_add_string(json, param->key, NULL);
 			else
-				appendStringInfo(json, "[%.0f, %.0f]", value->v[0], value->v[1]);
-			return true;
+			{
+				pneumo_json_open_array(json, param->key);
+				pneumo_json_add_int(json, NULL, (int64) value->v[0]);
+				pneumo_json_add_int(json, NULL, (int64) value->v[1]);
+				pneumo_json_close(json);
+			}
+			break;
 		case NN_PARAM_ENUM:
-			escape_json(json, param->names[(int) value->v[0]]);
-			return true;
+			pneumo_json_add_string(json, param->key, param->names[(int) value->v[0]]);
+			break;
 		case NN_PARAM_ACTIVATION:
-			escape_json(json, nn_activation_names[(int) value->v[0]]);
-			return true;
+			pneumo_json_add_string(json, param->key, nn_activation_names[(int) value->v[0]]);
+			break;
 		case NN_PARAM_INITIALIZER:
 			break; /* of no matter once there are weights */
 	}
-	return false;
 }
 
 static Datum
 config_datum(const NnOpInfo *op, const NnNodeInfo *node)
 {
-	StringInfoData json;
-	StringInfoData value;
+	PneumoJson json;
 	int i;
 
-	initStringInfo(&json);
-	initStringInfo(&value);
-	appendStringInfoChar(&json, '{');
+	pneumo_json_begin(&json);
 	for (i = 0; op->params != NULL && op->params[i].key != NULL; i++)
-	{
-		resetStringInfo(&value);
-		if (!append_value(&value, &op->params[i], &node->params[i]))
-			continue;
-		if (json.len > 1)
-			appendStringInfoString(&json, ", ");
-		escape_json(&json, op->params[i].key);
-		appendStringInfo(&json, ": %s", value.data);
-	}
-	appendStringInfoChar(&json, '}');
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+		add_param(&json, &op->params[i], &node->params[i]);
+	return JsonbPGetDatum(pneumo_json_end(&json));
 }
 
 static Datum
@@ -103,7 +92,7 @@ shape_datum(const NnShape *shape)
 	return PointerGetDatum(construct_array(dims, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
-/* Names of layers are UTF-8, as model_meta.c checks. */
+/* Converts the name of a layer, which is UTF-8, as pneumo_meta_check_graph() has checked. */
 static Datum
 name_datum(const char *name)
 {
@@ -126,7 +115,7 @@ inputs_datum(const NnGraph *graph, const NnNodeInfo *node)
 	return PointerGetDatum(construct_array(names, node->n_inputs, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* The graph of a version, for looking at: in the current context. */
+/* Reads the graph of a version, without weights; in the current context. */
 static NnGraph *
 read_graph(int64 version)
 {
@@ -145,7 +134,7 @@ read_graph(int64 version)
 	return graph;
 }
 
-/* Any privilege on the model lets one see what it is made of, as the views do. */
+/* Returns the version to show.  Any privilege on its model is enough, as for the views. */
 static int64
 visible_version(const char *name, bool deployed, int64 version)
 {

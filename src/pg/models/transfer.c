@@ -1,23 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.c
- *	  Versions out of one database and into another.
+ *	  Export and import: versions out of one database and into another.
  *
  * The exported form is the stored model bytes followed by their SHA-256 (32
  * bytes): the same digest that names the version, so a damaged file is noticed
- * and an imported version has the hash it had.  Import trusts nothing else:
+ * and an imported version has the hash that it had.  Import trusts nothing else:
  * the whole network is rebuilt, checked and packed once before it is stored.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "nn/nn.h"
@@ -29,7 +27,7 @@
 PG_FUNCTION_INFO_V1(pneumo_export);
 PG_FUNCTION_INFO_V1(pneumo_import);
 
-/* The id of a version of a model, checked; 0 means the deployed one. */
+/* Returns the id of a version of a model after checking it; 0 stands for the deployed one. */
 static int64
 version_argument(const char *name, int64 model, int64 version)
 {
@@ -79,7 +77,7 @@ pneumo_export(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-/* Rebuilds, checks and packs the network; its parameters and metadata. */
+/* Rebuilds, checks and packs the network; returns the number of its parameters, and its metadata. */
 static int64
 check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
 {

@@ -195,7 +195,7 @@ run_engine(PneumoScorer *scorer, int n, float *embedding)
 		status = nn_engine_run(scorer->probabilities, scorer->logits, embedding, scorer->src, n,
 							   &scorer->engine->engine, scorer->scratch, attempts.stop);
 	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
-	pneumo_run_check(status, "the network could not be run");
+	pneumo_nn_check(status, "the network could not be run");
 }
 
 void
