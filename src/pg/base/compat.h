@@ -66,4 +66,11 @@
 #define PNEUMO_EXPLAIN_HEADER "commands/explain.h"
 #endif
 
+/* The library's magic block; from 18 on it also tells name and release. */
+#if PG_VERSION_NUM >= 180000
+#define PNEUMO_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "pneumo", .version = PNEUMO_VERSION)
+#else
+#define PNEUMO_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
 #endif /* PNEUMO_PG_COMPAT_H */

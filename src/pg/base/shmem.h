@@ -89,6 +89,9 @@ typedef struct PneumoShared
 /* Returns the control struct; the process that comes first creates it, so that no preloading is needed. */
 extern PneumoShared *pneumo_shared(void);
 
+/* Makes the server ask for the struct's memory and create it when it starts; to be called while preloading. */
+extern void pneumo_shared_preload(void);
+
 /* What a session waits for, as pg_stat_activity shows it (named from PostgreSQL 17 on). */
 typedef enum PneumoWait
 {
