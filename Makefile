@@ -12,6 +12,7 @@
 #   make check-readme       the examples of the README print what it shows
 #   make check-report       the report in a browser
 #   make check-avx512       the kernels on an emulated processor with AVX-512 (half an hour)
+#   make check-deep         what a nightly job runs: settings, sanitizers, fuzzing, faults (hours)
 #   make check-explain      whether the maps are about the score (minutes)
 #   make check-style        layers, names, lists
 #   make compile-check      gcc and clang, warnings are errors
@@ -76,7 +77,7 @@ ISOLATION = \
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = fuzz fuzz-build bench bench-build bench-profile check check-avx512 check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo demo-stop dependencies print-% unit unit-build
+OWN_GOALS = fuzz fuzz-build bench bench-build bench-profile check check-avx512 check-coverage check-deep check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo demo-stop dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

@@ -9,7 +9,11 @@
 #   SUITES="unit regress"        only these; all: compile style unit regress
 #                                isolation tap
 #   TESTS="config rights"        only these of regress, isolation or tap
+#   TAP_FOLDER=deep              the server tests of tests/deep (make check-deep)
+#                                instead of tests/t; SECONDS_EACH and the like reach them
 #   KEEP=1                       keep the work folder
+#   EXTRA_CONF="jit = on"        settings for the servers of regress and
+#                                isolation, a line each
 #   SANITIZE=1                   with the address and undefined-behaviour
 #                                sanitizers (make check-sanitize)
 #   VALGRIND=1                   every server program under valgrind's memcheck
@@ -143,6 +147,9 @@ for folder in $(ls -d /usr/lib/postgresql/*/lib/pgxs/src/test/perl 2> /dev/null 
     [[ -d $TEST_PERL ]] || TEST_PERL=$folder
 done
 CONFIG=$WORK/sources/tests/regress.conf
+if [[ -n ${EXTRA_CONF:-} ]]; then
+    printf '%s\n' "$EXTRA_CONF" >> "$CONFIG"
+fi
 
 # The environment of whoever runs the servers; nothing of the caller's PG*.
 # The server itself is not built with the sanitizers, so their libraries come
@@ -225,6 +232,10 @@ fi
 
 # -------------------------------------------------------------------- TAP
 
+TAP_FOLDER=${TAP_FOLDER:-t}
+TAP_SECONDS=600
+[[ $TAP_FOLDER == t ]] || TAP_SECONDS=14400
+
 run_tap()
 {
     local name=$1
@@ -237,14 +248,16 @@ run_tap()
     (cd "$WORK/tap/$name" && server_env TESTDIR="$WORK/tap/$name" TESTDATADIR="$WORK/tap/$name/tmp_check" \
         PG_TEST_PORT_DIR="$WORK/tap/ports" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
         PNEUMO_SOURCES="$WORK/sources" PG_TEST_TIMEOUT_DEFAULT=120 \
-        timeout 600 perl -I "$TEST_PERL" -I "$WORK/sources/tests/t" \
-        "$WORK/sources/tests/t/$name.pl") > "$log" 2>&1 || status=$?
+        DAMAGED="${DAMAGED:-100000}" CONFIGS="${CONFIGS:-20000}" SMITH_SECONDS="${SMITH_SECONDS:-7200}" \
+        FAULTS="${FAULTS:-60}" timeout "$TAP_SECONDS" perl -I "$TEST_PERL" -I "$WORK/sources/tests/t" \
+        "$WORK/sources/tests/$TAP_FOLDER/$name.pl") > "$log" 2>&1 || status=$?
     p=$(grep -c '^ok ' "$log" || true)
     f=$(grep -c '^not ok ' "$log" || true)
     if ((status != 0 && f == 0)); then
         f=1
     fi
     count "$p" "$f"
+    [[ $TAP_FOLDER == t ]] || grep -h '^# counted' "$log" || true
     printf '%-32s %d passed, %d failed%s (%d s)\n' "$name" "$p" "$f" \
         "$(grep -q '^1\.\.0 # SKIP\|# skip' "$log" && echo ', some skipped')" $((SECONDS - t))
     if ((f > 0)); then

@@ -225,7 +225,7 @@ start_private_server()
 {
     say "starting a private server"
     cd "$WORK"
-    as_server "$SERVER_BIN/initdb" -D "$WORK/data" -U pneumo -A trust -E UTF8 --no-locale -N > "$WORK/initdb.log" 2>&1 ||
+    as_server "$SERVER_BIN/initdb" -D "$WORK/data" -U postgres -A trust -E UTF8 --no-locale -N > "$WORK/initdb.log" 2>&1 ||
         { cat "$WORK/initdb.log"; die "initdb failed"; }
     cat >> "$WORK/data/postgresql.conf" <<CONF
 listen_addresses = ''
@@ -242,5 +242,5 @@ CONF
 private_psql()
 {
     as_server env -u PGSERVICE -u PGHOSTADDR HOME="$WORK" PGOPTIONS= "$SERVER_BIN/psql" -X -q -h "$WORK" -p 5432 \
-        -U pneumo -d postgres -v ON_ERROR_STOP=1 "$@"
+        -U postgres -d postgres -v ON_ERROR_STOP=1 "$@"
 }

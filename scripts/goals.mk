@@ -38,6 +38,9 @@ check-avx512:
 check-coverage: $(UNIT_DIR)/test_coverage
 	$< 1000
 
+check-deep:
+	@scripts/check-deep.sh $(PARTS)
+
 check-explain:
 	@scripts/check-explain.sh
 
