@@ -58,6 +58,7 @@ BEGIN
 				WHEN 3 THEN PERFORM pneumo_augment(image, '{"rotation_range": 30, "image_size": [32, 32]}', i);
 				WHEN 4 THEN PERFORM pneumo_mean_image(x) FROM unnest(ARRAY[image, images[1]]) x;
 				WHEN 5 THEN PERFORM set_config('pneumo.on_bad_image', 'null', true), pneumo_predict(image, 'tiny');
+					PERFORM set_config('pneumo.on_bad_image', 'error', true);
 				ELSE PERFORM pneumo_predict(image, 'tiny');
 			END CASE;
 		EXCEPTION WHEN OTHERS THEN

@@ -31,7 +31,8 @@ while (time - $start < $seconds && $bad == 0)
 	my $log = $node->basedir . "/smith$round.log";
 
 	++$round;
-	system('timeout', '300', 'bash', '-c',
+	my $left = int($seconds - (time - $start)) + 1;
+	system('timeout', $left < 300 ? $left : 300, 'bash', '-c',
 		"sqlsmith --target=\"host=" . $node->host . ' port=' . $node->port
 		  . " user=smith dbname=postgres\" --verbose --seed=$round --max-queries=100000 > '$log' 2>&1");
 	$bad = 1 if slurp_file($node->logfile) =~ /terminated by signal|PANIC|TRAP/;
