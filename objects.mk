@@ -225,8 +225,8 @@ OBJS_PG_EVALUATE = \
 	src/pg/evaluate/evaluation.o \
 	src/pg/evaluate/explain.o \
 	src/pg/evaluate/failures.o \
+	src/pg/evaluate/judged.o \
 	src/pg/evaluate/plot_evaluation.o \
-	src/pg/evaluate/side.o \
 	$(end)
 
 OBJS_PG_REPORT = \
