@@ -233,6 +233,7 @@ OBJS_PG_REPORT = \
 	src/pg/report/report_build.o \
 	src/pg/report/report_data.o \
 	src/pg/report/report_figures.o \
+	src/pg/report/report_images.o \
 	src/pg/report/report_page.o \
 	src/pg/report/report_sections.o \
 	$(end)

@@ -1,19 +1,16 @@
 /*-------------------------------------------------------------------------
  *
- * side.c
- *	  The rows of one side of a table that a version is judged by.
+ * judged.c
+ *	  The rows of a split that a version is judged by.
  *
- * Rows that a version was trained on (or, for the test side, selected by) are
+ * Rows that a version was trained on or, in the test split, selected by are
  * left out by its manifest, whatever table they come from.  A look at the test
- * side is counted: each one makes its figures a little less honest.
+ * split is counted, because each one makes its figures a little less honest.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "stats/stats.h"
@@ -26,7 +23,7 @@
 #include "pg/source/source.h"
 
 int
-pneumo_side_split(Jsonb *given, const char *function)
+pneumo_judged_split(Jsonb *given, const char *function)
 {
 	JsonbValue *value;
 	int split;
@@ -42,49 +39,26 @@ pneumo_side_split(Jsonb *given, const char *function)
 	return split;
 }
 
-void
-pneumo_side_want(PneumoEvaluation *e, int split)
-{
-	int i;
-
-	for (i = 0; i < 3; i++)
-		e->score[i] = split == PNEUMO_SPLIT_ALL || i == split;
-}
-
-/* Rows that a version has seen, beside those that reading left out. */
-void
-pneumo_side_hold_out(PneumoEvaluation *e, int64 version, int split)
-{
-	bool seen[3] = {true, split != PNEUMO_VALIDATION, false};
-	PneumoManifest manifest;
-
-	if (split == PNEUMO_TRAIN)
-		return;
-	if (!pneumo_manifest_read(version, &manifest))
-		return; /* imported: nobody knows what it has seen */
-	(void) pneumo_dataset_exclude(e->dataset, e->score, &manifest, seen);
-	pneumo_manifest_free(&manifest);
-}
-
-void
-pneumo_side_collect(PneumoSide *side, const PneumoEvaluation *e, int split)
+/* Lists the scored samples and counts their groups and positives; errors if there are none. */
+static void
+list_rows(PneumoJudged *judged, const PneumoEvaluation *e, int split)
 {
 	const PneumoDataset *dataset = e->dataset;
 	int64 i;
 
-	memset(side, 0, sizeof(*side));
-	side->split = split;
-	side->samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(int64));
+	memset(judged, 0, sizeof(*judged));
+	judged->split = split;
+	judged->samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(int64));
 	for (i = 0; i < dataset->n; i++)
 	{
 		if (!e->score[dataset->samples[i].split])
 			continue;
-		side->samples[side->n++] = i;
-		side->positive += dataset->samples[i].label == 1;
+		judged->samples[judged->n++] = i;
+		judged->positive += dataset->samples[i].label == 1;
 	}
 	for (i = 0; i < 3; i++)
-		side->groups += e->score[i] ? dataset->split_groups[i] : 0;
-	if (side->n == 0)
+		judged->groups += e->score[i] ? dataset->split_groups[i] : 0;
+	if (judged->n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("no row of %s is left to evaluate on the split \"%s\"", e->source->name,
@@ -95,50 +69,67 @@ pneumo_side_collect(PneumoSide *side, const PneumoEvaluation *e, int split)
 					 : 0));
 }
 
-/* Label and patient of the rows; score is the caller's. */
-StatsRows
-pneumo_side_rows(const PneumoSide *side, const PneumoEvaluation *e, const double *score)
+void
+pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split, int64 rival)
 {
-	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n);
-	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(uint64_t));
-	StatsRows rows = {score, label, group, (size_t) side->n};
+	bool everywhere = split == PNEUMO_SPLIT_ALL;
+	int i;
+
+	for (i = 0; i < 3; i++)
+		e->score[i] = everywhere || i == split;
+	pneumo_evaluation_read(e, relid);
+	if (everywhere)
+		pneumo_evaluation_hold_out(e, e->id.version, true);
+	if (rival != 0)
+		pneumo_evaluation_hold_out(e, rival, everywhere);
+	list_rows(judged, e, split);
+}
+
+double *
+pneumo_judged_scores(const PneumoJudged *judged, const PneumoEvaluation *e, const double *probability,
+					 int class)
+{
+	double *score = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, judged->n) * sizeof(double));
+	int n_classes = e->scorer->meta->n_classes;
 	int64 i;
 
-	for (i = 0; i < side->n; i++)
-	{
-		const PneumoSample *sample = &e->dataset->samples[side->samples[i]];
+	for (i = 0; i < judged->n; i++)
+		score[i] = probability[e->dataset->samples[judged->samples[i]].slot * n_classes + class];
+	return score;
+}
 
-		label[i] = sample->label == 1;
+StatsRows
+pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, const double *score, int class)
+{
+	Size room = (Size) Max(1, judged->n);
+	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, room);
+	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(uint64_t));
+	StatsRows rows = {score, label, group, (size_t) judged->n};
+	int64 i;
+
+	for (i = 0; i < judged->n; i++)
+	{
+		const PneumoSample *sample = &e->dataset->samples[judged->samples[i]];
+
+		label[i] = sample->label == class;
 		memcpy(&group[i], sample->group, sizeof(uint64_t));
 	}
 	return rows;
 }
 
-/* Scores of the positive class; probability: two a scored row, by slot. */
-double *
-pneumo_side_scores(const PneumoSide *side, const PneumoEvaluation *e, const double *probability)
-{
-	double *score = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(double));
-	int64 i;
-
-	for (i = 0; i < side->n; i++)
-		score[i] = probability[2 * e->dataset->samples[side->samples[i]].slot + 1];
-	return score;
-}
-
 StatsClassRows
-pneumo_side_class_rows(const PneumoSide *side, const PneumoEvaluation *e, const double *probability)
+pneumo_judged_class_rows(const PneumoJudged *judged, const PneumoEvaluation *e, const double *probability)
 {
 	int k = e->scorer->meta->n_classes;
-	double *copy = MemoryContextAllocHuge(CurrentMemoryContext, (Size) side->n * k * sizeof(double));
-	int32_t *label = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(int32_t));
-	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, side->n * sizeof(uint64_t));
-	StatsClassRows rows = {copy, label, group, (size_t) side->n, k};
+	double *copy = MemoryContextAllocHuge(CurrentMemoryContext, (Size) judged->n * k * sizeof(double));
+	int32_t *label = MemoryContextAllocHuge(CurrentMemoryContext, judged->n * sizeof(int32_t));
+	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, judged->n * sizeof(uint64_t));
+	StatsClassRows rows = {copy, label, group, (size_t) judged->n, k};
 	int64 i;
 
-	for (i = 0; i < side->n; i++)
+	for (i = 0; i < judged->n; i++)
 	{
-		const PneumoSample *sample = &e->dataset->samples[side->samples[i]];
+		const PneumoSample *sample = &e->dataset->samples[judged->samples[i]];
 
 		memcpy(copy + i * k, probability + sample->slot * k, k * sizeof(double));
 		label[i] = sample->label;
@@ -147,11 +138,12 @@ pneumo_side_class_rows(const PneumoSide *side, const PneumoEvaluation *e, const 
 	return rows;
 }
 
-/* Counts a look at held-out rows; how many there were. */
 int64
-pneumo_side_look(const PneumoVersionId *id, const PneumoSide *side, const char *source, const char *metrics)
+pneumo_judged_look(const PneumoVersionId *id, const PneumoJudged *judged, const char *source, Jsonb *metrics)
 {
-	if (side->split >= PNEUMO_TEST)
-		pneumo_look_add(id, pneumo_split_names[side->split], source, side->n, pneumo_json_parse(metrics));
-	return pneumo_look_count(id->version, pneumo_split_names[side->split]);
+	const char *split = pneumo_split_names[judged->split];
+
+	if (judged->split >= PNEUMO_TEST)
+		pneumo_look_add(id, split, source, judged->n, metrics);
+	return pneumo_look_count(id->version, split);
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * figures.c
- *	  Aggregates over (label, score): the collecting of rows, alone and in
- *	  parallel; what the final functions (figure_results.c, plots.c) share.
+ *	  Aggregates over (label, score): collecting rows, serially and in
+ *	  parallel, and what the final functions (figure_results.c, plots.c) share.
  *
  * An exact AUC needs the scores, so the state keeps them: 16 bytes a row (the
  * label in the sign of the score, and a hash of the cluster), within
@@ -88,7 +88,7 @@ refuse_null_parameter(const char *what)
 	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the %s must not be NULL", what)));
 }
 
-/* Label and score of the row in arguments 1 and 2, the label in the sign. */
+/* Returns the score of the row in arguments 1 and 2, with the label in the sign. */
 static double
 read_row(FunctionCallInfo fcinfo)
 {
@@ -275,7 +275,7 @@ pneumo_figures_combine(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-/* Between processes of one server: the state as it is, then its rows. */
+/* Copies the state as it is, then its rows: both processes are of one server. */
 Datum
 pneumo_figures_serialize(PG_FUNCTION_ARGS)
 {

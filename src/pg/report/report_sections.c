@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * report_sections.c
- *	  The sections of the report but data and figures: what is written.
+ *	  The sections of the report except data and figures.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@
 #include "pg/predict/predict.h"
 #include "pg/report/report_page.h"
 
-#define FEW_GROUPS 20 /* of a class on a side */
+#define FEW_GROUPS 20 /* of a class on a split */
 
 static char *
 class_list(const PneumoReport *r)
@@ -42,7 +42,7 @@ class_list(const PneumoReport *r)
 	return list.data;
 }
 
-/* Text of a key of the provenance, or NULL. */
+/* Returns the text of a key of the provenance, or NULL. */
 static char *
 provenance_text(const PneumoReport *r, const char *key)
 {
@@ -172,7 +172,7 @@ pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 		n, r->run_row->epochs, r->run_row->best_epoch);
 }
 
-/* Image and map of each of some rows; two rows a gallery, so that image and map stay together. */
+/* Adds image and map of each of some rows; two rows a gallery, so that image and map stay together. */
 static void
 map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPicture *pictures, int n)
 {
@@ -206,6 +206,7 @@ map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPi
 	}
 }
 
+/* Adds the worst failures with their nearest training images. */
 static void
 failure_table(PneumoSection *section, const PneumoReport *r)
 {
@@ -272,7 +273,7 @@ pneumo_report_failures(PneumoSection *section, const PneumoReport *r)
 			"A map shows which places moved this network's score, each picture in full colour at its own largest value. It does not show that they should have, and not where a disease is.");
 }
 
-/* Objects as people write them: train: NORMAL 943, PNEUMONIA 2549; test: … */
+/* Writes objects as people do: train: NORMAL 943, PNEUMONIA 2549; test: … */
 static char *
 plain_json(const char *json)
 {
@@ -355,7 +356,7 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 	}
 }
 
-/* A side and class on which little can be said. */
+/* Warns of each split and class on which little can be said. */
 static void
 few_patients(PneumoSection *section, const PneumoReport *r)
 {
@@ -383,9 +384,9 @@ pneumo_report_limits(PneumoSection *section, const PneumoReport *r)
 		r->e.source->name);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"The validation split chose the epoch and perhaps the config, so its figures flatter. The test split has been looked at %lld time%s for this version%s",
+		"The validation split chose the epoch and perhaps the config, so its figures are optimistic. The test split has been looked at %lld time%s for this version%s",
 		(long long) r->test_looks, r->test_looks == 1 ? "" : "s",
-		r->test_looks > 1 ? "; each look that changes anything makes its figures flatter, too." : ".");
+		r->test_looks > 1 ? "; each look that changes anything makes its figures optimistic, too." : ".");
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"Labels are those of the table; where they are wrong, the network was taught wrong and is judged wrong. Two images of one patient count as one patient only if the rows name the patient.");
