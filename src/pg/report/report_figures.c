@@ -9,8 +9,6 @@
 
 #include <math.h>
 
-#include "miscadmin.h"
-#include "utils/memutils.h"
 
 #include "report/report.h"
 #include "stats/stats.h"
