@@ -228,27 +228,50 @@ put_found(Datum *values, bool *nulls, TupleDesc desc, const Found *found, const 
 	return found->differences[AUC_DIFFERENCE]->value;
 }
 
+/* Fills the scores of both models with label and patient of the rows. */
+static void
+fill_pair(StatsPair *pair, const PneumoJudged *judged, const PneumoEvaluation *a, const Rival *rival)
+{
+	Size n = (Size) judged->n;
+	double *score_a = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
+	double *score_b = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
+	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, n);
+	uint64_t *cluster = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(uint64_t));
+	Size i;
+
+	for (i = 0; i < n; i++)
+	{
+		const PneumoSample *sample = &a->dataset->samples[judged->samples[i]];
+
+		score_a[i] = a->scores.probability[2 * sample->slot + 1];
+		score_b[i] = rival->scores.probability[2 * sample->slot + 1];
+		label[i] = sample->label == 1;
+		memcpy(&cluster[i], sample->group, sizeof(uint64_t));
+	}
+	pair->score_a = score_a;
+	pair->score_b = score_b;
+	pair->label = label;
+	pair->cluster = cluster;
+	pair->n = n;
+}
+
 /* Compares two models of two classes, each at its own threshold. */
 static double
 two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
 					  const PneumoEvaluation *b, const Rival *rival, const PneumoJudged *judged)
 {
-	const double *score_a = pneumo_judged_scores(judged, a, a->scores.probability, 1);
-	const double *score_b = pneumo_judged_scores(judged, a, rival->scores.probability, 1);
-	StatsRows rows = pneumo_judged_rows(judged, a, score_a, 1);
-	StatsPair pair = {score_a,
-					  score_b,
-					  rows.label,
-					  rows.cluster,
-					  rows.n,
-					  a->scorer->meta->threshold,
-					  b->scorer->meta->threshold};
+	StatsPair pair;
+	StatsRows rows;
 	StatsOptions options;
 	StatsComparison c;
 	PneumoStats stats;
 	Found found = {.differences = {&c.auc_a, &c.auc_b, &c.auc, &c.accuracy, &c.sensitivity, &c.specificity,
 								   &c.log_loss, &c.brier}};
 
+	fill_pair(&pair, judged, a, rival);
+	pair.threshold_a = a->scorer->meta->threshold;
+	pair.threshold_b = b->scorer->meta->threshold;
+	rows = (StatsRows) {pair.score_a, pair.label, pair.cluster, pair.n};
 	pneumo_stats_options(&options, 0);
 	pneumo_stats_begin(&stats);
 	pneumo_stats_check(stats_compare(&c, &pair, &options, &stats.env), "pneumo_compare", &rows);
@@ -339,6 +362,7 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	values[CMP_VERSION_B] = Int64GetDatum(b.id.version);
 	values[CMP_IMAGES] = Int64GetDatum(judged.n);
 	values[CMP_PATIENTS] = Int64GetDatum(judged.groups);
+	nulls[CMP_PATIENTS] = !judged.grouped;
 	values[CMP_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(a.dataset));
 	metrics = look_metrics(&a, &b, auc_difference);
 	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_judged_look(&a.id, &judged, a.source->name, metrics));

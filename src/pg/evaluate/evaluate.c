@@ -75,8 +75,7 @@ static void
 two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoJudged *judged,
 				  TupleDesc desc)
 {
-	const double *score = pneumo_judged_scores(judged, e, e->scores.probability, 1);
-	StatsRows rows = pneumo_judged_rows(judged, e, score, 1);
+	StatsRows rows = pneumo_judged_rows(judged, e, 1);
 	StatsOptions options;
 	StatsEvaluation figures;
 	const StatsInterval *const single[] = {&figures.accuracy, &figures.sensitivity, &figures.specificity,
@@ -163,6 +162,7 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 	values[COL_VERSION] = Int64GetDatum(e.id.version);
 	values[COL_IMAGES] = Int64GetDatum(judged.n);
 	values[COL_PATIENTS] = Int64GetDatum(judged.groups);
+	nulls[COL_PATIENTS] = !judged.grouped;
 	if (e.scorer->meta->n_classes == 2)
 		two_class_figures(values, nulls, &e, &judged, desc);
 	else

@@ -90,7 +90,8 @@ typedef struct PneumoJudged
 	int split; /* index into pneumo_split_names */
 	int64 *samples;
 	int64 n;
-	int64 groups;
+	bool grouped; /* the rows name their patients */
+	int64 groups; /* patients, if they are known */
 	int64 positive;
 } PneumoJudged;
 
@@ -107,13 +108,12 @@ extern int pneumo_judged_split(Jsonb *given, const char *function);
  */
 extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split, int64 rival);
 
-/* Returns the scores of a class; probability holds those of all classes, by slot. */
-extern double *pneumo_judged_scores(const PneumoJudged *judged, const PneumoEvaluation *e,
-									const double *probability, int class);
-
-/* Returns score (or NULL), label and patient of the rows, with one class as the positive one. */
-extern StatsRows pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e,
-									const double *score, int class);
+/*
+ * Returns score, label and patient of the rows with one class as the positive
+ * one, in the order of pneumo_stats_rows(), so that the figures are to the bit
+ * those of the aggregates.
+ */
+extern StatsRows pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, int class);
 
 /* Returns the probabilities of all classes with class and patient of the rows. */
 extern StatsClassRows pneumo_judged_class_rows(const PneumoJudged *judged, const PneumoEvaluation *e,

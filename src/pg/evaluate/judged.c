@@ -20,6 +20,7 @@
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 #include "pg/evaluate/evaluate.h"
+#include "pg/figures/figures.h"
 #include "pg/source/source.h"
 
 int
@@ -48,6 +49,7 @@ list_rows(PneumoJudged *judged, const PneumoEvaluation *e, int split)
 
 	memset(judged, 0, sizeof(*judged));
 	judged->split = split;
+	judged->grouped = e->source->col_group > 0;
 	judged->samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(int64));
 	for (i = 0; i < dataset->n; i++)
 	{
@@ -85,35 +87,24 @@ pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int spl
 	list_rows(judged, e, split);
 }
 
-double *
-pneumo_judged_scores(const PneumoJudged *judged, const PneumoEvaluation *e, const double *probability,
-					 int class)
-{
-	double *score = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, judged->n) * sizeof(double));
-	int n_classes = e->scorer->meta->n_classes;
-	int64 i;
-
-	for (i = 0; i < judged->n; i++)
-		score[i] = probability[e->dataset->samples[judged->samples[i]].slot * n_classes + class];
-	return score;
-}
-
 StatsRows
-pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, const double *score, int class)
+pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, int class)
 {
-	Size room = (Size) Max(1, judged->n);
-	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, room);
-	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(uint64_t));
-	StatsRows rows = {score, label, group, (size_t) judged->n};
+	PneumoFigureRow *collected =
+		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, judged->n) * sizeof(PneumoFigureRow));
+	StatsRows rows;
 	int64 i;
 
 	for (i = 0; i < judged->n; i++)
 	{
 		const PneumoSample *sample = &e->dataset->samples[judged->samples[i]];
+		double score = pneumo_evaluation_probability(e, judged->samples[i])[class];
 
-		label[i] = sample->label == class;
-		memcpy(&group[i], sample->group, sizeof(uint64_t));
+		collected[i].score = sample->label == class ? -score : score;
+		memcpy(&collected[i].cluster, sample->group, sizeof(uint64));
 	}
+	rows = pneumo_stats_rows(collected, judged->n, true);
+	pfree(collected);
 	return rows;
 }
 

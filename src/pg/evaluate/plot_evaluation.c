@@ -107,7 +107,7 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 		svg = draw_confusion(&e, &judged);
 	else
 	{
-		rows = pneumo_judged_rows(&judged, &e, pneumo_judged_scores(&judged, &e, e.scores.probability, 1), 1);
+		rows = pneumo_judged_rows(&judged, &e, 1);
 		if (plot == PLOT_ROC)
 			svg = pneumo_plot_roc_rows(&rows, e.scorer->meta->threshold, title("ROC curve", &e, &judged),
 									   FUNCTION);

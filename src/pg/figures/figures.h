@@ -17,7 +17,22 @@
 
 /* ------------------------------------------------- rows of an aggregate */
 
-/* The rows in an order of their own, whatever order they came in. */
+/* A row as it is collected: 16 bytes. */
+typedef struct PneumoFigureRow
+{
+	double score;   /* negative, also at 0: of the positive class */
+	uint64 cluster; /* 64 bits that stand for it; PNEUMO_NO_CLUSTER: of its own */
+} PneumoFigureRow;
+
+#define PNEUMO_NO_CLUSTER 0
+
+/*
+ * Sorts n rows by score, label and cluster, and returns them as src/stats reads
+ * them, palloc'd, so that the same rows give the same bits whatever order they
+ * came in.  Without clustered all rows are independent.
+ */
+extern StatsRows pneumo_stats_rows(PneumoFigureRow *rows, int64 n, bool clustered);
+
 typedef struct PneumoFigureRows
 {
 	StatsRows rows;

@@ -49,10 +49,32 @@ pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class)
 {
 	PneumoJudged judged = judged_rows(r, split);
 
-	*rows = pneumo_judged_rows(&judged, &r->e,
-							   pneumo_judged_scores(&judged, &r->e, r->e.scores.probability, class), class);
+	*rows = pneumo_judged_rows(&judged, &r->e, class);
 	pfree(judged.samples);
 	return judged.n;
+}
+
+/* What the rows are grouped by: the unit of the intervals. */
+static const char *
+unit(const PneumoReport *r)
+{
+	return r->e.source->col_group > 0 ? "patient" : "image";
+}
+
+/* Adds a cell with a number of images and, if they are known, of their patients. */
+static void
+count_cell(PneumoTable *table, const PneumoReport *r, size_t images, size_t patients)
+{
+	if (r->e.source->col_group > 0)
+		pneumo_table_cell(table, "%zu (%zu)", images, patients);
+	else
+		pneumo_table_cell(table, "%zu", images);
+}
+
+static const char *
+count_heading(const PneumoReport *r)
+{
+	return r->e.source->col_group > 0 ? "Images (patients)" : "Images";
 }
 
 static void
@@ -96,7 +118,7 @@ compute_splits(SplitFigures *splits, const PneumoReport *r)
 
 /* Adds the figures with their intervals, one column a split. */
 static void
-figures_table(PneumoSection *section, const SplitFigures *splits, int n_splits)
+figures_table(PneumoSection *section, const PneumoReport *r, const SplitFigures *splits, int n_splits)
 {
 	static const struct
 	{
@@ -123,15 +145,16 @@ figures_table(PneumoSection *section, const SplitFigures *splits, int n_splits)
 	headings[0] = "Figure";
 	for (s = 0; s < n_splits; s++)
 		headings[s + 1] = splits[s].split == PNEUMO_TEST ? "Test" : "Validation";
-	table = pneumo_table_begin(section, "Figures at the operating point, with 95 % intervals by patient",
-							   n_splits + 1, headings, 6);
-	pneumo_table_cell(table, "Images (patients)");
+	table =
+		pneumo_table_begin(section,
+						   psprintf("Figures at the operating point, with 95 %% intervals by %s", unit(r)),
+						   n_splits + 1, headings, 6);
+	pneumo_table_cell(table, "%s", count_heading(r));
 	for (s = 0; s < n_splits; s++)
-		pneumo_table_cell(table, "%zu (%zu)", splits[s].evaluation.n, splits[s].evaluation.n_clusters);
+		count_cell(table, r, splits[s].evaluation.n, splits[s].evaluation.n_clusters);
 	pneumo_table_cell(table, "of these positive");
 	for (s = 0; s < n_splits; s++)
-		pneumo_table_cell(table, "%zu (%zu)", splits[s].evaluation.n_positive,
-						  splits[s].evaluation.n_clusters_positive);
+		count_cell(table, r, splits[s].evaluation.n_positive, splits[s].evaluation.n_clusters_positive);
 	for (f = 0; f < lengthof(figures); f++)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
@@ -221,7 +244,7 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 
 	if (n_splits == 0)
 		return;
-	figures_table(section, splits, n_splits);
+	figures_table(section, r, splits, n_splits);
 	for (s = 0; s < n_splits; s++)
 		if (isnan(splits[s].evaluation.auc.value))
 			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
@@ -233,8 +256,9 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 		add_calibration(section, &splits[s]);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of patients (%u replicates, seed %llu) for F1, log loss and Brier score.",
-		splits[0].evaluation.options.replicates, (unsigned long long) splits[0].evaluation.options.seed);
+		"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of %ss (%u replicates, seed %llu) for F1, log loss and Brier score.",
+		unit(r), splits[0].evaluation.options.replicates,
+		(unsigned long long) splits[0].evaluation.options.seed);
 }
 
 /* ------------------------------------------------- more than two classes */
@@ -286,7 +310,7 @@ compute_class_splits(ClassSplitFigures *splits, const PneumoReport *r)
 
 /* Adds the macro figures, one column a split that has more than one class. */
 static void
-macro_table(PneumoSection *section, const ClassSplitFigures *splits, int n_splits)
+macro_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigures *splits, int n_splits)
 {
 	static const struct
 	{
@@ -316,11 +340,12 @@ macro_table(PneumoSection *section, const ClassSplitFigures *splits, int n_split
 		}
 	if (n == 0)
 		return;
-	table = pneumo_table_begin(section, "Figures over all classes, with 95 % intervals by patient", n + 1,
-							   memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
-	pneumo_table_cell(table, "Images (patients)");
+	table =
+		pneumo_table_begin(section, psprintf("Figures over all classes, with 95 %% intervals by %s", unit(r)),
+						   n + 1, memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
+	pneumo_table_cell(table, "%s", count_heading(r));
 	for (s = 0; s < n; s++)
-		pneumo_table_cell(table, "%zu (%zu)", shown[s]->evaluation.n, shown[s]->evaluation.n_clusters);
+		count_cell(table, r, shown[s]->evaluation.n, shown[s]->evaluation.n_clusters);
 	for (f = 0; f < lengthof(figures); f++)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
@@ -334,12 +359,14 @@ macro_table(PneumoSection *section, const ClassSplitFigures *splits, int n_split
 static void
 class_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigures *figures)
 {
-	static const char *const headings[] = {"Class",       "Images (patients)",         "AUC", "Sensitivity",
-										   "Specificity", "Positive predictive value", "F1"};
+	const char *const headings[] = {"Class",       count_heading(r), "AUC",
+									"Sensitivity", "Specificity",    "Positive predictive value",
+									"F1"};
 	PneumoTable *table =
 		pneumo_table_begin(section,
 						   psprintf("Each class against the rest, %s", pneumo_split_names[figures->split]),
-						   lengthof(headings), headings, 0x7E);
+						   lengthof(headings), memcpy(palloc(sizeof(headings)), headings, sizeof(headings)),
+						   0x7E);
 	int c;
 
 	for (c = 0; c < r->e.scorer->meta->n_classes; c++)
@@ -347,7 +374,7 @@ class_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigur
 		const StatsEvaluation *e = &figures->of_class[c];
 
 		pneumo_table_cell(table, "%s", r->e.scorer->meta->classes[c]);
-		pneumo_table_cell(table, "%zu (%zu)", e->n_positive, e->n_clusters_positive);
+		count_cell(table, r, e->n_positive, e->n_clusters_positive);
 		interval_cell(table, &e->auc);
 		interval_cell(table, &e->sensitivity);
 		interval_cell(table, &e->specificity);
@@ -397,7 +424,7 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 		if (splits[s].one_class)
 			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
 								pneumo_split_names[splits[s].split]);
-	macro_table(section, splits, n_splits);
+	macro_table(section, r, splits, n_splits);
 	for (s = 0; s < n_splits; s++)
 		if (!splits[s].one_class)
 			class_table(section, r, &splits[s]);
@@ -408,8 +435,8 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 			add_class_roc(section, r, &splits[s]);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of patients (%u replicates, seed 0) for the other figures.",
-		(unsigned) STATS_DEFAULT_REPLICATES);
+		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of %ss (%u replicates, seed 0) for the other figures.",
+		unit(r), (unsigned) STATS_DEFAULT_REPLICATES);
 }
 
 void

@@ -14,10 +14,14 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -68,6 +72,7 @@ int_or_zero(Relation rel, HeapTuple tuple, int attnum)
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
+/* Reads the row of the version, and that of its run if the caller may see it. */
 static void
 read_version(PneumoReport *r)
 {
@@ -97,37 +102,58 @@ read_version(PneumoReport *r)
 	}
 }
 
-/* The table of the call, or the one that the version was trained on. */
+/*
+ * Errors unless the relation that a run read may be read again without being
+ * named.  Reading it can run code of its owner as the caller, so it must be what
+ * it was: of the same name and, since a view can be replaced, a table or the
+ * caller's own.
+ */
+static void
+check_default_source(const PneumoRunRow *run)
+{
+	Relation rel = OidIsValid(run->source_oid) ? try_relation_open(run->source_oid, AccessShareLock) : NULL;
+	bool same;
+	bool trusted;
+
+	same = rel != NULL && strcmp(quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+															RelationGetRelationName(rel)),
+								 run->source) == 0;
+	if (!same)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the table that the version was trained on, %s, does not exist any more",
+							   run->source),
+						errhint("Name a table: pneumo_report(model, source).")));
+	trusted = rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ||
+			  rel->rd_rel->relkind == RELKIND_MATVIEW || rel->rd_rel->relowner == GetUserId();
+	if (!trusted)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s, which the version was trained on, is not a table and belongs to another "
+							   "role, so it must be named",
+							   run->source),
+						errhint("Name it if you trust it: pneumo_report(model, source).")));
+	relation_close(rel, NoLock);
+}
+
+/*
+ * Returns the table of the call or, for the role that trained the version and
+ * for no other, the one that it was trained on.  Whoever trained a version chose
+ * that table, and what it runs when it is read: nobody else reads it unnamed.
+ */
 static Oid
 find_source(FunctionCallInfo fcinfo, const PneumoReport *r)
 {
-	JsonbValue *value = NULL;
-	char *name;
-	Oid relid = InvalidOid;
-
 	if (!PG_ARGISNULL(1))
 		return PG_GETARG_OID(1);
-	if (r->e.provenance != NULL)
-		value = pneumo_json_get(&r->e.provenance->root, "source");
-	name = value != NULL ? pneumo_json_cstring(value) : NULL;
-	if (name != NULL)
-	{
-		LOCAL_FCINFO(call, 1);
-
-		InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
-		call->args[0].value = CStringGetTextDatum(name);
-		call->args[0].isnull = false;
-		relid = DatumGetObjectId(to_regclass(call));
-		if (call->isnull)
-			relid = InvalidOid;
-	}
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 name != NULL ? errmsg("the table that the version was trained on, %s, does not exist", name)
-							  : errmsg("it is not known which table the version was trained on"),
-				 errhint("Name a table: pneumo_report(model, source).")));
-	return relid;
+	if (r->run == 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("it is not known which table the version was trained on"),
+						errhint("Name a table: pneumo_report(model, source).")));
+	if (r->run_row == NULL || get_role_oid(r->run_row->owner, true) != GetUserId())
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("only the role that trained the version can leave out the source"),
+						errhint("Name a table that you trust: pneumo_report(model, source).")));
+	check_default_source(r->run_row);
+	return r->run_row->source_oid;
 }
 
 /* --------------------------------------------------------------------- page */
@@ -226,8 +252,8 @@ pneumo_report(PG_FUNCTION_ARGS)
 	r->max_eigenimages = read_count(given, "eigenimages", DEFAULT_EIGENIMAGES, MAX_EIGENIMAGES);
 	if (r->test)
 		pneumo_prevent_write("pneumo_report() with the test split");
-	relid = find_source(fcinfo, r);
 	read_version(r);
+	relid = find_source(fcinfo, r);
 	collect(r, relid, fcinfo->flinfo->fn_oid);
 
 	for (i = 0; i < N_SECTIONS; i++)

@@ -299,6 +299,15 @@ plain_json(const char *json)
 	return plain.data;
 }
 
+/* Returns whether the config of a training groups the rows by patient. */
+static bool
+names_patients(const JsonbValue *config)
+{
+	JsonbContainer *object = pneumo_json_object(config);
+
+	return object != NULL && !pneumo_json_is_null(pneumo_json_get(object, "group_column"));
+}
+
 void
 pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 {
@@ -326,11 +335,13 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 	facts = pneumo_facts_begin(section);
 	pneumo_fact(facts, "SHA-256 of the version", "%s", pneumo_sha256_hex(r->e.id.sha256));
 	pneumo_fact(facts, "Training run", r->run > 0 ? "%lld" : "none: imported", (long long) r->run);
+	config = r->e.provenance != NULL ? pneumo_json_get(&r->e.provenance->root, "config") : NULL;
 	for (i = 0; i < lengthof(known); i++)
 	{
 		char *text = provenance_text(r, known[i].key);
 
-		if (text != NULL)
+		/* without a column of patients each image is a group */
+		if (text != NULL && (strcmp(known[i].key, "groups") != 0 || names_patients(config)))
 			pneumo_fact(facts, known[i].term, "%s", plain_json(text));
 	}
 	pneumo_fact(facts, "This report reads", "%s, data fingerprint %s", r->e.source->name,
@@ -343,7 +354,6 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 												  : "image",
 				r->e.config->split_seed, r->e.config->validation_split, r->e.config->test_split);
 	pneumo_fact(facts, "This report's build", "%s", pneumo_build());
-	config = r->e.provenance != NULL ? pneumo_json_get(&r->e.provenance->root, "config") : NULL;
 	if (pneumo_json_object(config) != NULL)
 	{
 		Jsonb *whole = JsonbValueToJsonb(config);
