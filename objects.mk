@@ -130,6 +130,7 @@ OBJS_PG_CATALOG = \
 	src/pg/catalog/chunks.o \
 	src/pg/catalog/claim.o \
 	src/pg/catalog/deployments.o \
+	src/pg/catalog/look_worker.o \
 	src/pg/catalog/looks.o \
 	src/pg/catalog/manifests.o \
 	src/pg/catalog/model_meta.o \

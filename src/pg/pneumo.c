@@ -16,7 +16,6 @@
 #include "miscadmin.h"
 
 #include "pg/base/base.h"
-#include "pg/base/compat.h"
 #include "pg/base/shmem.h"
 #include "pg/predict/group_scan.h"
 

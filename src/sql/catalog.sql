@@ -74,7 +74,7 @@ CREATE TABLE pneumo.manifest (
 	CONSTRAINT manifest_pkey PRIMARY KEY (version, seqno)
 );
 ALTER TABLE pneumo.manifest ALTER COLUMN data SET STORAGE EXTERNAL;
-COMMENT ON TABLE pneumo.manifest IS 'the samples of a trained version (image hash, group hash, split), in pieces of 4 MB, seqno from 0';
+COMMENT ON TABLE pneumo.manifest IS 'the samples that a version and its ancestors were trained on (image hash, group hash, split), in pieces of 4 MB, seqno from 0';
 
 CREATE TABLE pneumo.privilege (
 	model bigint NOT NULL,
@@ -144,6 +144,7 @@ COMMENT ON TABLE pneumo.epoch IS 'one row an epoch, as in Keras''s History; epoc
 
 CREATE TABLE pneumo.look (
 	id bigint NOT NULL,
+	sha256 bytea NOT NULL,
 	version bigint NOT NULL,
 	looked timestamptz NOT NULL,
 	role name NOT NULL,
@@ -153,8 +154,8 @@ CREATE TABLE pneumo.look (
 	metrics jsonb,
 	CONSTRAINT look_pkey PRIMARY KEY (id)
 );
-CREATE INDEX look_version_idx ON pneumo.look (version, id);
-COMMENT ON TABLE pneumo.look IS 'evaluations of versions: each look at a held-out split is counted';
+CREATE INDEX look_sha256_idx ON pneumo.look (sha256, id);
+COMMENT ON TABLE pneumo.look IS 'looks at the held-out rows of versions, by SHA-256, written so that a rollback does not undo them; kept when the version is dropped';
 
 REVOKE ALL ON pneumo.model, pneumo.version, pneumo.chunk, pneumo.manifest, pneumo.privilege,
 	pneumo.deployment, pneumo.run, pneumo.epoch, pneumo.look FROM PUBLIC;
@@ -222,7 +223,7 @@ CREATE VIEW pneumo.versions WITH (security_barrier) AS
 		   v.parameters, v.bytes, v.image_size, v.classes, v.threshold, v.operating_point,
 		   v.calibration, v.metrics, v.provenance, v.comment, v.precision,
 		   (SELECT pg_catalog.count(*) FROM pneumo.look l
-			WHERE l.version OPERATOR(pg_catalog.=) v.id AND l.split OPERATOR(pg_catalog.=) 'test') AS test_looks,
+			WHERE l.sha256 OPERATOR(pg_catalog.=) v.sha256) AS test_looks,
 		   COALESCE(v.id OPERATOR(pg_catalog.=) (
 				SELECT d.version FROM pneumo.deployment d
 				WHERE d.model OPERATOR(pg_catalog.=) m.id ORDER BY d.id DESC LIMIT 1), false) AS deployed

@@ -201,6 +201,7 @@ enum
 enum
 {
 	Anum_look_id = 1,
+	Anum_look_sha256,
 	Anum_look_version,
 	Anum_look_looked,
 	Anum_look_role,

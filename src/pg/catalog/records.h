@@ -163,9 +163,10 @@ extern void pneumo_chunks_drop(const uint8 *sha256);
 /* --------------------------------------------- manifests (manifests.c) */
 
 /*
- * One sample in the manifest of a version, which says what its training read:
- * the SHA-256 of the image's bytes, the hash of its group (PneumoSample.group)
- * and its split.
+ * The manifest of a version: what its training read, and what the trainings of
+ * its ancestors (initial_model) read.  An entry for each image: the SHA-256 of
+ * its bytes, the hash of its group (PneumoSample.group), and the split; where
+ * version and ancestor differ, the one that saw most: train, then validation.
  */
 typedef struct PneumoManifestEntry
 {
@@ -178,18 +179,27 @@ typedef struct PneumoManifest
 {
 	int64 n;
 	PneumoManifestEntry *entries; /* palloc'd, huge */
+	bool incomplete;              /* an ancestor was imported without a manifest */
 } PneumoManifest;
 
-/* Stores the manifest of a version. */
+/* Returns the manifest as bytes, palloc'd (huge): in the table and in exports. */
+extern void *pneumo_manifest_write(const PneumoManifest *manifest, size_t *n_bytes);
+
+/* Reads such bytes, trusting nothing; false if they are damaged. */
+extern bool pneumo_manifest_parse(PneumoManifest *manifest, const void *bytes, size_t n_bytes);
+
+/* Stores the manifest of a version in the current transaction. */
 extern void pneumo_manifest_store(int64 version, const PneumoManifest *manifest);
 
 /*
- * Reads the manifest of a version; false if it has none, as an imported version.
- * Raises ERRCODE_DATA_CORRUPTED if it is damaged.
+ * Reads the manifest of a version under the active snapshot; false if it has
+ * none (imported).  Raises ERRCODE_DATA_CORRUPTED if it is damaged.
  */
 extern bool pneumo_manifest_read(int64 version, PneumoManifest *manifest);
 
-/* Frees the entries. */
+/* Adds what the parent and its ancestors have seen to the manifest of a child. */
+extern void pneumo_manifest_inherit(PneumoManifest *manifest, int64 parent);
+
 extern void pneumo_manifest_free(PneumoManifest *manifest);
 
 /* --------------------------------- storing a version (version_store.c) */
@@ -236,12 +246,34 @@ extern void pneumo_require_deployed(const char *name, int64 model, PneumoVersion
 
 /* ----------------------------------------------------- looks (looks.c) */
 
-/* Records a look of the current user at a version's scores of a split. */
+/*
+ * Counts a look of the current user at held-out rows of a version: what a
+ * rollback does not undo, because a background worker writes and commits it
+ * before this returns.  Errors if no worker can be had; a row of the calling
+ * transaction instead only where the extension itself is of that transaction.
+ */
 extern void pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source, int64 images,
 							Jsonb *metrics);
 
-/* Counts the looks at a split of a version, with the latest snapshot. */
-extern int64 pneumo_look_count(int64 version, const char *split);
+/*
+ * Counts the looks at held-out rows of all versions with that SHA-256, also of
+ * dropped ones, with the latest snapshot.
+ */
+extern int64 pneumo_look_count(const uint8 *sha256);
+
+/* The row of a look; false if the extension is not there. */
+typedef struct PneumoLook
+{
+	uint8 sha256[PNEUMO_SHA256_LEN];
+	int64 version;
+	NameData role;
+	const char *split;
+	const char *source;
+	int64 images;
+	Jsonb *metrics; /* or NULL */
+} PneumoLook;
+
+extern bool pneumo_look_insert(const PneumoLook *look);
 
 /* ------------------------------------------- names of models (claim.c) */
 

@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "image/image.h"
 #include "nn/nn.h"
 
 #include "pg/base/json.h"

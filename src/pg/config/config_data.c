@@ -9,7 +9,6 @@
 
 #include <limits.h>
 
-#include "pg/config/config.h"
 #include "pg/config/config_internal.h"
 
 const ConfigKey pneumo_config_data_keys[] = {

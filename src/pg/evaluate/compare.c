@@ -365,7 +365,7 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	nulls[CMP_PATIENTS] = !judged.grouped;
 	values[CMP_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(a.dataset));
 	metrics = look_metrics(&a, &b, auc_difference);
-	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_judged_look(&a.id, &judged, a.source->name, metrics));
-	values[CMP_LOOKS_B] = Int64GetDatum(pneumo_judged_look(&b.id, &judged, a.source->name, metrics));
+	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_evaluation_look(&a, &a.id, judged.split, judged.n, metrics));
+	values[CMP_LOOKS_B] = Int64GetDatum(pneumo_evaluation_look(&a, &b.id, judged.split, judged.n, metrics));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

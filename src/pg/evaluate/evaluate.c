@@ -169,6 +169,6 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 		many_class_figures(values, nulls, &e, &judged, desc);
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(e.dataset));
 	values[COL_LOOKS] =
-		Int64GetDatum(pneumo_judged_look(&e.id, &judged, e.source->name, figures_json(values, nulls)));
+		Int64GetDatum(pneumo_evaluation_look(&e, &e.id, judged.split, judged.n, figures_json(values, nulls)));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

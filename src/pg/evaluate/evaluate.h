@@ -67,6 +67,15 @@ extern void pneumo_evaluation_read(PneumoEvaluation *e, Oid relid);
  */
 extern void pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version, bool everywhere);
 
+/*
+ * Counts a look at the held-out rows of a version, if the call is one: the split
+ * is test or all, or rows are among those that its training held out as test,
+ * whatever the call names their split.  Returns the number of looks at it, with
+ * this one.  To be called before anything is shown; images were judged.
+ */
+extern int64 pneumo_evaluation_look(const PneumoEvaluation *e, const PneumoVersionId *id, int split,
+									int64 images, Jsonb *metrics);
+
 /* Lists the samples of a split in *samples, palloc'd, and returns their number. */
 extern int64 pneumo_evaluation_split(int64 **samples, const PneumoEvaluation *e, int split);
 
@@ -118,13 +127,6 @@ extern StatsRows pneumo_judged_rows(const PneumoJudged *judged, const PneumoEval
 /* Returns the probabilities of all classes with class and patient of the rows. */
 extern StatsClassRows pneumo_judged_class_rows(const PneumoJudged *judged, const PneumoEvaluation *e,
 											   const double *probability);
-
-/*
- * Returns the number of looks at this split of a version, after counting one
- * if the rows are held out; metrics is stored with it.
- */
-extern int64 pneumo_judged_look(const PneumoVersionId *id, const PneumoJudged *judged, const char *source,
-								Jsonb *metrics);
 
 /* ----------------------------------------------- failures (failures.c) */
 

@@ -178,8 +178,19 @@ pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version, bool everywhere)
 	static const bool trained[3] = {true, false, false};
 	static const bool selected[3] = {true, true, false};
 	PneumoManifest manifest;
+	bool known = pneumo_manifest_read(version, &manifest);
 
-	if (!pneumo_manifest_read(version, &manifest))
+	if ((!known || manifest.incomplete) && !(e->score[PNEUMO_TRAIN] && !everywhere))
+	{
+		e->dataset->history_unknown = true;
+		ereport(WARNING,
+				(errmsg("not all images that version " INT64_FORMAT " was trained on are known, so rows "
+						"that it has seen may be judged",
+						version),
+				 known ? errdetail("One of its ancestors was imported without its manifest.")
+					   : errdetail("It was imported without its manifest.")));
+	}
+	if (!known)
 		return;
 	if (everywhere)
 		(void) pneumo_dataset_exclude(e->dataset, e->score, &manifest, selected);
@@ -303,4 +314,25 @@ pneumo_evaluation_visit(PneumoEvaluation *e, bool *marked, PneumoImageVisit visi
 		v.left += marked[i];
 	if (v.left > 0)
 		(void) pneumo_source_rows(e->source, visit_row, &v);
+}
+
+/* ------------------------------------------------------------------- looks */
+
+int64
+pneumo_evaluation_look(const PneumoEvaluation *e, const PneumoVersionId *id, int split, int64 images,
+					   Jsonb *metrics)
+{
+	static const bool held_out[PNEUMO_N_SPLITS] = {false, false, true};
+	PneumoManifest manifest;
+	bool look = split >= PNEUMO_TEST;
+
+	/* the rows say it, whatever the call names their split */
+	if (!look && pneumo_manifest_read(id->version, &manifest))
+	{
+		look = pneumo_dataset_has(e->dataset, e->score, &manifest, held_out);
+		pneumo_manifest_free(&manifest);
+	}
+	if (look)
+		pneumo_look_add(id, pneumo_split_names[split], e->source->name, images, metrics);
+	return pneumo_look_count(id->sha256);
 }

@@ -27,7 +27,6 @@
 #include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
-#include "pg/catalog/records.h"
 #include "pg/evaluate/evaluate.h"
 #include "pg/predict/predict.h"
 #include "pg/source/source.h"
@@ -386,8 +385,7 @@ pneumo_failures(PG_FUNCTION_ARGS)
 					 : 0));
 	n = pneumo_failures_find(&failures, &e, wanted.split, wanted.all_rows, wanted.limit);
 	pneumo_failures_neighbours(failures, n, &e, wanted.n_neighbours, wanted.distance);
-	if (wanted.split == PNEUMO_TEST)
-		pneumo_look_add(&e.id, splits[wanted.split], e.source->name, n_samples, NULL);
+	(void) pneumo_evaluation_look(&e, &e.id, wanted.split, n_samples, NULL);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (i = 0; i < n; i++)

@@ -18,7 +18,6 @@
 #include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
-#include "pg/catalog/records.h"
 #include "pg/evaluate/evaluate.h"
 #include "pg/figures/figures.h"
 #include "pg/source/source.h"
@@ -127,14 +126,4 @@ pneumo_judged_class_rows(const PneumoJudged *judged, const PneumoEvaluation *e, 
 		memcpy(&group[i], sample->group, sizeof(uint64_t));
 	}
 	return rows;
-}
-
-int64
-pneumo_judged_look(const PneumoVersionId *id, const PneumoJudged *judged, const char *source, Jsonb *metrics)
-{
-	const char *split = pneumo_split_names[judged->split];
-
-	if (judged->split >= PNEUMO_TEST)
-		pneumo_look_add(id, split, source, judged->n, metrics);
-	return pneumo_look_count(id->version, split);
 }

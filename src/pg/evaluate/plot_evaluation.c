@@ -117,6 +117,6 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 	}
 	pneumo_json_begin(&metrics);
 	pneumo_json_add_string(&metrics, "picture", plots[plot]);
-	(void) pneumo_judged_look(&e.id, &judged, e.source->name, pneumo_json_end(&metrics));
+	(void) pneumo_evaluation_look(&e, &e.id, judged.split, judged.n, pneumo_json_end(&metrics));
 	PG_RETURN_TEXT_P(svg);
 }

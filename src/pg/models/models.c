@@ -166,7 +166,6 @@ drop_version(Relation rel, HeapTuple tuple, Snapshot snapshot)
 	pneumo_version_id(rel, tuple, &id);
 	pneumo_lock_bytes(id.sha256);
 	delete_by_id(PNEUMO_REL_MANIFEST, "manifest_pkey", Anum_manifest_version, id.version, snapshot);
-	delete_by_id(PNEUMO_REL_LOOK, "look_version_idx", Anum_look_version, id.version, snapshot);
 	pneumo_catalog_delete(rel, tuple);
 	CommandCounterIncrement();
 	if (count_sharers(rel, id.sha256) == 0)

@@ -9,7 +9,6 @@
 
 #include <math.h>
 
-
 #include "report/report.h"
 #include "stats/stats.h"
 
@@ -20,7 +19,6 @@
 #include "pg/figures/plots.h"
 #include "pg/predict/predict.h"
 #include "pg/report/report_page.h"
-#include "pg/source/source.h"
 
 #define N_BINS PNEUMO_DEFAULT_BINS
 

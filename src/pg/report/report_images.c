@@ -20,6 +20,7 @@
 
 #include "image/image.h"
 #include "nn/nn.h"
+#include "report/report.h"
 
 #include "pg/base/base.h"
 #include "pg/base/json.h"

@@ -37,7 +37,6 @@
 #include "pg/evaluate/evaluate.h"
 #include "pg/figures/plots.h"
 #include "pg/report/report_page.h"
-#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_report);
 
@@ -221,10 +220,11 @@ collect(PneumoReport *r, Oid relid, Oid function)
 	pneumo_failures_neighbours(r->failures, r->n_failures, e, NEIGHBOURS, PNEUMO_DISTANCE_COSINE);
 	pneumo_report_images(r);
 	pneumo_report_eigenimages(r, relid, function);
-	if (r->test && e->dataset->split_rows[PNEUMO_TEST] > 0)
-		pneumo_look_add(&e->id, "test", e->source->name, e->dataset->split_rows[PNEUMO_TEST],
-						look_metrics(r));
-	r->test_looks = pneumo_look_count(e->id.version, "test");
+	r->test_looks =
+		pneumo_evaluation_look(e, &e->id,
+							   r->test && e->dataset->split_rows[PNEUMO_TEST] > 0 ? PNEUMO_TEST
+																				  : PNEUMO_VALIDATION,
+							   e->dataset->split_rows[PNEUMO_TEST], look_metrics(r));
 }
 
 Datum

@@ -136,6 +136,7 @@ typedef struct PneumoDataset
 	int64 n;      /* samples, sorted by (sha256, label, group) */
 	PneumoSample *samples;
 	int64 left_out[PNEUMO_N_LEFT_OUT];
+	bool history_unknown;          /* nobody knows all images that a judged version was trained on */
 	char *first_bad;               /* "key: reason" of the first unreadable row */
 	char *first_conflict;          /* keys of the first conflicting rows */
 	int64 rows[3][NN_MAX_CLASSES]; /* by split and class, of counted samples */
@@ -196,6 +197,10 @@ extern void pneumo_dataset_manifest(PneumoManifest *manifest, const PneumoDatase
  */
 extern int64 pneumo_dataset_exclude(PneumoDataset *dataset, const bool *sample_splits,
 									const PneumoManifest *manifest, const bool *manifest_splits);
+
+/* Whether the image or group of any sample on sample_splits is one that the manifest has on manifest_splits. */
+extern bool pneumo_dataset_has(const PneumoDataset *dataset, const bool *sample_splits,
+							   const PneumoManifest *manifest, const bool *manifest_splits);
 
 /* ----------------------------------- tables of users (prepare_table.c) */
 

@@ -296,34 +296,49 @@ compare_hashes(const void *left, const void *right)
 	return memcmp(left, right, PNEUMO_SHA256_LEN);
 }
 
-int64
-pneumo_dataset_exclude(PneumoDataset *dataset, const bool *sample_splits, const PneumoManifest *manifest,
-					   const bool *manifest_splits)
+/* Returns the sorted hashes of images and groups that the manifest has on the marked splits; *n of them. */
+static uint8 *
+hashes_of(const PneumoManifest *manifest, const bool *manifest_splits, int64 *n)
 {
 	uint8 *hashes = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, manifest->n) * 2 * PNEUMO_SHA256_LEN);
-	int64 n = 0;
-	int64 excluded = 0;
 	int64 i;
 
+	*n = 0;
 	for (i = 0; i < manifest->n; i++)
 	{
 		const PneumoManifestEntry *entry = &manifest->entries[i];
 
-		if (entry->split > PNEUMO_TEST || !manifest_splits[entry->split])
+		if (!manifest_splits[entry->split])
 			continue;
-		memcpy(hashes + n++ * PNEUMO_SHA256_LEN, entry->sha256, PNEUMO_SHA256_LEN);
-		memcpy(hashes + n++ * PNEUMO_SHA256_LEN, entry->group, PNEUMO_SHA256_LEN);
+		memcpy(hashes + (*n)++ * PNEUMO_SHA256_LEN, entry->sha256, PNEUMO_SHA256_LEN);
+		memcpy(hashes + (*n)++ * PNEUMO_SHA256_LEN, entry->group, PNEUMO_SHA256_LEN);
 	}
-	qsort(hashes, n, PNEUMO_SHA256_LEN, compare_hashes);
+	qsort(hashes, *n, PNEUMO_SHA256_LEN, compare_hashes);
+	return hashes;
+}
+
+/* Whether the image or the group of a sample is among sorted hashes. */
+static bool
+is_known(const PneumoSample *sample, const uint8 *hashes, int64 n)
+{
+	return bsearch(sample->sha256, hashes, n, PNEUMO_SHA256_LEN, compare_hashes) != NULL ||
+		   bsearch(sample->group, hashes, n, PNEUMO_SHA256_LEN, compare_hashes) != NULL;
+}
+
+int64
+pneumo_dataset_exclude(PneumoDataset *dataset, const bool *sample_splits, const PneumoManifest *manifest,
+					   const bool *manifest_splits)
+{
+	int64 n;
+	uint8 *hashes = hashes_of(manifest, manifest_splits, &n);
+	int64 excluded = 0;
+	int64 i;
 
 	for (i = 0; i < dataset->n; i++)
 	{
 		PneumoSample *s = &dataset->samples[i];
 
-		if (!sample_splits[s->split])
-			continue;
-		if (bsearch(s->sha256, hashes, n, PNEUMO_SHA256_LEN, compare_hashes) != NULL ||
-			bsearch(s->group, hashes, n, PNEUMO_SHA256_LEN, compare_hashes) != NULL)
+		if (sample_splits[s->split] && is_known(s, hashes, n))
 		{
 			s->dropped = true;
 			excluded++;
@@ -334,6 +349,21 @@ pneumo_dataset_exclude(PneumoDataset *dataset, const bool *sample_splits, const 
 	remove_dropped(dataset);
 	count_samples(dataset);
 	return excluded;
+}
+
+bool
+pneumo_dataset_has(const PneumoDataset *dataset, const bool *sample_splits, const PneumoManifest *manifest,
+				   const bool *manifest_splits)
+{
+	int64 n;
+	uint8 *hashes = hashes_of(manifest, manifest_splits, &n);
+	bool found = false;
+	int64 i;
+
+	for (i = 0; i < dataset->n && !found; i++)
+		found = sample_splits[dataset->samples[i].split] && is_known(&dataset->samples[i], hashes, n);
+	pfree(hashes);
+	return found;
 }
 
 /* -------------------------------------------------------------------- JSON */
@@ -381,6 +411,8 @@ pneumo_dataset_left_out_json(const PneumoDataset *dataset)
 						 (long long) dataset->left_out[i]);
 		first = false;
 	}
+	if (dataset->history_unknown)
+		appendStringInfo(&buf, "%s\"training images unknown\":true", buf.len > 1 ? "," : "");
 	if (dataset->first_bad != NULL)
 	{
 		appendStringInfoString(&buf, ",\"first unreadable\":");

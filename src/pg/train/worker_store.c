@@ -350,6 +350,8 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 			version.provenance = provenance(w, epoch);
 			version.comment = config->comment;
 			pneumo_dataset_manifest(&manifest, w->dataset);
+			if (config->initial_model != NULL)
+				pneumo_manifest_inherit(&manifest, w->prepared->initial.version);
 			version.manifest = &manifest;
 			version.deploy = (config->deploy == PNEUMO_DEPLOY_YES && !cancelled) || verdict == PNEUMO_BETTER;
 			version.never_deploy = cancelled || config->deploy == PNEUMO_DEPLOY_NO;
