@@ -230,14 +230,15 @@ OBJS_PG_EVALUATE = \
 	src/pg/evaluate/evaluation.o \
 	src/pg/evaluate/explain.o \
 	src/pg/evaluate/failures.o \
+	src/pg/evaluate/judged.o \
 	src/pg/evaluate/plot_evaluation.o \
-	src/pg/evaluate/side.o \
 	$(end)
 
 OBJS_PG_REPORT = \
 	src/pg/report/report_build.o \
 	src/pg/report/report_data.o \
 	src/pg/report/report_figures.o \
+	src/pg/report/report_images.o \
 	src/pg/report/report_page.o \
 	src/pg/report/report_sections.o \
 	$(end)

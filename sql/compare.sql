@@ -43,6 +43,7 @@ FROM pneumo_compare('compare_xrays', 'compare a', 'compare b') c,
 	 (SELECT pneumo_metrics(label, a, 0.5, patient) AS a, pneumo_metrics(label, b, 0.5, patient) AS b,
 			 count(*) FILTER (WHERE (a >= 0.5) = label AND (b >= 0.5) <> label) AS only_a,
 			 count(*) FILTER (WHERE (a >= 0.5) <> label AND (b >= 0.5) = label) AS only_b FROM compare_rows) m;
+SELECT patients IS NULL AS unknown FROM pneumo_compare('compare_xrays', 'compare a', 'compare b', '{"split": "validation", "group_column": null}');
 -- turned around
 SELECT (x.auc_difference).value = -(y.auc_difference).value AS auc, abs((x.auc_difference).low + (y.auc_difference).high) < 1e-12 AS low,
 	   x.auc_p = y.auc_p AS p, x.only_a_right = y.only_b_right AS only

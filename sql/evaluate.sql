@@ -1,4 +1,4 @@
--- Evaluation: sides as in training, rows that were seen left out, looks counted.
+-- Evaluation: splits as in training, rows that were seen left out, looks counted.
 \set VERBOSITY terse
 SET client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS pneumo;
@@ -10,7 +10,7 @@ ALTER TABLE evaluate_xrays ADD PRIMARY KEY (id);
 SELECT pneumo_train('evaluate_xrays', '{"name": "evaluate", "group_column": "patient", "test_split": 0.25, "image_size": [16, 16], "epochs": 3, "verbose": 0,
 	"layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}') > 0 AS trained;
 
--- the sides are those of the training, with its columns and fractions
+-- the splits are those of the training, with its columns and fractions
 SELECT e.split, e.images, e.patients, e.positive, e.left_out, e.looks, e.threshold,
 	   e.images = (SELECT count(*) FROM evaluate_xrays WHERE pneumo_split(patient, 0, 0.15, 0.25) = s) AS same_rows,
 	   e.patients = (SELECT count(DISTINCT patient) FROM evaluate_xrays WHERE pneumo_split(patient, 0, 0.15, 0.25) = s) AS same_patients
@@ -26,11 +26,17 @@ SELECT abs(e.accuracy - (SELECT avg(((p >= 0.5) = y)::int) FROM scored)) < 1e-12
 	   abs(e.auc - (SELECT avg(CASE WHEN a.p > b.p THEN 1.0 WHEN a.p = b.p THEN 0.5 ELSE 0 END) FROM scored a, scored b WHERE a.y AND NOT b.y)) < 1e-12 AS auc,
 	   abs(e.log_loss + (SELECT avg(ln(CASE WHEN y THEN p ELSE 1 - p END)) FROM scored)) < 1e-6 AS log_loss
 FROM pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split": "validation"}') e;
+-- to the bit, limits included, those of the aggregate, whatever the ids of the patients are
+SELECT e.figures = m.by_name AS by_name, e.figures = m.by_number AS by_number, (e.figures).clusters < (e.figures).n AS clustered
+FROM pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split": "validation"}') e,
+	 (SELECT pneumo_metrics(y, p, 0.5, patient) AS by_name, pneumo_metrics(y, p, 0.5, -number) AS by_number
+	  FROM (SELECT pneumo_predict(image, 'evaluate') AS p, label = 'PNEUMONIA' AS y, patient, id / 2 AS number FROM evaluate_xrays
+			WHERE pneumo_split(patient, 0, 0.15, 0.25) = 'validation') scored) m;
 -- validation in training and prediction agree
 SELECT (v.metrics->>'auc')::float8 - e.auc < 1e-9 AS auc, abs((v.metrics->>'log_loss')::float8 - e.log_loss) < 1e-6 AS log_loss
 FROM pneumo.versions v, pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split": "validation"}') e WHERE v.model = 'evaluate';
 
--- another seed would mix the sides: what the version has seen is left out
+-- another seed would mix the splits: what the version has seen is left out
 SELECT images > 0 AS some, (left_out->>'already seen')::int > 0 AS left_out
 FROM pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split_seed": 5}');
 SELECT split, images, left_out FROM pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split": "all"}');
@@ -42,6 +48,8 @@ CREATE TABLE evaluate_other AS SELECT i AS id, pneumo_phantom(1000 + i, CASE WHE
 SELECT images, patients, positive, auc IS NOT NULL AS auc FROM pneumo_evaluate('evaluate_other', 'evaluate', '{"split": "all", "label_column": "sick", "group_column": null}');
 SELECT images, positive, sensitivity, auc FROM pneumo_evaluate('evaluate_other', 'evaluate', '{"split": "all", "group_column": null}');
 
+-- patients are counted only where the rows name them
+SELECT patients IS NULL AS unknown, (figures).clusters = images AS by_image FROM pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split": "validation", "group_column": null}');
 -- looks at held-out rows are counted
 SELECT looks FROM pneumo_evaluate('evaluate_xrays', 'evaluate');
 SELECT test_looks FROM pneumo.versions WHERE model = 'evaluate';

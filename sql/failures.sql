@@ -98,8 +98,12 @@ SELECT pneumo_report('nobody');
 SELECT pneumo_report('failures', config => '{"failure": 3}');
 SELECT pneumo_report('failures', config => '{"failures": 51}');
 SELECT pneumo_report('failures', 'failures_all');
+-- unnamed, only the very table is read, and only for the role that trained on it
 ALTER TABLE failures_xrays RENAME TO failures_renamed;
 SELECT pneumo_report('failures');
+CREATE TABLE failures_xrays AS SELECT * FROM failures_renamed;
+SELECT pneumo_report('failures');
+DROP TABLE failures_xrays;
 CREATE ROLE regress_pneumo_failures;
 SET ROLE regress_pneumo_failures;
 \set VERBOSITY sqlstate

@@ -91,7 +91,14 @@ FROM (SELECT pneumo_calibration(label, score, 10, patient) AS c FROM figures_row
 SELECT b.low, b.high, b.n, round(b.mean_score::numeric, 6) AS mean_score, round((b.observed).value::numeric, 6) AS observed,
 	   round((b.observed).low::numeric, 4) AS low, round((b.observed).high::numeric, 4) AS high
 FROM (SELECT pneumo_calibration(label, score, 4) AS c FROM figures_rows) s, unnest((c).bins) b;
-SELECT (pneumo_calibration(label, CASE WHEN label THEN 0.9 ELSE 0.1 END)).slope IS NULL AS separated FROM figures_rows;
+SELECT (c).slope IS NULL AS separated, abs(((c).in_the_large).value) < 1 AS in_the_large, ((c).in_the_large).low < ((c).in_the_large).high AS limits
+FROM (SELECT pneumo_calibration(label, CASE WHEN label THEN 0.9 ELSE 0.1 END) AS c FROM figures_rows) s;
+-- one patient says nothing of others
+SELECT (c).slope, ((c).intercept).value IS NOT NULL AS intercept, ((c).intercept).low, ((c).in_the_large).value IS NOT NULL AS in_the_large, ((c).in_the_large).high
+FROM (SELECT pneumo_calibration(label, round(score::numeric, 1)::float8, 10, 1) AS c FROM figures_rows) s;
+-- scores on the edges of bins
+SELECT sum(b.n) AS rows, bool_and(b.low = b.mean_score) AS on_the_edge
+FROM (SELECT pneumo_calibration(i % 2 = 0, i / 100.0::float8, 100) AS c FROM unnest(ARRAY[29, 57, 58, 7, 14, 28, 55, 56]) i) s, unnest((c).bins) b WHERE b.n > 0;
 
 -- GROUP BY, FILTER, several aggregates of one state, any order of the rows
 SELECT patient % 2 AS odd, (m).n, round(((m).auc).value::numeric, 6) AS auc, round(((f).auc).value::numeric, 6) AS above
@@ -107,6 +114,16 @@ FROM (SELECT pneumo_metrics(label, score, 0.5, patient::text) AS m FROM figures_
 	  UNION ALL SELECT pneumo_metrics(label, score, 0.5, md5(patient::text)::uuid) FROM figures_rows
 	  UNION ALL SELECT pneumo_metrics(label, score, 0.5, patient::bigint) FROM figures_rows) s;
 SELECT pneumo_metrics(label, score, 0.5, point(patient, 1)) FROM figures_rows;
+-- ids that the server hashes to 32 bits stay different
+CREATE VIEW figures_ids AS SELECT i % 2 = 0 AS label, i / 4096.0::float8 AS score, (i / 64)::bigint << 32 | i % 64 AS id FROM generate_series(0, 4095) i;
+SELECT count(DISTINCT hashint8extended(id, 0)) < 4096 AS equal_hashes, (pneumo_metrics(label, score, 0.5, id)).clusters,
+	   (pneumo_metrics(label, score, 0.5, -id)).clusters AS negative,
+	   (pneumo_metrics(label, score, 0.5, timestamp '2000-01-01' + id * interval '1 microsecond')).clusters AS timestamps,
+	   (pneumo_metrics(label, score, 0.5, (id % 64)::smallint)).clusters AS smallints,
+	   (pneumo_metrics(label, score, 0.5, (id % 64 - 32)::integer)).clusters AS integers,
+	   (pneumo_metrics(label, score, 0.5, id % 2 = 0)).clusters AS booleans
+FROM figures_ids;
+DROP VIEW figures_ids;
 
 -- a parallel plan gives the same bits
 CREATE TABLE figures_many AS
@@ -136,6 +153,7 @@ SELECT pneumo_metrics(label, score) FROM figures_rows WHERE false;
 SELECT pneumo_confusion_matrix(label, score) FROM figures_rows WHERE false;
 SELECT pneumo_metrics(label, score) FROM figures_rows WHERE label;
 SELECT pneumo_roc(label, score) FROM figures_rows WHERE NOT label;
+SELECT pneumo_metrics(label, score + 0.0170001) FROM figures_rows;
 SELECT pneumo_metrics(label, NULL) FROM figures_rows;
 SELECT pneumo_metrics(NULL, score) FROM figures_rows;
 SELECT pneumo_metrics(label, score, NULL) FROM figures_rows;

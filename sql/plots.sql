@@ -30,7 +30,7 @@ SELECT pneumo_train('plots_xrays', '{"name": "plots <&> \"ü\"", "image_size": [
 	"layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid", "kernel_initializer": "zeros"}}]}') AS run \gset
 SELECT whole, replace(label, :'run', 'N') AS label, description FROM pg_temp.look(pneumo_plot_history(:run));
 
--- a model on a side of a table; a look at the test side is counted
+-- a model on a split of a table; a look at the test split is counted
 SELECT l.* FROM pneumo_plot_evaluation('plots_xrays', 'plots <&> "ü"', 'roc', '{"split": "validation"}') svg, pg_temp.look(svg) l;
 SELECT l.* FROM pneumo_plot_evaluation('plots_xrays', 'plots <&> "ü"', 'calibration', '{"split": "validation"}') svg, pg_temp.look(svg) l;
 SELECT l.* FROM pneumo_plot_evaluation('plots_xrays', 'plots <&> "ü"', 'confusion', '{"split": "validation"}') svg, pg_temp.look(svg) l;

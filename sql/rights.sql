@@ -139,6 +139,55 @@ SELECT count(*) > 0 AS cached FROM pneumo.cache;
 SELECT count(*) FROM pneumo.models;
 SELECT count(*) = :runs AS all_runs FROM pneumo.runs;
 
+-- a report reads a table as the caller: nobody is led to a table that a name in the model stands for
+RESET ROLE;
+CREATE SCHEMA rights_trap AUTHORIZATION pneumo_owner;
+GRANT EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean) TO pneumo_owner, pneumo_member;
+SET ROLE pneumo_owner;
+CREATE VIEW rights_trap.xrays AS SELECT i AS id, pneumo_phantom(i, l, 64) AS image, l AS label
+	FROM (SELECT i, CASE WHEN i % 2 = 0 THEN 'PNEUMONIA' ELSE 'NORMAL' END AS l FROM generate_series(1, 40) i) s;
+CREATE TABLE rights_trap.copy AS SELECT * FROM rights_trap.xrays;
+GRANT USAGE ON SCHEMA rights_trap TO PUBLIC;
+GRANT SELECT ON ALL TABLES IN SCHEMA rights_trap TO PUBLIC;
+\set trained '"epochs": 1, "verbose": 0, "image_size": [16, 16], "layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}'
+SET client_min_messages = error;
+SELECT pneumo_train('rights_trap.xrays', ('{"name": "bait", ' || :'trained')::jsonb) > 0 AS trained;
+SELECT pneumo_train('rights_trap.copy', ('{"name": "other bait", ' || :'trained')::jsonb) > 0 AS trained;
+SELECT count(pneumo_grant(m, 'public', 'predict')::text) AS granted FROM unnest(ARRAY['bait', 'other bait']) m;
+SELECT pneumo_report('bait') LIKE '<!DOCTYPE html>%' AS own_view, pneumo_report('other bait') LIKE '<!DOCTYPE html>%' AS own_table;
+SET ROLE pneumo_member;
+SELECT pneumo_train('rights_trap.xrays', ('{"name": "caught", ' || :'trained')::jsonb) > 0 AS trained;
+SELECT pneumo_train('rights_trap.copy', ('{"name": "fine", ' || :'trained')::jsonb) > 0 AS trained;
+SELECT pneumo_report('caught');
+SELECT pneumo_report('fine') LIKE '<!DOCTYPE html>%' AS anothers_table;
+SET ROLE pneumo_owner;
+CREATE FUNCTION rights_trap.spring(bytea) RETURNS bytea LANGUAGE plpgsql AS $$
+	BEGIN
+		ALTER ROLE pneumo_owner SUPERUSER;
+		RETURN $1;
+	END $$;
+DROP TABLE rights_trap.copy;
+CREATE VIEW rights_trap.copy AS SELECT id, rights_trap.spring(image) AS image, label FROM rights_trap.xrays;
+CREATE OR REPLACE VIEW rights_trap.xrays AS SELECT i AS id, rights_trap.spring(pneumo_phantom(i, l, 64)) AS image, l AS label
+	FROM (SELECT i, CASE WHEN i % 2 = 0 THEN 'PNEUMONIA' ELSE 'NORMAL' END AS l FROM generate_series(1, 40) i) s;
+GRANT SELECT ON ALL TABLES IN SCHEMA rights_trap TO PUBLIC;
+RESET ROLE;
+SELECT pneumo_report('bait');
+SELECT pneumo_report('other bait');
+SELECT pneumo_report('caught');
+SELECT rolsuper FROM pg_roles WHERE rolname = 'pneumo_owner';
+SET ROLE pneumo_member;
+SELECT pneumo_report('bait');
+SELECT pneumo_report('other bait');
+SELECT pneumo_report('caught');
+SELECT pneumo_report('fine');
+RESET ROLE;
+SELECT count(pneumo_drop_model(m)::text) AS dropped FROM unnest(ARRAY['bait', 'other bait', 'caught', 'fine']) m;
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model IN ('bait', 'other bait', 'caught', 'fine');
+REVOKE EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean) FROM pneumo_owner, pneumo_member;
+DROP SCHEMA rights_trap CASCADE;
+RESET client_min_messages;
+
 -- another owner; a role that is gone has no rights
 SET ROLE pneumo_owner;
 \set VERBOSITY sqlstate

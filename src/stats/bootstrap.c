@@ -463,10 +463,12 @@ run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys, const Sta
 	double k = (double) plan->n_clusters;
 	double df = k;
 	double wide;
+	bool varies; /* a stratum has two clusters */
 	StatsStatus status;
 
 	for (int s = 0; s < plan->n_strata; s++)
 		df -= strata->start[s + 1] > strata->start[s];
+	varies = df >= 1.0;
 	df = fmax(df, 1.0);
 	wide = stats_two_sided_t(plan->confidence, df) * sqrt(k / df);
 	for (size_t c = 0; c < plan->n_clusters; c++)
@@ -492,7 +494,7 @@ run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys, const Sta
 		if (status != STATS_OK)
 			return status;
 		if (values[j * n + n - 1] - values[j * n] <= 1e-12 * fabs(interval[j].value))
-			interval[j].low = interval[j].high = interval[j].value;
+			interval[j].low = interval[j].high = varies ? interval[j].value : NAN;
 		else
 			limits_from_replicates(&interval[j], values + j * n, n, acceleration[j], wide);
 	}

@@ -11,7 +11,24 @@
 #define MAX_NEWTON 100
 #define MAX_SLOPE 1e4 /* beyond: the classes are separated */
 
-/* Bin of each row.  Equal count: bins that ties leave empty stay empty. */
+/* Returns the bin of equal width that a score is in, by the edges as sum_bins() gives them. */
+static size_t
+equal_width_bin(double score, size_t n_bins)
+{
+	double n = (double) n_bins;
+	size_t b = (size_t) (score * n);
+
+	if (b >= n_bins)
+		b = n_bins - 1;
+	/* the product is rounded: a score on an edge may have come out below it */
+	if (b + 1 < n_bins && score >= (double) (b + 1) / n)
+		b++;
+	else if (b > 0 && score < (double) b / n)
+		b--;
+	return b;
+}
+
+/* Assigns each row to a bin.  Equal count: bins that ties leave empty stay empty. */
 static StatsStatus
 assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins, StatsBinning binning, const StatsEnv *env)
 {
@@ -22,9 +39,7 @@ assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins, StatsBinning bi
 	{
 		for (size_t i = 0; i < rows->n; i++)
 		{
-			size_t b = (size_t) (rows->score[i] * (double) n_bins);
-
-			bin[i] = (uint32_t) (b < n_bins ? b : n_bins - 1);
+			bin[i] = (uint32_t) equal_width_bin(rows->score[i], n_bins);
 			if (stats_stopped(env, i + 1))
 				return STATS_INTERRUPTED;
 		}
@@ -223,10 +238,11 @@ sandwich_middle(double middle[3], double a, double b, const StatsRows *rows, con
 	return STATS_OK;
 }
 
+/* Sets limits of z standard errors; they are NaN where the variance is, as with one cluster. */
 static void
 normal_limits(StatsInterval *interval, double value, double variance, double z)
 {
-	double half = z * sqrt(fmax(variance, 0.0));
+	double half = isnan(variance) ? NAN : z * sqrt(fmax(variance, 0.0));
 
 	interval->value = value;
 	interval->low = value - half;
@@ -328,11 +344,9 @@ stats_calibration(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_
 		sum_bins(result, bins, n_bins, binning);
 		if (n_positive > 0 && n_negative > 0)
 			status = fit_slopes(result, rows, &clusters, confidence, env);
+		/* what converged is filled: calibration in the large can exist without a slope */
 		if (status == STATS_NO_CONVERGENCE)
-		{
-			result->slope = result->intercept = result->in_the_large = none;
 			status = STATS_OK;
-		}
 	}
 	stats_free(env, clusters.number);
 	stats_free(env, bin);

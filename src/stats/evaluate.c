@@ -244,6 +244,15 @@ fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum, const S
 	return bootstrap_figures(result, sums, stratum, env);
 }
 
+static void
+row_content(uint64_t *key, uint64_t *mark, const void *rows, size_t row)
+{
+	const StatsRows *r = rows;
+
+	*key = stats_row_key(r->score[row], r->label[row]);
+	*mark = stats_mix(*key + 1);
+}
+
 StatsStatus
 stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows, const uint8_t *called,
 					  const StatsOptions *options, const StatsEnv *env)
@@ -268,6 +277,8 @@ stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows, const uint
 	stats_count_labels(rows, &result->n_positive, &result->n_negative);
 	status = stats_number_clusters(&clusters, rows, env);
 	result->n_clusters = clusters.n_clusters;
+	if (status == STATS_OK && rows->cluster != NULL)
+		status = stats_order_clusters(&clusters, row_content, rows, rows->n, env);
 	if (status == STATS_OK)
 	{
 		sums = stats_array(env, clusters.n_clusters, N_SUMS * sizeof(double));

@@ -56,6 +56,21 @@ release_work(Work *w)
 	stats_free(w->env, w->clusters.number);
 }
 
+/* With two classes the same order as that of the two-class evaluation. */
+static void
+row_content(uint64_t *key, uint64_t *mark, const void *rows, size_t row)
+{
+	const StatsClassRows *r = rows;
+	int32_t last = r->n_classes - 1;
+	const double *p = r->probability + row * (size_t) r->n_classes;
+
+	*key = stats_row_key(p[last], r->label[row] == last);
+	*mark = stats_mix(*key + 1);
+	/* the first one is what the others leave */
+	for (int32_t c = last - 1; c > 0; c--)
+		*mark = stats_mix(*mark + stats_row_key(p[c], r->label[row] == c));
+}
+
 static StatsStatus
 prepare_work(Work *w)
 {
@@ -79,6 +94,8 @@ prepare_work(Work *w)
 			return STATS_INTERRUPTED;
 	}
 	status = stats_number_class_clusters(&w->clusters, rows, w->env);
+	if (status == STATS_OK && rows->cluster != NULL)
+		status = stats_order_clusters(&w->clusters, row_content, rows, rows->n, w->env);
 	if (status != STATS_OK)
 		return status;
 	w->stratum = stats_array(w->env, w->clusters.n_clusters, sizeof(uint8_t));

@@ -296,3 +296,64 @@ stats_number_clusters(StatsClusters *clusters, const StatsRows *rows, const Stat
 	stats_free(env, keys);
 	return status;
 }
+
+uint64_t
+stats_mix(uint64_t bits)
+{
+	bits = (bits ^ (bits >> 33)) * 0xFF51AFD7ED558CCDu;
+	bits = (bits ^ (bits >> 33)) * 0xC4CEB9FE1A85EC53u;
+	return bits ^ (bits >> 33);
+}
+
+/* Scores are at most 1, so that the first bit of their key is free. */
+uint64_t
+stats_row_key(double score, uint64_t label)
+{
+	return (stats_key_from_score(score) << 1) | label;
+}
+
+StatsStatus
+stats_order_clusters(StatsClusters *clusters, StatsRowContent content, const void *rows, size_t n,
+					 const StatsEnv *env)
+{
+	size_t k = clusters->n_clusters;
+	StatsKey *keys = stats_array(env, k, sizeof(StatsKey));
+	StatsKey *spare = stats_array(env, k, sizeof(StatsKey));
+	uint64_t *lowest = stats_array(env, k, sizeof(uint64_t));
+	StatsStatus status = keys && spare && lowest ? STATS_OK : STATS_NO_MEMORY;
+
+	for (size_t c = 0; status == STATS_OK && c < k; c++)
+	{
+		keys[c].key = 0;
+		keys[c].idx = c;
+		lowest[c] = UINT64_MAX;
+	}
+	for (size_t i = 0; status == STATS_OK && i < n; i++)
+	{
+		size_t c = clusters->number[i];
+		uint64_t key;
+		uint64_t mark;
+
+		content(&key, &mark, rows, i);
+		keys[c].key += mark;
+		if (key < lowest[c])
+			lowest[c] = key;
+		if (stats_stopped(env, i + 1))
+			status = STATS_INTERRUPTED;
+	}
+	/* the sort is stable: the later one comes first */
+	if (status == STATS_OK)
+		status = stats_sort_keys(keys, spare, k, env);
+	for (size_t c = 0; status == STATS_OK && c < k; c++)
+		keys[c].key = lowest[keys[c].idx];
+	if (status == STATS_OK)
+		status = stats_sort_keys(keys, spare, k, env);
+	for (size_t c = 0; status == STATS_OK && c < k; c++)
+		lowest[keys[c].idx] = c;
+	for (size_t i = 0; status == STATS_OK && i < n; i++)
+		clusters->number[i] = (size_t) lowest[clusters->number[i]];
+	stats_free(env, lowest);
+	stats_free(env, spare);
+	stats_free(env, keys);
+	return status;
+}

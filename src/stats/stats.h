@@ -208,7 +208,10 @@ extern StatsStatus stats_class_one_vs_rest(double *score, uint8_t *label, const 
  */
 #define STATS_DEFAULT_CONFIDENCE 0.95
 
-/* value lies in [low, high]; all NaN where the figure is not defined */
+/*
+ * value lies in [low, high]; all NaN where the figure is not defined, the limits
+ * alone where they are not, as for a slope with one cluster
+ */
 typedef struct StatsInterval
 {
 	double value;

@@ -56,6 +56,26 @@ extern StatsStatus stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n, co
 
 extern StatsStatus stats_order_rows(StatsOrder *order, const StatsRows *rows, const StatsEnv *env);
 extern StatsStatus stats_number_clusters(StatsClusters *clusters, const StatsRows *rows, const StatsEnv *env);
+
+/*
+ * Sets *key, by which rows are ordered, and *mark, a hash, of one row; both
+ * depend only on what the row says.
+ */
+typedef void (*StatsRowContent)(uint64_t *key, uint64_t *mark, const void *rows, size_t row);
+
+/*
+ * Numbers n rows' clusters anew by what their rows say, whatever their ids are:
+ * by the lowest key, then by the sum of the marks.  A bootstrap then draws the
+ * same replicates of the same rows.
+ */
+extern StatsStatus stats_order_clusters(StatsClusters *clusters, StatsRowContent content, const void *rows,
+										size_t n, const StatsEnv *env);
+
+/* Returns the key of a row: by score, then label. */
+extern uint64_t stats_row_key(double score, uint64_t label);
+
+/* Mixes 64 bits; different numbers stay different. */
+extern uint64_t stats_mix(uint64_t bits);
 extern void stats_count_labels(const StatsRows *rows, size_t *n_positive, size_t *n_negative);
 extern double stats_clip_probability(double p);
 
@@ -178,7 +198,8 @@ typedef struct StatsBootstrap
 
 /*
  * interval[i].low == interval[i].high tells that all replicates were equal;
- * a statistic that is NaN on the rows themselves has NaN limits.
+ * limits are NaN where the statistic is NaN on the rows themselves, and where no
+ * stratum has two clusters, so that the replicates cannot differ.
  */
 extern StatsStatus stats_bootstrap(StatsInterval *interval, const StatsBootstrap *plan, const StatsEnv *env);
 

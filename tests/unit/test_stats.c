@@ -372,7 +372,8 @@ test_row_order(void)
 
 			score[i] = golden_score_a[from];
 			label[i] = golden_label[from];
-			cluster[i] = golden_cluster[from];
+			/* other ids in another order */
+			cluster[i] = golden_cluster[from] * 0x9E3779B97F4A7C15u;
 		}
 		CHECK(stats_evaluate(&e[0], ids ? &golden_patients : &golden_rows, NULL, &env) == STATS_OK);
 		CHECK(stats_evaluate(&e[1], &rows, NULL, &env) == STATS_OK);
@@ -435,6 +436,54 @@ test_operating_points(void)
 	CHECK(memory.live == 0);
 }
 
+/* A score that is an edge i / n_bins is in bin i, for any number of bins. */
+static void
+test_bin_edges(void)
+{
+	static double score[STATS_MAX_BINS];
+	static uint8_t label[STATS_MAX_BINS];
+	static StatsCalibrationBin bins[STATS_MAX_BINS];
+	StatsRows rows = {score, label, NULL, 0};
+	StatsCalibration c;
+
+	for (size_t n = 1; n <= STATS_MAX_BINS; n++)
+	{
+		bool single = true;
+
+		for (size_t i = 0; i < n; i++)
+		{
+			score[i] = (double) i / (double) n;
+			label[i] = i % 2;
+		}
+		rows.n = n;
+		CHECK(stats_calibration(&c, bins, n, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_OK);
+		for (size_t b = 0; b < n; b++)
+			single = single && bins[b].n == 1 && bins[b].mean_score == bins[b].low;
+		CHECK(single);
+	}
+}
+
+/* The rows of one patient tell figures, but not how far they can be trusted. */
+static void
+test_one_cluster(void)
+{
+	static uint64_t cluster[150];
+	StatsRows rows = {golden_score_a, golden_label, cluster, N};
+	StatsPair pair = {golden_score_a, golden_score_b, golden_label, cluster, N, 0.5, 0.5};
+	StatsCalibrationBin bins[8];
+	StatsCalibration c;
+	StatsComparison d;
+	StatsEvaluation e;
+
+	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_OK);
+	CHECK(c.fitted && isnan(c.slope.low) && isnan(c.slope.high) && isnan(c.intercept.low));
+	CHECK(!isnan(c.in_the_large.value) && isnan(c.in_the_large.high));
+	CHECK(stats_evaluate(&e, &rows, NULL, &env) == STATS_OK);
+	CHECK(e.f1.low < e.f1.high && e.brier.low < e.brier.high && e.log_loss.low < e.log_loss.high);
+	CHECK(stats_compare(&d, &pair, NULL, &env) == STATS_OK);
+	CHECK(!isnan(d.brier.value) && isnan(d.brier.low) && isnan(d.log_loss.high));
+}
+
 static void
 test_calibration(void)
 {
@@ -471,6 +520,8 @@ test_calibration(void)
 		CHECK(bins[b].n > 10 && bins[b].n < 28 && bins[b].low <= bins[b].mean_score);
 	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_OK);
 	CHECK(!c.fitted && isnan(c.slope.value) && bins[0].n == 1 && bins[2].n == 0);
+	NEAR(c.in_the_large.value, 0.0, 1e-9);
+	CHECK(c.in_the_large.low < c.in_the_large.value);
 	memset(label, 0, sizeof(label));
 	CHECK(stats_calibration(&c, bins, 8, STATS_BINS_EQUAL_WIDTH, &rows, 0.95, &env) == STATS_OK);
 	CHECK(!c.fitted && c.observed == 0.0);
@@ -791,6 +842,8 @@ main(void)
 	test_roc();
 	test_operating_points();
 	test_calibration();
+	test_bin_edges();
+	test_one_cluster();
 	test_scaling();
 	test_golden_classes();
 	test_compare();

@@ -1,25 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * compare.c
- *	  pneumo_compare: two models on the same rows of one side of a table, which
+ *	  pneumo_compare: two models on the same rows of one split of a table, which
  *	  neither has seen.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/htup_details.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/base/stats_env.h"
 #include "pg/catalog/records.h"
 #include "pg/evaluate/evaluate.h"
@@ -83,7 +80,7 @@ score_image(void *arg, int64 sample, Datum image)
 							 PNEUMO_BAD_IMAGE_ERROR);
 }
 
-/* The config for one of the two: its version, and the data keys. */
+/* Returns the config for one of the two models: its version, and the data keys. */
 static Jsonb *
 config_of(Jsonb *given, const char *version_key)
 {
@@ -151,51 +148,67 @@ same_input(const PneumoScorer *a, const PneumoScorer *b)
 		   a->meta->preprocess.interpolation == b->meta->preprocess.interpolation;
 }
 
-/* Reads the side; both score it, in one pass if they see the same pixels. */
+/*
+ * Scores the rows that the first model was judged by with the second one, from
+ * their images; every row is found again, or it is an error.
+ */
 static void
-score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoSide *side, Oid relid, int split)
+score_images(PneumoEvaluation *a, Rival *rival, const PneumoJudged *judged)
+{
+	bool *marked = MemoryContextAllocHuge(CurrentMemoryContext, a->dataset->n);
+	int64 i;
+
+	memset(marked, 0, a->dataset->n);
+	for (i = 0; i < judged->n; i++)
+		marked[judged->samples[i]] = true;
+	pneumo_evaluation_visit(a, marked, score_image, rival);
+	for (i = 0; i < judged->n; i++)
+		if (marked[judged->samples[i]])
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("%s changed while it was read", a->source->name),
+							errhint("Call pneumo_compare again.")));
+}
+
+/* Reads the split and scores it with both models, in one pass if they see the same pixels. */
+static void
+score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoJudged *judged, Oid relid, int split)
 {
 	bool one_pass = same_input(a->scorer, b->scorer);
 
 	rival->a = a;
 	pneumo_scores_begin(&rival->scores, b->scorer);
-	pneumo_side_want(a, split);
 	if (one_pass)
 	{
-		a->look = score_pixels;
-		a->look_arg = rival;
+		a->see = score_pixels;
+		a->see_arg = rival;
 	}
-	pneumo_evaluation_read(a, relid);
-	pneumo_side_hold_out(a, a->id.version, split);
-	pneumo_side_hold_out(a, b->id.version, split);
-	pneumo_side_collect(side, a, split);
+	pneumo_judged_read(judged, a, relid, split, b->id.version);
 	if (!one_pass)
-	{
-		bool *marked = MemoryContextAllocHuge(CurrentMemoryContext, a->dataset->n);
-		int64 i;
-
-		memset(marked, 0, a->dataset->n);
-		for (i = 0; i < side->n; i++)
-			marked[side->samples[i]] = true;
-		pneumo_evaluation_visit(a, marked, score_image, rival);
-		for (i = 0; i < side->n; i++)
-			if (marked[side->samples[i]])
-				ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-								errmsg("%s changed while it was read", a->source->name),
-								errhint("Call pneumo_compare again.")));
-	}
+		score_images(a, rival, judged);
 	pneumo_scores_finish(&rival->scores);
 }
 
 /* Differences of two or of more classes, in the order of the columns. */
 #define N_DIFFERENCES 8
+#define AUC_DIFFERENCE 2
 
 static const int difference_columns[N_DIFFERENCES] = {CMP_AUC_A,    CMP_AUC_B,       CMP_AUC,
 													  CMP_ACCURACY, CMP_SENSITIVITY, CMP_SPECIFICITY,
 													  CMP_LOG_LOSS, CMP_BRIER};
 
-static void
-put_differences(Datum *values, bool *nulls, TupleDesc desc, const StatsInterval *const *figures)
+/* What both kinds of comparison find. */
+typedef struct Found
+{
+	const StatsInterval *differences[N_DIFFERENCES];
+	double auc_p;
+	uint64 only_a; /* rows that only one gets right */
+	uint64 only_b;
+	double mcnemar_p;
+} Found;
+
+/* Fills the columns of what was found; returns the difference of the AUCs. */
+static double
+put_found(Datum *values, bool *nulls, TupleDesc desc, const Found *found, const StatsOptions *options)
 {
 	int i;
 
@@ -204,67 +217,86 @@ put_differences(Datum *values, bool *nulls, TupleDesc desc, const StatsInterval 
 		int column = difference_columns[i];
 
 		values[column] =
-			pneumo_figure_datum(figures[i], TupleDescAttr(desc, column)->atttypid, &nulls[column]);
+			pneumo_figure_datum(found->differences[i], TupleDescAttr(desc, column)->atttypid, &nulls[column]);
 	}
-}
-
-static void
-put_tests(Datum *values, bool *nulls, double auc_p, uint64 only_a, uint64 only_b, double mcnemar_p,
-		  const StatsOptions *options)
-{
-	values[CMP_AUC_P] = pneumo_number_datum(auc_p, &nulls[CMP_AUC_P]);
-	values[CMP_ONLY_A] = Int64GetDatum((int64) only_a);
-	values[CMP_ONLY_B] = Int64GetDatum((int64) only_b);
-	values[CMP_MCNEMAR] = pneumo_number_datum(mcnemar_p, &nulls[CMP_MCNEMAR]);
+	values[CMP_AUC_P] = pneumo_number_datum(found->auc_p, &nulls[CMP_AUC_P]);
+	values[CMP_ONLY_A] = Int64GetDatum((int64) found->only_a);
+	values[CMP_ONLY_B] = Int64GetDatum((int64) found->only_b);
+	values[CMP_MCNEMAR] = pneumo_number_datum(found->mcnemar_p, &nulls[CMP_MCNEMAR]);
 	values[CMP_REPLICATES] = Int32GetDatum((int32) options->replicates);
 	values[CMP_SEED] = Int64GetDatum((int64) options->seed);
+	return found->differences[AUC_DIFFERENCE]->value;
 }
 
+/* Fills the scores of both models with label and patient of the rows. */
+static void
+fill_pair(StatsPair *pair, const PneumoJudged *judged, const PneumoEvaluation *a, const Rival *rival)
+{
+	Size n = (Size) judged->n;
+	double *score_a = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
+	double *score_b = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
+	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, n);
+	uint64_t *cluster = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(uint64_t));
+	Size i;
+
+	for (i = 0; i < n; i++)
+	{
+		const PneumoSample *sample = &a->dataset->samples[judged->samples[i]];
+
+		score_a[i] = a->scores.probability[2 * sample->slot + 1];
+		score_b[i] = rival->scores.probability[2 * sample->slot + 1];
+		label[i] = sample->label == 1;
+		memcpy(&cluster[i], sample->group, sizeof(uint64_t));
+	}
+	pair->score_a = score_a;
+	pair->score_b = score_b;
+	pair->label = label;
+	pair->cluster = cluster;
+	pair->n = n;
+}
+
+/* Compares two models of two classes, each at its own threshold. */
 static double
 two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
-					  const PneumoEvaluation *b, const Rival *rival, const PneumoSide *side)
+					  const PneumoEvaluation *b, const Rival *rival, const PneumoJudged *judged)
 {
 	StatsPair pair;
 	StatsRows rows;
 	StatsOptions options;
 	StatsComparison c;
 	PneumoStats stats;
-	const StatsInterval *const figures[N_DIFFERENCES] = {&c.auc_a,    &c.auc_b,       &c.auc,
-														 &c.accuracy, &c.sensitivity, &c.specificity,
-														 &c.log_loss, &c.brier};
+	Found found = {.differences = {&c.auc_a, &c.auc_b, &c.auc, &c.accuracy, &c.sensitivity, &c.specificity,
+								   &c.log_loss, &c.brier}};
 
-	pair.score_a = pneumo_side_scores(side, a, a->scores.probability);
-	pair.score_b = pneumo_side_scores(side, a, rival->scores.probability);
-	rows = pneumo_side_rows(side, a, pair.score_a);
-	pair.label = rows.label;
-	pair.cluster = rows.cluster;
-	pair.n = rows.n;
+	fill_pair(&pair, judged, a, rival);
 	pair.threshold_a = a->scorer->meta->threshold;
 	pair.threshold_b = b->scorer->meta->threshold;
+	rows = (StatsRows) {pair.score_a, pair.label, pair.cluster, pair.n};
 	pneumo_stats_options(&options, 0);
 	pneumo_stats_begin(&stats);
 	pneumo_stats_check(stats_compare(&c, &pair, &options, &stats.env), "pneumo_compare", &rows);
 	pneumo_stats_end(&stats);
 
-	values[CMP_POSITIVE] = Int64GetDatum(side->positive);
-	put_differences(values, nulls, desc, figures);
-	put_tests(values, nulls, c.auc_p, c.only_a_right, c.only_b_right, c.mcnemar_p, &options);
-	return c.auc.value;
+	found.auc_p = c.auc_p;
+	found.only_a = c.only_a_right;
+	found.only_b = c.only_b_right;
+	found.mcnemar_p = c.mcnemar_p;
+	values[CMP_POSITIVE] = Int64GetDatum(judged->positive);
+	return put_found(values, nulls, desc, &found, &options);
 }
 
+/* Compares two models of more classes by their macro figures. */
 static double
 many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
-					   const Rival *rival, const PneumoSide *side)
+					   const Rival *rival, const PneumoJudged *judged)
 {
-	StatsClassRows rows = pneumo_side_class_rows(side, a, a->scores.probability);
-	StatsClassRows other = pneumo_side_class_rows(side, a, rival->scores.probability);
+	StatsClassRows rows = pneumo_judged_class_rows(judged, a, a->scores.probability);
+	StatsClassRows other = pneumo_judged_class_rows(judged, a, rival->scores.probability);
 	StatsOptions options;
 	StatsClassComparison c;
 	PneumoStats stats;
-	const StatsInterval *const figures[N_DIFFERENCES] = {&c.macro_auc_a,       &c.macro_auc_b,
-														 &c.macro_auc,         &c.accuracy,
-														 &c.macro_sensitivity, &c.macro_specificity,
-														 &c.log_loss,          &c.brier};
+	Found found = {.differences = {&c.macro_auc_a, &c.macro_auc_b, &c.macro_auc, &c.accuracy,
+								   &c.macro_sensitivity, &c.macro_specificity, &c.log_loss, &c.brier}};
 
 	pneumo_stats_options(&options, 0);
 	pneumo_stats_begin(&stats);
@@ -272,10 +304,27 @@ many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoE
 							   "pneumo_compare", &rows, a->scorer->meta->classes);
 	pneumo_stats_end(&stats);
 
+	found.auc_p = c.macro_auc_p;
+	found.only_a = c.only_a_right;
+	found.only_b = c.only_b_right;
+	found.mcnemar_p = c.mcnemar_p;
 	nulls[CMP_POSITIVE] = true;
-	put_differences(values, nulls, desc, figures);
-	put_tests(values, nulls, c.macro_auc_p, c.only_a_right, c.only_b_right, c.mcnemar_p, &options);
-	return c.macro_auc.value;
+	return put_found(values, nulls, desc, &found, &options);
+}
+
+/* Returns what is stored with the look of each model. */
+static Jsonb *
+look_metrics(const PneumoEvaluation *a, const PneumoEvaluation *b, double auc_difference)
+{
+	PneumoJson json;
+
+	pneumo_json_begin(&json);
+	pneumo_json_open_array(&json, "compared");
+	pneumo_json_add_int(&json, NULL, a->id.version);
+	pneumo_json_add_int(&json, NULL, b->id.version);
+	pneumo_json_close(&json);
+	pneumo_json_add_number(&json, "auc_difference", auc_difference, 9);
+	return pneumo_json_end(&json);
 }
 
 Datum
@@ -284,16 +333,16 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	static const char *const own_keys[] = {"split", NULL};
 	Oid relid = PG_GETARG_OID(0);
 	Jsonb *given = PG_GETARG_JSONB_P(3);
-	int split = pneumo_side_split(given, "pneumo_compare()");
+	int split = pneumo_judged_split(given, "pneumo_compare()");
 	PneumoEvaluation a;
 	PneumoEvaluation b;
 	Rival rival;
-	PneumoSide side;
+	PneumoJudged judged;
 	TupleDesc desc;
 	Datum values[N_CMP];
 	bool nulls[N_CMP] = {false};
 	double auc_difference;
-	char *look;
+	Jsonb *metrics;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -302,21 +351,21 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	pneumo_evaluation_begin(&b, text_to_cstring(PG_GETARG_TEXT_PP(2)), config_of(given, "version_b"),
 							own_keys);
 	check_comparable(&a, &b);
-	score_both(&a, &b, &rival, &side, relid, split);
+	score_both(&a, &b, &rival, &judged, relid, split);
 	if (a.scorer->meta->n_classes == 2)
-		auc_difference = two_class_differences(values, nulls, desc, &a, &b, &rival, &side);
+		auc_difference = two_class_differences(values, nulls, desc, &a, &b, &rival, &judged);
 	else
-		auc_difference = many_class_differences(values, nulls, desc, &a, &rival, &side);
+		auc_difference = many_class_differences(values, nulls, desc, &a, &rival, &judged);
 
 	values[CMP_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
 	values[CMP_VERSION_A] = Int64GetDatum(a.id.version);
 	values[CMP_VERSION_B] = Int64GetDatum(b.id.version);
-	values[CMP_IMAGES] = Int64GetDatum(side.n);
-	values[CMP_PATIENTS] = Int64GetDatum(side.groups);
+	values[CMP_IMAGES] = Int64GetDatum(judged.n);
+	values[CMP_PATIENTS] = Int64GetDatum(judged.groups);
+	nulls[CMP_PATIENTS] = !judged.grouped;
 	values[CMP_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(a.dataset));
-	look = psprintf("{\"compared\":[%lld,%lld],\"auc_difference\":%.9g}", (long long) a.id.version,
-					(long long) b.id.version, auc_difference);
-	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_side_look(&a.id, &side, a.source->name, look));
-	values[CMP_LOOKS_B] = Int64GetDatum(pneumo_side_look(&b.id, &side, a.source->name, look));
+	metrics = look_metrics(&a, &b, auc_difference);
+	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_judged_look(&a.id, &judged, a.source->name, metrics));
+	values[CMP_LOOKS_B] = Int64GetDatum(pneumo_judged_look(&b.id, &judged, a.source->name, metrics));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

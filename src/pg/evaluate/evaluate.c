@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * evaluate.c
- *	  pneumo_evaluate: the figures of a model on one side of a table.
+ *	  pneumo_evaluate: the figures of a model on one split of a table.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,14 +11,12 @@
 
 #include "access/htup_details.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/memutils.h"
 
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/base/stats_env.h"
 #include "pg/catalog/records.h"
 #include "pg/evaluate/evaluate.h"
@@ -47,13 +45,41 @@ enum
 	N_COLS
 };
 
-static void
-two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoSide *side,
-				  Oid figures_type)
+/* The figures that have a column of their own and are stored with a look. */
+static const struct
 {
-	StatsRows rows = pneumo_side_rows(side, e, pneumo_side_scores(side, e, e->scores.probability));
+	int column;
+	const char *name;
+} single_figures[] = {
+	{COL_ACCURACY, "accuracy"}, {COL_SENSITIVITY, "sensitivity"}, {COL_SPECIFICITY, "specificity"},
+	{COL_AUC, "auc"},           {COL_LOG_LOSS, "log_loss"},
+};
+
+#define N_SINGLE_FIGURES ((int) lengthof(single_figures))
+
+/* Fills the columns of single figures, in the order of that table. */
+static void
+put_single_figures(Datum *values, bool *nulls, const StatsInterval *const *figures)
+{
+	int i;
+
+	for (i = 0; i < N_SINGLE_FIGURES; i++)
+	{
+		int column = single_figures[i].column;
+
+		values[column] = pneumo_number_datum(figures[i]->value, &nulls[column]);
+	}
+}
+
+static void
+two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoJudged *judged,
+				  TupleDesc desc)
+{
+	StatsRows rows = pneumo_judged_rows(judged, e, 1);
 	StatsOptions options;
 	StatsEvaluation figures;
+	const StatsInterval *const single[] = {&figures.accuracy, &figures.sensitivity, &figures.specificity,
+										   &figures.auc, &figures.log_loss};
 	PneumoStats stats;
 
 	pneumo_stats_options(&options, e->scorer->meta->threshold);
@@ -61,25 +87,24 @@ two_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const P
 	pneumo_stats_check(stats_evaluate(&figures, &rows, &options, &stats.env), "pneumo_evaluate", &rows);
 	pneumo_stats_end(&stats);
 
-	values[COL_POSITIVE] = Int64GetDatum(side->positive);
-	values[COL_ACCURACY] = pneumo_number_datum(figures.accuracy.value, &nulls[COL_ACCURACY]);
-	values[COL_SENSITIVITY] = pneumo_number_datum(figures.sensitivity.value, &nulls[COL_SENSITIVITY]);
-	values[COL_SPECIFICITY] = pneumo_number_datum(figures.specificity.value, &nulls[COL_SPECIFICITY]);
-	values[COL_AUC] = pneumo_number_datum(figures.auc.value, &nulls[COL_AUC]);
-	values[COL_LOG_LOSS] = pneumo_number_datum(figures.log_loss.value, &nulls[COL_LOG_LOSS]);
+	values[COL_POSITIVE] = Int64GetDatum(judged->positive);
 	values[COL_THRESHOLD] = Float8GetDatum(options.threshold);
-	values[COL_FIGURES] = pneumo_figures_datum(&figures, figures_type);
+	put_single_figures(values, nulls, single);
+	values[COL_FIGURES] = pneumo_figures_datum(&figures, TupleDescAttr(desc, COL_FIGURES)->atttypid);
 	nulls[COL_CLASSES] = true;
 }
 
+/* Fills the columns for more than two classes, where no class is the positive one. */
 static void
-many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoSide *side,
+many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoJudged *judged,
 				   TupleDesc desc)
 {
 	const PneumoModelMeta *meta = e->scorer->meta;
-	StatsClassRows rows = pneumo_side_class_rows(side, e, e->scores.probability);
+	StatsClassRows rows = pneumo_judged_class_rows(judged, e, e->scores.probability);
 	StatsEvaluation *of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
 	StatsClassEvaluation figures;
+	const StatsInterval *const single[] = {&figures.accuracy, &figures.macro_sensitivity,
+										   &figures.macro_specificity, &figures.macro_auc, &figures.log_loss};
 	StatsOptions options;
 	PneumoStats stats;
 	int c;
@@ -95,72 +120,55 @@ many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const 
 
 	nulls[COL_POSITIVE] = true;
 	nulls[COL_THRESHOLD] = true;
-	values[COL_ACCURACY] = Float8GetDatum(figures.accuracy.value);
-	values[COL_SENSITIVITY] = pneumo_number_datum(figures.macro_sensitivity.value, &nulls[COL_SENSITIVITY]);
-	values[COL_SPECIFICITY] = pneumo_number_datum(figures.macro_specificity.value, &nulls[COL_SPECIFICITY]);
-	values[COL_AUC] = pneumo_number_datum(figures.macro_auc.value, &nulls[COL_AUC]);
-	values[COL_LOG_LOSS] = Float8GetDatum(figures.log_loss.value);
+	put_single_figures(values, nulls, single);
 	values[COL_FIGURES] = pneumo_macro_figures_datum(&figures, TupleDescAttr(desc, COL_FIGURES)->atttypid);
 	values[COL_CLASSES] = pneumo_class_figures_datum(of_class, meta->classes, meta->n_classes,
 													 TupleDescAttr(desc, COL_CLASSES)->atttypid);
 }
 
-static char *
+static Jsonb *
 figures_json(const Datum *values, const bool *nulls)
 {
-	static const struct
-	{
-		int column;
-		const char *name;
-	} kept[] = {
-		{COL_ACCURACY, "accuracy"}, {COL_SENSITIVITY, "sensitivity"}, {COL_SPECIFICITY, "specificity"},
-		{COL_AUC, "auc"},           {COL_LOG_LOSS, "log_loss"},
-	};
-	StringInfoData json;
+	PneumoJson json;
 	int i;
 
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	for (i = 0; i < (int) lengthof(kept); i++)
-		if (!nulls[kept[i].column])
-			appendStringInfo(&json, "%s\"%s\":%.9g", json.len > 1 ? "," : "", kept[i].name,
-							 DatumGetFloat8(values[kept[i].column]));
-	appendStringInfoChar(&json, '}');
-	return json.data;
+	pneumo_json_begin(&json);
+	for (i = 0; i < N_SINGLE_FIGURES; i++)
+		if (!nulls[single_figures[i].column])
+			pneumo_json_add_number(&json, single_figures[i].name,
+								   DatumGetFloat8(values[single_figures[i].column]), 9);
+	return pneumo_json_end(&json);
 }
 
 Datum
 pneumo_evaluate(PG_FUNCTION_ARGS)
 {
 	static const char *const own_keys[] = {"split", NULL};
-	Oid relid = PG_GETARG_OID(0);
 	char *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Jsonb *given = PG_GETARG_JSONB_P(2);
 	PneumoEvaluation e;
-	PneumoSide side;
+	PneumoJudged judged;
 	TupleDesc desc;
 	Datum values[N_COLS];
 	bool nulls[N_COLS] = {false};
-	int split = pneumo_side_split(given, "pneumo_evaluate()");
+	int split = pneumo_judged_split(given, "pneumo_evaluate()");
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pneumo_evaluation_begin(&e, model, given, own_keys);
-	pneumo_side_want(&e, split);
-	pneumo_evaluation_read(&e, relid);
-	pneumo_side_hold_out(&e, e.id.version, split);
-	pneumo_side_collect(&side, &e, split);
+	pneumo_judged_read(&judged, &e, PG_GETARG_OID(0), split, 0);
 
 	values[COL_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
 	values[COL_VERSION] = Int64GetDatum(e.id.version);
-	values[COL_IMAGES] = Int64GetDatum(side.n);
-	values[COL_PATIENTS] = Int64GetDatum(side.groups);
+	values[COL_IMAGES] = Int64GetDatum(judged.n);
+	values[COL_PATIENTS] = Int64GetDatum(judged.groups);
+	nulls[COL_PATIENTS] = !judged.grouped;
 	if (e.scorer->meta->n_classes == 2)
-		two_class_figures(values, nulls, &e, &side, TupleDescAttr(desc, COL_FIGURES)->atttypid);
+		two_class_figures(values, nulls, &e, &judged, desc);
 	else
-		many_class_figures(values, nulls, &e, &side, desc);
+		many_class_figures(values, nulls, &e, &judged, desc);
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(e.dataset));
 	values[COL_LOOKS] =
-		Int64GetDatum(pneumo_side_look(&e.id, &side, e.source->name, figures_json(values, nulls)));
+		Int64GetDatum(pneumo_judged_look(&e.id, &judged, e.source->name, figures_json(values, nulls)));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -23,7 +23,7 @@
 
 typedef struct PneumoEvaluation
 {
-	/* of pneumo_evaluation_begin() */
+	/* filled by pneumo_evaluation_begin() */
 	const char *model;
 	PneumoVersionId id;
 	Jsonb *provenance;    /* the version's, or NULL */
@@ -31,84 +31,100 @@ typedef struct PneumoEvaluation
 	PneumoScorer *scorer;
 	void *scorers; /* where it is kept */
 
-	/* of pneumo_evaluation_read() */
+	/* set by the caller: the splits to score, and who sees each readable row, or NULL */
+	bool score[3];
+	void (*see)(void *arg, const PneumoSample *sample, const uint8 *pixels);
+	void *see_arg;
+
+	/* filled by pneumo_evaluation_read() */
 	PneumoSource *source;
 	PneumoDataset *dataset;
-	bool score[3];       /* sides that are scored */
 	PneumoScores scores; /* by the samples' slots */
 	int64 n_scored;
-	/* sees every readable row, also of sides that are not scored; may be NULL */
-	void (*look)(void *arg, const PneumoSample *sample, const uint8 *pixels);
-	void *look_arg;
 } PneumoEvaluation;
 
 /*
- * Finds the version (config key "version", default the deployed one; predict
- * is checked), reads the config and gets the engine.  own_keys (NULL-ended):
- * keys of the calling function, beside "version" and the data keys.
+ * Finds the version (config key "version", by default the deployed one; checks
+ * the privilege predict), reads the config and gets the engine.  own_keys, ended
+ * by NULL, are the keys of the calling function in addition to "version" and the
+ * data keys.
  */
 extern void pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Jsonb *given,
 									const char *const *own_keys);
 
 /*
- * Reads the table and scores the sides that e->score says.  Rows that the
- * version was trained on are left out of validation, and of test also those
- * it was selected by, wherever they come from.
+ * Reads the table and scores the splits that e->score marks; e->see gets the
+ * rows of the other splits, too.  Then leaves out what the version has seen, by
+ * pneumo_evaluation_hold_out().
  */
 extern void pneumo_evaluation_read(PneumoEvaluation *e, Oid relid);
 
-/* Indexes of the samples on a side, palloc'd; their number. */
-extern int64 pneumo_evaluation_side(int64 **samples, const PneumoEvaluation *e, int side);
+/*
+ * Leaves out scored rows that a version has seen, whatever table they come from:
+ * in validation those that it was trained on, in test also those that it was
+ * selected by.  With everywhere, rows that it was trained on or selected by are
+ * left out of each scored split.  Of an imported version nothing is known.
+ */
+extern void pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version, bool everywhere);
 
-/* Of a scored sample: probabilities of the classes. */
+/* Lists the samples of a split in *samples, palloc'd, and returns their number. */
+extern int64 pneumo_evaluation_split(int64 **samples, const PneumoEvaluation *e, int split);
+
+/* Returns the probabilities of the classes for a scored sample. */
 extern const double *pneumo_evaluation_probability(const PneumoEvaluation *e, int64 sample);
+
+/* Sees the image of a sample; the context of the call is reset after each row. */
+typedef void (*PneumoImageVisit)(void *arg, int64 sample, Datum image);
 
 /*
  * Reads the table once more and hands over the images of the samples that are
- * marked (dataset->n flags, cleared as they are found).  The context of the
- * call is reset after each row.
+ * marked: dataset->n flags, each cleared when its image is found.
  */
-typedef void (*PneumoImageVisit)(void *arg, int64 sample, Datum image);
 extern void pneumo_evaluation_visit(PneumoEvaluation *e, bool *marked, PneumoImageVisit visit, void *arg);
 
-/* --------------------------------------- rows that are judged (side.c) */
+/* ------------------------------------- rows that are judged (judged.c) */
 
-/* The rows that are judged, in the order of the dataset. */
-typedef struct PneumoSide
+/* The rows of a split that a version is judged by, in the order of the dataset. */
+typedef struct PneumoJudged
 {
 	int split; /* index into pneumo_split_names */
 	int64 *samples;
 	int64 n;
-	int64 groups;
+	bool grouped; /* the rows name their patients */
+	int64 groups; /* patients, if they are known */
 	int64 positive;
-} PneumoSide;
+} PneumoJudged;
 
-/* Config key "split", default test; held-out rows need a transaction that may write. */
-extern int pneumo_side_split(Jsonb *given, const char *function);
+/*
+ * Reads config key "split", by default test.  Held-out rows need a transaction
+ * that may write, because the look is counted; function names the caller in
+ * the error.
+ */
+extern int pneumo_judged_split(Jsonb *given, const char *function);
 
-/* Marks the sides to be scored; to be called before pneumo_evaluation_read(). */
-extern void pneumo_side_want(PneumoEvaluation *e, int split);
+/*
+ * Reads the table and lists the rows of the split that neither the version nor,
+ * if it is not 0, the version rival has seen.  Errors if none is left.
+ */
+extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split, int64 rival);
 
-/* After reading: leaves out rows that a version has seen. */
-extern void pneumo_side_hold_out(PneumoEvaluation *e, int64 version, int split);
+/*
+ * Returns score, label and patient of the rows with one class as the positive
+ * one, in the order of pneumo_stats_rows(), so that the figures are to the bit
+ * those of the aggregates.
+ */
+extern StatsRows pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, int class);
 
-/* The rows that are left; errors if there is none. */
-extern void pneumo_side_collect(PneumoSide *side, const PneumoEvaluation *e, int split);
+/* Returns the probabilities of all classes with class and patient of the rows. */
+extern StatsClassRows pneumo_judged_class_rows(const PneumoJudged *judged, const PneumoEvaluation *e,
+											   const double *probability);
 
-/* Scores of the positive class; probability: two a scored row, by slot. */
-extern double *pneumo_side_scores(const PneumoSide *side, const PneumoEvaluation *e,
-								  const double *probability);
-
-/* The scores with label and patient. */
-extern StatsRows pneumo_side_rows(const PneumoSide *side, const PneumoEvaluation *e, const double *score);
-
-/* The same for any number of classes; probability: n_classes a scored row, by slot. */
-extern StatsClassRows pneumo_side_class_rows(const PneumoSide *side, const PneumoEvaluation *e,
-											 const double *probability);
-
-/* Counts a look at held-out rows; how many there were at this side. */
-extern int64 pneumo_side_look(const PneumoVersionId *id, const PneumoSide *side, const char *source,
-							  const char *metrics);
+/*
+ * Returns the number of looks at this split of a version, after counting one
+ * if the rows are held out; metrics is stored with it.
+ */
+extern int64 pneumo_judged_look(const PneumoVersionId *id, const PneumoJudged *judged, const char *source,
+								Jsonb *metrics);
 
 /* ----------------------------------------------- failures (failures.c) */
 
@@ -116,7 +132,7 @@ extern int64 pneumo_side_look(const PneumoVersionId *id, const PneumoSide *side,
 
 typedef enum PneumoDistance
 {
-	PNEUMO_DISTANCE_COSINE, /* 1 - cosine of the angle, 0 to 2 */
+	PNEUMO_DISTANCE_COSINE, /* 1 minus the cosine of the angle, 0 to 2 */
 	PNEUMO_DISTANCE_EUCLIDEAN
 } PneumoDistance;
 
@@ -130,19 +146,21 @@ typedef struct PneumoFailure
 {
 	int64 sample;  /* of the evaluation's dataset */
 	int predicted; /* class */
-	double score;  /* probability of the positive of two classes, of
-								 * the predicted one of more */
+	double score;  /* probability of the positive of two classes, of the predicted one of more */
 	double loss;   /* minus the logarithm of what the true class got */
 	bool wrong;
 	int n_neighbours;
 	PneumoNeighbour *neighbours; /* the nearest first */
 } PneumoFailure;
 
-/* The failures of a side that was read and scored, worst first; with right also the other rows. */
-extern int64 pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int side, bool right,
+/*
+ * Lists the rows of a scored split that are called wrongly, worst first, and
+ * with right also the other rows; returns their number, at most limit.
+ */
+extern int64 pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int split, bool right,
 								  int64 limit);
 
-/* Finds the nearest training images of the wrong ones: reads the table twice more. */
+/* Finds the nearest training images of the wrong ones, by reading the table twice more. */
 extern void pneumo_failures_neighbours(PneumoFailure *failures, int64 n, PneumoEvaluation *e,
 									   int n_neighbours, PneumoDistance distance);
 
@@ -174,24 +192,24 @@ typedef struct PneumoMap
 	int class_index;   /* explained */
 	double max_abs;    /* of the values */
 	bool empty;
-	float *values; /* [height][width], logits; positive speaks for
-								 * the class */
+	float *values; /* [height][width], logits; positive speaks for the class */
 } PneumoMap;
 
 /* Reads a config, or the defaults with NULL; strings are allocated in the current context. */
 extern void pneumo_map_options(PneumoMapOptions *options, Jsonb *config);
 
 /*
- * The map of an image, values palloc'd; false if the image cannot be decoded
- * and on_bad_image is PNEUMO_BAD_IMAGE_NULL.  Errors: no convolution in the
- * network, no such class.
+ * Makes the map of an image, values palloc'd.  Returns false if the image cannot
+ * be decoded and on_bad_image is PNEUMO_BAD_IMAGE_NULL; errors if the network
+ * has no convolution or the model no such class.
  */
 extern bool pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image,
 							const PneumoMapOptions *options, int on_bad_image);
 
 /*
- * The image as grey with the map in colour over it, a palloc'd JPEG of the
- * image's own size, or, with max_side above 0, shrunk to it; NULL as above.
+ * Draws the image in grey with the map in colour over it: a palloc'd JPEG of the
+ * image's own size, or with a longer side of at most max_side pixels if that is
+ * above 0.  Returns NULL for a bad image as above.
  */
 extern bytea *pneumo_map_draw(const PneumoMap *map, Datum image, const PneumoMapOptions *options,
 							  int max_side, int on_bad_image);

@@ -1,24 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * evaluation.c
- *	  A version's scores on the sides of a table.
+ *	  A version's scores on the splits of a table.
  *
- * Sides, duplicates and groups are settled as in training, with the columns
+ * Splits, duplicates and groups are settled as in training, with the columns
  * and seeds of the version's own config unless the call gives others.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -49,57 +43,29 @@ static void
 check_keys(Jsonb *given, const char *const *own_keys)
 {
 	const char *all[MAX_KEYS];
-	JsonbIterator *it = JsonbIteratorInit(&given->root);
-	JsonbIteratorToken token;
-	JsonbValue item;
 	int n = 0;
 	int i;
 
 	for (i = 0; data_keys[i] != NULL; i++)
 		all[n++] = data_keys[i];
-	for (i = 0; own_keys[i] != NULL && n < MAX_KEYS - 2; i++)
+	for (i = 0; own_keys[i] != NULL; i++)
+	{
+		Assert(n < MAX_KEYS - 2);
 		all[n++] = own_keys[i];
+	}
 	all[n++] = "version";
 	all[n] = NULL;
-	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
-	{
-		char *name;
-		const char *near;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(item.val.string.val, item.val.string.len);
-		for (i = 0; i < n && strcmp(all[i], name) != 0; i++)
-			;
-		if (i < n)
-			continue;
-		near = pneumo_nearest(name, all);
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unknown config key \"%s\"", pneumo_clip(name)),
-						near ? errhint("Did you mean \"%s\"?", near) : 0));
-	}
+	pneumo_json_check_keys(&given->root, "", all);
 }
 
-static void
-push_key(JsonbParseState **state, const char *key, JsonbValue *value)
-{
-	JsonbValue name;
-
-	name.type = jbvString;
-	name.val.string.val = unconstify(char *, key);
-	name.val.string.len = (int) strlen(key);
-	pushJsonbValue(state, WJB_KEY, &name);
-	pushJsonbValue(state, WJB_VALUE, value);
-}
-
-/* The data keys of the version's own config, under those of the call. */
+/* Returns the data keys of the version's own config, overridden by those of the call. */
 static Jsonb *
 merge_config(Jsonb *given, Jsonb *stored)
 {
-	JsonbParseState *state = NULL;
+	PneumoJson json;
 	int i;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	pneumo_json_begin(&json);
 	for (i = 0; data_keys[i] != NULL; i++)
 	{
 		JsonbValue *value = pneumo_json_get(&given->root, data_keys[i]);
@@ -107,11 +73,12 @@ merge_config(Jsonb *given, Jsonb *stored)
 		if (value == NULL && stored != NULL)
 			value = pneumo_json_get(&stored->root, data_keys[i]);
 		if (value != NULL)
-			push_key(&state, data_keys[i], value);
+			pneumo_json_add_jsonb(&json, data_keys[i], JsonbValueToJsonb(value));
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return pneumo_json_end(&json);
 }
 
+/* Finds the version that the config names, or the deployed one, with its provenance. */
 static void
 find_version(PneumoEvaluation *e, Jsonb *given)
 {
@@ -177,15 +144,15 @@ score_sample(void *arg, const PneumoSample *sample, const uint8 *pixels)
 {
 	PneumoEvaluation *e = arg;
 
-	if (e->look != NULL)
-		e->look(e->look_arg, sample, pixels);
+	if (e->see != NULL)
+		e->see(e->see_arg, sample, pixels);
 	if (!e->score[sample->split])
 		return -1;
 	pneumo_scores_add_pixels(&e->scores, e->n_scored, pixels);
 	return e->n_scored++;
 }
 
-/* Names of the labels in the order of the model's classes. */
+/* Returns the names of the labels in the order of the model's classes. */
 static char **
 label_names(const PneumoModelMeta *meta, const PneumoSource *source)
 {
@@ -203,8 +170,8 @@ label_names(const PneumoModelMeta *meta, const PneumoSource *source)
 	return generic;
 }
 
-static void
-hold_out(PneumoEvaluation *e)
+void
+pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version, bool everywhere)
 {
 	static const bool validation[3] = {false, true, false};
 	static const bool test[3] = {false, false, true};
@@ -212,12 +179,17 @@ hold_out(PneumoEvaluation *e)
 	static const bool selected[3] = {true, true, false};
 	PneumoManifest manifest;
 
-	if (!pneumo_manifest_read(e->id.version, &manifest))
-		return; /* imported: nobody knows what it has seen */
-	if (e->score[PNEUMO_VALIDATION])
-		(void) pneumo_dataset_exclude(e->dataset, validation, &manifest, trained);
-	if (e->score[PNEUMO_TEST])
-		(void) pneumo_dataset_exclude(e->dataset, test, &manifest, selected);
+	if (!pneumo_manifest_read(version, &manifest))
+		return;
+	if (everywhere)
+		(void) pneumo_dataset_exclude(e->dataset, e->score, &manifest, selected);
+	else
+	{
+		if (e->score[PNEUMO_VALIDATION])
+			(void) pneumo_dataset_exclude(e->dataset, validation, &manifest, trained);
+		if (e->score[PNEUMO_TEST])
+			(void) pneumo_dataset_exclude(e->dataset, test, &manifest, selected);
+	}
 	pneumo_manifest_free(&manifest);
 }
 
@@ -233,25 +205,25 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 	memset(&reading, 0, sizeof(reading));
 	reading.decode = true;
 	for (i = 0; i < 3; i++)
-		reading.want[i] = e->score[i] || e->look != NULL;
+		reading.want[i] = e->score[i] || e->see != NULL;
 	reading.sink = score_sample;
 	reading.sink_arg = e;
 	reading.n_classes = e->scorer->meta->n_classes;
 	reading.classes = label_names(e->scorer->meta, e->source);
 	e->dataset = pneumo_dataset_read(e->source, e->config, &reading);
 	pneumo_scores_finish(&e->scores);
-	hold_out(e);
+	pneumo_evaluation_hold_out(e, e->id.version, false);
 }
 
 int64
-pneumo_evaluation_side(int64 **samples, const PneumoEvaluation *e, int side)
+pneumo_evaluation_split(int64 **samples, const PneumoEvaluation *e, int split)
 {
 	int64 n = 0;
 	int64 i;
 
 	*samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, e->dataset->n) * sizeof(int64));
 	for (i = 0; i < e->dataset->n; i++)
-		if (e->dataset->samples[i].split == side)
+		if (e->dataset->samples[i].split == split)
 			(*samples)[n++] = i;
 	return n;
 }
@@ -274,7 +246,7 @@ typedef struct Visitor
 	void *arg;
 } Visitor;
 
-/* The sample of these bytes, or -1: identical images count once. */
+/* Returns the sample of the image with this hash, or -1; identical images count once. */
 static int64
 find_sample(const PneumoDataset *dataset, const uint8 *sha256)
 {
@@ -332,5 +304,3 @@ pneumo_evaluation_visit(PneumoEvaluation *e, bool *marked, PneumoImageVisit visi
 	if (v.left > 0)
 		(void) pneumo_source_rows(e->source, visit_row, &v);
 }
-
-/* ------------------------------------------------------------------- looks */

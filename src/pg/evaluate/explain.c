@@ -67,33 +67,6 @@ static const char *const option_keys[] = {"class", "method", "scale", "opacity",
 
 /* ------------------------------------------------------------------ options */
 
-static void
-check_keys(Jsonb *config)
-{
-	JsonbIterator *it = JsonbIteratorInit(&config->root);
-	JsonbIteratorToken token;
-	JsonbValue item;
-
-	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
-	{
-		char *name;
-		const char *near;
-		int i;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(item.val.string.val, item.val.string.len);
-		for (i = 0; option_keys[i] != NULL && strcmp(option_keys[i], name) != 0; i++)
-			;
-		if (option_keys[i] != NULL)
-			continue;
-		near = pneumo_nearest(name, option_keys);
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown config key \"%s\"", name),
-						near ? errhint("Did you mean \"%s\"?", near)
-							 : errhint("Keys are %s.", pneumo_list_names(option_keys))));
-	}
-}
-
 void
 pneumo_map_options(PneumoMapOptions *options, Jsonb *config)
 {
@@ -107,7 +80,7 @@ pneumo_map_options(PneumoMapOptions *options, Jsonb *config)
 	if (!JB_ROOT_IS_OBJECT(config))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the config must be a JSON object")));
-	check_keys(config);
+	pneumo_json_check_keys(&config->root, "", option_keys);
 	value = pneumo_json_get(&config->root, "class");
 	if (!pneumo_json_is_null(value))
 		options->class_name = pneumo_json_read_string("config key \"class\"", value);
@@ -146,7 +119,7 @@ find_class(const PneumoModelMeta *meta, const char *name)
 
 /* ---------------------------------------------------------------------- map */
 
-/* The node to look at. */
+/* Returns the node of the last convolution; errors if there is none. */
 static int
 find_convolution(const NnGraph *graph)
 {
@@ -162,57 +135,130 @@ find_convolution(const NnGraph *graph)
 	return node;
 }
 
-/* Activation, gradient and probabilities of one class's logit; into the buffers. */
-static void
-run_explanation(float *activation, float *gradient, PneumoScorer *scorer, int node, int class_index,
-				void *scratch)
+/* The passes through the network that make one map: their buffers, and the sum of their maps. */
+typedef struct Passes
 {
+	PneumoScorer *scorer;
+	int node; /* of the convolution */
+	size_t places;
+	int channels;
+	PneumoMapMethod method;
+	void *memory[3];   /* of the buffers below, which are aligned */
+	float *activation; /* [places][channels] */
+	float *gradient;
+	void *scratch;
+	double *sums; /* [places] */
+} Passes;
+
+/* Checks that the passes are possible and within the limit of memory, and allocates their buffers. */
+static void
+begin_passes(Passes *passes, PneumoScorer *scorer, int node, const NnNodeInfo *info, PneumoMapMethod method)
+{
+	size_t places = (size_t) info->shape.h * info->shape.w;
+	size_t floats = places * info->shape.c;
+	size_t scratch_bytes = nn_explain_scratch_bytes(&scorer->engine->engine);
+
+	if (scratch_bytes == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large to be explained")));
+	pneumo_check_memory("explaining this model's score",
+						(double) scratch_bytes + 2.0 * floats * sizeof(float) +
+							(double) places * (sizeof(float) + sizeof(double)));
+	if (scorer->explain == NULL)
+		scorer->explain = pneumo_engine_get_explain(&scorer->engine->id, scorer->path, scorer->cxt);
+	passes->scorer = scorer;
+	passes->node = node;
+	passes->places = places;
+	passes->channels = info->shape.c;
+	passes->method = method;
+	passes->memory[0] = pneumo_scratch(floats * sizeof(float));
+	passes->memory[1] = pneumo_scratch(floats * sizeof(float));
+	passes->memory[2] = pneumo_scratch(scratch_bytes);
+	passes->activation = pneumo_align(passes->memory[0]);
+	passes->gradient = pneumo_align(passes->memory[1]);
+	passes->scratch = pneumo_align(passes->memory[2]);
+	passes->sums = palloc0(places * sizeof(double));
+}
+
+static void
+end_passes(Passes *passes)
+{
+	int i;
+
+	for (i = 0; i < (int) lengthof(passes->memory); i++)
+		pfree(passes->memory[i]);
+	pfree(passes->sums);
+}
+
+/* Computes activation, gradient and probabilities of one class's logit, into the buffers. */
+static void
+compute_gradient(Passes *passes, int class_index)
+{
+	PneumoScorer *scorer = passes->scorer;
 	PneumoAttempts attempts;
 	NnStatus status;
 
 	pneumo_attempts_begin(&attempts);
 	do
-		status = nn_explain_run(activation, gradient, scorer->probabilities, scorer->src, node, class_index,
-								&scorer->explain->engine, scratch, attempts.stop);
+		status = nn_explain_run(passes->activation, passes->gradient, scorer->probabilities, scorer->src,
+								passes->node, class_index, &scorer->explain->engine, passes->scratch,
+								attempts.stop);
 	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
 	pneumo_nn_check(status, "the network could not be explained");
 }
 
-/* Adds sign times one run's map to values. */
+/* Adds sign times the map of one class's logit to the sums. */
 static void
-add_map(double *values, const float *activation, float *gradient, size_t places, int channels,
-		PneumoMapMethod method, double sign)
+add_pass(Passes *passes, int class_index, double sign)
 {
+	int channels = passes->channels;
 	double *mean = palloc0(channels * sizeof(double));
 	size_t i;
 	int c;
 
-	if (method == PNEUMO_MAP_GRADCAM)
+	compute_gradient(passes, class_index);
+	if (passes->method == PNEUMO_MAP_GRADCAM)
 	{
-		for (i = 0; i < places; i++)
+		for (i = 0; i < passes->places; i++)
 			for (c = 0; c < channels; c++)
-				mean[c] += gradient[i * channels + c];
+				mean[c] += passes->gradient[i * channels + c];
 		for (c = 0; c < channels; c++)
-			mean[c] /= (double) places;
+			mean[c] /= (double) passes->places;
 	}
-	for (i = 0; i < places; i++)
+	for (i = 0; i < passes->places; i++)
 	{
-		const float *a = activation + i * channels;
-		const float *g = gradient + i * channels;
+		const float *a = passes->activation + i * channels;
+		const float *g = passes->gradient + i * channels;
 		double sum = 0;
 
-		if (method == PNEUMO_MAP_GRADCAM)
+		if (passes->method == PNEUMO_MAP_GRADCAM)
 			for (c = 0; c < channels; c++)
 				sum += mean[c] * a[c];
 		else
 			for (c = 0; c < channels; c++)
 				sum += (double) g[c] * a[c];
-		values[i] += sign * sum;
+		passes->sums[i] += sign * sum;
 	}
 	pfree(mean);
 }
 
-/* The class that a map is for: the one asked for, the positive of two, the most probable. */
+/*
+ * Adds up the map of a class.  One output unit is the log-odds of class 1; of
+ * two units the log-odds are the difference of the logits; of more the class has
+ * its own logit.
+ */
+static void
+add_passes(Passes *passes, int class_index)
+{
+	if (passes->scorer->output_units == 1)
+		add_pass(passes, 1, class_index == 1 ? 1 : -1);
+	else
+		add_pass(passes, class_index, 1);
+	if (passes->scorer->output_units == 2)
+		add_pass(passes, 1 - class_index, -1);
+}
+
+/* Returns the class that a map is for: the one asked for, the positive of two, the most probable. */
 static int
 choose_class(const PneumoScorer *scorer, const PneumoMapOptions *options)
 {
@@ -221,97 +267,64 @@ choose_class(const PneumoScorer *scorer, const PneumoMapOptions *options)
 	return scorer->meta->n_classes == 2 ? 1 : pneumo_class_of(scorer->meta, scorer->calibrated);
 }
 
+/* Decodes the image, and scores it if the most probable class is wanted; false: a bad image. */
+static bool
+read_image(PneumoScorer *scorer, Datum image, const PneumoMapOptions *options, int on_bad_image)
+{
+	/* known before the image is read, if it is not to depend on it */
+	if (options->class_name != NULL)
+		(void) find_class(scorer->meta, options->class_name);
+	else if (scorer->meta->n_classes > 2)
+		return pneumo_scorer_run(scorer, image, on_bad_image, false);
+	return pneumo_scorer_decode(scorer, 0, image, on_bad_image);
+}
+
+/* Stores the sums as the map's values, with the largest one and whether the map is empty. */
+static void
+fill_values(PneumoMap *map, const Passes *passes)
+{
+	double total = 0;
+	size_t i;
+
+	map->values = palloc(passes->places * sizeof(float));
+	map->max_abs = 0;
+	for (i = 0; i < passes->places; i++)
+	{
+		map->values[i] = (float) passes->sums[i];
+		if (!isfinite(map->values[i]))
+			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+							errmsg("the map of this image is not finite")));
+		total += fabs(passes->sums[i]);
+		map->max_abs = Max(map->max_abs, fabs((double) map->values[i]));
+	}
+	map->empty = total < PNEUMO_MAP_EMPTY;
+}
+
 bool
 pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoMapOptions *options,
 				int on_bad_image)
 {
-	const NnEngine *engine = &scorer->engine->engine;
-	int node = find_convolution(engine->graph);
+	const NnGraph *graph = scorer->engine->engine.graph;
+	int node = find_convolution(graph);
 	NnNodeInfo info;
-	size_t places;
-	size_t floats;
-	size_t scratch_bytes = nn_explain_scratch_bytes(engine);
-	float *activation;
-	float *gradient;
-	void *scratch;
-	double *sums;
-	double total = 0;
-	size_t i;
+	Passes passes;
 
-	/* known before the image is read, if it is not to depend on it */
-	if (options->class_name != NULL)
-		(void) find_class(scorer->meta, options->class_name);
-	if (scorer->meta->n_classes > 2 && options->class_name == NULL)
-	{
-		if (!pneumo_scorer_run(scorer, image, on_bad_image, false))
-			return false;
-	}
-	else if (!pneumo_scorer_decode(scorer, 0, image, on_bad_image))
+	if (!read_image(scorer, image, options, on_bad_image))
 		return false;
-	nn_graph_node(&info, engine->graph, node);
-	places = (size_t) info.shape.h * info.shape.w;
-	floats = places * info.shape.c;
-	if (scratch_bytes == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large to be explained")));
-
-	pneumo_check_memory("explaining this model's score",
-						(double) scratch_bytes + 2.0 * floats * sizeof(float) +
-							(double) places * (sizeof(float) + sizeof(double)));
-
-	if (scorer->explain == NULL)
-		scorer->explain = pneumo_engine_get_explain(&scorer->engine->id, scorer->path, scorer->cxt);
+	nn_graph_node(&info, graph, node);
+	begin_passes(&passes, scorer, node, &info, options->method);
 	map->height = info.shape.h;
 	map->width = info.shape.w;
 	map->class_index = choose_class(scorer, options);
-	map->values = palloc(places * sizeof(float));
-	sums = palloc0(places * sizeof(double));
-	activation = pneumo_scratch(floats * sizeof(float));
-	gradient = pneumo_scratch(floats * sizeof(float));
-	scratch = pneumo_scratch(scratch_bytes);
-	if (scorer->output_units == 1)
-	{
-		run_explanation(pneumo_align(activation), pneumo_align(gradient), scorer, node, 1,
-						pneumo_align(scratch));
-		add_map(sums, pneumo_align(activation), pneumo_align(gradient), places, info.shape.c, options->method,
-				map->class_index == 1 ? 1 : -1);
-	}
-	else
-	{
-		run_explanation(pneumo_align(activation), pneumo_align(gradient), scorer, node, map->class_index,
-						pneumo_align(scratch));
-		add_map(sums, pneumo_align(activation), pneumo_align(gradient), places, info.shape.c, options->method,
-				1);
-		if (scorer->output_units == 2)
-		{
-			run_explanation(pneumo_align(activation), pneumo_align(gradient), scorer, node,
-							1 - map->class_index, pneumo_align(scratch));
-			add_map(sums, pneumo_align(activation), pneumo_align(gradient), places, info.shape.c,
-					options->method, -1);
-		}
-	}
-	pfree(scratch);
-	pfree(gradient);
-	pfree(activation);
-
-	map->max_abs = 0;
-	for (i = 0; i < places; i++)
-	{
-		map->values[i] = (float) sums[i];
-		if (!isfinite(map->values[i]))
-			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-							errmsg("the map of this image is not finite")));
-		total += fabs(sums[i]);
-		map->max_abs = Max(map->max_abs, fabs((double) map->values[i]));
-	}
-	pfree(sums);
-	map->empty = total < PNEUMO_MAP_EMPTY;
+	add_passes(&passes, map->class_index);
+	fill_values(map, &passes);
+	end_passes(&passes);
 	return true;
 }
 
 /* ------------------------------------------------------------------ picture */
 
-/* Size of the picture of an image. */
+/* Sets the size of the picture of an image. */
 static void
 picture_size(int *height, int *width, const ImgInfo *info, int max_side)
 {
@@ -323,7 +336,7 @@ picture_size(int *height, int *width, const ImgInfo *info, int max_side)
 	*width = Max(1, (int) rint(info->width * shrink));
 }
 
-/* Grey pixels of an image at its own or a smaller size, palloc'd; NULL with *error. */
+/* Returns the grey pixels of an image at its own or a smaller size, palloc'd; NULL with *error. */
 static uint8 *
 grey_pixels(int *height, int *width, const uint8 *bytes, size_t n_bytes, int max_side, ImgError *error)
 {
@@ -398,7 +411,7 @@ pneumo_map_draw(const PneumoMap *map, Datum image, const PneumoMapOptions *optio
 
 /* ---------------------------------------------------------------------- SQL */
 
-/* Options and scorer of a call: (image), (image, model), (image, model, config). */
+/* Reads the options and gets the scorer of a call: (image), (image, model), (image, model, config). */
 static PneumoScorer *
 begin_call(PneumoMapOptions *options, FunctionCallInfo fcinfo)
 {

@@ -3,11 +3,11 @@
  * failures.c
  *	  pneumo_failures: what a model gets wrong, worst first.
  *
- * The worst is the row whose true class got the least probability.  Beside
- * each are the training images nearest to it in what the network's last layer
- * reads (pneumo_embed): what the network takes it for.
+ * The worst is the row whose true class got the least probability.  With each
+ * come the training images nearest to it in what the network's last layer
+ * reads (pneumo_embed), because they show what the network takes it for.
  *
- * Memory: 8 bytes a class and row of the side, and the embeddings of the
+ * Memory: 8 bytes a class and row of the split, and the embeddings of the
  * failures that are shown (at most limit); training images are compared one by
  * one as they are read.
  *
@@ -59,7 +59,7 @@ static const char *const distances[] = {"cosine", "euclidean", NULL};
 
 typedef struct Wanted
 {
-	int side;
+	int split;
 	int64 limit;
 	bool all_rows;
 	int n_neighbours;
@@ -80,10 +80,10 @@ compare_failures(const void *left, const void *right)
 }
 
 int64
-pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int side, bool right, int64 limit)
+pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int split, bool right, int64 limit)
 {
 	int64 *samples;
-	int64 n_samples = pneumo_evaluation_side(&samples, e, side);
+	int64 n_samples = pneumo_evaluation_split(&samples, e, split);
 	PneumoFailure *found =
 		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n_samples) * sizeof(PneumoFailure));
 	int64 n = 0;
@@ -145,7 +145,7 @@ product(const float *a, const float *b, int n)
 	return sum;
 }
 
-/* What is needed of a failure itself. */
+/* Keeps the embedding of a failure and its length. */
 static void
 keep_embedding(void *arg, int64 sample, Datum image)
 {
@@ -167,7 +167,7 @@ keep_embedding(void *arg, int64 sample, Datum image)
 		sqrt(product(search->e->scorer->embedding, search->e->scorer->embedding, search->units));
 }
 
-/* Puts a training image where it belongs among the nearest of one failure. */
+/* Inserts a training image where it belongs among the nearest of one failure. */
 static void
 insert_neighbour(PneumoFailure *failure, int wanted, int64 sample, double distance)
 {
@@ -187,6 +187,7 @@ insert_neighbour(PneumoFailure *failure, int wanted, int64 sample, double distan
 	list[at].distance = distance;
 }
 
+/* Compares a training image with each failure. */
 static void
 compare_training_image(void *arg, int64 sample, Datum image)
 {
@@ -206,7 +207,7 @@ compare_training_image(void *arg, int64 sample, Datum image)
 
 		if (search->distance == PNEUMO_DISTANCE_COSINE)
 		{
-			/* without direction: as far as what has nothing in common */
+			/* an embedding of zeros has no direction: at a right angle to all */
 			double scale = length * search->length[i];
 
 			distance = scale > 0 ? 1 - product(embedding, other, search->units) / scale : 1;
@@ -284,8 +285,8 @@ read_wanted(Wanted *wanted, Jsonb *given)
 {
 	JsonbValue *value = pneumo_json_get(&given->root, "split");
 
-	wanted->side = pneumo_json_is_null(value) ? PNEUMO_VALIDATION
-											  : pneumo_json_read_enum("config key \"split\"", value, splits);
+	wanted->split = pneumo_json_is_null(value) ? PNEUMO_VALIDATION
+											   : pneumo_json_read_enum("config key \"split\"", value, splits);
 	value = pneumo_json_get(&given->root, "all_rows");
 	wanted->all_rows = !pneumo_json_is_null(value) && pneumo_json_read_bool("config key \"all_rows\"", value);
 	value = pneumo_json_get(&given->root, "limit");
@@ -305,6 +306,7 @@ read_wanted(Wanted *wanted, Jsonb *given)
 			: (PneumoDistance) pneumo_json_read_enum("config key \"distance\"", value, distances);
 }
 
+/* Fills the three columns of neighbours; they are NULL for a row that has none. */
 static void
 put_neighbours(Datum *values, bool *nulls, const PneumoFailure *failure, const PneumoEvaluation *e)
 {
@@ -369,23 +371,23 @@ pneumo_failures(PG_FUNCTION_ARGS)
 
 	pneumo_evaluation_begin(&e, text_to_cstring(PG_GETARG_TEXT_PP(1)), given, own_keys);
 	read_wanted(&wanted, given);
-	if (wanted.side == PNEUMO_TEST)
+	if (wanted.split == PNEUMO_TEST)
 		pneumo_prevent_write("pneumo_failures() of held-out rows");
-	e.score[wanted.side] = true;
+	e.score[wanted.split] = true;
 	pneumo_evaluation_read(&e, PG_GETARG_OID(0));
-	n_samples = pneumo_evaluation_side(&samples, &e, wanted.side);
+	n_samples = pneumo_evaluation_split(&samples, &e, wanted.split);
 	if (n_samples == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("no row of %s is left on the split \"%s\"", e.source->name, splits[wanted.side]),
+				 errmsg("no row of %s is left on the split \"%s\"", e.source->name, splits[wanted.split]),
 				 e.dataset->left_out[PNEUMO_OUT_SEEN] > 0
 					 ? errdetail("%lld rows are left out: the version was trained or selected on them.",
 								 (long long) e.dataset->left_out[PNEUMO_OUT_SEEN])
 					 : 0));
-	n = pneumo_failures_find(&failures, &e, wanted.side, wanted.all_rows, wanted.limit);
+	n = pneumo_failures_find(&failures, &e, wanted.split, wanted.all_rows, wanted.limit);
 	pneumo_failures_neighbours(failures, n, &e, wanted.n_neighbours, wanted.distance);
-	if (wanted.side == PNEUMO_TEST)
-		pneumo_look_add(&e.id, splits[wanted.side], e.source->name, n_samples, NULL);
+	if (wanted.split == PNEUMO_TEST)
+		pneumo_look_add(&e.id, splits[wanted.split], e.source->name, n_samples, NULL);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (i = 0; i < n; i++)

@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * plot_evaluation.c
- *	  pneumo_plot_evaluation: pictures of a model on one side of a table.
+ *	  pneumo_plot_evaluation: plots of a model on one split of a table.
  *
- * Rows and rights are those of pneumo_evaluate; a picture of the test side is
- * a look at it.
+ * Rows and rights are those of pneumo_evaluate; a plot of the test split
+ * is a look at it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/base/stats_env.h"
 #include "pg/evaluate/evaluate.h"
 #include "pg/figures/plots.h"
@@ -25,26 +25,26 @@ PG_FUNCTION_INFO_V1(pneumo_plot_evaluation);
 
 #define FUNCTION "pneumo_plot_evaluation"
 
-typedef enum Picture
+typedef enum Plot
 {
-	PICTURE_ROC,
-	PICTURE_CALIBRATION,
-	PICTURE_CONFUSION
-} Picture;
+	PLOT_ROC,
+	PLOT_CALIBRATION,
+	PLOT_CONFUSION
+} Plot;
 
-static const char *const pictures[] = {"roc", "calibration", "confusion", NULL};
+static const char *const plots[] = {"roc", "calibration", "confusion", NULL};
 
-static Picture
-read_picture(const char *name)
+static Plot
+read_plot(const char *name)
 {
 	int i;
 
-	for (i = 0; pictures[i] != NULL; i++)
-		if (strcmp(pictures[i], name) == 0)
-			return (Picture) i;
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("there is no picture \"%s\", it can be %s", pneumo_clip(name),
-						   pneumo_list_names(pictures))));
+	for (i = 0; plots[i] != NULL; i++)
+		if (strcmp(plots[i], name) == 0)
+			return (Plot) i;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no picture \"%s\", it can be %s",
+															  pneumo_clip(name), pneumo_list_names(plots))));
 }
 
 static void
@@ -59,13 +59,13 @@ require_two_classes(const PneumoEvaluation *e)
 }
 
 static const char *
-title(const char *what, const PneumoEvaluation *e, const PneumoSide *side)
+title(const char *what, const PneumoEvaluation *e, const PneumoJudged *judged)
 {
-	return pneumo_report_utf8(psprintf("%s of %s, %s", what, e->model, pneumo_split_names[side->split]));
+	return pneumo_report_utf8(psprintf("%s of %s, %s", what, e->model, pneumo_split_names[judged->split]));
 }
 
 static text *
-draw_confusion(const PneumoEvaluation *e, const PneumoSide *side)
+draw_confusion(const PneumoEvaluation *e, const PneumoJudged *judged)
 {
 	int k = e->scorer->meta->n_classes;
 	uint64_t *counts = palloc0(k * k * sizeof(uint64_t));
@@ -74,14 +74,15 @@ draw_confusion(const PneumoEvaluation *e, const PneumoSide *side)
 
 	for (i = 0; i < k; i++)
 		names[i] = pneumo_report_utf8(e->scorer->meta->classes[i]);
-	for (i = 0; i < side->n; i++)
+	for (i = 0; i < judged->n; i++)
 	{
-		int label = e->dataset->samples[side->samples[i]].label;
-		int predicted = pneumo_class_of(e->scorer->meta, pneumo_evaluation_probability(e, side->samples[i]));
+		int label = e->dataset->samples[judged->samples[i]].label;
+		int predicted =
+			pneumo_class_of(e->scorer->meta, pneumo_evaluation_probability(e, judged->samples[i]));
 
 		counts[label * k + predicted]++;
 	}
-	return pneumo_plot_confusion_counts(counts, k, names, title("Confusion matrix", e, side), FUNCTION);
+	return pneumo_plot_confusion_counts(counts, k, names, title("Confusion matrix", e, judged), FUNCTION);
 }
 
 Datum
@@ -89,34 +90,33 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 {
 	static const char *const own_keys[] = {"split", NULL};
 	char *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Picture picture = read_picture(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	Plot plot = read_plot(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	Jsonb *given = PG_GETARG_JSONB_P(3);
-	int split = pneumo_side_split(given, FUNCTION "()");
+	int split = pneumo_judged_split(given, FUNCTION "()");
 	PneumoEvaluation e;
-	PneumoSide side;
+	PneumoJudged judged;
 	StatsRows rows;
+	PneumoJson metrics;
 	text *svg;
 
 	pneumo_evaluation_begin(&e, model, given, own_keys);
-	if (picture != PICTURE_CONFUSION)
+	if (plot != PLOT_CONFUSION)
 		require_two_classes(&e);
-	pneumo_side_want(&e, split);
-	pneumo_evaluation_read(&e, PG_GETARG_OID(0));
-	pneumo_side_hold_out(&e, e.id.version, split);
-	pneumo_side_collect(&side, &e, split);
-	if (picture == PICTURE_CONFUSION)
-		svg = draw_confusion(&e, &side);
+	pneumo_judged_read(&judged, &e, PG_GETARG_OID(0), split, 0);
+	if (plot == PLOT_CONFUSION)
+		svg = draw_confusion(&e, &judged);
 	else
 	{
-		rows = pneumo_side_rows(&side, &e, pneumo_side_scores(&side, &e, e.scores.probability));
-		if (picture == PICTURE_ROC)
-			svg = pneumo_plot_roc_rows(&rows, e.scorer->meta->threshold, title("ROC curve", &e, &side),
+		rows = pneumo_judged_rows(&judged, &e, 1);
+		if (plot == PLOT_ROC)
+			svg = pneumo_plot_roc_rows(&rows, e.scorer->meta->threshold, title("ROC curve", &e, &judged),
 									   FUNCTION);
 		else
-			svg = pneumo_plot_calibration_rows(&rows, PNEUMO_DEFAULT_BINS, title("Calibration", &e, &side),
+			svg = pneumo_plot_calibration_rows(&rows, PNEUMO_DEFAULT_BINS, title("Calibration", &e, &judged),
 											   FUNCTION);
 	}
-	(void) pneumo_side_look(&e.id, &side, e.source->name,
-							psprintf("{\"picture\":\"%s\"}", pictures[picture]));
+	pneumo_json_begin(&metrics);
+	pneumo_json_add_string(&metrics, "picture", plots[plot]);
+	(void) pneumo_judged_look(&e.id, &judged, e.source->name, pneumo_json_end(&metrics));
 	PG_RETURN_TEXT_P(svg);
 }

@@ -39,7 +39,7 @@ result_desc(FunctionCallInfo fcinfo)
 	return BlessTupleDesc(desc);
 }
 
-/* An array of the row type of the function's result. */
+/* Forms an array of the row type of the function's result. */
 static Datum
 row_array(FunctionCallInfo fcinfo, Oid array_type, Datum *rows, int64 n)
 {
@@ -75,7 +75,7 @@ enum
 
 #define N_OF_FIGURES (FIG_CONFIDENCE - FIG_FIRST)
 
-/* A pneumo_figures whose counts and threshold are in values already. */
+/* Forms a pneumo_figures whose counts and threshold are in values already. */
 static Datum
 form_figures(Datum *values, bool *nulls, const StatsInterval *const *figures, const StatsOptions *options,
 			 TupleDesc desc)

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * figures.c
- *	  Aggregates over (label, score): the collecting of rows, alone and in
- *	  parallel; what the final functions (figure_results.c, plots.c) share.
+ *	  Aggregates over (label, score): collecting rows, serially and in
+ *	  parallel, and what the final functions (figure_results.c, plots.c) share.
  *
  * An exact AUC needs the scores, so the state keeps them: 16 bytes a row (the
- * label in the sign of the score, and a hash of the cluster), within
- * pneumo.figures_memory.  The final functions sort the rows, so that a
- * parallel plan gives the same bits as a serial one; rows without a cluster
- * (NULL) are clusters of their own.  The confusion matrix only counts.
+ * label in the sign of the score, and 64 bits for the cluster), within
+ * pneumo.figures_memory.  The final functions sort the rows, so that a parallel
+ * query plan gives the same bits as a serial one; rows without a cluster (NULL)
+ * are clusters of their own.  The confusion matrix only counts.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,11 +17,12 @@
 #include <math.h>
 
 #include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
+#include "access/nbtree.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
@@ -38,14 +39,6 @@ PG_FUNCTION_INFO_V1(pneumo_figures_serialize);
 PG_FUNCTION_INFO_V1(pneumo_figures_deserialize);
 PG_FUNCTION_INFO_V1(pneumo_confusion_add);
 
-typedef struct FigureRow
-{
-	double score;   /* negative: of the positive class */
-	uint64 cluster; /* hash; NO_CLUSTER: none */
-} FigureRow;
-
-#define NO_CLUSTER 0
-
 typedef struct FigureState
 {
 	int64 n;
@@ -53,7 +46,7 @@ typedef struct FigureState
 	double parameter; /* threshold or bins; NaN: not given */
 	bool clustered;
 	StatsCounts counts; /* of the confusion matrix */
-	FigureRow *rows;
+	PneumoFigureRow *rows;
 } FigureState;
 
 /* --------------------------------------------------------------- collecting */
@@ -88,7 +81,7 @@ refuse_null_parameter(const char *what)
 	ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the %s must not be NULL", what)));
 }
 
-/* Label and score of the row in arguments 1 and 2, the label in the sign. */
+/* Returns the score of the row in arguments 1 and 2, with the label in the sign. */
 static double
 read_row(FunctionCallInfo fcinfo)
 {
@@ -102,7 +95,7 @@ read_row(FunctionCallInfo fcinfo)
 	if (!(score >= 0 && score <= 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("score %g is outside the range 0 to 1", score),
+				 errmsg("score %s is outside the range 0 to 1", float8out_internal(score)),
 				 errhint("A score is the probability of the positive class, as pneumo_predict gives it.")));
 	score = fabs(score);
 	return PG_GETARG_BOOL(1) ? -score : score;
@@ -113,8 +106,8 @@ set_parameter(FigureState *state, const char *what, double value)
 {
 	if (!isnan(state->parameter) && state->parameter != value)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the %s must be the same for all rows of a group, not %g and %g", what,
-							   state->parameter, value)));
+						errmsg("the %s must be the same for all rows of a group, not %s and %s", what,
+							   float8out_internal(state->parameter), float8out_internal(value))));
 	state->parameter = value;
 }
 
@@ -130,42 +123,99 @@ read_threshold(FigureState *state, FunctionCallInfo fcinfo)
 	threshold = PG_GETARG_FLOAT8(3);
 	if (!(threshold >= 0 && threshold <= 1))
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("threshold %g is outside the range 0 to 1", threshold)));
+						errmsg("threshold %s is outside the range 0 to 1", float8out_internal(threshold))));
 	set_parameter(state, "threshold", threshold);
 }
 
-/* The same for the same value of a type in every process. */
+/* How the values of a type become the 64 bits of a cluster. */
+typedef struct ClusterType
+{
+	FmgrInfo *hash;  /* the type's extended hash function */
+	Oid collation;   /* of that function */
+	int image_bytes; /* of a value whose bits are equal where values are; 0: use the hash */
+} ClusterType;
+
+/* Bytes of a type's values if they are passed by value and equal exactly where their bits are, or 0. */
+static int
+image_bytes(const TypeCacheEntry *type)
+{
+	Oid function;
+
+	if (!type->typbyval || !OidIsValid(type->btree_opf))
+		return 0;
+	function =
+		get_opfamily_proc(type->btree_opf, type->btree_opintype, type->btree_opintype, BTEQUALIMAGE_PROC);
+	if (!OidIsValid(function) || !DatumGetBool(OidFunctionCall1Coll(function, type->typcollation,
+																	ObjectIdGetDatum(type->btree_opintype))))
+		return 0;
+	return type->typlen;
+}
+
+static ClusterType *
+cluster_type(FunctionCallInfo fcinfo, int arg)
+{
+	Oid oid = get_fn_expr_argtype(fcinfo->flinfo, arg);
+	TypeCacheEntry *type =
+		lookup_type_cache(oid, TYPECACHE_HASH_EXTENDED_PROC_FINFO | TYPECACHE_BTREE_OPFAMILY);
+	ClusterType *cluster = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(ClusterType));
+
+	if (!OidIsValid(type->hash_extended_proc_finfo.fn_oid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+						errmsg("values of type %s cannot be clusters: the type has no hash function",
+							   format_type_be(oid)),
+						errhint("Cast them to text.")));
+	cluster->hash = &type->hash_extended_proc_finfo;
+	cluster->collation = OidIsValid(PG_GET_COLLATION()) ? PG_GET_COLLATION() : type->typcollation;
+	cluster->image_bytes = image_bytes(type);
+	return cluster;
+}
+
+/* Mixes 64 bits; different numbers stay different, and 0 stays 0. */
+static uint64
+mix_bits(uint64 bits)
+{
+	bits = (bits ^ (bits >> 33)) * UINT64CONST(0xFF51AFD7ED558CCD);
+	bits = (bits ^ (bits >> 33)) * UINT64CONST(0xC4CEB9FE1A85EC53);
+	return bits ^ (bits >> 33);
+}
+
+/* The number whose mix is PNEUMO_NO_CLUSTER is the bigint that is least likely to be an id. */
+#define UNLIKELY_ID ((uint64) PG_INT64_MIN)
+
+/*
+ * Returns the 64 bits of a row's cluster, the same for the same value of a type
+ * in every process.  Integers, and what is stored like them, are mixed and so
+ * stay different from each other: the hash functions of the server's 8-byte types
+ * hash no more than 32 bits.  Values of other types are hashed by their own
+ * function, of all their bits.
+ */
 static uint64
 read_cluster(FunctionCallInfo fcinfo, int arg)
 {
-	TypeCacheEntry *type = fcinfo->flinfo->fn_extra;
-	uint64 hash;
+	ClusterType *type = fcinfo->flinfo->fn_extra;
+	uint64 bits;
 
 	if (PG_ARGISNULL(arg))
-		return NO_CLUSTER;
+		return PNEUMO_NO_CLUSTER;
 	if (type == NULL)
+		fcinfo->flinfo->fn_extra = type = cluster_type(fcinfo, arg);
+	if (type->image_bytes > 0)
 	{
-		Oid oid = get_fn_expr_argtype(fcinfo->flinfo, arg);
-
-		type = lookup_type_cache(oid, TYPECACHE_HASH_EXTENDED_PROC_FINFO);
-		if (!OidIsValid(type->hash_extended_proc_finfo.fn_oid))
-			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-							errmsg("values of type %s cannot be clusters: the type has no hash function",
-								   format_type_be(oid)),
-							errhint("Cast them to text.")));
-		fcinfo->flinfo->fn_extra = type;
+		bits = (uint64) PG_GETARG_DATUM(arg);
+		if (type->image_bytes < 8)
+			bits &= (UINT64CONST(1) << (8 * type->image_bytes)) - 1;
+		bits = mix_bits(bits ^ UNLIKELY_ID);
 	}
-	hash = DatumGetUInt64(
-		FunctionCall2Coll(&type->hash_extended_proc_finfo,
-						  OidIsValid(PG_GET_COLLATION()) ? PG_GET_COLLATION() : type->typcollation,
-						  PG_GETARG_DATUM(arg), Int64GetDatum(0)));
-	return hash == NO_CLUSTER ? 1 : hash;
+	else
+		bits = DatumGetUInt64(
+			FunctionCall2Coll(type->hash, type->collation, PG_GETARG_DATUM(arg), Int64GetDatum(0)));
+	return bits == PNEUMO_NO_CLUSTER ? 1 : bits;
 }
 
 static void
 reserve_rows(FigureState *state, int64 n, MemoryContext cxt)
 {
-	int64 most = (int64) pneumo_figures_memory * 1024 / (int64) sizeof(FigureRow);
+	int64 most = (int64) pneumo_figures_memory * 1024 / (int64) sizeof(PneumoFigureRow);
 	int64 room = Max(state->room, 64);
 
 	if (n <= state->room)
@@ -176,9 +226,9 @@ reserve_rows(FigureState *state, int64 n, MemoryContext cxt)
 		room *= 2;
 	room = Min(room, most);
 	if (state->rows == NULL)
-		state->rows = MemoryContextAllocHuge(cxt, room * sizeof(FigureRow));
+		state->rows = MemoryContextAllocHuge(cxt, room * sizeof(PneumoFigureRow));
 	else
-		state->rows = repalloc_huge(state->rows, room * sizeof(FigureRow));
+		state->rows = repalloc_huge(state->rows, room * sizeof(PneumoFigureRow));
 	state->room = room;
 }
 
@@ -201,7 +251,7 @@ pneumo_figures_add(PG_FUNCTION_ARGS)
 
 	read_threshold(state, fcinfo);
 	state->clustered = PG_NARGS() > 4;
-	add_row(state, score, state->clustered ? read_cluster(fcinfo, 4) : NO_CLUSTER, cxt);
+	add_row(state, score, state->clustered ? read_cluster(fcinfo, 4) : PNEUMO_NO_CLUSTER, cxt);
 	PG_RETURN_POINTER(state);
 }
 
@@ -224,7 +274,7 @@ pneumo_figures_add_binned(PG_FUNCTION_ARGS)
 		set_parameter(state, "number of bins", PG_GETARG_INT32(3));
 	}
 	state->clustered = PG_NARGS() > 4;
-	add_row(state, score, state->clustered ? read_cluster(fcinfo, 4) : NO_CLUSTER, cxt);
+	add_row(state, score, state->clustered ? read_cluster(fcinfo, 4) : PNEUMO_NO_CLUSTER, cxt);
 	PG_RETURN_POINTER(state);
 }
 
@@ -263,7 +313,7 @@ pneumo_figures_combine(PG_FUNCTION_ARGS)
 		if (other->rows != NULL)
 		{
 			reserve_rows(state, state->n + other->n, cxt);
-			memcpy(state->rows + state->n, other->rows, other->n * sizeof(FigureRow));
+			memcpy(state->rows + state->n, other->rows, other->n * sizeof(PneumoFigureRow));
 		}
 		state->n += other->n;
 		state->clustered |= other->clustered;
@@ -275,21 +325,21 @@ pneumo_figures_combine(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-/* Between processes of one server: the state as it is, then its rows. */
+/* Copies the state as it is, then its rows: both processes are of one server. */
 Datum
 pneumo_figures_serialize(PG_FUNCTION_ARGS)
 {
 	FigureState *state = (FigureState *) PG_GETARG_POINTER(0);
-	Size row_bytes = state->rows != NULL ? (Size) state->n * sizeof(FigureRow) : 0;
+	Size row_bytes = state->rows != NULL ? (Size) state->n * sizeof(PneumoFigureRow) : 0;
 	Size bytes = VARHDRSZ + sizeof(FigureState) + row_bytes;
 	bytea *out;
 
 	if (bytes > MaxAllocSize)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the figures of more than %lld rows cannot be computed in parallel",
-						(long long) ((MaxAllocSize - VARHDRSZ - sizeof(FigureState)) / sizeof(FigureRow))),
-				 errhint("Set max_parallel_workers_per_gather to 0.")));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("the figures of more than %lld rows cannot be computed in parallel",
+							   (long long) ((MaxAllocSize - VARHDRSZ - sizeof(FigureState)) /
+											sizeof(PneumoFigureRow))),
+						errhint("Set max_parallel_workers_per_gather to 0.")));
 	out = palloc(bytes);
 	SET_VARSIZE(out, bytes);
 	memcpy(VARDATA(out), state, sizeof(FigureState));
@@ -309,7 +359,7 @@ pneumo_figures_deserialize(PG_FUNCTION_ARGS)
 	if (bytes < sizeof(FigureState))
 		elog(ERROR, "invalid state of figures");
 	memcpy(state, VARDATA_ANY(in), sizeof(FigureState));
-	row_bytes = state->rows != NULL ? (Size) state->n * sizeof(FigureRow) : 0;
+	row_bytes = state->rows != NULL ? (Size) state->n * sizeof(PneumoFigureRow) : 0;
 	if (state->n < 0 || bytes - sizeof(FigureState) != row_bytes)
 		elog(ERROR, "invalid state of figures");
 	if (state->rows != NULL)
@@ -324,17 +374,20 @@ pneumo_figures_deserialize(PG_FUNCTION_ARGS)
 /* ------------------------------------------------------------------ reading */
 
 static inline int
-compare_rows(const FigureRow *a, const FigureRow *b)
+compare_rows(const PneumoFigureRow *a, const PneumoFigureRow *b)
 {
-	if (a->cluster != b->cluster)
-		return a->cluster < b->cluster ? -1 : 1;
-	if (a->score != b->score)
-		return a->score < b->score ? -1 : 1;
-	return (int) signbit(b->score) - (int) signbit(a->score);
+	double score_a = fabs(a->score);
+	double score_b = fabs(b->score);
+
+	if (score_a != score_b)
+		return score_a < score_b ? -1 : 1;
+	if (signbit(a->score) != signbit(b->score))
+		return signbit(b->score) ? -1 : 1;
+	return a->cluster < b->cluster ? -1 : a->cluster > b->cluster;
 }
 
 #define ST_SORT sort_rows
-#define ST_ELEMENT_TYPE FigureRow
+#define ST_ELEMENT_TYPE PneumoFigureRow
 #define ST_COMPARE(a, b) compare_rows(a, b)
 #define ST_SCOPE static
 #define ST_CHECK_FOR_INTERRUPTS
@@ -342,14 +395,32 @@ compare_rows(const FigureRow *a, const FigureRow *b)
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
+StatsRows
+pneumo_stats_rows(PneumoFigureRow *rows, int64 n, bool clustered)
+{
+	Size room = (Size) Max(1, n);
+	double *score = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(double));
+	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, room);
+	uint64_t *cluster =
+		clustered ? MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(uint64_t)) : NULL;
+	StatsRows result = {score, label, cluster, (size_t) n};
+	int64 i;
+
+	sort_rows(rows, (size_t) n);
+	for (i = 0; i < n; i++)
+	{
+		score[i] = fabs(rows[i].score);
+		label[i] = signbit(rows[i].score) ? 1 : 0;
+		if (clustered)
+			cluster[i] = rows[i].cluster != PNEUMO_NO_CLUSTER ? rows[i].cluster : mix_bits((uint64) i + 1);
+	}
+	return result;
+}
+
 void
 pneumo_figure_rows(PneumoFigureRows *dst, FunctionCallInfo fcinfo, const char *what, double fallback)
 {
 	FigureState *state = PG_ARGISNULL(0) ? NULL : (FigureState *) PG_GETARG_POINTER(0);
-	double *score;
-	uint8_t *label;
-	uint64_t *cluster = NULL;
-	int64 i;
 
 	if (state == NULL || state->n == 0)
 		pneumo_stats_check(STATS_NO_ROWS, what, NULL);
@@ -357,26 +428,7 @@ pneumo_figure_rows(PneumoFigureRows *dst, FunctionCallInfo fcinfo, const char *w
 		pneumo_too_many_rows(state->n);
 
 	/* this only orders what it holds: the aggregate may go on */
-	sort_rows(state->rows, (size_t) state->n);
-	score = MemoryContextAllocHuge(CurrentMemoryContext, state->n * sizeof(double));
-	label = MemoryContextAllocHuge(CurrentMemoryContext, state->n);
-	if (state->clustered)
-		cluster = MemoryContextAllocHuge(CurrentMemoryContext, state->n * sizeof(uint64_t));
-	for (i = 0; i < state->n; i++)
-	{
-		const FigureRow *row = &state->rows[i];
-
-		score[i] = fabs(row->score);
-		label[i] = signbit(row->score) ? 1 : 0;
-		/* rows without one come first; their number is like no hash */
-		if (cluster != NULL)
-			cluster[i] =
-				row->cluster != NO_CLUSTER ? row->cluster : hash_bytes_uint32_extended((uint32) i, 1);
-	}
-	dst->rows.score = score;
-	dst->rows.label = label;
-	dst->rows.cluster = cluster;
-	dst->rows.n = (size_t) state->n;
+	dst->rows = pneumo_stats_rows(state->rows, state->n, state->clustered);
 	dst->parameter = isnan(state->parameter) ? fallback : state->parameter;
 }
 

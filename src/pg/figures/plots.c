@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * plots.c
- *	  Pictures as SVG: a run's history, and ROC curve, calibration and
+ *	  Plots as SVG: a run's history, and ROC curve, calibration and
  *	  confusion matrix of any (label, score).
  *
  * src/report writes UTF-8; the result is converted to the server's encoding.
@@ -67,7 +67,7 @@ pneumo_report_check(ReportStatus status, const char *what)
 }
 
 /*
- * Pages and pictures are UTF-8.  Another encoding may lack their characters, so
+ * Pages and plots are UTF-8.  Another encoding may lack their characters, so
  * there each is written as a reference, which a browser shows the same.
  */
 text *
@@ -159,7 +159,7 @@ pneumo_plot_history(PG_FUNCTION_ARGS)
 
 #define VISIBLE 0.001 /* of an axis */
 
-/* Share of the rows of one class that are called positive. */
+/* Returns the share of the rows of one class that are called positive. */
 static double
 called_share(const StatsRows *rows, double threshold, int class)
 {
@@ -293,12 +293,12 @@ text *
 pneumo_plot_calibration_rows(const StatsRows *rows, int n_bins, const char *title, const char *what)
 {
 	ReportBuffer buffer;
-	ReportCalibration picture;
+	ReportCalibration plot;
 
-	pneumo_calibration_diagram(&picture, rows, n_bins, what);
-	picture.title = title;
+	pneumo_calibration_diagram(&plot, rows, n_bins, what);
+	plot.title = title;
 	pneumo_report_begin(&buffer);
-	pneumo_report_check(report_svg_calibration(&buffer, &picture), what);
+	pneumo_report_check(report_svg_calibration(&buffer, &plot), what);
 	return pneumo_report_text(&buffer);
 }
 
@@ -319,15 +319,15 @@ pneumo_plot_confusion_counts(const uint64_t *counts, int n_classes, const char *
 							 const char *title, const char *what)
 {
 	ReportBuffer buffer;
-	ReportConfusion picture;
+	ReportConfusion plot;
 
-	memset(&picture, 0, sizeof(picture));
-	picture.title = title;
-	picture.n_classes = (size_t) n_classes;
-	picture.names = names;
-	picture.counts = counts;
+	memset(&plot, 0, sizeof(plot));
+	plot.title = title;
+	plot.n_classes = (size_t) n_classes;
+	plot.names = names;
+	plot.counts = counts;
 	pneumo_report_begin(&buffer);
-	pneumo_report_check(report_svg_confusion(&buffer, &picture), what);
+	pneumo_report_check(report_svg_confusion(&buffer, &plot), what);
 	return pneumo_report_text(&buffer);
 }
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * plots.h
- *	  Internal: pictures as SVG text, for the files that draw them.
+ *	  Plots of figures as SVG text.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,29 +11,29 @@
 #include "report/report.h"
 #include "stats/stats.h"
 
-/* A buffer that grows in the current context, up to what a text can hold. */
+/* Begins a buffer that grows in the current context, up to what a text can hold. */
 extern void pneumo_report_begin(ReportBuffer *buffer);
 
-/* Raises what is not REPORT_OK; what: the subject, as in "pneumo_plot_roc". */
+/* Raises what is not REPORT_OK; what is the subject, as in "pneumo_plot_roc". */
 extern void pneumo_report_check(ReportStatus status, const char *what);
 
-/* The buffer as a text of the server's encoding. */
+/* Returns the buffer as a text of the server's encoding. */
 extern text *pneumo_report_text(const ReportBuffer *buffer);
 
-/* A string of the server's encoding as UTF-8, as src/report wants it. */
+/* Returns a string of the server's encoding as UTF-8, as src/report wants it: palloc'd, or itself. */
 extern const char *pneumo_report_utf8(const char *string);
 
 /*
- * What the pictures of rows show, for a document or a page of many: a curve
- * with its AUC and limits (no name, no point), a diagram (no id, no title).
+ * Fill what a plot of rows shows, for a page of many: a curve with its AUC and
+ * limits (no name, no point), a diagram (no id, no title).
  */
 extern void pneumo_roc_curve(ReportRocCurve *curve, const StatsRows *rows, const char *what);
 extern void pneumo_calibration_diagram(ReportCalibration *diagram, const StatsRows *rows, int n_bins,
 									   const char *what);
 
 /*
- * Pictures of rows; what: the subject of errors, title: UTF-8 or NULL for the
- * default.  threshold: NaN, or of the operating point.
+ * Draw a plot of rows; what is the subject of errors, title UTF-8 or NULL for the
+ * default.  threshold is that of the operating point, or NaN for none.
  */
 extern text *pneumo_plot_roc_rows(const StatsRows *rows, double threshold, const char *title,
 								  const char *what);

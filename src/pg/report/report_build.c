@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
-#include "utils/memutils.h"
 
 #include "image/image.h"
 #include "report/report.h"
@@ -17,12 +16,6 @@
 #include "pg/catalog/records.h"
 #include "pg/figures/plots.h"
 #include "pg/report/report_page.h"
-
-const char *
-pneumo_u8(const char *string)
-{
-	return pneumo_report_utf8(string);
-}
 
 void
 pneumo_section_add(PneumoSection *section, ReportBlockType type, const void *content)
@@ -64,7 +57,7 @@ pneumo_section_text(PneumoSection *section, ReportTextKind kind, const char *for
 
 	va_start(args, format);
 	text->kind = kind;
-	text->text = pneumo_u8(format_text(format, args));
+	text->text = pneumo_report_utf8(format_text(format, args));
 	va_end(args);
 	pneumo_section_add(section, REPORT_BLOCK_TEXT, text);
 }
@@ -96,7 +89,7 @@ pneumo_table_cell(PneumoTable *table, const char *format, ...)
 		table->cells = repalloc(table->cells, table->max_cells * sizeof(char *));
 	}
 	va_start(args, format);
-	table->cells[table->n_cells++] = pneumo_u8(format_text(format, args));
+	table->cells[table->n_cells++] = pneumo_report_utf8(format_text(format, args));
 	va_end(args);
 }
 
@@ -128,7 +121,7 @@ pneumo_fact(PneumoFacts *facts, const char *term, const char *format, ...)
 		elog(ERROR, "the report has too many facts");
 	va_start(args, format);
 	facts->terms[at] = term;
-	facts->values[at] = pneumo_u8(format_text(format, args));
+	facts->values[at] = pneumo_report_utf8(format_text(format, args));
 	va_end(args);
 	facts->facts.n_facts++;
 }
@@ -161,8 +154,8 @@ pneumo_gallery_add(PneumoGallery *gallery, const bytea *picture, const char *alt
 		image->width = info.width;
 		image->height = info.height;
 	}
-	image->alternative = pneumo_u8(alternative);
-	image->caption = pneumo_u8(caption);
+	image->alternative = pneumo_report_utf8(alternative);
+	image->caption = pneumo_report_utf8(caption);
 }
 
 void

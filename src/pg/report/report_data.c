@@ -51,7 +51,7 @@ data_table(PneumoSection *section, const PneumoReport *r)
 	if (!grouped)
 		pneumo_section_text(
 			section, REPORT_TEXT_WARNING,
-			"Rows are not grouped by patient. If a patient has more than one image, some may be on both sides of the split, and the intervals below are too narrow. Train with \"group_column\".");
+			"Rows are not grouped by patient. If a patient has more than one image, some may be in two splits, and the intervals below are too narrow. Train with \"group_column\".");
 }
 
 static void
@@ -80,7 +80,7 @@ left_out(PneumoSection *section, const PneumoReport *r)
 			(long long) dataset->n_rows);
 }
 
-/* The mean of a class's training images. */
+/* Draws the mean of a class's training images. */
 static bytea *
 mean_picture(const PneumoReport *r, int class)
 {
@@ -112,6 +112,7 @@ contrast_picture(const PneumoReport *r)
 	return pneumo_picture(pixels, pre->height, pre->width, 3);
 }
 
+/* Adds the means of the classes, the difference of two, and the eigenimages. */
 static void
 mean_pictures(PneumoSection *section, const PneumoReport *r)
 {
@@ -140,7 +141,7 @@ mean_pictures(PneumoSection *section, const PneumoReport *r)
 	pneumo_gallery_end(section, gallery);
 }
 
-/* The network's own AUC for a class on the validation split; NaN if there is none. */
+/* Returns the network's own AUC for a class on the validation split; NaN if there is none. */
 static double
 network_auc(const PneumoReport *r, int class)
 {
@@ -190,7 +191,10 @@ collect_measured(Measured *m, const PneumoReport *r)
 	}
 }
 
-/* Can the classes be told by what is no radiology?  The class that can be told best. */
+/*
+ * Says how well the classes can be told by what is no radiology: of several, the
+ * class that can be told best.
+ */
 static void
 shortcut(PneumoSection *section, const PneumoReport *r)
 {

@@ -9,8 +9,6 @@
 
 #include <math.h>
 
-#include "miscadmin.h"
-#include "utils/memutils.h"
 
 #include "report/report.h"
 #include "stats/stats.h"
@@ -26,39 +24,57 @@
 
 #define N_BINS PNEUMO_DEFAULT_BINS
 
-/* What is computed of a side of two classes. */
-typedef struct Side
+/* What is computed of a split, for two classes. */
+typedef struct SplitFigures
 {
-	int side;
-	int64 n;
+	int split;
 	StatsRows rows;
 	StatsEvaluation evaluation;
-} Side;
+} SplitFigures;
+
+/* Lists the scored rows of a split that were left in. */
+static PneumoJudged
+judged_rows(const PneumoReport *r, int split)
+{
+	PneumoJudged judged;
+
+	memset(&judged, 0, sizeof(judged));
+	judged.split = split;
+	judged.n = pneumo_evaluation_split(&judged.samples, &r->e, split);
+	return judged;
+}
 
 int64
-pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int side, int positive)
+pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class)
 {
-	int64 *samples;
-	int64 n = pneumo_evaluation_side(&samples, &r->e, side);
-	double *score = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(double));
-	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n));
-	uint64_t *cluster = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(uint64_t));
-	int64 i;
+	PneumoJudged judged = judged_rows(r, split);
 
-	for (i = 0; i < n; i++)
-	{
-		const PneumoSample *s = &r->e.dataset->samples[samples[i]];
+	*rows = pneumo_judged_rows(&judged, &r->e, class);
+	pfree(judged.samples);
+	return judged.n;
+}
 
-		score[i] = pneumo_evaluation_probability(&r->e, samples[i])[positive];
-		label[i] = s->label == positive;
-		memcpy(&cluster[i], s->group, sizeof(uint64_t));
-	}
-	rows->score = score;
-	rows->label = label;
-	rows->cluster = cluster;
-	rows->n = (size_t) n;
-	pfree(samples);
-	return n;
+/* What the rows are grouped by: the unit of the intervals. */
+static const char *
+unit(const PneumoReport *r)
+{
+	return r->e.source->col_group > 0 ? "patient" : "image";
+}
+
+/* Adds a cell with a number of images and, if they are known, of their patients. */
+static void
+count_cell(PneumoTable *table, const PneumoReport *r, size_t images, size_t patients)
+{
+	if (r->e.source->col_group > 0)
+		pneumo_table_cell(table, "%zu (%zu)", images, patients);
+	else
+		pneumo_table_cell(table, "%zu", images);
+}
+
+static const char *
+count_heading(const PneumoReport *r)
+{
+	return r->e.source->col_group > 0 ? "Images (patients)" : "Images";
 }
 
 static void
@@ -75,33 +91,34 @@ interval_cell(PneumoTable *table, const StatsInterval *figure)
 }
 
 static int
-compute_sides(Side *sides, const PneumoReport *r)
+compute_splits(SplitFigures *splits, const PneumoReport *r)
 {
 	StatsOptions options = {r->e.scorer->meta->threshold, PNEUMO_CONFIDENCE, STATS_DEFAULT_REPLICATES, 0};
 	int n = 0;
-	int side;
+	int split;
 
-	for (side = PNEUMO_VALIDATION; side <= PNEUMO_TEST; side++)
+	for (split = PNEUMO_VALIDATION; split <= PNEUMO_TEST; split++)
 	{
 		PneumoStats stats;
 		StatsStatus status;
 
-		if (!r->e.score[side] || r->e.dataset->split_rows[side] == 0)
+		if (!r->e.score[split] || r->e.dataset->split_rows[split] == 0)
 			continue;
-		sides[n].side = side;
-		sides[n].n = pneumo_report_rows(&sides[n].rows, r, side, 1);
+		splits[n].split = split;
+		(void) pneumo_report_rows(&splits[n].rows, r, split, 1);
 		pneumo_stats_begin(&stats);
-		status = stats_evaluate(&sides[n].evaluation, &sides[n].rows, &options, &stats.env);
+		status = stats_evaluate(&splits[n].evaluation, &splits[n].rows, &options, &stats.env);
 		if (status != STATS_ONE_CLASS) /* then what there is is filled */
-			pneumo_stats_check(status, "pneumo_report", &sides[n].rows);
+			pneumo_stats_check(status, "pneumo_report", &splits[n].rows);
 		pneumo_stats_end(&stats);
 		n++;
 	}
 	return n;
 }
 
+/* Adds the figures with their intervals, one column a split. */
 static void
-figures_table(PneumoSection *section, const Side *sides, int n_sides)
+figures_table(PneumoSection *section, const PneumoReport *r, const SplitFigures *splits, int n_splits)
 {
 	static const struct
 	{
@@ -120,57 +137,53 @@ figures_table(PneumoSection *section, const Side *sides, int n_sides)
 		{"Log loss", offsetof(StatsEvaluation, log_loss)},
 		{"Brier score", offsetof(StatsEvaluation, brier)},
 	};
-	const char **headings = palloc((n_sides + 1) * sizeof(char *));
+	const char **headings = palloc((n_splits + 1) * sizeof(char *));
 	PneumoTable *table;
 	size_t f;
 	int s;
 
 	headings[0] = "Figure";
-	for (s = 0; s < n_sides; s++)
-		headings[s + 1] = sides[s].side == PNEUMO_TEST ? "Test" : "Validation";
-	table = pneumo_table_begin(section, "Figures at the operating point, with 95 % intervals by patient",
-							   n_sides + 1, headings, 6);
-	pneumo_table_cell(table, "Images (patients)");
-	for (s = 0; s < n_sides; s++)
-		pneumo_table_cell(table, "%zu (%zu)", sides[s].evaluation.n, sides[s].evaluation.n_clusters);
+	for (s = 0; s < n_splits; s++)
+		headings[s + 1] = splits[s].split == PNEUMO_TEST ? "Test" : "Validation";
+	table =
+		pneumo_table_begin(section,
+						   psprintf("Figures at the operating point, with 95 %% intervals by %s", unit(r)),
+						   n_splits + 1, headings, 6);
+	pneumo_table_cell(table, "%s", count_heading(r));
+	for (s = 0; s < n_splits; s++)
+		count_cell(table, r, splits[s].evaluation.n, splits[s].evaluation.n_clusters);
 	pneumo_table_cell(table, "of these positive");
-	for (s = 0; s < n_sides; s++)
-		pneumo_table_cell(table, "%zu (%zu)", sides[s].evaluation.n_positive,
-						  sides[s].evaluation.n_clusters_positive);
+	for (s = 0; s < n_splits; s++)
+		count_cell(table, r, splits[s].evaluation.n_positive, splits[s].evaluation.n_clusters_positive);
 	for (f = 0; f < lengthof(figures); f++)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
-		for (s = 0; s < n_sides; s++)
+		for (s = 0; s < n_splits; s++)
 			interval_cell(table,
-						  (const StatsInterval *) ((const char *) &sides[s].evaluation + figures[f].offset));
+						  (const StatsInterval *) ((const char *) &splits[s].evaluation + figures[f].offset));
 	}
 	pneumo_table_end(table);
 }
 
-static const char *
-side_name(const Side *side)
-{
-	return side->side == PNEUMO_TEST ? "test" : "validation";
-}
-
+/* Adds the ROC curves of the splits to one picture. */
 static void
-add_roc(PneumoSection *section, const PneumoReport *r, const Side *sides, int n_sides)
+add_roc(PneumoSection *section, const PneumoReport *r, const SplitFigures *splits, int n_splits)
 {
 	ReportRoc *roc = palloc0(sizeof(ReportRoc));
 	ReportRocCurve *curves = palloc0(2 * sizeof(ReportRocCurve));
 	int s;
 
-	for (s = 0; s < n_sides; s++)
+	for (s = 0; s < n_splits; s++)
 	{
-		const Side *side = &sides[s];
+		const SplitFigures *figures = &splits[s];
 		ReportRocCurve *curve = &curves[roc->n_curves];
 
-		if (isnan(side->evaluation.auc.value))
+		if (isnan(figures->evaluation.auc.value))
 			continue;
-		pneumo_roc_curve(curve, &side->rows, "pneumo_report");
-		curve->name = side_name(side);
-		curve->point_x = 1 - side->evaluation.specificity.value;
-		curve->point_y = side->evaluation.sensitivity.value;
+		pneumo_roc_curve(curve, &figures->rows, "pneumo_report");
+		curve->name = pneumo_split_names[figures->split];
+		curve->point_x = 1 - figures->evaluation.specificity.value;
+		curve->point_y = figures->evaluation.sensitivity.value;
 		roc->n_curves++;
 	}
 	if (roc->n_curves == 0)
@@ -181,33 +194,33 @@ add_roc(PneumoSection *section, const PneumoReport *r, const Side *sides, int n_
 }
 
 static void
-add_calibration(PneumoSection *section, const Side *side)
+add_calibration(PneumoSection *section, const SplitFigures *figures)
 {
 	ReportCalibration *picture = palloc(sizeof(ReportCalibration));
 
-	pneumo_calibration_diagram(picture, &side->rows, N_BINS, "pneumo_report");
-	picture->id = psprintf("calibration-%s", side_name(side));
-	picture->title = psprintf("Calibration, %s", side_name(side));
+	pneumo_calibration_diagram(picture, &figures->rows, N_BINS, "pneumo_report");
+	picture->id = psprintf("calibration-%s", pneumo_split_names[figures->split]);
+	picture->title = psprintf("Calibration, %s", pneumo_split_names[figures->split]);
 	pneumo_section_add(section, REPORT_BLOCK_CALIBRATION, picture);
 }
 
-/* True against predicted class, for any number of classes that can be drawn. */
+/* Adds true against predicted class, for any number of classes that can be drawn. */
 static void
-add_confusion(PneumoSection *section, const PneumoReport *r, int side)
+add_confusion(PneumoSection *section, const PneumoReport *r, int split)
 {
 	const PneumoModelMeta *meta = r->e.scorer->meta;
 	ReportConfusion *picture = palloc0(sizeof(ReportConfusion));
 	uint64_t *counts = palloc0(meta->n_classes * meta->n_classes * sizeof(uint64_t));
 	const char **names = palloc(meta->n_classes * sizeof(char *));
-	const char *name = pneumo_split_names[side];
+	const char *name = pneumo_split_names[split];
 	int64 *samples;
-	int64 n = pneumo_evaluation_side(&samples, &r->e, side);
+	int64 n = pneumo_evaluation_split(&samples, &r->e, split);
 	int64 i;
 
 	if (meta->n_classes > REPORT_MAX_CLASSES)
 		return;
 	for (i = 0; i < meta->n_classes; i++)
-		names[i] = pneumo_u8(meta->classes[i]);
+		names[i] = pneumo_report_utf8(meta->classes[i]);
 	for (i = 0; i < n; i++)
 	{
 		int predicted = pneumo_class_of(r->e.scorer->meta, pneumo_evaluation_probability(&r->e, samples[i]));
@@ -225,52 +238,44 @@ add_confusion(PneumoSection *section, const PneumoReport *r, int side)
 static void
 two_classes(PneumoSection *section, const PneumoReport *r)
 {
-	Side sides[2];
-	int n_sides = compute_sides(sides, r);
+	SplitFigures splits[2];
+	int n_splits = compute_splits(splits, r);
 	int s;
 
-	if (n_sides == 0)
+	if (n_splits == 0)
 		return;
-	figures_table(section, sides, n_sides);
-	for (s = 0; s < n_sides; s++)
-		if (isnan(sides[s].evaluation.auc.value))
+	figures_table(section, r, splits, n_splits);
+	for (s = 0; s < n_splits; s++)
+		if (isnan(splits[s].evaluation.auc.value))
 			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
-								side_name(&sides[s]));
-	for (s = 0; s < n_sides; s++)
-		add_confusion(section, r, sides[s].side);
-	add_roc(section, r, sides, n_sides);
-	for (s = 0; s < n_sides; s++)
-		add_calibration(section, &sides[s]);
+								pneumo_split_names[splits[s].split]);
+	for (s = 0; s < n_splits; s++)
+		add_confusion(section, r, splits[s].split);
+	add_roc(section, r, splits, n_splits);
+	for (s = 0; s < n_splits; s++)
+		add_calibration(section, &splits[s]);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of patients (%u replicates, seed %llu) for F1, log loss and Brier score.",
-		sides[0].evaluation.options.replicates, (unsigned long long) sides[0].evaluation.options.seed);
+		"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of %ss (%u replicates, seed %llu) for F1, log loss and Brier score.",
+		unit(r), splits[0].evaluation.options.replicates,
+		(unsigned long long) splits[0].evaluation.options.seed);
 }
 
 /* ------------------------------------------------- more than two classes */
 
-/* What is computed of a side of more classes. */
-typedef struct ClassSide
+/* What is computed of a split, for more classes. */
+typedef struct ClassSplitFigures
 {
-	int side;
+	int split;
 	StatsClassRows rows;
 	StatsClassEvaluation evaluation;
 	StatsEvaluation *of_class;
 	bool one_class; /* then there are no figures */
-} ClassSide;
+} ClassSplitFigures;
 
-static StatsClassRows
-class_rows(const PneumoReport *r, int split)
-{
-	PneumoSide side;
-
-	memset(&side, 0, sizeof(side));
-	side.n = pneumo_evaluation_side(&side.samples, &r->e, split);
-	return pneumo_side_class_rows(&side, &r->e, r->e.scores.probability);
-}
-
+/* Computes the figures of the scored splits that have rows; returns their number. */
 static int
-compute_class_sides(ClassSide *sides, const PneumoReport *r)
+compute_class_splits(ClassSplitFigures *splits, const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = r->e.scorer->meta;
 	int n = 0;
@@ -278,30 +283,34 @@ compute_class_sides(ClassSide *sides, const PneumoReport *r)
 
 	for (split = PNEUMO_VALIDATION; split <= PNEUMO_TEST; split++)
 	{
-		ClassSide *side = &sides[n];
+		ClassSplitFigures *figures = &splits[n];
+		PneumoJudged judged;
 		StatsOptions options;
 		StatsStatus status;
 		PneumoStats stats;
 
 		if (!r->e.score[split] || r->e.dataset->split_rows[split] == 0)
 			continue;
-		side->side = split;
-		side->rows = class_rows(r, split);
-		side->of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
+		figures->split = split;
+		judged = judged_rows(r, split);
+		figures->rows = pneumo_judged_class_rows(&judged, &r->e, r->e.scores.probability);
+		figures->of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
 		pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
 		pneumo_stats_begin(&stats);
-		status = stats_class_evaluate(&side->evaluation, side->of_class, &side->rows, &options, &stats.env);
+		status = stats_class_evaluate(&figures->evaluation, figures->of_class, &figures->rows, &options,
+									  &stats.env);
 		pneumo_stats_end(&stats);
-		side->one_class = status == STATS_ONE_CLASS;
-		if (!side->one_class)
-			pneumo_stats_check_classes(status, "pneumo_report", &side->rows, meta->classes);
+		figures->one_class = status == STATS_ONE_CLASS;
+		if (!figures->one_class)
+			pneumo_stats_check_classes(status, "pneumo_report", &figures->rows, meta->classes);
 		n++;
 	}
 	return n;
 }
 
+/* Adds the macro figures, one column a split that has more than one class. */
 static void
-macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
+macro_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigures *splits, int n_splits)
 {
 	static const struct
 	{
@@ -317,25 +326,26 @@ macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
 		{"Brier score, 0 to 2", offsetof(StatsClassEvaluation, brier)},
 	};
 	const char *headings[3] = {"Figure"};
-	const ClassSide *shown[2];
+	const ClassSplitFigures *shown[2];
 	int n = 0;
 	PneumoTable *table;
 	size_t f;
 	int s;
 
-	for (s = 0; s < n_sides; s++)
-		if (!sides[s].one_class)
+	for (s = 0; s < n_splits; s++)
+		if (!splits[s].one_class)
 		{
-			shown[n++] = &sides[s];
-			headings[n] = sides[s].side == PNEUMO_TEST ? "Test" : "Validation";
+			shown[n++] = &splits[s];
+			headings[n] = splits[s].split == PNEUMO_TEST ? "Test" : "Validation";
 		}
 	if (n == 0)
 		return;
-	table = pneumo_table_begin(section, "Figures over all classes, with 95 % intervals by patient", n + 1,
-							   memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
-	pneumo_table_cell(table, "Images (patients)");
+	table =
+		pneumo_table_begin(section, psprintf("Figures over all classes, with 95 %% intervals by %s", unit(r)),
+						   n + 1, memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
+	pneumo_table_cell(table, "%s", count_heading(r));
 	for (s = 0; s < n; s++)
-		pneumo_table_cell(table, "%zu (%zu)", shown[s]->evaluation.n, shown[s]->evaluation.n_clusters);
+		count_cell(table, r, shown[s]->evaluation.n, shown[s]->evaluation.n_clusters);
 	for (f = 0; f < lengthof(figures); f++)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
@@ -347,22 +357,24 @@ macro_table(PneumoSection *section, const ClassSide *sides, int n_sides)
 }
 
 static void
-class_table(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
+class_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigures *figures)
 {
-	static const char *const headings[] = {"Class",       "Images (patients)",         "AUC", "Sensitivity",
-										   "Specificity", "Positive predictive value", "F1"};
+	const char *const headings[] = {"Class",       count_heading(r), "AUC",
+									"Sensitivity", "Specificity",    "Positive predictive value",
+									"F1"};
 	PneumoTable *table =
 		pneumo_table_begin(section,
-						   psprintf("Each class against the rest, %s", pneumo_split_names[side->side]),
-						   lengthof(headings), headings, 0x7E);
+						   psprintf("Each class against the rest, %s", pneumo_split_names[figures->split]),
+						   lengthof(headings), memcpy(palloc(sizeof(headings)), headings, sizeof(headings)),
+						   0x7E);
 	int c;
 
 	for (c = 0; c < r->e.scorer->meta->n_classes; c++)
 	{
-		const StatsEvaluation *e = &side->of_class[c];
+		const StatsEvaluation *e = &figures->of_class[c];
 
 		pneumo_table_cell(table, "%s", r->e.scorer->meta->classes[c]);
-		pneumo_table_cell(table, "%zu (%zu)", e->n_positive, e->n_clusters_positive);
+		count_cell(table, r, e->n_positive, e->n_clusters_positive);
 		interval_cell(table, &e->auc);
 		interval_cell(table, &e->sensitivity);
 		interval_cell(table, &e->specificity);
@@ -372,11 +384,11 @@ class_table(PneumoSection *section, const PneumoReport *r, const ClassSide *side
 	pneumo_table_end(table);
 }
 
-/* One curve a class, where they can be told apart. */
+/* Adds one curve a class, where they can be told apart. */
 static void
-add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSide *side)
+add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSplitFigures *figures)
 {
-	const char *name = pneumo_split_names[side->side];
+	const char *name = pneumo_split_names[figures->split];
 	int k = r->e.scorer->meta->n_classes;
 	ReportRoc *roc = palloc0(sizeof(ReportRoc));
 	ReportRocCurve *curves = palloc0(REPORT_MAX_CURVES * sizeof(ReportRocCurve));
@@ -386,11 +398,11 @@ add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSide *si
 	{
 		StatsRows rows;
 
-		if (isnan(side->of_class[c].auc.value))
+		if (isnan(figures->of_class[c].auc.value))
 			continue;
-		(void) pneumo_report_rows(&rows, r, side->side, c);
+		(void) pneumo_report_rows(&rows, r, figures->split, c);
 		pneumo_roc_curve(&curves[roc->n_curves], &rows, "pneumo_report");
-		curves[roc->n_curves++].name = pneumo_u8(r->e.scorer->meta->classes[c]);
+		curves[roc->n_curves++].name = pneumo_report_utf8(r->e.scorer->meta->classes[c]);
 	}
 	if (roc->n_curves == 0)
 		return;
@@ -404,27 +416,27 @@ add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSide *si
 static void
 many_classes(PneumoSection *section, const PneumoReport *r)
 {
-	ClassSide sides[2];
-	int n_sides = compute_class_sides(sides, r);
+	ClassSplitFigures splits[2];
+	int n_splits = compute_class_splits(splits, r);
 	int s;
 
-	for (s = 0; s < n_sides; s++)
-		if (sides[s].one_class)
+	for (s = 0; s < n_splits; s++)
+		if (splits[s].one_class)
 			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
-								pneumo_split_names[sides[s].side]);
-	macro_table(section, sides, n_sides);
-	for (s = 0; s < n_sides; s++)
-		if (!sides[s].one_class)
-			class_table(section, r, &sides[s]);
-	for (s = 0; s < n_sides; s++)
-		add_confusion(section, r, sides[s].side);
-	for (s = 0; s < n_sides; s++)
-		if (!sides[s].one_class)
-			add_class_roc(section, r, &sides[s]);
+								pneumo_split_names[splits[s].split]);
+	macro_table(section, r, splits, n_splits);
+	for (s = 0; s < n_splits; s++)
+		if (!splits[s].one_class)
+			class_table(section, r, &splits[s]);
+	for (s = 0; s < n_splits; s++)
+		add_confusion(section, r, splits[s].split);
+	for (s = 0; s < n_splits; s++)
+		if (!splits[s].one_class)
+			add_class_roc(section, r, &splits[s]);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of patients (%u replicates, seed 0) for the other figures.",
-		(unsigned) STATS_DEFAULT_REPLICATES);
+		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of %ss (%u replicates, seed 0) for the other figures.",
+		unit(r), (unsigned) STATS_DEFAULT_REPLICATES);
 }
 
 void

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * report_page.h
- *	  Internal to pneumo_report: what report_page.c collects and
- *	  report_data.c, report_figures.c and report_sections.c write.
+ *	  Internal to pneumo_report: what report_page.c and report_images.c collect,
+ *	  and what the sections are built with.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,7 +45,7 @@ typedef struct PneumoReport
 	PneumoEvaluation e;
 
 	/* of the call */
-	bool test;   /* look at the test split */
+	bool test;   /* with a look at the test split */
 	bool images; /* show images */
 	int max_failures;
 	int max_eigenimages;
@@ -61,7 +61,6 @@ typedef struct PneumoReport
 	PneumoRunRow *run_row; /* NULL: none, or not for the caller to see */
 
 	/* of the table */
-	int side;                    /* of a class's mean image, pixels */
 	uint64 *sum[NN_MAX_CLASSES]; /* over training images; NULL if not wanted */
 	int64 n_sum[NN_MAX_CLASSES];
 	PneumoReportPicture *samples;
@@ -79,9 +78,23 @@ typedef struct PneumoReport
 	int64 test_looks;
 } PneumoReport;
 
+/* --------------------------------------------- images (report_images.c) */
+
+/*
+ * Reads the table once for all that needs the images: sums of the classes,
+ * pictures of chosen rows, features for the shortcut check.
+ */
+extern void pneumo_report_images(PneumoReport *r);
+
+/* Computes the eigenimages of the table; function is the one that was called. */
+extern void pneumo_report_eigenimages(PneumoReport *r, Oid relid, Oid function);
+
 /* ------------------------------------------------- building (report_build.c) */
 
+/* Adds a block to a section. */
 extern void pneumo_section_add(PneumoSection *section, ReportBlockType type, const void *content);
+
+/* Adds a text, from a format of the server's encoding. */
 extern void pneumo_section_text(PneumoSection *section, ReportTextKind kind, const char *format, ...)
 	pg_attribute_printf(3, 4);
 
@@ -93,6 +106,10 @@ typedef struct PneumoTable
 	size_t n_cells;
 } PneumoTable;
 
+/*
+ * Adds a table, then its cells row by row, until it is ended; bit i of numeric
+ * marks column i as one of numbers.
+ */
 extern PneumoTable *pneumo_table_begin(PneumoSection *section, const char *caption, int n_columns,
 									   const char *const *headings, uint64 numeric);
 extern void pneumo_table_cell(PneumoTable *table, const char *format, ...) pg_attribute_printf(2, 3);
@@ -108,11 +125,12 @@ typedef struct PneumoFacts
 	const char *values[REPORT_MAX_FACTS];
 } PneumoFacts;
 
+/* Adds a list of facts, then each fact. */
 extern PneumoFacts *pneumo_facts_begin(PneumoSection *section);
 extern void pneumo_fact(PneumoFacts *facts, const char *term, const char *format, ...)
 	pg_attribute_printf(3, 4);
 
-/* Pictures side by side; one that is NULL is left out. */
+/* Pictures in a row. */
 typedef struct PneumoGallery
 {
 	ReportImages images;
@@ -120,19 +138,23 @@ typedef struct PneumoGallery
 	size_t room;
 } PneumoGallery;
 
+/*
+ * Begins a gallery, fills it, and adds it to a section unless it is empty; a
+ * picture that is NULL is left out.
+ */
 extern PneumoGallery *pneumo_gallery_begin(size_t room);
 extern void pneumo_gallery_add(PneumoGallery *gallery, const bytea *picture, const char *alternative,
 							   const char *caption);
 extern void pneumo_gallery_end(PneumoSection *section, PneumoGallery *gallery);
 
+/* Returns the model's description, the key of a sample's row, the name of its class. */
 extern const PneumoModelMeta *pneumo_report_meta(const PneumoReport *r);
 extern const char *pneumo_report_key(const PneumoReport *r, int64 sample);
 extern const char *pneumo_report_class(const PneumoReport *r, int64 sample);
 
-/* UTF-8 of a string of the server's encoding, palloc'd or itself. */
-extern const char *pneumo_u8(const char *string);
+/* ----------------- sections (report_data.c, report_figures.c, report_sections.c) */
 
-/* The sections in their order. */
+/* Each fills one section of the page; the page has them in this order. */
 extern void pneumo_report_model(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_data(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_network(PneumoSection *section, const PneumoReport *r);
@@ -143,7 +165,10 @@ extern void pneumo_report_failures(PneumoSection *section, const PneumoReport *r
 extern void pneumo_report_provenance(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_limits(PneumoSection *section, const PneumoReport *r);
 
-/* Rows of a scored side for src/stats; positive: the class, of two 1. */
-extern int64 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int side, int positive);
+/*
+ * Fills the rows of a scored split for src/stats, with one class as the positive
+ * one (of two classes it is 1); returns their number.
+ */
+extern int64 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class);
 
 #endif /* PNEUMO_PG_REPORT_PAGE_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * report_sections.c
- *	  The sections of the report but data and figures: what is written.
+ *	  The sections of the report except data and figures.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@
 #include "pg/predict/predict.h"
 #include "pg/report/report_page.h"
 
-#define FEW_GROUPS 20 /* of a class on a side */
+#define FEW_GROUPS 20 /* of a class on a split */
 
 static char *
 class_list(const PneumoReport *r)
@@ -42,7 +42,7 @@ class_list(const PneumoReport *r)
 	return list.data;
 }
 
-/* Text of a key of the provenance, or NULL. */
+/* Returns the text of a key of the provenance, or NULL. */
 static char *
 provenance_text(const PneumoReport *r, const char *key)
 {
@@ -172,7 +172,7 @@ pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 		n, r->run_row->epochs, r->run_row->best_epoch);
 }
 
-/* Image and map of each of some rows; two rows a gallery, so that image and map stay together. */
+/* Adds image and map of each of some rows; two rows a gallery, so that image and map stay together. */
 static void
 map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPicture *pictures, int n)
 {
@@ -206,6 +206,7 @@ map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPi
 	}
 }
 
+/* Adds the worst failures with their nearest training images. */
 static void
 failure_table(PneumoSection *section, const PneumoReport *r)
 {
@@ -272,7 +273,7 @@ pneumo_report_failures(PneumoSection *section, const PneumoReport *r)
 			"A map shows which places moved this network's score, each picture in full colour at its own largest value. It does not show that they should have, and not where a disease is.");
 }
 
-/* Objects as people write them: train: NORMAL 943, PNEUMONIA 2549; test: … */
+/* Writes objects as people do: train: NORMAL 943, PNEUMONIA 2549; test: … */
 static char *
 plain_json(const char *json)
 {
@@ -296,6 +297,15 @@ plain_json(const char *json)
 			appendStringInfoChar(&plain, *c);
 	}
 	return plain.data;
+}
+
+/* Returns whether the config of a training groups the rows by patient. */
+static bool
+names_patients(const JsonbValue *config)
+{
+	JsonbContainer *object = pneumo_json_object(config);
+
+	return object != NULL && !pneumo_json_is_null(pneumo_json_get(object, "group_column"));
 }
 
 void
@@ -325,11 +335,13 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 	facts = pneumo_facts_begin(section);
 	pneumo_fact(facts, "SHA-256 of the version", "%s", pneumo_sha256_hex(r->e.id.sha256));
 	pneumo_fact(facts, "Training run", r->run > 0 ? "%lld" : "none: imported", (long long) r->run);
+	config = r->e.provenance != NULL ? pneumo_json_get(&r->e.provenance->root, "config") : NULL;
 	for (i = 0; i < lengthof(known); i++)
 	{
 		char *text = provenance_text(r, known[i].key);
 
-		if (text != NULL)
+		/* without a column of patients each image is a group */
+		if (text != NULL && (strcmp(known[i].key, "groups") != 0 || names_patients(config)))
 			pneumo_fact(facts, known[i].term, "%s", plain_json(text));
 	}
 	pneumo_fact(facts, "This report reads", "%s, data fingerprint %s", r->e.source->name,
@@ -342,7 +354,6 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 												  : "image",
 				r->e.config->split_seed, r->e.config->validation_split, r->e.config->test_split);
 	pneumo_fact(facts, "This report's build", "%s", pneumo_build());
-	config = r->e.provenance != NULL ? pneumo_json_get(&r->e.provenance->root, "config") : NULL;
 	if (pneumo_json_object(config) != NULL)
 	{
 		Jsonb *whole = JsonbValueToJsonb(config);
@@ -355,7 +366,7 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 	}
 }
 
-/* A side and class on which little can be said. */
+/* Warns of each split and class on which little can be said. */
 static void
 few_patients(PneumoSection *section, const PneumoReport *r)
 {
@@ -383,9 +394,9 @@ pneumo_report_limits(PneumoSection *section, const PneumoReport *r)
 		r->e.source->name);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"The validation split chose the epoch and perhaps the config, so its figures flatter. The test split has been looked at %lld time%s for this version%s",
+		"The validation split chose the epoch and perhaps the config, so its figures are optimistic. The test split has been looked at %lld time%s for this version%s",
 		(long long) r->test_looks, r->test_looks == 1 ? "" : "s",
-		r->test_looks > 1 ? "; each look that changes anything makes its figures flatter, too." : ".");
+		r->test_looks > 1 ? "; each look that changes anything makes its figures optimistic, too." : ".");
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"Labels are those of the table; where they are wrong, the network was taught wrong and is judged wrong. Two images of one patient count as one patient only if the rows name the patient.");

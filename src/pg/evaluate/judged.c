@@ -1,0 +1,140 @@
+/*-------------------------------------------------------------------------
+ *
+ * judged.c
+ *	  The rows of a split that a version is judged by.
+ *
+ * Rows that a version was trained on or, in the test split, selected by are
+ * left out by its manifest, whatever table they come from.  A look at the test
+ * split is counted, because each one makes its figures a little less honest.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "stats/stats.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/catalog/catalog.h"
+#include "pg/catalog/records.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/figures/figures.h"
+#include "pg/source/source.h"
+
+int
+pneumo_judged_split(Jsonb *given, const char *function)
+{
+	JsonbValue *value;
+	int split;
+
+	if (!JB_ROOT_IS_OBJECT(given))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the config must be a JSON object")));
+	value = pneumo_json_get(&given->root, "split");
+	split = value == NULL ? PNEUMO_TEST
+						  : pneumo_json_read_enum("config key \"split\"", value, pneumo_split_names);
+	if (split >= PNEUMO_TEST)
+		pneumo_prevent_write(psprintf("%s of held-out rows", function));
+	return split;
+}
+
+/* Lists the scored samples and counts their groups and positives; errors if there are none. */
+static void
+list_rows(PneumoJudged *judged, const PneumoEvaluation *e, int split)
+{
+	const PneumoDataset *dataset = e->dataset;
+	int64 i;
+
+	memset(judged, 0, sizeof(*judged));
+	judged->split = split;
+	judged->grouped = e->source->col_group > 0;
+	judged->samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(int64));
+	for (i = 0; i < dataset->n; i++)
+	{
+		if (!e->score[dataset->samples[i].split])
+			continue;
+		judged->samples[judged->n++] = i;
+		judged->positive += dataset->samples[i].label == 1;
+	}
+	for (i = 0; i < 3; i++)
+		judged->groups += e->score[i] ? dataset->split_groups[i] : 0;
+	if (judged->n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("no row of %s is left to evaluate on the split \"%s\"", e->source->name,
+						pneumo_split_names[split]),
+				 dataset->left_out[PNEUMO_OUT_SEEN] > 0
+					 ? errdetail("%lld rows are left out: the version was trained or selected on them.",
+								 (long long) dataset->left_out[PNEUMO_OUT_SEEN])
+					 : 0));
+}
+
+void
+pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split, int64 rival)
+{
+	bool everywhere = split == PNEUMO_SPLIT_ALL;
+	int i;
+
+	for (i = 0; i < 3; i++)
+		e->score[i] = everywhere || i == split;
+	pneumo_evaluation_read(e, relid);
+	if (everywhere)
+		pneumo_evaluation_hold_out(e, e->id.version, true);
+	if (rival != 0)
+		pneumo_evaluation_hold_out(e, rival, everywhere);
+	list_rows(judged, e, split);
+}
+
+StatsRows
+pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, int class)
+{
+	PneumoFigureRow *collected =
+		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, judged->n) * sizeof(PneumoFigureRow));
+	StatsRows rows;
+	int64 i;
+
+	for (i = 0; i < judged->n; i++)
+	{
+		const PneumoSample *sample = &e->dataset->samples[judged->samples[i]];
+		double score = pneumo_evaluation_probability(e, judged->samples[i])[class];
+
+		collected[i].score = sample->label == class ? -score : score;
+		memcpy(&collected[i].cluster, sample->group, sizeof(uint64));
+	}
+	rows = pneumo_stats_rows(collected, judged->n, true);
+	pfree(collected);
+	return rows;
+}
+
+StatsClassRows
+pneumo_judged_class_rows(const PneumoJudged *judged, const PneumoEvaluation *e, const double *probability)
+{
+	int k = e->scorer->meta->n_classes;
+	double *copy = MemoryContextAllocHuge(CurrentMemoryContext, (Size) judged->n * k * sizeof(double));
+	int32_t *label = MemoryContextAllocHuge(CurrentMemoryContext, judged->n * sizeof(int32_t));
+	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, judged->n * sizeof(uint64_t));
+	StatsClassRows rows = {copy, label, group, (size_t) judged->n, k};
+	int64 i;
+
+	for (i = 0; i < judged->n; i++)
+	{
+		const PneumoSample *sample = &e->dataset->samples[judged->samples[i]];
+
+		memcpy(copy + i * k, probability + sample->slot * k, k * sizeof(double));
+		label[i] = sample->label;
+		memcpy(&group[i], sample->group, sizeof(uint64_t));
+	}
+	return rows;
+}
+
+int64
+pneumo_judged_look(const PneumoVersionId *id, const PneumoJudged *judged, const char *source, Jsonb *metrics)
+{
+	const char *split = pneumo_split_names[judged->split];
+
+	if (judged->split >= PNEUMO_TEST)
+		pneumo_look_add(id, split, source, judged->n, metrics);
+	return pneumo_look_count(id->version, split);
+}

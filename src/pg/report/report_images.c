@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ *
+ * report_images.c
+ *	  The images of the report, read in one pass over the table: means of the
+ *	  classes, pictures of single rows, what the shortcut check measures.  The
+ *	  eigenimages need a pass of their own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "image/image.h"
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/base/json.h"
+#include "pg/evaluate/evaluate.h"
+#include "pg/report/report_page.h"
+#include "pg/source/source.h"
+
+#define SAMPLES_PER_CLASS 4
+#define RIGHT_ONES 4
+#define PICTURE_SIDE 320
+#define CELL_HEIGHT 64 /* size at which brightness is measured */
+#define CELL_WIDTH 72
+#define EIGENIMAGES_OF 300 /* images that they are computed from */
+
+
+static bytea *
+copy_picture(const bytea *picture, MemoryContext cxt)
+{
+	bytea *copy = MemoryContextAlloc(cxt, VARSIZE(picture));
+
+	memcpy(copy, picture, VARSIZE(picture));
+	return copy;
+}
+
+typedef struct PictureVisit
+{
+	PneumoReport *r;
+	MemoryContext cxt;
+	PneumoMapOptions options;
+	uint8 *pixels; /* of an image at the network's size */
+} PictureVisit;
+
+/* Adds a training image to the mean of its class: the rows that training used, each image once. */
+static void
+add_to_mean(PictureVisit *visit, int64 sample, Datum image)
+{
+	PneumoReport *r = visit->r;
+	const ImgPreprocess *pre = &r->e.config->preprocess;
+	const PneumoSample *s = &r->e.dataset->samples[sample];
+	bytea *bytes = DatumGetByteaPP(image);
+	const uint8 *pixels = visit->pixels;
+	size_t n = (size_t) pre->height * pre->width;
+	uint64 *sum = r->sum[s->label];
+	ImgError error;
+	size_t i;
+
+	if (s->split != PNEUMO_TRAIN || sum == NULL ||
+		pneumo_pixels(visit->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), pre,
+					  &error) != IMG_OK)
+		return;
+	r->n_sum[s->label]++;
+	for (i = 0; i < n; i++)
+		sum[i] +=
+			pre->channels == 1 ? pixels[i] : (pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2] + 1) / 3;
+}
+
+/* Draws the pictures that show this image, with overlay also its map. */
+static void
+draw(PneumoReportPicture *pictures, int n, int64 sample, Datum image, PictureVisit *visit, bool overlay)
+{
+	PneumoMap map;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (pictures[i].sample != sample)
+			continue;
+		memset(&map, 0, sizeof(map));
+		map.empty = true;
+		pictures[i].plain =
+			copy_picture(pneumo_map_draw(&map, image, &visit->options, PICTURE_SIDE, PNEUMO_BAD_IMAGE_ERROR),
+						 visit->cxt);
+		if (!overlay || !visit->r->maps)
+			continue;
+		(void) pneumo_map_make(&map, visit->r->e.scorer, image, &visit->options, PNEUMO_BAD_IMAGE_ERROR);
+		pictures[i].empty = map.empty;
+		pictures[i].overlay =
+			copy_picture(pneumo_map_draw(&map, image, &visit->options, PICTURE_SIDE, PNEUMO_BAD_IMAGE_ERROR),
+						 visit->cxt);
+	}
+}
+
+/* Measures what says nothing about a lung: size of image and file, brightness; nothing of a bad image. */
+static void
+measure(double *features, Datum image)
+{
+	ImgPreprocess pre = {CELL_HEIGHT, CELL_WIDTH, 1, IMG_INTERPOLATION_AREA};
+	bytea *bytes = DatumGetByteaPP(image);
+	const uint8 *data = (const uint8 *) VARDATA_ANY(bytes);
+	size_t n = VARSIZE_ANY_EXHDR(bytes);
+	uint8 pixels[CELL_HEIGHT * CELL_WIDTH];
+	ImgLimits limits;
+	ImgInfo info;
+	ImgError error;
+	double sum = 0;
+	double squares = 0;
+	int i;
+
+	pneumo_image_limits(&limits);
+	limits.interrupt = NULL;
+	if (img_jpeg_info(&info, data, n, &limits, &error) != IMG_OK ||
+		pneumo_pixels(pixels, data, n, &pre, &error) != IMG_OK)
+		return;
+	for (i = 0; i < CELL_HEIGHT * CELL_WIDTH; i++)
+	{
+		sum += pixels[i];
+		squares += (double) pixels[i] * pixels[i];
+	}
+	sum /= CELL_HEIGHT * CELL_WIDTH;
+	features[0] = info.width;
+	features[1] = info.height;
+	features[2] = (double) info.width / info.height;
+	features[3] = (double) n;
+	features[4] = info.components;
+	features[5] = sum;
+	features[6] = sqrt(Max(squares / (CELL_HEIGHT * CELL_WIDTH) - sum * sum, 0));
+}
+
+static void
+visit_image(void *arg, int64 sample, Datum image)
+{
+	PictureVisit *visit = arg;
+	PneumoReport *r = visit->r;
+
+	measure(r->features + sample * REPORT_N_FEATURES, image);
+	add_to_mean(visit, sample, image);
+	draw(r->samples, r->n_samples, sample, image, visit, false);
+	draw(r->right, r->n_right, sample, image, visit, true);
+	draw(r->failure_pictures, r->n_failure_pictures, sample, image, visit, true);
+}
+
+/* Chooses training images by SHA-256, so that they are neither the best nor the nicest. */
+static void
+choose_samples(PneumoReport *r)
+{
+	int n_classes = r->e.scorer->meta->n_classes;
+	int c;
+
+	r->samples = palloc0(n_classes * SAMPLES_PER_CLASS * sizeof(PneumoReportPicture));
+	for (c = 0; c < n_classes; c++)
+	{
+		int n = 0;
+		int64 i;
+
+		for (i = 0; i < r->e.dataset->n && n < SAMPLES_PER_CLASS; i++)
+		{
+			const PneumoSample *s = &r->e.dataset->samples[i];
+
+			if (s->label != c || s->split != PNEUMO_TRAIN)
+				continue;
+			r->samples[r->n_samples++].sample = i;
+			n++;
+		}
+	}
+}
+
+/* Chooses the worst failures and, of a positive class, the surest hits. */
+static void
+choose_scored(PneumoReport *r)
+{
+	PneumoFailure *all;
+	int64 n = pneumo_failures_find(&all, &r->e, PNEUMO_VALIDATION, true, PG_INT64_MAX);
+	int64 i;
+
+	r->right = palloc0(RIGHT_ONES * sizeof(PneumoReportPicture));
+	for (i = n - 1; i >= 0 && r->n_right < RIGHT_ONES; i--)
+		if (!all[i].wrong && all[i].predicted > 0)
+			r->right[r->n_right++].sample = all[i].sample;
+	r->failure_pictures = palloc0(Max(1, r->max_failures) * sizeof(PneumoReportPicture));
+	r->n_failure_pictures = (int) Min(r->n_failures, r->max_failures);
+	for (i = 0; i < r->n_failure_pictures; i++)
+		r->failure_pictures[i].sample = r->failures[i].sample;
+	pfree(all);
+}
+
+void
+pneumo_report_images(PneumoReport *r)
+{
+	PneumoEvaluation *e = &r->e;
+	Size n_pixels = (Size) e->config->preprocess.height * e->config->preprocess.width;
+	PictureVisit visit;
+	bool *marked = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, e->dataset->n));
+	int64 i;
+	int c;
+
+	if (r->images)
+	{
+		for (c = 0; c < e->scorer->meta->n_classes; c++)
+			r->sum[c] = palloc0(n_pixels * sizeof(uint64));
+		choose_samples(r);
+		choose_scored(r);
+	}
+	visit.r = r;
+	visit.cxt = CurrentMemoryContext;
+	visit.pixels = palloc(n_pixels * e->config->preprocess.channels);
+	pneumo_map_options(&visit.options, NULL);
+	r->maps = nn_graph_last_conv_node(e->scorer->engine->engine.graph) >= 0;
+	r->features = MemoryContextAllocHuge(CurrentMemoryContext,
+										 Max(1, e->dataset->n) * REPORT_N_FEATURES * sizeof(double));
+	for (i = 0; i < e->dataset->n * REPORT_N_FEATURES; i++)
+		r->features[i] = NAN;
+	for (i = 0; i < e->dataset->n; i++)
+		marked[i] = r->test || e->dataset->samples[i].split != PNEUMO_TEST;
+	pneumo_evaluation_visit(e, marked, visit_image, &visit);
+	pfree(marked);
+}
+
+/* ------------------------------------------------------------- eigenimages */
+
+static Jsonb *
+eigenimages_config(const PneumoReport *r)
+{
+	PneumoJson json;
+
+	pneumo_json_begin(&json);
+	pneumo_json_add_string(&json, "image_column", r->e.source->image_column);
+	pneumo_json_add_string(&json, "label_column", r->e.source->label_column);
+	pneumo_json_add_int(&json, "n_components", r->max_eigenimages);
+	pneumo_json_add_int(&json, "max_images", EIGENIMAGES_OF);
+	return pneumo_json_end(&json);
+}
+
+/*
+ * Computes the eigenimages of the table by the SQL function pneumo_eigenimages,
+ * which is in the schema of function, with the caller's rights.  This is the
+ * only SQL of the report: a C function of room explore takes its place.
+ */
+static void
+compute_eigenimages(PneumoReport *r, Oid relid, Oid function)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Oid types[2] = {REGCLASSOID, JSONBOID};
+	Datum values[2];
+	char *query;
+	uint64 i;
+
+	query = psprintf("SELECT explained_variance, image FROM %s.pneumo_eigenimages($1, $2) ORDER BY component",
+					 quote_identifier(get_namespace_name(get_func_namespace(function))));
+	values[0] = ObjectIdGetDatum(relid);
+	values[1] = JsonbPGetDatum(eigenimages_config(r));
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(query, 2, types, values, NULL, true, r->max_eigenimages) != SPI_OK_SELECT)
+		elog(ERROR, "could not compute eigenimages");
+	for (i = 0; i < SPI_processed; i++)
+	{
+		PneumoEigenimage *eigen = &r->eigenimages[r->n_eigenimages];
+		bool isnull;
+		Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+		eigen->explained = isnull ? NAN : DatumGetFloat8(value);
+		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
+		if (isnull)
+			continue;
+		eigen->picture = copy_picture(DatumGetByteaP(value), cxt);
+		r->n_eigenimages++;
+	}
+	SPI_finish();
+}
+
+void
+pneumo_report_eigenimages(PneumoReport *r, Oid relid, Oid function)
+{
+	int guc_level;
+
+	if (r->max_eigenimages == 0 || !r->images || r->e.dataset->n < 3)
+		return;
+	r->eigenimages = palloc0(r->max_eigenimages * sizeof(PneumoEigenimage));
+	/* the page says that not all images are used */
+	guc_level = NewGUCNestLevel();
+	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	compute_eigenimages(r, relid, function);
+	AtEOXact_GUC(true, guc_level);
+}
