@@ -142,6 +142,7 @@ SELECT count(*) = :runs AS all_runs FROM pneumo.runs;
 -- a report reads a table as the caller: nobody is led to a table that a name in the model stands for
 RESET ROLE;
 CREATE SCHEMA rights_trap AUTHORIZATION pneumo_owner;
+GRANT EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean) TO pneumo_owner, pneumo_member;
 SET ROLE pneumo_owner;
 CREATE VIEW rights_trap.xrays AS SELECT i AS id, pneumo_phantom(i, l, 64) AS image, l AS label
 	FROM (SELECT i, CASE WHEN i % 2 = 0 THEN 'PNEUMONIA' ELSE 'NORMAL' END AS l FROM generate_series(1, 40) i) s;
@@ -149,9 +150,10 @@ CREATE TABLE rights_trap.copy AS SELECT * FROM rights_trap.xrays;
 GRANT USAGE ON SCHEMA rights_trap TO PUBLIC;
 GRANT SELECT ON ALL TABLES IN SCHEMA rights_trap TO PUBLIC;
 \set trained '"epochs": 1, "verbose": 0, "image_size": [16, 16], "layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}'
+SET client_min_messages = error;
 SELECT pneumo_train('rights_trap.xrays', ('{"name": "bait", ' || :'trained')::jsonb) > 0 AS trained;
 SELECT pneumo_train('rights_trap.copy', ('{"name": "other bait", ' || :'trained')::jsonb) > 0 AS trained;
-SELECT pneumo_grant(m, 'public', 'predict') FROM unnest(ARRAY['bait', 'other bait']) m;
+SELECT count(pneumo_grant(m, 'public', 'predict')::text) AS granted FROM unnest(ARRAY['bait', 'other bait']) m;
 SELECT pneumo_report('bait') LIKE '<!DOCTYPE html>%' AS own_view, pneumo_report('other bait') LIKE '<!DOCTYPE html>%' AS own_table;
 SET ROLE pneumo_member;
 SELECT pneumo_train('rights_trap.xrays', ('{"name": "caught", ' || :'trained')::jsonb) > 0 AS trained;
@@ -182,7 +184,7 @@ SELECT pneumo_report('fine');
 RESET ROLE;
 SELECT count(pneumo_drop_model(m)::text) AS dropped FROM unnest(ARRAY['bait', 'other bait', 'caught', 'fine']) m;
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model IN ('bait', 'other bait', 'caught', 'fine');
-SET client_min_messages = warning;
+REVOKE EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean) FROM pneumo_owner, pneumo_member;
 DROP SCHEMA rights_trap CASCADE;
 RESET client_min_messages;
 

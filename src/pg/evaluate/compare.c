@@ -312,7 +312,7 @@ many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoE
 	return put_found(values, nulls, desc, &found, &options);
 }
 
-/* What is stored with the look of each model. */
+/* Returns what is stored with the look of each model. */
 static Jsonb *
 look_metrics(const PneumoEvaluation *a, const PneumoEvaluation *b, double auc_difference)
 {
