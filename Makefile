@@ -56,6 +56,7 @@ REGRESS = \
 	groups \
 	images \
 	layers \
+	lineage \
 	models \
 	plots \
 	precision \

@@ -65,12 +65,17 @@ COMMENT ON FUNCTION pneumo_summary(text, bigint) IS 'the layers of one version o
 CREATE FUNCTION pneumo_export(model text) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pneumo_export';
-COMMENT ON FUNCTION pneumo_export(text) IS 'the deployed version as bytes for pneumo_import: the stored model bytes followed by their SHA-256 (32 bytes), which names the version; needs export on the model; at most 1 GB';
+COMMENT ON FUNCTION pneumo_export(text) IS 'the deployed version as bytes for pneumo_import: the stored model bytes followed by their SHA-256 (32 bytes), which names the version, then the manifest of its training and the SHA-256 of that: hashes of images and of patients'' keys, by which others can tell whether they have the same image or guess a short key; needs export on the model; at most 1 GB';
 
 CREATE FUNCTION pneumo_export(model text, version bigint) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pneumo_export';
 COMMENT ON FUNCTION pneumo_export(text, bigint) IS 'one version of the model as bytes for pneumo_import; see pneumo_export(text)';
+
+CREATE FUNCTION pneumo_export(model text, version bigint, manifest boolean) RETURNS bytea
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_export';
+COMMENT ON FUNCTION pneumo_export(text, bigint, boolean) IS 'the same with or without the manifest; without it an imported version says with every figure that its training images are unknown';
 
 CREATE FUNCTION pneumo_import(bytes bytea, name text) RETURNS bigint
 	LANGUAGE C VOLATILE STRICT

@@ -49,14 +49,33 @@ version_argument(const char *name, int64 model, int64 version)
 	return version;
 }
 
+/* Appends bytes and their SHA-256. */
+static void
+put_with_digest(char **dst, const void *bytes, size_t n_bytes)
+{
+	memcpy(*dst, bytes, n_bytes);
+	pneumo_sha256((uint8 *) *dst + n_bytes, bytes, n_bytes);
+	*dst += n_bytes + PNEUMO_SHA256_LEN;
+}
+
+/*
+ * The bytes of an export: those of the model and their SHA-256, then, unless it
+ * was left out or there is none, the manifest and its SHA-256.
+ */
 Datum
 pneumo_export(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int64 version = PG_NARGS() > 1 ? PG_GETARG_INT64(1) : 0;
 	int64 model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
+	bool with_manifest = PG_NARGS() > 2 ? PG_GETARG_BOOL(2) : true;
+	PneumoManifest manifest;
 	size_t n_bytes;
+	size_t trailer_bytes = 0;
+	size_t total;
 	void *bytes;
+	void *trailer = NULL;
+	char *dst;
 	bytea *result;
 
 	if (PG_NARGS() > 1 && version <= 0)
@@ -64,16 +83,20 @@ pneumo_export(PG_FUNCTION_ARGS)
 						errmsg("version " INT64_FORMAT " is not valid", version)));
 	version = version_argument(name, model, version);
 	bytes = pneumo_version_read(version, &n_bytes);
-	if (n_bytes > MaxAllocSize - VARHDRSZ - PNEUMO_SHA256_LEN)
+	if (with_manifest && pneumo_manifest_read(version, &manifest))
+		trailer = pneumo_manifest_write(&manifest, &trailer_bytes);
+	total = n_bytes + PNEUMO_SHA256_LEN + (trailer != NULL ? trailer_bytes + PNEUMO_SHA256_LEN : 0);
+	if (total > MaxAllocSize - VARHDRSZ)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("version " INT64_FORMAT " of model \"%s\" has %zu bytes, more than a bytea holds",
-						version, name, n_bytes)));
-	result = palloc(VARHDRSZ + n_bytes + PNEUMO_SHA256_LEN);
-	SET_VARSIZE(result, VARHDRSZ + n_bytes + PNEUMO_SHA256_LEN);
-	memcpy(VARDATA(result), bytes, n_bytes);
-	pneumo_sha256((uint8 *) VARDATA(result) + n_bytes, bytes, n_bytes);
-	pfree(bytes);
+						version, name, total)));
+	result = palloc(VARHDRSZ + total);
+	SET_VARSIZE(result, VARHDRSZ + total);
+	dst = VARDATA(result);
+	put_with_digest(&dst, bytes, n_bytes);
+	if (trailer != NULL)
+		put_with_digest(&dst, trailer, trailer_bytes);
 	PG_RETURN_BYTEA_P(result);
 }
 
@@ -117,6 +140,46 @@ check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
 	return (int64) view.n_weights;
 }
 
+/* Whether the SHA-256 behind bytes is theirs. */
+static bool
+has_its_digest(const char *bytes, size_t n_bytes)
+{
+	uint8 digest[PNEUMO_SHA256_LEN];
+
+	pneumo_sha256(digest, bytes, n_bytes);
+	return memcmp(digest, bytes + n_bytes, PNEUMO_SHA256_LEN) == 0;
+}
+
+/*
+ * Finds the parts of an export and checks their SHA-256: returns the number of
+ * the model's bytes, at the beginning, and fills *manifest, if there is one.
+ */
+static size_t
+read_export(const char *bytes, size_t total, PneumoManifest *manifest, bool *has_manifest)
+{
+	NnModelView view;
+	NnError error;
+	size_t n_bytes = total - PNEUMO_SHA256_LEN;
+	size_t left;
+
+	/* what the header says, if it is one; the digest tells whether to believe it */
+	if (nn_model_open(&view, bytes, n_bytes, &error) == NN_OK && view.total_bytes < n_bytes)
+		n_bytes = view.total_bytes;
+	if (!has_its_digest(bytes, n_bytes))
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("invalid model bytes: their SHA-256 is not the one at their end"),
+						errhint("They are not what pneumo_export gave, or were damaged on the way.")));
+	left = total - n_bytes - PNEUMO_SHA256_LEN;
+	bytes += n_bytes + PNEUMO_SHA256_LEN;
+	*has_manifest = left > 0;
+	if (left > 0 && (left <= PNEUMO_SHA256_LEN || !has_its_digest(bytes, left - PNEUMO_SHA256_LEN) ||
+					 !pneumo_manifest_parse(manifest, bytes, left - PNEUMO_SHA256_LEN)))
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("invalid model bytes: the manifest behind the model is damaged"),
+						errhint("They are not what pneumo_export gave, or were damaged on the way.")));
+	return n_bytes;
+}
+
 Datum
 pneumo_import(PG_FUNCTION_ARGS)
 {
@@ -128,7 +191,8 @@ pneumo_import(PG_FUNCTION_ARGS)
 	PneumoNewVersion new_version;
 	PneumoVersionId id;
 	PneumoModelMeta *meta;
-	uint8 digest[PNEUMO_SHA256_LEN];
+	PneumoManifest manifest;
+	bool has_manifest;
 	char *bytes;
 	size_t n_bytes;
 
@@ -136,15 +200,9 @@ pneumo_import(PG_FUNCTION_ARGS)
 	if (total <= PNEUMO_SHA256_LEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED), errmsg("invalid model bytes: only %zu bytes", total)));
-	n_bytes = total - PNEUMO_SHA256_LEN;
-	pneumo_sha256(digest, VARDATA_ANY(exported), n_bytes);
-	if (memcmp(digest, VARDATA_ANY(exported) + n_bytes, PNEUMO_SHA256_LEN) != 0)
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("invalid model bytes: their SHA-256 is not the one at their end"),
-						errhint("They are not what pneumo_export gave, or were damaged on the way.")));
-
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo import", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
+	n_bytes = read_export(VARDATA_ANY(exported), total, &manifest, &has_manifest);
 	bytes = pneumo_align(pneumo_scratch(n_bytes));
 	memcpy(bytes, VARDATA_ANY(exported), n_bytes);
 	PG_FREE_IF_COPY(exported, 0);
@@ -156,6 +214,7 @@ pneumo_import(PG_FUNCTION_ARGS)
 	new_version.bytes = bytes;
 	new_version.n_bytes = n_bytes;
 	new_version.meta = meta;
+	new_version.manifest = has_manifest ? &manifest : NULL;
 	id = pneumo_version_store(&new_version);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
