@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * explore.h
- *	  Looking at images before any model does: the check of a source, pictures
- *	  of classes, eigenimages.
+ *	  Exploring images before a network learns them: the check of a source,
+ *	  eigenimages.
  *
  * Everything here runs in the caller's own backend, in one thread, as the current
  * user and under the snapshot of the calling query.
@@ -13,6 +13,7 @@
 #define PNEUMO_PG_EXPLORE_H
 
 #include "nodes/execnodes.h"
+#include "utils/jsonb.h"
 
 #include "pg/config/config.h"
 #include "pg/source/source.h"

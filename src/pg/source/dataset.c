@@ -14,13 +14,7 @@
 #include <math.h>
 
 #include "access/detoast.h"
-#include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "image/image.h"
@@ -45,7 +39,7 @@ typedef struct Reader
 	uint8 *pixels;
 } Reader;
 
-/* How a message names a row. */
+/* Returns how a message names a row. */
 static char *
 row_name(const char *key, int64 number)
 {

@@ -23,7 +23,7 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
+#include "access/htup.h"
 #include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"

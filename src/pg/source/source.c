@@ -10,11 +10,8 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -45,7 +42,10 @@ column_names(Relation rel)
 	return names;
 }
 
-/* Attribute number of a column that a config key names; errors with the nearest. */
+/*
+ * Returns the attribute number of a column that a config key names; the error
+ * names the nearest column.
+ */
 static AttrNumber
 find_column(Relation rel, const char *key, const char *name)
 {

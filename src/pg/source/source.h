@@ -272,7 +272,10 @@ extern int64 pneumo_dataset_exclude(PneumoDataset *dataset, const bool *sample_s
 
 /* ----------------------------------- tables of users (prepare_table.c) */
 
-/* Sets parallel_workers on a table and those below it, as the current user; 0: one a core. */
+/*
+ * Sets parallel_workers on a table and those below it, as the current user (0: one
+ * a core); returns the number.
+ */
 extern int pneumo_table_set_workers(Oid relid, int workers);
 
 #endif /* PNEUMO_PG_SOURCE_H */

@@ -13,8 +13,6 @@
 
 #include "common/cryptohash.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "pg/base/base.h"
