@@ -63,11 +63,13 @@ REGRESS = \
 	predict \
 	rights \
 	runs \
+	source \
 	split \
 	train \
 	$(end)
 
 ISOLATION = \
+	changed_table \
 	deploy_predict \
 	group_update \
 	same_name \

@@ -162,8 +162,8 @@ OBJS_PG_SOURCE = \
 	src/pg/source/dataset.o \
 	src/pg/source/load.o \
 	src/pg/source/prepare_table.o \
+	src/pg/source/read.o \
 	src/pg/source/source.o \
-	src/pg/source/source_rows.o \
 	src/pg/source/split.o \
 	src/pg/source/split_rules.o \
 	$(end)

@@ -184,11 +184,12 @@ pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version, bool everywhere)
 	{
 		e->dataset->history_unknown = true;
 		ereport(WARNING,
-				(errmsg("not all images that version " INT64_FORMAT " was trained on are known, so rows "
-						"that it has seen may be judged",
-						version),
-				 known ? errdetail("One of its ancestors was imported without its manifest.")
-					   : errdetail("It was imported without its manifest.")));
+				(errmsg("not all images that the version was trained on are known, so rows that it has seen "
+						"may be judged"),
+				 known
+					 ? errdetail("An ancestor of version " INT64_FORMAT " was imported without its manifest.",
+								 version)
+					 : errdetail("Version " INT64_FORMAT " was imported without its manifest.", version)));
 	}
 	if (!known)
 		return;

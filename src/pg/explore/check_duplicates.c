@@ -24,7 +24,7 @@
 
 #include "pg/explore/explore.h"
 
-#define NAMED 8 /* keys of one group of copies */
+#define NAMED 8 /* keys of the copies of one image */
 #define CORRELATION 0.99
 
 static int
@@ -51,7 +51,7 @@ typedef struct Copies
 {
 	int64 first;
 	int64 n;
-	int sides;     /* bits */
+	int splits;    /* bits by split */
 	bool conflict; /* labels differ */
 } Copies;
 
@@ -66,7 +66,7 @@ find_copies(const PneumoCheck *check, int64 first)
 		const PneumoCheckItem *item = &check->items[first + copies.n++];
 
 		if (item->split >= 0)
-			copies.sides |= 1 << item->split;
+			copies.splits |= 1 << item->split;
 		if (item->label < 0)
 			continue;
 		if (label >= 0 && item->label != label)
@@ -77,9 +77,9 @@ find_copies(const PneumoCheck *check, int64 first)
 }
 
 static bool
-two_sides(int sides)
+two_splits(int splits)
 {
-	return (sides & (sides - 1)) != 0;
+	return (splits & (splits - 1)) != 0;
 }
 
 static void
@@ -98,14 +98,14 @@ put_copies(PneumoCheck *check, const Copies *copies)
 	appendStringInfo(&detail, "%s, on %s",
 					 copies->conflict ? "with different labels: training leaves all of them out"
 									  : "one of them counts",
-					 pneumo_check_sides(copies->sides));
-	pneumo_check_put(check, "same bytes", copies->conflict || two_sides(copies->sides) ? "warning" : "note",
+					 pneumo_check_splits(copies->splits));
+	pneumo_check_put(check, "same bytes", copies->conflict || two_splits(copies->splits) ? "warning" : "note",
 					 keys.data, copies->n, detail.data);
 	pfree(keys.data);
 	pfree(detail.data);
 }
 
-/* The groups of copies that put wants to see, at most max_subjects. */
+/* Puts the copies that are serious, or those that are not; counts them off what is left of max_subjects. */
 static void
 put_all_copies(PneumoCheck *check, bool serious, int *left)
 {
@@ -115,7 +115,7 @@ put_all_copies(PneumoCheck *check, bool serious, int *left)
 	for (i = 0; i < check->n && *left > 0; i += copies.n)
 	{
 		copies = find_copies(check, i);
-		if (copies.n > 1 && (copies.conflict || two_sides(copies.sides)) == serious)
+		if (copies.n > 1 && (copies.conflict || two_splits(copies.splits)) == serious)
 		{
 			put_copies(check, &copies);
 			--*left;
@@ -141,7 +141,7 @@ pneumo_check_duplicates(PneumoCheck *check)
 		groups += copies.n > 1;
 		extra += copies.n - 1;
 		conflicts += copies.conflict;
-		leaks += two_sides(copies.sides);
+		leaks += two_splits(copies.splits);
 	}
 	pneumo_check_put(
 		check, "same bytes",
@@ -165,7 +165,7 @@ typedef struct Pair
 	const PneumoCheckItem *b;
 	int distance; /* bits */
 	double correlation;
-	bool leak; /* on two sides */
+	bool leak; /* on two splits */
 } Pair;
 
 /* An image to compare. */
@@ -217,15 +217,15 @@ put_pair(PneumoCheck *check, const Pair *pair)
 	const PneumoCheckItem *a = pair->a;
 	const PneumoCheckItem *b = pair->b;
 	StringInfoData detail;
-	int sides = 0;
+	int splits = 0;
 
 	if (a->split >= 0)
-		sides |= 1 << a->split;
+		splits |= 1 << a->split;
 	if (b->split >= 0)
-		sides |= 1 << b->split;
+		splits |= 1 << b->split;
 	initStringInfo(&detail);
 	appendStringInfo(&detail, "correlation %.4f, %d of 64 bits differ, on %s", pair->correlation,
-					 pair->distance, pneumo_check_sides(sides));
+					 pair->distance, pneumo_check_splits(splits));
 	if (a->group != NULL && b->group != NULL)
 		appendStringInfo(&detail, ", %s group", strcmp(a->group, b->group) == 0 ? "the same" : "another");
 	if (a->label >= 0 && b->label >= 0 && a->label != b->label)
@@ -259,7 +259,7 @@ prepare_picture(Picture *picture, const PneumoCheckItem *item)
 	picture->norm = sqrt(Max(product(item->thumb, item->thumb) - picture->mean * sum, 0.0));
 }
 
-/* Of two thumbnails; two without any contrast are equal. */
+/* Returns the correlation of two thumbnails; two without any contrast are equal. */
 static double
 correlation(const Picture *a, const Picture *b)
 {

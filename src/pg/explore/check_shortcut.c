@@ -5,8 +5,8 @@
  *
  * A logistic model on the size of the image, the size of the file and its
  * brightness, cross-validated with all images of a group in one fold.  If it
- * tells the classes, a network can, too, and figures on rows of the same table
- * flatter it: the classes come from different sources.
+ * tells the classes, a network can, too, and a figure from rows of the same table
+ * is optimistic: the classes come from different sources.
  *
  *-------------------------------------------------------------------------
  */
@@ -79,7 +79,7 @@ severity_of(double auc)
 	return auc > STATS_SHORTCUT_WARNING ? "warning" : "ok";
 }
 
-/* Each feature alone, for a finding that is a warning. */
+/* Puts what each feature tells alone. */
 static void
 put_features(PneumoCheck *check, Rows *rows, const StatsShortcut *whole, const StatsEnv *env)
 {
@@ -104,7 +104,7 @@ put_features(PneumoCheck *check, Rows *rows, const StatsShortcut *whole, const S
 	}
 }
 
-/* One class against the others. */
+/* Computes the shortcut of one class against the others. */
 static void
 check_class(PneumoCheck *check, Rows *rows, int class)
 {

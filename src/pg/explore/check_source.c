@@ -5,7 +5,7 @@
  *	  learns it.
  *
  * Reads every row once, decodes every image to 72 x 64 pixels, and keeps some
- * 400 bytes of each, within pneumo.train_memory; the findings are then made
+ * 400 bytes of each, within pneumo.train_memory; the findings are then computed
  * from these.  A finding is a row without subject (its summary, also when all
  * is well), followed by rows that name subjects, the worst or first few.
  *
@@ -84,13 +84,13 @@ pneumo_check_put(PneumoCheck *check, const char *finding, const char *severity, 
 }
 
 const char *
-pneumo_check_sides(int sides)
+pneumo_check_splits(int splits)
 {
 	static const char *const names[] =
 		{"no side", "train",          "validation",          "train and validation",
 		 "test",    "train and test", "validation and test", "train, validation and test"};
 
-	return names[sides & 7];
+	return names[splits & 7];
 }
 
 /* ----------------------------------------------------------------- reading */
@@ -127,9 +127,9 @@ find_class(PneumoCheck *check, const char *label)
 	return check->n_classes++;
 }
 
-/* Brightness, hash and thumbnail from 72 x 64 pixels. */
+/* Fills brightness, hash and thumbnail of an item from 72 x 64 pixels. */
 static void
-look_at(PneumoCheckItem *item, const uint8 *pixels)
+measure(PneumoCheckItem *item, const uint8 *pixels)
 {
 	const int width = PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL;
 	const int height = PNEUMO_CHECK_ROWS * PNEUMO_CHECK_CELL;
@@ -164,7 +164,7 @@ look_at(PneumoCheckItem *item, const uint8 *pixels)
 			item->dhash = (item->dhash << 1) | (cell[y][x] < cell[y][x + 1]);
 }
 
-/* False, with error, if the image cannot be read. */
+/* Fills an item from a row's image; returns false, with the error, if it cannot be read. */
 static bool
 read_image(PneumoCheckItem *item, const PneumoRow *row, ImgError *error)
 {
@@ -195,13 +195,13 @@ read_image(PneumoCheckItem *item, const PneumoRow *row, ImgError *error)
 	item->width = (int32) info.width;
 	item->height = (int32) info.height;
 	item->components = (int16) info.components;
-	look_at(item, pixels);
+	measure(item, pixels);
 	return true;
 }
 
-/* The side as in training; -1 if the split column does not say one. */
+/* Returns the split as in training; -1 if the split column does not say one. */
 static int
-find_side(const PneumoCheck *check, const PneumoCheckItem *item, const PneumoRow *row)
+find_split(const PneumoCheck *check, const PneumoCheckItem *item, const PneumoRow *row)
 {
 	const PneumoConfig *config = check->config;
 
@@ -273,7 +273,7 @@ visit(void *arg, const PneumoRow *row)
 		add_trouble(reading, &reading->unreadable, row, error.message);
 		return;
 	}
-	item.split = (int16) find_side(check, &item, row);
+	item.split = (int16) find_split(check, &item, row);
 	if (item.split < 0)
 		add_trouble(reading, &reading->no_split, row,
 					row->split == NULL ? "no value"

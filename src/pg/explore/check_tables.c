@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * check_tables.c
- *	  Who is on which side: groups, classes, sizes.
+ *	  What pneumo_check finds by counting: groups on splits, sizes, classes.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,10 +16,10 @@
 #include "pg/base/base.h"
 #include "pg/explore/explore.h"
 
-#define FEW_GROUPS 20 /* of a class on a side */
+#define FEW_GROUPS 20 /* of a class on a split */
 #define UNEVEN 4.0    /* images of the largest class to the smallest */
 
-/* Pointers to all items, in the order of compare. */
+/* Returns pointers to all items, in the order of compare. */
 static PneumoCheckItem **
 sorted_items(PneumoCheck *check, int (*compare)(const void *left, const void *right, void *arg))
 {
@@ -37,7 +37,7 @@ sorted_items(PneumoCheck *check, int (*compare)(const void *left, const void *ri
 
 /* ------------------------------------------------------------------ groups */
 
-/* Without a group last. */
+/* Orders items by their group; those without come last. */
 static int
 compare_groups(const void *left, const void *right, void *arg)
 {
@@ -51,7 +51,7 @@ compare_groups(const void *left, const void *right, void *arg)
 }
 
 static void
-put_group(PneumoCheck *check, PneumoCheckItem *const *items, int64 n, int sides)
+put_group(PneumoCheck *check, PneumoCheckItem *const *items, int64 n, int splits)
 {
 	char *on[3] = {NULL, NULL, NULL};
 	int64 i;
@@ -60,7 +60,7 @@ put_group(PneumoCheck *check, PneumoCheckItem *const *items, int64 n, int sides)
 		if (items[i]->split >= 0 && on[items[i]->split] == NULL)
 			on[items[i]->split] = items[i]->key;
 	pneumo_check_put(check, "group on two sides", "warning", items[0]->group, n,
-					 psprintf("on %s, for example rows %s%s%s%s%s", pneumo_check_sides(sides),
+					 psprintf("on %s, for example rows %s%s%s%s%s", pneumo_check_splits(splits),
 							  on[0] ? on[0] : "", on[0] && (on[1] || on[2]) ? " and " : "",
 							  on[1] ? on[1] : "", on[1] && on[2] ? " and " : "", on[2] ? on[2] : ""));
 }
@@ -90,21 +90,21 @@ pneumo_check_groups(PneumoCheck *check)
 
 		for (i = 0; i < check->n && order[i]->group != NULL; i = end)
 		{
-			int sides = 0;
+			int splits = 0;
 
 			for (end = i; end < check->n && order[end]->group != NULL &&
 						  strcmp(order[end]->group, order[i]->group) == 0;
 				 end++)
 				if (order[end]->split >= 0)
-					sides |= 1 << order[end]->split;
+					splits |= 1 << order[end]->split;
 			if (pass == 0)
 				groups++;
-			if ((sides & (sides - 1)) == 0)
+			if ((splits & (splits - 1)) == 0)
 				continue;
 			if (pass == 0)
 				leaks++;
 			else if (left-- > 0)
-				put_group(check, order + i, end - i, sides);
+				put_group(check, order + i, end - i, splits);
 		}
 		if (pass > 0)
 			break;
@@ -196,8 +196,8 @@ pneumo_check_sizes(PneumoCheck *check)
 typedef struct ClassCounts
 {
 	int64 images;
-	int64 side_images[3];
-	int64 side_groups[3];
+	int64 split_images[3];
+	int64 split_groups[3];
 } ClassCounts;
 
 static int
@@ -229,24 +229,24 @@ count_classes(ClassCounts *counts, PneumoCheck *check)
 		counts[item->label].images++;
 		if (item->split < 0)
 			continue;
-		counts[item->label].side_images[item->split]++;
-		counts[item->label].side_groups[item->split] +=
+		counts[item->label].split_images[item->split]++;
+		counts[item->label].split_groups[item->split] +=
 			i == 0 || compare_classes(&order[i - 1], &order[i], NULL) != 0;
 	}
 }
 
-/* Whether a training would use that side. */
+/* Tells whether a training would use the split. */
 static bool
-side_is_used(const PneumoCheck *check, const ClassCounts *counts, int side)
+split_is_used(const PneumoCheck *check, const ClassCounts *counts, int split)
 {
 	int c;
 
-	if (check->source->col_split == 0 && side != PNEUMO_TRAIN)
-		return (side == PNEUMO_VALIDATION ? check->config->validation_split : check->config->test_split) > 0;
+	if (check->source->col_split == 0 && split != PNEUMO_TRAIN)
+		return (split == PNEUMO_VALIDATION ? check->config->validation_split : check->config->test_split) > 0;
 	for (c = 0; c < check->n_classes; c++)
-		if (counts[c].side_images[side] > 0)
+		if (counts[c].split_images[split] > 0)
 			return true;
-	return side == PNEUMO_TRAIN;
+	return split == PNEUMO_TRAIN;
 }
 
 static void
@@ -254,18 +254,18 @@ put_class(PneumoCheck *check, const ClassCounts *counts, int c, int64 labelled)
 {
 	const char *severity = "ok";
 	StringInfoData detail;
-	int side;
+	int split;
 
 	initStringInfo(&detail);
 	appendStringInfo(&detail, "%.1f %% of the images", 100.0 * (double) counts[c].images / (double) labelled);
-	for (side = PNEUMO_TRAIN; side <= PNEUMO_TEST; side++)
+	for (split = PNEUMO_TRAIN; split <= PNEUMO_TEST; split++)
 	{
-		int64 groups = counts[c].side_groups[side];
+		int64 groups = counts[c].split_groups[split];
 
-		if (!side_is_used(check, counts, side))
+		if (!split_is_used(check, counts, split))
 			continue;
-		appendStringInfo(&detail, "%s %lld on %s", side == PNEUMO_TRAIN ? ":" : ",",
-						 (long long) counts[c].side_images[side], pneumo_split_names[side]);
+		appendStringInfo(&detail, "%s %lld on %s", split == PNEUMO_TRAIN ? ":" : ",",
+						 (long long) counts[c].split_images[split], pneumo_split_names[split]);
 		if (check->source->col_group > 0)
 			appendStringInfo(&detail, " (%lld group%s)", (long long) groups, groups == 1 ? "" : "s");
 		if (groups == 0)

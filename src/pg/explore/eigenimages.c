@@ -18,7 +18,7 @@
  * neither the order of the rows nor chance decides.  Only these are decoded.
  *
  * Memory: max_images * (height * width + 24 * max_images) bytes and a little,
- * at most pneumo.train_memory.  Interrupts are looked at after each block of
+ * at most pneumo.train_memory.  Interrupts are processed after each block of
  * products and each image.  LAPACK cannot be stopped, which is why MAX_IMAGES
  * is what it is: dsyevd takes 0.25 s of a core for 1000, dsyev five times that.
  * Without LAPACK stats' own rotations do, which are slower but can be stopped.
@@ -42,6 +42,7 @@
 #include "pg/base/json.h"
 #include "pg/base/stats_env.h"
 #include "pg/config/config.h"
+#include "pg/explore/explore.h"
 #include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_eigenimages);
@@ -49,14 +50,11 @@ PG_FUNCTION_INFO_V1(pneumo_eigenimages);
 #define DEFAULT_IMAGES 500
 #define MAX_IMAGES 1000
 #define DEFAULT_COMPONENTS 16
-#define BLOCK 128  /* images a side of one product */
+#define BLOCK 128  /* images in a row or column of one product */
 #define CHUNK 1024 /* pixels a product; see above */
-#define ZERO \
-	128 /* subtracted from pixels; drawn where a
-								 * component is 0 */
-#define SMALLEST \
-	1e-12 /* eigenvalues below this fraction of the first,
-								 * times n, are rounding */
+#define ZERO 128   /* subtracted from pixels; drawn where a component is 0 */
+/* Eigenvalues below this fraction of the first, times n, are rounding. */
+#define SMALLEST 1e-12
 
 static const char *const own_keys[] = {"n_components", "max_images", "class", NULL};
 
@@ -151,7 +149,7 @@ read_config(Gallery *gallery, PneumoConfig *config, Jsonb *given)
 
 /* ---------------------------------------------------------------- choosing */
 
-/* Position of a hash among the chosen; *found if it is there. */
+/* Returns the position of a hash among the chosen; *found tells whether it is there. */
 static int
 find_place(const Gallery *gallery, const uint8 *sha256, bool *found)
 {
@@ -357,7 +355,7 @@ centre(double *gram, int n)
 	return trace;
 }
 
-/* n x n, zeroed by the caller. */
+/* Fills the products of all images, n x n, which the caller zeroed. */
 static void
 multiply_images(double *gram, const Gallery *gallery)
 {
@@ -396,7 +394,7 @@ typedef void (*Dsyevd)(const char *jobz, const char *uplo, const int32 *n, doubl
 
 static Dsyevd lapack_dsyevd = NULL;
 
-/* dsyevd in the form of dsyev: its whole numbers' workspace is the end of the other. */
+/* Calls dsyevd in the form of dsyev: the workspace of integers is the end of the other one. */
 static void
 divide_and_conquer(const char *jobz, const char *uplo, const int32 *n, double *a, const int32 *lda, double *w,
 				   double *work, const int32 *lwork, int32 *info, size_t jobz_len, size_t uplo_len)
@@ -414,7 +412,7 @@ divide_and_conquer(const char *jobz, const char *uplo, const int32 *n, double *a
 				  uplo_len);
 }
 
-/* NULL without LAPACK. */
+/* Returns LAPACK's solver; NULL without LAPACK. */
 static StatsDsyev
 eigensolver(void)
 {
@@ -424,7 +422,10 @@ eigensolver(void)
 
 /* ------------------------------------------------------------------ result */
 
-/* Grey at 0, from black to white at the component's own largest size, which is positive. */
+/*
+ * Draws a component: grey at 0, from black to white at its own largest size, which
+ * is made positive.
+ */
 static bytea *
 draw(const Gallery *gallery, const double *weights)
 {
@@ -457,28 +458,27 @@ draw(const Gallery *gallery, const double *weights)
 	return result;
 }
 
-static void
-put_components(ReturnSetInfo *result, const Gallery *gallery, const double *vectors, const double *values,
-			   double trace)
+/* Puts the components that were asked for and are more than rounding; returns their number. */
+static int
+put_components(const Gallery *gallery, const double *vectors, const double *values, double trace,
+			   PneumoEigenimagePut put, void *arg)
 {
 	double explained = 0;
 	int k;
 
 	for (k = 0; k < gallery->n - 1; k++)
 	{
-		Datum row[3];
-		bool nulls[3] = {false};
+		bytea *picture;
 
 		if (!(values[k] > SMALLEST * gallery->n * values[0]) ||
 			(gallery->n_components > 0 ? k >= gallery->n_components : explained >= gallery->fraction))
 			break;
 		explained += values[k] / trace;
-		row[0] = Int32GetDatum(k + 1);
-		row[1] = Float8GetDatum(Min(values[k] / trace, 1.0));
-		row[2] = PointerGetDatum(draw(gallery, vectors + (size_t) k * gallery->n));
-		tuplestore_putvalues(result->setResult, result->setDesc, row, nulls);
-		pfree(DatumGetPointer(row[2]));
+		picture = draw(gallery, vectors + (size_t) k * gallery->n);
+		put(arg, k + 1, Min(values[k] / trace, 1.0), picture);
+		pfree(picture);
 	}
+	return k;
 }
 
 static void
@@ -493,39 +493,44 @@ tell_left_out(const Gallery *gallery)
 						 gallery->max_images < MAX_IMAGES
 							 ? errhint("Config key \"max_images\" allows up to %d.", MAX_IMAGES)
 							 : 0));
+}
+
+static void
+require_images(const Gallery *gallery)
+{
 	if (gallery->n < 2)
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
 						errmsg("eigenimages need at least two different images, there %s %d",
 							   gallery->n == 1 ? "is" : "are", gallery->n)));
 }
 
-Datum
-pneumo_eigenimages(PG_FUNCTION_ARGS)
+int
+pneumo_eigenimages_compute(Oid relid, Jsonb *config, bool tell, PneumoEigenimagePut put, void *arg)
 {
-	Oid relid = PG_GETARG_OID(0);
-	Jsonb *given = PG_GETARG_JSONB_P(1);
 	Gallery gallery;
-	PneumoConfig *config;
+	PneumoConfig *parsed;
 	PneumoSource *source;
 	PneumoStats stats;
 	StatsStatus status;
 	double *gram;
 	double *values;
 	double trace;
+	int n;
 
-	InitMaterializedSRF(fcinfo, 0);
 	memset(&gallery, 0, sizeof(gallery));
-	config = pneumo_explore_config(relid, given, own_keys);
-	read_config(&gallery, config, given);
-	source = pneumo_source_check(relid, config);
+	parsed = pneumo_explore_config(relid, config, own_keys);
+	read_config(&gallery, parsed, config);
+	source = pneumo_source_check(relid, parsed);
 	gallery.cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo eigenimages", ALLOCSET_DEFAULT_SIZES);
 	gallery.chosen = MemoryContextAlloc(gallery.cxt, sizeof(Chosen) * (gallery.max_images + 1));
 	(void) pneumo_source_rows(source, visit, &gallery);
-	tell_left_out(&gallery);
+	if (tell)
+		tell_left_out(&gallery);
+	require_images(&gallery);
 
 	gram = MemoryContextAllocExtended(gallery.cxt, (Size) gallery.n * gallery.n * sizeof(double),
 									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	values = palloc(sizeof(double) * gallery.n);
+	values = MemoryContextAlloc(gallery.cxt, sizeof(double) * gallery.n);
 	multiply_images(gram, &gallery);
 	trace = centre(gram, gallery.n);
 	pneumo_stats_begin(&stats);
@@ -534,7 +539,31 @@ pneumo_eigenimages(PG_FUNCTION_ARGS)
 	pneumo_stats_end(&stats);
 	if (status != STATS_OK)
 		elog(ERROR, "could not compute the eigenimages: %s", stats_status_text(status));
-	put_components((ReturnSetInfo *) fcinfo->resultinfo, &gallery, gram, values, trace);
+	n = put_components(&gallery, gram, values, trace, put, arg);
 	MemoryContextDelete(gallery.cxt);
+	return n;
+}
+
+/* --------------------------------------------------------------------- SQL */
+
+static void
+put_row(void *arg, int component, double explained, bytea *picture)
+{
+	ReturnSetInfo *result = arg;
+	Datum row[3];
+	bool nulls[3] = {false};
+
+	row[0] = Int32GetDatum(component);
+	row[1] = Float8GetDatum(explained);
+	row[2] = PointerGetDatum(picture);
+	tuplestore_putvalues(result->setResult, result->setDesc, row, nulls);
+}
+
+Datum
+pneumo_eigenimages(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	(void) pneumo_eigenimages_compute(PG_GETARG_OID(0), PG_GETARG_JSONB_P(1), true, put_row,
+									  fcinfo->resultinfo);
 	return (Datum) 0;
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * explore.h
- *	  Looking at images before any model does: the check of a source, pictures
- *	  of classes, eigenimages.
+ *	  Exploring images before a network learns them: the check of a source,
+ *	  eigenimages.
  *
  * Everything here runs in the caller's own backend, in one thread, as the current
  * user and under the snapshot of the calling query.
@@ -13,19 +13,20 @@
 #define PNEUMO_PG_EXPLORE_H
 
 #include "nodes/execnodes.h"
+#include "utils/jsonb.h"
 
 #include "pg/config/config.h"
 #include "pg/source/source.h"
 
 /* ------------------------------------------ check of a source (check_*.c) */
 
-/* Images are looked at as cells of 8 x 8 pixels. */
+/* pneumo_check measures images by cells of 8 x 8 pixels. */
 #define PNEUMO_CHECK_ROWS 8
 #define PNEUMO_CHECK_COLUMNS 9
 #define PNEUMO_CHECK_CELL 8
 #define PNEUMO_CHECK_THUMB (18 * 16) /* the same, by 4 x 4 pixels */
 
-/* A readable image with its label, group and side where it has them. */
+/* A readable image with its label, group and split where it has them. */
 typedef struct PneumoCheckItem
 {
 	uint8 sha256[PNEUMO_SHA256_LEN]; /* of the bytes */
@@ -60,11 +61,11 @@ typedef struct PneumoCheck
 	int near_distance; /* bits of the hash */
 } PneumoCheck;
 
-/* One row of the result: severity "ok", "note" or "warning"; subject NULL: the finding's summary. */
+/* Adds a row to the result: severity is "ok", "note" or "warning"; subject NULL means the finding's summary. */
 extern void pneumo_check_put(PneumoCheck *check, const char *finding, const char *severity,
 							 const char *subject, int64 n, const char *detail);
 
-/* The findings.  All want the items sorted by hash; pneumo_check_duplicates() does that. */
+/* Put the findings.  All want the items sorted by hash; pneumo_check_duplicates() does that. */
 extern void pneumo_check_duplicates(PneumoCheck *check);
 extern void pneumo_check_near(PneumoCheck *check);
 extern void pneumo_check_groups(PneumoCheck *check);
@@ -72,7 +73,24 @@ extern void pneumo_check_sizes(PneumoCheck *check);
 extern void pneumo_check_classes(PneumoCheck *check);
 extern void pneumo_check_shortcut(PneumoCheck *check);
 
-/* "train", or "train and test"; of a set of bits by side.  Constant. */
-extern const char *pneumo_check_sides(int sides);
+/* Returns "train", or "train and test", of a set of bits by split; a constant. */
+extern const char *pneumo_check_splits(int splits);
+
+/* --------------------------------------------- eigenimages (eigenimages.c) */
+
+/*
+ * Takes a principal component (from 1): the fraction of the variance that it
+ * explains, and its picture, a grey JPEG that is freed after the call.
+ */
+typedef void (*PneumoEigenimagePut)(void *arg, int component, double explained, bytea *picture);
+
+/*
+ * Computes the principal components of a source's images and puts them, the one
+ * that explains most first; returns their number.  The config is that of
+ * pneumo_eigenimages(), and so are the errors.  With tell, notices say which images
+ * are left out.
+ */
+extern int pneumo_eigenimages_compute(Oid relid, Jsonb *config, bool tell, PneumoEigenimagePut put,
+									  void *arg);
 
 #endif /* PNEUMO_PG_EXPLORE_H */

@@ -99,7 +99,10 @@ side_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 	return side;
 }
 
-/* The state, made or checked against the arguments; argument: that of the height. */
+/*
+ * Returns the state, which is made or checked against the arguments; argument is
+ * the position of the height.
+ */
 static ImageSums *
 get_sums(FunctionCallInfo fcinfo, int argument, int32 planes, double scale)
 {
@@ -124,7 +127,7 @@ get_sums(FunctionCallInfo fcinfo, int argument, int32 planes, double scale)
 	return sums;
 }
 
-/* Pixels of an image in the current context; NULL (and counted) if it is left out. */
+/* Returns the pixels of an image in the current context; NULL (and counts it) if it is left out. */
 static uint8 *
 read_pixels(ImageSums *sums, Datum image)
 {
@@ -276,7 +279,7 @@ pneumo_image_sums_combine(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(sums);
 }
 
-/* Between processes of one server: the state's own bytes. */
+/* Copies the state's own bytes: they only go between processes of one server. */
 Datum
 pneumo_image_sums_serialize(PG_FUNCTION_ARGS)
 {
@@ -307,7 +310,7 @@ pneumo_image_sums_deserialize(PG_FUNCTION_ARGS)
 
 /* --------------------------------------------------------------- final */
 
-/* The state of a final call, with a notice on what was left out; NULL if there is none. */
+/* Returns the state of a final call, with a notice on what was left out; NULL if there is none. */
 static ImageSums *
 final_sums(FunctionCallInfo fcinfo)
 {
@@ -363,7 +366,7 @@ pneumo_std_image_final(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(pneumo_picture(pixels, sums->height, sums->width, 1));
 }
 
-/* Red where positive images are brighter, blue where they are darker. */
+/* Draws the difference of the means: red where positive images are brighter, blue where they are darker. */
 Datum
 pneumo_contrast_image_final(PG_FUNCTION_ARGS)
 {

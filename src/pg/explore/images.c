@@ -29,7 +29,7 @@ PG_FUNCTION_INFO_V1(pneumo_augment);
 #define MIN_PHANTOM_SIDE 64
 #define MAX_PHANTOM_SIDE 2048
 
-/* True if the query goes on with NULL for this image; else an error. */
+/* Returns true if the query goes on with NULL for this image; else raises the error. */
 static bool
 null_for_bad_image(const ImgError *error)
 {
@@ -135,7 +135,7 @@ pneumo_phantom(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(pneumo_picture(pixels, side, side, 1));
 }
 
-/* One draw of a config's augmentation, applied as in training, in 8 bits. */
+/* Applies one draw of a config's augmentation as in training, to 8 bits. */
 static void
 augment(uint8 *pixels, const PneumoConfig *config, uint64 seed)
 {

@@ -6,7 +6,13 @@
  * A row is done when its sha256 column names the version; so a call that was
  * stopped goes on where it was, several sessions can share the work, and a new
  * version scores everything again.  All reading and writing is SPI as the
- * caller, with the caller's rights.
+ * caller, with the caller's rights: as if the caller typed the statements, so
+ * that triggers and row security act as they would then.
+ *
+ * Between two batches the table is anybody's to change, and the triggers of one
+ * batch can do so as well.  Each batch opens it anew and checks that it is what
+ * the first one found (source/read.c).  Operators are written with their schema:
+ * the search path may hold others that fit the key's type better.
  *
  * Rows that another transaction has locked are passed over at first and waited
  * for in a last pass.
@@ -17,7 +23,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
@@ -30,26 +36,38 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "pg/base/base.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 #include "pg/predict/predict.h"
+#include "pg/source/source.h"
 
 PG_FUNCTION_INFO_V1(pneumo_score_table);
 
 #define MAX_BATCH 10000
 
+/* Positions of the table's columns; a batch reads the first two. */
+enum
+{
+	COL_KEY,
+	COL_IMAGE,
+	COL_SCORE,
+	COL_SHA256
+};
+
+#define N_READ 2
+
 typedef struct ScoreTable
 {
 	char *model;
 	PneumoVersionId id;
-	char *table; /* quoted */
-	char *key;   /* column names, quoted */
-	char *image;
-	char *score;
-	char *sha256;
-	Oid key_type;
+	PneumoUserTable table; /* its columns: COL_KEY and so on */
+	char *equal;           /* key operators, with their schema */
+	char *greater;
+	Oid key_type; /* base type */
 	int16 key_length;
 	bool key_by_value;
 	int32 batch_size;
@@ -58,7 +76,7 @@ typedef struct ScoreTable
 	bytea *hash;
 	Datum last_key; /* of the previous batch */
 	bool has_last_key;
-	SPIPlanPtr first; /* without and with a last key; waiting or not */
+	SPIPlanPtr first; /* query plans: without and with a last key; waiting or not */
 	SPIPlanPtr next;
 	SPIPlanPtr update;
 	int64 scored;
@@ -67,7 +85,7 @@ typedef struct ScoreTable
 
 /* ------------------------------------------------------------------- arguments */
 
-/* The one column of the primary key. */
+/* Returns the one column of the primary key. */
 static char *
 find_key(Relation rel)
 {
@@ -83,7 +101,7 @@ find_key(Relation rel)
 	return pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), attribute - 1)->attname));
 }
 
-/* The one bytea column beside the one for the hash. */
+/* Returns the one bytea column apart from the one for the hash. */
 static char *
 find_image(Relation rel, const char *sha256)
 {
@@ -111,23 +129,61 @@ find_image(Relation rel, const char *sha256)
 	return found;
 }
 
+/* Adds a column by name, of this type if one is given. */
 static void
-check_column(Relation rel, const char *column, Oid type)
+add_column(ScoreTable *work, const char *column, Oid type)
 {
-	AttrNumber number = get_attnum(RelationGetRelid(rel), column);
+	Oid relid = work->table.relid;
+	AttrNumber number = get_attnum(relid, column);
 
 	if (number == InvalidAttrNumber)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("table %s has no column \"%s\"", pneumo_relation_name(RelationGetRelid(rel)), column),
+			 errmsg("table %s has no column \"%s\"", work->table.name, column),
 			 errhint(
 				 "Scores need two columns: ALTER TABLE %s ADD COLUMN score float8, ADD COLUMN sha256 bytea.",
-				 pneumo_relation_name(RelationGetRelid(rel)))));
-	if (OidIsValid(type) && getBaseType(get_atttype(RelationGetRelid(rel), number)) != type)
+				 work->table.name)));
+	if (OidIsValid(type) && getBaseType(get_atttype(relid, number)) != type)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("column \"%s\" of table %s is not of type %s",
+															column, work->table.name, format_type_be(type))));
+	(void) pneumo_user_table_add_column(&work->table, number);
+}
+
+/* Returns an operator as OPERATOR(schema.name). */
+static char *
+operator_text(Oid operator)
+{
+	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+	char *text;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
+					NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return text;
+}
+
+/* Looks up the key's type and the operators of its default order, which ORDER BY uses. */
+static void
+find_key_type(ScoreTable *work)
+{
+	const PneumoColumn *key = &work->table.column[COL_KEY];
+	TypeCacheEntry *entry;
+
+	work->key_type = getBaseType(key->type);
+	entry = lookup_type_cache(work->key_type, TYPECACHE_EQ_OPR | TYPECACHE_GT_OPR);
+	if (!OidIsValid(entry->eq_opr) || !OidIsValid(entry->gt_opr))
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("column \"%s\" of table %s is not of type %s", column,
-							   pneumo_relation_name(RelationGetRelid(rel)), format_type_be(type))));
+						errmsg("key column \"%s\" of table %s is of type %s, which has no order", key->name,
+							   work->table.name, format_type_be(work->key_type))));
+	work->equal = operator_text(entry->eq_opr);
+	work->greater = operator_text(entry->gt_opr);
+	get_typlenbyval(work->key_type, &work->key_length, &work->key_by_value);
 }
 
 static char *
@@ -136,7 +192,7 @@ name_argument(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(arg)));
 }
 
-/* Everything from the arguments, in work->cxt. */
+/* Reads all arguments, into work->cxt. */
 static void
 read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 {
@@ -155,27 +211,20 @@ read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("batch_size is %d, allowed is 1 to %d", work->batch_size, MAX_BATCH)));
 
-	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
-	work->table = pneumo_relation_name(RelationGetRelid(rel));
+	rel = pneumo_user_table_begin(&work->table, PG_GETARG_OID(0));
 	if (key == NULL)
 		key = find_key(rel);
 	if (image == NULL)
 		image = find_image(rel, sha256);
-	check_column(rel, key, InvalidOid);
-	check_column(rel, image, BYTEAOID);
-	check_column(rel, score, FLOAT8OID);
-	check_column(rel, sha256, BYTEAOID);
-	work->key_type = get_atttype(RelationGetRelid(rel), get_attnum(RelationGetRelid(rel), key));
-	get_typlenbyval(work->key_type, &work->key_length, &work->key_by_value);
+	add_column(work, key, InvalidOid);
+	add_column(work, image, BYTEAOID);
+	add_column(work, score, FLOAT8OID);
+	add_column(work, sha256, BYTEAOID);
+	find_key_type(work);
 	relation_close(rel, NoLock);
-
-	work->key = pstrdup(quote_identifier(key));
-	work->image = pstrdup(quote_identifier(image));
-	work->score = pstrdup(quote_identifier(score));
-	work->sha256 = pstrdup(quote_identifier(sha256));
 }
 
-/* ------------------------------------------------------------------------ plans */
+/* ------------------------------------------------------------------ query plans */
 
 static SPIPlanPtr
 prepare(const char *command, int n, Oid *types)
@@ -187,17 +236,37 @@ prepare(const char *command, int n, Oid *types)
 	return plan;
 }
 
+static const char *
+column(const ScoreTable *work, int position)
+{
+	return quote_identifier(work->table.column[position].name);
+}
+
+/* Returns the key's comparison with a parameter; the cast takes a domain away. */
+static char *
+compare_key(const ScoreTable *work, const char *operator, const char * parameter)
+{
+	return psprintf("%s::%s %s %s", column(work, COL_KEY),
+					format_type_extended(work->key_type, -1,
+										 FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY),
+					operator, parameter);
+}
+
 static char *
 select_batch(const ScoreTable *work, bool after_last, bool wait)
 {
-	return psprintf("SELECT %s, %s FROM %s WHERE %s IS NOT NULL AND %s IS DISTINCT FROM $1%s%s%s "
+	const char *sha256 = column(work, COL_SHA256);
+
+	return psprintf("SELECT %s FROM %s WHERE %s IS NOT NULL "
+					"AND (%s IS NULL OR %s::pg_catalog.bytea OPERATOR(pg_catalog.<>) $1)%s%s "
 					"ORDER BY %s LIMIT %d FOR NO KEY UPDATE%s",
-					work->key, work->image, work->table, work->image, work->sha256, after_last ? " AND " : "",
-					after_last ? work->key : "", after_last ? " > $2" : "", work->key, work->batch_size,
-					wait ? "" : " SKIP LOCKED");
+					pneumo_user_table_column_list(&work->table, N_READ), work->table.name,
+					column(work, COL_IMAGE), sha256, sha256, after_last ? " AND " : "",
+					after_last ? compare_key(work, work->greater, "$2") : "", column(work, COL_KEY),
+					work->batch_size, wait ? "" : " SKIP LOCKED");
 }
 
-/* Also the callback of work->cxt: the plans outlive an error otherwise. */
+/* Frees the query plans; the callback of work->cxt, too, since they outlive an error otherwise. */
 static void
 free_plans(void *arg)
 {
@@ -222,8 +291,8 @@ prepare_plans(ScoreTable *work, bool wait)
 	free_plans(work);
 	work->first = prepare(select_batch(work, false, wait), 1, select_types);
 	work->next = prepare(select_batch(work, true, wait), 2, select_types);
-	command = psprintf("UPDATE %s SET %s = $1, %s = $2 WHERE %s = $3", work->table, work->score, work->sha256,
-					   work->key);
+	command = psprintf("UPDATE %s SET %s = $1, %s = $2 WHERE %s", work->table.name, column(work, COL_SCORE),
+					   column(work, COL_SHA256), compare_key(work, work->equal, "$3"));
 	work->update = prepare(command, 3, update_types);
 }
 
@@ -240,7 +309,8 @@ store_score(ScoreTable *work, Datum key, bool has_score, double score)
 	values[1] = PointerGetDatum(work->hash);
 	values[2] = key;
 	if (SPI_execute_plan(work->update, values, nulls, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not store a score in %s", work->table);
+		elog(ERROR, "could not store a score in %s", work->table.name);
+	pneumo_user_table_check_plan(&work->table, work->update);
 }
 
 static void
@@ -250,23 +320,30 @@ remember_key(ScoreTable *work, Datum key)
 	Datum previous = work->last_key;
 	bool had = work->has_last_key;
 
-	work->last_key = datumCopy(key, work->key_by_value, work->key_length);
+	/* A value that lies in the table's TOAST table may be gone after the commit. */
+	work->last_key = work->key_length == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(key))
+											: datumCopy(key, work->key_by_value, work->key_length);
 	work->has_last_key = true;
 	if (had && !work->key_by_value)
 		pfree(DatumGetPointer(previous));
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Returns the key or the image of a row of a batch.  The condition that an image
+ * is there and the row itself may come from two calls of a view's function.
+ */
 static Datum
-key_of(const ScoreTable *work, const SPITupleTable *table, uint64 i)
+value_of(const ScoreTable *work, const SPITupleTable *table, uint64 i, int position)
 {
 	bool isnull;
-	Datum key = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
+	Datum value = SPI_getbinval(table->vals[i], table->tupdesc, position + 1, &isnull);
 
 	if (isnull)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("key column %s of %s holds a null", work->key, work->table)));
-	return key;
+						errmsg("%s column \"%s\" of %s holds a null", position == COL_KEY ? "key" : "image",
+							   work->table.column[position].name, work->table.name)));
+	return value;
 }
 
 /* Scores the rows of a batch, then stores the scores. */
@@ -282,28 +359,26 @@ score_rows(ScoreTable *work, const SPITupleTable *table, uint64 n)
 						pneumo_scorer_get_group(&work->scorers, work->cxt, &work->id, pneumo_path()));
 	meta = scores.scorer->meta;
 	for (i = 0; i < n; i++)
-	{
-		bool isnull;
-		Datum image = SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull);
-
-		has_score[i] = pneumo_scores_add(&scores, (int64) i, image, pneumo_on_bad_image);
-	}
+		has_score[i] =
+			pneumo_scores_add(&scores, (int64) i, value_of(work, table, i, COL_IMAGE), pneumo_on_bad_image);
 	pneumo_scores_finish(&scores);
 	for (i = 0; i < n; i++)
-		store_score(work, key_of(work, table, i), has_score[i],
+		store_score(work, value_of(work, table, i, COL_KEY), has_score[i],
 					has_score[i] ? pneumo_score_of(meta, scores.probability + i * meta->n_classes) : 0);
 	work->scored += n;
 	if (n > 0)
-		remember_key(work, key_of(work, table, n - 1));
+		remember_key(work, value_of(work, table, n - 1, COL_KEY));
 }
 
-/* One batch in one transaction; false if there was nothing left to do. */
+/* Scores one batch in one transaction; returns false if there was nothing left to do. */
 static bool
 score_batch(ScoreTable *work)
 {
 	MemoryContext cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "pneumo batch of scores", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
+	Relation rel = pneumo_user_table_open(&work->table);
+	SPIPlanPtr plan = work->has_last_key ? work->next : work->first;
 	Datum values[2];
 	SPITupleTable *table;
 	uint64 n;
@@ -312,16 +387,18 @@ score_batch(ScoreTable *work)
 	(void) pneumo_model_lookup(work->model, PNEUMO_PREDICT, GetUserId(), false);
 	values[0] = PointerGetDatum(work->hash);
 	values[1] = work->last_key;
-	if (SPI_execute_plan(work->has_last_key ? work->next : work->first, values, NULL, false, 0) !=
-		SPI_OK_SELECT)
-		elog(ERROR, "could not read %s", work->table);
+	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read %s", work->table.name);
 	table = SPI_tuptable;
 	n = SPI_processed;
+	pneumo_user_table_check_plan(&work->table, plan);
+	pneumo_user_table_check_result(&work->table, table->tupdesc, N_READ);
 	old = MemoryContextSwitchTo(cxt);
 	score_rows(work, table, n);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 	SPI_freetuptable(table);
+	relation_close(rel, NoLock);
 	return n > 0;
 }
 

@@ -3,9 +3,9 @@
  * dataset.c
  *	  Reads a source table: rows to samples, images to pixels.
  *
- * One pass by a cursor, as the current user.  Each row becomes a sample or is
- * left out and counted; what to do with the pixels is the sink's affair
- * (store them, score them, nothing).
+ * Each row that the reader (read.c) brings becomes a sample, or is left out and
+ * counted; what becomes of the pixels is the sink's affair (store them, score
+ * them, nothing).
  *
  *-------------------------------------------------------------------------
  */
@@ -14,13 +14,7 @@
 #include <math.h>
 
 #include "access/detoast.h"
-#include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "image/image.h"
@@ -29,8 +23,6 @@
 #include "pg/base/base.h"
 #include "pg/config/config.h"
 #include "pg/source/source.h"
-
-#define FETCH_ROWS 32
 
 const char *const pneumo_left_out_names[PNEUMO_N_LEFT_OUT] = {
 	"without image", "unlabelled",        "unreadable",   "without split",
@@ -43,67 +35,11 @@ typedef struct Reader
 	const PneumoConfig *config;
 	const PneumoReading *reading;
 	PneumoDataset *dataset;
-	MemoryContext row_cxt;
 	int64 max_samples;
 	uint8 *pixels;
-	TupleDesc desc;
-	FmgrInfo *output; /* by column of the query, from 0 */
-	bool *output_known;
 } Reader;
 
-/* Text of a column in the row's context; NULL if null. */
-static char *
-column_text(Reader *reader, HeapTuple tuple, int column)
-{
-	Form_pg_attribute att = TupleDescAttr(reader->desc, column - 1);
-	bool isnull;
-	Datum value = SPI_getbinval(tuple, reader->desc, column, &isnull);
-	char *text;
-
-	if (isnull)
-		return NULL;
-	if (!reader->output_known[column - 1])
-	{
-		Oid function;
-		bool varlena;
-
-		getTypeOutputInfo(att->atttypid, &function, &varlena);
-		fmgr_info_cxt(function, &reader->output[column - 1], reader->dataset->cxt);
-		reader->output_known[column - 1] = true;
-	}
-	text = OutputFunctionCall(&reader->output[column - 1], value);
-	if (getBaseType(att->atttypid) == BPCHAROID)
-	{
-		size_t len = strlen(text);
-
-		while (len > 0 && text[len - 1] == ' ')
-			text[--len] = '\0';
-	}
-	return text;
-}
-
-static char *
-row_key(Reader *reader, HeapTuple tuple)
-{
-	const PneumoSource *source = reader->source;
-	StringInfoData buf;
-	int i;
-
-	if (source->n_key == 0)
-		return NULL;
-	initStringInfo(&buf);
-	for (i = 0; i < source->n_key; i++)
-	{
-		char *text = column_text(reader, tuple, source->col_key[i]);
-
-		if (i > 0)
-			appendStringInfoString(&buf, ", ");
-		appendStringInfoString(&buf, text == NULL ? "null" : text);
-	}
-	return buf.data;
-}
-
-/* How a message names a row. */
+/* Returns how a message names a row. */
 static char *
 row_name(const char *key, int64 number)
 {
@@ -119,8 +55,6 @@ find_label(Reader *reader, const char *text, const char *key)
 	const char *names[NN_MAX_CLASSES + 1];
 	int i;
 
-	if (reader->source->label_kind == PNEUMO_LABEL_BOOLEAN)
-		text = text[0] == 't' ? "true" : "false";
 	for (i = 0; i < reading->n_classes; i++)
 	{
 		if (strcmp(text, reading->classes[i]) == 0)
@@ -151,22 +85,18 @@ split_from_text(Reader *reader, const char *text, const char *key)
 	return PNEUMO_TRAIN;
 }
 
-/* Group hash, and the side that the group is on. */
+/* Fills the hash of the sample's group, and the split that the group is on. */
 static void
-place_sample(Reader *reader, HeapTuple tuple, PneumoSample *sample, const char *split)
+place_sample(Reader *reader, const PneumoRow *row, PneumoSample *sample)
 {
 	const PneumoConfig *config = reader->config;
-	char *group = NULL;
 	StringInfoData buf;
 
-	if (reader->source->col_group > 0)
-		group = column_text(reader, tuple, reader->source->col_group);
-
 	initStringInfo(&buf);
-	if (group != NULL)
+	if (row->group != NULL)
 	{
 		appendStringInfoChar(&buf, 'g');
-		appendStringInfoString(&buf, group);
+		appendStringInfoString(&buf, row->group);
 	}
 	else
 	{
@@ -175,27 +105,25 @@ place_sample(Reader *reader, HeapTuple tuple, PneumoSample *sample, const char *
 	}
 	pneumo_sha256(sample->group, buf.data, buf.len);
 
-	if (split != NULL)
-		sample->split = split_from_text(reader, split, sample->key);
+	if (row->split != NULL)
+		sample->split = split_from_text(reader, row->split, sample->key);
 	else
 		sample->split = pneumo_split_key(buf.data + 1, buf.len - 1, config->split_seed,
 										 config->validation_split, config->test_split);
 }
 
 static float
-read_weight(Reader *reader, HeapTuple tuple, const char *key)
+read_weight(Reader *reader, const PneumoRow *row)
 {
-	char *text;
 	double weight;
 
 	if (reader->source->col_weight == 0)
 		return 1;
-	text = column_text(reader, tuple, reader->source->col_weight);
-	weight = text == NULL ? NAN : strtod(text, NULL);
+	weight = row->weight == NULL ? NAN : strtod(row->weight, NULL);
 	if (!(weight >= 0 && weight <= 1e6))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("%s has the sample weight %s, must be between 0 and 1000000",
-							   row_name(key, reader->dataset->n_rows), text == NULL ? "null" : text)));
+							   row_name(row->key, row->number), row->weight == NULL ? "null" : row->weight)));
 	return (float) weight;
 }
 
@@ -227,67 +155,56 @@ append_sample(Reader *reader, const PneumoSample *sample)
 		place->key = MemoryContextStrdup(dataset->cxt, sample->key);
 }
 
+/* Makes a sample of a row, or counts it among those that are left out. */
 static void
-read_row(Reader *reader, HeapTuple tuple)
+read_row(Reader *reader, const PneumoRow *row)
 {
-	const PneumoSource *source = reader->source;
 	const PneumoReading *reading = reader->reading;
 	PneumoDataset *dataset = reader->dataset;
 	PneumoSample sample;
-	bool isnull;
-	Datum image;
-	char *label;
-	char *split = NULL;
 	struct varlena *bytes;
 	ImgError error;
 
-	memset(&sample, 0, sizeof(sample));
-	dataset->n_rows++;
-	image = SPI_getbinval(tuple, reader->desc, source->col_image, &isnull);
-	if (isnull)
+	if (!row->has_image)
 	{
 		dataset->left_out[PNEUMO_OUT_NO_IMAGE]++;
 		return;
 	}
-	label = column_text(reader, tuple, source->col_label);
-	if (label == NULL)
+	if (row->label == NULL)
 	{
 		dataset->left_out[PNEUMO_OUT_UNLABELLED]++;
 		return;
 	}
-	if (source->col_split > 0)
+	if (reader->source->col_split > 0 && row->split == NULL)
 	{
-		split = column_text(reader, tuple, source->col_split);
-		if (split == NULL)
-		{
-			dataset->left_out[PNEUMO_OUT_NO_SPLIT]++;
-			return;
-		}
+		dataset->left_out[PNEUMO_OUT_NO_SPLIT]++;
+		return;
 	}
 
-	sample.key = row_key(reader, tuple);
+	memset(&sample, 0, sizeof(sample));
+	sample.key = row->key;
 	sample.slot = -1;
-	sample.label = (int16) find_label(reader, label, sample.key);
-	sample.weight = read_weight(reader, tuple, sample.key);
+	sample.label = (int16) find_label(reader, row->label, row->key);
+	sample.weight = read_weight(reader, row);
 
-	if (toast_raw_datum_size(image) - VARHDRSZ > PNEUMO_MAX_IMAGE_BYTES)
+	if (toast_raw_datum_size(row->image) - VARHDRSZ > PNEUMO_MAX_IMAGE_BYTES)
 	{
-		left_out_unreadable(reader, sample.key,
+		left_out_unreadable(reader, row->key,
 							psprintf("%zu bytes are above the limit of %zu",
-									 (size_t) toast_raw_datum_size(image) - VARHDRSZ,
+									 (size_t) toast_raw_datum_size(row->image) - VARHDRSZ,
 									 PNEUMO_MAX_IMAGE_BYTES));
 		return;
 	}
-	bytes = PG_DETOAST_DATUM_PACKED(image);
+	bytes = PG_DETOAST_DATUM_PACKED(row->image);
 	pneumo_sha256(sample.sha256, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	place_sample(reader, tuple, &sample, split);
+	place_sample(reader, row, &sample);
 
 	if (reading->decode)
 	{
 		if (pneumo_pixels(reader->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
 						  &reader->config->preprocess, &error) != IMG_OK)
 		{
-			left_out_unreadable(reader, sample.key, error.message);
+			left_out_unreadable(reader, row->key, error.message);
 			return;
 		}
 		if (reading->sink != NULL && reading->want[sample.split])
@@ -297,43 +214,14 @@ read_row(Reader *reader, HeapTuple tuple)
 }
 
 static void
-read_cursor(Reader *reader)
+visit_row(void *arg, const PneumoRow *row)
 {
-	PneumoDataset *dataset = reader->dataset;
-	SPIPlanPtr plan;
-	Portal portal;
-	uint64 i;
+	Reader *reader = arg;
 
-	plan = SPI_prepare_cursor(reader->source->query, 0, NULL, CURSOR_OPT_NO_SCROLL);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare reading of %s", reader->source->name);
-	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
-	for (;;)
-	{
-		SPI_cursor_fetch(portal, true, FETCH_ROWS);
-		if (SPI_processed == 0)
-			break;
-		if (reader->desc == NULL)
-		{
-			reader->desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
-			reader->output = MemoryContextAllocZero(dataset->cxt, sizeof(FmgrInfo) * reader->desc->natts);
-			reader->output_known = MemoryContextAllocZero(dataset->cxt, sizeof(bool) * reader->desc->natts);
-		}
-		for (i = 0; i < SPI_processed; i++)
-		{
-			MemoryContext old;
-
-			CHECK_FOR_INTERRUPTS();
-			old = MemoryContextSwitchTo(reader->row_cxt);
-			read_row(reader, SPI_tuptable->vals[i]);
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(reader->row_cxt);
-			if (reader->reading->progress != NULL)
-				reader->reading->progress(reader->reading->progress_arg, dataset->n_rows);
-		}
-		SPI_freetuptable(SPI_tuptable);
-	}
-	SPI_cursor_close(portal);
+	reader->dataset->n_rows = row->number;
+	read_row(reader, row);
+	if (reader->reading->progress != NULL)
+		reader->reading->progress(reader->reading->progress_arg, row->number);
 }
 
 static void
@@ -354,10 +242,7 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, cons
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo dataset", ALLOCSET_DEFAULT_SIZES);
 	PneumoDataset *dataset = MemoryContextAllocZero(cxt, sizeof(PneumoDataset));
-	MemoryContext old = CurrentMemoryContext;
 	Reader reader;
-	Oid user;
-	int context;
 	int i;
 
 	dataset->cxt = cxt;
@@ -375,17 +260,7 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, cons
 	reader.pixels = MemoryContextAllocHuge(cxt, (Size) config->preprocess.height * config->preprocess.width *
 													config->preprocess.channels);
 
-	/* as in pneumo_source_labels() */
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	reader.row_cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo row", ALLOCSET_DEFAULT_SIZES);
-	read_cursor(&reader);
-	SPI_finish();
-	SetUserIdAndSecContext(user, context);
-
-	MemoryContextSwitchTo(old);
+	(void) pneumo_source_rows(source, visit_row, &reader);
 	check_unreadable(dataset, config);
 	pneumo_dataset_settle(dataset, config);
 	return dataset;

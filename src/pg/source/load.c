@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
@@ -37,10 +38,10 @@
 
 PG_FUNCTION_INFO_V1(pneumo_load);
 
-
 typedef struct Loader
 {
 	const char *directory;
+	PneumoUserTable table;
 	SPIPlanPtr insert;
 	MemoryContext file_cxt; /* reset after each file */
 	int64 loaded;
@@ -85,7 +86,7 @@ compare_names(const ListCell *a, const ListCell *b)
 	return strcmp((const char *) lfirst(a), (const char *) lfirst(b));
 }
 
-/* Names in a directory, sorted, without hidden ones: its folders or its files. */
+/* Returns the names of the folders or of the files in a directory, sorted, without hidden ones. */
 static List *
 list_names(const char *path, bool folders)
 {
@@ -145,7 +146,7 @@ read_file(const char *path)
 	return bytes;
 }
 
-/* A name is bytes to the file system; here it becomes text. */
+/* Raises an error unless a name, which is bytes to the file system, can become text. */
 static void
 check_encoding(const char *relative)
 {
@@ -184,12 +185,13 @@ load_image(Loader *loader, const char *relative, const char *label, const char *
 	values[3] = CStringGetTextDatum(relative);
 	if (SPI_execute_plan(loader->insert, values, nulls, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert file \"%s\"", relative);
+	pneumo_user_table_check_plan(&loader->table, loader->insert);
 	loader->loaded++;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(loader->file_cxt);
 }
 
-/* The class folders below a split's folder, or below the top. */
+/* Loads the class folders below a split's folder, or below the top. */
 static void
 load_classes(Loader *loader, const char *below, const char *split)
 {
@@ -243,7 +245,7 @@ load_tree(Loader *loader)
 	}
 }
 
-/* The table to load into, created if there is none; *created tells. */
+/* Returns the table to load into, which is created if there is none; *created tells. */
 static Oid
 target_table(const char *target, bool *created)
 {
@@ -269,11 +271,11 @@ target_table(const char *target, bool *created)
 }
 
 static void
-prepare_insert(Loader *loader, Oid relid)
+prepare_insert(Loader *loader)
 {
 	Oid types[4] = {BYTEAOID, TEXTOID, TEXTOID, TEXTOID};
-	char *command = psprintf("INSERT INTO %s (image, label, split, file) VALUES ($1, $2, $3, $4)",
-							 pneumo_relation_name(relid));
+	char *command =
+		psprintf("INSERT INTO %s (image, label, split, file) VALUES ($1, $2, $3, $4)", loader->table.name);
 
 	loader->insert = SPI_prepare(command, 4, types);
 	if (loader->insert == NULL)
@@ -306,6 +308,7 @@ pneumo_load(PG_FUNCTION_ARGS)
 	char *directory = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char *target = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Loader loader;
+	Relation rel;
 	Oid relid;
 	bool created;
 
@@ -319,8 +322,10 @@ pneumo_load(PG_FUNCTION_ARGS)
 	loader.file_cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "pneumo load of a file", ALLOCSET_DEFAULT_SIZES);
 	relid = target_table(target, &created);
-	prepare_insert(&loader, relid);
+	rel = pneumo_user_table_begin(&loader.table, relid);
+	prepare_insert(&loader);
 	load_tree(&loader);
+	relation_close(rel, NoLock);
 	if (loader.loaded == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),

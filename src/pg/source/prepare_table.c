@@ -13,6 +13,7 @@
 
 #include <unistd.h>
 
+#include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "executor/spi.h"
@@ -77,6 +78,7 @@ pneumo_table_set_workers(Oid relid, int workers)
 Datum
 pneumo_prepare_table(PG_FUNCTION_ARGS)
 {
+	PneumoUserTable table;
 	Oid relid;
 	int workers = 0;
 
@@ -91,5 +93,6 @@ pneumo_prepare_table(PG_FUNCTION_ARGS)
 							errmsg("workers is %d, allowed is 1 to %d", workers, MAX_WORKERS)));
 	}
 	pneumo_prevent_write("pneumo_prepare_table()");
+	relation_close(pneumo_user_table_begin(&table, relid), NoLock);
 	PG_RETURN_INT32(pneumo_table_set_workers(relid, workers));
 }

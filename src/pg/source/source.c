@@ -10,11 +10,8 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -45,7 +42,10 @@ column_names(Relation rel)
 	return names;
 }
 
-/* Attribute number of a column that a config key names; errors with the nearest. */
+/*
+ * Returns the attribute number of a column that a config key names; the error
+ * names the nearest column.
+ */
 static AttrNumber
 find_column(Relation rel, const char *key, const char *name)
 {
@@ -206,21 +206,8 @@ check_weight_type(Relation rel, AttrNumber attnum)
 /* ----------------------------------------------------------------- table */
 
 static void
-check_relation(Relation rel, bool in_backend)
+check_persistence(Relation rel, bool in_backend)
 {
-	switch (rel->rd_rel->relkind)
-	{
-		case RELKIND_RELATION:
-		case RELKIND_PARTITIONED_TABLE:
-		case RELKIND_VIEW:
-		case RELKIND_MATVIEW:
-		case RELKIND_FOREIGN_TABLE:
-			break;
-		default:
-			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-							errmsg("\"%s\" is not a table, view, materialized view or foreign table",
-								   RelationGetRelationName(rel))));
-	}
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP && !in_backend)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("\"%s\" is temporary, the training worker cannot see it",
@@ -229,17 +216,7 @@ check_relation(Relation rel, bool in_backend)
 }
 
 static int
-add_column(StringInfo list, int *n, Relation rel, AttrNumber attnum)
-{
-	if (*n > 0)
-		appendStringInfoString(list, ", ");
-	appendStringInfoString(list, quote_identifier(
-									 NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname)));
-	return ++*n;
-}
-
-static int
-add_optional(StringInfo list, int *n, Relation rel, const char *key, const char *name,
+add_optional(PneumoUserTable *table, Relation rel, const char *key, const char *name,
 			 void (*check)(Relation rel, AttrNumber attnum))
 {
 	AttrNumber attnum;
@@ -250,12 +227,12 @@ add_optional(StringInfo list, int *n, Relation rel, const char *key, const char 
 	if (check != NULL)
 		check(rel, attnum);
 	require_privilege(rel, attnum);
-	return add_column(list, n, rel, attnum);
+	return pneumo_user_table_add_column(table, attnum);
 }
 
-/* The primary key, if the user may read it: it only names rows in messages. */
+/* Adds the primary key, if the user may read it: it only names rows in messages. */
 static void
-add_primary_key(StringInfo list, int *n, Relation rel, PneumoSource *source)
+add_primary_key(PneumoSource *source, Relation rel)
 {
 	Bitmapset *attrs;
 	int attr = -1;
@@ -268,7 +245,7 @@ add_primary_key(StringInfo list, int *n, Relation rel, PneumoSource *source)
 
 		if (attnum <= 0 || !may_read(rel, attnum) || source->n_key >= PNEUMO_MAX_KEY_COLUMNS)
 			continue;
-		source->col_key[source->n_key++] = add_column(list, n, rel, attnum);
+		source->col_key[source->n_key++] = pneumo_user_table_add_column(&source->table, attnum);
 	}
 }
 
@@ -276,21 +253,13 @@ PneumoSource *
 pneumo_source_check(Oid relid, const PneumoConfig *config)
 {
 	PneumoSource *source = palloc0(sizeof(PneumoSource));
-	Relation rel;
-	StringInfoData list;
+	PneumoUserTable *table = &source->table;
+	Relation rel = pneumo_user_table_begin(table, relid);
 	AttrNumber image;
-	AttrNumber label = InvalidAttrNumber;
-	int n = 0;
+	AttrNumber label;
 
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relid)));
-	rel = relation_open(relid, AccessShareLock);
-	check_relation(rel, config->in_backend);
-
-	source->relid = relid;
-	source->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-											  RelationGetRelationName(rel));
+	check_persistence(rel, config->in_backend);
+	source->name = table->name;
 
 	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
 		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
@@ -304,101 +273,92 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 	if (column_type(rel, image) != BYTEAOID)
 		bad_type(rel, image, "image", "bytea");
 	require_privilege(rel, image);
+	source->col_image = pneumo_user_table_add_column(table, image);
+	source->image_column = table->column[source->col_image - 1].name;
 
-	initStringInfo(&list);
-	source->col_image = add_column(&list, &n, rel, image);
 	if (config->label_column != NULL)
 	{
 		label = find_column(rel, "label_column", config->label_column);
 		source->label_kind = label_kind(rel, label);
 		source->label_type = column_type(rel, label);
 		require_privilege(rel, label);
-		source->col_label = add_column(&list, &n, rel, label);
+		source->col_label = pneumo_user_table_add_column(table, label);
+		source->label_column = table->column[source->col_label - 1].name;
 	}
-	source->col_group = add_optional(&list, &n, rel, "group_column", config->group_column, check_group_type);
-	source->col_split = add_optional(&list, &n, rel, "split_column", config->split_column, check_split_type);
+	source->col_group = add_optional(table, rel, "group_column", config->group_column, check_group_type);
+	source->col_split = add_optional(table, rel, "split_column", config->split_column, check_split_type);
 	source->col_weight =
-		add_optional(&list, &n, rel, "sample_weight_column", config->sample_weight_column, check_weight_type);
+		add_optional(table, rel, "sample_weight_column", config->sample_weight_column, check_weight_type);
 	if (config->key_column != NULL)
 	{
-		source->col_key[0] = add_optional(&list, &n, rel, "key_column", config->key_column, NULL);
+		source->col_key[0] = add_optional(table, rel, "key_column", config->key_column, NULL);
 		source->n_key = 1;
 	}
 	else
-		add_primary_key(&list, &n, rel, source);
-
-	source->image_column = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), image - 1)->attname));
-	source->query = psprintf("SELECT %s FROM %s", list.data, source->name);
-	if (label == InvalidAttrNumber)
-	{
-		relation_close(rel, NoLock);
-		return source;
-	}
-	source->label_column = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), label - 1)->attname));
-	source->label_query = psprintf("SELECT %s, pg_catalog.count(*), pg_catalog.count(%s) FROM %s GROUP BY 1",
-								   quote_identifier(source->label_column),
-								   quote_identifier(source->image_column), source->name);
+		add_primary_key(source, rel);
 	relation_close(rel, NoLock);
 	return source;
 }
 
 /* ---------------------------------------------------------------- labels */
 
+typedef struct LabelCounter
+{
+	const PneumoSource *source;
+	PneumoLabels *labels;
+	MemoryContext cxt; /* of the names */
+} LabelCounter;
+
+/* Adds a class that no row had before. */
+static int
+add_label(LabelCounter *counter, const char *label)
+{
+	PneumoLabels *labels = counter->labels;
+	const PneumoSource *source = counter->source;
+
+	if (source->label_kind == PNEUMO_LABEL_INTEGER && strcmp(label, "0") != 0 && strcmp(label, "1") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("label column \"%s\" has the value %s, must be 0 or 1", source->label_column, label),
+				 errhint("Use text or an enum for more than two classes.")));
+	if (labels->n >= NN_MAX_CLASSES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("label column \"%s\" has more than %d different values", source->label_column,
+							   NN_MAX_CLASSES)));
+	labels->name[labels->n] = MemoryContextStrdup(counter->cxt, label);
+	return labels->n++;
+}
+
+static void
+count_label(void *arg, const PneumoRow *row)
+{
+	LabelCounter *counter = arg;
+	PneumoLabels *labels = counter->labels;
+	int i;
+
+	labels->total++;
+	if (row->label == NULL)
+	{
+		labels->unlabelled++;
+		return;
+	}
+	if (!row->has_image)
+		return;
+	for (i = 0; i < labels->n; i++)
+		if (strcmp(labels->name[i], row->label) == 0)
+			break;
+	if (i == labels->n)
+		i = add_label(counter, row->label);
+	labels->rows[i]++;
+}
+
 void
 pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Oid user;
-	int context;
-	uint64 i;
-
-	/*
-	 * The table may be somebody's view, and its functions run here as they
-	 * will in the worker: without a way back to the session's user.  An error
-	 * restores the context with the transaction.
-	 */
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	LabelCounter counter = {source, labels, CurrentMemoryContext};
 
 	memset(labels, 0, sizeof(PneumoLabels));
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute(source->label_query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the labels of %s", source->name);
-
-	for (i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple tuple = SPI_tuptable->vals[i];
-		TupleDesc desc = SPI_tuptable->tupdesc;
-		bool isnull;
-		int64 rows = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
-		int64 images = DatumGetInt64(SPI_getbinval(tuple, desc, 3, &isnull));
-		char *text = SPI_getvalue(tuple, desc, 1);
-
-		labels->total += rows;
-		if (text == NULL)
-		{
-			labels->unlabelled += rows;
-			continue;
-		}
-		if (images == 0)
-			continue;
-		if (source->label_kind == PNEUMO_LABEL_INTEGER && strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("label column \"%s\" has the value %s, must be 0 or 1",
-								   source->label_column, text),
-							errhint("Use text or an enum for more than two classes.")));
-		if (labels->n >= NN_MAX_CLASSES)
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-							errmsg("label column \"%s\" has more than %d different values",
-								   source->label_column, NN_MAX_CLASSES)));
-		labels->name[labels->n] = MemoryContextStrdup(caller, source->label_kind == PNEUMO_LABEL_BOOLEAN
-																  ? (text[0] == 't' ? "true" : "false")
-																  : text);
-		labels->rows[labels->n++] = images;
-	}
-	SPI_finish();
-	SetUserIdAndSecContext(user, context);
+	(void) pneumo_source_label_rows(source, count_label, &counter);
 }
 
 static float4

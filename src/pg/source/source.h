@@ -9,9 +9,12 @@
 #ifndef PNEUMO_PG_SOURCE_H
 #define PNEUMO_PG_SOURCE_H
 
-#include "access/htup.h"
+#include "access/attnum.h"
+#include "access/tupdesc.h"
+#include "executor/spi.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
+#include "utils/relcache.h"
 
 #include "nn/nn.h"
 
@@ -19,7 +22,66 @@
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
 
-/* ---------------------------------------------------- table (source.c) */
+/* ------------------------------------------------------ tables (read.c) */
+
+#define PNEUMO_MAX_KEY_COLUMNS 8
+#define PNEUMO_MAX_COLUMNS (5 + PNEUMO_MAX_KEY_COLUMNS)
+
+typedef struct PneumoColumn
+{
+	char *name;
+	AttrNumber attnum;
+	Oid type; /* as declared: perhaps a domain */
+} PneumoColumn;
+
+/*
+ * A user's relation and those of its columns that are used, as they were when
+ * they were checked.  Whatever is done with it later, by text that names it, is
+ * compared with this; what differs is an error.
+ */
+typedef struct PneumoUserTable
+{
+	Oid relid;
+	char *name; /* schema-qualified and quoted */
+	int n_columns;
+	PneumoColumn column[PNEUMO_MAX_COLUMNS];
+} PneumoUserTable;
+
+/*
+ * Opens the relation that a user gave and locks it in share mode until the end
+ * of the transaction; fills the table, without columns.  Raises an error if there is no
+ * such relation or if it has no rows to read.  The caller closes the relation
+ * and keeps the lock.
+ */
+extern Relation pneumo_user_table_begin(PneumoUserTable *table, Oid relid);
+
+/* Adds a column that the relation has; returns its position, from 1. */
+extern int pneumo_user_table_add_column(PneumoUserTable *table, AttrNumber attnum);
+
+/* Returns the quoted names of the first columns, separated by commas; palloc'd. */
+extern char *pneumo_user_table_column_list(const PneumoUserTable *table, int n_columns);
+
+/*
+ * Opens the relation again and locks it in share mode until the end of the
+ * transaction.  Raises an error unless it has the name and the columns that were
+ * checked.  The caller keeps it open while statements on it run, so that nothing
+ * that they call can alter it, and then closes it and keeps the lock.
+ */
+extern Relation pneumo_user_table_open(const PneumoUserTable *table);
+
+/*
+ * Raises an error unless the name in a statement that was just executed, or
+ * whose cursor was just opened, meant this relation.
+ */
+extern void pneumo_user_table_check_plan(const PneumoUserTable *table, SPIPlanPtr plan);
+
+/*
+ * Raises an error unless a result has just the first columns with the types that
+ * were checked.  Comes before any use of the result's values.
+ */
+extern void pneumo_user_table_check_result(const PneumoUserTable *table, TupleDesc desc, int n_columns);
+
+/* --------------------------------------------------- sources (source.c) */
 
 typedef enum PneumoLabelKind
 {
@@ -29,30 +91,27 @@ typedef enum PneumoLabelKind
 	PNEUMO_LABEL_ENUM
 } PneumoLabelKind;
 
-#define PNEUMO_MAX_KEY_COLUMNS 8
-
 typedef struct PneumoSource
 {
-	Oid relid;
-	char *name; /* schema-qualified and quoted */
+	PneumoUserTable table;
+	char *name; /* the table's */
 	PneumoLabelKind label_kind;
 	Oid label_type; /* base type */
-	int col_image,  /* positions in the query, from 1; 0: not there */
+	int col_image,  /* positions in the table, from 1; 0: not there */
 		col_label, col_group, col_split, col_weight, col_key[PNEUMO_MAX_KEY_COLUMNS];
 	int n_key;
-	char *query;        /* SELECT the columns, in that order, FROM name */
-	char *label_query;  /* SELECT label, count(*) ... GROUP BY */
 	char *image_column; /* names, resolved */
 	char *label_column;
 } PneumoSource;
 
 /*
- * Checks relation, columns, types and the current user's privileges; locks
- * the relation in share mode until the end of the transaction.
+ * Checks relation, columns, types and the current user's privileges; locks the
+ * relation in share mode until the end of the transaction.  What is checked here
+ * is compared again with each reading.
  */
 extern PneumoSource *pneumo_source_check(Oid relid, const PneumoConfig *config);
 
-/* Classes and labelled rows, without reading images; at most NN_MAX_CLASSES. */
+/* The classes of a source, at most NN_MAX_CLASSES, and how many rows have them. */
 typedef struct PneumoLabels
 {
 	int n;
@@ -62,39 +121,51 @@ typedef struct PneumoLabels
 	int64 total;
 } PneumoLabels;
 
+/* Counts the labels of rows with an image, without reading the images. */
 extern void pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source);
 
 /*
- * Order of the classes by kind; for two, [negative, positive].  Errors: fewer
- * than two, no positive class known.
+ * Orders the classes as their kind demands; two become [negative, positive].
+ * Raises an error if there are fewer than two, or if the positive one is not known.
  */
 extern void pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSource *source,
 								 const char *positive_class);
 
-/* ------------------------------------------------ rows (source_rows.c) */
+/* -------------------------------------------------------- rows (read.c) */
 
 typedef struct PneumoRow
 {
 	int64 number; /* from 1, in the order of reading */
-	char *key;    /* texts, NULL where null or not there */
+	char *key;    /* texts, NULL where null or not read; char(n) without its blanks */
 	char *label;  /* booleans as true and false */
 	char *group;
 	char *split;
+	char *weight;
 	bool has_image;
 	Datum image; /* bytea, perhaps toasted; valid with has_image */
 } PneumoRow;
 
-/* In a context that is reset after the row; must not leave it switched. */
+/* Is called in a context that is reset after the row; must not leave it switched. */
 typedef void (*PneumoRowVisit)(void *arg, const PneumoRow *row);
 
-/* Visits all rows by a cursor; returns their number. */
+/*
+ * Visits all rows, as they are, by a cursor under the active snapshot and as the
+ * current user; returns their number.
+ */
 extern int64 pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg);
 
-/* How messages name a row: its key, or "number n"; palloc'd. */
+/* Does the same and reads images and labels only. */
+extern int64 pneumo_source_label_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg);
+
+/* Returns what names a row in messages: its key, or "number n"; palloc'd. */
 extern char *pneumo_row_name(const PneumoRow *row);
 
 /* -------------------------------------------- split of a key (split.c) */
 
+/*
+ * Returns the split of a key: a pure function of the key, the seed and the two
+ * fractions.
+ */
 extern PneumoSplit pneumo_split_key(const void *key, size_t key_bytes, int split_seed,
 									double validation_split, double test_split);
 
@@ -147,8 +218,8 @@ typedef struct PneumoDataset
 } PneumoDataset;
 
 /*
- * What becomes of a readable image while the table is read: returns the slot.
- * Called for rows of the wanted splits only.
+ * Takes the pixels of a readable image while the table is read; returns the slot.
+ * It is called for rows of the wanted splits only.
  */
 typedef int64 (*PneumoSink)(void *arg, const PneumoSample *sample, const uint8 *pixels);
 
@@ -165,29 +236,31 @@ typedef struct PneumoReading
 } PneumoReading;
 
 /*
- * Reads the whole table by a cursor as the current user, under a snapshot of
- * its own, and applies the rules for unreadable, unlabelled and duplicate
- * rows.  Needs a transaction; allocates in a child of the current context.
+ * Reads the whole table as the current user and applies the rules for
+ * unreadable, unlabelled and duplicate rows.  Needs a transaction; allocates in a
+ * child of the current context.
  */
 extern PneumoDataset *pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config,
 										  const PneumoReading *reading);
 
-/* Duplicate and leakage rules, sorting, counts, fingerprint (split_rules.c). */
+/* Sorts the samples, applies the rules for duplicates and leakage, counts and fingerprints them. */
 extern void pneumo_dataset_settle(PneumoDataset *dataset, const PneumoConfig *config);
 
 /*
- * Errors for what no training can do without (a class without a group on a
- * side); returns the warnings, strings, for sides with fewer than 20 groups of
- * a class.
+ * Raises an error for what no training can do without (a class without a group
+ * on a split); returns the warnings, strings, for splits with fewer than 20
+ * groups of a class.
  */
 extern List *pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config);
 
-
-/* jsonb objects for catalog and plan: {"train": {"NORMAL": n, …}, …} and the left-out counts. */
+/*
+ * Returns what the catalog and pneumo_plan show: rows or groups by split and
+ * class, as {"train": {"NORMAL": n, ...}, ...}, and the rows that were left out.
+ */
 extern Jsonb *pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups);
 extern Jsonb *pneumo_dataset_left_out_json(const PneumoDataset *dataset);
 
-/* The manifest of a dataset's samples; entries palloc'd (huge). */
+/* Fills the manifest with a dataset's samples; its entries are palloc'd (huge). */
 extern void pneumo_dataset_manifest(PneumoManifest *manifest, const PneumoDataset *dataset);
 
 /*
@@ -204,7 +277,10 @@ extern bool pneumo_dataset_has(const PneumoDataset *dataset, const bool *sample_
 
 /* ----------------------------------- tables of users (prepare_table.c) */
 
-/* Sets parallel_workers on a table and those below it, as the current user; 0: one a core. */
+/*
+ * Sets parallel_workers on a table and those below it, as the current user (0: one
+ * a core); returns the number.
+ */
 extern int pneumo_table_set_workers(Oid relid, int workers);
 
 #endif /* PNEUMO_PG_SOURCE_H */

@@ -1,20 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * split.c
- *	  Which side of the data a key is on: a pure function of the key, the seed
- *	  and the two fractions.
+ *	  The split that a key is on: a pure function of the key, the seed and the two
+ *	  fractions.
  *
  * u is the number in [0, 1) whose binary digits are the first 53 bits of
  * SHA-256(split_seed in decimal, ':', key).  A key is test if u < test_split,
  * validation if u < test_split + validation_split, else train: so neither the
- * growth of the table nor validation_split ever moves the test side.
+ * growth of the table nor validation_split ever moves a key into or out of the
+ * test split.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "utils/builtins.h"
 
 #include "pg/base/base.h"
@@ -27,19 +27,17 @@ PneumoSplit
 pneumo_split_key(const void *key, size_t key_bytes, int split_seed, double validation_split,
 				 double test_split)
 {
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-	uint8 digest[PG_SHA256_DIGEST_LENGTH];
+	pg_cryptohash_ctx *ctx = pneumo_sha256_begin();
+	uint8 digest[PNEUMO_SHA256_LEN];
 	char seed[16];
 	uint64 bits = 0;
 	double u;
 	int i;
 
 	snprintf(seed, sizeof(seed), "%d:", split_seed);
-	if (ctx == NULL || pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) seed, strlen(seed)) < 0 ||
-		pg_cryptohash_update(ctx, key, key_bytes) < 0 || pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	pg_cryptohash_free(ctx);
+	pneumo_sha256_add(ctx, seed, strlen(seed));
+	pneumo_sha256_add(ctx, key, key_bytes);
+	pneumo_sha256_end(digest, ctx);
 
 	for (i = 0; i < 8; i++)
 		bits = (bits << 8) | digest[i];

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * split_rules.c
- *	  What may count on which side: duplicates, leakage, order, counts, and the
+ *	  What may count on which split: duplicates, leakage, order, counts, and the
  *	  manifest that remembers them.
  *
  * Samples are sorted by (SHA-256 of the image, label, group) before anything
@@ -12,12 +12,7 @@
 #include "postgres.h"
 
 #include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "pg/base/base.h"
@@ -26,9 +21,8 @@
 #include "pg/config/config.h"
 #include "pg/source/source.h"
 
-#define MIN_GROUPS 20 /* of a class on a side, below it a warning */
+#define MIN_GROUPS 20 /* of a class on a split; below it there is a warning */
 #define NAMED_CONFLICTS 3
-
 
 static int
 compare_samples(const void *left, const void *right)
@@ -53,7 +47,10 @@ compare_samples(const void *left, const void *right)
 	return 0;
 }
 
-/* Of identical images the copy on the most held-out side counts. */
+/*
+ * Drops all but one of identical images: the copy on the most held-out split
+ * counts, and none if their labels differ.
+ */
 static void
 settle_duplicates(PneumoDataset *dataset)
 {
@@ -132,7 +129,7 @@ compare_groups(const void *left, const void *right)
 	return a->label - b->label;
 }
 
-/* Rows and distinct groups by side and class; a group on two sides is an error. */
+/* Counts rows and distinct groups by split and class; a group on two splits is an error. */
 static void
 count_samples(PneumoDataset *dataset)
 {
@@ -178,13 +175,12 @@ count_samples(PneumoDataset *dataset)
 static void
 make_fingerprint(PneumoDataset *dataset)
 {
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-	bool good = ctx != NULL && pg_cryptohash_init(ctx) >= 0;
+	pg_cryptohash_ctx *ctx = pneumo_sha256_begin();
 	int64 i;
 
-	for (i = 0; good && i < dataset->n_classes; i++)
-		good = pg_cryptohash_update(ctx, (uint8 *) dataset->classes[i], strlen(dataset->classes[i]) + 1) >= 0;
-	for (i = 0; good && i < dataset->n; i++)
+	for (i = 0; i < dataset->n_classes; i++)
+		pneumo_sha256_add(ctx, dataset->classes[i], strlen(dataset->classes[i]) + 1);
+	for (i = 0; i < dataset->n; i++)
 	{
 		const PneumoSample *s = &dataset->samples[i];
 		uint8 tail[7];
@@ -193,13 +189,11 @@ make_fingerprint(PneumoDataset *dataset)
 		tail[1] = (uint8) (s->label & 0xff);
 		tail[2] = (uint8) (s->label >> 8);
 		memcpy(tail + 3, &s->weight, 4);
-		good = pg_cryptohash_update(ctx, s->sha256, PNEUMO_SHA256_LEN) >= 0 &&
-			   pg_cryptohash_update(ctx, s->group, PNEUMO_SHA256_LEN) >= 0 &&
-			   pg_cryptohash_update(ctx, tail, sizeof(tail)) >= 0;
+		pneumo_sha256_add(ctx, s->sha256, PNEUMO_SHA256_LEN);
+		pneumo_sha256_add(ctx, s->group, PNEUMO_SHA256_LEN);
+		pneumo_sha256_add(ctx, tail, sizeof(tail));
 	}
-	if (!good || pg_cryptohash_final(ctx, dataset->fingerprint, PNEUMO_SHA256_LEN) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	pg_cryptohash_free(ctx);
+	pneumo_sha256_end(dataset->fingerprint, ctx);
 }
 
 void
@@ -214,23 +208,23 @@ pneumo_dataset_settle(PneumoDataset *dataset, const PneumoConfig *config)
 
 /* ------------------------------------------------------------ requirements */
 
-/* Whether a run with this config needs rows on the side. */
+/* Tells whether a run with this config needs rows on the split. */
 static bool
-side_is_wanted(const PneumoDataset *dataset, const PneumoConfig *config, int side)
+split_is_wanted(const PneumoDataset *dataset, const PneumoConfig *config, int split)
 {
-	if (side == PNEUMO_TRAIN)
+	if (split == PNEUMO_TRAIN)
 		return true;
 	if (config->split_column == NULL)
-		return (side == PNEUMO_VALIDATION ? config->validation_split : config->test_split) > 0;
-	return dataset->split_rows[side] > 0 ||
-		   (side == PNEUMO_VALIDATION && (config->early_stopping_given || config->plateau_given));
+		return (split == PNEUMO_VALIDATION ? config->validation_split : config->test_split) > 0;
+	return dataset->split_rows[split] > 0 ||
+		   (split == PNEUMO_VALIDATION && (config->early_stopping_given || config->plateau_given));
 }
 
 List *
 pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 {
 	List *warnings = NIL;
-	int side;
+	int split;
 	int c;
 
 	if (dataset->n == 0)
@@ -243,17 +237,17 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 						(long long) dataset->left_out[PNEUMO_OUT_UNREADABLE],
 						(long long) dataset->left_out[PNEUMO_OUT_CONFLICT])));
 
-	for (side = PNEUMO_TRAIN; side <= PNEUMO_TEST; side++)
+	for (split = PNEUMO_TRAIN; split <= PNEUMO_TEST; split++)
 	{
-		if (!side_is_wanted(dataset, config, side))
+		if (!split_is_wanted(dataset, config, split))
 			continue;
 		for (c = 0; c < dataset->n_classes; c++)
 		{
-			int64 groups = dataset->groups[side][c];
+			int64 groups = dataset->groups[split][c];
 
 			if (groups == 0)
 				ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
-								errmsg("the %s split has no rows of class \"%s\"", pneumo_split_names[side],
+								errmsg("the %s split has no rows of class \"%s\"", pneumo_split_names[split],
 									   dataset->classes[c]),
 								config->split_column != NULL
 									? 0
@@ -262,7 +256,7 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 				warnings =
 					lappend(warnings, psprintf("the %s split has only %lld group%s of class \"%s\", "
 											   "figures from fewer than %d say little",
-											   pneumo_split_names[side], (long long) groups,
+											   pneumo_split_names[split], (long long) groups,
 											   groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
 		}
 	}
@@ -371,58 +365,37 @@ pneumo_dataset_has(const PneumoDataset *dataset, const bool *sample_splits, cons
 Jsonb *
 pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups)
 {
-	StringInfoData buf;
-	int side;
+	PneumoJson json;
+	int split;
 	int c;
 
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	for (side = PNEUMO_TRAIN; side <= PNEUMO_TEST; side++)
+	pneumo_json_begin(&json);
+	for (split = PNEUMO_TRAIN; split <= PNEUMO_TEST; split++)
 	{
-		appendStringInfo(&buf, "%s\"%s\":{", side > 0 ? "," : "", pneumo_split_names[side]);
+		pneumo_json_open_object(&json, pneumo_split_names[split]);
 		for (c = 0; c < dataset->n_classes; c++)
-		{
-			if (c > 0)
-				appendStringInfoChar(&buf, ',');
-			escape_json(&buf, dataset->classes[c]);
-			appendStringInfo(&buf, ":%lld",
-							 (long long) (groups ? dataset->groups[side][c] : dataset->rows[side][c]));
-		}
-		appendStringInfoChar(&buf, '}');
+			pneumo_json_add_int(&json, dataset->classes[c],
+								groups ? dataset->groups[split][c] : dataset->rows[split][c]);
+		pneumo_json_close(&json);
 	}
-	appendStringInfoChar(&buf, '}');
-	return pneumo_json_parse(buf.data);
+	return pneumo_json_end(&json);
 }
 
 Jsonb *
 pneumo_dataset_left_out_json(const PneumoDataset *dataset)
 {
-	StringInfoData buf;
+	PneumoJson json;
 	int i;
-	bool first = true;
 
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
+	pneumo_json_begin(&json);
 	for (i = 0; i < PNEUMO_N_LEFT_OUT; i++)
-	{
-		if (dataset->left_out[i] == 0)
-			continue;
-		appendStringInfo(&buf, "%s\"%s\":%lld", first ? "" : ",", pneumo_left_out_names[i],
-						 (long long) dataset->left_out[i]);
-		first = false;
-	}
+		if (dataset->left_out[i] != 0)
+			pneumo_json_add_int(&json, pneumo_left_out_names[i], dataset->left_out[i]);
 	if (dataset->history_unknown)
-		appendStringInfo(&buf, "%s\"training images unknown\":true", buf.len > 1 ? "," : "");
+		pneumo_json_add_bool(&json, "training images unknown", true);
 	if (dataset->first_bad != NULL)
-	{
-		appendStringInfoString(&buf, ",\"first unreadable\":");
-		escape_json(&buf, dataset->first_bad);
-	}
+		pneumo_json_add_string(&json, "first unreadable", dataset->first_bad);
 	if (dataset->first_conflict != NULL)
-	{
-		appendStringInfoString(&buf, ",\"conflicts\":");
-		escape_json(&buf, dataset->first_conflict);
-	}
-	appendStringInfoChar(&buf, '}');
-	return pneumo_json_parse(buf.data);
+		pneumo_json_add_string(&json, "conflicts", dataset->first_conflict);
+	return pneumo_json_end(&json);
 }
