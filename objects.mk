@@ -163,6 +163,7 @@ OBJS_PG_SOURCE = \
 	src/pg/source/load.o \
 	src/pg/source/prepare_table.o \
 	src/pg/source/read.o \
+	src/pg/source/similar.o \
 	src/pg/source/source.o \
 	src/pg/source/split.o \
 	src/pg/source/split_rules.o \

@@ -107,6 +107,9 @@ extern char *pneumo_list_names(const char *const *names);
 /* Returns the name of a relation, schema-qualified and quoted; palloc'd. */
 extern char *pneumo_relation_name(Oid relid);
 
+/* Returns a text of the database as UTF-8, palloc'd or itself; NULL for NULL. */
+extern const char *pneumo_utf8(const char *string);
+
 /* ----------------------------------------------------- build (build.c) */
 
 /*

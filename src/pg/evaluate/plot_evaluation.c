@@ -61,7 +61,7 @@ require_two_classes(const PneumoEvaluation *e)
 static const char *
 title(const char *what, const PneumoEvaluation *e, const PneumoJudged *judged)
 {
-	return pneumo_report_utf8(psprintf("%s of %s, %s", what, e->model, pneumo_split_names[judged->split]));
+	return pneumo_utf8(psprintf("%s of %s, %s", what, e->model, pneumo_split_names[judged->split]));
 }
 
 static text *
@@ -73,7 +73,7 @@ draw_confusion(const PneumoEvaluation *e, const PneumoJudged *judged)
 	int64 i;
 
 	for (i = 0; i < k; i++)
-		names[i] = pneumo_report_utf8(e->scorer->meta->classes[i]);
+		names[i] = pneumo_utf8(e->scorer->meta->classes[i]);
 	for (i = 0; i < judged->n; i++)
 	{
 		int label = e->dataset->samples[judged->samples[i]].label;

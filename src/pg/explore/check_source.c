@@ -204,20 +204,17 @@ static int
 find_split(const PneumoCheck *check, const PneumoCheckItem *item, const PneumoRow *row)
 {
 	const PneumoConfig *config = check->config;
+	PneumoSplit split;
 
 	if (check->source->col_split > 0)
 	{
 		if (row->split == NULL)
 			return -1;
-		if (pg_strcasecmp(row->split, "train") == 0 || pg_strcasecmp(row->split, "training") == 0)
-			return PNEUMO_TRAIN;
-		if (pg_strcasecmp(row->split, "validation") == 0 || pg_strcasecmp(row->split, "val") == 0)
-			return PNEUMO_VALIDATION;
-		return pg_strcasecmp(row->split, "test") == 0 ? PNEUMO_TEST : -1;
+		return pneumo_split_parse(row->split, &split) ? (int) split : -1;
 	}
 	if (row->group != NULL)
-		return pneumo_split_key(row->group, strlen(row->group), config->split_seed, config->validation_split,
-								config->test_split);
+		return pneumo_split_group(row->group, config->split_seed, config->validation_split,
+								  config->test_split);
 	return pneumo_split_key(item->sha256, PNEUMO_SHA256_LEN, config->split_seed, config->validation_split,
 							config->test_split);
 }

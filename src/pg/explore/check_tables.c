@@ -15,6 +15,7 @@
 
 #include "pg/base/base.h"
 #include "pg/explore/explore.h"
+#include "pg/source/source.h"
 
 #define FEW_GROUPS 20 /* of a class on a split */
 #define UNEVEN 4.0    /* images of the largest class to the smallest */
@@ -65,6 +66,47 @@ put_group(PneumoCheck *check, PneumoCheckItem *const *items, int64 n, int splits
 							  on[1] ? on[1] : "", on[1] && on[2] ? " and " : "", on[2] ? on[2] : ""));
 }
 
+/* Puts the finding about classes that are written in several ways. */
+static void
+put_similar_classes(PneumoCheck *check)
+{
+	PneumoSimilar *classes = pneumo_similar_begin(CurrentMemoryContext);
+	const char *example;
+	int64 n;
+	int c;
+
+	for (c = 0; c < check->n_classes; c++)
+		pneumo_similar_add(classes, check->classes[c]);
+	n = pneumo_similar_count(classes, &example);
+	pneumo_check_put(check, "class in several spellings", n > 0 ? "warning" : "ok", NULL, n,
+					 n > 0
+						 ? psprintf("%s may be one class: they differ only in case, blanks or zeros", example)
+						 : "no two classes differ only in case, blanks or zeros");
+}
+
+/* Puts the finding about groups that are written in several ways. */
+static void
+put_similar(PneumoCheck *check, PneumoCheckItem **order)
+{
+	PneumoSimilar *groups = pneumo_similar_begin(CurrentMemoryContext);
+	const char *example;
+	int64 n;
+	int64 i;
+
+	for (i = 0; i < check->n && order[i]->group != NULL; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (i == 0 || strcmp(order[i]->group, order[i - 1]->group) != 0)
+			pneumo_similar_add(groups, order[i]->group);
+	}
+	n = pneumo_similar_count(groups, &example);
+	pneumo_check_put(
+		check, "group in several spellings", n > 0 ? "warning" : "ok", NULL, n,
+		n > 0 ? psprintf("as %s: alike but for case, blanks or zeros, so they can be on several splits",
+						 example)
+			  : "no two groups differ only in case, blanks or zeros");
+}
+
 void
 pneumo_check_groups(PneumoCheck *check)
 {
@@ -78,11 +120,13 @@ pneumo_check_groups(PneumoCheck *check)
 
 	if (check->source->col_group == 0)
 	{
-		pneumo_check_put(check, "group on two sides", "note", NULL, 0,
-						 "config key group_column is not set: images of one patient may be on both sides");
+		pneumo_check_put(
+			check, "group on two sides", "note", NULL, 0,
+			"config key group_column is not set: images of one patient may be on several splits");
 		return;
 	}
 	order = sorted_items(check, compare_groups);
+	put_similar(check, order);
 	/* first the summary, then the groups */
 	for (pass = 0; pass < 2; pass++)
 	{

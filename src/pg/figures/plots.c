@@ -21,6 +21,7 @@
 #include "report/report.h"
 #include "stats/stats.h"
 
+#include "pg/base/base.h"
 #include "pg/base/stats_env.h"
 #include "pg/catalog/records.h"
 #include "pg/figures/figures.h"
@@ -93,12 +94,6 @@ pneumo_report_text(const ReportBuffer *buffer)
 	return cstring_to_text_with_len(ascii.data, ascii.len);
 }
 
-const char *
-pneumo_report_utf8(const char *string)
-{
-	return string == NULL ? NULL : pg_server_to_any(string, (int) strlen(string), PG_UTF8);
-}
-
 /* ----------------------------------------------------------------- history */
 
 static double *
@@ -142,8 +137,7 @@ pneumo_plot_history(PG_FUNCTION_ARGS)
 	}
 
 	memset(&history, 0, sizeof(history));
-	history.title =
-		pneumo_report_utf8(psprintf("Training run %lld of model %s", (long long) run, row->model));
+	history.title = pneumo_utf8(psprintf("Training run %lld of model %s", (long long) run, row->model));
 	history.n_epochs = (size_t) n;
 	history.loss = loss;
 	history.accuracy = accuracy;

@@ -20,9 +20,6 @@ extern void pneumo_report_check(ReportStatus status, const char *what);
 /* Returns the buffer as a text of the server's encoding. */
 extern text *pneumo_report_text(const ReportBuffer *buffer);
 
-/* Returns a string of the server's encoding as UTF-8, as src/report wants it: palloc'd, or itself. */
-extern const char *pneumo_report_utf8(const char *string);
-
 /*
  * Fill what a plot of rows shows, for a page of many: a curve with its AUC and
  * limits (no name, no point), a diagram (no id, no title).

@@ -13,8 +13,8 @@
 #include "image/image.h"
 #include "report/report.h"
 
+#include "pg/base/base.h"
 #include "pg/catalog/records.h"
-#include "pg/figures/plots.h"
 #include "pg/report/report_page.h"
 
 void
@@ -57,7 +57,7 @@ pneumo_section_text(PneumoSection *section, ReportTextKind kind, const char *for
 
 	va_start(args, format);
 	text->kind = kind;
-	text->text = pneumo_report_utf8(format_text(format, args));
+	text->text = pneumo_utf8(format_text(format, args));
 	va_end(args);
 	pneumo_section_add(section, REPORT_BLOCK_TEXT, text);
 }
@@ -89,7 +89,7 @@ pneumo_table_cell(PneumoTable *table, const char *format, ...)
 		table->cells = repalloc(table->cells, table->max_cells * sizeof(char *));
 	}
 	va_start(args, format);
-	table->cells[table->n_cells++] = pneumo_report_utf8(format_text(format, args));
+	table->cells[table->n_cells++] = pneumo_utf8(format_text(format, args));
 	va_end(args);
 }
 
@@ -121,7 +121,7 @@ pneumo_fact(PneumoFacts *facts, const char *term, const char *format, ...)
 		elog(ERROR, "the report has too many facts");
 	va_start(args, format);
 	facts->terms[at] = term;
-	facts->values[at] = pneumo_report_utf8(format_text(format, args));
+	facts->values[at] = pneumo_utf8(format_text(format, args));
 	va_end(args);
 	facts->facts.n_facts++;
 }
@@ -154,8 +154,8 @@ pneumo_gallery_add(PneumoGallery *gallery, const bytea *picture, const char *alt
 		image->width = info.width;
 		image->height = info.height;
 	}
-	image->alternative = pneumo_report_utf8(alternative);
-	image->caption = pneumo_report_utf8(caption);
+	image->alternative = pneumo_utf8(alternative);
+	image->caption = pneumo_utf8(caption);
 }
 
 void

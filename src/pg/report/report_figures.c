@@ -218,7 +218,7 @@ add_confusion(PneumoSection *section, const PneumoReport *r, int split)
 	if (meta->n_classes > REPORT_MAX_CLASSES)
 		return;
 	for (i = 0; i < meta->n_classes; i++)
-		names[i] = pneumo_report_utf8(meta->classes[i]);
+		names[i] = pneumo_utf8(meta->classes[i]);
 	for (i = 0; i < n; i++)
 	{
 		int predicted = pneumo_class_of(r->e.scorer->meta, pneumo_evaluation_probability(&r->e, samples[i]));
@@ -400,7 +400,7 @@ add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSplitFig
 			continue;
 		(void) pneumo_report_rows(&rows, r, figures->split, c);
 		pneumo_roc_curve(&curves[roc->n_curves], &rows, "pneumo_report");
-		curves[roc->n_curves++].name = pneumo_report_utf8(r->e.scorer->meta->classes[c]);
+		curves[roc->n_curves++].name = pneumo_utf8(r->e.scorer->meta->classes[c]);
 	}
 	if (roc->n_curves == 0)
 		return;

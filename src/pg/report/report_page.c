@@ -267,15 +267,14 @@ pneumo_report(PG_FUNCTION_ARGS)
 		sections[i].blocks = section->blocks;
 	}
 	memset(&page, 0, sizeof(page));
-	page.title =
-		pneumo_report_utf8(psprintf("Model %s, version %lld", r->e.model, (long long) r->e.id.version));
-	page.subtitle = pneumo_report_utf8(psprintf(
+	page.title = pneumo_utf8(psprintf("Model %s, version %lld", r->e.model, (long long) r->e.id.version));
+	page.subtitle = pneumo_utf8(psprintf(
 		"Chest radiographs of %s, read by a convolutional network. A research report, not a diagnosis.",
 		r->e.source->name));
 	page.n_sections = N_SECTIONS;
 	page.sections = sections;
-	page.footer = pneumo_report_utf8(psprintf("pneumo %s, %s. This page needs no network and runs no script.",
-											  PNEUMO_VERSION, timestamptz_to_str(GetCurrentTimestamp())));
+	page.footer = pneumo_utf8(psprintf("pneumo %s, %s. This page needs no network and runs no script.",
+									   PNEUMO_VERSION, timestamptz_to_str(GetCurrentTimestamp())));
 	pneumo_report_begin(&buffer);
 	pneumo_report_check(report_html_page(&buffer, &page), "pneumo_report");
 	PG_RETURN_TEXT_P(pneumo_report_text(&buffer));

@@ -72,12 +72,10 @@ find_label(Reader *reader, const char *text, const char *key)
 static PneumoSplit
 split_from_text(Reader *reader, const char *text, const char *key)
 {
-	if (pg_strcasecmp(text, "train") == 0 || pg_strcasecmp(text, "training") == 0)
-		return PNEUMO_TRAIN;
-	if (pg_strcasecmp(text, "validation") == 0 || pg_strcasecmp(text, "val") == 0)
-		return PNEUMO_VALIDATION;
-	if (pg_strcasecmp(text, "test") == 0)
-		return PNEUMO_TEST;
+	PneumoSplit split;
+
+	if (pneumo_split_parse(text, &split))
+		return split;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s has the split \"%s\", must be \"train\", \"validation\" (or \"val\") or \"test\"",
@@ -96,13 +94,16 @@ place_sample(Reader *reader, const PneumoRow *row, PneumoSample *sample)
 	if (row->group != NULL)
 	{
 		appendStringInfoChar(&buf, 'g');
-		appendStringInfoString(&buf, row->group);
+		appendStringInfoString(&buf, pneumo_utf8(row->group));
+		pneumo_similar_add(reader->dataset->group_keys, row->group);
 	}
 	else
 	{
 		appendStringInfoChar(&buf, 'i');
 		appendBinaryStringInfo(&buf, (char *) sample->sha256, PNEUMO_SHA256_LEN);
 	}
+	if (reader->source->col_group > 0 && (row->group == NULL || row->group[0] == '\0'))
+		reader->dataset->rows_without_group++;
 	pneumo_sha256(sample->group, buf.data, buf.len);
 
 	if (row->split != NULL)
@@ -256,6 +257,9 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, cons
 	reader.reading = reading;
 	reader.dataset = dataset;
 	reader.max_samples = 1024;
+	if (source->col_group > 0)
+		dataset->group_keys =
+			pneumo_similar_begin(AllocSetContextCreate(cxt, "pneumo group keys", ALLOCSET_DEFAULT_SIZES));
 	dataset->samples = MemoryContextAllocHuge(cxt, reader.max_samples * sizeof(PneumoSample));
 	reader.pixels = MemoryContextAllocHuge(cxt, (Size) config->preprocess.height * config->preprocess.width *
 													config->preprocess.channels);

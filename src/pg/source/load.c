@@ -48,28 +48,13 @@ typedef struct Loader
 	int64 skipped; /* files that are no JPEG by their name */
 } Loader;
 
-static const struct
-{
-	const char *folder;
-	const char *split;
-} splits[] = {
-	{"train", "train"},
-	{"val", "validation"},
-	{"validation", "validation"},
-	{"test", "test"},
-};
-
+/* Returns the name of the split that a folder is of; NULL if it is of none. */
 static const char *
 split_of_folder(const char *folder)
 {
-	size_t i;
+	PneumoSplit split;
 
-	for (i = 0; i < lengthof(splits); i++)
-	{
-		if (pg_strcasecmp(folder, splits[i].folder) == 0)
-			return splits[i].split;
-	}
-	return NULL;
+	return pneumo_split_parse(folder, &split) ? pneumo_split_names[split] : NULL;
 }
 
 static bool
@@ -240,8 +225,9 @@ load_tree(Loader *loader)
 		if (split_of_folder(folder) != NULL)
 			load_classes(loader, folder, split_of_folder(folder));
 		else
-			ereport(NOTICE, (errmsg("folder \"%s\" is left out: it is none of train, val, validation, test",
-									folder)));
+			ereport(NOTICE,
+					(errmsg("folder \"%s\" is left out: it is none of train, val, validation and test",
+							folder)));
 	}
 }
 

@@ -169,6 +169,28 @@ extern char *pneumo_row_name(const PneumoRow *row);
 extern PneumoSplit pneumo_split_key(const void *key, size_t key_bytes, int split_seed,
 									double validation_split, double test_split);
 
+/* The same of a group's key, whose bytes count as UTF-8 whatever the encoding of the database. */
+extern PneumoSplit pneumo_split_group(const char *key, int split_seed, double validation_split,
+									  double test_split);
+
+/*
+ * Reads the name of a split as a column or a folder has it, in any case: train,
+ * training; validation, val, valid; test, testing.  Returns false for others.
+ */
+extern bool pneumo_split_parse(const char *name, PneumoSplit *split);
+
+/* ----------------------------------------------- texts alike (similar.c) */
+
+/* Collects texts, ids or labels, and finds those that are written in several ways. */
+typedef struct PneumoSimilar PneumoSimilar;
+
+/* Begins a collection in a memory context of its own. */
+extern PneumoSimilar *pneumo_similar_begin(MemoryContext cxt);
+extern void pneumo_similar_add(PneumoSimilar *similar, const char *text);
+
+/* Returns how many texts are like one before them without being equal, and the first two, or NULL. */
+extern int64 pneumo_similar_count(const PneumoSimilar *similar, const char **example);
+
 /* ---------------------------------- dataset (dataset.c, split_rules.c) */
 
 typedef struct PneumoSample
@@ -210,6 +232,8 @@ typedef struct PneumoDataset
 	bool history_unknown;          /* nobody knows all images that a judged version was trained on */
 	char *first_bad;               /* "key: reason" of the first unreadable row */
 	char *first_conflict;          /* keys of the first conflicting rows */
+	PneumoSimilar *group_keys;     /* NULL without a group column */
+	int64 rows_without_group;      /* NULL or empty in the group column */
 	int64 rows[3][NN_MAX_CLASSES]; /* by split and class, of counted samples */
 	int64 groups[3][NN_MAX_CLASSES];
 	int64 split_rows[3];

@@ -50,6 +50,37 @@ pneumo_split_key(const void *key, size_t key_bytes, int split_seed, double valid
 	return PNEUMO_TRAIN;
 }
 
+bool
+pneumo_split_parse(const char *name, PneumoSplit *split)
+{
+	static const struct
+	{
+		const char *name;
+		PneumoSplit split;
+	} names[] = {
+		{"train", PNEUMO_TRAIN},    {"training", PNEUMO_TRAIN},   {"validation", PNEUMO_VALIDATION},
+		{"val", PNEUMO_VALIDATION}, {"valid", PNEUMO_VALIDATION}, {"test", PNEUMO_TEST},
+		{"testing", PNEUMO_TEST},
+	};
+	size_t i;
+
+	for (i = 0; i < lengthof(names); i++)
+		if (pg_strcasecmp(name, names[i].name) == 0)
+		{
+			*split = names[i].split;
+			return true;
+		}
+	return false;
+}
+
+PneumoSplit
+pneumo_split_group(const char *key, int split_seed, double validation_split, double test_split)
+{
+	const char *utf8 = pneumo_utf8(key);
+
+	return pneumo_split_key(utf8, strlen(utf8), split_seed, validation_split, test_split);
+}
+
 static void
 check_fraction(const char *name, double value)
 {
@@ -58,10 +89,10 @@ check_fraction(const char *name, double value)
 						errmsg("%s is %g, must be between 0 and 1", name, value)));
 }
 
+/* Returns the name of the split of a key; the other arguments are those of the call. */
 static Datum
-split_varlena(FunctionCallInfo fcinfo)
+split_bytes(FunctionCallInfo fcinfo, const char *key, size_t key_bytes)
 {
-	struct varlena *key = PG_GETARG_VARLENA_PP(0);
 	double validation_split = PG_GETARG_FLOAT8(2);
 	double test_split = PG_GETARG_FLOAT8(3);
 
@@ -71,19 +102,23 @@ split_varlena(FunctionCallInfo fcinfo)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("validation_split %g and test_split %g are together above 1", validation_split,
 							   test_split)));
-	return CStringGetTextDatum(
-		pneumo_split_names[pneumo_split_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), PG_GETARG_INT32(1),
-											validation_split, test_split)]);
+	return CStringGetTextDatum(pneumo_split_names[pneumo_split_key(key, key_bytes, PG_GETARG_INT32(1),
+																   validation_split, test_split)]);
 }
 
 Datum
 pneumo_split_text(PG_FUNCTION_ARGS)
 {
-	return split_varlena(fcinfo);
+	char *key = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *utf8 = pneumo_utf8(key);
+
+	return split_bytes(fcinfo, utf8, strlen(utf8));
 }
 
 Datum
 pneumo_split_bytea(PG_FUNCTION_ARGS)
 {
-	return split_varlena(fcinfo);
+	bytea *key = PG_GETARG_BYTEA_PP(0);
+
+	return split_bytes(fcinfo, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 }

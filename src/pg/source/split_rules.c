@@ -220,6 +220,45 @@ split_is_wanted(const PneumoDataset *dataset, const PneumoConfig *config, int sp
 		   (split == PNEUMO_VALIDATION && (config->early_stopping_given || config->plateau_given));
 }
 
+/* Warns of what a split by patient can be wrong about: no groups, groups or classes in several spellings. */
+static List *
+warn_of_names(List *warnings, const PneumoDataset *dataset, const PneumoConfig *config)
+{
+	PneumoSimilar *classes = pneumo_similar_begin(CurrentMemoryContext);
+	const char *example;
+	int64 n;
+	int c;
+
+	for (c = 0; c < dataset->n_classes; c++)
+		pneumo_similar_add(classes, dataset->classes[c]);
+	if (pneumo_similar_count(classes, &example) > 0)
+		warnings =
+			lappend(warnings, psprintf("the classes %s may be one: they differ only in case, blanks or zeros",
+									   example));
+	if (dataset->group_keys == NULL)
+	{
+		if (config->split_column == NULL)
+			warnings =
+				lappend(warnings, pstrdup("config key \"group_column\" is not set: images of one patient "
+										  "may be on several splits, and figures count images"));
+		return warnings;
+	}
+	n = pneumo_similar_count(dataset->group_keys, &example);
+	if (n > 0)
+		warnings =
+			lappend(warnings, psprintf("%lld group%s may be written in several ways, as %s: they differ only "
+									   "in case, blanks or zeros, and can be on several splits",
+									   (long long) n, n == 1 ? "" : "s", example));
+	if (dataset->rows_without_group > 0)
+		warnings =
+			lappend(warnings, psprintf("%lld row%s %s no group: each NULL counts as a patient of its own, "
+									   "all empty texts as one",
+									   (long long) dataset->rows_without_group,
+									   dataset->rows_without_group == 1 ? "" : "s",
+									   dataset->rows_without_group == 1 ? "has" : "have"));
+	return warnings;
+}
+
 List *
 pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 {
@@ -260,7 +299,7 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 											   groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
 		}
 	}
-	return warnings;
+	return warn_of_names(warnings, dataset, config);
 }
 
 /* ---------------------------------------------------------------- manifest */
