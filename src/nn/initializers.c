@@ -20,7 +20,7 @@
  */
 #include "nn_internal.h"
 
-#include "philox.h"
+#include "common/philox.h"
 
 #include <math.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  */
 #include "nn_internal.h"
 
-#include "philox.h"
+#include "common/philox.h"
 
 /* A number of 0..bound-1 from 64 random bits, without bias worth naming. */
 static uint32_t

@@ -12,7 +12,7 @@
  */
 #include "../nn_internal.h"
 
-#include "../philox.h"
+#include "common/philox.h"
 
 #include <string.h>
 
