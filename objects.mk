@@ -62,7 +62,6 @@ OBJS_IMAGE = \
 	src/image/overlay.o \
 	src/image/phantom.o \
 	src/image/phantom_body.o \
-	src/image/philox.o \
 	src/image/preprocess.o \
 	src/image/resize.o \
 	src/image/status.o \

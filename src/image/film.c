@@ -14,7 +14,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "image_internal.h"
+#include "common/philox.h"
+#include "phantom.h"
 
 #define BINS 1024        /* of the film's histogram */
 #define KNOTS 9          /* of the tone curve */
@@ -120,7 +121,7 @@ static void
 expose_levels(uint8_t *dst, const Film *film, float strength, const ImgRandom *random)
 {
 	size_t n = (size_t) film->height * (size_t) film->width;
-	uint32_t words[4] = {0};
+	Philox x = {{0}};
 	float previous = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -131,13 +132,9 @@ expose_levels(uint8_t *dst, const Film *film, float strength, const ImgRandom *r
 		float grain;
 
 		if (i % 4 == 0)
-		{
-			uint32_t counter[4] = {(uint32_t) (i / 4), 0, STREAM_GRAIN, random->stream};
-
-			img_philox(words, counter, random->seed);
-		}
+			x = philox(random->seed, (uint32_t) (i / 4), 0, STREAM_GRAIN, random->stream);
 		/* neighbours share some of it: a film's grain is not white */
-		grain = grain_of(words[i % 4]);
+		grain = grain_of(x.v[i % 4]);
 		level += strength * (0.8f * grain + 0.6f * previous) * (1.2f - level * (0.6f / 255));
 		previous = grain;
 		dst[i] = level <= 0 ? 0 : (level >= 255 ? 255 : (uint8_t) (level + 0.5f));

@@ -41,34 +41,6 @@ extern ImgStatus img_jpeg_decode_scaled(uint8_t *dst, size_t dst_bytes, int chan
 										const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
 										const ImgLimits *limits, ImgError *error);
 
-/*
- * Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw,
- * "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
- */
-extern void img_philox(uint32_t out[4], const uint32_t counter[4], uint64_t key);
-
-/* Uniform in [0, 1) with 53 bits from two words of a block. */
-extern double img_unit_double(uint32_t high, uint32_t low);
-
-/* A sequence of draws: the next counter of a stream under a seed. */
-typedef struct ImgRandom
-{
-	uint64_t seed;
-	uint32_t stream;
-	uint32_t index; /* draws so far */
-} ImgRandom;
-
-/* Uniform in [low, high). */
-extern float img_random_draw(ImgRandom *random, float low, float high);
-
-/*
- * Develop a film of height * width attenuations to 8 bits: tone curve, grain
- * of the given strength (grey levels), collimation, marker.
- */
-#define IMG_FILM_SCRATCH_BYTES 8192
-extern void img_film_develop(uint8_t *dst, const float *values, int height, int width, float grain,
-							 ImgRandom *random, void *scratch);
-
 /* img_augment_apply() without special instructions; the same bits. */
 extern void img_augment_apply_portable(float *dst, const uint8_t *src, int height, int width, int channels,
 									   const ImgTransform *transform, float rescale, void *scratch);

@@ -11,7 +11,7 @@
  * -1 (top) to 1; a pose (rotation, size, shift) leads there from the pixels.
  * Shapes are products of soft steps, textures are value noise.
  *
- * phantom_body.c draws the lots of one body; film.c turns the attenuations
+ * phantom_body.c draws the properties of one body; film.c turns the attenuations
  * into grey levels.
  *
  *-------------------------------------------------------------------------
@@ -19,7 +19,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "phantom_body.h"
+#include "common/philox.h"
+#include "image_internal.h"
+#include "phantom.h"
 
 #define MIN_SIDE 64
 #define MAX_SIDE 2048
@@ -109,12 +111,10 @@ fill_lattice(float *lattice, const ImgRandom *random)
 {
 	for (uint32_t i = 0; i < LATTICE * LATTICE / 4; i++)
 	{
-		uint32_t counter[4] = {i, 0, STREAM_LATTICE, random->stream};
-		uint32_t words[4];
+		Philox x = philox(random->seed, i, 0, STREAM_LATTICE, random->stream);
 
-		img_philox(words, counter, random->seed);
-		for (int k = 0; k < 4; k++)
-			lattice[4 * i + (uint32_t) k] = (float) (words[k] >> 8) * (1.0f / 16777216.0f);
+		for (uint32_t k = 0; k < 4; k++)
+			lattice[4 * i + k] = philox_float(x.v[k]);
 	}
 }
 

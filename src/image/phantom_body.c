@@ -1,15 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * phantom_body.c
- *	  The lots of one phantom: how a body is built, how it stands before the
- *	  film, and where pneumonia is.  What is drawn with them is in phantom.c.
+ *	  The random properties of one phantom: how a body is built, how it stands
+ *	  before the film, and where pneumonia is.  phantom.c renders it.
  *
  *-------------------------------------------------------------------------
  */
 #include <math.h>
 #include <string.h>
 
-#include "phantom_body.h"
+#include "common/philox.h"
+#include "phantom.h"
+
+#define STREAM_DRAWS UINT32_C(1) /* third word of the Philox counter */
+
+float
+img_random_draw(ImgRandom *random, float low, float high)
+{
+	Philox x = philox(random->seed, random->index++, 0, STREAM_DRAWS, random->stream);
+
+	return low + (high - low) * (float) philox_double(x.v[0], x.v[1]);
+}
 
 static void
 draw_pose(Body *body, ImgRandom *random)

@@ -14,6 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "common/philox.h"
 #include "stats_internal.h"
 
 /* Clusters listed by stratum. */
@@ -110,10 +111,7 @@ start_stream(Stream *stream, const StatsBootstrap *plan, uint32_t replicate, int
 	stream->left = 0;
 }
 
-/*
- * The numbers of STREAM_NUMBERS / 4 calls of stats_philox, in step: one call's
- * rounds wait for each other, those of many do not.
- */
+/* Fills the stream with the numbers of STREAM_LANES blocks, computed in step. */
 static void
 refill(Stream *stream)
 {
@@ -128,20 +126,11 @@ refill(Stream *stream)
 		c[2][i] = (uint32_t) stream->high;
 		c[3][i] = (uint32_t) (stream->high >> 32);
 	}
-	for (int round = 0; round < STATS_PHILOX_ROUNDS; round++)
+	for (int round = 0; round < PHILOX_ROUNDS; round++)
 	{
 		for (size_t i = 0; i < STREAM_LANES; i++)
-		{
-			uint64_t p0 = (uint64_t) STATS_PHILOX_M0 * c[0][i];
-			uint64_t p1 = (uint64_t) STATS_PHILOX_M1 * c[2][i];
-
-			c[0][i] = (uint32_t) (p1 >> 32) ^ c[1][i] ^ k0;
-			c[1][i] = (uint32_t) p1;
-			c[2][i] = (uint32_t) (p0 >> 32) ^ c[3][i] ^ k1;
-			c[3][i] = (uint32_t) p0;
-		}
-		k0 += STATS_PHILOX_W0;
-		k1 += STATS_PHILOX_W1;
+			philox_round(&c[0][i], &c[1][i], &c[2][i], &c[3][i], k0, k1);
+		philox_next_key(&k0, &k1);
 	}
 	for (size_t i = 0; i < STREAM_LANES; i++)
 		for (int j = 0; j < 4; j++)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * distribution.c
- *		Normal and Student quantiles, and counter-based random numbers.
+ *		Normal and Student distributions: tails and quantiles.
  *
  *-------------------------------------------------------------------------
  */
@@ -171,36 +171,4 @@ stats_two_sided_t(double confidence, double df)
 			high = middle;
 	}
 	return 0.5 * (low + high);
-}
-
-/*
- * Philox4x32 with ten rounds (Salmon, Moraes, Dror, Shaw: Parallel random
- * numbers, as easy as 1, 2, 3; SC 2011).
- */
-void
-stats_philox(uint32_t out[4], uint64_t key, uint64_t counter_low, uint64_t counter_high)
-{
-	uint32_t k0 = (uint32_t) key;
-	uint32_t k1 = (uint32_t) (key >> 32);
-	uint32_t c0 = (uint32_t) counter_low;
-	uint32_t c1 = (uint32_t) (counter_low >> 32);
-	uint32_t c2 = (uint32_t) counter_high;
-	uint32_t c3 = (uint32_t) (counter_high >> 32);
-
-	for (int round = 0; round < STATS_PHILOX_ROUNDS; round++)
-	{
-		uint64_t p0 = (uint64_t) STATS_PHILOX_M0 * c0;
-		uint64_t p1 = (uint64_t) STATS_PHILOX_M1 * c2;
-
-		c0 = (uint32_t) (p1 >> 32) ^ c1 ^ k0;
-		c1 = (uint32_t) p1;
-		c2 = (uint32_t) (p0 >> 32) ^ c3 ^ k1;
-		c3 = (uint32_t) p0;
-		k0 += STATS_PHILOX_W0;
-		k1 += STATS_PHILOX_W1;
-	}
-	out[0] = c0;
-	out[1] = c1;
-	out[2] = c2;
-	out[3] = c3;
 }

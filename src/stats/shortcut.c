@@ -5,6 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "common/philox.h"
 #include "stats_internal.h"
 
 #define PURPOSE_FOLDS 0x666f6c64u /* keeps these draws apart from others */
@@ -32,10 +33,9 @@ deal_folds(Work *work, uint32_t n_folds, uint64_t seed, const StatsEnv *env)
 
 	for (size_t c = 0; status == STATS_OK && c < k; c++)
 	{
-		uint32_t random[4];
+		Philox random = philox(seed, (uint32_t) c, (uint32_t) ((uint64_t) c >> 32), PURPOSE_FOLDS, 0);
 
-		stats_philox(random, seed, c, PURPOSE_FOLDS);
-		keys[c].key = ((uint64_t) work->stratum[c] << 62) | (((uint64_t) random[0] << 30) ^ random[1]);
+		keys[c].key = ((uint64_t) work->stratum[c] << 62) | (((uint64_t) random.v[0] << 30) ^ random.v[1]);
 		keys[c].idx = c;
 	}
 	if (status == STATS_OK)

@@ -67,14 +67,6 @@ extern double stats_two_sided_t(double confidence, double df);
 extern double stats_two_sided_normal_p(double z);
 extern double stats_two_sided_t_p(double t, double df);
 
-/* Philox4x32-10: four 32-bit numbers for a counter under a key. */
-#define STATS_PHILOX_ROUNDS 10
-#define STATS_PHILOX_M0 0xD2511F53u
-#define STATS_PHILOX_M1 0xCD9E8D57u
-#define STATS_PHILOX_W0 0x9E3779B9u
-#define STATS_PHILOX_W1 0xBB67AE85u
-extern void stats_philox(uint32_t out[4], uint64_t key, uint64_t counter_low, uint64_t counter_high);
-
 /*
  * Sums over clusters that a proportion's design effect needs: x successes in
  * m rows of a cluster.
