@@ -70,6 +70,7 @@ OBJS_IMAGE = \
 OBJS_STATS = \
 	src/stats/auc.o \
 	src/stats/bootstrap.o \
+	src/stats/bootstrap_draw.o \
 	src/stats/calibration.o \
 	src/stats/compare.o \
 	src/stats/distribution.o \
@@ -82,6 +83,7 @@ OBJS_STATS = \
 	src/stats/multiclass_auc.o \
 	src/stats/multiclass_compare.o \
 	src/stats/multiclass_evaluate.o \
+	src/stats/multiclass_sums.o \
 	src/stats/paired.o \
 	src/stats/roc.o \
 	src/stats/rows.o \

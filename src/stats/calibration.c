@@ -128,7 +128,7 @@ recalibration_at(Recalibration *at, double a, double b, const StatsRows *rows, c
 		double w = p * stats_sigmoid(-x);
 		double r = rows->label[i] ? stats_sigmoid(-x) : -p;
 
-		at->likelihood -= log1p(exp(-fabs(x))) + fmax(0.0, rows->label[i] ? -x : x);
+		at->likelihood -= stats_soft_plus(rows->label[i] ? -x : x);
 		at->gradient[0] += r;
 		at->gradient[1] += r * z;
 		at->hessian[0] += w;

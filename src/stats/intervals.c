@@ -36,6 +36,19 @@ stats_wilson(StatsInterval *interval, double p, double n, double confidence)
 	return STATS_OK;
 }
 
+void
+stats_share_limits(StatsInterval *interval, double largest, double n, double confidence)
+{
+	StatsInterval share;
+
+	if (isnan(interval->value) || interval->low < interval->high)
+		return;
+	if (stats_wilson(&share, fmin(1.0, interval->value / largest), n, confidence) != STATS_OK)
+		return;
+	interval->low = fmin(interval->value, share.low * largest);
+	interval->high = fmax(interval->value, share.high * largest);
+}
+
 /* What few clusters take from the effective number: (t[n-1] / t[k-1])^2. */
 double
 stats_student_shrink(double n, double k, double confidence)
@@ -119,8 +132,7 @@ stats_proportion(StatsInterval *interval, double *n_effective, const uint8_t *su
 {
 	StatsProportionSums sums = {0};
 	StatsKey *keys;
-	StatsKey *spare;
-	StatsStatus status = STATS_OK;
+	StatsStatus status;
 
 	if (n == 0)
 		return STATS_NO_ROWS;
@@ -138,17 +150,7 @@ stats_proportion(StatsInterval *interval, double *n_effective, const uint8_t *su
 		stats_proportion_interval(interval, n_effective, &sums, confidence);
 		return STATS_OK;
 	}
-	keys = stats_array(env, n, sizeof(StatsKey));
-	spare = stats_array(env, n, sizeof(StatsKey));
-	if (keys == NULL || spare == NULL)
-		status = STATS_NO_MEMORY;
-	for (size_t i = 0; status == STATS_OK && i < n; i++)
-	{
-		keys[i].key = cluster[i];
-		keys[i].idx = i;
-	}
-	if (status == STATS_OK)
-		status = stats_sort_keys(keys, spare, n, env);
+	status = stats_sort_by_cluster(&keys, cluster, n, env);
 	for (size_t i = 0; status == STATS_OK && i < n;)
 	{
 		uint64_t id = keys[i].key;
@@ -162,7 +164,6 @@ stats_proportion(StatsInterval *interval, double *n_effective, const uint8_t *su
 		}
 		stats_proportion_add(&sums, x, m, 1.0);
 	}
-	stats_free(env, spare);
 	stats_free(env, keys);
 	if (status == STATS_OK)
 		stats_proportion_interval(interval, n_effective, &sums, confidence);

@@ -100,7 +100,7 @@ slope_at(Slope *at, const StatsLogistic *model, const double *w, const Fit *fit)
 		for (size_t j = 0; j <= d; j++)
 			z += w[j] * x[j];
 		p = stats_sigmoid(z);
-		at->loss += log1p(exp(-fabs(z))) + fmax(0.0, fit->label[i] ? -z : z);
+		at->loss += stats_soft_plus(fit->label[i] ? -z : z);
 		for (size_t j = 0; j <= d; j++)
 		{
 			at->gradient[j] += (p - fit->label[i]) * x[j];

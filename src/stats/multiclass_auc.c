@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * multiclass_auc.c
- *		Variance and limits of the mean of the one-vs-rest areas.
+ *		The mean of the one-vs-rest areas and its variance.
  *
  * Each area is the mean of placement values of its positive and of its
  * negative rows; a row takes part in all of them, as positive in one and as
@@ -41,8 +41,8 @@ centre_within_class(double *influence, const StatsClassRows *rows)
 }
 
 static StatsStatus
-sum_influences(double *influence, double *macro_auc, double *auc, double *place, double *score,
-			   uint8_t *label, const StatsClassRows *rows, const StatsEnv *env)
+sum_influences(double *influence, double *macro_auc, double *place, double *score, uint8_t *label,
+			   const StatsClassRows *rows, const StatsEnv *env)
 {
 	StatsRows view = {score, label, rows->cluster, rows->n};
 	double sum = 0.0;
@@ -58,8 +58,6 @@ sum_influences(double *influence, double *macro_auc, double *auc, double *place,
 
 		if (status == STATS_OK)
 			status = stats_placements(place, &one, &view, env);
-		if (auc != NULL)
-			auc[c] = status == STATS_OK ? one : NAN;
 		if (status == STATS_ONE_CLASS)
 			continue;
 		if (status != STATS_OK)
@@ -79,7 +77,7 @@ sum_influences(double *influence, double *macro_auc, double *auc, double *place,
 }
 
 StatsStatus
-stats_macro_auc_influence(double *influence, double *macro_auc, double *auc, const StatsClassRows *rows,
+stats_macro_auc_influence(double *influence, double *macro_auc, const StatsClassRows *rows,
 						  const StatsEnv *env)
 {
 	double *place = stats_array(env, rows->n, 2 * sizeof(double));
@@ -87,7 +85,7 @@ stats_macro_auc_influence(double *influence, double *macro_auc, double *auc, con
 	StatsStatus status = STATS_NO_MEMORY;
 
 	if (place != NULL && label != NULL)
-		status = sum_influences(influence, macro_auc, auc, place, place + rows->n, label, rows, env);
+		status = sum_influences(influence, macro_auc, place, place + rows->n, label, rows, env);
 	stats_free(env, label);
 	stats_free(env, place);
 	return status;
@@ -164,21 +162,4 @@ stats_influence_variance(double *variance, size_t *few, const double *influence,
 	stats_free(env, holds);
 	stats_free(env, sum);
 	return status;
-}
-
-bool
-stats_macro_auc_limits(StatsInterval *interval, double auc, double variance, size_t few, double confidence)
-{
-	double centre;
-	double half;
-
-	interval->value = auc;
-	/* below this the variance is rounding error */
-	if (!(variance > 1e-20) || auc <= 0.0 || auc >= 1.0)
-		return false;
-	centre = log(auc / (1.0 - auc));
-	half = stats_two_sided_t(confidence, (double) few - 1.0) * sqrt(variance) / (auc * (1.0 - auc));
-	interval->low = stats_sigmoid(centre - half);
-	interval->high = stats_sigmoid(centre + half);
-	return true;
 }

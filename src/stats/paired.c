@@ -9,9 +9,6 @@
 
 #define MAX_EXACT_DISCORDANT 4000
 
-/* Below this a variance is rounding error. */
-#define NO_VARIANCE 1e-20
-
 /*
  * Square and add: limits of a - b from those of a and of b and the correlation
  * of the two.  Only the value of the result is filled before.
@@ -48,6 +45,16 @@ spread(double xy, double xm, double ym, double mm, double p, double q)
 }
 
 void
+stats_concordant_limits(StatsInterval *difference, double n, double confidence)
+{
+	StatsInterval none;
+
+	(void) stats_wilson(&none, 0.0, n, confidence);
+	difference->low = -none.high;
+	difference->high = none.high;
+}
+
+void
 stats_paired_difference(StatsInterval *difference, const StatsPairedShares *shares, double discordant,
 						double confidence)
 {
@@ -69,12 +76,7 @@ stats_paired_difference(StatsInterval *difference, const StatsPairedShares *shar
 	}
 	if (discordant <= 0.0)
 	{
-		StatsInterval none;
-
-		/* no discordant row says little, not nothing */
-		(void) stats_wilson(&none, 0.0, sa->clusters, confidence);
-		difference->low = -none.high;
-		difference->high = none.high;
+		stats_concordant_limits(difference, sa->clusters, confidence);
 		return;
 	}
 	aa = spread(sa->xx, sa->xm, sa->xm, sa->mm, a.value, a.value);
@@ -98,10 +100,10 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 		*p = 1.0;
 		return;
 	}
-	if (variance_a > NO_VARIANCE && variance_b > NO_VARIANCE)
+	if (variance_a > STATS_NO_VARIANCE && variance_b > STATS_NO_VARIANCE)
 		r = (variance_a + variance_b - variance) / (2.0 * sqrt(variance_a * variance_b));
 	mover_limits(difference, a, b, isnan(r) ? 0.0 : r);
-	if (variance > NO_VARIANCE)
+	if (variance > STATS_NO_VARIANCE)
 		*p = stats_two_sided_t_p(difference->value / *se, df);
 	else
 		*p = difference->value == 0.0 ? 1.0 : NAN;

@@ -29,9 +29,8 @@ stats_logit(double p)
 	return log(p) - log1p(-p);
 }
 
-/* ln(1 + e^x) without overflow. */
-static double
-soft_plus(double x)
+double
+stats_soft_plus(double x)
 {
 	return x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x));
 }
@@ -68,7 +67,7 @@ platt_slope(PlattSlope *at, const PlattFit *fit, double a, double b)
 		double t = fit->target[fit->label[i]];
 		double w = p * (1.0 - p);
 
-		at->loss += soft_plus(x) - t * x;
+		at->loss += stats_soft_plus(x) - t * x;
 		at->da += (p - t) * z;
 		at->db += p - t;
 		at->daa += w * z * z;

@@ -193,13 +193,6 @@ extern StatsStatus stats_class_figures(StatsClassFigures *figures, StatsFigures 
 									   double *class_auc, uint64_t *confusion, const StatsClassRows *rows,
 									   const StatsEnv *env);
 
-/*
- * One-vs-rest view of one class: fills score and label (n each) for the
- * functions on StatsRows.
- */
-extern StatsStatus stats_class_one_vs_rest(double *score, uint8_t *label, const StatsClassRows *rows,
-										   int32_t positive_class);
-
 /* ------------------------------------------------------------------------
  * Intervals (intervals.c, auc.c)
  *
