@@ -40,7 +40,7 @@ typedef struct DrawState
 	uint32_t sample;
 } DrawState;
 
-/* Two independent uniform numbers in [0, 1) for one parameter. */
+/* Draws two independent uniform numbers in [0, 1) for one parameter. */
 static void
 draw_units(double units[2], const DrawState *state, Draw draw)
 {
@@ -89,7 +89,7 @@ img_augment_is_identity(const ImgAugmentRanges *ranges)
 		   !ranges->vertical_flip;
 }
 
-/* Written so that a NaN is out of range. */
+/* Returns whether value is in range; a NaN is not. */
 static int
 is_within(float value, float low, float high)
 {

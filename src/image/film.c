@@ -43,7 +43,7 @@ bin_of(float value)
 	return t < 0 ? 0 : (t >= BINS ? BINS - 1 : (int) t);
 }
 
-/* Film values that the given fractions of all pixels do not exceed. */
+/* Fills the film values that the given fractions of all pixels do not exceed. */
 static void
 film_quantiles(const Film *film, const float *fractions, float *quantiles)
 {
@@ -63,7 +63,7 @@ film_quantiles(const Film *film, const float *fractions, float *quantiles)
 }
 
 /*
- * The grey level of each histogram bin: a monotone curve through the
+ * Fills the grey level of each histogram bin, a monotone curve through the
  * quantiles.  Levels are those of an average chest film before the draws.
  */
 static void
@@ -106,7 +106,7 @@ draw_tone_curve(const Film *film, ImgRandom *random)
 	}
 }
 
-/* About normal, variance 1: the sum of the four bytes of a word. */
+/* Returns the sum of the four bytes of a word, scaled: about normal with variance 1. */
 static float
 grain_of(uint32_t word)
 {
@@ -116,7 +116,7 @@ grain_of(uint32_t word)
 	return (sum - 510) * (1.0f / 147.8f);
 }
 
-/* Develop: tone curve, grain (stronger where the film is dark), 8 bits. */
+/* Develops the film: tone curve, grain (stronger where the film is dark), 8 bits. */
 static void
 expose_levels(uint8_t *dst, const Film *film, float strength, const ImgRandom *random)
 {
@@ -141,7 +141,7 @@ expose_levels(uint8_t *dst, const Film *film, float strength, const ImgRandom *r
 	}
 }
 
-/* The edge of the exposed field: dark strips on some sides, whatever the class. */
+/* Draws the edge of the exposed field: dark strips on some sides, whatever the class. */
 static void
 draw_collimation(uint8_t *dst, int height, int width, ImgRandom *random)
 {
@@ -159,7 +159,7 @@ draw_collimation(uint8_t *dst, int height, int width, ImgRandom *random)
 				dst[(size_t) y * (size_t) width + (size_t) x] /= 12;
 }
 
-/* A lead marker, the letter L, in a corner of some films. */
+/* Draws a lead marker, the letter L, in a corner of some films. */
 static void
 draw_marker(uint8_t *dst, int height, int width, ImgRandom *random)
 {

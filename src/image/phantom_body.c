@@ -37,6 +37,7 @@ draw_pose(Body *body, ImgRandom *random)
 	body->turn = img_random_draw(random, -0.06f, 0.06f);
 }
 
+/* Draws the shapes of the body, whose ranges are those of an adult chest. */
 static void
 draw_shape(Body *body, ImgRandom *random)
 {
@@ -88,7 +89,7 @@ draw_exposure(Body *body, ImgRandom *random)
 	body->noise_y = img_random_draw(random, 0, LATTICE);
 }
 
-/* A place inside a lung; side -1 or 1. */
+/* Places a patch inside the lung of a side, -1 or 1. */
 static void
 place_patch(Patch *patch, const Body *body, ImgRandom *random, float side, float size)
 {
@@ -105,7 +106,7 @@ place_patch(Patch *patch, const Body *body, ImgRandom *random, float side, float
 	patch->noise_y = img_random_draw(random, 0, LATTICE);
 }
 
-/* One to three large patches (some with the straight border of a lobe), or many small ones. */
+/* Draws one to three large patches (some with the straight border of a lobe), or many small ones. */
 static void
 draw_pneumonia(Body *body, ImgRandom *random)
 {

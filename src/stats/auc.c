@@ -121,8 +121,9 @@ stats_placement_variance(StatsPlacementVariance *result, const double *place, do
 }
 
 /*
- * Variance of an AUC of theta by the exponential model of Hanley and McNeil
- * (Radiology 1982), with the symmetrised numbers of Newcombe's method 5.
+ * Returns the variance of an AUC of theta by the exponential model of Hanley
+ * and McNeil (Radiology 1982), with the symmetrised numbers of Newcombe's
+ * method 5.
  */
 static double
 model_variance(double theta, double m, double n)
@@ -133,7 +134,7 @@ model_variance(double theta, double m, double n)
 		   (1.0 + extra * ((1.0 - theta) / (2.0 - theta) + theta / (1.0 + theta)));
 }
 
-/* The limit between `inside` (the AUC) and `outside` (0 or 1). */
+/* Returns, by bisection, the score limit between the AUC and `outside`, which is 0 or 1. */
 static double
 score_limit(double auc, double outside, double z, double m, double n)
 {

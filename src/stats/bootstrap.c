@@ -34,8 +34,8 @@ stats_cluster_strata(uint8_t *stratum, const StatsClusters *clusters, const uint
 }
 
 /*
- * Acceleration of each statistic from leaving out one cluster at a time,
- * deviations taken within the stratum.
+ * Fills the acceleration of each statistic from its values with one cluster at a
+ * time left out; deviations are taken within the stratum.
  */
 static StatsStatus
 accelerations(double *acceleration, const StatsBootstrap *plan, const StatsStrata *strata,
@@ -85,7 +85,7 @@ accelerations(double *acceleration, const StatsBootstrap *plan, const StatsStrat
 	return STATS_OK;
 }
 
-/* Quantile of sorted values, interpolated between order statistics. */
+/* Returns a quantile of sorted values, interpolated between order statistics. */
 static double
 sorted_quantile(const double *sorted, size_t n, double p)
 {
@@ -127,8 +127,9 @@ sort_values(double *values, StatsKey *keys, size_t n, const StatsEnv *env)
 }
 
 /*
- * BCa limits from sorted replicates.  `wide` is the half width in standard
- * normal units, already enlarged for few clusters.
+ * Fills bias-corrected and accelerated limits from sorted replicates.  `wide`
+ * is the half width in standard normal units, already enlarged for few
+ * clusters.
  */
 static void
 limits_from_replicates(StatsInterval *interval, const double *sorted, size_t n, double acceleration,
@@ -156,6 +157,7 @@ limits_from_replicates(StatsInterval *interval, const double *sorted, size_t n, 
 	interval->high = fmax(interval->value, sorted_quantile(sorted, n, p[1]));
 }
 
+/* Fills values and limits of all statistics; values and keys are scratch. */
 static StatsStatus
 fill_limits(StatsInterval *interval, double *values, StatsKey *keys, const StatsBootstrap *plan,
 			const StatsStrata *strata, const StatsEnv *env)

@@ -96,7 +96,7 @@ refill(Stream *stream)
 	stream->left = STREAM_NUMBERS;
 }
 
-/* 32 random bits choose among k by multiplication; the bias is below k / 2^32. */
+/* Returns a number below k from 32 random bits by multiplication; the bias is below k / 2^32. */
 static inline size_t
 draw_below(Stream *stream, size_t k)
 {
@@ -105,7 +105,7 @@ draw_below(Stream *stream, size_t k)
 	return (size_t) (((uint64_t) stream->random[STREAM_NUMBERS - stream->left--] * k) >> 32);
 }
 
-/* Looks at the stop callback every STATS_POLL_ROWS draws. */
+/* Counts n draws and asks the stop callback once every STATS_POLL_ROWS draws. */
 static bool
 work_stopped(size_t *work, size_t n, const StatsEnv *env)
 {
@@ -154,7 +154,7 @@ add_draws(double *total, const StatsBootstrap *plan, const size_t *member, size_
 	return STATS_OK;
 }
 
-/* How many of a stratum's k draws fall into each of its blocks. */
+/* Counts how many of a stratum's k draws fall into each of its blocks. */
 static StatsStatus
 deal_draws(uint32_t *count, size_t n_blocks, size_t k, Stream *stream, size_t *work, const StatsEnv *env)
 {
@@ -168,7 +168,7 @@ deal_draws(uint32_t *count, size_t n_blocks, size_t k, Stream *stream, size_t *w
 	return STATS_OK;
 }
 
-/* The draws of one stratum for n replicates from `first` on, block by block. */
+/* Adds the draws of one large stratum for n replicates from `first` on, block by block. */
 static StatsStatus
 draw_blocks(double *total, uint32_t *count, const StatsBootstrap *plan, const StatsStrata *strata, int s,
 			uint32_t first, uint32_t n, size_t *work, const StatsEnv *env)
@@ -200,8 +200,9 @@ draw_blocks(double *total, uint32_t *count, const StatsBootstrap *plan, const St
 }
 
 /*
- * The sums of n replicates from `first` on: as many draws from each stratum
- * as it has clusters.  count: scratch for n replicates of the largest stratum.
+ * Fills the sums of n replicates from `first` on, with as many draws from each
+ * stratum as it has clusters.  count: scratch for n replicates of the largest
+ * stratum.
  */
 static StatsStatus
 draw_replicates(double *total, uint32_t *count, const StatsBootstrap *plan, const StatsStrata *strata,
@@ -231,7 +232,6 @@ draw_replicates(double *total, uint32_t *count, const StatsBootstrap *plan, cons
 	return status;
 }
 
-/* Fills values, [n_statistics][replicates]; a replicate whose statistic is NaN takes the rows' own value. */
 static StatsStatus
 fill_values(double *values, const StatsInterval *interval, const StatsBootstrap *plan,
 			const StatsStrata *strata, double *total, uint32_t *count, const StatsEnv *env)

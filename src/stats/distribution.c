@@ -55,8 +55,8 @@ stats_two_sided_normal_p(double z)
 }
 
 /*
- * ln Gamma(x) for x > 0: Stirling's series above 10, the recurrence below.
- * The library's lgamma writes a global sign, which threads would share.
+ * Returns ln Gamma(x) for x > 0: Stirling's series above 10, the recurrence
+ * below.  The library's lgamma writes a global sign, which threads would share.
  */
 static double
 log_gamma(double x)
@@ -75,8 +75,9 @@ log_gamma(double x)
 }
 
 /*
- * Continued fraction of the incomplete beta function (Abramowitz and Stegun
- * 26.5.8), evaluated from the front (Lentz); converges for x < (a+1)/(a+b+2).
+ * Computes the continued fraction of the incomplete beta function (Abramowitz
+ * and Stegun 26.5.8), evaluated from the front (Lentz); converges for x <
+ * (a+1)/(a+b+2).
  */
 static double
 beta_fraction(double x, double a, double b)
@@ -111,7 +112,7 @@ beta_fraction(double x, double a, double b)
 	return f;
 }
 
-/* Regularised incomplete beta function. */
+/* Returns the regularised incomplete beta function. */
 static double
 beta_regularised(double x, double a, double b)
 {
@@ -127,7 +128,6 @@ beta_regularised(double x, double a, double b)
 	return 1.0 - front * beta_fraction(1.0 - x, b, a) / b;
 }
 
-/* P(|T| > |t|); df below 1 counts as 1. */
 double
 stats_two_sided_t_p(double t, double df)
 {
@@ -138,9 +138,6 @@ stats_two_sided_t_p(double t, double df)
 	return beta_regularised(df / (df + t * t), 0.5 * df, 0.5);
 }
 
-/*
- * The t with P(|T| > t) = 1 - confidence.  df below 1 counts as 1.
- */
 double
 stats_two_sided_t(double confidence, double df)
 {

@@ -74,6 +74,7 @@ stats_check_options(StatsOptions *used, const StatsOptions *options)
 	return STATS_OK;
 }
 
+/* Fills the sums of all clusters and the counts of the confusion matrix. */
 static StatsStatus
 sum_clusters(double *sums, StatsCounts *counts, const StatsRows *rows, const uint8_t *called,
 			 double threshold, const StatsClusters *clusters, const StatsEnv *env)
@@ -136,7 +137,7 @@ sum_proportion(StatsProportionSums *result, const Proportion *proportion, const 
 	}
 }
 
-/* Limits of a / b on the logarithmic scale; value is filled already. */
+/* Fills limits of the ratio a / b on the logarithmic scale; the value is filled already. */
 static void
 ratio_limits(StatsInterval *interval, double a, double n_a, double b, double n_b, double confidence)
 {

@@ -14,7 +14,6 @@ stats_level_is_valid(double confidence)
 	return confidence > 0.0 && confidence < 1.0;
 }
 
-/* Wilson's limits for z standard normal units on either side. */
 void
 stats_wilson_limits(StatsInterval *interval, double p, double n, double z)
 {
@@ -49,7 +48,6 @@ stats_share_limits(StatsInterval *interval, double largest, double n, double con
 	interval->high = fmax(interval->value, share.high * largest);
 }
 
-/* What few clusters take from the effective number: (t[n-1] / t[k-1])^2. */
 double
 stats_student_shrink(double n, double k, double confidence)
 {
@@ -61,7 +59,6 @@ stats_student_shrink(double n, double k, double confidence)
 	return ratio * ratio;
 }
 
-/* Adds a cluster with x successes in m rows (sign -1 takes it out). */
 void
 stats_proportion_add(StatsProportionSums *sums, double x, double m, double sign)
 {
@@ -106,7 +103,6 @@ stats_effective_number(const StatsProportionSums *sums, double shrink)
 	return fmax(1.0, n / effect * shrink);
 }
 
-/* All NaN for no rows. */
 void
 stats_proportion_interval(StatsInterval *interval, double *n_effective, const StatsProportionSums *sums,
 						  double confidence)

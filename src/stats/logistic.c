@@ -36,7 +36,7 @@ standardise(double *x, const StatsLogistic *model, const double *feature)
 	x[model->n_features] = 1.0;
 }
 
-/* Two passes, so that a mean far from zero costs no digits. */
+/* Fills means and deviations in two passes, so that a mean far from zero costs no digits. */
 static void
 measure_features(StatsLogistic *model, const Fit *fit)
 {
@@ -74,6 +74,7 @@ measure_features(StatsLogistic *model, const Fit *fit)
 	}
 }
 
+/* Computes objective, gradient and Hessian at the weights w; the last one is the intercept. */
 static StatsStatus
 slope_at(Slope *at, const StatsLogistic *model, const double *w, const Fit *fit)
 {
@@ -144,6 +145,7 @@ solve(double *step, Slope *at, size_t n)
 	return true;
 }
 
+/* Minimises the objective by Newton's method with step halving; w holds start and result. */
 static StatsStatus
 newton(double *w, const StatsLogistic *model, const Fit *fit)
 {

@@ -77,7 +77,7 @@ stats_best_class(const double *probability, size_t n_classes)
 	return best;
 }
 
-/* Confusion counts, and the figures that need no class of their own. */
+/* Fills the confusion counts and the figures that are not means over the classes. */
 static StatsStatus
 count_classes(StatsClassFigures *figures, uint64_t *confusion, const StatsClassRows *rows,
 			  const StatsEnv *env)
@@ -137,6 +137,7 @@ add_class(StatsClassFigures *figures, const StatsFigures *one, int32_t *n_specif
 	}
 }
 
+/* Fills the figures of each class and their means; score and label are scratch of n each. */
 static StatsStatus
 sum_classes(StatsClassFigures *figures, StatsFigures *class_figures, double *class_auc,
 			const uint64_t *confusion, double *score, uint8_t *label, const StatsClassRows *rows,

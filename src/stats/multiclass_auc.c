@@ -11,7 +11,7 @@
  */
 #include "stats_internal.h"
 
-/* Adds what the rows move the AUC of one class by. */
+/* Adds by how much each row moves the AUC of one class. */
 static void
 add_influence(double *influence, const double *place, double auc, const uint8_t *label, size_t n,
 			  size_t n_positive)
@@ -24,7 +24,10 @@ add_influence(double *influence, const double *place, double auc, const uint8_t 
 		influence[i] += (place[i] - auc) * weight[label[i]];
 }
 
-/* The numbers of rows per class are given, so only deviations count. */
+/*
+ * Subtracts the mean within each class: the numbers of rows per class are
+ * given, so only deviations count.
+ */
 static void
 centre_within_class(double *influence, const StatsClassRows *rows)
 {
@@ -40,6 +43,7 @@ centre_within_class(double *influence, const StatsClassRows *rows)
 		influence[i] -= mean[rows->label[i]] / n[rows->label[i]];
 }
 
+/* Fills influence and macro AUC, class by class; place, score and label are scratch of n each. */
 static StatsStatus
 sum_influences(double *influence, double *macro_auc, double *place, double *score, uint8_t *label,
 			   const StatsClassRows *rows, const StatsEnv *env)
@@ -91,7 +95,10 @@ stats_macro_auc_influence(double *influence, double *macro_auc, const StatsClass
 	return status;
 }
 
-/* sum, holds: [n_clusters][n_classes], of influences and whether there are rows. */
+/*
+ * Computes the variance.  sum and holds are scratch, [n_clusters][n_classes]: the
+ * sum of the influences, and whether there are rows.
+ */
 static StatsStatus
 add_variance(double *variance, size_t *few, double *sum, uint8_t *holds, const double *influence,
 			 const StatsClassRows *rows, const StatsClusters *clusters, const StatsEnv *env)

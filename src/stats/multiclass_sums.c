@@ -12,10 +12,11 @@
 #include "stats_internal.h"
 
 /*
- * The numbers that a cluster adds up.  For each class: its rows, then for each
- * model the rows of the class that the model calls it, then for each model the
- * other rows that it calls it.  After all classes: the two losses, which are
- * those of the first model minus those of the second one, if there is one.
+ * Returns how many numbers a cluster adds up for each class: the rows of the
+ * class, then for each model the rows of the class that the model assigns to it,
+ * then for each model the other rows that it assigns to it.  After all classes
+ * come the two losses, those of the first model minus those of the second one,
+ * if there is one.
  */
 static size_t
 class_size(const StatsClassSums *w)
@@ -23,12 +24,14 @@ class_size(const StatsClassSums *w)
 	return 1 + 2 * (size_t) w->n_models;
 }
 
+/* Returns the place of the rows of a class that a model assigns to it. */
 static size_t
 place_of_found(int model)
 {
 	return 1 + (size_t) model;
 }
 
+/* Returns the place of the other rows that a model assigns to a class. */
 static size_t
 place_of_false(const StatsClassSums *w, int model)
 {
@@ -124,15 +127,14 @@ sum_clusters(StatsClassSums *w)
 
 /* Adds one class with rows to the macro figures; rest: the rows of the other classes. */
 static void
-add_class(double *value, const double *of, double rest, int n_models)
+add_class(double *value, const StatsClassSums *w, const double *of, double rest)
 {
 	double rows = of[0];
+	double found = of[place_of_found(0)];
+	double wrong = of[place_of_false(w, 0)];
 
-	if (n_models == 1)
+	if (w->n_models == 1)
 	{
-		double found = of[1];
-		double wrong = of[2];
-
 		value[STATS_MACRO_SENSITIVITY] += found / rows;
 		value[STATS_MACRO_F1] += 2.0 * found / (rows + found + wrong);
 		if (rest > 0.0)
@@ -140,13 +142,16 @@ add_class(double *value, const double *of, double rest, int n_models)
 	}
 	else
 	{
-		value[STATS_MACRO_SENSITIVITY] += (of[1] - of[2]) / rows;
+		value[STATS_MACRO_SENSITIVITY] += (found - of[place_of_found(1)]) / rows;
 		if (rest > 0.0)
-			value[STATS_MACRO_SPECIFICITY] += (of[4] - of[3]) / rest;
+			value[STATS_MACRO_SPECIFICITY] += (of[place_of_false(w, 1)] - wrong) / rest;
 	}
 }
 
-/* The statistic of the bootstrap: the macro figures of some sums.  arg: the StatsClassSums. */
+/*
+ * Computes the statistics of the bootstrap, the macro figures of some sums; arg
+ * is the StatsClassSums.
+ */
 static void
 macro_figures(double *value, const double *sums, const void *arg)
 {
@@ -171,7 +176,7 @@ macro_figures(double *value, const double *sums, const void *arg)
 			continue;
 		present += 1.0;
 		with_rest += rest > 0.0;
-		add_class(value, of, rest, w->n_models);
+		add_class(value, w, of, rest);
 	}
 	value[STATS_MACRO_SENSITIVITY] /= present;
 	value[STATS_MACRO_SPECIFICITY] /= with_rest;

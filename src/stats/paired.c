@@ -10,8 +10,8 @@
 #define MAX_EXACT_DISCORDANT 4000
 
 /*
- * Square and add: limits of a - b from those of a and of b and the correlation
- * of the two.  Only the value of the result is filled before.
+ * Fills limits of a - b by square and add, from those of a and of b and the
+ * correlation of the two.  The value of the difference is filled before.
  */
 static void
 mover_limits(StatsInterval *difference, const StatsInterval *a, const StatsInterval *b, double correlation)
@@ -28,7 +28,6 @@ mover_limits(StatsInterval *difference, const StatsInterval *a, const StatsInter
 					   sqrt(fmax(0.0, above_a * above_a + below_b * below_b - 2.0 * r * above_a * below_b));
 }
 
-/* Adds a cluster of m rows, x_a and x_b of them right by a and by b. */
 void
 stats_paired_add(StatsPairedShares *shares, double x_a, double x_b, double m)
 {
@@ -37,7 +36,7 @@ stats_paired_add(StatsPairedShares *shares, double x_a, double x_b, double m)
 	shares->product += x_a * x_b;
 }
 
-/* Sum over clusters of (x - p m)(y - q m). */
+/* Returns the sum over clusters of (x - p m)(y - q m). */
 static double
 spread(double xy, double xm, double ym, double mm, double p, double q)
 {
@@ -110,9 +109,10 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 }
 
 /*
- * Exact distribution of sum +-d over the clusters, each sign with one half:
- * probability[i] belongs to the sum i - most.  One cluster at a time; scratch
- * holds the next one.  Returns the two-sided tail at |observed|.
+ * Computes the exact distribution of the sum of +-d over the clusters, each sign
+ * with probability one half, and from it the two-sided tail at |observed|.
+ * probability[i] belongs to the sum i - most.  Clusters are added one at a time;
+ * scratch holds the distribution with the next one.
  */
 static StatsStatus
 exact_sign_test(double *p, double *probability, double *scratch, size_t most, double observed,

@@ -7,7 +7,7 @@
  */
 #include "stats_internal.h"
 
-/* The middle one of three points lies on the line between its neighbours. */
+/* Returns whether the middle one of three points lies on the line between its neighbours. */
 static bool
 is_straight(const uint64_t *a, const uint64_t *b, const uint64_t *c)
 {

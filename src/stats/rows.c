@@ -45,7 +45,6 @@ stats_status_text(StatsStatus status)
 	return "unknown status";
 }
 
-/* NULL when the product overflows, env is missing or the caller refuses. */
 void *
 stats_array(const StatsEnv *env, size_t n, size_t size)
 {
@@ -65,7 +64,6 @@ stats_free(const StatsEnv *env, void *memory)
 		env->release(env->arg, memory);
 }
 
-/* True when the caller wants to stop; asks once per STATS_POLL_ROWS. */
 bool
 stats_stopped(const StatsEnv *env, size_t done)
 {
@@ -128,8 +126,8 @@ stats_clip_probability(double p)
 }
 
 /*
- * The bits of a non-negative double order as the number does; adding 0
- * turns a negative zero into the positive one.
+ * Returns a score as a sort key: the bits of a non-negative double are in the
+ * order of the numbers.  Adding 0 turns a negative zero into the positive one.
  */
 static uint64_t
 key_from_score(double score)
@@ -141,10 +139,6 @@ key_from_score(double score)
 	return key;
 }
 
-/*
- * Stable radix sort by key, lowest byte first.  Bytes that are equal in all
- * keys cost nothing.  The result is in keys; spare has n entries too.
- */
 StatsStatus
 stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n, const StatsEnv *env)
 {
@@ -173,7 +167,7 @@ stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n, const StatsEnv *env)
 			start[b] = sum;
 			sum += count;
 		}
-		if (trivial)
+		if (trivial) /* a byte that is equal in all keys costs nothing */
 			continue;
 		for (size_t i = 0; i < n; i++)
 		{
@@ -190,7 +184,7 @@ stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n, const StatsEnv *env)
 	return STATS_OK;
 }
 
-/* Sorts the filled keys; frees them, too, if the status is or becomes an error. */
+/* Sorts the filled keys and frees spare; after an error, also an earlier one, frees the keys, too. */
 static StatsStatus
 finish_sort(StatsKey **keys, StatsKey *spare, size_t n, StatsStatus status, const StatsEnv *env)
 {

@@ -80,8 +80,8 @@ platt_slope(PlattSlope *at, const PlattFit *fit, double a, double b)
 }
 
 /*
- * Newton's method with step halving; the loss is convex.  With the slope
- * fixed only the intercept moves.
+ * Minimises the loss, which is convex, by Newton's method with step halving.
+ * With the slope fixed only the intercept moves.
  */
 static StatsStatus
 fit_platt(double *a, double *b, const PlattFit *fit, bool fixed_slope)
@@ -165,8 +165,9 @@ stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label, si
 }
 
 /*
- * Derivative of the summed loss by 1 / temperature: mean logit under the
- * model minus the logit of the true class; it rises with 1 / temperature.
+ * Computes the derivative of the summed loss by 1 / temperature: the mean logit
+ * under the model minus the logit of the true class.  It rises with
+ * 1 / temperature.
  */
 static StatsStatus
 temperature_slope(double *slope, double beta, const double *logit, const int32_t *label, size_t n, int32_t k,

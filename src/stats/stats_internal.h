@@ -49,7 +49,7 @@ typedef struct StatsClusters
 	size_t n_clusters;
 } StatsClusters;
 
-/* The rows in rising order of score; equal scores form a group. */
+/* The rows in rising order of score; equal scores are neighbours. */
 typedef struct StatsOrder
 {
 	size_t *idx; /* n, row at each rank */
@@ -288,16 +288,18 @@ typedef struct StatsStrata
 extern bool stats_list_strata(StatsStrata *strata, const StatsBootstrap *plan, const StatsEnv *env);
 
 /*
- * Draws all replicates and fills values, [n_statistics][replicates].  A replicate
- * whose statistic is NaN takes the value in interval, that of the rows themselves.
+ * Draws all replicates and fills values, [n_statistics][replicates].  A
+ * replicate whose statistic is NaN takes the value in interval, that of the
+ * rows themselves.
  */
 extern StatsStatus stats_draw_values(double *values, const StatsInterval *interval,
 									 const StatsBootstrap *plan, const StatsStrata *strata,
 									 const StatsEnv *env);
 
 /*
- * Fills values and limits of all statistics.  interval[i].low == interval[i].high tells that all replicates were equal;
- * a statistic that is NaN on the rows themselves has NaN limits.
+ * Fills values and limits of all statistics.  interval[i].low ==
+ * interval[i].high tells that all replicates were equal; a statistic that is
+ * NaN on the rows themselves has NaN limits.
  */
 extern StatsStatus stats_bootstrap(StatsInterval *interval, const StatsBootstrap *plan, const StatsEnv *env);
 
@@ -347,8 +349,9 @@ extern StatsStatus stats_macro_auc_influence(double *influence, double *macro_au
 											 const StatsEnv *env);
 
 /*
- * Fills the variance of a sum of such influences, which is Obuchowski's for more
- * than two classes, and *few, the smallest number of clusters with rows of a class.
+ * Fills the variance of a sum of such influences, which is Obuchowski's for
+ * more than two classes, and *few, the smallest number of clusters with rows of
+ * a class.
  */
 extern StatsStatus stats_influence_variance(double *variance, size_t *few, const double *influence,
 											const StatsClassRows *rows, const StatsClusters *clusters,
