@@ -64,7 +64,6 @@ OBJS_IMAGE = \
 	src/image/overlay.o \
 	src/image/phantom.o \
 	src/image/phantom_body.o \
-	src/image/philox.o \
 	src/image/preprocess.o \
 	src/image/resize.o \
 	src/image/status.o \
@@ -73,6 +72,7 @@ OBJS_IMAGE = \
 OBJS_STATS = \
 	src/stats/auc.o \
 	src/stats/bootstrap.o \
+	src/stats/bootstrap_draw.o \
 	src/stats/calibration.o \
 	src/stats/compare.o \
 	src/stats/distribution.o \
@@ -85,6 +85,7 @@ OBJS_STATS = \
 	src/stats/multiclass_auc.o \
 	src/stats/multiclass_compare.o \
 	src/stats/multiclass_evaluate.o \
+	src/stats/multiclass_sums.o \
 	src/stats/paired.o \
 	src/stats/roc.o \
 	src/stats/rows.o \

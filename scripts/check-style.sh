@@ -30,7 +30,7 @@ report()
     fi
 }
 
-plain_folders=$(for folder in nn image stats report; do [[ -d src/$folder ]] && echo "src/$folder"; done)
+plain_folders=$(for folder in common nn image stats report; do [[ -d src/$folder ]] && echo "src/$folder"; done)
 c_files=$(find src tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' | sort)
 text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) -prune -o -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' -o -name '*.pm' -o -name '*.py' \
@@ -43,10 +43,13 @@ text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) 
 allowed='assert|complex|ctype|errno|fenv|float|immintrin|inttypes|jerror|jpeglib|limits|math|pthread|setjmp|signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|time|cpuid|xmmintrin|emmintrin'
 for folder in $plain_folders; do
     name=${folder#src/}
+    # src/common stands below the other folders, and its headers are independent of each other.
+    own="($name/)?[a-z0-9_]+(/[a-z0-9_]+)?\.h|\.\./(\.\./)?(kernels/)?[a-z0-9_]+\.h|common/[a-z0-9_]+\.h"
+    [[ $name == common ]] && own='none'
     grep -nE '^[[:space:]]*#[[:space:]]*include' -r "$folder" --include='*.[ch]' |
         grep -vE "include[[:space:]]*<($allowed)\.h>" |
-        grep -vE "include[[:space:]]*\"(($name/)?[a-z0-9_]+(/[a-z0-9_]+)?\.h|\.\./(kernels/)?[a-z0-9_]+\.h)\"" |
-        report "$folder includes only C11 and its own headers"
+        grep -vE "include[[:space:]]*\"($own)\"" |
+        report "$folder includes only C11, src/common and its own headers"
     grep -nE "include[[:space:]]*\"(nn|image|stats|report|pg)/" -r "$folder" --include='*.[ch]' |
         grep -vE "include[[:space:]]*\"$name/" |
         report "$folder includes no other folder"

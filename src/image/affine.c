@@ -30,7 +30,7 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-/* Room that a 4-byte read of the last pixel may touch beyond it. */
+/* Room beyond the last pixel, which a 4-byte read of it may touch. */
 #define READ_SLACK 64
 
 #define DEGREE (3.14159265358979323846 / 180.0)
@@ -75,7 +75,10 @@ multiply(const Matrix *a, const Matrix *b)
 	return c;
 }
 
-/* Rotation, shift, shear, zoom, about the centre, then rows for columns. */
+/*
+ * Returns the product of rotation, shift, shear and zoom about the centre, with
+ * rows and columns exchanged.
+ */
 static Affine
 build_affine(const ImgTransform *t, int height, int width)
 {
@@ -111,7 +114,7 @@ has_affine(const ImgTransform *t)
 	return t->theta != 0 || t->tx != 0 || t->ty != 0 || t->shear != 0 || t->zx != 1 || t->zy != 1;
 }
 
-/* Between 0 and last; a NaN becomes 0. */
+/* Returns c moved into 0 to last; a NaN becomes 0. */
 static double
 clamp_coordinate(double c, double last)
 {
@@ -119,7 +122,7 @@ clamp_coordinate(double c, double last)
 	return c < last ? c : last;
 }
 
-/* Half-sample symmetric: ... 1 0 | 0 1 ... n-1 | n-1 n-2 ... */
+/* Reflects c at the edges: ... 1 0 | 0 1 ... n-1 | n-1 n-2 ... */
 static double
 reflect_coordinate(double c, int n)
 {
@@ -131,7 +134,7 @@ reflect_coordinate(double c, int n)
 	return folded >= n ? period - folded - 1 : folded;
 }
 
-/* SciPy's "wrap" repeats with n - 1: the last pixel takes the place of the first. */
+/* Wraps c as SciPy does, with a period of n - 1: the last pixel takes the place of the first. */
 static double
 wrap_coordinate(double c, int n)
 {
@@ -141,8 +144,9 @@ wrap_coordinate(double c, int n)
 }
 
 /*
- * Map into the source, at most one pixel beyond it; *outside for "constant".
- * Not even an infinite or NaN coordinate leads out of the border.
+ * Maps a coordinate into the source or at most one pixel beyond it, and sets
+ * *outside if it was not inside.  An infinite or NaN coordinate stays within the
+ * border, too.
  */
 static double
 map_coordinate(double c, int n, ImgFillMode mode, int *outside)
@@ -170,7 +174,7 @@ finish_pixel(const Job *job, float value)
 	return value * job->rescale;
 }
 
-/* Pixel number i of the row, all channels. */
+/* Computes pixel number i of the row, all channels. */
 static void
 sample_pixel(float *dst, const Job *job, double row_base, double col_base, int i)
 {
@@ -220,7 +224,7 @@ sample_row_portable(float *dst, const Job *job, int y)
 /* No FMA in the list: a fused product would round differently. */
 #define AVX2 __attribute__((target("avx2")))
 
-/* reflect_coordinate() and wrap_coordinate(), operation by operation */
+/* Computes reflect_coordinate() or wrap_coordinate() of four coordinates, operation by operation. */
 AVX2 static __m256d
 fold_coordinates_avx2(__m256d c, int n, ImgFillMode mode)
 {
@@ -252,7 +256,7 @@ fold_coordinates_avx2(__m256d c, int n, ImgFillMode mode)
 	return _mm256_blendv_pd(_mm256_set1_pd(n - 1), c, _mm256_cmp_pd(c, size, _CMP_LT_OQ));
 }
 
-/* Four coordinates at once; bits of *outside where "constant" fills. */
+/* Maps four coordinates at once and sets the bits of *outside for those that were not inside. */
 AVX2 static __m256d
 map_coordinates_avx2(__m256d c, int n, ImgFillMode mode, __m256d *outside)
 {
@@ -268,7 +272,7 @@ map_coordinates_avx2(__m256d c, int n, ImgFillMode mode, __m256d *outside)
 	return _mm256_min_pd(_mm256_max_pd(c, zero), last);
 }
 
-/* The bytes at the four offsets and their right neighbours, as doubles, mixed by f. */
+/* Mixes the bytes at four offsets with their right neighbours, as doubles, by the fractions f. */
 AVX2 static __m256d
 mix_columns_avx2(const uint8_t *p, __m128i offsets, __m256d f)
 {
@@ -280,7 +284,7 @@ mix_columns_avx2(const uint8_t *p, __m128i offsets, __m256d f)
 	return _mm256_add_pd(left, _mm256_mul_pd(f, _mm256_sub_pd(right, left)));
 }
 
-/* Grey images: a gathered word holds both neighbours of a row. */
+/* Computes a row of a grey image, where one gathered word holds both neighbours of a row. */
 AVX2 static void
 sample_row_avx2(float *dst, const Job *job, int y)
 {
@@ -333,7 +337,7 @@ sample_row_avx2(float *dst, const Job *job, int y)
 
 #endif /* HAVE_AVX2_PATH */
 
-/* No affine part: pixels stay whole numbers. */
+/* Copies a row where there is no affine part, so that pixels stay whole numbers. */
 static void
 copy_row(float *dst, const Job *job, int y)
 {
@@ -349,8 +353,9 @@ copy_row(float *dst, const Job *job, int y)
 }
 
 /*
- * Pillow's Brightness on 8 bits blends with black: the factor is float32, the
- * product is truncated, above 255 clipped.
+ * Fills the brightened value of each of the 256 levels.  As in Pillow's
+ * Brightness, the factor is float32, and the product is clipped to 0 to 255 and
+ * truncated.
  */
 static void
 brighten_levels(float levels[256], double brightness, float rescale)
@@ -366,7 +371,7 @@ brighten_levels(float levels[256], double brightness, float rescale)
 	}
 }
 
-/* The image with its border; returns the address of pixel (0, 0). */
+/* Copies the image with its border into scratch; returns the address of pixel (0, 0). */
 static const uint8_t *
 copy_with_border(uint8_t *scratch, const uint8_t *src, int height, int width, int channels)
 {
@@ -387,6 +392,10 @@ copy_with_border(uint8_t *scratch, const uint8_t *src, int height, int width, in
 	return scratch + stride + channels;
 }
 
+/*
+ * Applies a transform with the given function for affine rows; rows without an
+ * affine part are copied.
+ */
 static void
 apply_transform(float *dst, const uint8_t *src, int height, int width, int channels,
 				const ImgTransform *transform, float rescale, void *scratch, RowFunction sample_row)

@@ -12,6 +12,7 @@
  */
 #include <math.h>
 
+#include "common/philox.h"
 #include "image_internal.h"
 
 #define MAX_SHIFT 65500.0f
@@ -39,20 +40,14 @@ typedef struct DrawState
 	uint32_t sample;
 } DrawState;
 
-/* Two independent uniform numbers in [0, 1) for one parameter. */
+/* Draws two independent uniform numbers in [0, 1) for one parameter. */
 static void
 draw_units(double units[2], const DrawState *state, Draw draw)
 {
-	uint32_t counter[4];
-	uint32_t words[4];
+	Philox x = philox(state->seed, state->sample, state->epoch, (uint32_t) draw, AUGMENT_STREAM);
 
-	counter[0] = state->sample;
-	counter[1] = state->epoch;
-	counter[2] = (uint32_t) draw;
-	counter[3] = AUGMENT_STREAM;
-	img_philox(words, counter, state->seed);
-	units[0] = img_unit_double(words[0], words[1]);
-	units[1] = img_unit_double(words[2], words[3]);
+	units[0] = philox_double(x.v[0], x.v[1]);
+	units[1] = philox_double(x.v[2], x.v[3]);
 }
 
 static double
@@ -94,7 +89,7 @@ img_augment_is_identity(const ImgAugmentRanges *ranges)
 		   !ranges->vertical_flip;
 }
 
-/* Written so that a NaN is out of range. */
+/* Returns whether value is in range; a NaN is not. */
 static int
 is_within(float value, float low, float high)
 {

@@ -14,7 +14,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "image_internal.h"
+#include "common/philox.h"
+#include "phantom.h"
 
 #define BINS 1024        /* of the film's histogram */
 #define KNOTS 9          /* of the tone curve */
@@ -42,7 +43,7 @@ bin_of(float value)
 	return t < 0 ? 0 : (t >= BINS ? BINS - 1 : (int) t);
 }
 
-/* Film values that the given fractions of all pixels do not exceed. */
+/* Fills the film values that the given fractions of all pixels do not exceed. */
 static void
 film_quantiles(const Film *film, const float *fractions, float *quantiles)
 {
@@ -62,7 +63,7 @@ film_quantiles(const Film *film, const float *fractions, float *quantiles)
 }
 
 /*
- * The grey level of each histogram bin: a monotone curve through the
+ * Fills the grey level of each histogram bin, a monotone curve through the
  * quantiles.  Levels are those of an average chest film before the draws.
  */
 static void
@@ -105,7 +106,7 @@ draw_tone_curve(const Film *film, ImgRandom *random)
 	}
 }
 
-/* About normal, variance 1: the sum of the four bytes of a word. */
+/* Returns the sum of the four bytes of a word, scaled: about normal with variance 1. */
 static float
 grain_of(uint32_t word)
 {
@@ -115,12 +116,12 @@ grain_of(uint32_t word)
 	return (sum - 510) * (1.0f / 147.8f);
 }
 
-/* Develop: tone curve, grain (stronger where the film is dark), 8 bits. */
+/* Develops the film: tone curve, grain (stronger where the film is dark), 8 bits. */
 static void
 expose_levels(uint8_t *dst, const Film *film, float strength, const ImgRandom *random)
 {
 	size_t n = (size_t) film->height * (size_t) film->width;
-	uint32_t words[4] = {0};
+	Philox x = {{0}};
 	float previous = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -131,20 +132,16 @@ expose_levels(uint8_t *dst, const Film *film, float strength, const ImgRandom *r
 		float grain;
 
 		if (i % 4 == 0)
-		{
-			uint32_t counter[4] = {(uint32_t) (i / 4), 0, STREAM_GRAIN, random->stream};
-
-			img_philox(words, counter, random->seed);
-		}
+			x = philox(random->seed, (uint32_t) (i / 4), 0, STREAM_GRAIN, random->stream);
 		/* neighbours share some of it: a film's grain is not white */
-		grain = grain_of(words[i % 4]);
+		grain = grain_of(x.v[i % 4]);
 		level += strength * (0.8f * grain + 0.6f * previous) * (1.2f - level * (0.6f / 255));
 		previous = grain;
 		dst[i] = level <= 0 ? 0 : (level >= 255 ? 255 : (uint8_t) (level + 0.5f));
 	}
 }
 
-/* The edge of the exposed field: dark strips on some sides, whatever the class. */
+/* Draws the edge of the exposed field: dark strips on some sides, whatever the class. */
 static void
 draw_collimation(uint8_t *dst, int height, int width, ImgRandom *random)
 {
@@ -162,7 +159,7 @@ draw_collimation(uint8_t *dst, int height, int width, ImgRandom *random)
 				dst[(size_t) y * (size_t) width + (size_t) x] /= 12;
 }
 
-/* A lead marker, the letter L, in a corner of some films. */
+/* Draws a lead marker, the letter L, in a corner of some films. */
 static void
 draw_marker(uint8_t *dst, int height, int width, ImgRandom *random)
 {

@@ -69,6 +69,7 @@ typedef struct ImgInfo
 	int bits;               /* per sample: 8 */
 } ImgInfo;
 
+/* Reads the header of a JPEG stream and checks it against the limits, which may be NULL. */
 extern ImgStatus img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits,
 							   ImgError *error);
 
@@ -97,34 +98,44 @@ typedef struct ImgPreprocess
 	ImgInterpolation interpolation;
 } ImgPreprocess;
 
-/* Bytes of the decoder's full output plus resize scratch for an image of that info. */
+/* Returns the scratch bytes for an image of that info: the decoder's output and that of the resize. */
 extern size_t img_preprocess_scratch_bytes(const ImgInfo *info, const ImgPreprocess *pre);
 
-/* dst: height * width * channels bytes.  info comes from img_jpeg_info() of the same bytes. */
+/*
+ * Decodes and resizes an image into dst, height * width * channels bytes.  info
+ * comes from img_jpeg_info() of the same bytes.
+ */
 extern ImgStatus img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
 								const ImgPreprocess *pre, const ImgLimits *limits, void *scratch,
 								size_t scratch_bytes, ImgError *error);
 
-/* Decode at full size to (height, width, channels) of info / channels wanted (1 or 3). */
+/* Decodes at full size, to info->height * info->width * channels bytes; channels is 1 or 3. */
 extern ImgStatus img_decode_jpeg(uint8_t *dst, size_t dst_bytes, int channels, const uint8_t *bytes,
 								 size_t n_bytes, const ImgInfo *info, const ImgLimits *limits,
 								 ImgError *error);
 
-/* Resize alone, any size to any size, same channels. */
+/* Returns the scratch bytes of img_resize(). */
 extern size_t img_resize_scratch_bytes(int src_h, int src_w, int dst_h, int dst_w, int channels);
+
+/* Resizes an image from any size to any size, with the same channels. */
 extern ImgStatus img_resize(uint8_t *dst, int dst_h, int dst_w, const uint8_t *src, int src_h, int src_w,
 							int channels, ImgInterpolation interpolation, volatile sig_atomic_t *interrupt,
 							void *scratch);
 
-/*
- * Encode as baseline JPEG (4:4:4, quality 1..100).  dst must hold
- * img_encode_bound(); *dst_bytes is what was used.
- */
+/* Returns the largest number of bytes of an encoded image; 0 for bad arguments. */
 extern size_t img_encode_bound(int height, int width, int channels);
+
+/*
+ * Encodes an image as baseline JPEG (4:4:4, quality 1..100).  A dst of
+ * img_encode_bound() bytes is always large enough; *dst_bytes is what was used.
+ */
 extern ImgStatus img_encode_jpeg(uint8_t *dst, size_t dst_capacity, size_t *dst_bytes, const uint8_t *src,
 								 int height, int width, int channels, int quality, ImgError *error);
 
-/* dst[i] = (float) src[i] * rescale; the only place where pixels become floats. */
+/*
+ * Sets dst[i] to (float) src[i] * rescale: how pixels become floats, except in
+ * img_augment_apply().
+ */
 extern void img_rescale(float *dst, const uint8_t *src, size_t n, float rescale);
 
 /*
@@ -184,17 +195,21 @@ typedef struct ImgTransform
 	float cval;
 } ImgTransform;
 
-/* True if the ranges change nothing. */
+/* Returns true if the ranges change nothing. */
 extern int img_augment_is_identity(const ImgAugmentRanges *ranges);
 
-/* NULL if the ranges are valid, else a message that names the key and its limits. */
+/* Returns NULL if the ranges are valid, else a message that names the key and its limits. */
 extern const char *img_augment_check(const ImgAugmentRanges *ranges);
 
+/* Draws one transform for an image of that size. */
 extern void img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ranges, int height, int width,
 							 uint64_t seed, uint32_t epoch, uint32_t sample);
 
+/* Returns the scratch bytes of img_augment_apply(). */
+extern size_t img_augment_scratch_bytes(int height, int width, int channels);
+
 /*
- * dst, src: height * width * channels; scratch as told by img_augment_scratch_bytes().
+ * Applies a transform.  dst and src have height * width * channels elements.
  *
  * Coordinates and weights are double precision in the order of SciPy's
  * affine_transform (order 1), and its conventions hold: pixel centres at
@@ -203,25 +218,27 @@ extern void img_augment_draw(ImgTransform *transform, const ImgAugmentRanges *ra
  * rounded to float32, as Keras's images are.  A brightness other than 1
  * truncates to 8 bits first and again after the product, as Pillow does.
  */
-extern size_t img_augment_scratch_bytes(int height, int width, int channels);
 extern void img_augment_apply(float *dst, const uint8_t *src, int height, int width, int channels,
 							  const ImgTransform *transform, float rescale, void *scratch);
 
+/* Returns the scratch bytes of img_phantom(). */
+extern size_t img_phantom_scratch_bytes(int height, int width);
+
 /*
- * A drawn chest radiograph (grey, 8 bits): ribs, heart, diaphragm, lungs,
+ * Draws a chest radiograph (grey, 8 bits): ribs, heart, diaphragm, lungs,
  * spine, noise, exposure; with pneumonia != 0 patches of consolidation.
  * Pose, size and exposure vary enough that neither a constant nor a threshold
  * on brightness tells the classes.  Same (seed, pneumonia): same bytes on the
  * same build.  dst: height * width; sides 64..2048.
  */
-extern size_t img_phantom_scratch_bytes(int height, int width);
 extern ImgStatus img_phantom(uint8_t *dst, int height, int width, uint64_t seed, int pneumonia,
 							 volatile sig_atomic_t *interrupt, void *scratch);
 
 /*
- * A heat map over an image: values (map_h, map_w), blended by a perceptually
- * ordered diverging colour map symmetric about zero, scaled by max_abs (> 0;
- * 0: the map is empty and the image is returned as grey).  dst: height * width * 3.
+ * Draws a heat map over an image: values (map_h, map_w), blended by a
+ * perceptually ordered diverging colour map symmetric about zero, scaled by
+ * max_abs (> 0; 0: the map is empty and the image is returned as grey).  dst:
+ * height * width * 3.
  */
 extern void img_overlay(uint8_t *dst, const uint8_t *grey, int height, int width, const float *map, int map_h,
 						int map_w, float max_abs, float opacity);

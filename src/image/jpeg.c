@@ -28,7 +28,7 @@
 
 #include "image_internal.h"
 
-/* How many rows are read between two looks at the interrupt flag, at most. */
+/* The largest number of rows that are read between two checks of the interrupt flag. */
 #define ROWS_PER_READ 16
 
 /* Error manager: libjpeg's own first, so that the pointers convert. */
@@ -65,7 +65,7 @@ typedef struct Encoder
 } Encoder;
 
 /*
- * These leave every pixel as the stream states it:
+ * Returns whether a warning leaves every pixel as the stream states it:
  * extraneous bytes between two segments are skipped (padding of some
  * scanners); an unknown Adobe transform or JFIF revision only changes how the
  * header is named; a bad ICC profile is not used; wrong spectral parameters in
@@ -117,7 +117,7 @@ status_of_error(int code)
 	}
 }
 
-/* Keep libjpeg's text, in the lower case of our messages. */
+/* Keeps libjpeg's text, in the lower case of our messages. */
 static void
 keep_message(j_common_ptr jpeg, CodecErrors *errors)
 {
@@ -185,9 +185,10 @@ check_interrupt(Decoder *decoder)
 }
 
 /*
- * Progress monitor: libjpeg calls it for each row of blocks, also while it
- * collects the scans of a progressive image before the first pixel comes out.
- * Time is scans times pixels there, hence the limit.
+ * Stops the decoder on an interrupt or too many scans.  libjpeg calls it for
+ * each row of blocks, also while it collects the scans of a progressive image
+ * before the first pixel comes out.  The time of such an image is proportional
+ * to scans times pixels, which is why the scans have a limit.
  */
 static void
 monitor_progress(j_common_ptr jpeg)
@@ -205,7 +206,7 @@ monitor_progress(j_common_ptr jpeg)
 	}
 }
 
-/* The part of reading a header that may jump; returns 0 after a jump. */
+/* Reads the header: the part that may jump.  Returns 0 after a jump. */
 static int
 read_header(Decoder *decoder, const uint8_t *bytes, size_t n_bytes)
 {
@@ -226,6 +227,7 @@ read_header(Decoder *decoder, const uint8_t *bytes, size_t n_bytes)
 	return 1;
 }
 
+/* Checks what the header says against the limits and fills *info. */
 static ImgStatus
 check_header(ImgInfo *info, const Decoder *decoder, ImgError *error)
 {
@@ -292,7 +294,7 @@ decoder_failure(ImgError *error, const Decoder *decoder)
 	return codec_failure(error, &decoder->errors);
 }
 
-/* Start a decoder and read the header; the caller destroys it on every path. */
+/* Starts a decoder and reads the header; the caller destroys the decoder on every path. */
 static ImgStatus
 open_decoder(Decoder *decoder, ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits,
 			 ImgError *error)
@@ -323,7 +325,7 @@ img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimi
 	return status;
 }
 
-/* The part of decoding that may jump; returns 0 after a jump. */
+/* Decodes the pixels: the part that may jump.  Returns 0 after a jump. */
 static int
 read_pixels(Decoder *decoder, uint8_t *dst, size_t dst_bytes, int channels, int denom)
 {
@@ -414,7 +416,7 @@ end_output(j_compress_ptr jpeg)
 	destination->used = destination->capacity - destination->base.free_in_buffer;
 }
 
-/* The part of encoding that may jump; returns 0 after a jump. */
+/* Encodes the pixels: the part that may jump.  Returns 0 after a jump. */
 static int
 write_pixels(Encoder *encoder, const uint8_t *src, int height, int width, int channels, int quality)
 {

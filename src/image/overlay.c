@@ -27,7 +27,7 @@ static const uint8_t positive_colours[COLOURS][3] = {
 	{230, 123, 104}, {222, 101, 82},  {213, 78, 62},   {203, 52, 42},
 };
 
-/* A value that is not finite counts as zero: nothing is known there. */
+/* Returns a value of the map; one that is not finite counts as zero, since nothing is known there. */
 static float
 map_value(const float *map, int map_w, int y, int x)
 {
@@ -36,7 +36,7 @@ map_value(const float *map, int map_w, int y, int x)
 	return isfinite(value) ? value : 0;
 }
 
-/* Position of an output pixel in n map cells, half-pixel centres, edges repeated. */
+/* Finds the two of n map cells around an output pixel, with half-pixel centres and repeated edges. */
 static void
 locate(int *first, int *second, float *fraction, int i, int size, int n)
 {

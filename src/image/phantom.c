@@ -11,7 +11,7 @@
  * -1 (top) to 1; a pose (rotation, size, shift) leads there from the pixels.
  * Shapes are products of soft steps, textures are value noise.
  *
- * phantom_body.c draws the lots of one body; film.c turns the attenuations
+ * phantom_body.c draws the properties of one body; film.c turns the attenuations
  * into grey levels.
  *
  *-------------------------------------------------------------------------
@@ -19,12 +19,14 @@
 #include <math.h>
 #include <string.h>
 
-#include "phantom_body.h"
+#include "common/philox.h"
+#include "image_internal.h"
+#include "phantom.h"
 
 #define MIN_SIDE 64
 #define MAX_SIDE 2048
 
-/* Words of the Philox counter; the classes have unrelated anatomy */
+/* Words of the Philox counter; the two classes have different streams, so their anatomy is unrelated. */
 #define STREAM_LATTICE UINT32_C(2)
 #define PHANTOM_STREAM UINT32_C(0x50480000)
 
@@ -35,7 +37,7 @@ typedef struct Canvas
 	int height, width;
 } Canvas;
 
-/* 0 below 0, 1 above 1, smooth between. */
+/* Returns 0 below 0, 1 above 1, and a smooth transition between. */
 static inline float
 soft_step(float t)
 {
@@ -43,7 +45,7 @@ soft_step(float t)
 	return t * t * (3 - 2 * t);
 }
 
-/* 1 inside (d > 0), 0 outside, over a transition of the given width. */
+/* Returns 1 inside (d > 0), 0 outside, and a transition of the given width between. */
 static inline float
 inside(float d, float width)
 {
@@ -56,7 +58,7 @@ square(float x)
 	return x * x;
 }
 
-/* exp(-t) for t >= 0, good to a few per cent, which no eye can tell. */
+/* Returns exp(-t) for t >= 0, accurate to a few per cent, which no eye can tell. */
 static inline float
 fade(float t)
 {
@@ -66,7 +68,7 @@ fade(float t)
 	return 1 / (d * d);
 }
 
-/* floorf() is a library call where the compiler may not assume SSE4.1. */
+/* Returns x rounded down; floorf() is a library call where the compiler may not assume SSE4.1. */
 static inline int
 floor_int(float x)
 {
@@ -75,7 +77,7 @@ floor_int(float x)
 	return i - ((float) i > x);
 }
 
-/* atan2 to about 0.01 rad, enough to comb a texture. */
+/* Returns atan2 to about 0.01 rad, which is enough for the direction of a texture. */
 static inline float
 rough_angle(float y, float x)
 {
@@ -90,7 +92,7 @@ rough_angle(float y, float x)
 	return y < 0 ? -angle : angle;
 }
 
-/* Value noise in 0..1, one cell of the lattice per unit. */
+/* Returns value noise in 0..1, with one cell of the lattice per unit. */
 static inline float
 value_noise(const float *lattice, float x, float y)
 {
@@ -109,16 +111,14 @@ fill_lattice(float *lattice, const ImgRandom *random)
 {
 	for (uint32_t i = 0; i < LATTICE * LATTICE / 4; i++)
 	{
-		uint32_t counter[4] = {i, 0, STREAM_LATTICE, random->stream};
-		uint32_t words[4];
+		Philox x = philox(random->seed, i, 0, STREAM_LATTICE, random->stream);
 
-		img_philox(words, counter, random->seed);
-		for (int k = 0; k < 4; k++)
-			lattice[4 * i + (uint32_t) k] = (float) (words[k] >> 8) * (1.0f / 16777216.0f);
+		for (uint32_t k = 0; k < 4; k++)
+			lattice[4 * i + k] = philox_float(x.v[k]);
 	}
 }
 
-/* Half the width of the rib cage at a height. */
+/* Returns half the width of the rib cage at a height. */
 static float
 cage_half_width(const Body *body, float y)
 {
@@ -129,7 +129,7 @@ cage_half_width(const Body *body, float y)
 	return inner <= 0 ? 0 : body->lung_width * sqrtf(inner);
 }
 
-/* 0..1: how much of the path is lung. */
+/* Returns how much of the path is lung, 0..1, and in *below how much is below the diaphragm. */
 static float
 lung_at(const Body *body, float x, float y, float half_width, float *below)
 {
@@ -145,7 +145,7 @@ lung_at(const Body *body, float x, float y, float half_width, float *below)
 	return column * (1 - *below);
 }
 
-/* The heart and, above it, the arch of the aorta and the pulmonary trunk. */
+/* Returns how much of the path is heart or, above it, the arch of the aorta and the pulmonary trunk. */
 static float
 heart_at(const Body *body, float x, float y)
 {
@@ -161,7 +161,7 @@ heart_at(const Body *body, float x, float y)
 	return 1 - clear;
 }
 
-/* A band with brighter borders, as a tube of bone has. */
+/* Returns the density across a band with brighter borders, as a tube of bone has them. */
 static float
 band(float distance, float half)
 {
@@ -172,7 +172,7 @@ band(float distance, float half)
 	return inside(1 - t, 0.5f) * (0.55f + 0.45f * (t > 1 ? 1 : t * t));
 }
 
-/* Distance to the nearest of evenly spaced ribs; y is measured along their curve. */
+/* Returns the distance to the nearest of evenly spaced ribs; y is measured along their curve. */
 static float
 nearest_rib(const Body *body, float y)
 {
@@ -237,7 +237,10 @@ blade_at(float x, float y)
 	return 0.04f * inside(fabsf(x) - edge, 0.04f) * inside(0.05f - y, 0.1f) * inside(y + 0.66f, 0.1f);
 }
 
-/* Streaks that leave the two hila, thinning out towards the periphery. */
+/*
+ * Returns the density of the vessels: streaks that leave both hila and thin out
+ * towards the periphery.
+ */
 static float
 vessels_at(const Body *body, const float *lattice, float x, float y)
 {
@@ -259,7 +262,7 @@ vessels_at(const Body *body, const float *lattice, float x, float y)
 			(0.05f + 0.10f * (wander + 0.5f)) * fade(square(dx / 0.09f) + square(dy / 0.17f)));
 }
 
-/* 0..1: how much of the air is replaced here. */
+/* Returns how much of the air is replaced here, 0..1. */
 static float
 consolidation_at(const Body *body, const float *lattice, float x, float y)
 {
@@ -283,7 +286,7 @@ consolidation_at(const Body *body, const float *lattice, float x, float y)
 	return 1 - clear;
 }
 
-/* Attenuation along the ray that hits the film at body coordinates (x, y). */
+/* Returns the attenuation along the ray that hits the film at body coordinates (x, y). */
 static float
 attenuation_at(const Body *body, const float *lattice, float x, float y)
 {

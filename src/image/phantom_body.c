@@ -1,15 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * phantom_body.c
- *	  The lots of one phantom: how a body is built, how it stands before the
- *	  film, and where pneumonia is.  What is drawn with them is in phantom.c.
+ *	  The random properties of one phantom: how a body is built, how it stands
+ *	  before the film, and where pneumonia is.  phantom.c renders it.
  *
  *-------------------------------------------------------------------------
  */
 #include <math.h>
 #include <string.h>
 
-#include "phantom_body.h"
+#include "common/philox.h"
+#include "phantom.h"
+
+#define STREAM_DRAWS UINT32_C(1) /* third word of the Philox counter */
+
+float
+img_random_draw(ImgRandom *random, float low, float high)
+{
+	Philox x = philox(random->seed, random->index++, 0, STREAM_DRAWS, random->stream);
+
+	return low + (high - low) * (float) philox_double(x.v[0], x.v[1]);
+}
 
 static void
 draw_pose(Body *body, ImgRandom *random)
@@ -26,6 +37,7 @@ draw_pose(Body *body, ImgRandom *random)
 	body->turn = img_random_draw(random, -0.06f, 0.06f);
 }
 
+/* Draws the shapes of the body, whose ranges are those of an adult chest. */
 static void
 draw_shape(Body *body, ImgRandom *random)
 {
@@ -77,7 +89,7 @@ draw_exposure(Body *body, ImgRandom *random)
 	body->noise_y = img_random_draw(random, 0, LATTICE);
 }
 
-/* A place inside a lung; side -1 or 1. */
+/* Places a patch inside the lung of a side, -1 or 1. */
 static void
 place_patch(Patch *patch, const Body *body, ImgRandom *random, float side, float size)
 {
@@ -94,7 +106,7 @@ place_patch(Patch *patch, const Body *body, ImgRandom *random, float side, float
 	patch->noise_y = img_random_draw(random, 0, LATTICE);
 }
 
-/* One to three large patches (some with the straight border of a lobe), or many small ones. */
+/* Draws one to three large patches (some with the straight border of a lobe), or many small ones. */
 static void
 draw_pneumonia(Body *body, ImgRandom *random)
 {

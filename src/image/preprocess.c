@@ -14,9 +14,10 @@ scaled_side(uint32_t side, int denom)
 }
 
 /*
- * The largest of 8, 4 and 2 that leaves at least 1.5 times the network's size
- * on both sides, else 1: cheap, and the last step is always a proper resize,
- * so that sharpness does not tell the size of the original.
+ * Returns the largest of 8, 4 and 2 that leaves at least 1.5 times the network's
+ * size on both sides, else 1.  Decoding is then cheap, and the last step is
+ * always a proper resize, so that sharpness does not tell the size of the
+ * original.
  */
 static int
 choose_denom(uint32_t height, uint32_t width, const ImgPreprocess *pre)
@@ -38,7 +39,7 @@ preprocess_is_valid(const ImgPreprocess *pre)
 		   (pre->interpolation == IMG_INTERPOLATION_AREA || pre->interpolation == IMG_INTERPOLATION_BILINEAR);
 }
 
-/* Bytes of the decoded image, rounded to the alignment of what follows it. */
+/* Returns the bytes of the decoded image, rounded up to the alignment of what follows it. */
 static size_t
 decoded_bytes(int height, int width, int channels)
 {

@@ -58,7 +58,7 @@ is_area(ImgInterpolation interpolation, int src_n, int dst_n)
 	return interpolation == IMG_INTERPOLATION_AREA && src_n >= dst_n;
 }
 
-/* Upper limit of taps along an axis, whatever the interpolation. */
+/* Returns an upper limit of the taps along an axis, whatever the interpolation. */
 static size_t
 max_taps(int src_n, int dst_n)
 {
@@ -68,8 +68,8 @@ max_taps(int src_n, int dst_n)
 }
 
 /*
- * Rounding the running sum, not each weight, keeps the total exact and the
- * error of any partial sum below one unit.
+ * Fills the taps of the box filter.  Rounding the running sum, not each weight,
+ * keeps the total exact and the error of any partial sum below one unit.
  */
 static Taps
 area_taps(uint32_t *weights, int i, int src_n, int dst_n)
@@ -130,7 +130,7 @@ make_taps(uint32_t *weights, int i, int src_n, int dst_n, ImgInterpolation inter
 	return bilinear_taps(weights, i, src_n, dst_n);
 }
 
-/* sums[i] = weight * src[i], and sums[i] += weight * src[i] */
+/* Sets sums to weight * src. */
 static void
 weigh_row(uint32_t *restrict sums, const uint8_t *restrict src, size_t n, uint32_t weight)
 {
@@ -140,6 +140,7 @@ weigh_row(uint32_t *restrict sums, const uint8_t *restrict src, size_t n, uint32
 		sums[i] = (uint32_t) w * (uint16_t) src[i];
 }
 
+/* Adds weight * src to sums. */
 static void
 add_row(uint32_t *restrict sums, const uint8_t *restrict src, size_t n, uint32_t weight)
 {
@@ -149,15 +150,22 @@ add_row(uint32_t *restrict sums, const uint8_t *restrict src, size_t n, uint32_t
 		sums[i] += (uint32_t) w * (uint16_t) src[i];
 }
 
+/* Rounds a weighted sum to FRACTION_BITS. */
+static inline uint16_t
+round_sum(uint32_t sum)
+{
+	return (uint16_t) ((sum + (UINT32_C(1) << (WEIGHT_BITS - FRACTION_BITS - 1))) >>
+					   (WEIGHT_BITS - FRACTION_BITS));
+}
+
 static void
 round_row(uint16_t *restrict row, const uint32_t *restrict sums, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		row[i] = (uint16_t) ((sums[i] + (UINT32_C(1) << (WEIGHT_BITS - FRACTION_BITS - 1))) >>
-							 (WEIGHT_BITS - FRACTION_BITS));
+		row[i] = round_sum(sums[i]);
 }
 
-/* One source row is enough (always so when the height does not change). */
+/* Fills the row where one source row is enough, as it always is when the height does not change. */
 static void
 widen_row(uint16_t *restrict row, const uint8_t *restrict src, size_t n)
 {
@@ -166,8 +174,8 @@ widen_row(uint16_t *restrict row, const uint8_t *restrict src, size_t n)
 }
 
 /*
- * The two-row case in one loop: enlarging, and shrinking by up to 2.  Fits in
- * 32 bits: 255 * 2^15.
+ * Fills the row from two source rows in one loop, for enlarging and for
+ * shrinking by up to 2.  The sums fit in 32 bits: 255 * 2^15.
  */
 static void
 mix_rows(uint16_t *restrict row, const uint8_t *restrict a, const uint8_t *restrict b, size_t n,
@@ -176,12 +184,7 @@ mix_rows(uint16_t *restrict row, const uint8_t *restrict a, const uint8_t *restr
 	uint16_t wa = (uint16_t) weight_a, wb = (uint16_t) weight_b;
 
 	for (size_t i = 0; i < n; i++)
-	{
-		uint32_t sum = (uint32_t) wa * (uint16_t) a[i] + (uint32_t) wb * (uint16_t) b[i];
-
-		row[i] = (uint16_t) ((sum + (UINT32_C(1) << (WEIGHT_BITS - FRACTION_BITS - 1))) >>
-							 (WEIGHT_BITS - FRACTION_BITS));
-	}
+		row[i] = round_sum((uint32_t) wa * (uint16_t) a[i] + (uint32_t) wb * (uint16_t) b[i]);
 }
 
 static void
@@ -202,7 +205,7 @@ sum_rows(const ResizeState *state, const uint8_t *src, size_t row_n, Taps taps)
 	}
 }
 
-/* 255 * 2^8 * 2^15 plus the rounding fits in 32 bits. */
+/* Rounds the final sum to a pixel; 255 * 2^8 * 2^15 plus the rounding fits in 32 bits. */
 static uint8_t
 round_pixel(uint32_t sum)
 {
@@ -211,9 +214,10 @@ round_pixel(uint32_t sum)
 }
 
 /*
- * The number of taps differs by one between neighbouring columns, which a
- * processor cannot foresee.  Few taps are therefore padded with zero weights
- * to the same number in each column; the shift keeps them inside the row.
+ * Pads few taps with zero weights to the same number in each column, and returns
+ * that number, or 0 for many taps.  Without this the number would differ by one
+ * between neighbouring columns, which a processor cannot foresee.  The shift
+ * keeps the taps inside the row.
  */
 static int
 level_taps(ResizeState *state, int dst_w, int src_w)
@@ -239,7 +243,7 @@ level_taps(ResizeState *state, int dst_w, int src_w)
 	return n;
 }
 
-/* n is a constant wherever this is inlined. */
+/* Resamples a row with n taps in every column; n is a constant wherever this is inlined. */
 static inline void
 resample_row_level(uint8_t *dst, const ResizeState *state, int dst_w, int n)
 {
@@ -257,6 +261,7 @@ resample_row_level(uint8_t *dst, const ResizeState *state, int dst_w, int n)
 	}
 }
 
+/* Resamples a grey row; the usual numbers of taps have a loop of their own. */
 static void
 resample_row_grey(uint8_t *dst, const ResizeState *state, int dst_w)
 {
@@ -322,7 +327,10 @@ sizes_are_valid(int src_h, int src_w, int dst_h, int dst_w, int channels)
 		   (channels == 1 || channels == 3);
 }
 
-/* Lay out the scratch; base may be NULL to learn the size (0 on overflow). */
+/*
+ * Divides the scratch among the arrays and returns its size, 0 on overflow;
+ * base may be NULL for the size alone.
+ */
 static size_t
 lay_out(ResizeState *state, char *base, int src_h, int src_w, int dst_h, int dst_w, int channels)
 {

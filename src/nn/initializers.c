@@ -22,8 +22,9 @@
 #include "graph.h"
 #include "initializers.h"
 #include "nn.h"
-#include "philox.h"
 #include "random.h"
+
+#include "common/philox.h"
 
 #include <math.h>
 #include <string.h>
@@ -211,9 +212,9 @@ fan_of(const NnNodeVariable *variable, NnFan fan)
 static double
 draw_uniform(uint64_t seed, uint32_t number, uint64_t element)
 {
-	NnPhilox x = nn_philox(seed, (uint32_t) element, (uint32_t) (element >> 32), number, NN_RANDOM_INIT);
+	Philox x = philox(seed, (uint32_t) element, (uint32_t) (element >> 32), number, NN_RANDOM_INIT);
 
-	return nn_philox_double(x.v[0], x.v[1]);
+	return philox_open_double(x.v[0], x.v[1]);
 }
 
 /* Draws a normal number by Box and Muller; a truncated one is drawn again until it is within two. */
@@ -225,10 +226,10 @@ draw_normal(uint64_t seed, uint32_t number, uint64_t element, int truncated)
 
 	for (attempt = 0; attempt < 64; attempt++)
 	{
-		NnPhilox x = nn_philox(seed, (uint32_t) element, (uint32_t) (element >> 32) | attempt << 16, number,
-							   NN_RANDOM_INIT);
-		double u = nn_philox_double(x.v[0], x.v[1]);
-		double angle = TWO_PI * nn_philox_double(x.v[2], x.v[3]);
+		Philox x = philox(seed, (uint32_t) element, (uint32_t) (element >> 32) | attempt << 16, number,
+						  NN_RANDOM_INIT);
+		double u = philox_open_double(x.v[0], x.v[1]);
+		double angle = TWO_PI * philox_open_double(x.v[2], x.v[3]);
 
 		z = sqrt(-2.0 * log(u)) * cos(angle);
 		if (!truncated || fabs(z) <= 2.0)

@@ -5,12 +5,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "philox.h"
 #include "random.h"
+
+#include "common/philox.h"
 
 /* Returns a number of 0..bound-1 from 64 random bits, without bias worth naming. */
 static uint32_t
-below(NnPhilox x, uint32_t bound)
+below(Philox x, uint32_t bound)
 {
 	uint64_t bits = (uint64_t) x.v[0] << 32 | x.v[1];
 
@@ -28,7 +29,7 @@ nn_random_permutation(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch)
 		order[i] = (uint32_t) i;
 	for (i = n; i > 1; i--)
 	{
-		NnPhilox x = nn_philox(seed, (uint32_t) i, 0, epoch, NN_RANDOM_SHUFFLE);
+		Philox x = philox(seed, (uint32_t) i, 0, epoch, NN_RANDOM_SHUFFLE);
 		uint32_t j = below(x, (uint32_t) i);
 		uint32_t swap = order[i - 1];
 

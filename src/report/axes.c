@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * axes.c
- *		Parts of the pictures: frame, style, axes with round ticks, curves.
+ *		Parts of the plots: frame, style, axes with round ticks, curves.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #define MARKERS_WANTED 10
 
 /*
- * All pictures share these rules, so that several in one page agree.  Dark
+ * All plots share these rules, so that several in one page agree.  Dark
  * colours are for screens only: paper is white.
  */
 static const char style[] =
@@ -79,10 +79,6 @@ report_svg_end(ReportBuffer *buffer)
 	report_put(buffer, "</svg>\n");
 }
 
-/*
- * Ticks at 1, 2 or 5 times a power of ten, about `wanted` of them, inside
- * min .. max.
- */
 ReportTicks
 report_ticks(double min, double max, int wanted, bool integers)
 {
@@ -118,6 +114,13 @@ double
 report_y(const ReportAxes *axes, double y)
 {
 	return axes->top + axes->height - (y - axes->y_min) / (axes->y_max - axes->y_min) * axes->height;
+}
+
+void
+report_svg_diagonal(ReportBuffer *buffer, const ReportAxes *axes)
+{
+	report_put_markup(buffer, "<path class=\"mark\" d=\"M%c %cL%c %c\"/>\n", axes->left,
+					  axes->top + axes->height, axes->left + axes->width, axes->top);
 }
 
 void
@@ -168,7 +171,6 @@ report_svg_axes(ReportBuffer *buffer, const ReportAxes *axes, const ReportTicks 
 						  axes->top + 0.5 * axes->height, y_label);
 }
 
-/* Filled with the paper's colour, so that a curve does not run through it. */
 void
 report_svg_marker(ReportBuffer *buffer, int series, double x, double y, double size)
 {
@@ -201,7 +203,6 @@ report_svg_marker(ReportBuffer *buffer, int series, double x, double y, double s
 	}
 }
 
-/* The legend's piece of curve, 34 wide, centred at height y. */
 void
 report_svg_sample(ReportBuffer *buffer, int series, double x, double y)
 {

@@ -29,6 +29,7 @@ report_status_text(ReportStatus status)
 	return "unknown status";
 }
 
+/* Appends n bytes, after growing the buffer where they do not fit. */
 static void
 put_bytes(ReportBuffer *buffer, const char *bytes, size_t n)
 {
@@ -70,8 +71,8 @@ report_put(ReportBuffer *buffer, const char *markup)
 }
 
 /*
- * Length of the UTF-8 character at p if XML allows it, else 0.  A NUL ends
- * the text, so looking one byte ahead at a time is safe.
+ * Returns the length of the UTF-8 character at p if XML allows it, else 0.  A
+ * NUL ends the text, so looking one byte ahead at a time is safe.
  */
 static size_t
 character_length(const unsigned char *p)
@@ -103,7 +104,7 @@ character_length(const unsigned char *p)
 	return n;
 }
 
-/* Escapes up to `characters` characters; returns where it stopped. */
+/* Appends up to `characters` characters, escaped; returns where it stopped. */
 static const char *
 put_escaped(ReportBuffer *buffer, const char *text, size_t characters)
 {
@@ -151,8 +152,9 @@ report_put_text(ReportBuffer *buffer, const char *text)
 		(void) put_escaped(buffer, text, SIZE_MAX);
 }
 
-size_t
-report_text_length(const char *text)
+/* Returns the number of characters of a text; a byte that is not UTF-8 counts as one. */
+static size_t
+text_length(const char *text)
 {
 	const unsigned char *p = (const unsigned char *) text;
 	size_t count = 0;
@@ -174,7 +176,7 @@ report_put_short(ReportBuffer *buffer, const char *text, size_t characters)
 {
 	if (text == NULL)
 		return;
-	if (report_text_length(text) <= characters)
+	if (text_length(text) <= characters)
 		report_put_text(buffer, text);
 	else
 	{
@@ -183,8 +185,9 @@ report_put_short(ReportBuffer *buffer, const char *text, size_t characters)
 	}
 }
 
-void
-report_put_count(ReportBuffer *buffer, uint64_t value)
+/* Appends a whole number. */
+static void
+put_count(ReportBuffer *buffer, uint64_t value)
 {
 	char digits[20];
 	size_t at = sizeof(digits);
@@ -197,7 +200,7 @@ report_put_count(ReportBuffer *buffer, uint64_t value)
 	put_bytes(buffer, digits + at, sizeof(digits) - at);
 }
 
-/* printf would follow the locale's decimal sign. */
+/* printf is not used here, since it would follow the locale's decimal sign. */
 void
 report_put_number(ReportBuffer *buffer, double value, int decimals)
 {
@@ -225,7 +228,7 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 
 		report_put_number(buffer, value / pow(10.0, exponent), decimals < 2 ? 2 : decimals);
 		report_put(buffer, "e");
-		report_put_count(buffer, (uint64_t) exponent);
+		put_count(buffer, (uint64_t) exponent);
 		return;
 	}
 	for (int i = 0; i < decimals; i++)
@@ -234,7 +237,7 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 	if (value < 0.0 && units > 0)
 		report_put(buffer, "-");
 	whole = units / (uint64_t) scale;
-	report_put_count(buffer, whole);
+	put_count(buffer, whole);
 	if (decimals > 0)
 	{
 		char digits[16];
@@ -250,11 +253,6 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 	}
 }
 
-/*
- * A small formatter for markup: %s markup as is, %t escaped text, %c a
- * coordinate with two decimals (double), %u a count (uint64_t), %% a percent
- * sign.
- */
 void
 report_put_markup(ReportBuffer *buffer, const char *format, ...)
 {
@@ -281,7 +279,7 @@ report_put_markup(ReportBuffer *buffer, const char *format, ...)
 				report_put_number(buffer, va_arg(args, double), 2);
 				break;
 			case 'u':
-				report_put_count(buffer, va_arg(args, uint64_t));
+				put_count(buffer, va_arg(args, uint64_t));
 				break;
 			default:
 				run = format;

@@ -30,6 +30,7 @@ put_figures(ReportBuffer *buffer, const ReportCalibration *c)
 		}
 }
 
+/* Draws the marker, the limits and the bar with the number of rows of each bin. */
 static void
 draw_bins(ReportBuffer *buffer, const ReportAxes *axes, const ReportAxes *counts, const ReportCalibration *c)
 {
@@ -95,8 +96,7 @@ report_svg_calibration(ReportBuffer *buffer, const ReportCalibration *c)
 	put_figures(buffer, c);
 	report_put(buffer, "</text>\n");
 	report_svg_axes(buffer, &axes, &ticks, &ticks, NULL, "observed share of positives");
-	report_put_markup(buffer, "<path class=\"mark\" d=\"M%c %cL%c %c\"/>\n", axes.left,
-					  axes.top + axes.height, axes.left + axes.width, axes.top);
+	report_svg_diagonal(buffer, &axes);
 	report_svg_axes(buffer, &counts, &ticks, &count_ticks, "predicted probability", "rows");
 	draw_bins(buffer, &axes, &counts, c);
 	report_svg_end(buffer);

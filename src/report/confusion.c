@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * confusion.c
- *		Picture of a confusion matrix.
+ *		Plot of a confusion matrix.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,7 @@ describe(ReportBuffer *buffer, const ReportConfusion *c)
 		}
 }
 
-/* The darker a cell, the larger its share of the true class. */
+/* Draws one cell; the darker it is, the larger its share of the true class. */
 static void
 draw_cell(ReportBuffer *buffer, const ReportConfusion *c, size_t t, size_t p, double cell_w, double cell_h)
 {

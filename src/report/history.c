@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * history.c
- *		Picture of a training's loss and accuracy by epoch.
+ *		Plot of a training's loss and accuracy by epoch.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +34,7 @@ extend_range(double *min, double *max, const double *values, size_t n)
 		}
 }
 
-/* One curve, without an array of x values or of scaled ones. */
+/* Draws one curve.  It is drawn in pieces, so that no array of all x or scaled values is needed. */
 static void
 draw_curve(ReportBuffer *buffer, const ReportAxes *axes, int series, const double *values, size_t n,
 		   double factor)
@@ -45,7 +45,7 @@ draw_curve(ReportBuffer *buffer, const ReportAxes *axes, int series, const doubl
 
 	if (values == NULL)
 		return;
-	/* in pieces that share their end points */
+	/* two pieces share an end point */
 	for (size_t from = 0; from < n; from += 63)
 	{
 		size_t count = n - from < 64 ? n - from : 64;
@@ -66,6 +66,7 @@ draw_curve(ReportBuffer *buffer, const ReportAxes *axes, int series, const doubl
 	report_put(buffer, "\n");
 }
 
+/* Draws one panel with its axes, whose range follows from both curves, and the best epoch. */
 static void
 draw_panel(ReportBuffer *buffer, const Panel *panel, const ReportHistory *history, double top, bool last)
 {
@@ -114,7 +115,7 @@ draw_panel(ReportBuffer *buffer, const Panel *panel, const ReportHistory *histor
 	draw_curve(buffer, &axes, 1, panel->validation, history->n_epochs, panel->factor);
 }
 
-/* In words: the last and the best epoch. */
+/* Appends the last and the best epoch in words. */
 static void
 describe(ReportBuffer *buffer, const ReportHistory *h)
 {

@@ -86,6 +86,7 @@ put_text_block(ReportBuffer *buffer, const ReportText *text)
 	return REPORT_BAD_ARGUMENT;
 }
 
+/* Appends a table in a box of its own, which scrolls where the table is too wide. */
 static ReportStatus
 put_table(ReportBuffer *buffer, const ReportTable *table)
 {
@@ -128,7 +129,7 @@ put_facts(ReportBuffer *buffer, const ReportFacts *facts)
 	return REPORT_OK;
 }
 
-/* By the first bytes; NULL for neither. */
+/* Returns the media type that the first bytes tell; NULL for any but JPEG and PNG. */
 static const char *
 image_type(const ReportImage *image)
 {
@@ -171,14 +172,14 @@ put_images(ReportBuffer *buffer, const ReportImages *images)
 }
 
 static bool
-is_picture(const ReportBlock *block)
+is_plot(const ReportBlock *block)
 {
 	return block->type == REPORT_BLOCK_HISTORY || block->type == REPORT_BLOCK_ROC ||
 		   block->type == REPORT_BLOCK_CALIBRATION || block->type == REPORT_BLOCK_CONFUSION;
 }
 
 static ReportStatus
-put_picture(ReportBuffer *buffer, const ReportBlock *block)
+put_plot(ReportBuffer *buffer, const ReportBlock *block)
 {
 	ReportStatus status = REPORT_BAD_ARGUMENT;
 
@@ -209,11 +210,11 @@ put_block(ReportBuffer *buffer, const ReportBlock *block)
 		case REPORT_BLOCK_IMAGES:
 			return put_images(buffer, block->content);
 		default:
-			return put_picture(buffer, block);
+			return put_plot(buffer, block);
 	}
 }
 
-/* Pictures that follow each other share a row. */
+/* Appends the blocks of a section; plots that follow each other share a row. */
 static ReportStatus
 put_blocks(ReportBuffer *buffer, const ReportSection *section)
 {
@@ -226,9 +227,9 @@ put_blocks(ReportBuffer *buffer, const ReportSection *section)
 
 		if (block->content == NULL)
 			return REPORT_BAD_ARGUMENT;
-		if (is_picture(block) != in_row)
+		if (is_plot(block) != in_row)
 			report_put(buffer, in_row ? "</div>\n" : "<div class=\"plots\">\n");
-		in_row = is_picture(block);
+		in_row = is_plot(block);
 		status = put_block(buffer, block);
 		if (status != REPORT_OK)
 			return status;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * report.h
- *		SVG pictures and the HTML page of pneumo: the public header of
+ *		SVG plots and the HTML page of pneumo: the public header of
  *		src/report.
  *
  * Plain C11; no server header, no file, no allocation of its own.  The caller
@@ -10,7 +10,7 @@
  *
  * All text is UTF-8 and is escaped here; bytes that are not UTF-8, and
  * characters that XML forbids, become U+FFFD.  Numbers are written with a
- * point whatever the locale.  Pictures scale to the width they are given, use
+ * point whatever the locale.  Plots scale to the width they are given, use
  * colours that follow prefers-color-scheme, differ also in dash pattern and
  * marker (black and white print), and carry role="img", <title> and <desc>
  * for screen readers.  Each is a complete SVG document and can be put into an
@@ -35,6 +35,7 @@ typedef enum ReportStatus
 	REPORT_TOO_LARGE     /* the buffer's limit is reached */
 } ReportStatus;
 
+/* Returns the meaning of a status in lower case, without full stop; never NULL. */
 extern const char *report_status_text(ReportStatus status);
 
 /* ------------------------------------------------------------------------
@@ -60,21 +61,25 @@ typedef struct ReportBuffer
 	ReportStatus status;
 } ReportBuffer;
 
-/* Append as is; text as XML/HTML text or attribute value; bytes as base64. */
+/* Appends markup as it is. */
 extern void report_put(ReportBuffer *buffer, const char *markup);
+
+/* Appends text, escaped for the content or an attribute of XML and HTML. */
 extern void report_put_text(ReportBuffer *buffer, const char *text);
+
+/* Appends bytes as base64. */
 extern void report_put_base64(ReportBuffer *buffer, const uint8_t *bytes, size_t n);
 
 /*
- * A number with so many decimals (0 to 9); "n/a" for NaN, the sign for
+ * Appends a number with so many decimals (0 to 9): "n/a" for NaN, the sign for
  * infinities; beyond 1e9 in size as mantissa and exponent.
  */
 extern void report_put_number(ReportBuffer *buffer, double value, int decimals);
 
 /* ------------------------------------------------------------------------
- * Pictures
+ * Plots
  *
- * id distinguishes pictures within a page: letters, digits, '-' and '_'
+ * id distinguishes plots within a page: letters, digits, '-' and '_'
  * (others are left out); NULL takes the kind's name.  title NULL takes a
  * default.
  * ------------------------------------------------------------------------
@@ -97,6 +102,7 @@ typedef struct ReportHistory
 	size_t best_epoch; /* from 1; 0: none is marked */
 } ReportHistory;
 
+/* Appends the plot of a history. */
 extern ReportStatus report_svg_history(ReportBuffer *buffer, const ReportHistory *history);
 
 /*
@@ -127,6 +133,7 @@ typedef struct ReportRoc
 	double threshold; /* of the operating points, NaN: not named */
 } ReportRoc;
 
+/* Appends the plot of ROC curves. */
 extern ReportStatus report_svg_roc(ReportBuffer *buffer, const ReportRoc *roc);
 
 /*
@@ -156,6 +163,7 @@ typedef struct ReportCalibration
 	double brier;
 } ReportCalibration;
 
+/* Appends the reliability diagram. */
 extern ReportStatus report_svg_calibration(ReportBuffer *buffer, const ReportCalibration *calibration);
 
 /*
@@ -173,6 +181,7 @@ typedef struct ReportConfusion
 	const uint64_t *counts;
 } ReportConfusion;
 
+/* Appends the plot of a confusion matrix. */
 extern ReportStatus report_svg_confusion(ReportBuffer *buffer, const ReportConfusion *confusion);
 
 /* ------------------------------------------------------------------------
@@ -213,7 +222,7 @@ typedef struct ReportTable
 	uint64_t numeric; /* bit c: column c holds numbers */
 } ReportTable;
 
-/* Terms and what they are: the model card, provenance. */
+/* Terms and their explanations, as in a model card. */
 typedef struct ReportFacts
 {
 	size_t n_facts;
@@ -227,7 +236,7 @@ typedef struct ReportImage
 	size_t n_bytes;
 	uint32_t width; /* pixels; 0: not stated */
 	uint32_t height;
-	const char *alternative; /* what it shows, for who cannot see it */
+	const char *alternative; /* what it shows, for those who cannot see it */
 	const char *caption;
 } ReportImage;
 
@@ -272,8 +281,8 @@ typedef struct ReportPage
 } ReportPage;
 
 /*
- * On an error the buffer holds an incomplete page.  Pictures of one kind
- * need different ids.
+ * Appends the whole page.  On an error the buffer holds an incomplete page.
+ * Plots of one kind need different ids.
  */
 extern ReportStatus report_html_page(ReportBuffer *buffer, const ReportPage *page);
 

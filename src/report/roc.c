@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * roc.c
- *		Picture of ROC curves with their operating points.
+ *		Plot of ROC curves with their operating points.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,6 +54,7 @@ describe(ReportBuffer *buffer, const ReportRoc *roc)
 	}
 }
 
+/* Draws a line for each curve, and one for the operating points if there are any. */
 static void
 draw_legend(ReportBuffer *buffer, const ReportRoc *roc, double top)
 {
@@ -112,8 +113,7 @@ report_svg_roc(ReportBuffer *buffer, const ReportRoc *roc)
 	report_svg_body(buffer, title, height);
 	report_svg_axes(buffer, &axes, &ticks, &ticks, "false positive rate (1 \xE2\x88\x92 specificity)",
 					"true positive rate (sensitivity)");
-	report_put_markup(buffer, "<path class=\"mark\" d=\"M%c %cL%c %c\"/>\n", axes.left,
-					  axes.top + axes.height, axes.left + axes.width, axes.top);
+	report_svg_diagonal(buffer, &axes);
 	for (size_t c = 0; c < roc->n_curves; c++)
 		report_svg_curve(buffer, &axes, (int) c, roc->curves[c].false_positive_rate,
 						 roc->curves[c].true_positive_rate, roc->curves[c].n_points, true);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * auc.c
- *		Variance and limits of the area under the ROC curve.
+ *		The area under the ROC curve, its variance and its limits.
  *
  * The AUC is the mean of the placement values of the positive rows, and also
  * of the negative rows; their variances within class give that of the AUC.
@@ -19,17 +19,11 @@ stats_placements(double *place, double *auc, const StatsRows *rows, const StatsE
 	StatsOrder order;
 	size_t n_positive;
 	size_t n_negative;
-	uint64_t twice = 0;
+	uint64_t twice = 0;         /* 2 for a negative row below a positive one, 1 for a tie */
 	uint64_t below[2] = {0, 0}; /* negatives, positives */
-	StatsStatus status = stats_check_rows(rows, NULL);
+	StatsStatus status = stats_order_classes(&order, &n_positive, &n_negative, rows, env);
 	size_t i = 0;
 
-	if (status != STATS_OK)
-		return status;
-	stats_count_labels(rows, &n_positive, &n_negative);
-	if (n_positive == 0 || n_negative == 0)
-		return STATS_ONE_CLASS;
-	status = stats_order_rows(&order, rows, env);
 	while (status == STATS_OK && i < rows->n)
 	{
 		double score = rows->score[order.idx[i]];
@@ -37,8 +31,12 @@ stats_placements(double *place, double *auc, const StatsRows *rows, const StatsE
 		size_t end = i;
 
 		for (; end < rows->n && rows->score[order.idx[end]] == score; end++)
+		{
 			tied[rows->label[order.idx[end]]]++;
-		for (; i < end; i++)
+			if (status == STATS_OK && stats_stopped(env, end + 1))
+				status = STATS_INTERRUPTED;
+		}
+		for (; place != NULL && i < end; i++)
 		{
 			size_t row = order.idx[i];
 
@@ -46,9 +44,8 @@ stats_placements(double *place, double *auc, const StatsRows *rows, const StatsE
 				place[row] = (double) (2 * below[0] + tied[0]) / (2.0 * (double) n_negative);
 			else
 				place[row] = (double) (2 * (n_positive - below[1]) - tied[1]) / (2.0 * (double) n_positive);
-			if (status == STATS_OK && stats_stopped(env, i + 1))
-				status = STATS_INTERRUPTED;
 		}
+		i = end;
 		twice += tied[1] * (2 * below[0] + tied[0]);
 		below[0] += tied[0];
 		below[1] += tied[1];
@@ -57,6 +54,12 @@ stats_placements(double *place, double *auc, const StatsRows *rows, const StatsE
 		*auc = (double) twice / (2.0 * (double) n_positive * (double) n_negative);
 	stats_free(env, order.idx);
 	return status;
+}
+
+StatsStatus
+stats_auc(double *auc, const StatsRows *rows, const StatsEnv *env)
+{
+	return stats_placements(NULL, auc, rows, env);
 }
 
 /* Sums of one cluster, by class. */
@@ -118,8 +121,9 @@ stats_placement_variance(StatsPlacementVariance *result, const double *place, do
 }
 
 /*
- * Variance of an AUC of theta by the exponential model of Hanley and McNeil
- * (Radiology 1982), with the symmetrised numbers of Newcombe's method 5.
+ * Returns the variance of an AUC of theta by the exponential model of Hanley
+ * and McNeil (Radiology 1982), with the symmetrised numbers of Newcombe's
+ * method 5.
  */
 static double
 model_variance(double theta, double m, double n)
@@ -130,7 +134,7 @@ model_variance(double theta, double m, double n)
 		   (1.0 + extra * ((1.0 - theta) / (2.0 - theta) + theta / (1.0 + theta)));
 }
 
-/* The limit between `inside` (the AUC) and `outside` (0 or 1). */
+/* Returns, by bisection, the score limit between the AUC and `outside`, which is 0 or 1. */
 static double
 score_limit(double auc, double outside, double z, double m, double n)
 {
@@ -151,17 +155,30 @@ score_limit(double auc, double outside, double z, double m, double n)
 	return inside;
 }
 
+bool
+stats_logit_limits(StatsInterval *interval, double auc, double variance, size_t few, double confidence)
+{
+	double centre;
+	double half;
+
+	interval->value = auc;
+	if (!(variance > STATS_NO_VARIANCE) || auc <= 0.0 || auc >= 1.0)
+		return false;
+	centre = log(auc / (1.0 - auc));
+	half = stats_two_sided_t(confidence, (double) few - 1.0) * sqrt(variance) / (auc * (1.0 - auc));
+	interval->low = stats_sigmoid(centre - half);
+	interval->high = stats_sigmoid(centre + half);
+	return true;
+}
+
 void
 stats_auc_limits(StatsAuc *result, double auc, const StatsPlacementVariance *variance, double confidence)
 {
 	double v = variance->variance;
-	double few =
-		(double) (variance->n_positive < variance->n_negative ? variance->n_positive : variance->n_negative);
+	size_t few = variance->n_positive < variance->n_negative ? variance->n_positive : variance->n_negative;
 
-	result->auc.value = auc;
 	result->se = v >= 0.0 ? sqrt(v) : NAN;
-	/* below this the variance is rounding error */
-	result->score_interval = !(v > 1e-20) || auc <= 0.0 || auc >= 1.0;
+	result->score_interval = !stats_logit_limits(&result->auc, auc, v, few, confidence);
 	if (result->score_interval)
 	{
 		double z = stats_two_sided_z(confidence);
@@ -170,15 +187,6 @@ stats_auc_limits(StatsAuc *result, double auc, const StatsPlacementVariance *var
 
 		result->auc.low = auc <= 0.0 ? 0.0 : score_limit(auc, 0.0, z, m, n);
 		result->auc.high = auc >= 1.0 ? 1.0 : score_limit(auc, 1.0, z, m, n);
-	}
-	else
-	{
-		double t = stats_two_sided_t(confidence, few - 1.0);
-		double centre = log(auc / (1.0 - auc));
-		double half = t * result->se / (auc * (1.0 - auc));
-
-		result->auc.low = stats_sigmoid(centre - half);
-		result->auc.high = stats_sigmoid(centre + half);
 	}
 }
 

@@ -1,42 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * bootstrap.c
- *		Bootstrap of clusters within strata, for statistics that are functions
- *		of sums over clusters: a replicate adds up as many rows of a small
- *		table as there are clusters.
+ *		Bootstrap of clusters within strata: limits of statistics that are
+ *		functions of sums over clusters.
  *
- * Nothing is sorted per replicate.  Rows picked at random from a large table
- * are rows that no cache holds, so a large stratum is drawn in two steps:
- * for each replicate how many of its draws fall into each block of clusters
- * (the multinomial numbers, by counting draws of blocks), then block by block
- * the draws within it, for all replicates while the block is at hand.  That is
- * the same distribution, at some nanoseconds a draw whatever the size.
+ * A replicate adds up as many rows of a small table as there are clusters;
+ * bootstrap_draw.c draws them.  The limits are bias-corrected and accelerated
+ * percentiles of the replicates' values.
  *
  *-------------------------------------------------------------------------
  */
 #include "stats_internal.h"
-
-/* Clusters listed by stratum. */
-typedef struct Strata
-{
-	size_t *member;
-	size_t start[STATS_MAX_STRATA + 1];
-} Strata;
-
-StatsStatus
-stats_check_options(StatsOptions *used, const StatsOptions *options)
-{
-	used->threshold = 0.5;
-	used->confidence = STATS_DEFAULT_CONFIDENCE;
-	used->replicates = STATS_DEFAULT_REPLICATES;
-	used->seed = 0;
-	if (options != NULL)
-		*used = *options;
-	if (isnan(used->threshold) || !stats_level_is_valid(used->confidence) ||
-		used->replicates < STATS_MIN_REPLICATES || used->replicates > STATS_MAX_REPLICATES)
-		return STATS_BAD_ARGUMENT;
-	return STATS_OK;
-}
 
 StatsStatus
 stats_cluster_strata(uint8_t *stratum, const StatsClusters *clusters, const uint8_t *label, size_t n,
@@ -59,239 +33,13 @@ stats_cluster_strata(uint8_t *stratum, const StatsClusters *clusters, const uint
 	return STATS_OK;
 }
 
-static bool
-list_strata(Strata *strata, const StatsBootstrap *plan, const StatsEnv *env)
-{
-	size_t next = 0;
-
-	strata->member = stats_array(env, plan->n_clusters, sizeof(size_t));
-	if (strata->member == NULL)
-		return false;
-	for (int s = 0; s < plan->n_strata; s++)
-	{
-		strata->start[s] = next;
-		for (size_t c = 0; c < plan->n_clusters; c++)
-			if (plan->stratum[c] == s)
-				strata->member[next++] = c;
-	}
-	strata->start[plan->n_strata] = next;
-	return true;
-}
-
-/* Clusters of a block: small enough for a processor's own cache. */
-#define BLOCK_CLUSTERS 2048
-
-/* A stratum of up to this many clusters is one block. */
-#define ONE_BLOCK_CLUSTERS 4096
-
-/* Random numbers made at a time. */
-#define STREAM_LANES 16
-#define STREAM_NUMBERS (4 * STREAM_LANES)
-
-/* Replicates that go through the blocks together. */
-#define BATCH_REPLICATES 512
-
-/* Random numbers of one replicate and stratum. */
-typedef struct Stream
-{
-	uint64_t seed;
-	uint64_t high; /* purpose, replicate and stratum */
-	uint64_t low;
-	size_t left;
-	uint32_t random[STREAM_NUMBERS];
-} Stream;
-
-static void
-start_stream(Stream *stream, const StatsBootstrap *plan, uint32_t replicate, int stratum, uint64_t purpose)
-{
-	stream->seed = plan->seed;
-	stream->high = (purpose << 40) | ((uint64_t) replicate << 8) | (uint64_t) stratum;
-	stream->low = 0;
-	stream->left = 0;
-}
-
 /*
- * The numbers of STREAM_NUMBERS / 4 calls of stats_philox, in step: one call's
- * rounds wait for each other, those of many do not.
- */
-static void
-refill(Stream *stream)
-{
-	uint32_t c[4][STREAM_LANES];
-	uint32_t k0 = (uint32_t) stream->seed;
-	uint32_t k1 = (uint32_t) (stream->seed >> 32);
-
-	for (size_t i = 0; i < STREAM_LANES; i++)
-	{
-		c[0][i] = (uint32_t) (stream->low + i);
-		c[1][i] = (uint32_t) ((stream->low + i) >> 32);
-		c[2][i] = (uint32_t) stream->high;
-		c[3][i] = (uint32_t) (stream->high >> 32);
-	}
-	for (int round = 0; round < STATS_PHILOX_ROUNDS; round++)
-	{
-		for (size_t i = 0; i < STREAM_LANES; i++)
-		{
-			uint64_t p0 = (uint64_t) STATS_PHILOX_M0 * c[0][i];
-			uint64_t p1 = (uint64_t) STATS_PHILOX_M1 * c[2][i];
-
-			c[0][i] = (uint32_t) (p1 >> 32) ^ c[1][i] ^ k0;
-			c[1][i] = (uint32_t) p1;
-			c[2][i] = (uint32_t) (p0 >> 32) ^ c[3][i] ^ k1;
-			c[3][i] = (uint32_t) p0;
-		}
-		k0 += STATS_PHILOX_W0;
-		k1 += STATS_PHILOX_W1;
-	}
-	for (size_t i = 0; i < STREAM_LANES; i++)
-		for (int j = 0; j < 4; j++)
-			stream->random[4 * i + j] = c[j][i];
-	stream->low += STREAM_LANES;
-	stream->left = STREAM_NUMBERS;
-}
-
-/* 32 random bits choose among k by multiplication; the bias is below k / 2^32. */
-static inline size_t
-draw_below(Stream *stream, size_t k)
-{
-	if (stream->left == 0)
-		refill(stream);
-	return (size_t) (((uint64_t) stream->random[STREAM_NUMBERS - stream->left--] * k) >> 32);
-}
-
-/* Looks at the stop callback every STATS_POLL_ROWS draws. */
-static bool
-work_stopped(size_t *work, size_t n, const StatsEnv *env)
-{
-	size_t before = *work / STATS_POLL_ROWS;
-
-	*work += n;
-	return *work / STATS_POLL_ROWS != before && stats_stopped(env, 0);
-}
-
-/* Adds n sums for each of some picks; n is a constant where it is inlined. */
-static inline void
-add_picks(double *total, const double *sums, size_t n, const size_t *pick, size_t n_picks)
-{
-	double sum[STATS_MAX_SUMS];
-
-	memcpy(sum, total, n * sizeof(double));
-	for (size_t i = 0; i < n_picks; i++)
-		for (size_t j = 0; j < n; j++)
-			sum[j] += sums[pick[i] * n + j];
-	memcpy(total, sum, n * sizeof(double));
-}
-
-/* Adds `draws` clusters, chosen among the k of `member`, to total. */
-static StatsStatus
-add_draws(double *total, const StatsBootstrap *plan, const size_t *member, size_t k, size_t draws,
-		  Stream *stream, size_t *work, const StatsEnv *env)
-{
-	size_t pick[STREAM_NUMBERS];
-
-	while (draws > 0)
-	{
-		size_t n = draws < STREAM_NUMBERS ? draws : STREAM_NUMBERS;
-
-		for (size_t i = 0; i < n; i++)
-			pick[i] = member[draw_below(stream, k)];
-		if (plan->n_sums == 6)
-			add_picks(total, plan->sums, 6, pick, n);
-		else if (plan->n_sums == 8)
-			add_picks(total, plan->sums, 8, pick, n);
-		else
-			add_picks(total, plan->sums, plan->n_sums, pick, n);
-		draws -= n;
-		if (work_stopped(work, n, env))
-			return STATS_INTERRUPTED;
-	}
-	return STATS_OK;
-}
-
-/* How many of a stratum's k draws fall into each of its blocks. */
-static StatsStatus
-deal_draws(uint32_t *count, size_t n_blocks, size_t k, Stream *stream, size_t *work, const StatsEnv *env)
-{
-	memset(count, 0, n_blocks * sizeof(uint32_t));
-	for (size_t draw = 0; draw < k; draw++)
-	{
-		count[draw_below(stream, k) / BLOCK_CLUSTERS]++;
-		if (draw % STREAM_NUMBERS == 0 && work_stopped(work, STREAM_NUMBERS, env))
-			return STATS_INTERRUPTED;
-	}
-	return STATS_OK;
-}
-
-/* The draws of one stratum for n replicates from `first` on, block by block. */
-static StatsStatus
-draw_blocks(double *total, uint32_t *count, const StatsBootstrap *plan, const Strata *strata, int s,
-			uint32_t first, uint32_t n, size_t *work, const StatsEnv *env)
-{
-	const size_t *member = strata->member + strata->start[s];
-	size_t k = strata->start[s + 1] - strata->start[s];
-	size_t n_blocks = (k + BLOCK_CLUSTERS - 1) / BLOCK_CLUSTERS;
-	StatsStatus status = STATS_OK;
-	Stream stream;
-
-	for (uint32_t b = 0; b < n && status == STATS_OK; b++)
-	{
-		start_stream(&stream, plan, first + b, s, 1);
-		status = deal_draws(count + b * n_blocks, n_blocks, k, &stream, work, env);
-	}
-	for (size_t block = 0; block < n_blocks; block++)
-	{
-		size_t at = block * BLOCK_CLUSTERS;
-		size_t size = k - at < BLOCK_CLUSTERS ? k - at : BLOCK_CLUSTERS;
-
-		for (uint32_t b = 0; b < n && status == STATS_OK; b++)
-		{
-			start_stream(&stream, plan, first + b, s, 2 + block);
-			status = add_draws(total + b * plan->n_sums, plan, member + at, size, count[b * n_blocks + block],
-							   &stream, work, env);
-		}
-	}
-	return status;
-}
-
-/*
- * The sums of n replicates from `first` on: as many draws from each stratum
- * as it has clusters.  count: scratch for n replicates of the largest stratum.
+ * Fills the acceleration of each statistic from its values with one cluster at a
+ * time left out; deviations are taken within the stratum.
  */
 static StatsStatus
-draw_replicates(double *total, uint32_t *count, const StatsBootstrap *plan, const Strata *strata,
-				uint32_t first, uint32_t n, size_t *work, const StatsEnv *env)
-{
-	StatsStatus status = STATS_OK;
-
-	memset(total, 0, (size_t) n * plan->n_sums * sizeof(double));
-	for (int s = 0; s < plan->n_strata && status == STATS_OK; s++)
-	{
-		size_t k = strata->start[s + 1] - strata->start[s];
-
-		if (k > ONE_BLOCK_CLUSTERS)
-		{
-			status = draw_blocks(total, count, plan, strata, s, first, n, work, env);
-			continue;
-		}
-		for (uint32_t b = 0; b < n && status == STATS_OK; b++)
-		{
-			Stream stream;
-
-			start_stream(&stream, plan, first + b, s, 0);
-			status = add_draws(total + b * plan->n_sums, plan, strata->member + strata->start[s], k, k,
-							   &stream, work, env);
-		}
-	}
-	return status;
-}
-
-/*
- * Acceleration of each statistic from leaving out one cluster at a time,
- * deviations taken within the stratum.
- */
-static StatsStatus
-accelerations(double *acceleration, const StatsBootstrap *plan, const Strata *strata, const double *total,
-			  const StatsEnv *env)
+accelerations(double *acceleration, const StatsBootstrap *plan, const StatsStrata *strata,
+			  const double *total, const StatsEnv *env)
 {
 	double square[STATS_MAX_STATISTICS] = {0};
 	double cube[STATS_MAX_STATISTICS] = {0};
@@ -337,7 +85,7 @@ accelerations(double *acceleration, const StatsBootstrap *plan, const Strata *st
 	return STATS_OK;
 }
 
-/* Quantile of sorted values, interpolated between order statistics. */
+/* Returns a quantile of sorted values, interpolated between order statistics. */
 static double
 sorted_quantile(const double *sorted, size_t n, double p)
 {
@@ -379,8 +127,9 @@ sort_values(double *values, StatsKey *keys, size_t n, const StatsEnv *env)
 }
 
 /*
- * BCa limits from sorted replicates.  `wide` is the half width in standard
- * normal units, already enlarged for few clusters.
+ * Fills bias-corrected and accelerated limits from sorted replicates.  `wide`
+ * is the half width in standard normal units, already enlarged for few
+ * clusters.
  */
 static void
 limits_from_replicates(StatsInterval *interval, const double *sorted, size_t n, double acceleration,
@@ -408,53 +157,10 @@ limits_from_replicates(StatsInterval *interval, const double *sorted, size_t n, 
 	interval->high = fmax(interval->value, sorted_quantile(sorted, n, p[1]));
 }
 
-/* values: [n_statistics][replicates]; a replicate's NaN counts as the value. */
+/* Fills values and limits of all statistics; values and keys are scratch. */
 static StatsStatus
-fill_values(double *values, const StatsInterval *interval, const StatsBootstrap *plan, const Strata *strata,
-			double *total, uint32_t *count, const StatsEnv *env)
-{
-	size_t work = 0;
-	double value[STATS_MAX_STATISTICS];
-
-	for (uint32_t first = 0; first < plan->replicates; first += BATCH_REPLICATES)
-	{
-		uint32_t n = plan->replicates - first;
-		StatsStatus status;
-
-		if (n > BATCH_REPLICATES)
-			n = BATCH_REPLICATES;
-		status = draw_replicates(total, count, plan, strata, first, n, &work, env);
-		if (status != STATS_OK)
-			return status;
-		for (uint32_t b = 0; b < n; b++)
-		{
-			plan->statistic(value, total + b * plan->n_sums, plan->arg);
-			for (size_t j = 0; j < plan->n_statistics; j++)
-				values[j * plan->replicates + first + b] = isnan(value[j]) ? interval[j].value : value[j];
-		}
-	}
-	return STATS_OK;
-}
-
-static StatsStatus
-draw_values(double *values, const StatsInterval *interval, const StatsBootstrap *plan, const Strata *strata,
-			const StatsEnv *env)
-{
-	size_t n_blocks = plan->n_clusters / BLOCK_CLUSTERS + 1;
-	double *total = stats_array(env, BATCH_REPLICATES, plan->n_sums * sizeof(double));
-	uint32_t *count = stats_array(env, n_blocks, BATCH_REPLICATES * sizeof(uint32_t));
-	StatsStatus status = STATS_NO_MEMORY;
-
-	if (total != NULL && count != NULL)
-		status = fill_values(values, interval, plan, strata, total, count, env);
-	stats_free(env, count);
-	stats_free(env, total);
-	return status;
-}
-
-static StatsStatus
-run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys, const StatsBootstrap *plan,
-			  const Strata *strata, const StatsEnv *env)
+fill_limits(StatsInterval *interval, double *values, StatsKey *keys, const StatsBootstrap *plan,
+			const StatsStrata *strata, const StatsEnv *env)
 {
 	size_t n = plan->replicates;
 	double total[STATS_MAX_SUMS] = {0};
@@ -480,7 +186,7 @@ run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys, const Sta
 	status = accelerations(acceleration, plan, strata, total, env);
 	if (status != STATS_OK)
 		return status;
-	status = draw_values(values, interval, plan, strata, env);
+	status = stats_draw_values(values, interval, plan, strata, env);
 	if (status != STATS_OK)
 		return status;
 	for (size_t j = 0; j < plan->n_statistics; j++)
@@ -504,7 +210,7 @@ run_bootstrap(StatsInterval *interval, double *values, StatsKey *keys, const Sta
 StatsStatus
 stats_bootstrap(StatsInterval *interval, const StatsBootstrap *plan, const StatsEnv *env)
 {
-	Strata strata = {NULL, {0}};
+	StatsStrata strata = {NULL, {0}};
 	double *values = NULL;
 	StatsKey *keys = NULL;
 	StatsStatus status = STATS_NO_MEMORY;
@@ -512,12 +218,12 @@ stats_bootstrap(StatsInterval *interval, const StatsBootstrap *plan, const Stats
 	if (plan->n_sums > STATS_MAX_SUMS || plan->n_clusters > UINT32_MAX || plan->n_strata > STATS_MAX_STRATA ||
 		plan->n_statistics > STATS_MAX_STATISTICS)
 		return STATS_BAD_ARGUMENT;
-	if (list_strata(&strata, plan, env))
+	if (stats_list_strata(&strata, plan, env))
 	{
 		values = stats_array(env, plan->replicates, plan->n_statistics * sizeof(double));
 		keys = stats_array(env, plan->replicates, 2 * sizeof(StatsKey));
 		if (values != NULL && keys != NULL)
-			status = run_bootstrap(interval, values, keys, plan, &strata, env);
+			status = fill_limits(interval, values, keys, plan, &strata, env);
 	}
 	stats_free(env, keys);
 	stats_free(env, values);

@@ -28,7 +28,7 @@ equal_width_bin(double score, size_t n_bins)
 	return b;
 }
 
-/* Assigns each row to a bin.  Equal count: bins that ties leave empty stay empty. */
+/* Finds the bin of each row.  With equal counts, bins that ties leave empty stay empty. */
 static StatsStatus
 assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins, StatsBinning binning, const StatsEnv *env)
 {
@@ -62,7 +62,7 @@ assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins, StatsBinning bi
 	return status;
 }
 
-/* Counts of one cluster in one bin, collected by sorting. */
+/* Fills the bins; sorting brings together the rows of one cluster in one bin. */
 static StatsStatus
 fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin, const StatsRows *rows,
 		  const StatsClusters *clusters, double confidence, const StatsEnv *env)
@@ -143,7 +143,7 @@ recalibration_at(Recalibration *at, double a, double b, const StatsRows *rows, c
 		double w = p * stats_sigmoid(-x);
 		double r = rows->label[i] ? stats_sigmoid(-x) : -p;
 
-		at->likelihood -= log1p(exp(-fabs(x))) + fmax(0.0, rows->label[i] ? -x : x);
+		at->likelihood -= stats_soft_plus(rows->label[i] ? -x : x);
 		at->gradient[0] += r;
 		at->gradient[1] += r * z;
 		at->hessian[0] += w;
@@ -156,8 +156,8 @@ recalibration_at(Recalibration *at, double a, double b, const StatsRows *rows, c
 }
 
 /*
- * Maximum likelihood by Newton's method.  With fixed_slope only a moves.
- * STATS_NO_CONVERGENCE when there is no finite maximum.
+ * Finds the maximum of the likelihood by Newton's method.  With fixed_slope
+ * only a moves.  STATS_NO_CONVERGENCE when there is no finite maximum.
  */
 static StatsStatus
 fit_recalibration(double *a, double *b, Recalibration *at, bool fixed_slope, const StatsRows *rows,
@@ -203,7 +203,7 @@ fit_recalibration(double *a, double *b, Recalibration *at, bool fixed_slope, con
 	return status;
 }
 
-/* Sum over clusters of the outer product of their score contributions. */
+/* Fills the sum over clusters of the outer product of their score contributions. */
 static StatsStatus
 sandwich_middle(double middle[3], double a, double b, const StatsRows *rows, const StatsClusters *clusters,
 				const StatsEnv *env)
@@ -249,6 +249,7 @@ normal_limits(StatsInterval *interval, double value, double variance, double z)
 	interval->high = value + half;
 }
 
+/* Fits calibration in the large, then intercept and slope, with cluster-robust limits. */
 static StatsStatus
 fit_slopes(StatsCalibration *result, const StatsRows *rows, const StatsClusters *clusters, double confidence,
 		   const StatsEnv *env)
@@ -287,7 +288,7 @@ fit_slopes(StatsCalibration *result, const StatsRows *rows, const StatsClusters 
 	return STATS_OK;
 }
 
-/* Everything that is read off the bins. */
+/* Fills the edges of the bins and the figures that follow from the bins. */
 static void
 sum_bins(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins, StatsBinning binning)
 {

@@ -37,6 +37,7 @@ row_loss(double score, uint8_t label)
 	return label ? -log(p) : -log1p(-p);
 }
 
+/* Fills the sums of all clusters and the counts of discordant rows, which discordant holds by class. */
 static StatsStatus
 sum_clusters(double *sums, double *discordant, StatsComparison *result, const StatsPair *pair,
 			 const StatsClusters *clusters, const StatsEnv *env)
@@ -78,7 +79,7 @@ losses(double *value, const double *sums, const void *arg)
 }
 
 /*
- * Difference of the shares that a and b get right, over the rows of the
+ * Fills the difference of the shares that a and b get right, over the rows of the
  * classes in `classes` (bit 0 negative, bit 1 positive).
  */
 static void
@@ -153,7 +154,7 @@ mcnemar(double *p, const double *sums, size_t n_clusters, const StatsEnv *env)
 	return status;
 }
 
-/* Of one model: its AUC with limits; place becomes its placement values. */
+/* Fills the AUC of one model with limits, and its placement values. */
 static StatsStatus
 single_auc(StatsAuc *result, StatsPlacementVariance *variance, double *place, const double *score,
 		   const StatsPair *pair, const StatsClusters *clusters, double confidence, const StatsEnv *env)
@@ -169,6 +170,7 @@ single_auc(StatsAuc *result, StatsPlacementVariance *variance, double *place, co
 	return status;
 }
 
+/* Fills both AUCs and their difference; place_a and place_b are scratch of n each. */
 static StatsStatus
 compare_auc(StatsComparison *result, double *place_a, double *place_b, const StatsPair *pair,
 			const StatsClusters *clusters, double confidence, const StatsEnv *env)
@@ -216,7 +218,6 @@ check_pair(const StatsPair *pair)
 	return status;
 }
 
-/* Without ids the order of score a, then label, numbers the clusters. */
 StatsStatus
 stats_compare(StatsComparison *result, const StatsPair *pair, const StatsOptions *options,
 			  const StatsEnv *env)
@@ -232,6 +233,7 @@ stats_compare(StatsComparison *result, const StatsPair *pair, const StatsOptions
 
 	if (status == STATS_OK)
 		status = check_pair(pair);
+	/* without ids the order of score a, then label, numbers the clusters */
 	if (status == STATS_OK)
 		status = stats_number_clusters(&clusters, &rows, env);
 	if (status != STATS_OK)

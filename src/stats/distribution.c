@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * distribution.c
- *		Normal and Student quantiles, and counter-based random numbers.
+ *		Normal and Student distributions: tails and quantiles.
  *
  *-------------------------------------------------------------------------
  */
@@ -55,8 +55,8 @@ stats_two_sided_normal_p(double z)
 }
 
 /*
- * ln Gamma(x) for x > 0: Stirling's series above 10, the recurrence below.
- * The library's lgamma writes a global sign, which threads would share.
+ * Returns ln Gamma(x) for x > 0: Stirling's series above 10, the recurrence
+ * below.  The library's lgamma writes a global sign, which threads would share.
  */
 static double
 log_gamma(double x)
@@ -75,8 +75,9 @@ log_gamma(double x)
 }
 
 /*
- * Continued fraction of the incomplete beta function (Abramowitz and Stegun
- * 26.5.8), evaluated from the front (Lentz); converges for x < (a+1)/(a+b+2).
+ * Computes the continued fraction of the incomplete beta function (Abramowitz
+ * and Stegun 26.5.8), evaluated from the front (Lentz); converges for x <
+ * (a+1)/(a+b+2).
  */
 static double
 beta_fraction(double x, double a, double b)
@@ -111,7 +112,7 @@ beta_fraction(double x, double a, double b)
 	return f;
 }
 
-/* Regularised incomplete beta function. */
+/* Returns the regularised incomplete beta function. */
 static double
 beta_regularised(double x, double a, double b)
 {
@@ -127,7 +128,6 @@ beta_regularised(double x, double a, double b)
 	return 1.0 - front * beta_fraction(1.0 - x, b, a) / b;
 }
 
-/* P(|T| > |t|); df below 1 counts as 1. */
 double
 stats_two_sided_t_p(double t, double df)
 {
@@ -138,9 +138,6 @@ stats_two_sided_t_p(double t, double df)
 	return beta_regularised(df / (df + t * t), 0.5 * df, 0.5);
 }
 
-/*
- * The t with P(|T| > t) = 1 - confidence.  df below 1 counts as 1.
- */
 double
 stats_two_sided_t(double confidence, double df)
 {
@@ -171,36 +168,4 @@ stats_two_sided_t(double confidence, double df)
 			high = middle;
 	}
 	return 0.5 * (low + high);
-}
-
-/*
- * Philox4x32 with ten rounds (Salmon, Moraes, Dror, Shaw: Parallel random
- * numbers, as easy as 1, 2, 3; SC 2011).
- */
-void
-stats_philox(uint32_t out[4], uint64_t key, uint64_t counter_low, uint64_t counter_high)
-{
-	uint32_t k0 = (uint32_t) key;
-	uint32_t k1 = (uint32_t) (key >> 32);
-	uint32_t c0 = (uint32_t) counter_low;
-	uint32_t c1 = (uint32_t) (counter_low >> 32);
-	uint32_t c2 = (uint32_t) counter_high;
-	uint32_t c3 = (uint32_t) (counter_high >> 32);
-
-	for (int round = 0; round < STATS_PHILOX_ROUNDS; round++)
-	{
-		uint64_t p0 = (uint64_t) STATS_PHILOX_M0 * c0;
-		uint64_t p1 = (uint64_t) STATS_PHILOX_M1 * c2;
-
-		c0 = (uint32_t) (p1 >> 32) ^ c1 ^ k0;
-		c1 = (uint32_t) p1;
-		c2 = (uint32_t) (p0 >> 32) ^ c3 ^ k1;
-		c3 = (uint32_t) p0;
-		k0 += STATS_PHILOX_W0;
-		k1 += STATS_PHILOX_W1;
-	}
-	out[0] = c0;
-	out[1] = c1;
-	out[2] = c2;
-	out[3] = c3;
 }

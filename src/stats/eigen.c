@@ -46,7 +46,7 @@ rotate(double *a, double *v, size_t n, size_t p, size_t q)
 	a[p * n + q] = a[q * n + p] = 0.0;
 }
 
-/* Rows of v become eigenvectors, the diagonal of a the eigenvalues. */
+/* Rotates until a is diagonal; rows of v become eigenvectors, the diagonal of a the eigenvalues. */
 static StatsStatus
 jacobi(double *a, double *v, size_t n, const StatsEnv *env)
 {
@@ -86,7 +86,7 @@ jacobi(double *a, double *v, size_t n, const StatsEnv *env)
 	return STATS_NO_CONVERGENCE;
 }
 
-/* By falling eigenvalue: selection, n^2 compares and n swaps of rows. */
+/* Sorts by falling eigenvalue, by selection: n^2 comparisons and n swaps of rows. */
 static void
 sort_falling(double *v, double *value, size_t n)
 {
@@ -113,8 +113,9 @@ sort_falling(double *v, double *value, size_t n)
 }
 
 /*
- * The sign of an eigenvector is free; this choice makes results comparable.
- * Sizes that differ by rounding only count as equal.
+ * Makes the largest component of each eigenvector positive.  The sign is free,
+ * and this choice makes results comparable.  Sizes that differ by rounding only
+ * count as equal.
  */
 static void
 fix_signs(double *v, size_t n)
@@ -133,6 +134,10 @@ fix_signs(double *v, size_t n)
 	}
 }
 
+/*
+ * Computes eigenvectors and eigenvalues with LAPACK: one call for the size of
+ * the scratch, one for the work.
+ */
 static StatsStatus
 call_lapack(double *matrix, double *value, size_t n, StatsDsyev dsyev, const StatsEnv *env)
 {

@@ -59,6 +59,22 @@ enum
 	N_BOOTSTRAPPED
 };
 
+StatsStatus
+stats_check_options(StatsOptions *used, const StatsOptions *options)
+{
+	used->threshold = 0.5;
+	used->confidence = STATS_DEFAULT_CONFIDENCE;
+	used->replicates = STATS_DEFAULT_REPLICATES;
+	used->seed = 0;
+	if (options != NULL)
+		*used = *options;
+	if (isnan(used->threshold) || !stats_level_is_valid(used->confidence) ||
+		used->replicates < STATS_MIN_REPLICATES || used->replicates > STATS_MAX_REPLICATES)
+		return STATS_BAD_ARGUMENT;
+	return STATS_OK;
+}
+
+/* Fills the sums of all clusters and the counts of the confusion matrix. */
 static StatsStatus
 sum_clusters(double *sums, StatsCounts *counts, const StatsRows *rows, const uint8_t *called,
 			 double threshold, const StatsClusters *clusters, const StatsEnv *env)
@@ -121,7 +137,7 @@ sum_proportion(StatsProportionSums *result, const Proportion *proportion, const 
 	}
 }
 
-/* Limits of a / b on the logarithmic scale; value is filled already. */
+/* Fills limits of the ratio a / b on the logarithmic scale; the value is filled already. */
 static void
 ratio_limits(StatsInterval *interval, double a, double n_a, double b, double n_b, double confidence)
 {
@@ -140,19 +156,6 @@ ratio_limits(StatsInterval *interval, double a, double n_a, double b, double n_b
 	half = stats_two_sided_z(confidence) * sqrt((1.0 - a) / (a * n_a) + (1.0 - b) / (b * n_b));
 	interval->low = fmin(interval->value, exp(centre - half));
 	interval->high = fmax(interval->value, exp(centre + half));
-}
-
-void
-stats_share_limits(StatsInterval *interval, double largest, double n, double confidence)
-{
-	StatsInterval share;
-
-	if (isnan(interval->value) || interval->low < interval->high)
-		return;
-	if (stats_wilson(&share, fmin(1.0, interval->value / largest), n, confidence) != STATS_OK)
-		return;
-	interval->low = fmin(interval->value, share.low * largest);
-	interval->high = fmax(interval->value, share.high * largest);
 }
 
 static void

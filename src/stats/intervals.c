@@ -14,7 +14,6 @@ stats_level_is_valid(double confidence)
 	return confidence > 0.0 && confidence < 1.0;
 }
 
-/* Wilson's limits for z standard normal units on either side. */
 void
 stats_wilson_limits(StatsInterval *interval, double p, double n, double z)
 {
@@ -36,7 +35,19 @@ stats_wilson(StatsInterval *interval, double p, double n, double confidence)
 	return STATS_OK;
 }
 
-/* What few clusters take from the effective number: (t[n-1] / t[k-1])^2. */
+void
+stats_share_limits(StatsInterval *interval, double largest, double n, double confidence)
+{
+	StatsInterval share;
+
+	if (isnan(interval->value) || interval->low < interval->high)
+		return;
+	if (stats_wilson(&share, fmin(1.0, interval->value / largest), n, confidence) != STATS_OK)
+		return;
+	interval->low = fmin(interval->value, share.low * largest);
+	interval->high = fmax(interval->value, share.high * largest);
+}
+
 double
 stats_student_shrink(double n, double k, double confidence)
 {
@@ -48,7 +59,6 @@ stats_student_shrink(double n, double k, double confidence)
 	return ratio * ratio;
 }
 
-/* Adds a cluster with x successes in m rows (sign -1 takes it out). */
 void
 stats_proportion_add(StatsProportionSums *sums, double x, double m, double sign)
 {
@@ -93,7 +103,6 @@ stats_effective_number(const StatsProportionSums *sums, double shrink)
 	return fmax(1.0, n / effect * shrink);
 }
 
-/* All NaN for no rows. */
 void
 stats_proportion_interval(StatsInterval *interval, double *n_effective, const StatsProportionSums *sums,
 						  double confidence)
@@ -119,8 +128,7 @@ stats_proportion(StatsInterval *interval, double *n_effective, const uint8_t *su
 {
 	StatsProportionSums sums = {0};
 	StatsKey *keys;
-	StatsKey *spare;
-	StatsStatus status = STATS_OK;
+	StatsStatus status;
 
 	if (n == 0)
 		return STATS_NO_ROWS;
@@ -138,17 +146,7 @@ stats_proportion(StatsInterval *interval, double *n_effective, const uint8_t *su
 		stats_proportion_interval(interval, n_effective, &sums, confidence);
 		return STATS_OK;
 	}
-	keys = stats_array(env, n, sizeof(StatsKey));
-	spare = stats_array(env, n, sizeof(StatsKey));
-	if (keys == NULL || spare == NULL)
-		status = STATS_NO_MEMORY;
-	for (size_t i = 0; status == STATS_OK && i < n; i++)
-	{
-		keys[i].key = cluster[i];
-		keys[i].idx = i;
-	}
-	if (status == STATS_OK)
-		status = stats_sort_keys(keys, spare, n, env);
+	status = stats_sort_by_cluster(&keys, cluster, n, env);
 	for (size_t i = 0; status == STATS_OK && i < n;)
 	{
 		uint64_t id = keys[i].key;
@@ -162,7 +160,6 @@ stats_proportion(StatsInterval *interval, double *n_effective, const uint8_t *su
 		}
 		stats_proportion_add(&sums, x, m, 1.0);
 	}
-	stats_free(env, spare);
 	stats_free(env, keys);
 	if (status == STATS_OK)
 		stats_proportion_interval(interval, n_effective, &sums, confidence);

@@ -36,7 +36,7 @@ standardise(double *x, const StatsLogistic *model, const double *feature)
 	x[model->n_features] = 1.0;
 }
 
-/* Two passes, so that a mean far from zero costs no digits. */
+/* Fills means and deviations in two passes, so that a mean far from zero costs no digits. */
 static void
 measure_features(StatsLogistic *model, const Fit *fit)
 {
@@ -74,6 +74,7 @@ measure_features(StatsLogistic *model, const Fit *fit)
 	}
 }
 
+/* Computes objective, gradient and Hessian at the weights w; the last one is the intercept. */
 static StatsStatus
 slope_at(Slope *at, const StatsLogistic *model, const double *w, const Fit *fit)
 {
@@ -100,7 +101,7 @@ slope_at(Slope *at, const StatsLogistic *model, const double *w, const Fit *fit)
 		for (size_t j = 0; j <= d; j++)
 			z += w[j] * x[j];
 		p = stats_sigmoid(z);
-		at->loss += log1p(exp(-fabs(z))) + fmax(0.0, fit->label[i] ? -z : z);
+		at->loss += stats_soft_plus(fit->label[i] ? -z : z);
 		for (size_t j = 0; j <= d; j++)
 		{
 			at->gradient[j] += (p - fit->label[i]) * x[j];
@@ -144,6 +145,7 @@ solve(double *step, Slope *at, size_t n)
 	return true;
 }
 
+/* Minimises the objective by Newton's method with step halving; w holds start and result. */
 static StatsStatus
 newton(double *w, const StatsLogistic *model, const Fit *fit)
 {

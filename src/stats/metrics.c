@@ -13,7 +13,7 @@ ratio(double numerator, double denominator)
 	return denominator > 0.0 ? numerator / denominator : NAN;
 }
 
-/* x / y where y may be 0: infinite, or NaN for 0 / 0. */
+/* Returns x / y, where y may be 0: infinity, or NaN for 0 / 0. */
 static double
 likelihood_ratio(double x, double y)
 {

@@ -47,19 +47,6 @@ stats_pick_class(double *score, uint8_t *label, const StatsClassRows *rows, int3
 }
 
 StatsStatus
-stats_class_one_vs_rest(double *score, uint8_t *label, const StatsClassRows *rows, int32_t positive_class)
-{
-	StatsStatus status = stats_check_class_rows(rows, NULL);
-
-	if (status != STATS_OK)
-		return status;
-	if (positive_class < 0 || positive_class >= rows->n_classes)
-		return STATS_BAD_ARGUMENT;
-	return stats_pick_class(score, label, rows, positive_class, NULL);
-}
-
-/* Without ids every row is a cluster, in the order of the rows. */
-StatsStatus
 stats_number_class_clusters(StatsClusters *clusters, const StatsClassRows *rows, const StatsEnv *env)
 {
 	StatsRows ids = {NULL, NULL, rows->cluster, rows->n};
@@ -79,7 +66,6 @@ stats_number_class_clusters(StatsClusters *clusters, const StatsClassRows *rows,
 	return STATS_OK;
 }
 
-/* The most probable class, of equal ones the first. */
 size_t
 stats_best_class(const double *probability, size_t n_classes)
 {
@@ -91,15 +77,14 @@ stats_best_class(const double *probability, size_t n_classes)
 	return best;
 }
 
-/* Confusion counts, and the figures that need no class of their own. */
+/* Fills the confusion counts and the figures that are not means over the classes. */
 static StatsStatus
 count_classes(StatsClassFigures *figures, uint64_t *confusion, const StatsClassRows *rows,
 			  const StatsEnv *env)
 {
 	size_t k = (size_t) rows->n_classes;
 	uint64_t right = 0;
-	double loss = 0.0;
-	double brier = 0.0;
+	double losses[2] = {0.0, 0.0};
 
 	memset(confusion, 0, k * k * sizeof(uint64_t));
 	for (size_t i = 0; i < rows->n; i++)
@@ -108,21 +93,15 @@ count_classes(StatsClassFigures *figures, uint64_t *confusion, const StatsClassR
 		size_t truth = (size_t) rows->label[i];
 		size_t best = stats_best_class(p, k);
 
-		for (size_t c = 0; c < k; c++)
-		{
-			double error = p[c] - (c == truth);
-
-			brier += error * error;
-		}
+		stats_add_class_losses(losses, p, k, truth, 1.0);
 		confusion[truth * k + best]++;
 		right += best == truth;
-		loss -= log(stats_clip_probability(p[truth]));
 		if (stats_stopped(env, i + 1))
 			return STATS_INTERRUPTED;
 	}
 	figures->accuracy = (double) right / (double) rows->n;
-	figures->log_loss = loss / (double) rows->n;
-	figures->brier = brier / (double) rows->n;
+	figures->log_loss = losses[0] / (double) rows->n;
+	figures->brier = losses[1] / (double) rows->n;
 	return STATS_OK;
 }
 
@@ -158,6 +137,7 @@ add_class(StatsClassFigures *figures, const StatsFigures *one, int32_t *n_specif
 	}
 }
 
+/* Fills the figures of each class and their means; score and label are scratch of n each. */
 static StatsStatus
 sum_classes(StatsClassFigures *figures, StatsFigures *class_figures, double *class_auc,
 			const uint64_t *confusion, double *score, uint8_t *label, const StatsClassRows *rows,

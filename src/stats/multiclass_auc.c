@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * multiclass_auc.c
- *		Variance and limits of the mean of the one-vs-rest areas.
+ *		The mean of the one-vs-rest areas and its variance.
  *
  * Each area is the mean of placement values of its positive and of its
  * negative rows; a row takes part in all of them, as positive in one and as
@@ -11,7 +11,7 @@
  */
 #include "stats_internal.h"
 
-/* Adds what the rows move the AUC of one class by. */
+/* Adds by how much each row moves the AUC of one class. */
 static void
 add_influence(double *influence, const double *place, double auc, const uint8_t *label, size_t n,
 			  size_t n_positive)
@@ -24,7 +24,10 @@ add_influence(double *influence, const double *place, double auc, const uint8_t 
 		influence[i] += (place[i] - auc) * weight[label[i]];
 }
 
-/* The numbers of rows per class are given, so only deviations count. */
+/*
+ * Subtracts the mean within each class: the numbers of rows per class are
+ * given, so only deviations count.
+ */
 static void
 centre_within_class(double *influence, const StatsClassRows *rows)
 {
@@ -40,9 +43,10 @@ centre_within_class(double *influence, const StatsClassRows *rows)
 		influence[i] -= mean[rows->label[i]] / n[rows->label[i]];
 }
 
+/* Fills influence and macro AUC, class by class; place, score and label are scratch of n each. */
 static StatsStatus
-sum_influences(double *influence, double *macro_auc, double *auc, double *place, double *score,
-			   uint8_t *label, const StatsClassRows *rows, const StatsEnv *env)
+sum_influences(double *influence, double *macro_auc, double *place, double *score, uint8_t *label,
+			   const StatsClassRows *rows, const StatsEnv *env)
 {
 	StatsRows view = {score, label, rows->cluster, rows->n};
 	double sum = 0.0;
@@ -58,8 +62,6 @@ sum_influences(double *influence, double *macro_auc, double *auc, double *place,
 
 		if (status == STATS_OK)
 			status = stats_placements(place, &one, &view, env);
-		if (auc != NULL)
-			auc[c] = status == STATS_OK ? one : NAN;
 		if (status == STATS_ONE_CLASS)
 			continue;
 		if (status != STATS_OK)
@@ -79,7 +81,7 @@ sum_influences(double *influence, double *macro_auc, double *auc, double *place,
 }
 
 StatsStatus
-stats_macro_auc_influence(double *influence, double *macro_auc, double *auc, const StatsClassRows *rows,
+stats_macro_auc_influence(double *influence, double *macro_auc, const StatsClassRows *rows,
 						  const StatsEnv *env)
 {
 	double *place = stats_array(env, rows->n, 2 * sizeof(double));
@@ -87,13 +89,16 @@ stats_macro_auc_influence(double *influence, double *macro_auc, double *auc, con
 	StatsStatus status = STATS_NO_MEMORY;
 
 	if (place != NULL && label != NULL)
-		status = sum_influences(influence, macro_auc, auc, place, place + rows->n, label, rows, env);
+		status = sum_influences(influence, macro_auc, place, place + rows->n, label, rows, env);
 	stats_free(env, label);
 	stats_free(env, place);
 	return status;
 }
 
-/* sum, holds: [n_clusters][n_classes], of influences and whether there are rows. */
+/*
+ * Computes the variance.  sum and holds are scratch, [n_clusters][n_classes]: the
+ * sum of the influences, and whether there are rows.
+ */
 static StatsStatus
 add_variance(double *variance, size_t *few, double *sum, uint8_t *holds, const double *influence,
 			 const StatsClassRows *rows, const StatsClusters *clusters, const StatsEnv *env)
@@ -164,21 +169,4 @@ stats_influence_variance(double *variance, size_t *few, const double *influence,
 	stats_free(env, holds);
 	stats_free(env, sum);
 	return status;
-}
-
-bool
-stats_macro_auc_limits(StatsInterval *interval, double auc, double variance, size_t few, double confidence)
-{
-	double centre;
-	double half;
-
-	interval->value = auc;
-	/* below this the variance is rounding error */
-	if (!(variance > 1e-20) || auc <= 0.0 || auc >= 1.0)
-		return false;
-	centre = log(auc / (1.0 - auc));
-	half = stats_two_sided_t(confidence, (double) few - 1.0) * sqrt(variance) / (auc * (1.0 - auc));
-	interval->low = stats_sigmoid(centre - half);
-	interval->high = stats_sigmoid(centre + half);
-	return true;
 }

@@ -7,205 +7,32 @@
  */
 #include "stats_internal.h"
 
-/*
- * What a cluster adds up: three numbers a class (its rows, rows of it that
- * are called it, other rows that are), then the two losses.
- */
-enum
-{
-	CLASS_ROWS,
-	CLASS_FOUND,
-	CLASS_FALSE,
-	N_CLASS_SUMS
-};
-
-enum
-{
-	SENSITIVITY,
-	SPECIFICITY,
-	F1,
-	LOG_LOSS,
-	BRIER,
-	N_BOOTSTRAPPED
-};
-
-/* Everything that one call works on; released by one function. */
-typedef struct Work
-{
-	const StatsClassRows *rows;
-	const StatsEnv *env;
-	StatsClusters clusters;
-	size_t n_sums;
-	uint8_t *label;    /* n */
-	uint8_t *best;     /* n, most probable class */
-	uint8_t *right;    /* n */
-	uint8_t *stratum;  /* n_clusters */
-	double *influence; /* n */
-	double *sums;      /* [n_clusters][n_sums] */
-} Work;
-
-static void
-release_work(Work *w)
-{
-	stats_free(w->env, w->sums);
-	stats_free(w->env, w->influence);
-	stats_free(w->env, w->stratum);
-	stats_free(w->env, w->right);
-	stats_free(w->env, w->best);
-	stats_free(w->env, w->label);
-	stats_free(w->env, w->clusters.number);
-}
-
-/* With two classes the same order as that of the two-class evaluation. */
-static void
-row_content(uint64_t *key, uint64_t *mark, const void *rows, size_t row)
-{
-	const StatsClassRows *r = rows;
-	int32_t last = r->n_classes - 1;
-	const double *p = r->probability + row * (size_t) r->n_classes;
-
-	*key = stats_row_key(p[last], r->label[row] == last);
-	*mark = stats_mix(*key + 1);
-	/* the first one is what the others leave */
-	for (int32_t c = last - 1; c > 0; c--)
-		*mark = stats_mix(*mark + stats_row_key(p[c], r->label[row] == c));
-}
-
+/* Fills the figures that the bootstrap gives limits for. */
 static StatsStatus
-prepare_work(Work *w)
+bootstrap_figures(StatsClassEvaluation *result, StatsClassSums *w)
 {
-	const StatsClassRows *rows = w->rows;
-	StatsStatus status;
-
-	w->n_sums = N_CLASS_SUMS * (size_t) rows->n_classes + 2;
-	w->label = stats_array(w->env, rows->n, sizeof(uint8_t));
-	w->best = stats_array(w->env, rows->n, sizeof(uint8_t));
-	w->right = stats_array(w->env, rows->n, sizeof(uint8_t));
-	w->influence = stats_array(w->env, rows->n, sizeof(double));
-	if (!w->label || !w->best || !w->right || !w->influence)
-		return STATS_NO_MEMORY;
-	for (size_t i = 0; i < rows->n; i++)
-	{
-		w->label[i] = (uint8_t) rows->label[i];
-		w->best[i] = (uint8_t) stats_best_class(rows->probability + i * (size_t) rows->n_classes,
-												(size_t) rows->n_classes);
-		w->right[i] = w->label[i] == w->best[i];
-		if (stats_stopped(w->env, i + 1))
-			return STATS_INTERRUPTED;
-	}
-	status = stats_number_class_clusters(&w->clusters, rows, w->env);
-	if (status == STATS_OK && rows->cluster != NULL)
-		status = stats_order_clusters(&w->clusters, row_content, rows, rows->n, w->env);
-	if (status != STATS_OK)
-		return status;
-	w->stratum = stats_array(w->env, w->clusters.n_clusters, sizeof(uint8_t));
-	w->sums = stats_array(w->env, w->clusters.n_clusters, w->n_sums * sizeof(double));
-	if (w->stratum == NULL || w->sums == NULL)
-		return STATS_NO_MEMORY;
-	return stats_cluster_strata(w->stratum, &w->clusters, w->label, rows->n, rows->n_classes, w->env);
-}
-
-static StatsStatus
-sum_clusters(Work *w)
-{
-	size_t k = (size_t) w->rows->n_classes;
-
-	memset(w->sums, 0, w->clusters.n_clusters * w->n_sums * sizeof(double));
-	for (size_t i = 0; i < w->rows->n; i++)
-	{
-		double *sum = w->sums + w->clusters.number[i] * w->n_sums;
-		const double *p = w->rows->probability + i * k;
-		size_t truth = w->label[i];
-
-		sum[N_CLASS_SUMS * truth + CLASS_ROWS] += 1.0;
-		if (w->right[i])
-			sum[N_CLASS_SUMS * truth + CLASS_FOUND] += 1.0;
-		else
-			sum[N_CLASS_SUMS * w->best[i] + CLASS_FALSE] += 1.0;
-		sum[w->n_sums - 2] -= log(stats_clip_probability(p[truth]));
-		for (size_t c = 0; c < k; c++)
-		{
-			double error = p[c] - (c == truth);
-
-			sum[w->n_sums - 1] += error * error;
-		}
-		if (stats_stopped(w->env, i + 1))
-			return STATS_INTERRUPTED;
-	}
-	return STATS_OK;
-}
-
-/* arg: the Work. */
-static void
-macro_figures(double *value, const double *sums, const void *arg)
-{
-	const Work *w = arg;
-	int32_t n_classes = w->rows->n_classes;
-	double n = 0.0;
-	double present = 0.0;
-	double with_rest = 0.0;
-
-	for (int32_t c = 0; c < n_classes; c++)
-		n += sums[N_CLASS_SUMS * c + CLASS_ROWS];
-	value[SENSITIVITY] = value[SPECIFICITY] = value[F1] = 0.0;
-	for (int32_t c = 0; c < n_classes; c++)
-	{
-		const double *of = sums + N_CLASS_SUMS * c;
-		double rest = n - of[CLASS_ROWS];
-
-		if (of[CLASS_ROWS] <= 0.0)
-			continue;
-		present += 1.0;
-		value[SENSITIVITY] += of[CLASS_FOUND] / of[CLASS_ROWS];
-		value[F1] += 2.0 * of[CLASS_FOUND] / (of[CLASS_ROWS] + of[CLASS_FOUND] + of[CLASS_FALSE]);
-		if (rest > 0.0)
-		{
-			value[SPECIFICITY] += 1.0 - of[CLASS_FALSE] / rest;
-			with_rest += 1.0;
-		}
-	}
-	value[SENSITIVITY] /= present;
-	value[F1] /= present;
-	value[SPECIFICITY] /= with_rest;
-	value[LOG_LOSS] = sums[w->n_sums - 2] / n;
-	value[BRIER] = sums[w->n_sums - 1] / n;
-}
-
-static StatsStatus
-bootstrap_figures(StatsClassEvaluation *result, const Work *w)
-{
-	StatsInterval interval[N_BOOTSTRAPPED];
+	StatsInterval interval[STATS_N_MACRO];
 	double n = (double) w->clusters.n_clusters;
-	StatsBootstrap plan = {.sums = w->sums,
-						   .stratum = w->stratum,
-						   .n_clusters = w->clusters.n_clusters,
-						   .n_sums = w->n_sums,
-						   .n_statistics = N_BOOTSTRAPPED,
-						   .n_strata = w->rows->n_classes + 1,
-						   .statistic = macro_figures,
-						   .arg = w,
-						   .confidence = result->options.confidence,
-						   .replicates = result->options.replicates,
-						   .seed = result->options.seed};
-	StatsStatus status = stats_bootstrap(interval, &plan, w->env);
+	double confidence = result->options.confidence;
+	StatsStatus status = stats_class_sums_bootstrap(interval, w, &result->options);
 
 	if (status != STATS_OK)
 		return status;
-	stats_share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON), n, plan.confidence);
-	stats_share_limits(&interval[BRIER], 2.0, n, plan.confidence);
-	result->macro_sensitivity = interval[SENSITIVITY];
-	result->macro_specificity = interval[SPECIFICITY];
-	result->macro_f1 = interval[F1];
-	result->log_loss = interval[LOG_LOSS];
-	result->brier = interval[BRIER];
+	stats_share_limits(&interval[STATS_CLASS_LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON), n, confidence);
+	stats_share_limits(&interval[STATS_CLASS_BRIER], 2.0, n, confidence);
+	result->macro_sensitivity = interval[STATS_MACRO_SENSITIVITY];
+	result->macro_specificity = interval[STATS_MACRO_SPECIFICITY];
+	result->macro_f1 = interval[STATS_MACRO_F1];
+	result->log_loss = interval[STATS_CLASS_LOG_LOSS];
+	result->brier = interval[STATS_CLASS_BRIER];
 	return STATS_OK;
 }
 
-/* Each class against the rest. */
+/* Evaluates each class against the rest. */
 static StatsStatus
-evaluate_classes(StatsEvaluation *of_class, const Work *w, const StatsOptions *options)
+evaluate_classes(StatsEvaluation *of_class, const StatsClassSums *w, const StatsOptions *options)
 {
-	const StatsClassRows *rows = w->rows;
+	const StatsClassRows *rows = w->model[0];
 	double *score = stats_array(w->env, rows->n, sizeof(double));
 	uint8_t *label = stats_array(w->env, rows->n, 2 * sizeof(uint8_t));
 	StatsStatus status = score && label ? STATS_OK : STATS_NO_MEMORY;
@@ -217,7 +44,7 @@ evaluate_classes(StatsEvaluation *of_class, const Work *w, const StatsOptions *o
 
 		status = stats_pick_class(score, label, rows, c, w->env);
 		for (size_t i = 0; i < rows->n && status == STATS_OK; i++)
-			called[i] = w->best[i] == c;
+			called[i] = w->best[0][i] == c;
 		if (status == STATS_OK)
 			status = stats_evaluate_called(&of_class[c], &view, called, options, w->env);
 		if (status == STATS_ONE_CLASS)
@@ -228,7 +55,7 @@ evaluate_classes(StatsEvaluation *of_class, const Work *w, const StatsOptions *o
 	return status;
 }
 
-/* Where the macro figure has no limits of its own: the mean of the classes'. */
+/* Widens a macro figure without limits of its own to the means of the classes' limits. */
 static void
 mean_limits(StatsInterval *interval, const StatsEvaluation *of_class, int32_t n_classes, size_t offset)
 {
@@ -255,23 +82,41 @@ mean_limits(StatsInterval *interval, const StatsEvaluation *of_class, int32_t n_
 	}
 }
 
+/* Fills the accuracy and the macro AUC; *auc_has_limits tells whether the latter has its own. */
 static StatsStatus
-fill_result(StatsClassEvaluation *result, StatsEvaluation *of_class, Work *w)
+fill_accuracy_and_auc(StatsClassEvaluation *result, bool *auc_has_limits, const StatsClassSums *w)
 {
-	const StatsClassRows *rows = w->rows;
+	const StatsClassRows *rows = w->model[0];
 	double confidence = result->options.confidence;
-	double auc;
-	double variance;
-	size_t few;
-	StatsStatus status =
-		stats_proportion(&result->accuracy, NULL, w->right, rows->cluster, rows->n, confidence, w->env);
+	uint8_t *right = stats_array(w->env, rows->n, sizeof(uint8_t));
+	double *influence = stats_array(w->env, rows->n, sizeof(double));
+	StatsStatus status = right && influence ? STATS_OK : STATS_NO_MEMORY;
+	double auc = NAN;
+	double variance = NAN;
+	size_t few = 0;
 
+	for (size_t i = 0; i < rows->n && status == STATS_OK; i++)
+		right[i] = w->label[i] == w->best[0][i];
 	if (status == STATS_OK)
-		status = stats_macro_auc_influence(w->influence, &auc, NULL, rows, w->env);
+		status = stats_proportion(&result->accuracy, NULL, right, rows->cluster, rows->n, confidence, w->env);
 	if (status == STATS_OK)
-		status = stats_influence_variance(&variance, &few, w->influence, rows, &w->clusters, w->env);
+		status = stats_macro_auc_influence(influence, &auc, rows, w->env);
 	if (status == STATS_OK)
-		status = sum_clusters(w);
+		status = stats_influence_variance(&variance, &few, influence, rows, &w->clusters, w->env);
+	result->macro_auc.low = result->macro_auc.high = auc;
+	*auc_has_limits = stats_logit_limits(&result->macro_auc, auc, variance, few, confidence);
+	stats_free(w->env, influence);
+	stats_free(w->env, right);
+	return status;
+}
+
+static StatsStatus
+fill_result(StatsClassEvaluation *result, StatsEvaluation *of_class, StatsClassSums *w)
+{
+	const StatsClassRows *rows = w->model[0];
+	bool auc_has_limits;
+	StatsStatus status = fill_accuracy_and_auc(result, &auc_has_limits, w);
+
 	if (status == STATS_OK)
 		status = bootstrap_figures(result, w);
 	if (status == STATS_OK)
@@ -283,8 +128,7 @@ fill_result(StatsClassEvaluation *result, StatsEvaluation *of_class, Work *w)
 	result->n_present = 0;
 	for (int32_t c = 0; c < rows->n_classes; c++)
 		result->n_present += of_class[c].n_positive > 0;
-	result->macro_auc.low = result->macro_auc.high = auc;
-	if (!stats_macro_auc_limits(&result->macro_auc, auc, variance, few, confidence))
+	if (!auc_has_limits)
 		mean_limits(&result->macro_auc, of_class, rows->n_classes, offsetof(StatsEvaluation, auc));
 	mean_limits(&result->macro_sensitivity, of_class, rows->n_classes,
 				offsetof(StatsEvaluation, sensitivity));
@@ -298,7 +142,7 @@ StatsStatus
 stats_class_evaluate(StatsClassEvaluation *result, StatsEvaluation *of_class, const StatsClassRows *rows,
 					 const StatsOptions *options, const StatsEnv *env)
 {
-	Work w = {.rows = rows, .env = env};
+	StatsClassSums w = {.model = {rows, NULL}, .env = env};
 	StatsEvaluation *own = of_class;
 	StatsStatus status = stats_check_options(&result->options, options);
 
@@ -310,10 +154,10 @@ stats_class_evaluate(StatsClassEvaluation *result, StatsEvaluation *of_class, co
 		return status;
 	if (own == NULL)
 		own = stats_array(env, (size_t) rows->n_classes, sizeof(StatsEvaluation));
-	status = own == NULL ? STATS_NO_MEMORY : prepare_work(&w);
+	status = own == NULL ? STATS_NO_MEMORY : stats_class_sums_prepare(&w);
 	if (status == STATS_OK)
 		status = fill_result(result, own, &w);
-	release_work(&w);
+	stats_class_sums_release(&w);
 	if (of_class == NULL)
 		stats_free(env, own);
 	return status;

@@ -9,12 +9,9 @@
 
 #define MAX_EXACT_DISCORDANT 4000
 
-/* Below this a variance is rounding error. */
-#define NO_VARIANCE 1e-20
-
 /*
- * Square and add: limits of a - b from those of a and of b and the correlation
- * of the two.  Only the value of the result is filled before.
+ * Fills limits of a - b by square and add, from those of a and of b and the
+ * correlation of the two.  The value of the difference is filled before.
  */
 static void
 mover_limits(StatsInterval *difference, const StatsInterval *a, const StatsInterval *b, double correlation)
@@ -31,7 +28,6 @@ mover_limits(StatsInterval *difference, const StatsInterval *a, const StatsInter
 					   sqrt(fmax(0.0, above_a * above_a + below_b * below_b - 2.0 * r * above_a * below_b));
 }
 
-/* Adds a cluster of m rows, x_a and x_b of them right by a and by b. */
 void
 stats_paired_add(StatsPairedShares *shares, double x_a, double x_b, double m)
 {
@@ -40,11 +36,21 @@ stats_paired_add(StatsPairedShares *shares, double x_a, double x_b, double m)
 	shares->product += x_a * x_b;
 }
 
-/* Sum over clusters of (x - p m)(y - q m). */
+/* Returns the sum over clusters of (x - p m)(y - q m). */
 static double
 spread(double xy, double xm, double ym, double mm, double p, double q)
 {
 	return xy - q * xm - p * ym + p * q * mm;
+}
+
+void
+stats_concordant_limits(StatsInterval *difference, double n, double confidence)
+{
+	StatsInterval none;
+
+	(void) stats_wilson(&none, 0.0, n, confidence);
+	difference->low = -none.high;
+	difference->high = none.high;
 }
 
 void
@@ -69,12 +75,7 @@ stats_paired_difference(StatsInterval *difference, const StatsPairedShares *shar
 	}
 	if (discordant <= 0.0)
 	{
-		StatsInterval none;
-
-		/* no discordant row says little, not nothing */
-		(void) stats_wilson(&none, 0.0, sa->clusters, confidence);
-		difference->low = -none.high;
-		difference->high = none.high;
+		stats_concordant_limits(difference, sa->clusters, confidence);
 		return;
 	}
 	aa = spread(sa->xx, sa->xm, sa->xm, sa->mm, a.value, a.value);
@@ -98,19 +99,20 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 		*p = 1.0;
 		return;
 	}
-	if (variance_a > NO_VARIANCE && variance_b > NO_VARIANCE)
+	if (variance_a > STATS_NO_VARIANCE && variance_b > STATS_NO_VARIANCE)
 		r = (variance_a + variance_b - variance) / (2.0 * sqrt(variance_a * variance_b));
 	mover_limits(difference, a, b, isnan(r) ? 0.0 : r);
-	if (variance > NO_VARIANCE)
+	if (variance > STATS_NO_VARIANCE)
 		*p = stats_two_sided_t_p(difference->value / *se, df);
 	else
 		*p = difference->value == 0.0 ? 1.0 : NAN;
 }
 
 /*
- * Exact distribution of sum +-d over the clusters, each sign with one half:
- * probability[i] belongs to the sum i - most.  One cluster at a time; scratch
- * holds the next one.  Returns the two-sided tail at |observed|.
+ * Computes the exact distribution of the sum of +-d over the clusters, each sign
+ * with probability one half, and from it the two-sided tail at |observed|.
+ * probability[i] belongs to the sum i - most.  Clusters are added one at a time;
+ * scratch holds the distribution with the next one.
  */
 static StatsStatus
 exact_sign_test(double *p, double *probability, double *scratch, size_t most, double observed,

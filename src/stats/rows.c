@@ -45,7 +45,6 @@ stats_status_text(StatsStatus status)
 	return "unknown status";
 }
 
-/* NULL when the product overflows, env is missing or the caller refuses. */
 void *
 stats_array(const StatsEnv *env, size_t n, size_t size)
 {
@@ -65,7 +64,6 @@ stats_free(const StatsEnv *env, void *memory)
 		env->release(env->arg, memory);
 }
 
-/* True when the caller wants to stop; asks once per STATS_POLL_ROWS. */
 bool
 stats_stopped(const StatsEnv *env, size_t done)
 {
@@ -128,11 +126,11 @@ stats_clip_probability(double p)
 }
 
 /*
- * The bits of a non-negative double order as the number does; adding 0
- * turns a negative zero into the positive one.
+ * Returns a score as a sort key: the bits of a non-negative double are in the
+ * order of the numbers.  Adding 0 turns a negative zero into the positive one.
  */
-uint64_t
-stats_key_from_score(double score)
+static uint64_t
+key_from_score(double score)
 {
 	uint64_t key;
 
@@ -141,10 +139,6 @@ stats_key_from_score(double score)
 	return key;
 }
 
-/*
- * Stable radix sort by key, lowest byte first.  Bytes that are equal in all
- * keys cost nothing.  The result is in keys; spare has n entries too.
- */
 StatsStatus
 stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n, const StatsEnv *env)
 {
@@ -173,7 +167,7 @@ stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n, const StatsEnv *env)
 			start[b] = sum;
 			sum += count;
 		}
-		if (trivial)
+		if (trivial) /* a byte that is equal in all keys costs nothing */
 			continue;
 		for (size_t i = 0; i < n; i++)
 		{
@@ -190,62 +184,70 @@ stats_sort_keys(StatsKey *keys, StatsKey *spare, size_t n, const StatsEnv *env)
 	return STATS_OK;
 }
 
-/* Ranks of rows by score, then label; *keys is allocated, caller frees. */
+/* Sorts the filled keys and frees spare; after an error, also an earlier one, frees the keys, too. */
 static StatsStatus
-sort_rows(StatsKey **keys_out, const StatsRows *rows, bool by_cluster, const StatsEnv *env)
+finish_sort(StatsKey **keys, StatsKey *spare, size_t n, StatsStatus status, const StatsEnv *env)
 {
-	size_t n = rows->n;
-	size_t head = 0;
-	StatsKey *keys = stats_array(env, n, sizeof(StatsKey));
-	StatsKey *spare = stats_array(env, n, sizeof(StatsKey));
-	StatsStatus status = STATS_OK;
-
-	if (keys == NULL || spare == NULL)
-		status = STATS_NO_MEMORY;
-	else if (by_cluster)
-	{
-		for (size_t i = 0; status == STATS_OK && i < n; i++)
-		{
-			keys[i].key = rows->cluster[i];
-			keys[i].idx = i;
-			if (stats_stopped(env, i + 1))
-				status = STATS_INTERRUPTED;
-		}
-	}
-	else
-	{
-		/* negatives first; the sort is stable, so equal scores keep it */
-		for (uint8_t label = 0; label <= 1; label++)
-			for (size_t i = 0; status == STATS_OK && i < n; i++)
-			{
-				if (rows->label[i] == label)
-				{
-					keys[head].key = stats_key_from_score(rows->score[i]);
-					keys[head++].idx = i;
-				}
-				if (stats_stopped(env, i + 1))
-					status = STATS_INTERRUPTED;
-			}
-	}
 	if (status == STATS_OK)
-		status = stats_sort_keys(keys, spare, n, env);
+		status = stats_sort_keys(*keys, spare, n, env);
 	stats_free(env, spare);
-	if (status == STATS_OK)
-		*keys_out = keys;
-	else
-		stats_free(env, keys);
+	if (status != STATS_OK)
+	{
+		stats_free(env, *keys);
+		*keys = NULL;
+	}
 	return status;
 }
 
-/*
- * Rows in rising order of score; order->idx is for the caller to free, also
- * after an error (as clusters->number below).
- */
+StatsStatus
+stats_sort_by_cluster(StatsKey **keys, const uint64_t *cluster, size_t n, const StatsEnv *env)
+{
+	StatsKey *filled = stats_array(env, n, sizeof(StatsKey));
+	StatsKey *spare = stats_array(env, n, sizeof(StatsKey));
+	StatsStatus status = filled == NULL || spare == NULL ? STATS_NO_MEMORY : STATS_OK;
+
+	for (size_t i = 0; status == STATS_OK && i < n; i++)
+	{
+		filled[i].key = cluster[i];
+		filled[i].idx = i;
+		if (stats_stopped(env, i + 1))
+			status = STATS_INTERRUPTED;
+	}
+	*keys = filled;
+	return finish_sort(keys, spare, n, status, env);
+}
+
+/* Sorts by score, then label.  The caller frees *keys, which is NULL after an error. */
+static StatsStatus
+sort_by_score(StatsKey **keys, const StatsRows *rows, const StatsEnv *env)
+{
+	size_t n = rows->n;
+	size_t head = 0;
+	StatsKey *filled = stats_array(env, n, sizeof(StatsKey));
+	StatsKey *spare = stats_array(env, n, sizeof(StatsKey));
+	StatsStatus status = filled == NULL || spare == NULL ? STATS_NO_MEMORY : STATS_OK;
+
+	/* negatives first; the sort is stable, so equal scores keep that order */
+	for (uint8_t label = 0; label <= 1; label++)
+		for (size_t i = 0; status == STATS_OK && i < n; i++)
+		{
+			if (rows->label[i] == label)
+			{
+				filled[head].key = key_from_score(rows->score[i]);
+				filled[head++].idx = i;
+			}
+			if (stats_stopped(env, i + 1))
+				status = STATS_INTERRUPTED;
+		}
+	*keys = filled;
+	return finish_sort(keys, spare, n, status, env);
+}
+
 StatsStatus
 stats_order_rows(StatsOrder *order, const StatsRows *rows, const StatsEnv *env)
 {
 	StatsKey *keys = NULL;
-	StatsStatus status = sort_rows(&keys, rows, false, env);
+	StatsStatus status = sort_by_score(&keys, rows, env);
 
 	order->idx = NULL;
 	order->n = rows->n;
@@ -266,6 +268,22 @@ stats_order_rows(StatsOrder *order, const StatsRows *rows, const StatsEnv *env)
 }
 
 StatsStatus
+stats_order_classes(StatsOrder *order, size_t *n_positive, size_t *n_negative, const StatsRows *rows,
+					const StatsEnv *env)
+{
+	StatsStatus status = stats_check_rows(rows, NULL);
+
+	order->idx = NULL;
+	order->n = 0;
+	if (status != STATS_OK)
+		return status;
+	stats_count_labels(rows, n_positive, n_negative);
+	if (*n_positive == 0 || *n_negative == 0)
+		return STATS_ONE_CLASS;
+	return stats_order_rows(order, rows, env);
+}
+
+StatsStatus
 stats_number_clusters(StatsClusters *clusters, const StatsRows *rows, const StatsEnv *env)
 {
 	bool by_cluster = rows->cluster != NULL;
@@ -275,7 +293,10 @@ stats_number_clusters(StatsClusters *clusters, const StatsRows *rows, const Stat
 
 	clusters->number = NULL;
 	clusters->n_clusters = 0;
-	status = sort_rows(&keys, rows, by_cluster, env);
+	if (by_cluster)
+		status = stats_sort_by_cluster(&keys, rows->cluster, rows->n, env);
+	else
+		status = sort_by_score(&keys, rows, env);
 	if (status != STATS_OK)
 		return status;
 	clusters->number = stats_array(env, rows->n, sizeof(size_t));
@@ -309,7 +330,7 @@ stats_mix(uint64_t bits)
 uint64_t
 stats_row_key(double score, uint64_t label)
 {
-	return (stats_key_from_score(score) << 1) | label;
+	return (key_from_score(score) << 1) | label;
 }
 
 StatsStatus

@@ -29,9 +29,8 @@ stats_logit(double p)
 	return log(p) - log1p(-p);
 }
 
-/* ln(1 + e^x) without overflow. */
-static double
-soft_plus(double x)
+double
+stats_soft_plus(double x)
 {
 	return x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x));
 }
@@ -68,7 +67,7 @@ platt_slope(PlattSlope *at, const PlattFit *fit, double a, double b)
 		double t = fit->target[fit->label[i]];
 		double w = p * (1.0 - p);
 
-		at->loss += soft_plus(x) - t * x;
+		at->loss += stats_soft_plus(x) - t * x;
 		at->da += (p - t) * z;
 		at->db += p - t;
 		at->daa += w * z * z;
@@ -81,8 +80,8 @@ platt_slope(PlattSlope *at, const PlattFit *fit, double a, double b)
 }
 
 /*
- * Newton's method with step halving; the loss is convex.  With the slope
- * fixed only the intercept moves.
+ * Minimises the loss, which is convex, by Newton's method with step halving.
+ * With the slope fixed only the intercept moves.
  */
 static StatsStatus
 fit_platt(double *a, double *b, const PlattFit *fit, bool fixed_slope)
@@ -166,8 +165,9 @@ stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label, si
 }
 
 /*
- * Derivative of the summed loss by 1 / temperature: mean logit under the
- * model minus the logit of the true class; it rises with 1 / temperature.
+ * Computes the derivative of the summed loss by 1 / temperature: the mean logit
+ * under the model minus the logit of the true class.  It rises with
+ * 1 / temperature.
  */
 static StatsStatus
 temperature_slope(double *slope, double beta, const double *logit, const int32_t *label, size_t n, int32_t k,

@@ -5,6 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "common/philox.h"
 #include "stats_internal.h"
 
 #define PURPOSE_FOLDS 0x666f6c64u /* keeps these draws apart from others */
@@ -21,7 +22,7 @@ typedef struct Work
 
 /*
  * Deals the clusters of each stratum to the folds in the order of random
- * keys: the strata go on where the last one stopped, so folds stay even.
+ * keys.  Each stratum goes on where the last one stopped, so the folds stay even.
  */
 static StatsStatus
 deal_folds(Work *work, uint32_t n_folds, uint64_t seed, const StatsEnv *env)
@@ -32,10 +33,9 @@ deal_folds(Work *work, uint32_t n_folds, uint64_t seed, const StatsEnv *env)
 
 	for (size_t c = 0; status == STATS_OK && c < k; c++)
 	{
-		uint32_t random[4];
+		Philox random = philox(seed, (uint32_t) c, (uint32_t) ((uint64_t) c >> 32), PURPOSE_FOLDS, 0);
 
-		stats_philox(random, seed, c, PURPOSE_FOLDS);
-		keys[c].key = ((uint64_t) work->stratum[c] << 62) | (((uint64_t) random[0] << 30) ^ random[1]);
+		keys[c].key = ((uint64_t) work->stratum[c] << 62) | (((uint64_t) random.v[0] << 30) ^ random.v[1]);
 		keys[c].idx = c;
 	}
 	if (status == STATS_OK)
@@ -73,7 +73,7 @@ score_folds(StatsShortcut *result, Work *work, const double *feature, size_t n_f
 	return STATS_OK;
 }
 
-/* The number of folds that the rarer class allows. */
+/* Sets the number of folds that the rarer class allows. */
 static StatsStatus
 choose_folds(StatsShortcut *result, const Work *work, uint32_t n_folds)
 {
@@ -92,10 +92,11 @@ choose_folds(StatsShortcut *result, const Work *work, uint32_t n_folds)
 	return STATS_OK;
 }
 
+/* Fits the model on all rows, deals the folds, and evaluates the pooled scores of the folds. */
 static StatsStatus
-run_check(StatsShortcut *result, Work *work, const double *feature, size_t n_features, const uint8_t *label,
-		  const uint64_t *cluster, size_t n, uint32_t n_folds, uint64_t seed, double confidence,
-		  const StatsEnv *env)
+check_shortcut(StatsShortcut *result, Work *work, const double *feature, size_t n_features,
+			   const uint8_t *label, const uint64_t *cluster, size_t n, uint32_t n_folds, uint64_t seed,
+			   double confidence, const StatsEnv *env)
 {
 	StatsRows rows = {work->score, label, cluster, n};
 	StatsStatus status;
@@ -145,8 +146,8 @@ stats_shortcut(StatsShortcut *result, double *score, const double *feature, size
 	work.use = stats_array(env, n, sizeof(uint8_t));
 	work.score = score != NULL ? score : stats_array(env, n, sizeof(double));
 	if (work.use != NULL && work.score != NULL)
-		status =
-			run_check(result, &work, feature, n_features, label, cluster, n, n_folds, seed, confidence, env);
+		status = check_shortcut(result, &work, feature, n_features, label, cluster, n, n_folds, seed,
+								confidence, env);
 	stats_free(env, work.fold);
 	stats_free(env, work.stratum);
 	stats_free(env, work.clusters.number);

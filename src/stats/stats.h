@@ -46,7 +46,7 @@ typedef enum StatsStatus
 	STATS_TOO_FEW         /* fewer than two clusters of a class */
 } StatsStatus;
 
-/* Lower-case English, no full stop; never NULL. */
+/* Returns the meaning of a status in lower-case English without full stop; never NULL. */
 extern const char *stats_status_text(StatsStatus status);
 
 /*
@@ -74,14 +74,14 @@ typedef struct StatsRows
 } StatsRows;
 
 /*
- * First row that is not acceptable, in row order; *bad_row (may be NULL)
- * gets its index.  STATS_NO_ROWS for n = 0.  One class only is accepted here.
- * All functions below check their rows this way themselves.
+ * Checks rows in their order; *bad_row (may be NULL) gets the index of the
+ * first row that is not acceptable.  STATS_NO_ROWS for n = 0.  One class only
+ * is accepted here.  All functions below check their rows this way themselves.
  */
 extern StatsStatus stats_check_rows(const StatsRows *rows, size_t *bad_row);
 
 /* ------------------------------------------------------------------------
- * Point figures of two classes (metrics.c, roc.c)
+ * Point figures of two classes (metrics.c, auc.c)
  * ------------------------------------------------------------------------
  */
 
@@ -127,20 +127,21 @@ typedef struct StatsFigures
 } StatsFigures;
 
 /*
- * threshold: any number but NaN.  No memory, no env needed (env may be NULL;
- * with one, stop is polled).  One class only is fine.
+ * Fills the figures at a threshold, which is any number but NaN.  Needs no
+ * memory; env may be NULL, and with one, stop is polled.  One class only is
+ * fine.
  */
 extern StatsStatus stats_figures(StatsFigures *figures, const StatsRows *rows, double threshold,
 								 const StatsEnv *env);
 
-/* The ratios alone, from counts; log_loss and brier become NaN. */
+/* Fills the ratios alone, from counts; log_loss and brier become NaN. */
 extern void stats_figures_from_counts(StatsFigures *figures, const StatsCounts *counts);
 
 /*
- * Area under the ROC curve: the Mann-Whitney probability that a positive row
- * scores higher than a negative one, ties counted one half.  Exact (integer
- * arithmetic, one rounding).  Memory: 32 bytes a row.  STATS_ONE_CLASS when
- * it is not defined.
+ * Computes the area under the ROC curve: the Mann-Whitney probability that a
+ * positive row scores higher than a negative one, ties counted one half.  Exact
+ * (integer arithmetic, one rounding).  Memory: 32 bytes a row.  STATS_ONE_CLASS
+ * when it is not defined.
  */
 extern StatsStatus stats_auc(double *auc, const StatsRows *rows, const StatsEnv *env);
 
@@ -184,7 +185,8 @@ typedef struct StatsClassFigures
 } StatsClassFigures;
 
 /*
- * class_figures and class_auc have n_classes entries, either may be NULL;
+ * Fills the figures of rows with more than two classes.  class_figures and
+ * class_auc have n_classes entries, either may be NULL;
  * confusion (may be NULL) is [true class][predicted class].  A class without
  * rows, or the only class, has AUC NaN and is left out of macro_auc; if no
  * class has an AUC the call fails with STATS_ONE_CLASS.
@@ -192,13 +194,6 @@ typedef struct StatsClassFigures
 extern StatsStatus stats_class_figures(StatsClassFigures *figures, StatsFigures *class_figures,
 									   double *class_auc, uint64_t *confusion, const StatsClassRows *rows,
 									   const StatsEnv *env);
-
-/*
- * One-vs-rest view of one class: fills score and label (n each) for the
- * functions on StatsRows.
- */
-extern StatsStatus stats_class_one_vs_rest(double *score, uint8_t *label, const StatsClassRows *rows,
-										   int32_t positive_class);
 
 /* ------------------------------------------------------------------------
  * Intervals (intervals.c, auc.c)
@@ -220,17 +215,17 @@ typedef struct StatsInterval
 } StatsInterval;
 
 /*
- * Wilson's score interval (Wilson 1927; Newcombe, Stat Med 1998, method 3)
+ * Fills Wilson's score interval (Wilson 1927; Newcombe, Stat Med 1998, method 3)
  * of proportion p observed on n rows; n may be a fraction.  Never empty, and
  * inside [0, 1].
  */
 extern StatsStatus stats_wilson(StatsInterval *interval, double p, double n, double confidence);
 
 /*
- * A proportion over rows that come in clusters: Wilson's interval on the
- * effective number of rows, n_effective = n / D * (t[n-1] / t[k-1])^2 with k
- * clusters, t the Student quantiles of the level (Korn and Graubard, Survey
- * Methodology 1998) and D, at least 1, the design effect
+ * Fills the interval of a proportion over rows that come in clusters: Wilson's
+ * interval on the effective number of rows, n_effective = n / D * (t[n-1] /
+ * t[k-1])^2 with k clusters, t the Student quantiles of the level (Korn and
+ * Graubard, Survey Methodology 1998) and D, at least 1, the design effect
  *
  *		D = [k/(k-1) sum (x_i - p m_i)^2 / n^2] / [p (1-p) / (n-1)]
  *
@@ -264,11 +259,12 @@ typedef struct StatsAuc
 	bool score_interval; /* Newcombe's limits were used */
 } StatsAuc;
 
+/* Fills the AUC of rows with its limits. */
 extern StatsStatus stats_auc_interval(StatsAuc *result, const StatsRows *rows, double confidence,
 									  const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
- * A whole evaluation (evaluate.c, bootstrap.c)
+ * A whole evaluation (evaluate.c, bootstrap.c, bootstrap_draw.c)
  * ------------------------------------------------------------------------
  */
 #define STATS_DEFAULT_REPLICATES 2000
@@ -334,15 +330,16 @@ typedef struct StatsEvaluation
 } StatsEvaluation;
 
 /*
- * options may be NULL: threshold 0.5, confidence 0.95, 2000 replicates, seed
- * 0.  STATS_ONE_CLASS: *result is filled all the same, with NaN for the AUC
- * and for each figure of the missing class.
+ * Evaluates rows of two classes.  options may be NULL: threshold 0.5,
+ * confidence 0.95, 2000 replicates, seed 0.  STATS_ONE_CLASS: *result is filled
+ * all the same, with NaN for the AUC and for each figure of the missing class.
  */
 extern StatsStatus stats_evaluate(StatsEvaluation *result, const StatsRows *rows, const StatsOptions *options,
 								  const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
- * More than two classes with limits (multiclass_evaluate.c, multiclass_auc.c)
+ * More than two classes with limits (multiclass_evaluate.c, multiclass_sums.c,
+ * multiclass_auc.c)
  * ------------------------------------------------------------------------
  */
 
@@ -381,11 +378,11 @@ typedef struct StatsClassEvaluation
 } StatsClassEvaluation;
 
 /*
- * of_class (n_classes, may be NULL): each class against the rest, as
- * stats_evaluate gives it with the score of the class, where a row is called
- * positive if the class is the most probable one; of a class without rows
- * the AUC and what needs a row of it are NaN.  2 to STATS_MAX_CLASSES
- * classes; STATS_ONE_CLASS if all rows are of one.
+ * Evaluates rows of more than two classes.  of_class (n_classes, may be NULL)
+ * gets each class against the rest, as stats_evaluate gives it with the score
+ * of the class, where a row is called positive if the class is the most
+ * probable one; of a class without rows the AUC and what needs a row of it are
+ * NaN.  2 to STATS_MAX_CLASSES classes; STATS_ONE_CLASS if all rows are of one.
  */
 extern StatsStatus stats_class_evaluate(StatsClassEvaluation *result, StatsEvaluation *of_class,
 										const StatsClassRows *rows, const StatsOptions *options,
@@ -403,8 +400,8 @@ typedef struct StatsRocPoint
 } StatsRocPoint;
 
 /*
- * The points of the ROC curve by falling threshold, (0,0) first, (1,1) last,
- * one per distinct score.  points has room for n + 1.  With corners_only,
+ * Fills the points of the ROC curve by falling threshold, (0,0) first, (1,1)
+ * last, one per distinct score.  points has room for n + 1.  With corners_only,
  * points on a straight line between their neighbours are left out.
  */
 extern StatsStatus stats_roc(StatsRocPoint *points, size_t *n_points, const StatsRows *rows,
@@ -444,7 +441,8 @@ typedef struct StatsOperatingPoint
 } StatsOperatingPoint;
 
 /*
- * A fitted threshold is the middle between the lowest score that is called
+ * Finds the threshold that meets a demand, and what it achieves on the rows.  A
+ * fitted threshold is the middle between the lowest score that is called
  * positive and the next lower one (the score itself if there is none, or no
  * number between).  STATS_UNREACHABLE: even calling every row positive does
  * not bring the lower limit to the target (too few patients).
@@ -475,15 +473,21 @@ typedef struct StatsCalibrationBin
 } StatsCalibrationBin;
 
 /*
- * One class only is accepted here (fitted is then false).
- * slope, intercept: of the logistic regression of the label on the logit of
- * the (clipped) score; 1 and 0 are perfect (Cox, Biometrika 1958).
- * in_the_large: intercept with the slope held at 1.  Limits: Student's with
- * k - 1 degrees of freedom, k clusters, and the cluster-robust (sandwich)
- * variance times k/(k-1) (Cameron and Miller, J Hum Resour 2015).  If the
- * scores separate the classes there is no finite slope: fitted is false and the three are NaN.
- * ece: sum over bins of n_b/n |observed - mean score|; mce: the largest term
- * without its weight.
+ * Calibration of the scores; one class only is accepted (fitted is then false).
+ *
+ *	slope, intercept
+ *		of the logistic regression of the label on the logit of the (clipped)
+ *		score; 1 and 0 are perfect (Cox, Biometrika 1958)
+ *	in_the_large
+ *		the intercept with the slope held at 1
+ *	ece, mce
+ *		the sum over bins of n_b/n |observed - mean score|, and its largest term
+ *		without the weight
+ *
+ * Limits: Student's with k - 1 degrees of freedom, k clusters, and the
+ * cluster-robust (sandwich) variance times k/(k-1) (Cameron and Miller, J Hum
+ * Resour 2015).  If the scores separate the classes there is no finite slope:
+ * fitted is false and slope, intercept and in_the_large are NaN.
  */
 typedef struct StatsCalibration
 {
@@ -498,13 +502,15 @@ typedef struct StatsCalibration
 	StatsInterval in_the_large;
 } StatsCalibration;
 
-/* bins: n_bins entries (1 to STATS_MAX_BINS), filled. */
+/* Fills *result and n_bins bins (1 to STATS_MAX_BINS). */
 extern StatsStatus stats_calibration(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins,
 									 StatsBinning binning, const StatsRows *rows, double confidence,
 									 const StatsEnv *env);
 
-/* 1 / (1 + exp(-x)), exact in both tails, and its inverse on clipped p. */
+/* Returns 1 / (1 + exp(-x)), exact in both tails. */
 extern double stats_sigmoid(double x);
+
+/* Returns the inverse of stats_sigmoid() on a clipped p. */
 extern double stats_logit(double p);
 
 /*
@@ -524,12 +530,12 @@ typedef struct StatsPlatt
 	bool bounded; /* the slope is at a bound */
 } StatsPlatt;
 
-/* logit: n finite numbers (STATS_BAD_ARGUMENT otherwise). */
+/* Fits Platt's scaling to n logits, which are finite (STATS_BAD_ARGUMENT otherwise). */
 extern StatsStatus stats_fit_platt(StatsPlatt *platt, const double *logit, const uint8_t *label, size_t n,
 								   const StatsEnv *env);
 
 /*
- * Temperature scaling (Guo et al., ICML 2017): softmax(logit / temperature),
+ * Fits temperature scaling (Guo et al., ICML 2017): softmax(logit / temperature),
  * maximum likelihood, temperature within the bounds (nearest to 1 where the
  * likelihood is flat to the last bit).  logit is row-major
  * [n][n_logits], label 0 .. n_logits-1; with n_logits = 1 the logit of class
@@ -601,18 +607,18 @@ typedef struct StatsComparison
 	uint64_t seed;
 } StatsComparison;
 
-/* options->threshold is not used; NULL as in stats_evaluate. */
+/* Compares two models; options->threshold is not used, NULL is as in stats_evaluate. */
 extern StatsStatus stats_compare(StatsComparison *result, const StatsPair *pair, const StatsOptions *options,
 								 const StatsEnv *env);
 
 /*
- * More than two classes (multiclass_compare.c): probability_b stands beside
- * that of rows.  Differences a - b as in StatsComparison: macro AUC by square
- * and add, accuracy as Newcombe, macro sensitivity and specificity, log loss
- * and Brier score by the paired bootstrap; McNemar's test on whether the most
- * probable class is the true one.  Where no row is called otherwise by a than
- * by b, the limits of the macro figures are plus and minus the upper Wilson
- * limit of 0 in the clusters of the smallest class.
+ * More than two classes (multiclass_compare.c): rows holds the probabilities of
+ * a, probability_b those of b.  Differences a - b as in StatsComparison: macro
+ * AUC by square and add, accuracy as Newcombe, macro sensitivity and
+ * specificity, log loss and Brier score by the paired bootstrap; McNemar's test
+ * on whether the most probable class is the true one.  Where no row is called
+ * otherwise by a than by b, the limits of the macro figures are plus and minus
+ * the upper Wilson limit of 0 in the clusters of the smallest class.
  */
 typedef struct StatsClassComparison
 {
@@ -635,6 +641,7 @@ typedef struct StatsClassComparison
 	uint64_t seed;
 } StatsClassComparison;
 
+/* Compares two models of more than two classes. */
 extern StatsStatus stats_class_compare(StatsClassComparison *result, const StatsClassRows *rows,
 									   const double *probability_b, const StatsOptions *options,
 									   const StatsEnv *env);
@@ -661,18 +668,20 @@ typedef struct StatsLogistic
 } StatsLogistic;
 
 /*
- * feature is row-major [n][n_features], finite.  use (may be NULL) marks the
- * rows to fit.  STATS_ONE_CLASS when these are of one class.
+ * Fits the model.  feature is row-major [n][n_features], finite.  use (may be
+ * NULL) marks the rows to fit.  STATS_ONE_CLASS when these are of one class.
  */
 extern StatsStatus stats_fit_logistic(StatsLogistic *model, const double *feature, size_t n_features,
 									  const uint8_t *label, const uint8_t *use, size_t n,
 									  const StatsEnv *env);
+
+/* Returns the probability that the model gives to one row of features. */
 extern double stats_logistic_score(const StatsLogistic *model, const double *feature);
 
 /*
- * How well do features that are no radiology (width, height, aspect ratio,
- * bytes, components, mean and spread of brightness) tell the classes?  The
- * AUC of the logistic model above, cross-validated: clusters are dealt to
+ * Measures how well features that are no radiology (width, height, aspect ratio,
+ * bytes, components, mean and spread of brightness) tell the classes, by the
+ * cross-validated AUC of the logistic model above.  Clusters are dealt to
  * n_folds folds by seed within class, each fold is scored by a model fitted
  * on the others, and the pooled scores give AUC and limits as
  * stats_auc_interval.  Fewer folds are used if a class has fewer clusters;
@@ -708,11 +717,12 @@ typedef void (*StatsDsyev)(const char *jobz, const char *uplo, const int32_t *n,
 						   size_t jobz_len, size_t uplo_len);
 
 /*
- * matrix: n x n, symmetric, finite (the lower triangle is read), destroyed:
- * row i becomes the i-th eigenvector, of length 1, its component of largest
- * size positive (the first of equal ones).  value: n eigenvalues, falling.
- * dsyev NULL: cyclic Jacobi rotations, about 10 n^3 steps a sweep; stop is
- * polled.  LAPACK itself cannot be stopped: about 1 s for n = 2000.
+ * Computes eigenvalues and eigenvectors.  matrix: n x n, symmetric, finite (the
+ * lower triangle is read), destroyed: row i becomes the i-th eigenvector, of
+ * length 1, its component of largest size positive (the first of equal ones).
+ * value: n eigenvalues, falling.  dsyev NULL: cyclic Jacobi rotations, about 10
+ * n^3 steps a sweep; stop is polled.  LAPACK itself cannot be stopped: about 1
+ * s for n = 2000.
  */
 extern StatsStatus stats_eigen_symmetric(double *matrix, double *value, size_t n, StatsDsyev dsyev,
 										 const StatsEnv *env);

@@ -27,6 +27,7 @@ typedef struct Sweep
 	size_t at;                /* rows order.idx[at..n) are called positive */
 } Sweep;
 
+/* Prepares a sweep above all scores, where no row is called positive. */
 static StatsStatus
 begin_sweep(Sweep *sweep, const StatsRows *rows, const StatsClusters *clusters, const StatsEnv *env)
 {
@@ -65,7 +66,7 @@ end_sweep(Sweep *sweep, const StatsEnv *env)
 	stats_free(env, sweep->order.idx);
 }
 
-/* Down to the next distinct score; false at the end. */
+/* Goes down to the next distinct score; returns false at the end. */
 static bool
 step_down(Sweep *sweep)
 {
@@ -92,7 +93,7 @@ step_down(Sweep *sweep)
 	return true;
 }
 
-/* The threshold that calls exactly the rows of the sweep positive. */
+/* Returns the threshold that calls exactly the rows of the sweep positive. */
 static double
 middle_threshold(const Sweep *sweep)
 {
@@ -108,9 +109,10 @@ middle_threshold(const Sweep *sweep)
 }
 
 /*
- * The rules that look for the highest threshold go down and stop at the
- * first one that will do; the lower limit must hold at all lower thresholds
- * too, so there each failure on the way forgets what was found.
+ * Searches the threshold of a rule.  A rule for the sensitivity goes down from
+ * the highest score and stops at the first threshold that meets it.  The lower
+ * limit must hold at all lower thresholds, too, so each failure on the way down
+ * discards what was found before.
  */
 static StatsStatus
 search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand, const StatsEnv *env)
@@ -164,7 +166,7 @@ search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand, cons
 	return found ? STATS_OK : STATS_UNREACHABLE;
 }
 
-/* Counts and limits at point->threshold. */
+/* Fills the limits at point->threshold; x and m are scratch, an entry for each cluster. */
 static StatsStatus
 achieved(StatsOperatingPoint *point, double *x, double *m, const StatsThresholdDemand *demand,
 		 const StatsRows *rows, const StatsClusters *clusters, const StatsEnv *env)

@@ -111,7 +111,7 @@ def clustered_proportion(success, groups, level=0.95):
     return (*proportion_confint(p * n_eff, n_eff, alpha=1 - level, method="wilson"), n_eff)
 
 
-print("/*\n * stats_golden.h\n *\t\tWritten by tests/golden/stats_golden.py; do not edit.\n */")
+print("/*\n * stats_golden.h\n *\t\tWritten by tests/golden/stats_golden.py; do not edit.\n */\n/* clang-format off */")
 print("#ifndef PNEUMO_TESTS_STATS_GOLDEN_H\n#define PNEUMO_TESTS_STATS_GOLDEN_H\n")
 print("#include <math.h>\n#include <stdint.h>\n")
 number("n", N)

@@ -2,6 +2,7 @@
  * stats_golden.h
  *		Written by tests/golden/stats_golden.py; do not edit.
  */
+/* clang-format off */
 #ifndef PNEUMO_TESTS_STATS_GOLDEN_H
 #define PNEUMO_TESTS_STATS_GOLDEN_H
 

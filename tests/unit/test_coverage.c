@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "stats_env.h"
+#include "common/philox.h"
 #include "stats/stats_internal.h"
 
 #define MAX_TRUTH_ROWS 2000000
@@ -98,10 +99,10 @@ static uint64_t key = 2024;
 static double
 uniform(void)
 {
-	uint32_t r[4];
+	Philox x = philox(key, (uint32_t) draws, (uint32_t) (draws >> 32), 77, 0);
 
-	stats_philox(r, key, draws++, 77);
-	return ((double) r[0] + 0.5) / 4294967296.0;
+	draws++;
+	return ((double) x.v[0] + 0.5) / 4294967296.0;
 }
 
 static double

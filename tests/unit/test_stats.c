@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "stats_env.h"
+#include "common/philox.h"
 #include "stats/stats_internal.h"
 #include "stats_golden.h"
 
@@ -106,7 +107,7 @@ static const StatsRows golden_patients = {golden_score_a, golden_label, golden_c
 static void
 test_distributions(void)
 {
-	uint32_t random[4];
+	Philox x;
 
 	NEAR(stats_normal_quantile(0.975), GOLDEN_Z95, 1e-14);
 	NEAR(stats_normal_quantile(0.99995), GOLDEN_Z9999, 1e-12);
@@ -114,12 +115,10 @@ test_distributions(void)
 	NEAR(stats_two_sided_t(0.95, 7), GOLDEN_T95_7, 1e-12);
 	NEAR(stats_two_sided_t(0.99, 250), GOLDEN_T99_250, 1e-12);
 	/* known answers published with the generator */
-	stats_philox(random, 0, 0, 0);
-	CHECK(random[0] == 0x6627e8d5 && random[1] == 0xe169c58d && random[2] == 0xbc57ac4c &&
-		  random[3] == 0x9b00dbd8);
-	stats_philox(random, UINT64_MAX, UINT64_MAX, UINT64_MAX);
-	CHECK(random[0] == 0x408f276d && random[1] == 0x41c83b0e && random[2] == 0xa20bc7c6 &&
-		  random[3] == 0x6d5451fd);
+	x = philox(0, 0, 0, 0, 0);
+	CHECK(x.v[0] == 0x6627e8d5 && x.v[1] == 0xe169c58d && x.v[2] == 0xbc57ac4c && x.v[3] == 0x9b00dbd8);
+	x = philox(UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX);
+	CHECK(x.v[0] == 0x408f276d && x.v[1] == 0x41c83b0e && x.v[2] == 0xa20bc7c6 && x.v[3] == 0x6d5451fd);
 }
 
 /* Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3. */

@@ -13,11 +13,12 @@
 #include "../graph.h"
 #include "../nn.h"
 #include "../op.h"
-#include "../philox.h"
 #include "../plan.h"
 #include "../random.h"
 #include "op_common.h"
 #include "ops.h"
+
+#include "common/philox.h"
 
 #include <string.h>
 
@@ -55,11 +56,10 @@ apply(float *dst, const float *src, const NnCall *call)
 	}
 	for (i = 0; i < n; i += 4)
 	{
-		NnPhilox x =
-			nn_philox(key, (uint32_t) (i / 4), (uint32_t) call->sample, call->epoch, NN_RANDOM_DROPOUT);
+		Philox x = philox(key, (uint32_t) (i / 4), (uint32_t) call->sample, call->epoch, NN_RANDOM_DROPOUT);
 
 		for (k = 0; k < 4 && i + k < n; k++)
-			dst[i + k] = nn_philox_unit(x.v[k]) >= rate ? src[i + k] * scale : 0.0f;
+			dst[i + k] = philox_float(x.v[k]) >= rate ? src[i + k] * scale : 0.0f;
 	}
 }
 

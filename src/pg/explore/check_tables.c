@@ -118,6 +118,7 @@ pneumo_check_groups(PneumoCheck *check)
 	int64 i;
 	int64 end;
 
+	put_similar_classes(check);
 	if (check->source->col_group == 0)
 	{
 		pneumo_check_put(

@@ -1,20 +1,30 @@
 /*-------------------------------------------------------------------------
  *
- * phantom_body.h
- *	  Internal to the phantoms: one body, before it is rendered.
+ * phantom.h
+ *	  What the files of the drawn radiograph share: its random draws, one body
+ *	  before it is rendered, and the development of the film.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PNEUMO_IMAGE_PHANTOM_BODY_H
-#define PNEUMO_IMAGE_PHANTOM_BODY_H
+#ifndef PNEUMO_IMAGE_PHANTOM_H
+#define PNEUMO_IMAGE_PHANTOM_H
 
-#include "image_internal.h"
+#include <stdint.h>
 
 #define PI_F 3.14159265f
 
 #define LATTICE 64 /* random lattice for value noise, a power of 2 */
 #define MAX_PATCHES 9
 
+/* A sequence of random draws: the next counter of a stream under a seed. */
+typedef struct ImgRandom
+{
+	uint64_t seed;
+	uint32_t stream;
+	uint32_t index; /* draws so far */
+} ImgRandom;
+
+/* A patch of pneumonia, in body coordinates. */
 typedef struct Patch
 {
 	float x, y, rx, ry;
@@ -25,6 +35,7 @@ typedef struct Patch
 	float fissure_y, fissure_slope;
 } Patch;
 
+/* Everything that is drawn at random for one phantom. */
 typedef struct Body
 {
 	/* pose */
@@ -46,7 +57,19 @@ typedef struct Body
 	Patch patches[MAX_PATCHES];
 } Body;
 
-/* Draws the lots of a body: pose, shape, exposure, and patches of pneumonia. */
+/* Returns the next draw of the sequence, uniform in [low, high). */
+extern float img_random_draw(ImgRandom *random, float low, float high);
+
+/* Fills *body at random: pose, shape, exposure, and patches of pneumonia if there is pneumonia. */
 extern void img_phantom_body(Body *body, ImgRandom *random, int pneumonia);
 
-#endif /* PNEUMO_IMAGE_PHANTOM_BODY_H */
+/*
+ * Develops a film of height * width attenuations to 8 bits: tone curve, grain
+ * of the given strength in grey levels, collimation and marker.  scratch has
+ * IMG_FILM_SCRATCH_BYTES bytes.
+ */
+#define IMG_FILM_SCRATCH_BYTES 8192
+extern void img_film_develop(uint8_t *dst, const float *values, int height, int width, float grain,
+							 ImgRandom *random, void *scratch);
+
+#endif /* PNEUMO_IMAGE_PHANTOM_H */
