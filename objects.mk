@@ -136,6 +136,7 @@ OBJS_PG_CATALOG = \
 	src/pg/catalog/manifests.o \
 	src/pg/catalog/model_meta.o \
 	src/pg/catalog/rights.o \
+	src/pg/catalog/roles.o \
 	src/pg/catalog/run_rows.o \
 	src/pg/catalog/version_store.o \
 	src/pg/catalog/versions.o \

@@ -206,9 +206,52 @@ SELECT owner FROM pneumo.models;
 SET ROLE pneumo_member;
 SELECT count(*) FROM pneumo.versions;
 RESET ROLE;
+
+-- nor has a new role of that name, which a role with CREATEROLE can make
+CREATE ROLE pneumo_creator CREATEROLE;
+SET ROLE pneumo_creator;
+CREATE ROLE pneumo_stranger;
+RESET ROLE;
+SET ROLE pneumo_stranger;
+SELECT count(*) FROM pneumo.models;
+SELECT pneumo_has_privilege('mine', 'any');
+SELECT pneumo_set_owner('mine', 'pneumo_stranger');
+SELECT pneumo_predict(image, 'mine') FROM rights_xrays;
+RESET ROLE;
+SELECT owner FROM pneumo.models;
+SELECT pneumo_set_owner('mine', 'pneumo_owner');
+
+-- a role that is renamed keeps what it owns and what it was granted
+SELECT pneumo_grant('mine', 'pneumo_stranger', 'predict');
+SELECT pneumo_grant('mine', 'pneumo_member', 'export');
+ALTER ROLE pneumo_owner RENAME TO pneumo_first;
+ALTER ROLE pneumo_stranger RENAME TO pneumo_owner;
+SELECT model, owner FROM pneumo.models;
+SELECT grantee, privilege FROM pneumo.privileges ORDER BY 1, 2;
+SET ROLE pneumo_first;
+SELECT pneumo_has_privilege('mine', 'owner');
+SET ROLE pneumo_owner;
+SELECT pneumo_has_privilege('mine', 'predict'), pneumo_has_privilege('mine', 'owner');
+SELECT pneumo_revoke('mine', 'pneumo_owner', 'predict');
+
+-- what a dropped grantee leaves gives nothing, and goes with the next change
+RESET ROLE;
+SELECT pneumo_grant('mine', 'public', 'predict');
+DROP ROLE pneumo_owner;
+SELECT grantee, privilege FROM pneumo.privileges ORDER BY 1, 2;
+SELECT pneumo_revoke('mine', 'pneumo_owner', 'predict');
+SELECT pneumo_revoke('mine', 'PUBLIC', 'manage');
+SELECT grantee, privilege FROM pneumo.privileges ORDER BY 1, 2;
+SELECT privilege, count(*) FROM pneumo.privilege GROUP BY 1 ORDER BY 1;
+SET ROLE pneumo_first;
+SELECT pneumo_set_owner('mine', 'pneumo_first');
+SELECT pneumo_set_owner('mine', 'public');
+RESET ROLE;
+SELECT privilege, count(*) FROM pneumo.privilege GROUP BY 1 ORDER BY 1;
 SELECT pneumo_drop_model('mine');
+SELECT count(*) FROM pneumo.privilege;
 
 DROP TABLE rights_xrays;
-REVOKE EXECUTE ON FUNCTION pneumo_import(bytea, text), pneumo_cache_clear() FROM pneumo_owner, pneumo_member;
+REVOKE EXECUTE ON FUNCTION pneumo_import(bytea, text), pneumo_cache_clear() FROM pneumo_first, pneumo_member;
 DROP TABLE fixture;
-DROP ROLE pneumo_owner, pneumo_member, pneumo_team, pneumo_monitor;
+DROP ROLE pneumo_first, pneumo_member, pneumo_team, pneumo_monitor, pneumo_creator;

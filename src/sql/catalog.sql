@@ -7,6 +7,23 @@ CREATE SCHEMA pneumo;
 COMMENT ON SCHEMA pneumo IS 'models, versions, runs and rights of the extension pneumo; the functions are in the schema the extension was created in';
 GRANT USAGE ON SCHEMA pneumo TO PUBLIC;
 
+-- --------------------------------------------------------------------- roles
+
+CREATE TYPE pneumo.role;
+CREATE FUNCTION pneumo_role_in(cstring) RETURNS pneumo.role
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_role_in';
+COMMENT ON FUNCTION pneumo_role_in(cstring) IS 'input of the type pneumo.role';
+CREATE FUNCTION pneumo_role_out(pneumo.role) RETURNS cstring
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_role_out';
+COMMENT ON FUNCTION pneumo_role_out(pneumo.role) IS 'output of the type pneumo.role';
+CREATE TYPE pneumo.role (INPUT = pneumo_role_in, OUTPUT = pneumo_role_out, LIKE = pg_catalog.oid);
+COMMENT ON TYPE pneumo.role IS 'the OID of a role, written as its present name; 0 is everybody, written public; a role that does not exist is read as nobody';
+CREATE CAST (pneumo.role AS pg_catalog.oid) WITHOUT FUNCTION AS IMPLICIT;
+COMMENT ON CAST (pneumo.role AS pg_catalog.oid) IS 'the OID of the role';
+REVOKE USAGE ON TYPE pneumo.role FROM PUBLIC;
+
 -- ----------------------------------------------------------------- sequences
 
 CREATE SEQUENCE pneumo.model_id_seq;
@@ -22,11 +39,14 @@ COMMENT ON SEQUENCE pneumo.look_id_seq IS 'ids of pneumo.look';
 
 -- ---------------------------------------------------------------- base tables
 -- Texts that are looked up have the C collation: index scans from C compare so.
+-- Columns of type pneumo.role give rights: they follow a role that is renamed,
+-- and a role that was dropped leaves rows that give nothing to anybody.  Columns
+-- of type name (creator, grantor, role) say who it was, by the name at that time.
 
 CREATE TABLE pneumo.model (
 	id bigint NOT NULL,
 	name text COLLATE "C" NOT NULL,
-	owner name NOT NULL,
+	owner pneumo.role NOT NULL,
 	created timestamptz NOT NULL,
 	comment text,
 	CONSTRAINT model_pkey PRIMARY KEY (id),
@@ -78,13 +98,14 @@ COMMENT ON TABLE pneumo.manifest IS 'the samples that a version and its ancestor
 
 CREATE TABLE pneumo.privilege (
 	model bigint NOT NULL,
-	grantee name NOT NULL,
+	grantee pneumo.role NOT NULL,
 	privilege text COLLATE "C" NOT NULL,
 	grantor name NOT NULL,
-	granted timestamptz NOT NULL,
-	CONSTRAINT privilege_pkey PRIMARY KEY (model, grantee, privilege)
+	granted timestamptz NOT NULL
 );
-COMMENT ON TABLE pneumo.privilege IS 'privileges predict, manage and export on models, by role name; grantee public is everybody';
+-- Not unique: several roles can be missing where a dump is restored.
+CREATE INDEX privilege_model_idx ON pneumo.privilege (model);
+COMMENT ON TABLE pneumo.privilege IS 'privileges predict, manage and export on models; grantee public is everybody';
 
 CREATE TABLE pneumo.deployment (
 	id bigint NOT NULL,
@@ -103,7 +124,7 @@ CREATE TABLE pneumo.run (
 	id bigint NOT NULL,
 	model text COLLATE "C" NOT NULL,
 	version bigint,
-	owner name NOT NULL,
+	owner pneumo.role NOT NULL,
 	source text NOT NULL,
 	source_oid oid,
 	state text COLLATE "C" NOT NULL,
@@ -205,7 +226,8 @@ COMMENT ON FUNCTION pneumo_cache_entries() IS 'what pneumo.cache shows: versions
 -- --------------------------------------------------------------------- views
 
 CREATE VIEW pneumo.models WITH (security_barrier) AS
-	SELECT m.name AS model, m.owner,
+	SELECT m.name AS model,
+		   (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) m.owner) AS owner,
 		   d.version AS deployed_version, v.sha256 AS deployed_sha256,
 		   v.classes, v.image_size, d.deployed,
 		   (SELECT pg_catalog.count(*) FROM pneumo.version n WHERE n.model OPERATOR(pg_catalog.=) m.id) AS versions,
@@ -216,7 +238,7 @@ CREATE VIEW pneumo.models WITH (security_barrier) AS
 		WHERE l.model OPERATOR(pg_catalog.=) m.id ORDER BY l.id DESC LIMIT 1) d ON true
 	LEFT JOIN pneumo.version v ON v.id OPERATOR(pg_catalog.=) d.version
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
-COMMENT ON VIEW pneumo.models IS 'models that the current user owns or has a privilege on, with their deployed versions';
+COMMENT ON VIEW pneumo.models IS 'models that the current user owns or has a privilege on, with their deployed versions; owner is null if that role was dropped';
 
 CREATE VIEW pneumo.versions WITH (security_barrier) AS
 	SELECT m.name AS model, v.id AS version, v.sha256, v.run, v.created, v.creator,
@@ -244,11 +266,15 @@ CREATE VIEW pneumo.deployments WITH (security_barrier) AS
 COMMENT ON VIEW pneumo.deployments IS 'which version was deployed when and by whom (action: first, deploy or rollback); sha256 is null once the version was dropped';
 
 CREATE VIEW pneumo.privileges WITH (security_barrier) AS
-	SELECT m.name AS model, p.grantee, p.privilege, p.grantor, p.granted
+	SELECT m.name AS model,
+		   CASE WHEN p.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'public'::pg_catalog.name
+				ELSE r.rolname END AS grantee,
+		   p.privilege, p.grantor, p.granted
 	FROM pneumo.privilege p
+	LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) p.grantee
 	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) p.model
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
-COMMENT ON VIEW pneumo.privileges IS 'privileges granted on the models that the current user owns or has a privilege on; grantee public is everybody';
+COMMENT ON VIEW pneumo.privileges IS 'privileges granted on the models that the current user owns or has a privilege on; grantee public is everybody, null a role that was dropped';
 
 CREATE VIEW pneumo.history WITH (security_barrier) AS
 	SELECT e.run, e.epoch, e.loss, e.accuracy, e.val_loss, e.val_accuracy, e.val_auc,
@@ -256,8 +282,7 @@ CREATE VIEW pneumo.history WITH (security_barrier) AS
 	FROM pneumo.epoch e
 	JOIN pneumo.run r ON r.id OPERATOR(pg_catalog.=) e.run
 	WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
-	   OR EXISTS (SELECT FROM pg_catalog.pg_roles o
-				  WHERE o.rolname OPERATOR(pg_catalog.=) r.owner AND pg_catalog.pg_has_role(o.oid, 'USAGE'));
+	   OR pg_catalog.pg_has_role(r.owner::pg_catalog.oid, 'USAGE');
 COMMENT ON VIEW pneumo.history IS 'the epochs of the runs in pneumo.runs: running means over the augmented training batches, validation figures, learning rate, seconds of the training part and of the validation';
 
 CREATE VIEW pneumo.cache WITH (security_barrier) AS

@@ -68,14 +68,15 @@ CREATE VIEW pneumo.progress WITH (security_barrier) AS
 	FROM @extschema@.pneumo_progress_entries() p;
 COMMENT ON VIEW pneumo.progress IS 'live trainings of the current user''s roles (pg_monitor sees all); batch counts rows while images are read, time_left is an upper limit';
 CREATE VIEW pneumo.runs WITH (security_barrier) AS
-	SELECT r.id AS run, r.model, r.version, r.owner, r.source,
+	SELECT r.id AS run, r.model, r.version,
+		   (SELECT o.rolname FROM pg_catalog.pg_roles o WHERE o.oid OPERATOR(pg_catalog.=) r.owner) AS owner,
+		   r.source,
 		   @extschema@.pneumo_run_state(r.id, r.state) AS state,
 		   r.config, r.samples, r.left_out, r.created, r.started, r.finished,
 		   r.epoch, r.epochs, r.best_epoch, r.metrics, r.sqlstate, r.error, r.build
 	FROM pneumo.run r
 	WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
-	   OR EXISTS (SELECT FROM pg_catalog.pg_roles o
-				  WHERE o.rolname OPERATOR(pg_catalog.=) r.owner AND pg_catalog.pg_has_role(o.oid, 'USAGE'))
+	   OR pg_catalog.pg_has_role(r.owner::pg_catalog.oid, 'USAGE')
 	UNION ALL
 	-- The row of a queued run comes with its caller's commit.
 	SELECT p.run, NULL, NULL, p.owner::pg_catalog.name, NULL, p.phase,
@@ -83,6 +84,6 @@ CREATE VIEW pneumo.runs WITH (security_barrier) AS
 	FROM @extschema@.pneumo_progress_entries() p
 	WHERE p.phase OPERATOR(pg_catalog.=) 'queued'
 	  AND NOT EXISTS (SELECT FROM pneumo.run r WHERE r.id OPERATOR(pg_catalog.=) p.run);
-COMMENT ON VIEW pneumo.runs IS 'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, cancelled or interrupted; samples per split and class, what was left out and why';
+COMMENT ON VIEW pneumo.runs IS 'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, cancelled or interrupted; owner is null if that role was dropped; samples per split and class, what was left out and why';
 
 GRANT SELECT ON pneumo.progress, pneumo.runs TO PUBLIC;

@@ -21,7 +21,7 @@ my $run = train($node, tiny_config(), db => 'clinic');
 sql("SELECT pneumo_set_owner('tiny', 'radiologist'); SELECT pneumo_grant('tiny', 'trainee', 'predict')", 'clinic');
 my $expected = scores($node, 'tiny', db => 'clinic');
 my $catalog = q{SELECT model, owner, (SELECT count(*) FROM pneumo.versions), (SELECT count(*) FROM pneumo.runs),
-	(SELECT count(*) FROM pneumo.history), (SELECT count(*) FROM pneumo.privilege) FROM pneumo.models};
+	(SELECT count(*) FROM pneumo.history), (SELECT count(*) FROM pneumo.privileges) FROM pneumo.models};
 my $rows = sql($catalog, 'clinic');
 is($rows, 'tiny|radiologist|1|1|2|1', 'the source');
 
@@ -115,7 +115,7 @@ wait_for($node, "SELECT NOT EXISTS (SELECT FROM pneumo.progress)", 'the run to e
 wait_for($node, "SELECT NOT EXISTS (SELECT FROM pneumo.progress)", 'the run to end', 'clinic');
 like(sql("SELECT state FROM pneumo.run WHERE id = $theirs", 'clinic'), qr/cancelled|failed/, 'its run ends');
 ($status, $stdout, $stderr) = $node->psql('clinic', "SELECT pneumo_resume($theirs)");
-like($stderr, qr/role "short_lived" does not exist/, 'and cannot be resumed');
+like($stderr, qr/the role that owned training run $theirs was dropped/, 'and cannot be resumed');
 sql("SELECT pneumo_forget($theirs)", 'clinic');
 
 # ------------------------------------------------------------- encodings

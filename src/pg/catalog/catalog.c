@@ -29,7 +29,6 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -194,12 +193,6 @@ pneumo_catalog_find(Relation rel, const char *index_name, int attribute, Datum v
 		tuple = heap_copytuple(tuple);
 	systable_endscan(scan);
 	return tuple;
-}
-
-Datum
-pneumo_role_datum(Oid role)
-{
-	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(role, false)));
 }
 
 int64

@@ -63,8 +63,15 @@ extern void pneumo_catalog_insert(Relation rel, Datum *values, bool *nulls);
 extern void pneumo_catalog_update(Relation rel, HeapTuple old, Datum *values, bool *nulls, bool *replace);
 extern void pneumo_catalog_delete(Relation rel, HeapTuple old);
 
-/* Returns the name of a role as the rows keep it, a datum of type name; palloc'd. */
+/*
+ * Returns the present name of a role, a datum of type name; palloc'd.  Columns
+ * of names say who did something, for people to read; no right follows from one.
+ * Rights follow from columns of the type pneumo.role, which are OIDs.  roles.c
+ */
 extern Datum pneumo_role_datum(Oid role);
+
+/* Returns whether there is a role of this OID; rows keep the OIDs of roles that were dropped.  roles.c */
+extern bool pneumo_role_exists(Oid role);
 
 /*
  * Registers a snapshot, to be given to UnregisterSnapshot(): the calling query's

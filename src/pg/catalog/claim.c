@@ -75,7 +75,7 @@ is_abandoned(int64 model, const char *name, int64 except, Snapshot snapshot)
 {
 	return !has_rows(PNEUMO_REL_VERSION, "version_model_idx", Anum_version_model, model, snapshot) &&
 		   !has_rows(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx", Anum_deployment_model, model, snapshot) &&
-		   !has_rows(PNEUMO_REL_PRIVILEGE, "privilege_pkey", Anum_privilege_model, model, snapshot) &&
+		   !has_rows(PNEUMO_REL_PRIVILEGE, "privilege_model_idx", Anum_privilege_model, model, snapshot) &&
 		   !is_being_trained(name, except);
 }
 
@@ -84,9 +84,8 @@ static int64
 model_id(Relation rel, HeapTuple tuple, Oid role, bool *own)
 {
 	bool isnull;
-	Name owner = DatumGetName(heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull));
 
-	*own = strcmp(NameStr(*owner), GetUserNameFromId(role, false)) == 0;
+	*own = DatumGetObjectId(heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull)) == role;
 	return DatumGetInt64(heap_getattr(tuple, Anum_model_id, RelationGetDescr(rel), &isnull));
 }
 
@@ -172,7 +171,7 @@ pneumo_model_claim(const char *name, Oid owner, int64 run)
 	model = pneumo_catalog_nextval(PNEUMO_REL_MODEL);
 	values[Anum_model_id - 1] = Int64GetDatum(model);
 	values[Anum_model_name - 1] = CStringGetTextDatum(name);
-	values[Anum_model_owner - 1] = pneumo_role_datum(owner);
+	values[Anum_model_owner - 1] = ObjectIdGetDatum(owner);
 	values[Anum_model_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_model_comment - 1] = true;
 	pneumo_catalog_insert(rel, values, nulls);

@@ -35,9 +35,13 @@ typedef enum PneumoPrivilege
 	PNEUMO_OWNER = 8 /* not grantable: grants, gives away, drops */
 } PneumoPrivilege;
 
-#define PNEUMO_PUBLIC "public" /* grantee: everybody; no role can have this name */
+/*
+ * The grantee that stands for everybody: InvalidOid in the rows, written
+ * "public", a name that no role can have.
+ */
+#define PNEUMO_PUBLIC "public"
 
-/* Reads the name of a grantable privilege, in any case; false if there is none of that name. */
+/* Reads the name of a privilege, in any case; false if there is none of that name. */
 extern bool pneumo_privilege_parse(const char *name, PneumoPrivilege *privilege);
 
 /* Returns the name of a privilege. */
@@ -52,6 +56,16 @@ extern const char *pneumo_privilege_name(PneumoPrivilege privilege);
 extern int64 pneumo_model_lookup(const char *name, PneumoPrivilege privilege, Oid role, bool missing_ok);
 extern int64 pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid role,
 										  bool missing_ok, Snapshot snapshot);
+
+/*
+ * Gives a grantable privilege on a model to a role, or to everybody (InvalidOid);
+ * false if it was given already.  The caller holds the lock of the model.  Both
+ * functions also delete the model's grants to roles that were dropped.
+ */
+extern bool pneumo_privilege_add(int64 model, Oid grantee, PneumoPrivilege privilege, Snapshot snapshot);
+
+/* Takes a privilege on a model back; false if it was not given.  The caller holds the lock of the model. */
+extern bool pneumo_privilege_remove(int64 model, Oid grantee, PneumoPrivilege privilege, Snapshot snapshot);
 
 /* Returns whether there is such a model and role has the privilege. */
 extern bool pneumo_model_has(const char *name, PneumoPrivilege privilege, Oid role, Snapshot snapshot);
@@ -296,7 +310,7 @@ typedef struct PneumoRunRow
 {
 	int64 run;
 	char *model;
-	char *owner;  /* role name */
+	Oid owner;    /* InvalidOid: it was dropped */
 	char *source; /* qualified name */
 	Oid source_oid;
 	char *state;
@@ -313,8 +327,11 @@ typedef struct PneumoRunRow
 /* Reads the row of a run with the latest snapshot; NULL if there is none. */
 extern PneumoRunRow *pneumo_run_read(int64 run);
 
-/* Returns whether the current user acts as the owner of a run; with monitor also whether as pg_monitor. */
-extern bool pneumo_run_is_mine(const char *owner, bool monitor);
+/*
+ * Returns whether the current user acts as the owner of a run; with monitor also
+ * whether as pg_monitor.  A run whose owner was dropped is the superusers'.
+ */
+extern bool pneumo_run_is_mine(const PneumoRunRow *row, bool monitor);
 
 /* What decides a run apart from its data, when it begins. */
 typedef struct PneumoRunStart

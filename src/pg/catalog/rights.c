@@ -7,10 +7,10 @@
  * time, which takes microseconds.  So a revoked privilege, SET ROLE, a deployment,
  * a rollback, REPEATABLE READ and a standby are right by construction.
  *
- * Owners and grantees are role names, so that a dump restores elsewhere; a
- * name without a role has no rights.  The owner has all privileges, and so
- * have the members of that role and superusers.  Privileges are independent:
- * manage does not imply predict.
+ * Owners and grantees are roles, not names of roles: see roles.c.
+ *
+ * The owner has all privileges, and so have the members of that role and
+ * superusers.  Privileges are independent: manage does not imply predict.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,11 +19,13 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "pg/base/base.h"
 #include "pg/catalog/catalog.h"
@@ -41,6 +43,7 @@ static const struct
 	{"predict", PNEUMO_PREDICT},
 	{"manage", PNEUMO_MANAGE},
 	{"export", PNEUMO_EXPORT},
+	{"owner", PNEUMO_OWNER},
 };
 
 bool
@@ -69,15 +72,39 @@ pneumo_privilege_name(PneumoPrivilege privilege)
 		if (privileges[i].privilege == privilege)
 			return privileges[i].name;
 	}
-	return "owner";
+	return "unknown";
 }
 
-static bool
-role_acts_as(Oid role, const char *name)
+/* Reads the next row of a scan of privileges; returns NULL after the last.  *privilege is 0 if the row names none. */
+static HeapTuple
+next_privilege(Relation rel, SysScanDesc scan, Oid *grantee, int *privilege)
 {
-	Oid other = get_role_oid(name, true);
+	HeapTuple tuple = systable_getnext(scan);
+	PneumoPrivilege parsed;
+	bool isnull;
+	char *name;
 
-	return OidIsValid(other) && has_privs_of_role(role, other);
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	*grantee = DatumGetObjectId(heap_getattr(tuple, Anum_privilege_grantee, RelationGetDescr(rel), &isnull));
+	name = TextDatumGetCString(heap_getattr(tuple, Anum_privilege_privilege, RelationGetDescr(rel), &isnull));
+	*privilege = pneumo_privilege_parse(name, &parsed) ? parsed : 0;
+	pfree(name);
+	return tuple;
+}
+
+/* Returns whether a role has what is another role's: one that was dropped passes nothing on. */
+static bool
+role_acts_as(Oid role, Oid other)
+{
+	return has_privs_of_role(role, other) && pneumo_role_exists(other);
+}
+
+static SysScanDesc
+scan_privileges(Relation rel, int64 model, Snapshot snapshot)
+{
+	return pneumo_catalog_scan(rel, "privilege_model_idx", Anum_privilege_model, Int64GetDatum(model),
+							   snapshot);
 }
 
 /* Returns the privileges that are granted to a role on a model, as a bit mask. */
@@ -85,31 +112,79 @@ static int
 granted_privileges(int64 model, Oid role, Snapshot snapshot)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, AccessShareLock, false);
-	SysScanDesc scan =
-		pneumo_catalog_scan(rel, "privilege_pkey", Anum_privilege_model, Int64GetDatum(model), snapshot);
-	HeapTuple tuple;
+	SysScanDesc scan = scan_privileges(rel, model, snapshot);
+	Oid grantee;
+	int privilege;
 	int mask = 0;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (next_privilege(rel, scan, &grantee, &privilege) != NULL)
 	{
-		Datum values[Natts_privilege];
-		bool nulls[Natts_privilege];
-		const char *grantee;
-		char *name;
-		PneumoPrivilege privilege;
-
-		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
-		grantee = NameStr(*DatumGetName(values[Anum_privilege_grantee - 1]));
-		if (strcmp(grantee, PNEUMO_PUBLIC) != 0 && !role_acts_as(role, grantee))
-			continue;
-		name = TextDatumGetCString(values[Anum_privilege_privilege - 1]);
-		if (pneumo_privilege_parse(name, &privilege))
-			mask |= privilege;
-		pfree(name);
+		if (!OidIsValid(grantee) || role_acts_as(role, grantee))
+			mask |= privilege & ~PNEUMO_OWNER;
 	}
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 	return mask;
+}
+
+/*
+ * Returns whether the row of a privilege is there.  Deletes that row if remove
+ * is set, and the rows of roles that were dropped.
+ */
+static bool
+sweep_privileges(Relation rel, int64 model, Oid grantee, PneumoPrivilege privilege, bool remove,
+				 Snapshot snapshot)
+{
+	SysScanDesc scan = scan_privileges(rel, model, snapshot);
+	HeapTuple tuple;
+	bool found = false;
+	Oid row_grantee;
+	int row_privilege;
+
+	while (HeapTupleIsValid(tuple = next_privilege(rel, scan, &row_grantee, &row_privilege)))
+	{
+		bool same = row_grantee == grantee && row_privilege == (int) privilege;
+
+		found = found || same;
+		if ((same && remove) || (OidIsValid(row_grantee) && !pneumo_role_exists(row_grantee)))
+			pneumo_catalog_delete(rel, tuple);
+	}
+	systable_endscan(scan);
+	return found;
+}
+
+bool
+pneumo_privilege_add(int64 model, Oid grantee, PneumoPrivilege privilege, Snapshot snapshot)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, RowExclusiveLock, false);
+	bool found = sweep_privileges(rel, model, grantee, privilege, false, snapshot);
+
+	if (!found)
+	{
+		Datum values[Natts_privilege];
+		bool nulls[Natts_privilege] = {false};
+
+		values[Anum_privilege_model - 1] = Int64GetDatum(model);
+		values[Anum_privilege_grantee - 1] = ObjectIdGetDatum(grantee);
+		values[Anum_privilege_privilege - 1] = CStringGetTextDatum(pneumo_privilege_name(privilege));
+		values[Anum_privilege_grantor - 1] = pneumo_role_datum(GetUserId());
+		values[Anum_privilege_granted - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+		pneumo_catalog_insert(rel, values, nulls);
+	}
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+	return !found;
+}
+
+bool
+pneumo_privilege_remove(int64 model, Oid grantee, PneumoPrivilege privilege, Snapshot snapshot)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, RowExclusiveLock, false);
+	bool found = sweep_privileges(rel, model, grantee, privilege, true, snapshot);
+
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+	return found;
 }
 
 HeapTuple
@@ -134,10 +209,11 @@ model_privileges(const char *name, Oid role, Snapshot snapshot, int *mask)
 	if (HeapTupleIsValid(tuple))
 	{
 		bool isnull;
-		Datum owner = heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull);
+		Oid owner =
+			DatumGetObjectId(heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull));
 
 		model = DatumGetInt64(heap_getattr(tuple, Anum_model_id, RelationGetDescr(rel), &isnull));
-		if (superuser_arg(role) || role_acts_as(role, NameStr(*DatumGetName(owner))))
+		if (superuser_arg(role) || role_acts_as(role, owner))
 			*mask = ALL_PRIVILEGES;
 		else
 			*mask = granted_privileges(model, role, snapshot);
@@ -285,8 +361,6 @@ pneumo_has_privilege(PG_FUNCTION_ARGS)
 
 	if (pg_strcasecmp(wanted, "any") == 0)
 		PG_RETURN_BOOL(mask != 0);
-	if (pg_strcasecmp(wanted, "owner") == 0)
-		PG_RETURN_BOOL((mask & PNEUMO_OWNER) != 0);
 	if (!pneumo_privilege_parse(wanted, &privilege))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("unknown privilege \"%s\"", pneumo_clip(wanted)),

@@ -85,8 +85,9 @@ pneumo_run_read(int64 run)
 		row = palloc0(sizeof(PneumoRunRow));
 		row->run = run;
 		row->model = text_or_null(rel, tuple, Anum_run_model);
-		row->owner = pstrdup(
-			NameStr(*DatumGetName(heap_getattr(tuple, Anum_run_owner, RelationGetDescr(rel), &isnull))));
+		row->owner = DatumGetObjectId(heap_getattr(tuple, Anum_run_owner, RelationGetDescr(rel), &isnull));
+		if (!pneumo_role_exists(row->owner))
+			row->owner = InvalidOid;
 		row->source = text_or_null(rel, tuple, Anum_run_source);
 		row->source_oid =
 			DatumGetObjectId(heap_getattr(tuple, Anum_run_source_oid, RelationGetDescr(rel), &isnull));
@@ -107,15 +108,13 @@ pneumo_run_read(int64 run)
 }
 
 bool
-pneumo_run_is_mine(const char *owner, bool monitor)
+pneumo_run_is_mine(const PneumoRunRow *row, bool monitor)
 {
-	Oid role = get_role_oid(owner, true);
-
 	if (monitor && has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
 		return true;
-	if (!OidIsValid(role))
+	if (!OidIsValid(row->owner))
 		return superuser();
-	return has_privs_of_role(GetUserId(), role);
+	return has_privs_of_role(GetUserId(), row->owner);
 }
 
 /* ---------------------------------------------------------------- writing */
@@ -160,7 +159,7 @@ pneumo_run_insert(const PneumoRunStart *start)
 	memset(nulls, true, sizeof(nulls));
 	set(values, nulls, NULL, Anum_run_id, Int64GetDatum(start->run), false);
 	set_text(values, nulls, NULL, Anum_run_model, start->model);
-	set(values, nulls, NULL, Anum_run_owner, pneumo_role_datum(start->owner), false);
+	set(values, nulls, NULL, Anum_run_owner, ObjectIdGetDatum(start->owner), false);
 	set_text(values, nulls, NULL, Anum_run_source, start->source_name);
 	set(values, nulls, NULL, Anum_run_source_oid, ObjectIdGetDatum(start->source), false);
 	set_text(values, nulls, NULL, Anum_run_state, "running");

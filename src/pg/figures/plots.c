@@ -116,7 +116,7 @@ pneumo_plot_history(PG_FUNCTION_ARGS)
 	int i;
 
 	/* what pneumo.history shows: the owner's roles and pg_monitor */
-	if (row == NULL || !pneumo_run_is_mine(row->owner, true))
+	if (row == NULL || !pneumo_run_is_mine(row, true))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("there is no training run %lld, or you may not see it", (long long) run)));
 	n = pneumo_run_epochs(run, 0, &logs);

@@ -7,16 +7,13 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #include "pg/base/base.h"
 #include "pg/base/compat.h"
@@ -34,73 +31,31 @@ privilege_argument(text *argument)
 	char *name = text_to_cstring(argument);
 	PneumoPrivilege privilege;
 
-	if (!pneumo_privilege_parse(name, &privilege))
+	if (!pneumo_privilege_parse(name, &privilege) || privilege == PNEUMO_OWNER)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("unknown privilege \"%s\"", pneumo_clip(name)),
 						errhint("Privileges on models are predict, manage and export.")));
 	return privilege;
 }
 
-/* Fills the grantee as it is stored: PUBLIC in small letters, otherwise as written. */
-static void
-grantee_argument(NameData *grantee, Name argument)
+/* Returns the OID of a grantee, InvalidOid for PUBLIC; errors if there is no such role. */
+static Oid
+grantee_argument(const char *name)
 {
-	if (pg_strcasecmp(NameStr(*argument), PNEUMO_PUBLIC) == 0)
-		namestrcpy(grantee, PNEUMO_PUBLIC);
-	else
-		namestrcpy(grantee, NameStr(*argument));
-}
-
-static HeapTuple
-find_grant(Relation rel, int64 model, NameData *grantee, PneumoPrivilege privilege, Snapshot snapshot)
-{
-	ScanKeyData key[3];
-	SysScanDesc scan;
-	HeapTuple tuple;
-
-	ScanKeyInit(&key[0], Anum_privilege_model, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(model));
-	ScanKeyInit(&key[1], Anum_privilege_grantee, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(grantee));
-	ScanKeyInit(&key[2], Anum_privilege_privilege, BTEqualStrategyNumber, F_TEXTEQ,
-				CStringGetTextDatum(pneumo_privilege_name(privilege)));
-	scan = systable_beginscan(rel, pneumo_catalog_index(rel, "privilege_pkey"), true, snapshot, 3, key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
-	return tuple;
+	return pg_strcasecmp(name, PNEUMO_PUBLIC) == 0 ? InvalidOid : get_role_oid(name, false);
 }
 
 Datum
 pneumo_grant(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *role = NameStr(*PG_GETARG_NAME(1));
 	PneumoPrivilege privilege = privilege_argument(PG_GETARG_TEXT_PP(2));
-	NameData grantee;
 	Snapshot snapshot;
-	Relation rel;
-	int64 model;
+	int64 model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_grant()", &snapshot);
 
-	grantee_argument(&grantee, PG_GETARG_NAME(1));
-	model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_grant()", &snapshot);
-	if (strcmp(NameStr(grantee), PNEUMO_PUBLIC) != 0)
-		(void) get_role_oid(NameStr(grantee), false);
-
-	rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, RowExclusiveLock, false);
-	if (!HeapTupleIsValid(find_grant(rel, model, &grantee, privilege, snapshot)))
-	{
-		Datum values[Natts_privilege];
-		bool nulls[Natts_privilege] = {false};
-
-		values[Anum_privilege_model - 1] = Int64GetDatum(model);
-		values[Anum_privilege_grantee - 1] = NameGetDatum(&grantee);
-		values[Anum_privilege_privilege - 1] = CStringGetTextDatum(pneumo_privilege_name(privilege));
-		values[Anum_privilege_grantor - 1] = pneumo_role_datum(GetUserId());
-		values[Anum_privilege_granted - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-		pneumo_catalog_insert(rel, values, nulls);
-	}
-	table_close(rel, NoLock);
+	(void) pneumo_privilege_add(model, grantee_argument(role), privilege, snapshot);
 	UnregisterSnapshot(snapshot);
-	CommandCounterIncrement();
 	PG_RETURN_VOID();
 }
 
@@ -108,27 +63,17 @@ Datum
 pneumo_revoke(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *role = NameStr(*PG_GETARG_NAME(1));
 	PneumoPrivilege privilege = privilege_argument(PG_GETARG_TEXT_PP(2));
-	NameData grantee;
 	Snapshot snapshot;
-	Relation rel;
-	HeapTuple tuple;
-	int64 model;
+	int64 model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_revoke()", &snapshot);
+	Oid grantee = grantee_argument(role);
 
-	grantee_argument(&grantee, PG_GETARG_NAME(1));
-	model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_revoke()", &snapshot);
-
-	/* a grantee that is no role any more can still be revoked */
-	rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, RowExclusiveLock, false);
-	tuple = find_grant(rel, model, &grantee, privilege, snapshot);
-	if (HeapTupleIsValid(tuple))
-		pneumo_catalog_delete(rel, tuple);
-	else
+	if (!pneumo_privilege_remove(model, grantee, privilege, snapshot))
 		ereport(NOTICE, (errmsg("%s on model \"%s\" is not granted to \"%s\"",
-								pneumo_privilege_name(privilege), name, NameStr(grantee))));
-	table_close(rel, NoLock);
+								pneumo_privilege_name(privilege), name,
+								OidIsValid(grantee) ? role : PNEUMO_PUBLIC)));
 	UnregisterSnapshot(snapshot);
-	CommandCounterIncrement();
 	PG_RETURN_VOID();
 }
 
@@ -136,8 +81,7 @@ Datum
 pneumo_set_owner(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	NameData owner;
-	Oid role;
+	Oid owner;
 	Snapshot snapshot;
 	Relation rel;
 	HeapTuple tuple;
@@ -145,14 +89,13 @@ pneumo_set_owner(PG_FUNCTION_ARGS)
 	bool nulls[Natts_model] = {false};
 	bool replace[Natts_model] = {false};
 
-	namestrcpy(&owner, NameStr(*PG_GETARG_NAME(1)));
 	(void) pneumo_model_open(name, PNEUMO_OWNER, "pneumo_set_owner()", &snapshot);
-	role = get_role_oid(NameStr(owner), false);
-	pneumo_check_can_become(GetUserId(), role);
+	owner = get_role_oid(NameStr(*PG_GETARG_NAME(1)), false);
+	pneumo_check_can_become(GetUserId(), owner);
 
 	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);
 	tuple = pneumo_model_tuple(rel, name, snapshot);
-	values[Anum_model_owner - 1] = NameGetDatum(&owner);
+	values[Anum_model_owner - 1] = ObjectIdGetDatum(owner);
 	replace[Anum_model_owner - 1] = true;
 	pneumo_catalog_update(rel, tuple, values, nulls, replace);
 	table_close(rel, NoLock);

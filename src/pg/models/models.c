@@ -214,7 +214,7 @@ pneumo_drop_model(PG_FUNCTION_ARGS)
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 
-	delete_by_id(PNEUMO_REL_PRIVILEGE, "privilege_pkey", Anum_privilege_model, model, snapshot);
+	delete_by_id(PNEUMO_REL_PRIVILEGE, "privilege_model_idx", Anum_privilege_model, model, snapshot);
 	delete_by_id(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx", Anum_deployment_model, model, snapshot);
 	delete_by_id(PNEUMO_REL_MODEL, "model_pkey", Anum_model_id, model, snapshot);
 	UnregisterSnapshot(snapshot);

@@ -96,7 +96,7 @@ read_version(PneumoReport *r)
 	if (r->run > 0)
 	{
 		r->run_row = pneumo_run_read(r->run);
-		if (r->run_row != NULL && !pneumo_run_is_mine(r->run_row->owner, true))
+		if (r->run_row != NULL && !pneumo_run_is_mine(r->run_row, true))
 			r->run_row = NULL;
 	}
 }

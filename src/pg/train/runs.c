@@ -77,7 +77,7 @@ read_run(int64 run, bool monitor_allowed)
 
 	if (row == NULL)
 		run_missing(run);
-	require_owner(run, pneumo_run_is_mine(row->owner, false), monitor_allowed);
+	require_owner(run, pneumo_run_is_mine(row, false), monitor_allowed);
 	return row;
 }
 
@@ -171,7 +171,7 @@ pneumo_watch(PG_FUNCTION_ARGS)
 		row = pneumo_run_read(run);
 		if (row != NULL)
 		{
-			require_owner(run, pneumo_run_is_mine(row->owner, false), true);
+			require_owner(run, pneumo_run_is_mine(row, false), true);
 			printed = print_epochs(run, printed, row->epochs);
 		}
 		PopActiveSnapshot();
@@ -245,6 +245,10 @@ pneumo_resume(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("training run %lld has succeeded, there is nothing to continue", (long long) run)));
+	if (!OidIsValid(row->owner))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("the role that owned training run %lld was dropped", (long long) run),
+						errhint("Start a new training.")));
 	if (!pneumo_checkpoint_exists(run))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("training run %lld has no checkpoint to continue from", (long long) run),
@@ -261,7 +265,7 @@ pneumo_resume(PG_FUNCTION_ARGS)
 	launch.source = row->source_oid;
 	launch.source_name = row->source;
 	launch.config = row->config;
-	launch.owner = get_role_oid(row->owner, false);
+	launch.owner = row->owner;
 	launch.epochs = config->train.epochs;
 	launch.verbose = config->verbose;
 	launch.wait = wait;

@@ -78,8 +78,9 @@ start_transaction(bool read_only)
 	XactDeferrable = false;
 }
 
-void
-pneumo_worker_begin(PneumoWorker *w, bool read_only)
+/* Begins a transaction with the rights of the run's owner, whether or not the role is still there. */
+static void
+begin_as_owner(PneumoWorker *w, bool read_only)
 {
 	start_transaction(read_only);
 	GetUserIdAndSecContext(&w->saved_user, &w->saved_context);
@@ -87,6 +88,15 @@ pneumo_worker_begin(PneumoWorker *w, bool read_only)
 						   w->saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(w->cxt);
+}
+
+void
+pneumo_worker_begin(PneumoWorker *w, bool read_only)
+{
+	begin_as_owner(w, read_only);
+	if (!pneumo_role_exists(w->s->current_user))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("the role that owns the training run was dropped")));
 }
 
 void
@@ -431,7 +441,7 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 	strlcpy(outcome->state, state, sizeof(outcome->state));
 	PG_TRY();
 	{
-		pneumo_worker_begin(w, false);
+		begin_as_owner(w, false);
 		if (w->row_written)
 			there = pneumo_worker_has_extension(w) &&
 					pneumo_run_finish(w->run, state, 0, 0, NULL, message, sqlstate);

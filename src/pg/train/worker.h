@@ -50,7 +50,10 @@ typedef struct PneumoWorker
 	int n_epochs;
 } PneumoWorker;
 
-/* One transaction as the run's owner; a snapshot is active in it. */
+/*
+ * Begins and commits a transaction with the rights of the run's owner, in which a
+ * snapshot is active.  Beginning errors if the role was dropped.
+ */
 extern void pneumo_worker_begin(PneumoWorker *w, bool read_only);
 extern void pneumo_worker_commit(PneumoWorker *w);
 
