@@ -74,8 +74,8 @@ flush_file(int fd, const char *path)
 }
 
 /*
- * The state piece by piece, flushed on the way, so that no wait is long; then
- * the head, which makes it whole.  False if it was stopped.
+ * Writes the state piece by piece, flushed on the way, so that no wait is long;
+ * then the head, which makes it whole.  Returns false if it was stopped.
  */
 static bool
 write_file(int fd, const char *path, PneumoCheckpointHead *head, const void *state, bool (*stop)(void *arg),
@@ -241,7 +241,7 @@ pneumo_checkpoint_remove(int64 run)
 		ereport(WARNING, (errcode_for_file_access(), errmsg("could not remove file \"%s\": %m", path)));
 }
 
-/* Files of this database whose run is done with them. */
+/* Removes the files of this database whose run is done with them. */
 static void
 sweep_database(const char *directory)
 {
@@ -259,7 +259,7 @@ sweep_database(const char *directory)
 
 		if (sscanf(entry->d_name, "%lld%31s", &run, rest) != 2 || strncmp(rest, SUFFIX, strlen(SUFFIX)) != 0)
 			continue;
-		if (pneumo_slot_find(run, &slot, NULL))
+		if (pneumo_slot_find(run, &slot))
 			continue;
 		if (strcmp(rest, SUFFIX) != 0)
 		{

@@ -153,7 +153,7 @@ pneumo_slot_cancelled(int slot)
 }
 
 bool
-pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index)
+pneumo_slot_find(int64 run, PneumoRunSlot *copy)
 {
 	PneumoShared *shared = pneumo_shared();
 	bool found = false;
@@ -165,15 +165,13 @@ pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index)
 		if (!shared->runs[i].in_use || shared->runs[i].database != MyDatabaseId || shared->runs[i].run != run)
 			continue;
 		*copy = shared->runs[i];
-		if (index != NULL)
-			*index = i;
 		found = true;
 	}
 	LWLockRelease(&shared->lock);
 	return found;
 }
 
-/* Under the lock the worker cannot have gone: its exit waits for it. */
+/* Asks a run to stop.  The caller holds the lock, for which the worker's exit waits: it cannot have gone. */
 static void
 cancel_slot(PneumoRunSlot *slot)
 {
@@ -218,7 +216,7 @@ pneumo_slot_cancel_index(int slot, uint32 generation)
 	return found;
 }
 
-/* pg_blocking_pids(), followed until it comes back or ends. */
+/* Follows pg_blocking_pids() until it comes back to this backend or ends. */
 bool
 pneumo_blocked_by_me(int pid)
 {

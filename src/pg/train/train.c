@@ -1,13 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * train.c
- *	  pneumo_train: the caller's side of a run.
+ *	  pneumo_train: what the caller of a training does.
  *
  * Checks what can be checked, takes a slot, hands the parameters over in a
  * segment, starts the worker and waits until it has acknowledged the run's id.
- * A caller that waits then follows the run to its end; its going (error,
- * cancel, disconnection) cancels the run, by the detach callback of the
- * segment.
+ * A caller that waits then follows the run to its end.  If it ends before (error,
+ * cancel, disconnection), the detach callback of the segment cancels the run.
  *
  *-------------------------------------------------------------------------
  */
@@ -128,13 +127,14 @@ add_setting(StringInfo buf, const char *name, char context)
 }
 
 /*
- * What the session has set that a reading of its tables can depend on: the
- * worker must see what the caller sees.  Custom settings too, because row
- * security policies read them.
+ * Collects the settings of the session that a reading of its tables can depend
+ * on, because the worker must see what the caller sees; custom settings too,
+ * because row security policies read them.
  *
- * Before each name stands whether the value may be set with a superuser's
- * right: so was it effective here.  Nobody has checked a placeholder, though:
- * the library that knows the name may only be loaded in the worker.
+ * The character before each name says whether the worker may set the value with
+ * a superuser's right, as it is effective here.  Nobody has checked the value of
+ * a placeholder, though: the library that knows the name may only be loaded in
+ * the worker.
  */
 static void
 collect_settings(StringInfo buf)
@@ -244,7 +244,7 @@ worker_stopped(const Following *f)
 	return status == BGWH_STOPPED;
 }
 
-/* The run's id, once the worker has drawn it; the worker's error otherwise. */
+/* Returns the run's id once the worker has drawn it; raises the worker's error if it ended before. */
 static int64
 wait_for_handshake(Following *f)
 {

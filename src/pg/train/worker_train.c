@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * worker_train.c
- *	  The training itself: hooks of the network core, checkpoints, and the
- *	  version at the end.
+ *	  The training itself: hooks of the network core, checkpoints, and the way
+ *	  to the version.
  *
  * Between pneumo_worker_begin() and pneumo_worker_commit() a transaction is
  * open; while the core computes, none is.  A hook runs in the worker's main
@@ -17,17 +17,12 @@
 #include <time.h>
 
 #include "access/xact.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
-#include "tcop/tcopprot.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "image/image.h"
@@ -41,7 +36,7 @@
 #include "pg/train/worker.h"
 
 #define CHECKPOINT_SECONDS 60
-#define LOOK_SECONDS 2
+#define CHECK_SECONDS 2
 
 static double
 clock_seconds(void *arg)
@@ -51,18 +46,6 @@ clock_seconds(void *arg)
 	(void) arg;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
-}
-
-static double
-hook_auc(void *arg, const float *scores, size_t n)
-{
-	PneumoWorker *w = arg;
-	double auc = NAN;
-
-	if (!pneumo_worker_auc(&auc, scores, w->data.label[NN_VALIDATION], n,
-						   nn_graph_output_units(w->prepared->graph), w->dataset->n_classes))
-		return NAN;
-	return auc;
 }
 
 /* -------------------------------------------------------------------- hooks */
@@ -79,6 +62,28 @@ keep_error(PneumoWorker *w)
 	MemoryContextSwitchTo(w->cxt);
 }
 
+static double
+hook_auc(void *arg, const float *scores, size_t n)
+{
+	PneumoWorker *w = arg;
+	volatile double auc = NAN;
+
+	PG_TRY();
+	{
+		double found;
+
+		if (pneumo_worker_auc(&found, scores, w->data.label[NN_VALIDATION], n,
+							  nn_graph_output_units(w->prepared->graph), w->dataset->n_classes))
+			auc = found;
+	}
+	PG_CATCH();
+	{
+		keep_error(w);
+	}
+	PG_END_TRY();
+	return auc;
+}
+
 static int
 hook_poll(void *arg)
 {
@@ -90,7 +95,7 @@ hook_poll(void *arg)
 		w->cancelled = true;
 		return 1;
 	}
-	if (ProcDiePending || !PostmasterIsAlive())
+	if (w->error != NULL || ProcDiePending || !PostmasterIsAlive())
 		return 1;
 	if (!InterruptPending && !ConfigReloadPending)
 		return 0;
@@ -113,7 +118,7 @@ hook_poll(void *arg)
 	return stop;
 }
 
-/* Whoever cancels does not wait for a checkpoint of a large network. */
+/* Returns whether to leave off a checkpoint: nobody who cancels should wait for that of a large network. */
 static bool
 checkpoint_is_stopped(void *arg)
 {
@@ -122,7 +127,7 @@ checkpoint_is_stopped(void *arg)
 	return pneumo_slot_cancelled(w->slot) || QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
 }
 
-/* last: it is the one that the run ends with, to be written to its end. */
+/* Saves a checkpoint.  With last, the run ends with it, so that it is written whatever happens. */
 static void
 save_checkpoint(PneumoWorker *w, bool last)
 {
@@ -170,13 +175,13 @@ time_left(PneumoWorker *w, const NnProgress *progress)
 	return mean * (progress->epochs - progress->epoch + 1 - done);
 }
 
-/* An epoch can be long: a dropped extension should not wait for its end. */
+/* Stops the run if the extension was dropped; an epoch can be long. */
 static int
-look_at_extension(PneumoWorker *w)
+check_extension(PneumoWorker *w)
 {
 	volatile int stop = 0;
 
-	w->last_look = clock_seconds(NULL);
+	w->last_check = clock_seconds(NULL);
 	PG_TRY();
 	{
 		pneumo_worker_begin(w, true);
@@ -204,8 +209,8 @@ hook_step(void *arg, const NnProgress *progress)
 	if (!progress->validating && ((w->n_epochs == 1 && !w->has_checkpoint) ||
 								  clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
 		save_checkpoint(w, false);
-	if (clock_seconds(NULL) - w->last_look >= LOOK_SECONDS)
-		return look_at_extension(w);
+	if (clock_seconds(NULL) - w->last_check >= CHECK_SECONDS)
+		return check_extension(w);
 	return 0;
 }
 
@@ -249,28 +254,20 @@ hook_epoch(void *arg, const NnEpochLog *log)
 
 /* ------------------------------------------------------------ preparation */
 
-void *
-pneumo_worker_allocate(PneumoWorker *w, size_t bytes)
-{
-	char *memory = MemoryContextAllocHuge(w->cxt, bytes + NN_ALIGN);
-
-	return (void *) TYPEALIGN(NN_ALIGN, memory);
-}
-
-/* The samples of both sides in the order of the dataset. */
+/* Fills the samples of both splits, in the order of the dataset, and the loader that reads them. */
 static void
 fill_data(PneumoWorker *w)
 {
 	const PneumoDataset *dataset = w->dataset;
 	const PneumoConfig *config = w->prepared->config;
 	bool weighted = w->prepared->source->col_weight > 0;
-	int side;
+	NnSplit split;
 	int64 i;
 
-	for (side = NN_TRAIN; side <= NN_VALIDATION; side++)
+	for (split = NN_TRAIN; split <= NN_VALIDATION; split++)
 	{
-		PneumoSplit split = side == NN_TRAIN ? PNEUMO_TRAIN : PNEUMO_VALIDATION;
-		size_t n = (size_t) dataset->split_rows[split];
+		PneumoSplit wanted = split == NN_TRAIN ? PNEUMO_TRAIN : PNEUMO_VALIDATION;
+		size_t n = (size_t) dataset->split_rows[wanted];
 		int32_t *label = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int32_t));
 		float *weight = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(float));
 		int64 *slot = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int64));
@@ -279,7 +276,7 @@ fill_data(PneumoWorker *w)
 
 		for (i = 0; i < dataset->n; i++)
 		{
-			if (dataset->samples[i].split != (int8) split)
+			if (dataset->samples[i].split != (int8) wanted)
 				continue;
 			label[k] = dataset->samples[i].label;
 			weight[k] = dataset->samples[i].weight;
@@ -287,11 +284,11 @@ fill_data(PneumoWorker *w)
 			number[k] = (uint32) i;
 			k++;
 		}
-		w->data.n[side] = n;
-		w->data.label[side] = label;
-		w->data.weight[side] = weighted ? weight : NULL;
-		w->loader.slot[side] = slot;
-		w->loader.number[side] = number;
+		w->data.n[split] = n;
+		w->data.label[split] = label;
+		w->data.weight[split] = weighted ? weight : NULL;
+		w->loader.slot[split] = slot;
+		w->loader.number[split] = number;
 	}
 	w->loader.store = w->store;
 	w->loader.preprocess = config->preprocess;
@@ -306,7 +303,7 @@ fill_data(PneumoWorker *w)
 	w->data.load_scratch_bytes = pneumo_loader_scratch_bytes(config);
 }
 
-/* Hash of the network and of everything in the config that training depends on. */
+/* Computes the hash of the network and of everything in the config that training depends on. */
 static void
 setup_digest(PneumoWorker *w, uint8 *digest)
 {
@@ -368,7 +365,7 @@ load_checkpoint(PneumoWorker *w)
 	w->head.epoch = saved.epoch;
 }
 
-/* The best epoch so far of the part before the break. */
+/* Recalls the best epoch so far of the part before the break. */
 static void
 recall_best(PneumoWorker *w)
 {
@@ -423,8 +420,8 @@ start_trainer(PneumoWorker *w)
 }
 
 /*
- * Says at once that the run is cancelled: the checkpoint of a large network
- * takes a while to write.
+ * Marks the run cancelled at once, since the checkpoint of a large network takes a
+ * while to write; false if the extension is gone.
  */
 static bool
 mark_cancelled(PneumoWorker *w)
@@ -448,7 +445,7 @@ pneumo_worker_train(PneumoWorker *w)
 
 	memset(&error, 0, sizeof(error));
 	start_trainer(w);
-	w->last_checkpoint = w->last_look = clock_seconds(NULL);
+	w->last_checkpoint = w->last_check = clock_seconds(NULL);
 	pneumo_worker_report(w, "training");
 
 	status = nn_train_run(w->trainer, &hooks, &error);
