@@ -194,6 +194,7 @@ OBJS_PG_PREDICT = \
 
 OBJS_PG_TRAIN = \
 	src/pg/train/checkpoint.o \
+	src/pg/train/disk.o \
 	src/pg/train/dry_run.o \
 	src/pg/train/fit.o \
 	src/pg/train/if_better.o \

@@ -33,6 +33,7 @@ int pneumo_predict_memory = 1024 * 1024;
 int pneumo_simd = SIMD_AUTO;
 char *pneumo_blas_library = NULL;
 int pneumo_max_training_runs = 1;
+int pneumo_disk_reserve = 1024;
 int pneumo_shared_cache_size = 1024 * 1024;
 int pneumo_local_cache_size = 512 * 1024;
 
@@ -102,6 +103,10 @@ define_training_settings(void)
 	DefineCustomIntVariable("pneumo.max_training_runs", "Training runs at a time, for the whole server.",
 							NULL, &pneumo_max_training_runs, 1, 0, PNEUMO_RUN_SLOTS, PGC_SIGHUP, 0, NULL,
 							NULL, NULL);
+	DefineCustomIntVariable("pneumo.disk_reserve",
+							"Disk space that checkpoints and versions of a training leave free.",
+							"What does not fit is not begun; 0 turns the check off.", &pneumo_disk_reserve,
+							1024, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomStringVariable("pneumo.blas_library",
 							   "OpenBLAS library for large matrix products in training.",
 							   "A name that the dynamic loader finds, or a path; none uses the "

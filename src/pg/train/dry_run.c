@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include <math.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "access/htup_details.h"
@@ -57,15 +56,6 @@ enum
 #define MEASURE_SECONDS 0.3
 #define MEASURE_ROWS 8    /* samples together, as in a batch: few read the weights once each */
 #define BACKWARD_COST 3.0 /* a training step in forward passes */
-
-static double
-now_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
-}
 
 /* Fills pixels with noise, since the time of a forward pass of few samples depends on how many activations are 0. */
 static void
@@ -127,7 +117,7 @@ forward_seconds(const PneumoPrepared *prepared)
 	engine.packed = packed;
 	scratch = pneumo_align(pneumo_scratch(scratch_bytes));
 
-	start = now_seconds();
+	start = pneumo_seconds();
 	do
 	{
 		if (nn_engine_run(probabilities, NULL, NULL, src, rows, &engine, scratch, &InterruptPending) != NN_OK)
@@ -136,7 +126,7 @@ forward_seconds(const PneumoPrepared *prepared)
 			return NAN;
 		}
 		passes++;
-		seconds = now_seconds() - start;
+		seconds = pneumo_seconds() - start;
 	} while (seconds < MEASURE_SECONDS && passes < 1000);
 	return seconds / passes / rows;
 }

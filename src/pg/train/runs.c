@@ -22,6 +22,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "nn/nn.h"
@@ -149,6 +150,7 @@ pneumo_watch(PG_FUNCTION_ARGS)
 	PneumoShared *shared = pneumo_shared();
 	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 					 !castNode(CallContext, fcinfo->context)->atomic;
+	MemoryContext cxt;
 	PneumoRunSlot slot;
 	PneumoRunRow *row;
 	int printed = 0;
@@ -160,9 +162,12 @@ pneumo_watch(PG_FUNCTION_ARGS)
 						errhint("CALL it on its own; pneumo_wait(run) works in a transaction.")));
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo watch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(cxt);
 
 	do
 	{
+		MemoryContextReset(cxt); /* a run may be watched for days */
 		live = pneumo_slot_find(run, &slot);
 		if (live)
 			require_owner(run, has_privs_of_role(GetUserId(), slot.owner), true);
@@ -237,8 +242,7 @@ pneumo_resume(PG_FUNCTION_ARGS)
 	if (pneumo_slot_find(run, &slot))
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), false);
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("training run %lld is running", (long long) run)));
+		pneumo_run_is_running(run);
 	}
 	row = read_run(run, false);
 	if (strcmp(row->state, "succeeded") == 0)
@@ -281,12 +285,10 @@ pneumo_forget(PG_FUNCTION_ARGS)
 	if (pneumo_slot_find(run, &slot))
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), false);
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("training run %lld is running", (long long) run),
-				 errhint("Cancel it first with pneumo_cancel(%lld).", (long long) run)));
+		pneumo_run_is_running(run);
 	}
 	(void) read_run(run, false);
 	pneumo_run_delete(run);
-	pneumo_checkpoint_remove(run);
+	pneumo_checkpoint_remove_at_commit(run);
 	PG_RETURN_VOID();
 }

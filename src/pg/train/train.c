@@ -22,6 +22,7 @@
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
@@ -93,13 +94,26 @@ pneumo_epoch_detail(const NnEpochLog *log, int epochs, double mean_seconds)
 }
 
 static void
+server_ends(int64 run)
+{
+	ereport(FATAL,
+			(errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the server is going away, the training is interrupted"),
+			 run != 0 ? errhint("Continue it with SELECT pneumo_resume(%lld) once the server is back.",
+								(long long) run)
+					  : 0));
+}
+
+/* Raises how the run ended, if it did not succeed. */
+static void
 outcome_ereport(const PneumoRunOutcome *outcome, int64 run)
 {
+	if (strcmp(outcome->state, "cancelled") == 0 && !PostmasterIsAlive())
+		server_ends(run);
 	if (strcmp(outcome->state, "cancelled") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED), errmsg("training run %lld was cancelled", (long long) run),
 				 pneumo_checkpoint_exists(run)
-					 ? errhint("Continue it with pneumo_resume(%lld).", (long long) run)
+					 ? errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) run)
 					 : 0));
 	if (strcmp(outcome->state, "gone") == 0)
 		ereport(ERROR,
@@ -168,7 +182,8 @@ segment_detached(dsm_segment *seg, Datum arg)
 	SpinLockAcquire(&s->mutex);
 	finished = s->finished;
 	SpinLockRelease(&s->mutex);
-	if (s->wait && !finished)
+	/* with the server the run is interrupted, not cancelled */
+	if (s->wait && !finished && PostmasterIsAlive())
 		(void) pneumo_slot_cancel_index(s->slot, s->generation);
 }
 
@@ -240,7 +255,7 @@ worker_stopped(const Following *f)
 	BgwHandleStatus status = GetBackgroundWorkerPid(f->handle, &pid);
 
 	if (status == BGWH_POSTMASTER_DIED)
-		ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the postmaster died during training")));
+		server_ends(f->s->run);
 	return status == BGWH_STOPPED;
 }
 
@@ -333,14 +348,28 @@ print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *
 	return finished;
 }
 
+/* Adds to the error of a cancelled caller, or of its statement_timeout, what becomes of the run. */
+static void
+add_fate_of_run(void *arg)
+{
+	const int64 *run = arg;
+
+	if (geterrcode() != ERRCODE_QUERY_CANCELED)
+		return;
+	errdetail("Training run %lld is cancelled with it; what it has learned is kept.", (long long) *run);
+	errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) *run);
+}
+
 static void
 follow(const Following *f, const PneumoLaunch *launch, int64 run)
 {
 	PneumoRunSegment *s = f->s;
+	ErrorContextCallback callback = {error_context_stack, add_fate_of_run, &run};
 	int n_printed = 0;
 	int n_warned = 0;
 	double seconds = 0;
 
+	error_context_stack = &callback;
 	for (;;)
 	{
 		bool stopped = worker_stopped(f);
@@ -351,7 +380,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 							errmsg("training run %lld was interrupted", (long long) run),
 							pneumo_checkpoint_exists(run)
-								? errhint("Continue it with pneumo_resume(%lld).", (long long) run)
+								? errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) run)
 								: 0));
 		if (ConditionVariableTimedSleep(&s->changed, FOLLOW_POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN)))
 		{
@@ -361,6 +390,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 		}
 	}
 	ConditionVariableCancelSleep();
+	error_context_stack = callback.previous;
 
 	if (strcmp(s->outcome.state, "succeeded") != 0)
 		outcome_ereport(&s->outcome, run);
@@ -385,7 +415,7 @@ pneumo_launch(const PneumoLaunch *launch)
 	volatile int64 run = 0;
 
 	f->xid = launch->wait ? InvalidTransactionId : GetCurrentTransactionId();
-	f->slot = pneumo_slot_reserve(launch->owner, f->xid, &f->generation);
+	f->slot = pneumo_slot_reserve(launch->owner, f->xid, launch->resume_run, &f->generation);
 	PG_ENSURE_ERROR_CLEANUP(give_up_slot, PointerGetDatum(f));
 	{
 		create_segment(f, launch);

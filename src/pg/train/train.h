@@ -181,11 +181,14 @@ typedef struct PneumoRunSegment
 
 /* ------------------------------------------------- slots (run_slots.c) */
 
+/* Raises that the run is running, so that it cannot be resumed or forgotten. */
+extern void pneumo_run_is_running(int64 run) pg_attribute_noreturn();
 /*
  * Takes a slot for the caller; errors if pneumo.max_training_runs are taken.
- * xid: the transaction that the run waits for, or invalid.
+ * xid: the transaction that the run waits for, or invalid.  run: the one to be
+ * resumed, or 0; errors if it has a slot, so that no two workers have one run.
  */
-extern int pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation);
+extern int pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation);
 /* Makes the slot the worker's; false if the caller has given it up. */
 extern bool pneumo_slot_attach(int slot, uint32 generation);
 /* Fill what pneumo.progress shows of a run. */
@@ -231,10 +234,26 @@ extern bool pneumo_checkpoint_exists(int64 run);
 extern bool pneumo_checkpoint_read_head(int64 run, PneumoCheckpointHead *head);
 /* Reads the state that belongs to the head; an error if it is damaged. */
 extern void pneumo_checkpoint_read_state(int64 run, const PneumoCheckpointHead *head, void *state);
-/* Removes the checkpoint of a run, if there is one. */
+/* Removes the checkpoint of a run, if there is one: at once, or when the transaction commits. */
 extern void pneumo_checkpoint_remove(int64 run);
+extern void pneumo_checkpoint_remove_at_commit(int64 run);
 /* Removes files of runs that succeeded or are gone, and of dropped databases. */
 extern void pneumo_checkpoint_sweep(void);
+
+/* ------------------------------------------------------ disk (disk.c) */
+
+/*
+ * Errors (53100) unless so many bytes fit into each of the folders, which may
+ * share a disk, and pneumo.disk_reserve stays free.  what: the subject, as in
+ * "the checkpoint"; hint: what to do.
+ */
+extern void pneumo_disk_require(const char *what, double bytes, const char *const *folders, int n_folders,
+								const char *hint);
+
+/* ---------------------------------------------- progress (progress.c) */
+
+/* Returns a time in seconds that only grows, for measuring. */
+extern double pneumo_seconds(void);
 
 /* -------------------------------------------------------- entry points */
 

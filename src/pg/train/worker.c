@@ -27,7 +27,6 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -145,6 +144,21 @@ settings_json(int threads)
 	return pneumo_json_end(&json);
 }
 
+/*
+ * A resumption took its slot after the checks of pneumo_resume(); in between
+ * another one may have come to the end.
+ */
+static void
+check_resumable(PneumoWorker *w)
+{
+	PneumoRunRow *row = pneumo_run_read(w->run);
+
+	if (row != NULL && strcmp(row->state, "succeeded") == 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("training run %lld has succeeded, there is nothing to continue",
+							   (long long) w->run)));
+}
+
 /* Writes the row of the run and claims the name of the model; false if the extension is gone. */
 static bool
 open_run(PneumoWorker *w)
@@ -166,8 +180,10 @@ open_run(PneumoWorker *w)
 	start.settings = settings_json(pneumo_config_threads(config));
 	start.epochs = config->train.epochs;
 	start.build = w->build;
-	there = pneumo_worker_has_extension(w) &&
-			(w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start));
+	there = pneumo_worker_has_extension(w);
+	if (there && w->s->resume)
+		check_resumable(w);
+	there = there && (w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start));
 	pneumo_worker_commit(w);
 	if (!there)
 		return false;
@@ -176,6 +192,8 @@ open_run(PneumoWorker *w)
 	pneumo_worker_begin(w, false);
 	(void) pneumo_model_claim(config->name, w->s->current_user, w->run);
 	w->model = config->name;
+	if (!w->s->resume)
+		pneumo_checkpoint_remove(w->run); /* of a dropped extension's run of that number */
 	pneumo_checkpoint_sweep();
 	pneumo_worker_commit(w);
 	return true;
@@ -198,6 +216,7 @@ reading_progress(void *arg, int64 rows)
 	PneumoWorker *w = arg;
 	NnProgress progress;
 
+	pneumo_worker_check_database(w);
 	if (rows % 64 != 0)
 		return;
 	memset(&progress, 0, sizeof(progress));
@@ -305,6 +324,7 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 	strlcpy(outcome->state, state, sizeof(outcome->state));
 	PG_TRY();
 	{
+		HOLD_CANCEL_INTERRUPTS(); /* another cancel changes nothing */
 		pneumo_worker_begin(w, false);
 		if (w->row_written)
 			there = pneumo_worker_has_extension(w) &&
@@ -314,6 +334,7 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 		if (there && w->row_written)
 			pneumo_worker_notify(w, state, 0);
 		pneumo_worker_commit(w);
+		RESUME_CANCEL_INTERRUPTS();
 	}
 	PG_CATCH();
 	{
@@ -389,6 +410,7 @@ run_training(PneumoWorker *w)
 	if (!there)
 	{
 		ereport(LOG, (errmsg("pneumo: run %lld ends, the extension is gone", (long long) w->run)));
+		pneumo_checkpoint_remove(w->run);
 		strlcpy(w->s->outcome.state, "gone", sizeof(w->s->outcome.state));
 		pneumo_worker_publish_end(w);
 		return;

@@ -42,6 +42,8 @@ typedef struct PneumoWorker
 	PneumoCheckpointHead head;
 	double last_checkpoint; /* seconds, monotonic */
 	double last_check;      /* whether the extension is still there */
+	double database_check;  /* the last one, whether somebody wants the database for himself */
+	double database_wanted; /* when it showed; 0: not */
 	bool has_checkpoint;
 	bool checkpoint_failed;
 	bool cancelled;
@@ -92,6 +94,22 @@ extern void pneumo_worker_leave_slot(PneumoWorker *w);
 /* Frees the slot and tells the caller that the outcome in the segment is final. */
 extern void pneumo_worker_publish_end(PneumoWorker *w);
 
+/*
+ * Returns whether another session wants this database for itself, to drop,
+ * rename or move it; asks once a second.  Such a session waits for five seconds
+ * until all others have left.
+ */
+extern bool pneumo_worker_database_wanted(PneumoWorker *w);
+
+/* Ends the process if the database is wanted; the run can be resumed. */
+extern void pneumo_worker_check_database(PneumoWorker *w);
+
+/*
+ * Raises what made a hook ask the network core for a stop, unless it was a
+ * cancel: a kept error, the end of the process or of the server.
+ */
+extern void pneumo_worker_check_stop(PneumoWorker *w);
+
 /* ------------------------------------------- version (worker_store.c) */
 
 /*
@@ -102,8 +120,13 @@ extern void pneumo_worker_publish_end(PneumoWorker *w);
 extern bool pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n, int units,
 							  int n_classes);
 
-/* Stores the trainer's result as a version and ends the run; false if the extension is gone. */
-extern bool pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled);
+/*
+ * Stores the trainer's result as a version and ends the run, which is cancelled
+ * if w->cancelled; a cancel while the validation split is scored cancels it, too,
+ * and a later one does nothing.  False if the extension is gone.  The caller
+ * holds cancel interrupts.
+ */
+extern bool pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks);
 
 /* --------------------------------- comparison at the end (if_better.c) */
 

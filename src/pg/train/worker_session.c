@@ -17,9 +17,13 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "catalog/pg_database.h"
 #include "commands/async.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/lock.h"
+#include "storage/pmsignal.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -33,6 +37,7 @@
 #include "pg/train/worker.h"
 
 #define CHANNEL "pneumo"
+#define DATABASE_CHECK_SECONDS 1
 
 /* ------------------------------------------------------------ transactions */
 
@@ -87,6 +92,52 @@ pneumo_worker_notify(PneumoWorker *w, const char *state, int64 version)
 	if (version != 0)
 		pneumo_json_add_int(&json, "version", version);
 	Async_Notify(CHANNEL, pneumo_json_end_text(&json));
+}
+
+/* -------------------------------------------------------- reasons to leave */
+
+/*
+ * The lock is the one that DROP DATABASE, ALTER DATABASE RENAME and SET
+ * TABLESPACE take before they wait for others to leave.  They signal only
+ * autovacuum's workers.  All other uses of a database allow this lock.
+ */
+bool
+pneumo_worker_database_wanted(PneumoWorker *w)
+{
+	double now = pneumo_seconds();
+	LOCKTAG tag;
+
+	if (w->database_wanted != 0 || now - w->database_check < DATABASE_CHECK_SECONDS)
+		return w->database_wanted != 0;
+	w->database_check = now;
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
+	if (LockAcquire(&tag, AccessShareLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		w->database_wanted = now;
+	else
+		LockRelease(&tag, AccessShareLock, true);
+	return w->database_wanted != 0;
+}
+
+void
+pneumo_worker_check_database(PneumoWorker *w)
+{
+	if (pneumo_worker_database_wanted(w))
+		ereport(FATAL,
+				(errcode(ERRCODE_ADMIN_SHUTDOWN),
+				 errmsg("pneumo: run %lld is interrupted, its database is to be dropped, renamed or moved",
+						(long long) w->run)));
+}
+
+void
+pneumo_worker_check_stop(PneumoWorker *w)
+{
+	if (w->error != NULL)
+		ReThrowError(w->error);
+	if (!PostmasterIsAlive())
+		proc_exit(1);
+	CHECK_FOR_INTERRUPTS();
+	if (w->database_wanted != 0)
+		pneumo_worker_check_database(w);
 }
 
 /* ------------------------------------------------------------------ memory */

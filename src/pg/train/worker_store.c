@@ -9,9 +9,14 @@
 
 #include <math.h>
 
+#include "access/relation.h"
+#include "access/xlog_internal.h"
+#include "common/relpath.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "nn/nn.h"
 #include "stats/stats.h"
@@ -19,6 +24,7 @@
 #include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/base/stats_env.h"
+#include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
 #include "pg/source/source.h"
@@ -215,7 +221,7 @@ fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, Pneu
 	return pneumo_fit(meta, w->prepared->config, &in, metrics);
 }
 
-/* Returns the scores of the validation split by the weights that are stored; NULL if it is empty. */
+/* Returns the scores of the validation split by the weights that are stored; NULL if it is empty, or if a cancel came. */
 static float *
 score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hooks)
 {
@@ -229,8 +235,9 @@ score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hook
 	scores = MemoryContextAllocHuge(w->cxt, n * nn_graph_output_units(w->prepared->graph) * sizeof(float));
 	if (nn_trainer_score(w->trainer, scores, weights, hooks, &error) != NN_OK)
 	{
-		if (w->error != NULL)
-			ReThrowError(w->error);
+		if (w->cancelled)
+			return NULL;
+		pneumo_worker_check_stop(w);
 		pneumo_nn_ereport(&error);
 	}
 	return scores;
@@ -259,8 +266,28 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 				 quote_literal_cstr(config->name), (long long) id->version);
 }
 
+/* Errors unless the bytes of a version fit into the tablespace of pneumo.chunk, and again into the WAL. */
+static void
+require_disk(PneumoWorker *w, size_t n_bytes)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_CHUNK, AccessShareLock, false);
+	Oid tablespace =
+		OidIsValid(rel->rd_rel->reltablespace) ? rel->rd_rel->reltablespace : MyDatabaseTableSpace;
+	const char *folders[2];
+
+	relation_close(rel, AccessShareLock);
+	folders[0] = GetDatabasePath(MyDatabaseId, tablespace);
+	folders[1] = XLOGDIR;
+	pneumo_disk_require(
+		psprintf("the version of run %lld", (long long) w->run), (double) n_bytes, folders, lengthof(folders),
+		psprintf(pneumo_checkpoint_exists(w->run)
+					 ? "Free space or lower the setting, then continue with SELECT pneumo_resume(%lld)."
+					 : "Free space or lower the setting, then train again.",
+				 (long long) w->run));
+}
+
 bool
-pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
+pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 {
 	const PneumoConfig *config = w->prepared->config;
 	PneumoModelMeta meta;
@@ -275,7 +302,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	int epoch = 0;
 	NnTrainer *trainer = w->trainer;
 	bool there;
-	const char *state = cancelled ? "cancelled" : "succeeded";
+	const char *state;
 	PneumoVerdict verdict = PNEUMO_NO_RIVAL;
 
 	initStringInfo(&line);
@@ -285,7 +312,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	weights = nn_trainer_result(trainer, &epoch);
 	if (weights != NULL)
 	{
-		if (!cancelled)
+		if (!w->cancelled)
 			scores = score_validation(w, weights, hooks);
 		memset(&meta, 0, sizeof(meta));
 		meta.preprocess = config->preprocess;
@@ -301,6 +328,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	}
 	w->trainer = NULL;
 	nn_trainer_stop(trainer);
+	state = w->cancelled ? "cancelled" : "succeeded";
 
 	pneumo_worker_report(w, "storing the version");
 	pneumo_worker_begin(w, false);
@@ -311,6 +339,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 		{
 			if (config->deploy == PNEUMO_DEPLOY_IF_BETTER && probability != NULL)
 				verdict = pneumo_worker_if_better(w, &meta, probability, &metrics);
+			require_disk(w, version.n_bytes);
 			version.model = config->name;
 			version.owner = w->s->current_user;
 			version.run = w->run;
@@ -322,8 +351,9 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 			version.comment = config->comment;
 			pneumo_dataset_manifest(&manifest, w->dataset);
 			version.manifest = &manifest;
-			version.deploy = (config->deploy == PNEUMO_DEPLOY_YES && !cancelled) || verdict == PNEUMO_BETTER;
-			version.never_deploy = cancelled || config->deploy == PNEUMO_DEPLOY_NO;
+			version.deploy =
+				(config->deploy == PNEUMO_DEPLOY_YES && !w->cancelled) || verdict == PNEUMO_BETTER;
+			version.never_deploy = w->cancelled || config->deploy == PNEUMO_DEPLOY_NO;
 			id = pneumo_version_store(&version);
 		}
 		else
@@ -336,7 +366,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 		return false;
 
 	strlcpy(w->s->outcome.state, state, sizeof(w->s->outcome.state));
-	if (!cancelled)
+	if (!w->cancelled)
 	{
 		pneumo_checkpoint_remove(w->run);
 		summarize(w, &id, epoch, line.data, verdict);

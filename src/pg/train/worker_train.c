@@ -14,13 +14,11 @@
 #include "postgres.h"
 
 #include <math.h>
-#include <time.h>
 
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
-#include "storage/ipc.h"
 #include "storage/pmsignal.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -37,16 +35,7 @@
 
 #define CHECKPOINT_SECONDS 60
 #define CHECK_SECONDS 2
-
-static double
-clock_seconds(void *arg)
-{
-	struct timespec now;
-
-	(void) arg;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
-}
+#define LAST_CHECKPOINT_SECONDS 2
 
 /* -------------------------------------------------------------------- hooks */
 
@@ -84,21 +73,27 @@ hook_auc(void *arg, const float *scores, size_t n)
 	return auc;
 }
 
+static double
+hook_clock(void *arg)
+{
+	(void) arg;
+	return pneumo_seconds();
+}
+
 static int
 hook_poll(void *arg)
 {
 	PneumoWorker *w = arg;
 	volatile int stop = 0;
 
+	/* before a cancel: a caller that goes with the server cancels, but means no cancel */
+	if (w->error != NULL || ProcDiePending || !PostmasterIsAlive())
+		return 1;
 	if (pneumo_slot_cancelled(w->slot) || QueryCancelPending)
 	{
 		w->cancelled = true;
 		return 1;
 	}
-	if (w->error != NULL || ProcDiePending || !PostmasterIsAlive())
-		return 1;
-	if (!InterruptPending && !ConfigReloadPending)
-		return 0;
 
 	PG_TRY();
 	{
@@ -108,6 +103,7 @@ hook_poll(void *arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
+		stop = pneumo_worker_database_wanted(w);
 	}
 	PG_CATCH();
 	{
@@ -127,13 +123,25 @@ checkpoint_is_stopped(void *arg)
 	return pneumo_slot_cancelled(w->slot) || QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
 }
 
-/* Saves a checkpoint.  With last, the run ends with it, so that it is written whatever happens. */
+/* The same for the last one of a run whose database is wanted: whoever wants it waits for five seconds. */
+static bool
+last_checkpoint_is_stopped(void *arg)
+{
+	PneumoWorker *w = arg;
+
+	return w->database_wanted != 0 && pneumo_seconds() - w->database_wanted > LAST_CHECKPOINT_SECONDS;
+}
+
+/* Saves a checkpoint.  With last, the run ends with it, so that a cancel does not break it off. */
 static void
 save_checkpoint(PneumoWorker *w, bool last)
 {
+	uint32 holdoff = QueryCancelHoldoffCount;
+
 	PG_TRY();
 	{
-		(void) pneumo_checkpoint_write(&w->head, w->state, last ? NULL : checkpoint_is_stopped, w);
+		(void) pneumo_checkpoint_write(&w->head, w->state,
+									   last ? last_checkpoint_is_stopped : checkpoint_is_stopped, w);
 		w->checkpoint_failed = false;
 	}
 	PG_CATCH();
@@ -141,6 +149,7 @@ save_checkpoint(PneumoWorker *w, bool last)
 		ErrorData *error;
 
 		/* the training is worth more than its insurance */
+		QueryCancelHoldoffCount = holdoff; /* an error resets it */
 		MemoryContextSwitchTo(w->cxt);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -154,7 +163,7 @@ save_checkpoint(PneumoWorker *w, bool last)
 	}
 	PG_END_TRY();
 	w->has_checkpoint = true;
-	w->last_checkpoint = clock_seconds(NULL);
+	w->last_checkpoint = pneumo_seconds();
 }
 
 static double
@@ -181,7 +190,7 @@ check_extension(PneumoWorker *w)
 {
 	volatile int stop = 0;
 
-	w->last_check = clock_seconds(NULL);
+	w->last_check = pneumo_seconds();
 	PG_TRY();
 	{
 		pneumo_worker_begin(w, true);
@@ -207,9 +216,9 @@ hook_step(void *arg, const NnProgress *progress)
 	pneumo_slot_set_progress(w->slot, progress, time_left(w, progress));
 	/* the first one after the first epoch, however short it was */
 	if (!progress->validating && ((w->n_epochs == 1 && !w->has_checkpoint) ||
-								  clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
+								  pneumo_seconds() - w->last_checkpoint >= CHECKPOINT_SECONDS))
 		save_checkpoint(w, false);
-	if (clock_seconds(NULL) - w->last_check >= CHECK_SECONDS)
+	if (pneumo_seconds() - w->last_check >= CHECK_SECONDS)
 		return check_extension(w);
 	return 0;
 }
@@ -436,20 +445,13 @@ mark_cancelled(PneumoWorker *w)
 	return there;
 }
 
-bool
-pneumo_worker_train(PneumoWorker *w)
+/*
+ * Ends the run as the network core left it: saves a checkpoint of what was
+ * interrupted, and stores the version.  False if the extension is gone.
+ */
+static bool
+finish_training(PneumoWorker *w, const NnTrainHooks *hooks, NnStatus status, const NnError *error)
 {
-	NnTrainHooks hooks = {w, hook_poll, hook_step, hook_epoch, hook_auc, clock_seconds};
-	NnError error;
-	NnStatus status;
-
-	memset(&error, 0, sizeof(error));
-	start_trainer(w);
-	w->last_checkpoint = w->last_check = clock_seconds(NULL);
-	pneumo_worker_report(w, "training");
-
-	status = nn_train_run(w->trainer, &hooks, &error);
-
 	if (w->gone)
 	{
 		NnTrainer *trainer = w->trainer;
@@ -464,14 +466,38 @@ pneumo_worker_train(PneumoWorker *w)
 		return false;
 	if (status == NN_INTERRUPTED && nn_trainer_state_valid(w->trainer))
 		save_checkpoint(w, true);
-	if (w->cancelled)
-		return pneumo_worker_store(w, &hooks, true);
-	if (w->error != NULL)
-		ReThrowError(w->error);
-	if (!PostmasterIsAlive())
-		proc_exit(1);
-	CHECK_FOR_INTERRUPTS();
-	if (status != NN_OK)
-		pneumo_nn_ereport(&error);
-	return pneumo_worker_store(w, &hooks, false);
+	if (!w->cancelled)
+	{
+		pneumo_worker_check_stop(w);
+		if (status != NN_OK)
+			pneumo_nn_ereport(error);
+	}
+	return pneumo_worker_store(w, hooks);
+}
+
+bool
+pneumo_worker_train(PneumoWorker *w)
+{
+	NnTrainHooks hooks = {w, hook_poll, hook_step, hook_epoch, hook_auc, hook_clock};
+	NnError error;
+	NnStatus status;
+	bool there;
+
+	memset(&error, 0, sizeof(error));
+	start_trainer(w);
+	w->last_checkpoint = w->last_check = pneumo_seconds();
+	pneumo_worker_report(w, "training");
+
+	status = nn_train_run(w->trainer, &hooks, &error);
+
+	/*
+	 * What was learned is stored, however often the run is cancelled from here
+	 * on.  The end of the process is let through, and so is an error, which
+	 * also ends the hold.
+	 */
+	HOLD_CANCEL_INTERRUPTS();
+	there = finish_training(w, &hooks, status, &error);
+	RESUME_CANCEL_INTERRUPTS();
+	QueryCancelPending = false;
+	return there;
 }
