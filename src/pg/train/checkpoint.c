@@ -254,7 +254,7 @@ pneumo_checkpoint_remove(int64 run)
 
 /* ------------------------------------------------------ removal at commit */
 
-/* The checkpoints that go if the transaction commits; of rolled back savepoints no longer. */
+/* A checkpoint to be removed when the transaction commits, if its savepoint is not rolled back. */
 typedef struct Removal
 {
 	int64 run;

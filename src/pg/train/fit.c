@@ -167,6 +167,7 @@ free_rows(StatsRows *rows)
 	pfree(unconstify(uint8_t *, rows->label));
 }
 
+/* Returns the quality of the probabilities that meta makes of the scores; an error if it is not defined. */
 static Quality
 judge(const PneumoModelMeta *meta, const PneumoFitRows *in)
 {

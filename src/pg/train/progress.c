@@ -49,6 +49,7 @@ pneumo_seconds(void)
 	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
 }
 
+/* Adds the row of one slot; what is not known yet is null. */
 static void
 put_row(ReturnSetInfo *rsinfo, const PneumoRunSlot *slot)
 {

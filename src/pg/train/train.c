@@ -37,7 +37,7 @@
 
 PG_FUNCTION_INFO_V1(pneumo_train);
 
-/* of libpq/libpq.h, which needs the headers of Kerberos where the server has it */
+/* Declared in libpq/libpq.h, which needs the headers of Kerberos where the server has it. */
 extern bool pq_check_connection(void);
 
 #define HANDSHAKE_POLL_MS 100
@@ -93,10 +93,11 @@ pneumo_epoch_detail(const NnEpochLog *log, int epochs, double mean_seconds)
 	return buf.data;
 }
 
+/* Says that the server has crashed, and what becomes of the run. */
 static void
-server_ends(int64 run)
+server_ends(int elevel, int64 run)
 {
-	ereport(FATAL,
+	ereport(elevel,
 			(errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the server is going away, the training is interrupted"),
 			 run != 0 ? errhint("Continue it with SELECT pneumo_resume(%lld) once the server is back.",
 								(long long) run)
@@ -108,7 +109,7 @@ static void
 outcome_ereport(const PneumoRunOutcome *outcome, int64 run)
 {
 	if (strcmp(outcome->state, "cancelled") == 0 && !PostmasterIsAlive())
-		server_ends(run);
+		server_ends(FATAL, run);
 	if (strcmp(outcome->state, "cancelled") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED), errmsg("training run %lld was cancelled", (long long) run),
@@ -182,11 +183,15 @@ segment_detached(dsm_segment *seg, Datum arg)
 	SpinLockAcquire(&s->mutex);
 	finished = s->finished;
 	SpinLockRelease(&s->mutex);
-	/* with the server the run is interrupted, not cancelled */
-	if (s->wait && !finished && PostmasterIsAlive())
+	if (!s->wait || finished)
+		return;
+	if (PostmasterIsAlive())
 		(void) pneumo_slot_cancel_index(s->slot, s->generation);
+	else
+		server_ends(WARNING, s->run); /* waiting for a latch ends the process without a word */
 }
 
+/* Creates the segment that hands the run to the worker, followed by the texts that it needs. */
 static void
 create_segment(Following *f, const PneumoLaunch *launch)
 {
@@ -255,7 +260,7 @@ worker_stopped(const Following *f)
 	BgwHandleStatus status = GetBackgroundWorkerPid(f->handle, &pid);
 
 	if (status == BGWH_POSTMASTER_DIED)
-		server_ends(f->s->run);
+		server_ends(FATAL, f->s->run);
 	return status == BGWH_STOPPED;
 }
 
@@ -360,6 +365,7 @@ add_fate_of_run(void *arg)
 	errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) *run);
 }
 
+/* Follows a run to its end and prints its news; raises how it ended, if it did not succeed. */
 static void
 follow(const Following *f, const PneumoLaunch *launch, int64 run)
 {

@@ -201,7 +201,7 @@ extern void pneumo_slot_release(int slot, uint32 generation, bool only_unattache
 extern bool pneumo_slot_cancelled(int slot);
 /* Copies the slot of a run of this database; false if there is none. */
 extern bool pneumo_slot_find(int64 run, PneumoRunSlot *copy);
-/* Set the flag and signal the worker; false if the run is not there any more. */
+/* Ask a run to stop, by its id or its slot; false if it is not there any more. */
 extern bool pneumo_slot_cancel(int64 run);
 extern bool pneumo_slot_cancel_index(int slot, uint32 generation);
 /* Returns whether pid waits, directly or not, for a lock of this backend. */
@@ -257,7 +257,7 @@ extern double pneumo_seconds(void);
 
 /* -------------------------------------------------------- entry points */
 
-/* Is the main function of the training worker. */
+/* Runs the training worker: the function that the postmaster starts it with. */
 extern PGDLLEXPORT void pneumo_worker_main(Datum main_arg);
 
 /* What pneumo_launch() needs to know. */

@@ -145,8 +145,8 @@ settings_json(int threads)
 }
 
 /*
- * A resumption took its slot after the checks of pneumo_resume(); in between
- * another one may have come to the end.
+ * Errors if the run has succeeded: between the checks of pneumo_resume() and the
+ * taking of the slot, another resumption may have come to the end.
  */
 static void
 check_resumable(PneumoWorker *w)
@@ -382,6 +382,7 @@ handle_error(PneumoWorker *w)
 		finish_badly(w, "failed", outcome->message, unpack_sql_state(error->sqlerrcode));
 }
 
+/* Takes the run through its life; errors are for the caller to handle. */
 static void
 run_training(PneumoWorker *w)
 {

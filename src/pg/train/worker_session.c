@@ -97,9 +97,10 @@ pneumo_worker_notify(PneumoWorker *w, const char *state, int64 version)
 /* -------------------------------------------------------- reasons to leave */
 
 /*
- * The lock is the one that DROP DATABASE, ALTER DATABASE RENAME and SET
- * TABLESPACE take before they wait for others to leave.  They signal only
- * autovacuum's workers.  All other uses of a database allow this lock.
+ * DROP DATABASE, ALTER DATABASE RENAME and SET TABLESPACE lock the database
+ * exclusively before they wait for others to leave, and signal nobody but
+ * autovacuum's workers.  So the worker tries whether the weakest lock is to be
+ * had, which all other commands on a database allow.
  */
 bool
 pneumo_worker_database_wanted(PneumoWorker *w)

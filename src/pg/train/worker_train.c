@@ -80,6 +80,7 @@ hook_clock(void *arg)
 	return pneumo_seconds();
 }
 
+/* Asks for a stop if anything wants one: a cancel, an end of the process or the server, a kept error. */
 static int
 hook_poll(void *arg)
 {
@@ -123,7 +124,7 @@ checkpoint_is_stopped(void *arg)
 	return pneumo_slot_cancelled(w->slot) || QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
 }
 
-/* The same for the last one of a run whose database is wanted: whoever wants it waits for five seconds. */
+/* Returns whether to leave off the last one: who wants the database for itself only waits for five seconds. */
 static bool
 last_checkpoint_is_stopped(void *arg)
 {
@@ -223,6 +224,7 @@ hook_step(void *arg, const NnProgress *progress)
 	return 0;
 }
 
+/* Writes the epoch to the history and hands it to the caller. */
 static int
 hook_epoch(void *arg, const NnEpochLog *log)
 {
@@ -393,6 +395,7 @@ recall_best(PneumoWorker *w)
 	pneumo_worker_commit(w);
 }
 
+/* Plans the memory, creates the trainer, from the checkpoint if the run is resumed, and starts its threads. */
 static void
 start_trainer(PneumoWorker *w)
 {
