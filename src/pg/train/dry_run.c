@@ -57,7 +57,7 @@ enum
 #define MEASURE_ROWS 8    /* samples together, as in a batch: few read the weights once each */
 #define BACKWARD_COST 3.0 /* a training step in forward passes */
 
-/* Fills pixels with noise, since the time of a forward pass of few samples depends on how many activations are 0. */
+/* Fills pixels with noise: the time of a forward pass depends on how many activations are 0. */
 static void
 fill_pixels(float *pixels, size_t n)
 {

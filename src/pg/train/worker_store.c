@@ -221,7 +221,7 @@ fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, Pneu
 	return pneumo_fit(meta, w->prepared->config, &in, metrics);
 }
 
-/* Returns the scores of the validation split by the stored weights; NULL if it is empty, or if a cancel came. */
+/* Returns the scores of the validation split by the stored weights; NULL if it is empty or a cancel came. */
 static float *
 score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hooks)
 {

@@ -124,7 +124,7 @@ checkpoint_is_stopped(void *arg)
 	return pneumo_slot_cancelled(w->slot) || QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
 }
 
-/* Returns whether to leave off the last one: who wants the database for itself only waits for five seconds. */
+/* Returns whether to leave off the last one, since those who want the database wait for five seconds only. */
 static bool
 last_checkpoint_is_stopped(void *arg)
 {
@@ -395,7 +395,7 @@ recall_best(PneumoWorker *w)
 	pneumo_worker_commit(w);
 }
 
-/* Plans the memory, creates the trainer, from the checkpoint if the run is resumed, and starts its threads. */
+/* Plans the memory, creates the trainer (from the checkpoint if the run is resumed), starts its threads. */
 static void
 start_trainer(PneumoWorker *w)
 {
