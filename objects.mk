@@ -203,6 +203,7 @@ OBJS_PG_PREDICT = \
 
 OBJS_PG_TRAIN = \
 	src/pg/train/checkpoint.o \
+	src/pg/train/disk.o \
 	src/pg/train/dry_run.o \
 	src/pg/train/fit.o \
 	src/pg/train/if_better.o \
@@ -214,6 +215,7 @@ OBJS_PG_TRAIN = \
 	src/pg/train/train.o \
 	src/pg/train/views.o \
 	src/pg/train/worker.o \
+	src/pg/train/worker_session.o \
 	src/pg/train/worker_store.o \
 	src/pg/train/worker_train.o \
 	$(end)

@@ -72,8 +72,8 @@ unlink $folder;
 # A checkpoint that cannot be replaced stays, and can be continued from.
 $run = start_training($node, slow_config(name => '"insured"'));
 wait_for_epoch($node, $run, 2);
-wait_for($node, "SELECT (pg_stat_file('pneumo/' || oid || '/$run.checkpoint', true)).size > 0 FROM pg_database WHERE datname = current_database()", 'the first checkpoint');
-my ($file) = glob("$folder/*/$run.checkpoint");
+wait_for($node, "SELECT (pg_stat_file('pneumo/' || oid || '/pgsql_tmp_run_$run.checkpoint', true)).size > 0 FROM pg_database WHERE datname = current_database()", 'the first checkpoint');
+my ($file) = glob("$folder/*/pgsql_tmp_run_$run.checkpoint");
 mkdir "$file.new";
 $node->safe_psql('postgres', "SELECT pneumo_cancel($run)");
 is($node->safe_psql('postgres', "SELECT pneumo_wait($run)"), 'cancelled', 'cancelled, the last checkpoint was not written');

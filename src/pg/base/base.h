@@ -41,6 +41,7 @@ extern int pneumo_predict_memory; /* kB */
 extern int pneumo_simd;           /* -1 auto, else NnPath */
 extern char *pneumo_blas_library; /* "" or "none": built-in kernel */
 extern int pneumo_max_training_runs;
+extern int pneumo_disk_reserve;      /* MB; 0: none */
 extern int pneumo_shared_cache_size; /* kB */
 extern int pneumo_local_cache_size;  /* kB */
 

@@ -30,6 +30,7 @@
 #define DEFAULT_LOCAL_CACHE_SIZE (512 * 1024)
 #define DEFAULT_MAX_IMAGE_PIXELS (50 * 1000 * 1000)
 #define DEFAULT_MAX_TRAINING_RUNS 1
+#define DEFAULT_DISK_RESERVE 1024 /* MB */
 
 char *pneumo_default_model = NULL;
 int pneumo_on_bad_image = PNEUMO_BAD_IMAGE_ERROR;
@@ -42,6 +43,7 @@ int pneumo_predict_memory = DEFAULT_PREDICT_MEMORY;
 int pneumo_simd = SIMD_AUTO;
 char *pneumo_blas_library = NULL;
 int pneumo_max_training_runs = DEFAULT_MAX_TRAINING_RUNS;
+int pneumo_disk_reserve = DEFAULT_DISK_RESERVE;
 int pneumo_shared_cache_size = DEFAULT_SHARED_CACHE_SIZE;
 int pneumo_local_cache_size = DEFAULT_LOCAL_CACHE_SIZE;
 
@@ -113,6 +115,10 @@ define_training_settings(void)
 	DefineCustomIntVariable("pneumo.max_training_runs", "Training runs at a time, for the whole server.",
 							NULL, &pneumo_max_training_runs, DEFAULT_MAX_TRAINING_RUNS, 0, PNEUMO_RUN_SLOTS,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pneumo.disk_reserve",
+							"Disk space that checkpoints and versions of a training leave free.",
+							"What does not fit is not begun; 0 turns the check off.", &pneumo_disk_reserve,
+							DEFAULT_DISK_RESERVE, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomStringVariable("pneumo.blas_library",
 							   "OpenBLAS library for large matrix products in training.",
 							   "A name that the dynamic loader finds, or a path; none uses the "

@@ -209,8 +209,7 @@ model_privileges(const char *name, Oid role, Snapshot snapshot, int *mask)
 	if (HeapTupleIsValid(tuple))
 	{
 		bool isnull;
-		Oid owner =
-			DatumGetObjectId(heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull));
+		Oid owner = DatumGetObjectId(heap_getattr(tuple, Anum_model_owner, RelationGetDescr(rel), &isnull));
 
 		model = DatumGetInt64(heap_getattr(tuple, Anum_model_id, RelationGetDescr(rel), &isnull));
 		if (superuser_arg(role) || role_acts_as(role, owner))

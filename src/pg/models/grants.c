@@ -70,9 +70,9 @@ pneumo_revoke(PG_FUNCTION_ARGS)
 	Oid grantee = grantee_argument(role);
 
 	if (!pneumo_privilege_remove(model, grantee, privilege, snapshot))
-		ereport(NOTICE, (errmsg("%s on model \"%s\" is not granted to \"%s\"",
-								pneumo_privilege_name(privilege), name,
-								OidIsValid(grantee) ? role : PNEUMO_PUBLIC)));
+		ereport(NOTICE,
+				(errmsg("%s on model \"%s\" is not granted to \"%s\"", pneumo_privilege_name(privilege), name,
+						OidIsValid(grantee) ? role : PNEUMO_PUBLIC)));
 	UnregisterSnapshot(snapshot);
 	PG_RETURN_VOID();
 }

@@ -147,7 +147,7 @@ find_source(FunctionCallInfo fcinfo, const PneumoReport *r)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("it is not known which table the version was trained on"),
 						errhint("Name a table: pneumo_report(model, source).")));
-	if (r->run_row == NULL || get_role_oid(r->run_row->owner, true) != GetUserId())
+	if (r->run_row == NULL || r->run_row->owner != GetUserId())
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("only the role that trained the version can leave out the source"),
 						errhint("Name a table that you trust: pneumo_report(model, source).")));

@@ -3,10 +3,15 @@
  * checkpoint.c
  *	  The files that a run can be resumed from.
  *
- * One file a run, pneumo/<database>/<run>.checkpoint below the data directory:
- * a head, then the trainer's state.  Written aside, flushed and renamed, so
- * that there is always a whole one.  Never WAL: a checkpoint is worth nothing
- * on another machine.
+ * One file a run, pneumo/<database>/pgsql_tmp_run_<run>.checkpoint below the data
+ * directory: a head, then the trainer's state.  It is written under another name,
+ * flushed and renamed, so that there is always a whole one.
+ *
+ * A checkpoint is worth nothing on another machine.  So it is not in the WAL, and
+ * its name begins like those of the server's temporary files: pg_basebackup and
+ * pg_rewind leave such files out, whatever their folder.  A start of the server
+ * only removes those in its own folders for temporary files, so that a run can
+ * still be resumed after a restart.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,10 +20,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "common/file_perm.h"
+#include "common/file_utils.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "pg/base/shmem.h"
@@ -26,6 +34,7 @@
 #include "pg/train/train.h"
 
 #define ROOT "pneumo"
+#define PREFIX PG_TEMP_FILE_PREFIX "_run_"
 #define SUFFIX ".checkpoint"
 #define MAGIC "PNCKPT\0\1"
 #define PIECE ((size_t) 4 * 1024 * 1024)
@@ -34,7 +43,7 @@
 static void
 checkpoint_path(char *path, int64 run, bool temporary)
 {
-	snprintf(path, MAXPGPATH, ROOT "/%u/%lld" SUFFIX "%s", MyDatabaseId, (long long) run,
+	snprintf(path, MAXPGPATH, ROOT "/%u/" PREFIX "%lld" SUFFIX "%s", MyDatabaseId, (long long) run,
 			 temporary ? ".new" : "");
 }
 
@@ -74,8 +83,8 @@ flush_file(int fd, const char *path)
 }
 
 /*
- * The state piece by piece, flushed on the way, so that no wait is long; then
- * the head, which makes it whole.  False if it was stopped.
+ * Writes the state piece by piece, flushed on the way, so that no wait is long;
+ * then the head, which makes it whole.  Returns false if it was stopped.
  */
 static bool
 write_file(int fd, const char *path, PneumoCheckpointHead *head, const void *state, bool (*stop)(void *arg),
@@ -114,6 +123,7 @@ pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state, bo
 	char path[MAXPGPATH];
 	char temporary[MAXPGPATH];
 	char directory[MAXPGPATH];
+	const char *folder = directory;
 	volatile int fd;
 	volatile bool whole = false;
 
@@ -123,6 +133,8 @@ pneumo_checkpoint_write(const PneumoCheckpointHead *given, const void *state, bo
 	make_directory(directory);
 	checkpoint_path(path, head.run, false);
 	checkpoint_path(temporary, head.run, true);
+	pneumo_disk_require("the checkpoint", (double) (sizeof(head) + head.state_bytes), &folder, 1,
+						"Free space, or lower the setting.");
 
 	fd = OpenTransientFile(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY);
 	if (fd < 0)
@@ -241,7 +253,72 @@ pneumo_checkpoint_remove(int64 run)
 		ereport(WARNING, (errcode_for_file_access(), errmsg("could not remove file \"%s\": %m", path)));
 }
 
-/* Files of this database whose run is done with them. */
+/* ------------------------------------------------------ removal at commit */
+
+/* A checkpoint to be removed when the transaction commits, if its savepoint is not rolled back. */
+typedef struct Removal
+{
+	int64 run;
+	SubTransactionId subtransaction;
+	struct Removal *next;
+} Removal;
+
+static Removal *removals = NULL;
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	Removal *removal;
+
+	(void) arg;
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	/* a prepared transaction leaves its checkpoints to the sweep */
+	for (removal = removals; removal != NULL && event == XACT_EVENT_COMMIT; removal = removal->next)
+		pneumo_checkpoint_remove(removal->run);
+	removals = NULL; /* the memory goes with the transaction */
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent, void *arg)
+{
+	Removal **place = &removals;
+
+	(void) arg;
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (*place != NULL)
+	{
+		if ((*place)->subtransaction != subtransaction)
+			place = &(*place)->next;
+		else if (event == SUBXACT_EVENT_COMMIT_SUB)
+			(*place)->subtransaction = parent;
+		else
+			*place = (*place)->next;
+	}
+}
+
+void
+pneumo_checkpoint_remove_at_commit(int64 run)
+{
+	static bool registered = false;
+	Removal *removal = MemoryContextAlloc(TopTransactionContext, sizeof(Removal));
+
+	if (!registered)
+	{
+		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterSubXactCallback(at_subtransaction_end, NULL);
+		registered = true;
+	}
+	removal->run = run;
+	removal->subtransaction = GetCurrentSubTransactionId();
+	removal->next = removals;
+	removals = removal;
+}
+
+/* ------------------------------------------------------------------ sweep */
+
+/* Removes the files of this database whose run is done with them. */
 static void
 sweep_database(const char *directory)
 {
@@ -257,9 +334,10 @@ sweep_database(const char *directory)
 		PneumoRunRow *row;
 		PneumoRunSlot slot;
 
-		if (sscanf(entry->d_name, "%lld%31s", &run, rest) != 2 || strncmp(rest, SUFFIX, strlen(SUFFIX)) != 0)
+		if (sscanf(entry->d_name, PREFIX "%lld%31s", &run, rest) != 2 ||
+			strncmp(rest, SUFFIX, strlen(SUFFIX)) != 0)
 			continue;
-		if (pneumo_slot_find(run, &slot, NULL))
+		if (pneumo_slot_find(run, &slot))
 			continue;
 		if (strcmp(rest, SUFFIX) != 0)
 		{

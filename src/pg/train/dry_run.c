@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include <math.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "access/htup_details.h"
@@ -22,7 +21,6 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 #include "image/image.h"
 #include "nn/nn.h"
@@ -59,16 +57,7 @@ enum
 #define MEASURE_ROWS 8    /* samples together, as in a batch: few read the weights once each */
 #define BACKWARD_COST 3.0 /* a training step in forward passes */
 
-static double
-now_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
-}
-
-/* Noise: the time of a forward pass of few samples depends on how many activations are 0. */
+/* Fills pixels with noise: the time of a forward pass depends on how many activations are 0. */
 static void
 fill_pixels(float *pixels, size_t n)
 {
@@ -80,7 +69,7 @@ fill_pixels(float *pixels, size_t n)
 		pixels[i] = (float) pg_prng_double(&state);
 }
 
-/* Seconds of the forward pass of a sample, among others, on one core; NaN if unknown. */
+/* Returns the seconds that one sample of a batch of rows takes forward, on one core; NaN if unknown. */
 static double
 forward_seconds(const PneumoPrepared *prepared)
 {
@@ -101,7 +90,7 @@ forward_seconds(const PneumoPrepared *prepared)
 	double start;
 	double seconds;
 	int rows = MEASURE_ROWS;
-	int runs = 0;
+	int passes = 0;
 
 	if (packed_bytes == 0)
 		return NAN;
@@ -128,7 +117,7 @@ forward_seconds(const PneumoPrepared *prepared)
 	engine.packed = packed;
 	scratch = pneumo_align(pneumo_scratch(scratch_bytes));
 
-	start = now_seconds();
+	start = pneumo_seconds();
 	do
 	{
 		if (nn_engine_run(probabilities, NULL, NULL, src, rows, &engine, scratch, &InterruptPending) != NN_OK)
@@ -136,10 +125,10 @@ forward_seconds(const PneumoPrepared *prepared)
 			CHECK_FOR_INTERRUPTS();
 			return NAN;
 		}
-		runs++;
-		seconds = now_seconds() - start;
-	} while (seconds < MEASURE_SECONDS && runs < 1000);
-	return seconds / runs / rows;
+		passes++;
+		seconds = pneumo_seconds() - start;
+	} while (seconds < MEASURE_SECONDS && passes < 1000);
+	return seconds / passes / rows;
 }
 
 static Datum
@@ -165,7 +154,7 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	TupleDesc desc;
 	Datum values[N_COLS];
 	bool nulls[N_COLS] = {false};
-	Datum sides[2];
+	Datum size[2];
 	List *warnings;
 	List *classes = NIL;
 	size_t fixed;
@@ -203,8 +192,8 @@ pneumo_plan(PG_FUNCTION_ARGS)
 
 	for (i = 0; i < dataset->n_classes; i++)
 		classes = lappend(classes, dataset->classes[i]);
-	sides[0] = Int32GetDatum(config->preprocess.height);
-	sides[1] = Int32GetDatum(config->preprocess.width);
+	size[0] = Int32GetDatum(config->preprocess.height);
+	size[1] = Int32GetDatum(config->preprocess.width);
 	forward = forward_seconds(prepared);
 
 	values[COL_MODEL] = CStringGetTextDatum(config->preset ? config->preset : "layers");
@@ -214,7 +203,7 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(dataset));
 	values[COL_LAYERS] = Int32GetDatum(nn_graph_node_count(prepared->graph) - 1);
 	values[COL_PARAMETERS] = Int64GetDatum((int64) nn_graph_weight_count(prepared->graph));
-	values[COL_IMAGE_SIZE] = PointerGetDatum(construct_array(sides, 2, INT4OID, 4, true, TYPALIGN_INT));
+	values[COL_IMAGE_SIZE] = PointerGetDatum(construct_array(size, 2, INT4OID, 4, true, TYPALIGN_INT));
 	values[COL_BATCH_SIZE] = Int32GetDatum(config->train.batch_size);
 	values[COL_STEPS] = Int64GetDatum(
 		config->train.steps_per_epoch > 0

@@ -2,8 +2,8 @@
  *
  * fit.c
  *	  Calibration and operating point of a version, fitted at the end of its
- *	  training on the validation side, with the scores of the weights that are
- *	  stored by the kernels that predict.
+ *	  training on the validation split, with the scores of the weights that are
+ *	  stored, computed by the kernels that predict.
  *
  * The operating point is on the calibrated scale.  What both achieved on the
  * rows they were fitted on goes into the version's metrics, marked as such.
@@ -15,11 +15,12 @@
 #include <math.h>
 
 #include "common/shortest_dec.h"
-#include "lib/stringinfo.h"
+#include "utils/memutils.h"
 
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/base/stats_env.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
@@ -55,7 +56,10 @@ group_number(const PneumoSample *sample)
 	return number;
 }
 
-/* Calling every row positive is the most that any threshold can do. */
+/*
+ * Tries the threshold that calls every row positive, which is the most that any
+ * threshold can do.
+ */
 void
 pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset)
 {
@@ -110,7 +114,7 @@ pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset
 
 /* ------------------------------------------------------------------ fitting */
 
-/* As short as it can be read back, whatever extra_float_digits says. */
+/* Returns the shortest text that is read back as the same number, whatever extra_float_digits says. */
 static char *
 shortest(double number)
 {
@@ -120,7 +124,7 @@ shortest(double number)
 	return text;
 }
 
-/* What a calibration is judged by, on the scores of one meta. */
+/* Figures by which a calibration is judged. */
 typedef struct Quality
 {
 	double log_loss;
@@ -139,7 +143,7 @@ probabilities(const PneumoModelMeta *meta, const PneumoFitRows *in)
 	return dst;
 }
 
-/* The two-class view; the caller frees score and label. */
+/* Returns the rows of two classes, to be freed with free_rows(). */
 static StatsRows
 binary_rows(const double *probability, const PneumoFitRows *in)
 {
@@ -163,6 +167,7 @@ free_rows(StatsRows *rows)
 	pfree(unconstify(uint8_t *, rows->label));
 }
 
+/* Returns the quality of the probabilities that meta makes of the scores; an error if it is not defined. */
 static Quality
 judge(const PneumoModelMeta *meta, const PneumoFitRows *in)
 {
@@ -201,7 +206,7 @@ judge(const PneumoModelMeta *meta, const PneumoFitRows *in)
 }
 
 static void
-fit_platt(PneumoModelMeta *meta, const double *logit, const PneumoFitRows *in, StringInfo achieved,
+fit_platt(PneumoModelMeta *meta, const double *logit, const PneumoFitRows *in, PneumoJson *achieved,
 		  const StatsEnv *env)
 {
 	uint8_t *label = MemoryContextAllocHuge(CurrentMemoryContext, in->n);
@@ -215,13 +220,15 @@ fit_platt(PneumoModelMeta *meta, const double *logit, const PneumoFitRows *in, S
 	meta->calibration = PNEUMO_CALIBRATION_PLATT;
 	meta->calibration_a = platt.slope;
 	meta->calibration_b = platt.intercept;
-	appendStringInfo(achieved, "\"method\":\"platt\",\"slope\":%.9g,\"intercept\":%.9g,\"bounded\":%s",
-					 platt.slope, platt.intercept, platt.bounded ? "true" : "false");
+	pneumo_json_add_string(achieved, "method", "platt");
+	pneumo_json_add_number(achieved, "slope", platt.slope, 9);
+	pneumo_json_add_number(achieved, "intercept", platt.intercept, 9);
+	pneumo_json_add_bool(achieved, "bounded", platt.bounded);
 }
 
 static void
 fit_temperature(PneumoModelMeta *meta, const double *logit, int n_logits, const PneumoFitRows *in,
-				StringInfo achieved, const StatsEnv *env)
+				PneumoJson *achieved, const StatsEnv *env)
 {
 	double temperature;
 
@@ -229,12 +236,14 @@ fit_temperature(PneumoModelMeta *meta, const double *logit, int n_logits, const 
 					   "calibration", NULL);
 	meta->calibration = PNEUMO_CALIBRATION_TEMPERATURE;
 	meta->calibration_a = temperature;
-	appendStringInfo(achieved, "\"method\":\"temperature\",\"temperature\":%.9g", temperature);
+	pneumo_json_add_string(achieved, "method", "temperature");
+	pneumo_json_add_number(achieved, "temperature", temperature, 9);
 }
 
+/* Fits the calibration of meta and adds object "calibration", with the figures before and after. */
 static void
 fit_calibration(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in,
-				StringInfo achieved)
+				PneumoJson *achieved)
 {
 	int n_logits = meta->n_classes == 2 ? 1 : meta->n_classes;
 	double *logit = MemoryContextAllocHuge(CurrentMemoryContext, in->n * n_logits * sizeof(double));
@@ -253,7 +262,7 @@ fit_calibration(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoF
 		for (i = 0; i < in->n; i++)
 			logit[i] = (double) in->logit[2 * i + 1] - (double) in->logit[2 * i];
 	}
-	appendStringInfoString(achieved, ",\"calibration\":{");
+	pneumo_json_open_object(achieved, "calibration");
 	pneumo_stats_begin(&stats);
 	if (config->calibration == PNEUMO_CALIBRATION_PLATT)
 		fit_platt(meta, logit, in, achieved, &stats.env);
@@ -262,23 +271,31 @@ fit_calibration(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoF
 	pneumo_stats_end(&stats);
 	pfree(logit);
 	after = judge(meta, in);
-	appendStringInfo(achieved, ",\"log_loss_before\":%.9g,\"log_loss\":%.9g", before.log_loss,
-					 after.log_loss);
-	if (!isnan(after.ece))
-		appendStringInfo(achieved, ",\"ece_before\":%.9g,\"ece\":%.9g", before.ece, after.ece);
-	appendStringInfoChar(achieved, '}');
+	pneumo_json_add_number(achieved, "log_loss_before", before.log_loss, 9);
+	pneumo_json_add_number(achieved, "log_loss", after.log_loss, 9);
+	pneumo_json_add_number(achieved, "ece_before", before.ece, 9);
+	pneumo_json_add_number(achieved, "ece", after.ece, 9);
+	pneumo_json_close(achieved);
 }
 
 static void
-put_figure(StringInfo buf, const char *name, const StatsInterval *figure)
+add_figure(PneumoJson *json, const char *name, const StatsInterval *figure)
 {
-	appendStringInfo(buf, ",\"%s\":{\"value\":%.9g,\"low\":%.9g,\"high\":%.9g}", name, figure->value,
-					 figure->low, figure->high);
+	pneumo_json_open_object(json, name);
+	pneumo_json_add_number(json, "value", figure->value, 9);
+	pneumo_json_add_number(json, "low", figure->low, 9);
+	pneumo_json_add_number(json, "high", figure->high, 9);
+	pneumo_json_close(json);
 }
 
+/*
+ * Fits the threshold of meta and adds object "operating_point", with what the
+ * threshold achieves.  The text of meta->operating_point is part of the
+ * version's bytes, so its spaces and digits must never change.
+ */
 static void
 fit_operating_point(PneumoModelMeta *meta, const PneumoConfig *config, const double *probability,
-					const PneumoFitRows *in, StringInfo achieved)
+					const PneumoFitRows *in, PneumoJson *achieved)
 {
 	const StatsThresholdDemand *demand = &config->operating_point;
 	StatsRows rows = binary_rows(probability, in);
@@ -302,17 +319,18 @@ fit_operating_point(PneumoModelMeta *meta, const PneumoConfig *config, const dou
 			meta->operating_point = psprintf("{\"sensitivity\": %s, \"confidence\": %s}",
 											 shortest(demand->sensitivity), shortest(demand->confidence));
 	}
-	appendStringInfo(achieved, ",\"operating_point\":{\"threshold\":%.9g,\"confidence\":%.9g",
-					 point.threshold, demand->confidence);
-	put_figure(achieved, "sensitivity", &point.sensitivity);
-	put_figure(achieved, "specificity", &point.specificity);
+	pneumo_json_open_object(achieved, "operating_point");
+	pneumo_json_add_number(achieved, "threshold", point.threshold, 9);
+	pneumo_json_add_number(achieved, "confidence", demand->confidence, 9);
+	add_figure(achieved, "sensitivity", &point.sensitivity);
+	add_figure(achieved, "specificity", &point.specificity);
 	if (demand->rule == STATS_THRESHOLD_SENSITIVITY_LIMIT)
-		appendStringInfo(achieved, ",\"sensitivity_limit\":%.9g", point.sensitivity_limit);
-	appendStringInfo(
-		achieved,
-		",\"true_positive\":%llu,\"false_positive\":%llu,\"true_negative\":%llu,\"false_negative\":%llu}",
-		(unsigned long long) point.counts.tp, (unsigned long long) point.counts.fp,
-		(unsigned long long) point.counts.tn, (unsigned long long) point.counts.fn);
+		pneumo_json_add_number(achieved, "sensitivity_limit", point.sensitivity_limit, 9);
+	pneumo_json_add_int(achieved, "true_positive", (int64) point.counts.tp);
+	pneumo_json_add_int(achieved, "false_positive", (int64) point.counts.fp);
+	pneumo_json_add_int(achieved, "true_negative", (int64) point.counts.tn);
+	pneumo_json_add_int(achieved, "false_negative", (int64) point.counts.fn);
+	pneumo_json_close(achieved);
 }
 
 void
@@ -326,7 +344,7 @@ pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config)
 }
 
 double *
-pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in, StringInfo achieved)
+pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in, PneumoJson *achieved)
 {
 	double *probability;
 

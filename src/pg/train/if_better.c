@@ -6,8 +6,8 @@
  *
  * The pixels are those of the run's sample store, so both must see the images
  * at the same size.  Better is a higher AUC (macro for more than two classes).
- * Both versions were selected on validation rows, which flatters both; the
- * honest answer is pneumo_compare's, on the test side.
+ * Both versions were selected on validation rows, so that both AUC are
+ * optimistic; pneumo_compare gives an unbiased answer, on the test split.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,11 +16,13 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "nn/nn.h"
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/base/stats_env.h"
 #include "pg/catalog/records.h"
 #include "pg/predict/predict.h"
@@ -28,7 +30,10 @@
 #include "pg/train/train.h"
 #include "pg/train/worker.h"
 
-/* Rows of the validation side, by slot, that a version was not trained on. */
+/*
+ * Marks, by slot of the sample store, the rows of the validation split that a
+ * version was not trained on; *n becomes their number.
+ */
 static bool *
 held_out_slots(const PneumoDataset *dataset, int64 version, int64 *n)
 {
@@ -92,9 +97,18 @@ auc_of(const double *probability, const int32_t *label, int64 n, int n_classes)
 	return status == STATS_OK ? figures.macro_auc : NAN;
 }
 
+static PneumoVerdict
+not_comparable(PneumoJson *achieved, const char *reason)
+{
+	pneumo_json_add_jsonb(achieved, "better", NULL);
+	pneumo_json_add_string(achieved, "reason", reason);
+	pneumo_json_close(achieved);
+	return PNEUMO_NOT_COMPARABLE;
+}
+
 PneumoVerdict
 pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const double *probability,
-						StringInfo achieved)
+						PneumoJson *achieved)
 {
 	int64 model = pneumo_model_lookup(w->prepared->config->name, PNEUMO_MANAGE, GetUserId(), true);
 	int k = meta->n_classes;
@@ -117,15 +131,11 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	memset(&id, 0, sizeof(id));
 	if (model == 0 || !pneumo_model_deployed(model, &id))
 		return PNEUMO_NO_RIVAL;
-	appendStringInfo(achieved, ",\"if_better\":{\"deployed_version\":%lld", (long long) id.version);
+	pneumo_json_open_object(achieved, "if_better");
+	pneumo_json_add_int(achieved, "deployed_version", id.version);
 	scorer = pneumo_scorer_get_group(&scorers, CurrentMemoryContext, &id, pneumo_path());
 	if (!same_scale(meta, scorer->meta))
-	{
-		appendStringInfoString(
-			achieved,
-			",\"better\":null,\"reason\":\"the deployed version has other classes or another image size\"}");
-		return PNEUMO_NOT_COMPARABLE;
-	}
+		return not_comparable(achieved, "the deployed version has other classes or another image size");
 	slots = held_out_slots(w->dataset, id.version, &n);
 	ours = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * k * sizeof(double));
 	pneumo_scores_begin(&scores, scorer);
@@ -150,15 +160,13 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 		auc = auc_of(ours, label, m, k);
 		deployed_auc = auc_of(scores.probability, label, m, k);
 	}
-	appendStringInfo(achieved, ",\"images\":%lld", (long long) m);
+	pneumo_json_add_int(achieved, "images", m);
 	if (isnan(auc) || isnan(deployed_auc))
-	{
-		appendStringInfoString(
-			achieved,
-			",\"better\":null,\"reason\":\"the rows that the deployed version was not trained on are of one class, or none\"}");
-		return PNEUMO_NOT_COMPARABLE;
-	}
-	appendStringInfo(achieved, ",\"auc\":%.9g,\"deployed_auc\":%.9g,\"better\":%s}", auc, deployed_auc,
-					 auc > deployed_auc ? "true" : "false");
+		return not_comparable(
+			achieved, "the rows that the deployed version was not trained on are of one class, or none");
+	pneumo_json_add_number(achieved, "auc", auc, 9);
+	pneumo_json_add_number(achieved, "deployed_auc", deployed_auc, 9);
+	pneumo_json_add_bool(achieved, "better", auc > deployed_auc);
+	pneumo_json_close(achieved);
 	return auc > deployed_auc ? PNEUMO_BETTER : PNEUMO_NOT_BETTER;
 }

@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "image/image.h"
@@ -67,7 +66,7 @@ pneumo_loader_scratch_bytes(const PneumoConfig *config)
 	return pixel_bytes(config) + TYPEALIGN(NN_ALIGN, augment) + NN_ALIGN;
 }
 
-/* Called from the pool's threads: no server function below. */
+/* Threads of the pool call it: it may use no server function. */
 int
 pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch)
 {
@@ -91,7 +90,6 @@ pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, vo
 	return 0;
 }
 
-/* Planning asks for labels before there are any: all of the first class. */
 void
 pneumo_prepare_no_labels(NnTrainData *data)
 {
@@ -128,7 +126,7 @@ pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data)
 						 "raise the setting.")));
 }
 
-/* Weights of the deployed version of initial_model, if its network is the same. */
+/* Reads the weights of the deployed version of initial_model; errors unless its network is the same. */
 static void
 read_initial_model(PneumoPrepared *prepared)
 {

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include <math.h>
+#include <time.h>
 
 #include "catalog/pg_authid.h"
 #include "funcapi.h"
@@ -18,6 +19,7 @@
 #include "nn/nn.h"
 
 #include "pg/base/shmem.h"
+#include "pg/train/train.h"
 
 PG_FUNCTION_INFO_V1(pneumo_progress_entries);
 
@@ -38,6 +40,16 @@ enum
 	N_COLS
 };
 
+double
+pneumo_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
+}
+
+/* Adds the row of one slot; what is not known yet is null. */
 static void
 put_row(ReturnSetInfo *rsinfo, const PneumoRunSlot *slot)
 {

@@ -31,13 +31,22 @@
 #include "pg/base/shmem.h"
 #include "pg/train/train.h"
 
+void
+pneumo_run_is_running(int64 run)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE), errmsg("training run %lld is running", (long long) run),
+					errhint("Wait with pneumo_wait(%lld), or cancel it with pneumo_cancel(%lld).",
+							(long long) run, (long long) run)));
+}
+
 int
-pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
+pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 {
 	PneumoShared *shared = pneumo_shared();
 	int used = 0;
 	int free_slot = -1;
 	int64 other = 0;
+	bool taken = false;
 	int i;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
@@ -47,12 +56,15 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
 		{
 			used++;
 			if (shared->runs[i].database == MyDatabaseId)
+			{
 				other = shared->runs[i].run;
+				taken = taken || (run != 0 && other == run);
+			}
 		}
 		else if (free_slot < 0)
 			free_slot = i;
 	}
-	if (used < pneumo_max_training_runs && free_slot >= 0)
+	if (!taken && used < pneumo_max_training_runs && free_slot >= 0)
 	{
 		PneumoRunSlot *slot = &shared->runs[free_slot];
 		uint32 next = slot->generation + 1;
@@ -62,6 +74,7 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
 		slot->generation = next;
 		slot->database = MyDatabaseId;
 		slot->owner = owner;
+		slot->run = run;
 		slot->caller_pid = MyProcPid;
 		slot->queued = TransactionIdIsValid(xid);
 		slot->caller_xid = xid;
@@ -74,6 +87,8 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation)
 		free_slot = -1;
 	LWLockRelease(&shared->lock);
 
+	if (taken)
+		pneumo_run_is_running(run);
 	if (free_slot < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -153,7 +168,7 @@ pneumo_slot_cancelled(int slot)
 }
 
 bool
-pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index)
+pneumo_slot_find(int64 run, PneumoRunSlot *copy)
 {
 	PneumoShared *shared = pneumo_shared();
 	bool found = false;
@@ -165,15 +180,13 @@ pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index)
 		if (!shared->runs[i].in_use || shared->runs[i].database != MyDatabaseId || shared->runs[i].run != run)
 			continue;
 		*copy = shared->runs[i];
-		if (index != NULL)
-			*index = i;
 		found = true;
 	}
 	LWLockRelease(&shared->lock);
 	return found;
 }
 
-/* Under the lock the worker cannot have gone: its exit waits for it. */
+/* Asks a run to stop.  The caller holds the lock, for which the worker's exit waits: it cannot have gone. */
 static void
 cancel_slot(PneumoRunSlot *slot)
 {
@@ -218,7 +231,7 @@ pneumo_slot_cancel_index(int slot, uint32 generation)
 	return found;
 }
 
-/* pg_blocking_pids(), followed until it comes back or ends. */
+/* Follows pg_blocking_pids() until it comes back to this backend or ends. */
 bool
 pneumo_blocked_by_me(int pid)
 {

@@ -3,8 +3,8 @@
  * runs.c
  *	  Waiting for, watching, cancelling, resuming and forgetting runs.
  *
- * All look at the slots first and at the rows then: a live run may not have a
- * row yet, and a row may say "running" of a worker that died.
+ * Every function asks the slots first and the rows then: a live run may not have
+ * a row yet, and a row may say "running" of a worker that died.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +22,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "nn/nn.h"
@@ -47,7 +48,7 @@ run_missing(int64 run)
 			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("training run %lld does not exist", (long long) run)));
 }
 
-/* Who may not even see a run is told that it does not exist. */
+/* Errors unless the run is theirs.  A role that may not even see it is told that it does not exist. */
 static void
 require_owner(int64 run, bool mine, bool monitor_allowed)
 {
@@ -69,7 +70,7 @@ live_state(const PneumoRunRow *row)
 	return row->state;
 }
 
-/* Row of a run that no worker has; errors if there is none or it is not theirs. */
+/* Returns the row of a run that no worker has; errors if there is none or it is not theirs. */
 static PneumoRunRow *
 read_run(int64 run, bool monitor_allowed)
 {
@@ -83,7 +84,7 @@ read_run(int64 run, bool monitor_allowed)
 
 /* -------------------------------------------------------------------- wait */
 
-/* One look at a live run before sleeping; errors if waiting can never end. */
+/* Errors if waiting for a live run can never end. */
 static void
 check_waiting(int64 run, const PneumoRunSlot *slot)
 {
@@ -107,7 +108,7 @@ pneumo_wait(PG_FUNCTION_ARGS)
 	PneumoShared *shared = pneumo_shared();
 	PneumoRunSlot slot;
 
-	while (pneumo_slot_find(run, &slot, NULL))
+	while (pneumo_slot_find(run, &slot))
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), true);
 		if (ConditionVariableTimedSleep(&shared->run_changed, POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN)) ||
@@ -149,6 +150,7 @@ pneumo_watch(PG_FUNCTION_ARGS)
 	PneumoShared *shared = pneumo_shared();
 	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 					 !castNode(CallContext, fcinfo->context)->atomic;
+	MemoryContext cxt;
 	PneumoRunSlot slot;
 	PneumoRunRow *row;
 	int printed = 0;
@@ -160,10 +162,13 @@ pneumo_watch(PG_FUNCTION_ARGS)
 						errhint("CALL it on its own; pneumo_wait(run) works in a transaction.")));
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo watch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(cxt);
 
 	do
 	{
-		live = pneumo_slot_find(run, &slot, NULL);
+		MemoryContextReset(cxt); /* a run may be watched for days */
+		live = pneumo_slot_find(run, &slot);
 		if (live)
 			require_owner(run, has_privs_of_role(GetUserId(), slot.owner), true);
 
@@ -203,7 +208,7 @@ pneumo_cancel(PG_FUNCTION_ARGS)
 	int64 run = PG_GETARG_INT64(0);
 	PneumoRunSlot slot;
 
-	if (pneumo_slot_find(run, &slot, NULL))
+	if (pneumo_slot_find(run, &slot))
 	{
 		bool may = has_privs_of_role(GetUserId(), slot.owner) ||
 				   (has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND) && !superuser_arg(slot.owner));
@@ -234,11 +239,10 @@ pneumo_resume(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 						errmsg("pneumo_resume cannot wait in a transaction that has already written"),
 						errhint("Commit first, or use wait => false.")));
-	if (pneumo_slot_find(run, &slot, NULL))
+	if (pneumo_slot_find(run, &slot))
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), false);
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("training run %lld is running", (long long) run)));
+		pneumo_run_is_running(run);
 	}
 	row = read_run(run, false);
 	if (strcmp(row->state, "succeeded") == 0)
@@ -282,15 +286,13 @@ pneumo_forget(PG_FUNCTION_ARGS)
 	PneumoRunSlot slot;
 
 	pneumo_prevent_write("pneumo_forget()");
-	if (pneumo_slot_find(run, &slot, NULL))
+	if (pneumo_slot_find(run, &slot))
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), false);
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("training run %lld is running", (long long) run),
-				 errhint("Cancel it first with pneumo_cancel(%lld).", (long long) run)));
+		pneumo_run_is_running(run);
 	}
 	(void) read_run(run, false);
 	pneumo_run_delete(run);
-	pneumo_checkpoint_remove(run);
+	pneumo_checkpoint_remove_at_commit(run);
 	PG_RETURN_VOID();
 }

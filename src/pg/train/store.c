@@ -14,7 +14,6 @@
 
 #include <unistd.h>
 
-#include "miscadmin.h"
 #include "storage/buffile.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
@@ -154,7 +153,7 @@ pneumo_store_seal(PneumoStore *store)
 	}
 }
 
-/* Called from the pool's threads: no server function below. */
+/* Threads of the pool call it: it may use no server function. */
 const uint8 *
 pneumo_store_get(const PneumoStore *store, int64 slot, uint8 *scratch)
 {

@@ -1,13 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * train.c
- *	  pneumo_train: the caller's side of a run.
+ *	  pneumo_train: what the caller of a training does.
  *
  * Checks what can be checked, takes a slot, hands the parameters over in a
  * segment, starts the worker and waits until it has acknowledged the run's id.
- * A caller that waits then follows the run to its end; its going (error,
- * cancel, disconnection) cancels the run, by the detach callback of the
- * segment.
+ * A caller that waits then follows the run to its end.  If it ends before (error,
+ * cancel, disconnection), the detach callback of the segment cancels the run.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +22,7 @@
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
@@ -37,7 +37,7 @@
 
 PG_FUNCTION_INFO_V1(pneumo_train);
 
-/* of libpq/libpq.h, which needs the headers of Kerberos where the server has it */
+/* Declared in libpq/libpq.h, which needs the headers of Kerberos where the server has it. */
 extern bool pq_check_connection(void);
 
 #define HANDSHAKE_POLL_MS 100
@@ -93,14 +93,28 @@ pneumo_epoch_detail(const NnEpochLog *log, int epochs, double mean_seconds)
 	return buf.data;
 }
 
+/* Says that the server has crashed, and what becomes of the run. */
+static void
+server_ends(int elevel, int64 run)
+{
+	ereport(elevel,
+			(errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the server is going away, the training is interrupted"),
+			 run != 0 ? errhint("Continue it with SELECT pneumo_resume(%lld) once the server is back.",
+								(long long) run)
+					  : 0));
+}
+
+/* Raises how the run ended, if it did not succeed. */
 static void
 outcome_ereport(const PneumoRunOutcome *outcome, int64 run)
 {
+	if (strcmp(outcome->state, "cancelled") == 0 && !PostmasterIsAlive())
+		server_ends(FATAL, run);
 	if (strcmp(outcome->state, "cancelled") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED), errmsg("training run %lld was cancelled", (long long) run),
 				 pneumo_checkpoint_exists(run)
-					 ? errhint("Continue it with pneumo_resume(%lld).", (long long) run)
+					 ? errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) run)
 					 : 0));
 	if (strcmp(outcome->state, "gone") == 0)
 		ereport(ERROR,
@@ -128,13 +142,14 @@ add_setting(StringInfo buf, const char *name, char context)
 }
 
 /*
- * What the session has set that a reading of its tables can depend on: the
- * worker must see what the caller sees.  Custom settings too, because row
- * security policies read them.
+ * Collects the settings of the session that a reading of its tables can depend
+ * on, because the worker must see what the caller sees; custom settings too,
+ * because row security policies read them.
  *
- * Before each name stands whether the value may be set with a superuser's
- * right: so was it effective here.  Nobody has checked a placeholder, though:
- * the library that knows the name may only be loaded in the worker.
+ * The character before each name says whether the worker may set the value with
+ * a superuser's right, as it is effective here.  Nobody has checked the value of
+ * a placeholder, though: the library that knows the name may only be loaded in
+ * the worker.
  */
 static void
 collect_settings(StringInfo buf)
@@ -168,10 +183,15 @@ segment_detached(dsm_segment *seg, Datum arg)
 	SpinLockAcquire(&s->mutex);
 	finished = s->finished;
 	SpinLockRelease(&s->mutex);
-	if (s->wait && !finished)
+	if (!s->wait || finished)
+		return;
+	if (PostmasterIsAlive())
 		(void) pneumo_slot_cancel_index(s->slot, s->generation);
+	else
+		server_ends(WARNING, s->run); /* waiting for a latch ends the process without a word */
 }
 
+/* Creates the segment that hands the run to the worker, followed by the texts that it needs. */
 static void
 create_segment(Following *f, const PneumoLaunch *launch)
 {
@@ -240,11 +260,11 @@ worker_stopped(const Following *f)
 	BgwHandleStatus status = GetBackgroundWorkerPid(f->handle, &pid);
 
 	if (status == BGWH_POSTMASTER_DIED)
-		ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the postmaster died during training")));
+		server_ends(FATAL, f->s->run);
 	return status == BGWH_STOPPED;
 }
 
-/* The run's id, once the worker has drawn it; the worker's error otherwise. */
+/* Returns the run's id once the worker has drawn it; raises the worker's error if it ended before. */
 static int64
 wait_for_handshake(Following *f)
 {
@@ -333,14 +353,29 @@ print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *
 	return finished;
 }
 
+/* Adds to the error of a cancelled caller, or of its statement_timeout, what becomes of the run. */
+static void
+add_fate_of_run(void *arg)
+{
+	const int64 *run = arg;
+
+	if (geterrcode() != ERRCODE_QUERY_CANCELED)
+		return;
+	errdetail("Training run %lld is cancelled with it; what it has learned is kept.", (long long) *run);
+	errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) *run);
+}
+
+/* Follows a run to its end and prints its news; raises how it ended, if it did not succeed. */
 static void
 follow(const Following *f, const PneumoLaunch *launch, int64 run)
 {
 	PneumoRunSegment *s = f->s;
+	ErrorContextCallback callback = {error_context_stack, add_fate_of_run, &run};
 	int n_printed = 0;
 	int n_warned = 0;
 	double seconds = 0;
 
+	error_context_stack = &callback;
 	for (;;)
 	{
 		bool stopped = worker_stopped(f);
@@ -351,7 +386,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 							errmsg("training run %lld was interrupted", (long long) run),
 							pneumo_checkpoint_exists(run)
-								? errhint("Continue it with pneumo_resume(%lld).", (long long) run)
+								? errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) run)
 								: 0));
 		if (ConditionVariableTimedSleep(&s->changed, FOLLOW_POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN)))
 		{
@@ -361,6 +396,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 		}
 	}
 	ConditionVariableCancelSleep();
+	error_context_stack = callback.previous;
 
 	if (strcmp(s->outcome.state, "succeeded") != 0)
 		outcome_ereport(&s->outcome, run);
@@ -385,7 +421,7 @@ pneumo_launch(const PneumoLaunch *launch)
 	volatile int64 run = 0;
 
 	f->xid = launch->wait ? InvalidTransactionId : GetCurrentTransactionId();
-	f->slot = pneumo_slot_reserve(launch->owner, f->xid, &f->generation);
+	f->slot = pneumo_slot_reserve(launch->owner, f->xid, launch->resume_run, &f->generation);
 	PG_ENSURE_ERROR_CLEANUP(give_up_slot, PointerGetDatum(f));
 	{
 		create_segment(f, launch);

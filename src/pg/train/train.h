@@ -10,7 +10,6 @@
 #define PNEUMO_PG_TRAIN_H
 
 #include "access/htup.h"
-#include "lib/stringinfo.h"
 #include "port/pg_crc32c.h"
 #include "storage/condition_variable.h"
 #include "storage/spin.h"
@@ -19,6 +18,7 @@
 #include "image/image.h"
 #include "nn/nn.h"
 
+#include "pg/base/json.h"
 #include "pg/base/shmem.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
@@ -28,12 +28,19 @@
 
 typedef struct PneumoStore PneumoStore;
 
-/* In memory up to budget bytes, beyond in a temporary file that lives until closed. */
+/*
+ * Creates a store that holds up to budget bytes in memory, and more in a
+ * temporary file that lives as long as the process.
+ */
 extern PneumoStore *pneumo_store_create(size_t sample_bytes, size_t budget);
+/* Adds a sample and returns its slot. */
 extern int64 pneumo_store_append(PneumoStore *store, const uint8 *pixels);
-/* After the last append: opens the file for reading by threads. */
+/* Opens the file for reading by threads, after the last append. */
 extern void pneumo_store_seal(PneumoStore *store);
-/* Thread-safe after sealing; scratch: sample_bytes.  NULL if reading failed. */
+/*
+ * Returns the pixels of a sample, in scratch (sample_bytes) or in the store; NULL
+ * if reading failed.  Threads may call it after sealing.
+ */
 extern const uint8 *pneumo_store_get(const PneumoStore *store, int64 slot, uint8 *scratch);
 
 /* --------------------------------------------- preparation (prepare.c) */
@@ -53,20 +60,24 @@ typedef struct PneumoPrepared
 } PneumoPrepared;
 
 /*
- * All checks that need no image, as the current user: config, table, classes,
- * network, memory, rights on the model names.
+ * Makes all checks that need no image, as the current user: config, table,
+ * classes, network, memory, rights on the model names.
  */
 extern PneumoPrepared *pneumo_prepare(Oid relid, Jsonb *config);
 
+/* Gives both splits labels of the first class, for planning before there are any. */
 extern void pneumo_prepare_no_labels(NnTrainData *data);
 
 /* Plans again for the samples that there are; errors above pneumo.train_memory. */
 extern void pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data);
 
-/* Without a validation side nothing can watch it; errors if the config asked for that. */
+/*
+ * Turns off what watches the validation split, which is empty; errors if the
+ * config asked for it.
+ */
 extern void pneumo_prepare_no_validation(PneumoConfig *config);
 
-/* Scratch of the load function and the function itself; arg: PneumoLoader. */
+/* What the load function reads from. */
 typedef struct PneumoLoader
 {
 	const PneumoStore *store;
@@ -80,12 +91,14 @@ typedef struct PneumoLoader
 	size_t pixel_bytes; /* rounded up to NN_ALIGN */
 } PneumoLoader;
 
+/* Returns the bytes of scratch that pneumo_loader_load() needs. */
 extern size_t pneumo_loader_scratch_bytes(const PneumoConfig *config);
+/* Loads a sample for the network core (NnTrainData.load); arg is a PneumoLoader.  Called by threads. */
 extern int pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch);
 
 /* ----------------------------------------------------- fitting (fit.c) */
 
-/* The scores of the validation side by the weights that are stored. */
+/* The scores of the validation split by the weights that are stored. */
 typedef struct PneumoFitRows
 {
 	const float *probability; /* n * units */
@@ -96,18 +109,18 @@ typedef struct PneumoFitRows
 	int units; /* output units of the network: 1, or n_classes */
 } PneumoFitRows;
 
-/* Errors for what cannot be fitted with so many classes, on such a validation side. */
+/* Errors for what cannot be fitted with so many classes, or on such a validation split. */
 extern void pneumo_fit_check_classes(const PneumoConfig *config, int n_classes);
 extern void pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset);
 
 /*
  * Fills calibration and operating point of meta (whose classes are there) as
- * the config asks, appends ",\"calibration\":{...},\"operating_point\":{...}" of
- * what was fitted, and returns the calibrated probabilities, n * n_classes.
+ * the config asks, adds objects "calibration" and "operating_point" for what was
+ * fitted, and returns the calibrated probabilities, n * n_classes.
  */
 extern double *pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in,
-						  StringInfo achieved);
-/* Without scores: uncalibrated, the given threshold. */
+						  PneumoJson *achieved);
+/* Fills meta for a version without scores: uncalibrated, with the given threshold. */
 extern void pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config);
 
 /* ------------------------------- the run's segment (train.c, worker.c) */
@@ -128,7 +141,7 @@ typedef struct PneumoRunOutcome
 	char summary_detail[PNEUMO_RUN_TEXT];
 } PneumoRunOutcome;
 
-/* A warning of the worker for the caller (few groups, full checkpoint disk). */
+/* How many warnings of the worker (few groups, full checkpoint disk) the caller can get. */
 #define PNEUMO_RUN_WARNINGS 16
 
 typedef struct PneumoRunSegment
@@ -168,25 +181,30 @@ typedef struct PneumoRunSegment
 
 /* ------------------------------------------------- slots (run_slots.c) */
 
+/* Raises that the run is running, so that it cannot be resumed or forgotten. */
+extern void pneumo_run_is_running(int64 run) pg_attribute_noreturn();
 /*
  * Takes a slot for the caller; errors if pneumo.max_training_runs are taken.
- * xid: the transaction that the run waits for, or invalid.
+ * xid: the transaction that the run waits for, or invalid.  run: the one to be
+ * resumed, or 0; errors if it has a slot, so that no two workers have one run.
  */
-extern int pneumo_slot_reserve(Oid owner, TransactionId xid, uint32 *generation);
-/* The worker's: false if the caller has given it up. */
+extern int pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation);
+/* Makes the slot the worker's; false if the caller has given it up. */
 extern bool pneumo_slot_attach(int slot, uint32 generation);
+/* Fill what pneumo.progress shows of a run. */
 extern void pneumo_slot_set_run(int slot, int64 run, bool queued);
 extern void pneumo_slot_set_phase(int slot, const char *phase);
 extern void pneumo_slot_set_progress(int slot, const NnProgress *progress, double time_left);
-/* Frees it if it still is of that generation; only_unattached: not if a worker has it. */
+/* Frees the slot if it still is of that generation; with only_unattached, not if a worker has it. */
 extern void pneumo_slot_release(int slot, uint32 generation, bool only_unattached);
+/* Returns whether somebody has asked the run to stop. */
 extern bool pneumo_slot_cancelled(int slot);
 /* Copies the slot of a run of this database; false if there is none. */
-extern bool pneumo_slot_find(int64 run, PneumoRunSlot *copy, int *index);
-/* Set the flag and signal the worker; false if the run is not there any more. */
+extern bool pneumo_slot_find(int64 run, PneumoRunSlot *copy);
+/* Ask a run to stop, by its id or its slot; false if it is not there any more. */
 extern bool pneumo_slot_cancel(int64 run);
 extern bool pneumo_slot_cancel_index(int slot, uint32 generation);
-/* True if pid waits, directly or not, for a lock of this backend. */
+/* Returns whether pid waits, directly or not, for a lock of this backend. */
 extern bool pneumo_blocked_by_me(int pid);
 
 /* ------------------------------------------ checkpoints (checkpoint.c) */
@@ -203,27 +221,46 @@ typedef struct PneumoCheckpointHead
 	pg_crc32c crc; /* of the state */
 } PneumoCheckpointHead;
 
-
 /*
- * False if stop, asked every few megabytes, said so (NULL: nobody asks); then,
- * and after an error, the checkpoint that there was is still there.
+ * Writes a checkpoint in place of the one that there was.  Returns false if
+ * stop, which is asked every few megabytes unless it is NULL, said so; then, and
+ * after an error, the old checkpoint is still there.
  */
 extern bool pneumo_checkpoint_write(const PneumoCheckpointHead *head, const void *state,
 									bool (*stop)(void *arg), void *arg);
+/* Returns whether the run has a checkpoint. */
 extern bool pneumo_checkpoint_exists(int64 run);
-/* False if there is none; errors if it is not whole. */
+/* Reads the head; false if there is no checkpoint, an error if it is not whole. */
 extern bool pneumo_checkpoint_read_head(int64 run, PneumoCheckpointHead *head);
+/* Reads the state that belongs to the head; an error if it is damaged. */
 extern void pneumo_checkpoint_read_state(int64 run, const PneumoCheckpointHead *head, void *state);
+/* Removes the checkpoint of a run, if there is one: at once, or when the transaction commits. */
 extern void pneumo_checkpoint_remove(int64 run);
+extern void pneumo_checkpoint_remove_at_commit(int64 run);
 /* Removes files of runs that succeeded or are gone, and of dropped databases. */
 extern void pneumo_checkpoint_sweep(void);
 
+/* ------------------------------------------------------ disk (disk.c) */
+
+/*
+ * Errors (53100) unless so many bytes fit into each of the folders, which may
+ * share a disk, and pneumo.disk_reserve stays free.  what: the subject, as in
+ * "the checkpoint"; hint: what to do.
+ */
+extern void pneumo_disk_require(const char *what, double bytes, const char *const *folders, int n_folders,
+								const char *hint);
+
+/* ---------------------------------------------- progress (progress.c) */
+
+/* Returns a time in seconds that only grows, for measuring. */
+extern double pneumo_seconds(void);
+
 /* -------------------------------------------------------- entry points */
 
+/* Runs the training worker: the function that the postmaster starts it with. */
 extern PGDLLEXPORT void pneumo_worker_main(Datum main_arg);
 
-
-/* Starts a run and, with wait, follows it to its end; returns the run's id. */
+/* What pneumo_launch() needs to know. */
 typedef struct PneumoLaunch
 {
 	Oid source;
@@ -236,9 +273,10 @@ typedef struct PneumoLaunch
 	int64 resume_run; /* 0: a new run */
 } PneumoLaunch;
 
+/* Starts a run and, with wait, follows it to its end; returns the run's id. */
 extern int64 pneumo_launch(const PneumoLaunch *launch);
 
-/* Primary message and detail of one epoch's notice. */
+/* Return the primary message and the detail of one epoch's notice, palloc'd. */
 extern char *pneumo_epoch_message(const NnEpochLog *log, int epochs);
 extern char *pneumo_epoch_detail(const NnEpochLog *log, int epochs, double mean_seconds);
 

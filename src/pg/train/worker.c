@@ -3,49 +3,37 @@
  * worker.c
  *	  The life of a training worker.
  *
- *	  attach      the caller's segment, the slot, the database as the session
- *	              user; draw the run's id and acknowledge
+ *	  attach      to the caller's segment, the slot and the database, as the
+ *	              session user; draw the run's id and acknowledge
  *	  queue       without wait: until the caller's transaction has committed
- *	  read        one read-only transaction as the caller, decoding once into
- *	              the sample store
- *	  train       no transaction open; one short one per epoch
+ *	  read        one read-only transaction as the owner, decoding each image
+ *	              once into the sample store
+ *	  train       no transaction open, except a short one per epoch
  *	  store       one transaction: version, manifest, run
  *
- * Each transaction runs as the caller with SECURITY_LOCAL_USERID_CHANGE and
- * SECURITY_RESTRICTED_OPERATION, while the session is the session user's: code
- * in a view cannot get at more rights than the caller has.
+ * README.md in this folder has the states.
  *
- * The pool's threads belong to the trainer.  No error is ever thrown across
- * the network core: a hook keeps it, asks for a stop, and it is thrown again
- * when the core has returned.  An exit callback joins the threads.
+ * The pool's threads belong to the trainer.  No error is ever thrown across the
+ * network core: a hook keeps it and asks for a stop, and the error is thrown
+ * again when the core has returned.  An exit callback joins the threads.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include <math.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "access/relation.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/pg_authid.h"
-#include "commands/async.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
-#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "nn/nn.h"
@@ -61,143 +49,19 @@
 #include "pg/train/worker.h"
 
 #define NICE 10
-#define CHANNEL "pneumo"
 
 static PneumoWorker *worker = NULL;
 
-/* ------------------------------------------------------------ transactions */
-
-/* Whatever the role's default_transaction_* say. */
-static void
-start_transaction(bool read_only)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	XactReadOnly = read_only;
-	XactIsoLevel = XACT_READ_COMMITTED;
-	XactDeferrable = false;
-}
-
-/* Begins a transaction with the rights of the run's owner, whether or not the role is still there. */
-static void
-begin_as_owner(PneumoWorker *w, bool read_only)
-{
-	start_transaction(read_only);
-	GetUserIdAndSecContext(&w->saved_user, &w->saved_context);
-	SetUserIdAndSecContext(w->s->current_user,
-						   w->saved_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(w->cxt);
-}
-
-void
-pneumo_worker_begin(PneumoWorker *w, bool read_only)
-{
-	begin_as_owner(w, read_only);
-	if (!pneumo_role_exists(w->s->current_user))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("the role that owns the training run was dropped")));
-}
-
-void
-pneumo_worker_commit(PneumoWorker *w)
-{
-	PopActiveSnapshot();
-	SetUserIdAndSecContext(w->saved_user, w->saved_context);
-	CommitTransactionCommand();
-	pgstat_report_stat(true);
-	MemoryContextSwitchTo(w->cxt);
-}
-
-void
-pneumo_worker_report(PneumoWorker *w, const char *phase)
-{
-	char text[128];
-
-	pneumo_slot_set_phase(w->slot, phase);
-	snprintf(text, sizeof(text), "pneumo: run %lld, %s", (long long) w->run, phase);
-	pgstat_report_activity(STATE_RUNNING, text);
-}
-
-bool
-pneumo_worker_has_extension(PneumoWorker *w)
-{
-	Relation rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, true);
-	bool same;
-
-	if (rel == NULL)
-		return false;
-	same = w->run_relation == InvalidOid || w->run_relation == RelationGetRelid(rel);
-	w->run_relation = RelationGetRelid(rel);
-	relation_close(rel, AccessShareLock);
-	return same;
-}
-
-/* ------------------------------------------------------------ the segment */
+/* -------------------------------------------------------------------- exit */
 
 static void
 leave_slot(int code, Datum arg)
 {
 	(void) code;
 	(void) arg;
-	if (worker == NULL || !worker->attached)
-		return;
-	worker->attached = false;
-	pneumo_slot_release(worker->slot, worker->generation, false);
-	ConditionVariableBroadcast(&worker->s->changed);
+	if (worker != NULL)
+		pneumo_worker_leave_slot(worker);
 }
-
-/* The slot is free before the caller hears: its next training can start. */
-static void
-publish(PneumoWorker *w)
-{
-	leave_slot(0, (Datum) 0);
-	SpinLockAcquire(&w->s->mutex);
-	w->s->finished = true;
-	SpinLockRelease(&w->s->mutex);
-	ConditionVariableBroadcast(&w->s->changed);
-}
-
-static void
-acknowledge(PneumoWorker *w)
-{
-	SpinLockAcquire(&w->s->mutex);
-	w->s->run = w->run;
-	w->s->acknowledged = true;
-	SpinLockRelease(&w->s->mutex);
-	ConditionVariableBroadcast(&w->s->changed);
-}
-
-void
-pneumo_worker_warn(PneumoWorker *w, const char *message)
-{
-	int i = w->s->n_warnings;
-
-	ereport(WARNING, (errmsg("pneumo: run %lld: %s", (long long) w->run, message)));
-	if (i >= PNEUMO_RUN_WARNINGS)
-		return;
-	pneumo_copy_text(w->s->warnings[i], message, PNEUMO_RUN_TEXT);
-	SpinLockAcquire(&w->s->mutex);
-	w->s->n_warnings = i + 1;
-	SpinLockRelease(&w->s->mutex);
-	ConditionVariableBroadcast(&w->s->changed);
-}
-
-void
-pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log)
-{
-	int i = w->s->n_epochs;
-
-	if (i >= w->s->max_epochs)
-		return;
-	w->s->epochs[i] = *log;
-	SpinLockAcquire(&w->s->mutex);
-	w->s->n_epochs = i + 1;
-	SpinLockRelease(&w->s->mutex);
-	ConditionVariableBroadcast(&w->s->changed);
-}
-
-/* -------------------------------------------------------------- exit */
 
 static void
 join_pool(int code, Datum arg)
@@ -215,7 +79,7 @@ join_pool(int code, Datum arg)
 
 /* ------------------------------------------------------------------ start */
 
-/* The name and value pairs that the caller collected. */
+/* Applies the settings that the caller collected. */
 static void
 apply_settings(PneumoWorker *w)
 {
@@ -232,14 +96,13 @@ apply_settings(PneumoWorker *w)
 	}
 }
 
-/* False if the extension is gone. */
+/* Draws the run's id (a resumed run has one); false if the extension is gone. */
 static bool
 draw_run(PneumoWorker *w)
 {
 	bool there;
 
-	start_transaction(false);
-	PushActiveSnapshot(GetTransactionSnapshot());
+	pneumo_worker_begin(w, false);
 	apply_settings(w);
 	there = pneumo_worker_has_extension(w);
 	if (there)
@@ -247,13 +110,11 @@ draw_run(PneumoWorker *w)
 		w->run = w->s->resume ? w->s->resume_run : pneumo_catalog_nextval(PNEUMO_REL_RUN);
 		pneumo_slot_set_run(w->slot, w->run, !w->s->wait);
 	}
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(w->cxt);
+	pneumo_worker_commit(w);
 	return there;
 }
 
-/* False if the caller has rolled back. */
+/* Waits for the commit of a caller that does not wait; false if it has rolled back. */
 static bool
 wait_for_caller(PneumoWorker *w)
 {
@@ -262,27 +123,43 @@ wait_for_caller(PneumoWorker *w)
 	if (w->s->wait)
 		return true;
 	pneumo_worker_report(w, "waiting for commit");
-	StartTransactionCommand();
+	pneumo_worker_begin(w, true);
+	PopActiveSnapshot(); /* the wait may be long, and a snapshot holds back vacuum */
 	XactLockTableWait(w->s->xid, NULL, NULL, XLTW_None);
 	committed = TransactionIdDidCommit(w->s->xid);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(w->cxt);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pneumo_worker_commit(w);
 	return committed;
 }
 
 static Jsonb *
-settings_json(PneumoWorker *w, int threads)
+settings_json(int threads)
 {
-	StringInfoData buf;
+	PneumoJson json;
 
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "{\"threads\":%d,\"path\":\"%s\",\"blas\":", threads, nn_path_name(pneumo_path()));
-	escape_json(&buf, pneumo_blas_version());
-	appendStringInfoChar(&buf, '}');
-	return pneumo_json_parse(buf.data);
+	pneumo_json_begin(&json);
+	pneumo_json_add_int(&json, "threads", threads);
+	pneumo_json_add_string(&json, "path", nn_path_name(pneumo_path()));
+	pneumo_json_add_string(&json, "blas", pneumo_blas_version());
+	return pneumo_json_end(&json);
 }
 
-/* Row of the run, name of the model; false if the extension is gone. */
+/*
+ * Errors if the run has succeeded: between the checks of pneumo_resume() and the
+ * taking of the slot, another resumption may have come to the end.
+ */
+static void
+check_resumable(PneumoWorker *w)
+{
+	PneumoRunRow *row = pneumo_run_read(w->run);
+
+	if (row != NULL && strcmp(row->state, "succeeded") == 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("training run %lld has succeeded, there is nothing to continue",
+							   (long long) w->run)));
+}
+
+/* Writes the row of the run and claims the name of the model; false if the extension is gone. */
 static bool
 open_run(PneumoWorker *w)
 {
@@ -300,11 +177,13 @@ open_run(PneumoWorker *w)
 	start.source = w->s->source;
 	start.source_name = (char *) w->s + w->s->source_offset;
 	start.config = w->config_jsonb;
-	start.settings = settings_json(w, pneumo_config_threads(config));
+	start.settings = settings_json(pneumo_config_threads(config));
 	start.epochs = config->train.epochs;
 	start.build = w->build;
-	there = pneumo_worker_has_extension(w) &&
-			(w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start));
+	there = pneumo_worker_has_extension(w);
+	if (there && w->s->resume)
+		check_resumable(w);
+	there = there && (w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start));
 	pneumo_worker_commit(w);
 	if (!there)
 		return false;
@@ -313,6 +192,8 @@ open_run(PneumoWorker *w)
 	pneumo_worker_begin(w, false);
 	(void) pneumo_model_claim(config->name, w->s->current_user, w->run);
 	w->model = config->name;
+	if (!w->s->resume)
+		pneumo_checkpoint_remove(w->run); /* of a dropped extension's run of that number */
 	pneumo_checkpoint_sweep();
 	pneumo_worker_commit(w);
 	return true;
@@ -335,6 +216,7 @@ reading_progress(void *arg, int64 rows)
 	PneumoWorker *w = arg;
 	NnProgress progress;
 
+	pneumo_worker_check_database(w);
 	if (rows % 64 != 0)
 		return;
 	memset(&progress, 0, sizeof(progress));
@@ -345,6 +227,7 @@ reading_progress(void *arg, int64 rows)
 	pneumo_slot_set_progress(w->slot, &progress, NAN);
 }
 
+/* Reads the table, as its caller would, and decodes the images into the sample store. */
 static void
 read_data(PneumoWorker *w)
 {
@@ -392,7 +275,7 @@ read_data(PneumoWorker *w)
 	pneumo_worker_commit(w);
 }
 
-/* False if the extension is gone. */
+/* Checks what only the images could tell and warns of it; false if the extension is gone. */
 static bool
 check_data(PneumoWorker *w)
 {
@@ -431,7 +314,7 @@ check_data(PneumoWorker *w)
 
 /* --------------------------------------------------------------- the end */
 
-/* What is left to do after an error or a cancel; errors in here only reach the log. */
+/* Ends the run after an error or a cancel; errors in here only reach the log. */
 static void
 finish_badly(PneumoWorker *w, const char *state, const char *message, const char *sqlstate)
 {
@@ -441,15 +324,17 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 	strlcpy(outcome->state, state, sizeof(outcome->state));
 	PG_TRY();
 	{
-		begin_as_owner(w, false);
+		HOLD_CANCEL_INTERRUPTS(); /* another cancel changes nothing */
+		pneumo_worker_begin_unchecked(w, false);
 		if (w->row_written)
 			there = pneumo_worker_has_extension(w) &&
 					pneumo_run_finish(w->run, state, 0, 0, NULL, message, sqlstate);
 		if (there && w->model != NULL)
 			pneumo_model_release(w->model, w->s->current_user, w->run);
 		if (there && w->row_written)
-			Async_Notify(CHANNEL, psprintf("{\"run\": %lld, \"state\": \"%s\"}", (long long) w->run, state));
+			pneumo_worker_notify(w, state, 0);
 		pneumo_worker_commit(w);
+		RESUME_CANCEL_INTERRUPTS();
 	}
 	PG_CATCH();
 	{
@@ -464,7 +349,7 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 	if (w->row_written)
 		ereport(LOG, (errmsg("pneumo: run %lld %s%s%s", (long long) w->run, outcome->state,
 							 message ? ": " : "", message ? message : "")));
-	publish(w);
+	pneumo_worker_publish_end(w);
 }
 
 static void
@@ -497,6 +382,7 @@ handle_error(PneumoWorker *w)
 		finish_badly(w, "failed", outcome->message, unpack_sql_state(error->sqlerrcode));
 }
 
+/* Takes the run through its life; errors are for the caller to handle. */
 static void
 run_training(PneumoWorker *w)
 {
@@ -504,11 +390,11 @@ run_training(PneumoWorker *w)
 
 	if (!draw_run(w))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"pneumo\" does not exist")));
-	acknowledge(w);
+	pneumo_worker_acknowledge(w);
 	if (!wait_for_caller(w))
 	{
 		strlcpy(w->s->outcome.state, "gone", sizeof(w->s->outcome.state));
-		publish(w);
+		pneumo_worker_publish_end(w);
 		return;
 	}
 	ereport(LOG, (errmsg("pneumo: run %lld %s on %s", (long long) w->run,
@@ -525,18 +411,19 @@ run_training(PneumoWorker *w)
 	if (!there)
 	{
 		ereport(LOG, (errmsg("pneumo: run %lld ends, the extension is gone", (long long) w->run)));
+		pneumo_checkpoint_remove(w->run);
 		strlcpy(w->s->outcome.state, "gone", sizeof(w->s->outcome.state));
-		publish(w);
+		pneumo_worker_publish_end(w);
 		return;
 	}
-	publish(w);
+	pneumo_worker_publish_end(w);
 	ereport(LOG, (errmsg("pneumo: run %lld %s", (long long) w->run, w->s->outcome.state)));
 }
 
 /*
- * Those of the role and the database are for statements of people; a training
- * lasts hours, and may wait as long for the caller's commit.  The caller's own
- * end the training through the caller.
+ * Turns off the timeouts of the role and the database, which are for statements
+ * of people: a training lasts hours, and may wait as long for the caller's
+ * commit.  The caller's own timeouts end the training through the caller.
  */
 static void
 no_timeouts(void)

@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * worker.h
- *	  What the two halves of the training worker share: worker.c (its life)
- *	  and worker_train.c (the training itself).
+ *	  What the files of the training worker share.  Each uses only those below
+ *	  it: worker.c (its life), worker_train.c (the training), worker_store.c and
+ *	  if_better.c (the version), worker_session.c (transactions, messages).
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PNEUMO_PG_WORKER_H
 #define PNEUMO_PG_WORKER_H
 
+#include "pg/base/json.h"
 #include "pg/train/train.h"
 
 typedef struct PneumoWorker
@@ -39,7 +41,9 @@ typedef struct PneumoWorker
 	void *state;
 	PneumoCheckpointHead head;
 	double last_checkpoint; /* seconds, monotonic */
-	double last_look;       /* at the extension */
+	double last_check;      /* whether the extension is still there */
+	double database_check;  /* the last one, whether somebody wants the database for himself */
+	double database_wanted; /* when it showed; 0: not */
 	bool has_checkpoint;
 	bool checkpoint_failed;
 	bool cancelled;
@@ -50,35 +54,83 @@ typedef struct PneumoWorker
 	int n_epochs;
 } PneumoWorker;
 
+/* ---------------------------------------- session (worker_session.c) */
+
 /*
- * Begins and commits a transaction with the rights of the run's owner, in which a
- * snapshot is active.  Beginning errors if the role was dropped.
+ * Opens and commits a transaction as the run's owner, with an active snapshot;
+ * both leave the worker's memory context as the current one.  Opening errors
+ * if the role was dropped; the unchecked form does not look.
  */
 extern void pneumo_worker_begin(PneumoWorker *w, bool read_only);
+extern void pneumo_worker_begin_unchecked(PneumoWorker *w, bool read_only);
 extern void pneumo_worker_commit(PneumoWorker *w);
 
-/* The phase for pneumo.progress and pg_stat_activity. */
-extern void pneumo_worker_report(PneumoWorker *w, const char *phase);
-
 /*
- * Whether the extension that the run began under is still there, by the OID of
- * its table: a dropped and created one has other runs.  In a transaction.
+ * Returns whether the extension that the run began under is still there, by the
+ * OID of its table, since a dropped and created one has other runs.  To be
+ * called in a transaction.
  */
 extern bool pneumo_worker_has_extension(PneumoWorker *w);
 
-/* To the log, and to the caller if it waits. */
-extern void pneumo_worker_warn(PneumoWorker *w, const char *message);
-extern void pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log);
+/* Notifies those who LISTEN of the run's new state, and of its version (0: none), at commit. */
+extern void pneumo_worker_notify(PneumoWorker *w, const char *state, int64 version);
 
-/* Memory of the worker, aligned to NN_ALIGN. */
+/* Returns memory that lives as long as the worker, aligned to NN_ALIGN. */
 extern void *pneumo_worker_allocate(PneumoWorker *w, size_t bytes);
 
-/* AUC of the validation side (macro for more than two classes); false if it cannot be had.  Raises nothing. */
+/* Shows the phase in pneumo.progress and pg_stat_activity. */
+extern void pneumo_worker_report(PneumoWorker *w, const char *phase);
+
+/* Tells the caller the run's id, for which it waits. */
+extern void pneumo_worker_acknowledge(PneumoWorker *w);
+
+/* Writes a warning to the log, and hands it to the caller if that waits. */
+extern void pneumo_worker_warn(PneumoWorker *w, const char *message);
+
+/* Hands the figures of an epoch to the caller. */
+extern void pneumo_worker_publish_epoch(PneumoWorker *w, const NnEpochLog *log);
+
+/* Frees the slot if the worker still has it. */
+extern void pneumo_worker_leave_slot(PneumoWorker *w);
+
+/* Frees the slot and tells the caller that the outcome in the segment is final. */
+extern void pneumo_worker_publish_end(PneumoWorker *w);
+
+/*
+ * Returns whether another session wants this database for itself, to drop,
+ * rename or move it; asks once a second.  Such a session waits for five seconds
+ * until all others have left.
+ */
+extern bool pneumo_worker_database_wanted(PneumoWorker *w);
+
+/* Ends the process if the database is wanted; the run can be resumed. */
+extern void pneumo_worker_check_database(PneumoWorker *w);
+
+/*
+ * Raises what made a hook ask the network core for a stop, unless it was a
+ * cancel: a kept error, the end of the process or of the server.
+ */
+extern void pneumo_worker_check_stop(PneumoWorker *w);
+
+/* ------------------------------------------- version (worker_store.c) */
+
+/*
+ * Computes the AUC of the validation split (macro for more than two classes);
+ * false if it is not defined or does not fit into pneumo.figures_memory.
+ * Interrupts are not processed in it.
+ */
 extern bool pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n, int units,
 							  int n_classes);
 
-/* Stores the trainer's result as a version and ends the run; false if the extension is gone. */
-extern bool pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled);
+/*
+ * Stores the trainer's result as a version and ends the run, which is cancelled
+ * if w->cancelled; a cancel while the validation split is scored cancels it, too,
+ * and a later one does nothing.  False if the extension is gone.  The caller
+ * holds cancel interrupts.
+ */
+extern bool pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks);
+
+/* --------------------------------- comparison at the end (if_better.c) */
 
 typedef enum PneumoVerdict
 {
@@ -89,11 +141,14 @@ typedef enum PneumoVerdict
 } PneumoVerdict;
 
 /*
- * The probabilities of the validation side against those of the deployed
- * version, in a transaction; appends ",\"if_better\":{...}" unless there is none.
+ * Compares the probabilities of the validation split with those of the deployed
+ * version, in a transaction; adds object "if_better" to achieved unless no
+ * version is deployed.
  */
 extern PneumoVerdict pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta,
-											 const double *probability, StringInfo achieved);
+											 const double *probability, PneumoJson *achieved);
+
+/* ------------------------------------------ training (worker_train.c) */
 
 /* Trains and stores the version; false if the extension is gone. */
 extern bool pneumo_worker_train(PneumoWorker *w);

@@ -9,95 +9,76 @@
 
 #include <math.h>
 
-#include "commands/async.h"
+#include "access/relation.h"
+#include "access/xlog_internal.h"
+#include "common/relpath.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "nn/nn.h"
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
 #include "pg/base/json.h"
+#include "pg/base/stats_env.h"
+#include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
 #include "pg/source/source.h"
 #include "pg/train/train.h"
 #include "pg/train/worker.h"
 
-#define CHANNEL "pneumo"
+/* ------------------------------------------------------------------ figures */
 
-/* ------------------------------------------------------------- statistics */
-
-static void *
-stats_allocate(void *arg, size_t bytes)
-{
-	(void) arg;
-	return MemoryContextAllocExtended(CurrentMemoryContext, Max(bytes, 1),
-									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
-}
-
-static void
-stats_release(void *arg, void *memory)
-{
-	(void) arg;
-	if (memory != NULL)
-		pfree(memory);
-}
-
-/* The whole of the validation side as stats.h wants it; false without memory. */
 bool
 pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n, int units, int n_classes)
 {
-	StatsEnv env = {stats_allocate, stats_release, NULL, NULL};
-	double *wide = stats_allocate(NULL, n * units * sizeof(double));
+	PneumoStats stats;
+	double *wide;
+	uint8_t *label;
+	StatsStatus status = STATS_NO_MEMORY;
 	size_t i;
-	bool good = false;
 
-	if (wide == NULL)
-		return false;
-	for (i = 0; i < n * units; i++)
-		wide[i] = scores[i];
-	if (units == 1)
+	pneumo_stats_begin(&stats);
+	stats.env.stop = NULL; /* within the network core its polling sees to interrupts */
+	wide = stats.env.allocate(stats.env.arg, n * units * sizeof(double));
+	label = stats.env.allocate(stats.env.arg, n);
+	if (wide != NULL && label != NULL)
 	{
-		uint8_t *label = stats_allocate(NULL, n);
-		StatsRows rows = {wide, label, NULL, n};
-
-		if (label != NULL)
+		for (i = 0; i < n * units; i++)
+			wide[i] = scores[i];
+		if (units == 1)
 		{
+			StatsRows rows = {wide, label, NULL, n};
+
 			for (i = 0; i < n; i++)
 				label[i] = labels[i] != 0;
-			good = stats_auc(auc, &rows, &env) == STATS_OK;
-			pfree(label);
+			status = stats_auc(auc, &rows, &stats.env);
+		}
+		else
+		{
+			StatsClassFigures figures;
+			StatsClassRows rows = {wide, labels, NULL, n, n_classes};
+
+			status = stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env);
+			*auc = figures.macro_auc;
 		}
 	}
-	else
-	{
-		StatsClassFigures figures;
-		StatsClassRows rows = {wide, labels, NULL, n, n_classes};
-
-		good = stats_class_figures(&figures, NULL, NULL, NULL, &rows, &env) == STATS_OK;
-		*auc = figures.macro_auc;
-	}
-	pfree(wide);
-	return good;
+	pneumo_stats_end(&stats);
+	return status == STATS_OK;
 }
 
-/* ------------------------------------------------------------------ figures */
-
-static void
-add_number(StringInfo buf, const char *name, double number)
-{
-	if (!isnan(number))
-		appendStringInfo(buf, ",\"%s\":%.9g", name, number);
-}
-
-/* Of the calibrated probabilities at the operating point. */
+/*
+ * Adds the figures of two classes to json and to line, from the calibrated
+ * probabilities at the operating point.  auc and loss are those of the
+ * uncalibrated scores.
+ */
 static void
 two_class_figures(PneumoWorker *w, const PneumoModelMeta *meta, const double *probability, double auc,
-				  double loss, StringInfo buf, StringInfo line)
+				  double loss, PneumoJson *json, StringInfo line)
 {
 	const int32_t *label = w->data.label[NN_VALIDATION];
 	size_t n = w->data.n[NN_VALIDATION];
@@ -119,33 +100,36 @@ two_class_figures(PneumoWorker *w, const PneumoModelMeta *meta, const double *pr
 		sum -= log(Min(Max(p, STATS_LOG_LOSS_EPSILON), 1 - STATS_LOG_LOSS_EPSILON));
 	}
 	stats_figures_from_counts(&figures, &counts);
-	/* that of the history where nothing changed the scores */
+	/* without calibration the loss stays the one that the history shows */
 	if (meta->calibration != PNEUMO_CALIBRATION_NONE)
 		loss = sum / (double) n;
-	add_number(buf, "accuracy", figures.accuracy);
-	add_number(buf, "sensitivity", figures.sensitivity);
-	add_number(buf, "specificity", figures.specificity);
-	add_number(buf, "auc", auc);
-	add_number(buf, "log_loss", loss);
+	pneumo_json_add_number(json, "accuracy", figures.accuracy, 9);
+	pneumo_json_add_number(json, "sensitivity", figures.sensitivity, 9);
+	pneumo_json_add_number(json, "specificity", figures.specificity, 9);
+	pneumo_json_add_number(json, "auc", auc, 9);
+	pneumo_json_add_number(json, "log_loss", loss, 9);
 	appendStringInfo(line, "accuracy %.4f, sensitivity %.4f, specificity %.4f, AUC %.4f, log loss %.4f",
 					 figures.accuracy, figures.sensitivity, figures.specificity, auc, loss);
 }
 
-/* The validation figures of the stored weights, as JSON and as one line. */
-static Jsonb *
+/*
+ * Adds the validation figures of the stored weights to json, and to line for
+ * people.  scores and probability are NULL if the validation split was not
+ * scored; the figures are those of the best epoch then.
+ */
+static void
 validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *scores,
-				   const double *probability, const char *achieved, int epoch, StringInfo line)
+				   const double *probability, int epoch, PneumoJson *json, StringInfo line)
 {
 	const PneumoDataset *dataset = w->dataset;
 	size_t n = w->data.n[NN_VALIDATION];
 	int units = nn_graph_output_units(w->prepared->graph);
-	StringInfoData buf;
 
-	initStringInfo(&buf);
-	appendStringInfo(&buf,
-					 "{\"split\":\"validation\",\"used_for_selection\":true,\"epoch\":%d,"
-					 "\"images\":%zu,\"groups\":%lld",
-					 epoch, n, (long long) dataset->split_groups[PNEUMO_VALIDATION]);
+	pneumo_json_add_string(json, "split", pneumo_split_names[PNEUMO_VALIDATION]);
+	pneumo_json_add_bool(json, "used_for_selection", true);
+	pneumo_json_add_int(json, "epoch", epoch);
+	pneumo_json_add_int(json, "images", (int64) n);
+	pneumo_json_add_int(json, "groups", dataset->split_groups[PNEUMO_VALIDATION]);
 	if (probability != NULL)
 	{
 		double loss;
@@ -155,49 +139,42 @@ validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *sc
 		nn_score_loss(&loss, &accuracy, scores, w->data.label[NN_VALIDATION], NULL, n, units, 0);
 		(void) pneumo_worker_auc(&auc, scores, w->data.label[NN_VALIDATION], n, units, dataset->n_classes);
 		if (meta->n_classes == 2)
-			two_class_figures(w, meta, probability, auc, loss, &buf, line);
+			two_class_figures(w, meta, probability, auc, loss, json, line);
 		else
 		{
-			add_number(&buf, "accuracy", accuracy);
-			add_number(&buf, "auc", auc);
-			add_number(&buf, "log_loss", loss);
+			pneumo_json_add_number(json, "accuracy", accuracy, 9);
+			pneumo_json_add_number(json, "auc", auc, 9);
+			pneumo_json_add_number(json, "log_loss", loss, 9);
 			appendStringInfo(line, "accuracy %.4f, AUC %.4f (macro), log loss %.4f", accuracy, auc, loss);
 		}
-		appendStringInfoString(&buf, achieved);
 	}
 	else if (w->best.epoch > 0 && n > 0)
 	{
-		add_number(&buf, "accuracy", w->best.val_accuracy);
-		add_number(&buf, "auc", w->best.val_auc);
-		add_number(&buf, "loss", w->best.val_loss);
+		pneumo_json_add_number(json, "accuracy", w->best.val_accuracy, 9);
+		pneumo_json_add_number(json, "auc", w->best.val_auc, 9);
+		pneumo_json_add_number(json, "loss", w->best.val_loss, 9);
 	}
-	appendStringInfoChar(&buf, '}');
-	return pneumo_json_parse(buf.data);
 }
 
 static Jsonb *
 provenance(PneumoWorker *w, int epoch)
 {
-	StringInfoData buf;
-	Jsonb *part;
+	PneumoJson json;
 
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "{\"build\":");
-	escape_json(&buf, w->build);
-	appendStringInfo(&buf, ",\"path\":\"%s\",\"blas\":", nn_path_name(pneumo_path()));
-	escape_json(&buf, pneumo_blas_version());
-	appendStringInfo(&buf, ",\"threads\":%d,\"epoch\":%d,\"source\":", w->prepared->threads, epoch);
-	escape_json(&buf, w->prepared->source->name);
-	appendStringInfo(&buf, ",\"fingerprint\":\"%s\"", pneumo_sha256_hex(w->dataset->fingerprint));
-	part = pneumo_dataset_counts_json(w->dataset, false);
-	appendStringInfo(&buf, ",\"rows\":%s", JsonbToCString(NULL, &part->root, VARSIZE(part)));
-	part = pneumo_dataset_counts_json(w->dataset, true);
-	appendStringInfo(&buf, ",\"groups\":%s", JsonbToCString(NULL, &part->root, VARSIZE(part)));
+	pneumo_json_begin(&json);
+	pneumo_json_add_string(&json, "build", w->build);
+	pneumo_json_add_string(&json, "path", nn_path_name(pneumo_path()));
+	pneumo_json_add_string(&json, "blas", pneumo_blas_version());
+	pneumo_json_add_int(&json, "threads", w->prepared->threads);
+	pneumo_json_add_int(&json, "epoch", epoch);
+	pneumo_json_add_string(&json, "source", w->prepared->source->name);
+	pneumo_json_add_string(&json, "fingerprint", pneumo_sha256_hex(w->dataset->fingerprint));
+	pneumo_json_add_jsonb(&json, "rows", pneumo_dataset_counts_json(w->dataset, false));
+	pneumo_json_add_jsonb(&json, "groups", pneumo_dataset_counts_json(w->dataset, true));
 	if (w->prepared->config->initial_model != NULL)
-		appendStringInfo(&buf, ",\"initial_version\":%lld", (long long) w->prepared->initial.version);
-	appendStringInfo(&buf, ",\"config\":%s}",
-					 JsonbToCString(NULL, &w->config_jsonb->root, VARSIZE(w->config_jsonb)));
-	return pneumo_json_parse(buf.data);
+		pneumo_json_add_int(&json, "initial_version", w->prepared->initial.version);
+	pneumo_json_add_jsonb(&json, "config", w->config_jsonb);
+	return pneumo_json_end(&json);
 }
 
 /* ------------------------------------------------------------------ storing */
@@ -224,9 +201,9 @@ model_bytes(PneumoWorker *w, const float *weights, const PneumoModelMeta *meta, 
 	return bytes;
 }
 
-/* Calibration and operating point of meta; the calibrated probabilities. */
+/* Fills calibration and operating point of meta; returns the calibrated probabilities. */
 static double *
-fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, StringInfo achieved)
+fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, PneumoJson *metrics)
 {
 	size_t n = w->data.n[NN_VALIDATION];
 	uint64_t *group = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
@@ -241,10 +218,10 @@ fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, Stri
 	in.group = group;
 	in.n = n;
 	in.units = nn_graph_output_units(w->prepared->graph);
-	return pneumo_fit(meta, w->prepared->config, &in, achieved);
+	return pneumo_fit(meta, w->prepared->config, &in, metrics);
 }
 
-/* Scores of the validation side by the weights that are stored; NULL without one. */
+/* Returns the scores of the validation split by the stored weights; NULL if it is empty or a cancel came. */
 static float *
 score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hooks)
 {
@@ -258,8 +235,9 @@ score_validation(PneumoWorker *w, const float *weights, const NnTrainHooks *hook
 	scores = MemoryContextAllocHuge(w->cxt, n * nn_graph_output_units(w->prepared->graph) * sizeof(float));
 	if (nn_trainer_score(w->trainer, scores, weights, hooks, &error) != NN_OK)
 	{
-		if (w->error != NULL)
-			ReThrowError(w->error);
+		if (w->cancelled)
+			return NULL;
+		pneumo_worker_check_stop(w);
 		pneumo_nn_ereport(&error);
 	}
 	return scores;
@@ -274,7 +252,7 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 	snprintf(outcome->summary, PNEUMO_RUN_TEXT, "model \"%s\" %s, from epoch %d%s%s", config->name,
 			 id->deployed ? "deployed" : "stored", epoch, figures[0] ? ": validation " : "", figures);
 	snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT, "It is version %lld.%s", (long long) id->version,
-			 figures[0] ? " The figures chose the epoch, so they flatter; pneumo_evaluate gives "
+			 figures[0] ? " The figures chose the epoch, so they are optimistic; pneumo_evaluate gives "
 						  "those of the test split."
 						: "");
 	if (verdict == PNEUMO_NOT_BETTER || verdict == PNEUMO_NOT_COMPARABLE)
@@ -288,9 +266,28 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 				 quote_literal_cstr(config->name), (long long) id->version);
 }
 
-/* Stores weights as a version and ends the run; false if the extension is gone. */
+/* Errors unless the bytes of a version fit into the tablespace of pneumo.chunk, and again into the WAL. */
+static void
+require_disk(PneumoWorker *w, size_t n_bytes)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_CHUNK, AccessShareLock, false);
+	Oid tablespace =
+		OidIsValid(rel->rd_rel->reltablespace) ? rel->rd_rel->reltablespace : MyDatabaseTableSpace;
+	const char *folders[2];
+
+	relation_close(rel, AccessShareLock);
+	folders[0] = GetDatabasePath(MyDatabaseId, tablespace);
+	folders[1] = XLOGDIR;
+	pneumo_disk_require(
+		psprintf("the version of run %lld", (long long) w->run), (double) n_bytes, folders, lengthof(folders),
+		psprintf(pneumo_checkpoint_exists(w->run)
+					 ? "Free space or lower the setting, then continue with SELECT pneumo_resume(%lld)."
+					 : "Free space or lower the setting, then train again.",
+				 (long long) w->run));
+}
+
 bool
-pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
+pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 {
 	const PneumoConfig *config = w->prepared->config;
 	PneumoModelMeta meta;
@@ -299,23 +296,23 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 	PneumoVersionId id;
 	StringInfoData line;
 	const float *weights;
-	StringInfoData achieved;
+	PneumoJson metrics;
 	float *scores = NULL;
 	double *probability = NULL;
 	int epoch = 0;
 	NnTrainer *trainer = w->trainer;
 	bool there;
-	const char *state = cancelled ? "cancelled" : "succeeded";
+	const char *state;
 	PneumoVerdict verdict = PNEUMO_NO_RIVAL;
 
 	initStringInfo(&line);
-	initStringInfo(&achieved);
+	pneumo_json_begin(&metrics);
 	memset(&version, 0, sizeof(version));
 	memset(&id, 0, sizeof(id));
 	weights = nn_trainer_result(trainer, &epoch);
 	if (weights != NULL)
 	{
-		if (!cancelled)
+		if (!w->cancelled)
 			scores = score_validation(w, weights, hooks);
 		memset(&meta, 0, sizeof(meta));
 		meta.preprocess = config->preprocess;
@@ -324,13 +321,14 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 		meta.classes = w->dataset->classes;
 		meta.precision = config->train.precision;
 		if (scores != NULL)
-			probability = fit_validation(w, &meta, scores, &achieved);
+			probability = fit_validation(w, &meta, scores, &metrics);
 		else
 			pneumo_fit_none(&meta, config);
 		version.bytes = model_bytes(w, weights, &meta, &version.n_bytes);
 	}
 	w->trainer = NULL;
 	nn_trainer_stop(trainer);
+	state = w->cancelled ? "cancelled" : "succeeded";
 
 	pneumo_worker_report(w, "storing the version");
 	pneumo_worker_begin(w, false);
@@ -340,35 +338,37 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks, bool cancelled)
 		if (weights != NULL)
 		{
 			if (config->deploy == PNEUMO_DEPLOY_IF_BETTER && probability != NULL)
-				verdict = pneumo_worker_if_better(w, &meta, probability, &achieved);
+				verdict = pneumo_worker_if_better(w, &meta, probability, &metrics);
+			require_disk(w, version.n_bytes);
 			version.model = config->name;
 			version.owner = w->s->current_user;
 			version.run = w->run;
 			version.n_parameters = (int64) nn_graph_weight_count(w->prepared->graph);
 			version.meta = &meta;
-			version.metrics = validation_figures(w, &meta, scores, probability, achieved.data, epoch, &line);
+			validation_figures(w, &meta, scores, probability, epoch, &metrics, &line);
+			version.metrics = pneumo_json_end(&metrics);
 			version.provenance = provenance(w, epoch);
 			version.comment = config->comment;
 			pneumo_dataset_manifest(&manifest, w->dataset);
 			if (config->initial_model != NULL)
 				pneumo_manifest_inherit(&manifest, w->prepared->initial.version);
 			version.manifest = &manifest;
-			version.deploy = (config->deploy == PNEUMO_DEPLOY_YES && !cancelled) || verdict == PNEUMO_BETTER;
-			version.never_deploy = cancelled || config->deploy == PNEUMO_DEPLOY_NO;
+			version.deploy =
+				(config->deploy == PNEUMO_DEPLOY_YES && !w->cancelled) || verdict == PNEUMO_BETTER;
+			version.never_deploy = w->cancelled || config->deploy == PNEUMO_DEPLOY_NO;
 			id = pneumo_version_store(&version);
 		}
 		else
 			pneumo_model_release(config->name, w->s->current_user, w->run);
 		pneumo_run_finish(w->run, state, id.version, epoch, version.metrics, NULL, NULL);
-		Async_Notify(CHANNEL, psprintf("{\"run\": %lld, \"state\": \"%s\", \"version\": %lld}",
-									   (long long) w->run, state, (long long) id.version));
+		pneumo_worker_notify(w, state, id.version);
 	}
 	pneumo_worker_commit(w);
 	if (!there)
 		return false;
 
 	strlcpy(w->s->outcome.state, state, sizeof(w->s->outcome.state));
-	if (!cancelled)
+	if (!w->cancelled)
 	{
 		pneumo_checkpoint_remove(w->run);
 		summarize(w, &id, epoch, line.data, verdict);

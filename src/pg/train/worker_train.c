@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * worker_train.c
- *	  The training itself: hooks of the network core, checkpoints, and the
- *	  version at the end.
+ *	  The training itself: hooks of the network core, checkpoints, and the way
+ *	  to the version.
  *
  * Between pneumo_worker_begin() and pneumo_worker_commit() a transaction is
  * open; while the core computes, none is.  A hook runs in the worker's main
@@ -14,20 +14,13 @@
 #include "postgres.h"
 
 #include <math.h>
-#include <time.h>
 
 #include "access/xact.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
-#include "storage/ipc.h"
 #include "storage/pmsignal.h"
-#include "tcop/tcopprot.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "image/image.h"
@@ -41,29 +34,8 @@
 #include "pg/train/worker.h"
 
 #define CHECKPOINT_SECONDS 60
-#define LOOK_SECONDS 2
-
-static double
-clock_seconds(void *arg)
-{
-	struct timespec now;
-
-	(void) arg;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
-}
-
-static double
-hook_auc(void *arg, const float *scores, size_t n)
-{
-	PneumoWorker *w = arg;
-	double auc = NAN;
-
-	if (!pneumo_worker_auc(&auc, scores, w->data.label[NN_VALIDATION], n,
-						   nn_graph_output_units(w->prepared->graph), w->dataset->n_classes))
-		return NAN;
-	return auc;
-}
+#define CHECK_SECONDS 2
+#define LAST_CHECKPOINT_SECONDS 2
 
 /* -------------------------------------------------------------------- hooks */
 
@@ -79,21 +51,50 @@ keep_error(PneumoWorker *w)
 	MemoryContextSwitchTo(w->cxt);
 }
 
+static double
+hook_auc(void *arg, const float *scores, size_t n)
+{
+	PneumoWorker *w = arg;
+	volatile double auc = NAN;
+
+	PG_TRY();
+	{
+		double found;
+
+		if (pneumo_worker_auc(&found, scores, w->data.label[NN_VALIDATION], n,
+							  nn_graph_output_units(w->prepared->graph), w->dataset->n_classes))
+			auc = found;
+	}
+	PG_CATCH();
+	{
+		keep_error(w);
+	}
+	PG_END_TRY();
+	return auc;
+}
+
+static double
+hook_clock(void *arg)
+{
+	(void) arg;
+	return pneumo_seconds();
+}
+
+/* Asks for a stop if anything wants one: a cancel, an end of the process or the server, a kept error. */
 static int
 hook_poll(void *arg)
 {
 	PneumoWorker *w = arg;
 	volatile int stop = 0;
 
+	/* before a cancel: a caller that goes with the server cancels, but means no cancel */
+	if (w->error != NULL || ProcDiePending || !PostmasterIsAlive())
+		return 1;
 	if (pneumo_slot_cancelled(w->slot) || QueryCancelPending)
 	{
 		w->cancelled = true;
 		return 1;
 	}
-	if (ProcDiePending || !PostmasterIsAlive())
-		return 1;
-	if (!InterruptPending && !ConfigReloadPending)
-		return 0;
 
 	PG_TRY();
 	{
@@ -103,6 +104,7 @@ hook_poll(void *arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
+		stop = pneumo_worker_database_wanted(w);
 	}
 	PG_CATCH();
 	{
@@ -113,7 +115,7 @@ hook_poll(void *arg)
 	return stop;
 }
 
-/* Whoever cancels does not wait for a checkpoint of a large network. */
+/* Returns whether to leave off a checkpoint: nobody who cancels should wait for that of a large network. */
 static bool
 checkpoint_is_stopped(void *arg)
 {
@@ -122,13 +124,25 @@ checkpoint_is_stopped(void *arg)
 	return pneumo_slot_cancelled(w->slot) || QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
 }
 
-/* last: it is the one that the run ends with, to be written to its end. */
+/* Returns whether to leave off the last one, since those who want the database wait for five seconds only. */
+static bool
+last_checkpoint_is_stopped(void *arg)
+{
+	PneumoWorker *w = arg;
+
+	return w->database_wanted != 0 && pneumo_seconds() - w->database_wanted > LAST_CHECKPOINT_SECONDS;
+}
+
+/* Saves a checkpoint.  With last, the run ends with it, so that a cancel does not break it off. */
 static void
 save_checkpoint(PneumoWorker *w, bool last)
 {
+	uint32 holdoff = QueryCancelHoldoffCount;
+
 	PG_TRY();
 	{
-		(void) pneumo_checkpoint_write(&w->head, w->state, last ? NULL : checkpoint_is_stopped, w);
+		(void) pneumo_checkpoint_write(&w->head, w->state,
+									   last ? last_checkpoint_is_stopped : checkpoint_is_stopped, w);
 		w->checkpoint_failed = false;
 	}
 	PG_CATCH();
@@ -136,6 +150,7 @@ save_checkpoint(PneumoWorker *w, bool last)
 		ErrorData *error;
 
 		/* the training is worth more than its insurance */
+		QueryCancelHoldoffCount = holdoff; /* an error resets it */
 		MemoryContextSwitchTo(w->cxt);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -149,7 +164,7 @@ save_checkpoint(PneumoWorker *w, bool last)
 	}
 	PG_END_TRY();
 	w->has_checkpoint = true;
-	w->last_checkpoint = clock_seconds(NULL);
+	w->last_checkpoint = pneumo_seconds();
 }
 
 static double
@@ -170,13 +185,13 @@ time_left(PneumoWorker *w, const NnProgress *progress)
 	return mean * (progress->epochs - progress->epoch + 1 - done);
 }
 
-/* An epoch can be long: a dropped extension should not wait for its end. */
+/* Stops the run if the extension was dropped; an epoch can be long. */
 static int
-look_at_extension(PneumoWorker *w)
+check_extension(PneumoWorker *w)
 {
 	volatile int stop = 0;
 
-	w->last_look = clock_seconds(NULL);
+	w->last_check = pneumo_seconds();
 	PG_TRY();
 	{
 		pneumo_worker_begin(w, true);
@@ -202,13 +217,14 @@ hook_step(void *arg, const NnProgress *progress)
 	pneumo_slot_set_progress(w->slot, progress, time_left(w, progress));
 	/* the first one after the first epoch, however short it was */
 	if (!progress->validating && ((w->n_epochs == 1 && !w->has_checkpoint) ||
-								  clock_seconds(NULL) - w->last_checkpoint >= CHECKPOINT_SECONDS))
+								  pneumo_seconds() - w->last_checkpoint >= CHECKPOINT_SECONDS))
 		save_checkpoint(w, false);
-	if (clock_seconds(NULL) - w->last_look >= LOOK_SECONDS)
-		return look_at_extension(w);
+	if (pneumo_seconds() - w->last_check >= CHECK_SECONDS)
+		return check_extension(w);
 	return 0;
 }
 
+/* Writes the epoch to the history and hands it to the caller. */
 static int
 hook_epoch(void *arg, const NnEpochLog *log)
 {
@@ -249,28 +265,20 @@ hook_epoch(void *arg, const NnEpochLog *log)
 
 /* ------------------------------------------------------------ preparation */
 
-void *
-pneumo_worker_allocate(PneumoWorker *w, size_t bytes)
-{
-	char *memory = MemoryContextAllocHuge(w->cxt, bytes + NN_ALIGN);
-
-	return (void *) TYPEALIGN(NN_ALIGN, memory);
-}
-
-/* The samples of both sides in the order of the dataset. */
+/* Fills the samples of both splits, in the order of the dataset, and the loader that reads them. */
 static void
 fill_data(PneumoWorker *w)
 {
 	const PneumoDataset *dataset = w->dataset;
 	const PneumoConfig *config = w->prepared->config;
 	bool weighted = w->prepared->source->col_weight > 0;
-	int side;
+	NnSplit split;
 	int64 i;
 
-	for (side = NN_TRAIN; side <= NN_VALIDATION; side++)
+	for (split = NN_TRAIN; split <= NN_VALIDATION; split++)
 	{
-		PneumoSplit split = side == NN_TRAIN ? PNEUMO_TRAIN : PNEUMO_VALIDATION;
-		size_t n = (size_t) dataset->split_rows[split];
+		PneumoSplit wanted = split == NN_TRAIN ? PNEUMO_TRAIN : PNEUMO_VALIDATION;
+		size_t n = (size_t) dataset->split_rows[wanted];
 		int32_t *label = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int32_t));
 		float *weight = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(float));
 		int64 *slot = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int64));
@@ -279,7 +287,7 @@ fill_data(PneumoWorker *w)
 
 		for (i = 0; i < dataset->n; i++)
 		{
-			if (dataset->samples[i].split != (int8) split)
+			if (dataset->samples[i].split != (int8) wanted)
 				continue;
 			label[k] = dataset->samples[i].label;
 			weight[k] = dataset->samples[i].weight;
@@ -287,11 +295,11 @@ fill_data(PneumoWorker *w)
 			number[k] = (uint32) i;
 			k++;
 		}
-		w->data.n[side] = n;
-		w->data.label[side] = label;
-		w->data.weight[side] = weighted ? weight : NULL;
-		w->loader.slot[side] = slot;
-		w->loader.number[side] = number;
+		w->data.n[split] = n;
+		w->data.label[split] = label;
+		w->data.weight[split] = weighted ? weight : NULL;
+		w->loader.slot[split] = slot;
+		w->loader.number[split] = number;
 	}
 	w->loader.store = w->store;
 	w->loader.preprocess = config->preprocess;
@@ -306,7 +314,7 @@ fill_data(PneumoWorker *w)
 	w->data.load_scratch_bytes = pneumo_loader_scratch_bytes(config);
 }
 
-/* Hash of the network and of everything in the config that training depends on. */
+/* Computes the hash of the network and of everything in the config that training depends on. */
 static void
 setup_digest(PneumoWorker *w, uint8 *digest)
 {
@@ -368,7 +376,7 @@ load_checkpoint(PneumoWorker *w)
 	w->head.epoch = saved.epoch;
 }
 
-/* The best epoch so far of the part before the break. */
+/* Recalls the best epoch so far of the part before the break. */
 static void
 recall_best(PneumoWorker *w)
 {
@@ -387,6 +395,7 @@ recall_best(PneumoWorker *w)
 	pneumo_worker_commit(w);
 }
 
+/* Plans the memory, creates the trainer (from the checkpoint if the run is resumed), starts its threads. */
 static void
 start_trainer(PneumoWorker *w)
 {
@@ -423,8 +432,8 @@ start_trainer(PneumoWorker *w)
 }
 
 /*
- * Says at once that the run is cancelled: the checkpoint of a large network
- * takes a while to write.
+ * Marks the run cancelled at once, since the checkpoint of a large network takes a
+ * while to write; false if the extension is gone.
  */
 static bool
 mark_cancelled(PneumoWorker *w)
@@ -439,20 +448,13 @@ mark_cancelled(PneumoWorker *w)
 	return there;
 }
 
-bool
-pneumo_worker_train(PneumoWorker *w)
+/*
+ * Ends the run as the network core left it: saves a checkpoint of what was
+ * interrupted, and stores the version.  False if the extension is gone.
+ */
+static bool
+finish_training(PneumoWorker *w, const NnTrainHooks *hooks, NnStatus status, const NnError *error)
 {
-	NnTrainHooks hooks = {w, hook_poll, hook_step, hook_epoch, hook_auc, clock_seconds};
-	NnError error;
-	NnStatus status;
-
-	memset(&error, 0, sizeof(error));
-	start_trainer(w);
-	w->last_checkpoint = w->last_look = clock_seconds(NULL);
-	pneumo_worker_report(w, "training");
-
-	status = nn_train_run(w->trainer, &hooks, &error);
-
 	if (w->gone)
 	{
 		NnTrainer *trainer = w->trainer;
@@ -467,14 +469,38 @@ pneumo_worker_train(PneumoWorker *w)
 		return false;
 	if (status == NN_INTERRUPTED && nn_trainer_state_valid(w->trainer))
 		save_checkpoint(w, true);
-	if (w->cancelled)
-		return pneumo_worker_store(w, &hooks, true);
-	if (w->error != NULL)
-		ReThrowError(w->error);
-	if (!PostmasterIsAlive())
-		proc_exit(1);
-	CHECK_FOR_INTERRUPTS();
-	if (status != NN_OK)
-		pneumo_nn_ereport(&error);
-	return pneumo_worker_store(w, &hooks, false);
+	if (!w->cancelled)
+	{
+		pneumo_worker_check_stop(w);
+		if (status != NN_OK)
+			pneumo_nn_ereport(error);
+	}
+	return pneumo_worker_store(w, hooks);
+}
+
+bool
+pneumo_worker_train(PneumoWorker *w)
+{
+	NnTrainHooks hooks = {w, hook_poll, hook_step, hook_epoch, hook_auc, hook_clock};
+	NnError error;
+	NnStatus status;
+	bool there;
+
+	memset(&error, 0, sizeof(error));
+	start_trainer(w);
+	w->last_checkpoint = w->last_check = pneumo_seconds();
+	pneumo_worker_report(w, "training");
+
+	status = nn_train_run(w->trainer, &hooks, &error);
+
+	/*
+	 * What was learned is stored, however often the run is cancelled from here
+	 * on.  The end of the process is let through, and so is an error, which
+	 * also ends the hold.
+	 */
+	HOLD_CANCEL_INTERRUPTS();
+	there = finish_training(w, &hooks, status, &error);
+	RESUME_CANCEL_INTERRUPTS();
+	QueryCancelPending = false;
+	return there;
 }
