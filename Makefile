@@ -1,21 +1,6 @@
 # pneumo: train convolutional networks on chest X-rays and score them from SQL
 #
-#   make                    build against the server of PG_CONFIG
-#   make install            install into it
-#   make check              everything, on a private copy of the server
-#   make check-versions     the same on several servers: PG_CONFIGS="/a/pg_config /b/pg_config"
-#   make demo               train and predict in a private server
-#   make bench              measure against the peers
-#   make bench-profile      where the time goes, and each kernel's share of its limit
-#   make unit               the tests that need no server
-#   make check-coverage     how often intervals hold the true value (minutes)
-#   make check-readme       the examples of the README print what it shows
-#   make check-report       the report in a browser
-#   make check-avx512       the kernels on an emulated processor with AVX-512 (half an hour)
-#   make check-deep         what a nightly job runs: settings, sanitizers, fuzzing, faults (hours)
-#   make check-explain      whether the maps are about the score (minutes)
-#   make check-style        layers, names, lists
-#   make compile-check      gcc and clang, warnings are errors
+# `make help` lists the goals; the line of each stands at its rule, after two #.
 
 EXTENSION = pneumo
 MODULE_big = pneumo
@@ -80,7 +65,33 @@ ISOLATION = \
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = fuzz fuzz-build bench bench-build bench-profile check check-avx512 check-coverage check-deep check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo demo-stop dependencies print-% unit unit-build
+OWN_GOALS = \
+	bench \
+	bench-build \
+	bench-profile \
+	check \
+	check-avx512 \
+	check-coverage \
+	check-deep \
+	check-explain \
+	check-readme \
+	check-report \
+	check-sanitize \
+	check-style \
+	check-valgrind \
+	check-versions \
+	compile-check \
+	demo \
+	demo-stop \
+	dependencies \
+	format \
+	fuzz \
+	fuzz-build \
+	help \
+	print-% \
+	unit \
+	unit-build \
+	$(end)
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 
@@ -91,6 +102,14 @@ include scripts/goals.mk
 else
 
 # ------------------------------------------------------------------ build
+# The rules of these goals come with PGXS.
+
+##@ Build
+all: ## build against the server of PG_CONFIG
+install: ## install into that server
+clean: ## remove what was built
+##@ Test
+installcheck: ## regress and isolation tests on a running server that pneumo is installed in (TESTS=)
 
 PG_CONFIG ?= pg_config
 ifeq (,$(shell command -v $(PG_CONFIG)))
@@ -104,7 +123,25 @@ SHLIB_LINK = -ljpeg -lpthread -lm
 DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/src/sql/pneumo--*--*.sql)))
 DATA_built = pneumo--$(EXTVERSION).sql
 EXTRA_CLEAN = build $(OBJS:.o=.d)
+
+# make installcheck: databases as the private servers of make check have them.
+NO_LOCALE = 1
+ENCODING = UTF8
+ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=pneumo
+ifneq (,$(TESTS))
+override REGRESS := $(filter $(TESTS),$(REGRESS))
+override ISOLATION := $(filter $(TESTS),$(ISOLATION))
+endif
+# An installation need not have the program.
+ifeq (,$(wildcard $(dir $(PGXS))../test/isolation/pg_isolation_regress))
+override ISOLATION :=
+endif
+
 include $(PGXS)
+
+# The settings of a session in tests/regress.conf, as -c NAME=VALUE.
+installcheck: export PGOPTIONS := $(PGOPTIONS) $(shell \
+	sed -n "/^. Of a session/,/^$$/s/^\([a-z_.]*\) *= *'*\([^']*\)'*$$/-c \1=\2/p" $(srcdir)/tests/regress.conf)
 
 # PGXS does not track headers; the bitcode has the same ones as the object.
 %.o: override CFLAGS += -MMD -MP -MF $(@:.o=.d) -MT $@ -MT $(@:.o=.bc)

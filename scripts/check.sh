@@ -8,7 +8,8 @@
 #
 #   SUITES="unit regress"        only these; all: compile style unit regress
 #                                isolation tap
-#   TESTS="config rights"        only these of regress, isolation or tap
+#   TESTS="config rights"        only these of regress, isolation or tap; of
+#                                unit if that is the only suite
 #   TAP_FOLDER=deep              the server tests of tests/deep (make check-deep)
 #                                instead of tests/t; SECONDS_EACH and the like reach them
 #   KEEP=1                       keep the work folder
@@ -97,8 +98,10 @@ if wanted style; then
 fi
 if wanted unit; then
     say "unit tests"
-    make -s -j "$(jobs)" unit-build || count 0 1
-    run_counted unit make -s unit
+    unit_tests=
+    [[ $SUITES != unit ]] || unit_tests=$TESTS
+    make -s -j "$(jobs)" unit-build TESTS="$unit_tests" || count 0 1
+    run_counted unit make -s unit TESTS="$unit_tests"
 fi
 
 if ! wanted regress && ! wanted isolation && ! wanted tap; then

@@ -14,13 +14,21 @@ UNIT_WARNINGS = -Wall -Wextra -Wvla -Wmissing-prototypes -Werror
 UNIT_CFLAGS = -std=c11 -O2 -g $(UNIT_WARNINGS) $(UNIT_SANITIZE)
 UNIT_CPPFLAGS = -Isrc -Itests/unit -MMD -MP
 UNIT_LIBS = -ljpeg -lpthread -lm
-UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c))
+UNIT_ALL = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_WANTED = $(if $(TESTS),$(patsubst test_%,%,$(TESTS)),$(UNIT_ALL))
+UNIT_TESTS = $(UNIT_WANTED:%=tests/unit/test_%.c)
 UNIT_PROGRAMS = $(UNIT_TESTS:tests/unit/%.c=$(UNIT_DIR)/%)
 UNIT_OBJS = $(OBJS_PLAIN:%.o=$(UNIT_DIR)/%.o)
 
-.PHONY: check check-avx512 check-coverage check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo dependencies unit unit-build
+ifneq (,$(filter unit unit-build,$(MAKECMDGOALS)))
+ifneq (,$(filter-out $(UNIT_ALL),$(UNIT_WANTED)))
+$(error no unit test $(filter-out $(UNIT_ALL),$(UNIT_WANTED)); there are: $(UNIT_ALL))
+endif
+endif
 
-# Whatever else was asked for beside them is the server build's.
+.PHONY: $(filter-out print-%,$(OWN_GOALS))
+
+# Other goals that are asked for at the same time belong to the server's build.
 OTHER_GOALS = $(filter-out $(OWN_GOALS),$(MAKECMDGOALS))
 ifneq (,$(OTHER_GOALS))
 .PHONY: $(OTHER_GOALS)
@@ -28,60 +36,69 @@ $(OTHER_GOALS):
 	$(MAKE) $@
 endif
 
-check:
+check: ## every suite, or SUITES= or TESTS=, on a private copy of the server
 	@scripts/check.sh
 
-# TESTS: some of tests/unit.
-check-avx512:
-	@scripts/check-avx512.sh $(TESTS)
-
-check-coverage: $(UNIT_DIR)/test_coverage
-	$< 1000
-
-check-deep:
-	@scripts/check-deep.sh $(PARTS)
-
-check-explain:
-	@scripts/check-explain.sh
-
-check-readme:
-	@scripts/check-readme.sh
-
-check-report:
-	@SUITES=tap TESTS=011_report scripts/check.sh
-
-check-sanitize:
-	@SANITIZE=1 SUITES="$${SUITES:-unit regress isolation}" scripts/check.sh
-
-# PG_CONFIG: best of a server built with -DUSE_VALGRIND.
-check-valgrind:
-	@VALGRIND=1 PG_CONFIG="$(PG_CONFIG)" SUITES="$${SUITES:-regress}" scripts/check.sh
-
-check-versions:
-	@PG_CONFIGS="$(PG_CONFIGS)" scripts/check-versions.sh
-
-demo:
-	@scripts/demo.sh
-
-demo-stop:
-	@scripts/demo.sh stop
-
-dependencies:
-	@scripts/dependencies.sh
-
-check-style:
-	@scripts/check-style.sh
-
-compile-check:
-	@scripts/compile-check.sh
-
-print-%:
-	@echo $($*)
-
-unit: unit-build
+unit: unit-build ## tests that need no server; TESTS="stats image": only these; SANITIZE=1
 	@scripts/run-unit.sh $(UNIT_PROGRAMS)
 
 unit-build: $(UNIT_PROGRAMS)
+
+check-style: ## layers, rooms, names, lists, length of lines, format
+	@scripts/check-style.sh
+
+compile-check: ## gcc and clang, warnings are errors
+	@scripts/compile-check.sh
+
+check-readme: ## the examples of the manual print what it shows
+	@scripts/check-readme.sh
+
+check-report: ## the report in a browser
+	@SUITES=tap TESTS=011_report scripts/check.sh
+
+##@ Test at length
+check-versions: ## the suites on several servers: PG_CONFIGS="/a/pg_config /b/pg_config"
+	@PG_CONFIGS="$(PG_CONFIGS)" scripts/check-versions.sh
+
+check-sanitize: ## unit, regress and isolation tests with the address and undefined-behaviour sanitizers
+	@SANITIZE=1 SUITES="$${SUITES:-unit regress isolation}" scripts/check.sh
+
+check-valgrind: ## regress tests under memcheck, best with a PG_CONFIG built with USE_VALGRIND
+	@VALGRIND=1 PG_CONFIG="$(PG_CONFIG)" SUITES="$${SUITES:-regress}" scripts/check.sh
+
+check-coverage: $(UNIT_DIR)/test_coverage ## how often intervals hold the true value (minutes)
+	$< 1000
+
+check-explain: ## whether the maps are about the score (minutes)
+	@scripts/check-explain.sh
+
+check-avx512: ## the kernels on an emulated processor with AVX-512 (half an hour); TESTS= of tests/unit
+	@scripts/check-avx512.sh $(TESTS)
+
+check-deep: ## what a nightly job runs: settings, sanitizers, fuzzing, faults (hours); PARTS=
+	@scripts/check-deep.sh $(PARTS)
+
+##@ Other
+# A goal's line in `make help` stands after ##, the heading of a section after ##@.
+help: ## print this list
+	@awk -F ': .*## ' '/^##@/ { print substr($$0, 5) } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
+		Makefile scripts/goals.mk
+
+demo: ## train and predict in a private server
+	@scripts/demo.sh
+
+demo-stop: ## stop the server of make demo
+	@scripts/demo.sh stop
+
+dependencies: ## install the packages that a build and the tests need
+	@scripts/dependencies.sh
+
+CLANG_FORMAT ?= clang-format-19
+format: ## format the C sources
+	$(CLANG_FORMAT) -i $(shell find src tests -name '*.[ch]' -not -path '*/golden/*')
+
+print-%:
+	@echo $($*)
 
 $(UNIT_OBJS): $(UNIT_DIR)/%.o: %.c
 	@mkdir -p $(@D)
@@ -107,13 +124,12 @@ BENCH_CFLAGS = -std=gnu11 -O3 -g $(UNIT_WARNINGS)
 BENCH_PROGRAMS = $(BENCH_DIR)/bench_kernels $(BENCH_DIR)/bench_nn
 BENCH_OBJS = $(OBJS_NN:%.o=$(BENCH_DIR)/%.o) $(OBJS_IMAGE:%.o=$(BENCH_DIR)/%.o)
 
-bench: bench-build
+bench: bench-build ## measure against the peers
 	@VENV="$(VENV)" PNEUMO_DATA="$(PNEUMO_DATA)" scripts/bench.sh $(BENCH_DIR)/bench_nn $(BENCH)
 
 bench-build: $(BENCH_PROGRAMS)
 
-# Needs perf.
-bench-profile: bench-build
+bench-profile: bench-build ## where the time goes, and each kernel's share of its limit (needs perf)
 	@python3 tests/bench/kernel_profile.py --bench-nn $(BENCH_DIR)/bench_nn --bench-kernels $(BENCH_DIR)/bench_kernels
 
 $(BENCH_OBJS): $(BENCH_DIR)/%.o: %.c
@@ -133,7 +149,7 @@ FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%.run,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_OBJS = $(OBJS_NN:%.o=$(FUZZ_DIR)/%.o) $(OBJS_IMAGE:%.o=$(FUZZ_DIR)/%.o)
 
-fuzz:
+fuzz: ## fuzz JPEG, model bytes and graphs; TESTS= of tests/fuzz, SECONDS_EACH=
 	@scripts/fuzz.sh $(TESTS)
 
 fuzz-build: $(FUZZ_PROGRAMS) $(FUZZ_DIR)/make_seeds

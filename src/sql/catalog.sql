@@ -4,7 +4,9 @@
 -- everybody else reads the views, which show what is one's own or granted.
 
 CREATE SCHEMA pneumo;
-COMMENT ON SCHEMA pneumo IS 'models, versions, runs and rights of the extension pneumo; the functions are in the schema the extension was created in';
+COMMENT ON SCHEMA pneumo IS
+	'models, versions, runs and rights of the extension pneumo; the functions are in the schema the '
+	'extension was created in';
 GRANT USAGE ON SCHEMA pneumo TO PUBLIC;
 
 -- --------------------------------------------------------------------- roles
@@ -19,7 +21,9 @@ CREATE FUNCTION pneumo_role_out(pneumo.role) RETURNS cstring
 	AS 'MODULE_PATHNAME', 'pneumo_role_out';
 COMMENT ON FUNCTION pneumo_role_out(pneumo.role) IS 'output of the type pneumo.role';
 CREATE TYPE pneumo.role (INPUT = pneumo_role_in, OUTPUT = pneumo_role_out, LIKE = pg_catalog.oid);
-COMMENT ON TYPE pneumo.role IS 'the OID of a role, written as its present name; 0 is everybody, written public; a role that does not exist is read as nobody';
+COMMENT ON TYPE pneumo.role IS
+	'the OID of a role, written as its present name; 0 is everybody, written public; a role that does not '
+	'exist is read as nobody';
 CREATE CAST (pneumo.role AS pg_catalog.oid) WITHOUT FUNCTION AS IMPLICIT;
 COMMENT ON CAST (pneumo.role AS pg_catalog.oid) IS 'the OID of the role';
 REVOKE USAGE ON TYPE pneumo.role FROM PUBLIC;
@@ -76,7 +80,9 @@ CREATE TABLE pneumo.version (
 );
 CREATE INDEX version_model_idx ON pneumo.version (model, id);
 CREATE INDEX version_sha256_idx ON pneumo.version (sha256, id);
-COMMENT ON TABLE pneumo.version IS 'immutable versions of models; sha256 is the digest of the model bytes, which cover everything that decides a score';
+COMMENT ON TABLE pneumo.version IS
+	'immutable versions of models; sha256 is the digest of the model bytes, which cover everything that '
+	'decides a score';
 
 CREATE TABLE pneumo.chunk (
 	sha256 bytea NOT NULL,
@@ -85,7 +91,8 @@ CREATE TABLE pneumo.chunk (
 	CONSTRAINT chunk_pkey PRIMARY KEY (sha256, seqno)
 );
 ALTER TABLE pneumo.chunk ALTER COLUMN data SET STORAGE EXTERNAL;
-COMMENT ON TABLE pneumo.chunk IS 'model bytes in pieces of 4 MB, seqno from 0; versions of equal sha256 share them';
+COMMENT ON TABLE pneumo.chunk IS
+	'model bytes in pieces of 4 MB, seqno from 0; versions of equal sha256 share them';
 
 CREATE TABLE pneumo.manifest (
 	version bigint NOT NULL,
@@ -94,7 +101,9 @@ CREATE TABLE pneumo.manifest (
 	CONSTRAINT manifest_pkey PRIMARY KEY (version, seqno)
 );
 ALTER TABLE pneumo.manifest ALTER COLUMN data SET STORAGE EXTERNAL;
-COMMENT ON TABLE pneumo.manifest IS 'the samples that a version and its ancestors were trained on (image hash, group hash, split), in pieces of 4 MB, seqno from 0';
+COMMENT ON TABLE pneumo.manifest IS
+	'the samples that a version and its ancestors were trained on (image hash, group hash, split), in pieces '
+	'of 4 MB, seqno from 0';
 
 CREATE TABLE pneumo.privilege (
 	model bigint NOT NULL,
@@ -105,7 +114,8 @@ CREATE TABLE pneumo.privilege (
 );
 -- Not unique: several roles can be missing where a dump is restored.
 CREATE INDEX privilege_model_idx ON pneumo.privilege (model);
-COMMENT ON TABLE pneumo.privilege IS 'privileges predict, manage and export on models; grantee public is everybody';
+COMMENT ON TABLE pneumo.privilege IS
+	'privileges predict, manage and export on models; grantee public is everybody';
 
 CREATE TABLE pneumo.deployment (
 	id bigint NOT NULL,
@@ -118,7 +128,9 @@ CREATE TABLE pneumo.deployment (
 	CONSTRAINT deployment_pkey PRIMARY KEY (id)
 );
 CREATE INDEX deployment_model_idx ON pneumo.deployment (model, id);
-COMMENT ON TABLE pneumo.deployment IS 'append-only: which version was deployed when and by whom; the last row of a model names its deployed version, previous is the deployment that a rollback goes back to';
+COMMENT ON TABLE pneumo.deployment IS
+	'append-only: which version was deployed when and by whom; the last row of a model names its deployed '
+	'version, previous is the deployment that a rollback goes back to';
 
 CREATE TABLE pneumo.run (
 	id bigint NOT NULL,
@@ -144,9 +156,12 @@ CREATE TABLE pneumo.run (
 	error text,
 	build text,
 	CONSTRAINT run_pkey PRIMARY KEY (id),
-	CONSTRAINT run_state_check CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted'))
+	CONSTRAINT run_state_check CHECK (
+		state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted'))
 );
-COMMENT ON TABLE pneumo.run IS 'trainings: state as stored (the view pneumo.runs also knows whether the worker lives), config as given, samples per split and class, what was left out and why';
+COMMENT ON TABLE pneumo.run IS
+	'trainings: state as stored (the view pneumo.runs also knows whether the worker lives), config as given, '
+	'samples per split and class, what was left out and why';
 
 CREATE TABLE pneumo.epoch (
 	run bigint NOT NULL,
@@ -161,7 +176,7 @@ CREATE TABLE pneumo.epoch (
 	val_seconds double precision,
 	CONSTRAINT history_pkey PRIMARY KEY (run, epoch)
 );
-COMMENT ON TABLE pneumo.epoch IS 'one row an epoch, as in Keras''s History; epochs count from 1';
+COMMENT ON TABLE pneumo.epoch IS 'one row for each epoch, as in Keras''s History; epochs count from 1';
 
 CREATE TABLE pneumo.look (
 	id bigint NOT NULL,
@@ -176,7 +191,9 @@ CREATE TABLE pneumo.look (
 	CONSTRAINT look_pkey PRIMARY KEY (id)
 );
 CREATE INDEX look_sha256_idx ON pneumo.look (sha256, id);
-COMMENT ON TABLE pneumo.look IS 'looks at the held-out rows of versions, by SHA-256, written so that a rollback does not undo them; kept when the version is dropped';
+COMMENT ON TABLE pneumo.look IS
+	'looks at the held-out rows of versions, by SHA-256, written so that a rollback does not undo them; kept '
+	'when the version is dropped';
 
 REVOKE ALL ON pneumo.model, pneumo.version, pneumo.chunk, pneumo.manifest, pneumo.privilege,
 	pneumo.deployment, pneumo.run, pneumo.epoch, pneumo.look FROM PUBLIC;
@@ -207,12 +224,16 @@ SELECT pg_catalog.pg_extension_config_dump('pneumo.epoch',
 CREATE FUNCTION pneumo_has_privilege(model text, privilege text) RETURNS boolean
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pneumo_has_privilege';
-COMMENT ON FUNCTION pneumo_has_privilege(text, text) IS 'whether the current user has a privilege on a model: predict, manage, export, owner, or any (one of them); false if there is no such model';
+COMMENT ON FUNCTION pneumo_has_privilege(text, text) IS
+	'whether the current user has a privilege on a model: predict, manage, export, owner, or any (one of '
+	'them); false if there is no such model';
 
 CREATE FUNCTION pneumo_run_state(run bigint, stored text) RETURNS text
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pneumo_run_state';
-COMMENT ON FUNCTION pneumo_run_state(bigint, text) IS 'the state of a run given its stored state: interrupted where queued or running is stored and no worker has it; on a standby the stored state';
+COMMENT ON FUNCTION pneumo_run_state(bigint, text) IS
+	'the state of a run given its stored state: interrupted where queued or running is stored and no worker '
+	'has it; on a standby the stored state';
 
 CREATE FUNCTION pneumo_cache_entries(
 		OUT sha256 bytea, OUT version bigint, OUT place text, OUT state text, OUT path text,
@@ -221,7 +242,9 @@ CREATE FUNCTION pneumo_cache_entries(
 	RETURNS SETOF record
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'pneumo_cache_entries';
-COMMENT ON FUNCTION pneumo_cache_entries() IS 'what pneumo.cache shows: versions of this database in shared memory, and the copies of this session; those that the current user may see (pg_monitor: all)';
+COMMENT ON FUNCTION pneumo_cache_entries() IS
+	'what pneumo.cache shows: versions of this database in shared memory, and the copies of this session; '
+	'those that the current user may see (pg_monitor: all)';
 
 -- --------------------------------------------------------------------- views
 
@@ -238,7 +261,9 @@ CREATE VIEW pneumo.models WITH (security_barrier) AS
 		WHERE l.model OPERATOR(pg_catalog.=) m.id ORDER BY l.id DESC LIMIT 1) d ON true
 	LEFT JOIN pneumo.version v ON v.id OPERATOR(pg_catalog.=) d.version
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
-COMMENT ON VIEW pneumo.models IS 'models that the current user owns or has a privilege on, with their deployed versions; owner is null if that role was dropped';
+COMMENT ON VIEW pneumo.models IS
+	'models that the current user owns or has a privilege on, with their deployed versions; owner is null if '
+	'that role was dropped';
 
 CREATE VIEW pneumo.versions WITH (security_barrier) AS
 	SELECT m.name AS model, v.id AS version, v.sha256, v.run, v.created, v.creator,
@@ -252,7 +277,10 @@ CREATE VIEW pneumo.versions WITH (security_barrier) AS
 	FROM pneumo.version v
 	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) v.model
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
-COMMENT ON VIEW pneumo.versions IS 'versions of the models that the current user owns or has a privilege on; bytes of the stored model, image_size as [height, width], classes in label order, metrics on validation data, precision the arithmetic of predictions (float32 or int16)';
+COMMENT ON VIEW pneumo.versions IS
+	'versions of the models that the current user owns or has a privilege on; bytes of the stored model, '
+	'image_size as [height, width], classes in label order, metrics on validation data, precision the '
+	'arithmetic of predictions (float32 or int16)';
 
 CREATE VIEW pneumo.deployments WITH (security_barrier) AS
 	SELECT m.name AS model, d.version, v.sha256, d.action, d.role, d.deployed,
@@ -263,7 +291,9 @@ CREATE VIEW pneumo.deployments WITH (security_barrier) AS
 	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) d.model
 	LEFT JOIN pneumo.version v ON v.id OPERATOR(pg_catalog.=) d.version
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
-COMMENT ON VIEW pneumo.deployments IS 'which version was deployed when and by whom (action: first, deploy or rollback); sha256 is null once the version was dropped';
+COMMENT ON VIEW pneumo.deployments IS
+	'which version was deployed when and by whom (action: first, deploy or rollback); sha256 is null once '
+	'the version was dropped';
 
 CREATE VIEW pneumo.privileges WITH (security_barrier) AS
 	SELECT m.name AS model,
@@ -274,7 +304,9 @@ CREATE VIEW pneumo.privileges WITH (security_barrier) AS
 	LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) p.grantee
 	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) p.model
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
-COMMENT ON VIEW pneumo.privileges IS 'privileges granted on the models that the current user owns or has a privilege on; grantee public is everybody, null a role that was dropped';
+COMMENT ON VIEW pneumo.privileges IS
+	'privileges granted on the models that the current user owns or has a privilege on; grantee public is '
+	'everybody, null a role that was dropped';
 
 CREATE VIEW pneumo.history WITH (security_barrier) AS
 	SELECT e.run, e.epoch, e.loss, e.accuracy, e.val_loss, e.val_accuracy, e.val_auc,
@@ -283,12 +315,18 @@ CREATE VIEW pneumo.history WITH (security_barrier) AS
 	JOIN pneumo.run r ON r.id OPERATOR(pg_catalog.=) e.run
 	WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
 	   OR pg_catalog.pg_has_role(r.owner::pg_catalog.oid, 'USAGE');
-COMMENT ON VIEW pneumo.history IS 'the epochs of the runs in pneumo.runs: running means over the augmented training batches, validation figures, learning rate, seconds of the training part and of the validation';
+COMMENT ON VIEW pneumo.history IS
+	'the epochs of the runs in pneumo.runs: running means over the augmented training batches, validation '
+	'figures, learning rate, seconds of the training part and of the validation';
 
 CREATE VIEW pneumo.cache WITH (security_barrier) AS
 	SELECT c.sha256, c.version, c.place, c.state, c.path, c.bytes, c.hits, c.last_used, c.mapped, c.precision
 	FROM @extschema@.pneumo_cache_entries() c;
-COMMENT ON VIEW pneumo.cache IS 'model versions ready to predict: place is shared (one copy for the server) or local (a copy of this session, where shared memory could not hold it), path the kernels it is packed for, mapped whether this session has it attached, precision that of the weights there: explanations of an int16 version have its float32 weights as a second row';
+COMMENT ON VIEW pneumo.cache IS
+	'model versions ready to predict: place is shared (one copy for the server) or local (a copy of this '
+	'session, where shared memory could not hold it), path the kernels it is packed for, mapped whether this '
+	'session has it attached, precision that of the weights there: explanations of an int16 version have its '
+	'float32 weights as a second row';
 
 GRANT SELECT ON pneumo.models, pneumo.versions, pneumo.deployments, pneumo.privileges,
 	pneumo.history, pneumo.cache TO PUBLIC;

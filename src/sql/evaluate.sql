@@ -8,7 +8,15 @@ CREATE FUNCTION pneumo_evaluate(
 		OUT left_out jsonb, OUT looks bigint, OUT figures pneumo_figures, OUT classes pneumo_class_figures[])
 	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_evaluate';
-COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS 'figures of a model''s deployed version on one split of a table (config: "split" test, validation, train or all; "version"; the data keys of pneumo_train, by default as the version was trained). Rows that the version has seen are left out; patients is NULL where the rows do not name them. looks counts the evaluations of held-out rows of that split by everyone who may predict with the model, this one included; pneumo.look tells which role looked, when, and at how many images. figures: with 95 % intervals by patient, as pneumo_metrics gives them. More than two classes: accuracy, macro sensitivity, specificity, F1 and AUC (means over the classes that have rows), and classes: each class against the rest, for unnest. Errors as in pneumo_metrics';
+COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS
+	'figures of a model''s deployed version on one split of a table (config: "split" test, validation, train '
+	'or all; "version"; the data keys of pneumo_train, by default as the version was trained). Rows that the '
+	'version has seen are left out; patients is NULL if the rows do not name them. looks counts the '
+	'evaluations of held-out rows of that split by everyone who may predict with the model, this one '
+	'included; pneumo.look tells which role looked, when, and at how many images. figures: with 95 % '
+	'intervals by patient, as pneumo_metrics gives them. More than two classes: accuracy, macro sensitivity, '
+	'specificity, F1 and AUC (means over the classes that have rows), and classes: each class against the '
+	'rest, for unnest. Errors as in pneumo_metrics';
 
 CREATE FUNCTION pneumo_compare(
 		source regclass, a text, b text, config jsonb DEFAULT '{}',
@@ -23,4 +31,11 @@ CREATE FUNCTION pneumo_compare(
 		OUT replicates integer, OUT seed bigint, OUT looks_a bigint, OUT looks_b bigint)
 	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_compare';
-COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS 'two models with the same classes on the same rows of one split of a table, which neither was trained or selected on (left_out tells how many these were; none left is an error): differences a - b with 95 % intervals by patient (AUC, accuracy, sensitivity and specificity by square and add of the single intervals, losses by paired bootstrap), each at its own operating point; auc_p by DeLong, clustered; McNemar''s exact test, by patient. More than two classes: macro figures. Config: "split", "version_a", "version_b" (default: the deployed ones), and the data keys of pneumo_train, by default as a was trained. Counts a look for both, whoever calls';
+COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS
+	'two models with the same classes on the same rows of one split of a table, which neither was trained or '
+	'selected on (left_out tells how many rows were left out; if none is left, that is an error): '
+	'differences a - b with 95 % intervals by patient, each model at its own operating point (AUC, accuracy, '
+	'sensitivity and specificity by the square-and-add method from the single intervals, losses by paired '
+	'bootstrap); auc_p by DeLong, clustered; McNemar''s exact test, by patient. More than two classes: macro '
+	'figures. Config: "split", "version_a", "version_b" (default: the deployed ones), and the data keys of '
+	'pneumo_train, by default as a was trained. Counts a look for both, whoever calls';

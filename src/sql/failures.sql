@@ -7,4 +7,11 @@ CREATE FUNCTION pneumo_failures(
 		OUT neighbour_classes text[], OUT neighbour_distances double precision[])
 	RETURNS SETOF record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 100 COST 1000000
 	AS 'MODULE_PATHNAME', 'pneumo_failures';
-COMMENT ON FUNCTION pneumo_failures(regclass, text, jsonb) IS 'the rows of one split of a table that a model''s deployed version gets wrong, worst first: key as text (the primary key or key_column), true and predicted class, probability as pneumo_score gives it, loss (minus the logarithm of what the true class got), and the nearest training images of the table by pneumo_embed. Config: split (validation, test or train), limit (100), all_rows (false; true adds the rows that are right), neighbours (3, at most 50), distance (cosine: 1 minus the cosine; or euclidean), version, and the data keys of pneumo_train, by default as the version was trained. A call on the test split counts as a look at it';
+COMMENT ON FUNCTION pneumo_failures(regclass, text, jsonb) IS
+	'the rows of one split of a table that a model''s deployed version gets wrong, worst first: key as text '
+	'(the primary key or key_column), true and predicted class, probability as pneumo_score gives it, loss '
+	'(minus the logarithm of what the true class got), and the nearest training images of the table by '
+	'pneumo_embed. Config: split (validation, test or train), limit (100), all_rows (false; true adds the '
+	'rows that are right), neighbours (3, at most 50), distance (cosine: 1 minus the cosine; or euclidean), '
+	'version, and the data keys of pneumo_train, by default as the version was trained. A call on the test '
+	'split counts as a look at it';

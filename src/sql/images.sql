@@ -7,24 +7,35 @@ CREATE FUNCTION pneumo_image_info(image bytea,
 	RETURNS record
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100
 	AS 'MODULE_PATHNAME', 'pneumo_image_info';
-COMMENT ON FUNCTION pneumo_image_info(bytea) IS 'what the header of a JPEG image says: width and height in pixels, components (1 grey, 3 colour), bits per sample, and its bytes; the pixels are not decoded; 22P03 if it is no JPEG, 22023 if it is unsupported or too large, or NULL under pneumo.on_bad_image';
+COMMENT ON FUNCTION pneumo_image_info(bytea) IS
+	'what the header of a JPEG image says: width and height in pixels, components (1 grey, 3 colour), bits '
+	'per sample, and its bytes; the pixels are not decoded; for unreadable images see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_preprocess(image bytea) RETURNS real[]
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
 	AS 'MODULE_PATHNAME', 'pneumo_preprocess';
-COMMENT ON FUNCTION pneumo_preprocess(bytea) IS 'the exact input of the network of pneumo.default_model for an image: an array [height][width][channels], after decoding, resizing and rescaling';
+COMMENT ON FUNCTION pneumo_preprocess(bytea) IS
+	'the exact input of the network of pneumo.default_model for an image: an array '
+	'[height][width][channels], after decoding, resizing and rescaling';
 
 CREATE FUNCTION pneumo_preprocess(image bytea, model text) RETURNS real[]
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
 	AS 'MODULE_PATHNAME', 'pneumo_preprocess';
-COMMENT ON FUNCTION pneumo_preprocess(bytea, text) IS 'the exact input of the model''s network for an image: an array [height][width][channels], after decoding, resizing and rescaling; needs predict on the model';
+COMMENT ON FUNCTION pneumo_preprocess(bytea, text) IS
+	'the exact input of the model''s network for an image: an array [height][width][channels], after '
+	'decoding, resizing and rescaling; needs predict on the model';
 
 CREATE FUNCTION pneumo_phantom(seed bigint, label text, size integer DEFAULT 256) RETURNS bytea
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10000
 	AS 'MODULE_PATHNAME', 'pneumo_phantom';
-COMMENT ON FUNCTION pneumo_phantom(bigint, text, integer) IS 'a drawn chest radiograph as JPEG, size x size pixels (64 to 2048), label NORMAL or PNEUMONIA (patches of consolidation): for trying out and testing without patients'' data; the same arguments give the same bytes on one build';
+COMMENT ON FUNCTION pneumo_phantom(bigint, text, integer) IS
+	'a drawn chest radiograph as JPEG, size x size pixels (64 to 2048), label NORMAL or PNEUMONIA (patches '
+	'of consolidation): for trials and tests without patients'' data; the same arguments give the same bytes '
+	'on one build';
 
 CREATE FUNCTION pneumo_augment(image bytea, config jsonb, seed bigint DEFAULT 0) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
 	AS 'MODULE_PATHNAME', 'pneumo_augment';
-COMMENT ON FUNCTION pneumo_augment(bytea, jsonb, bigint) IS 'one augmented view of an image as JPEG, at the network''s size, as a training with that config (keys as for pneumo_train: image_size, rotation_range, ...) would see it; the seed chooses the draw';
+COMMENT ON FUNCTION pneumo_augment(bytea, jsonb, bigint) IS
+	'one augmented view of an image as JPEG, at the network''s size, as a training with that config would '
+	'see it (keys of pneumo_train: image_size, rotation_range, ...); the seed chooses the view';

@@ -1,6 +1,15 @@
 -- The page about a version and its data.
 
-CREATE FUNCTION pneumo_report(model text, source regclass DEFAULT NULL, config jsonb DEFAULT '{}') RETURNS text
+CREATE FUNCTION pneumo_report(model text, source regclass DEFAULT NULL, config jsonb DEFAULT '{}')
+	RETURNS text
 	LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000
 	AS 'MODULE_PATHNAME', 'pneumo_report';
-COMMENT ON FUNCTION pneumo_report(text, regclass, jsonb) IS 'one HTML page, complete in itself and without script, about a model''s deployed version and a table of the kind it was trained on: data, sample, mean and contrast images, eigenimages, network, curves, figures with 95 % intervals by patient, calibration, operating point, failures with overlays, provenance, limits. Config: test (true; the test split is looked at, and the look is counted), images (true; false leaves out the images of patients), failures (6), eigenimages (4), version, and the data keys of pneumo_train, by default as the version was trained. source may be left out by the role that trained the version, which then means that very table: anybody else must name a table, because reading one can run code of its owner';
+COMMENT ON FUNCTION pneumo_report(text, regclass, jsonb) IS
+	'one HTML page, complete in itself and without script, about a model''s deployed version and a table of '
+	'the kind it was trained on: data, sample, mean and contrast images, eigenimages, network, curves, '
+	'figures with 95 % intervals by patient, calibration, operating point, failures with overlays, '
+	'provenance, limits. Config: test (true; the test split is looked at, and the look is counted), images '
+	'(true; false leaves out the images of patients), failures (6), eigenimages (4), version, and the data '
+	'keys of pneumo_train, by default as the version was trained. source may be left out by the role that '
+	'trained the version, which then means that very table: anybody else must name a table, because reading '
+	'one can run code of its owner';

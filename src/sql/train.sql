@@ -1,24 +1,33 @@
 -- Training: the functions that start, follow and end runs.
 
-CREATE FUNCTION pneumo_split(key text, split_seed integer, validation_split double precision, test_split double precision)
+CREATE FUNCTION pneumo_split(
+		key text, split_seed integer, validation_split double precision, test_split double precision)
 	RETURNS text LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pneumo_split_text';
-COMMENT ON FUNCTION pneumo_split(text, integer, double precision, double precision) IS 'the side (train, validation or test) that training puts a group key on: by the first 53 bits of SHA-256(split_seed '':'' key)';
+COMMENT ON FUNCTION pneumo_split(text, integer, double precision, double precision) IS
+	'the split (train, validation or test) that training assigns a group key to, by the first 53 bits of '
+	'SHA-256(split_seed '':'' key)';
 
-CREATE FUNCTION pneumo_split(key bytea, split_seed integer, validation_split double precision, test_split double precision)
+CREATE FUNCTION pneumo_split(
+		key bytea, split_seed integer, validation_split double precision, test_split double precision)
 	RETURNS text LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pneumo_split_bytea';
-COMMENT ON FUNCTION pneumo_split(bytea, integer, double precision, double precision) IS 'the same for a key of bytes; the key of a row without group is sha256(image)';
+COMMENT ON FUNCTION pneumo_split(bytea, integer, double precision, double precision) IS
+	'the same for a key of bytes; the key of a row without group is sha256(image)';
 
 CREATE FUNCTION pneumo_train(source regclass, config jsonb DEFAULT '{}', wait boolean DEFAULT true)
 	RETURNS bigint LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_train';
-COMMENT ON FUNCTION pneumo_train(regclass, jsonb, boolean) IS 'trains a network on the images of a table in a background worker; returns the run''s id. wait => true follows it to its end with a notice per epoch, wait => false starts it when the transaction commits';
+COMMENT ON FUNCTION pneumo_train(regclass, jsonb, boolean) IS
+	'trains a network on the images of a table in a background worker; returns the run''s id. wait => true '
+	'follows it to its end with a notice per epoch, wait => false starts it when the transaction commits';
 
 CREATE FUNCTION pneumo_resume(run bigint, wait boolean DEFAULT true)
 	RETURNS bigint LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_resume';
-COMMENT ON FUNCTION pneumo_resume(bigint, boolean) IS 'continues a cancelled, failed or interrupted run from its checkpoint, to the same weights as without the break';
+COMMENT ON FUNCTION pneumo_resume(bigint, boolean) IS
+	'continues a cancelled, failed or interrupted run from its checkpoint, to the same weights as without '
+	'the break';
 
 REVOKE EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean), pneumo_resume(bigint, boolean) FROM PUBLIC;
 
@@ -30,26 +39,34 @@ CREATE FUNCTION pneumo_plan(
 		OUT memory bigint, OUT disk bigint, OUT seconds_per_epoch double precision, OUT warnings text[])
 	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_plan';
-COMMENT ON FUNCTION pneumo_plan(regclass, jsonb) IS 'what pneumo_train would do, without doing it: rows and groups per split and class, what is left out (images are hashed, not decoded), parameters, bytes of memory and of temporary disk, estimated seconds of an epoch, warnings';
+COMMENT ON FUNCTION pneumo_plan(regclass, jsonb) IS
+	'what pneumo_train would do, without doing it: rows and groups per split and class, what is left out '
+	'(images are hashed, not decoded), parameters, bytes of memory and of temporary disk, estimated seconds '
+	'of an epoch, warnings';
 
 CREATE FUNCTION pneumo_wait(run bigint)
 	RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_wait';
-COMMENT ON FUNCTION pneumo_wait(bigint) IS 'waits until a run has ended; returns its state: succeeded, failed, cancelled or interrupted';
+COMMENT ON FUNCTION pneumo_wait(bigint) IS
+	'waits until a run has ended; returns its state: succeeded, failed, cancelled or interrupted';
 
 CREATE PROCEDURE pneumo_watch(run bigint)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'pneumo_watch';
-COMMENT ON PROCEDURE pneumo_watch(bigint) IS 'prints a notice per epoch of a run until it has ended, holding no snapshot and no lock meanwhile';
+COMMENT ON PROCEDURE pneumo_watch(bigint) IS
+	'prints a notice per epoch of a run until it has ended, holding no snapshot and no lock meanwhile';
 
 CREATE FUNCTION pneumo_cancel(run bigint)
 	RETURNS boolean LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_cancel';
-COMMENT ON FUNCTION pneumo_cancel(bigint) IS 'asks a run to stop; its best epoch is stored as a version that is not deployed, and pneumo_resume can continue it. For the owner''s role and pg_signal_backend';
+COMMENT ON FUNCTION pneumo_cancel(bigint) IS
+	'asks a run to stop; its best epoch is stored as a version that is not deployed, and pneumo_resume can '
+	'continue it. For the owner''s role and pg_signal_backend';
 
 CREATE FUNCTION pneumo_forget(run bigint)
 	RETURNS void LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_forget';
-COMMENT ON FUNCTION pneumo_forget(bigint) IS 'removes a run that has ended, its history and its checkpoint; its version stays';
+COMMENT ON FUNCTION pneumo_forget(bigint) IS
+	'removes a run that has ended, its history and its checkpoint; its version stays';
 
 CREATE FUNCTION pneumo_progress_entries(
 		OUT run bigint, OUT owner text, OUT pid integer, OUT phase text, OUT epoch integer,
@@ -58,7 +75,8 @@ CREATE FUNCTION pneumo_progress_entries(
 		OUT started timestamptz)
 	RETURNS SETOF record LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 2
 	AS 'MODULE_PATHNAME', 'pneumo_progress_entries';
-COMMENT ON FUNCTION pneumo_progress_entries() IS 'what pneumo.progress shows: running trainings of this database, from shared memory; time_left in seconds';
+COMMENT ON FUNCTION pneumo_progress_entries() IS
+	'what pneumo.progress shows: running trainings of this database, from shared memory; time_left in seconds';
 
 CREATE VIEW pneumo.progress WITH (security_barrier) AS
 	SELECT p.run, p.owner, p.pid, p.phase, p.epoch, p.epochs, p.batch, p.batches, p.loss,
@@ -66,7 +84,9 @@ CREATE VIEW pneumo.progress WITH (security_barrier) AS
 		   pg_catalog.make_interval(secs => pg_catalog.ceil(p.time_left)) AS time_left,
 		   p.started
 	FROM @extschema@.pneumo_progress_entries() p;
-COMMENT ON VIEW pneumo.progress IS 'live trainings of the current user''s roles (pg_monitor sees all); batch counts rows while images are read, time_left is an upper limit';
+COMMENT ON VIEW pneumo.progress IS
+	'live trainings of the current user''s roles (pg_monitor sees all); batch counts rows while images are '
+	'read, time_left is an upper limit';
 CREATE VIEW pneumo.runs WITH (security_barrier) AS
 	SELECT r.id AS run, r.model, r.version,
 		   (SELECT o.rolname FROM pg_catalog.pg_roles o WHERE o.oid OPERATOR(pg_catalog.=) r.owner) AS owner,
@@ -84,6 +104,9 @@ CREATE VIEW pneumo.runs WITH (security_barrier) AS
 	FROM @extschema@.pneumo_progress_entries() p
 	WHERE p.phase OPERATOR(pg_catalog.=) 'queued'
 	  AND NOT EXISTS (SELECT FROM pneumo.run r WHERE r.id OPERATOR(pg_catalog.=) p.run);
-COMMENT ON VIEW pneumo.runs IS 'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, cancelled or interrupted; owner is null if that role was dropped; samples per split and class, what was left out and why';
+COMMENT ON VIEW pneumo.runs IS
+	'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, '
+	'cancelled or interrupted; owner is null if that role was dropped; samples per split and class, what was '
+	'left out and why';
 
 GRANT SELECT ON pneumo.progress, pneumo.runs TO PUBLIC;
