@@ -22,5 +22,5 @@ void
 _PG_init(void)
 {
 	pneumo_settings_define();
-	pneumo_group_plan_init();
+	pneumo_batch_plan_init();
 }

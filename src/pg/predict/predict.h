@@ -53,8 +53,11 @@ extern PneumoScorer *pneumo_scorer_get(void **extra, MemoryContext mcxt, const P
 									   NnPath path);
 
 /* The same for several images at once, as many as pneumo.predict_memory has room for; *extra is of its own. */
-extern PneumoScorer *pneumo_scorer_get_group(void **extra, MemoryContext mcxt, const PneumoVersionId *id,
+extern PneumoScorer *pneumo_scorer_get_batch(void **extra, MemoryContext mcxt, const PneumoVersionId *id,
 											 NnPath path);
+
+/* Returns whether pneumo.predict_memory has room for buffers for so many images at once. */
+extern bool pneumo_scorer_has_room(const PneumoScorer *scorer, int rows);
 
 /*
  * Runs one image (a bytea datum, toasted or not).  False if it cannot be
@@ -98,7 +101,7 @@ typedef struct PneumoScores
 	int n_waiting;
 } PneumoScores;
 
-/* In the current memory context; the scorer is one of pneumo_scorer_get_group(). */
+/* In the current memory context; the scorer is one of pneumo_scorer_get_batch(). */
 extern void pneumo_scores_begin(PneumoScores *scores, PneumoScorer *scorer);
 
 /* Adds an image; false if it cannot be decoded, as pneumo_scorer_run(). */

@@ -86,7 +86,7 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_
 	embedding = (size_t) node.shape.h * node.shape.w * node.shape.c;
 	scorer->embedding_units = embedding <= MaxAllocSize / sizeof(float) / 2 ? (int) embedding : 0;
 	pixels = pixels_of(scorer);
-	while (max_rows > 1 && buffer_bytes(scorer, max_rows) > (double) pneumo_predict_memory * 1024)
+	while (max_rows > 1 && !pneumo_scorer_has_room(scorer, max_rows))
 		max_rows /= 2;
 	scorer->max_rows = max_rows;
 	scorer->n_bytes = buffer_bytes(scorer, max_rows);
@@ -144,9 +144,15 @@ pneumo_scorer_get(void **extra, MemoryContext mcxt, const PneumoVersionId *id, N
 }
 
 PneumoScorer *
-pneumo_scorer_get_group(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
+pneumo_scorer_get_batch(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
 {
 	return get_scorer(extra, mcxt, id, path, NN_GROUP_ROWS);
+}
+
+bool
+pneumo_scorer_has_room(const PneumoScorer *scorer, int rows)
+{
+	return buffer_bytes(scorer, rows) <= (double) pneumo_predict_memory * 1024;
 }
 
 void

@@ -118,7 +118,7 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	if (model == 0 || !pneumo_model_deployed(model, &id))
 		return PNEUMO_NO_RIVAL;
 	appendStringInfo(achieved, ",\"if_better\":{\"deployed_version\":%lld", (long long) id.version);
-	scorer = pneumo_scorer_get_group(&scorers, CurrentMemoryContext, &id, pneumo_path());
+	scorer = pneumo_scorer_get_batch(&scorers, CurrentMemoryContext, &id, pneumo_path());
 	if (!same_scale(meta, scorer->meta))
 	{
 		appendStringInfoString(
