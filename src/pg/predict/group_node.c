@@ -8,7 +8,7 @@
  *	  gives columns only, and a batch scan above it evaluates the expressions
  *
  *	  an aggregation with calls in the arguments of aggregates: a batch scan
- *	  below it, which gives the rows as they are
+ *	  below it
  *
  * A batch scan is for calls that each row makes: not those that an expression
  * may never reach (CASE, COALESCE, the right side of AND and OR), nor those with
@@ -155,7 +155,7 @@ find_aggregate_calls(Node *node, void *context)
 typedef struct ScanBuilder
 {
 	List *columns; /* TargetEntry: what the child gives */
-	List *calls;   /* that the batch scan serves, as the query plan has them */
+	List *images;  /* of the calls that the batch scan serves: expressions that the child computes */
 } ScanBuilder;
 
 /* Returns the column of the child that gives an expression, and adds it if there is none. */
@@ -183,7 +183,7 @@ column_var(int varno, AttrNumber column, const Expr *expr)
 							exprCollation((const Node *) expr), 0);
 }
 
-/* Adds a column for every Var outside of the calls, and for the image of each; context is the ScanBuilder. */
+/* Adds a column for every image and for every Var outside of these; context is the ScanBuilder. */
 static bool
 add_columns(Node *node, void *context)
 {
@@ -191,9 +191,7 @@ add_columns(Node *node, void *context)
 
 	if (node == NULL)
 		return false;
-	if (list_member(builder->calls, node))
-		node = linitial(((FuncExpr *) node)->args);
-	else if (!IsA(node, Var))
+	if (!IsA(node, Var) && !list_member(builder->images, node))
 		return expression_tree_walker(node, add_columns, context);
 	(void) column_of(builder, (Expr *) node);
 	return false;
@@ -207,15 +205,7 @@ over_scan_tuple(Node *node, void *context)
 
 	if (node == NULL)
 		return NULL;
-	if (list_member(builder->calls, node))
-	{
-		FuncExpr *call = copyObject((FuncExpr *) node);
-		Expr *image = linitial(call->args);
-
-		linitial(call->args) = column_var(INDEX_VAR, column_of(builder, image), image);
-		return (Node *) call;
-	}
-	if (IsA(node, Var))
+	if (IsA(node, Var) || list_member(builder->images, node))
 		return (Node *) column_var(INDEX_VAR, column_of(builder, (Expr *) node), (Expr *) node);
 	return expression_tree_mutator(node, over_scan_tuple, context);
 }
@@ -330,6 +320,7 @@ pneumo_batch_above(Plan *plan, int rows, PneumoPlanWalk *walk)
 	List *moved = NIL;
 	List *kept;
 	CustomScan *scan;
+	ListCell *cell;
 
 	if (!can_project(plan))
 		return plan;
@@ -342,7 +333,8 @@ pneumo_batch_above(Plan *plan, int rows, PneumoPlanWalk *walk)
 	if (finder.calls == NIL || !can_evaluate(targets) || !can_evaluate(moved))
 		return plan;
 
-	builder.calls = finder.calls;
+	foreach (cell, finder.calls)
+		builder.images = list_append_unique(builder.images, linitial(lfirst_node(FuncExpr, cell)->args));
 	add_columns((Node *) targets, &builder);
 	add_columns((Node *) moved, &builder);
 	kept = list_truncate(list_copy(plan->qual), list_length(plan->qual) - list_length(moved));
@@ -357,26 +349,56 @@ pneumo_batch_above(Plan *plan, int rows, PneumoPlanWalk *walk)
 	scan = make_batch_scan(plan, rows, walk);
 	scan->scan.plan.targetlist = (List *) over_scan_tuple((Node *) targets, &builder);
 	scan->scan.plan.qual = (List *) over_scan_tuple((Node *) moved, &builder);
-	scan->custom_exprs = (List *) over_scan_tuple((Node *) builder.calls, &builder);
+	scan->custom_exprs = (List *) over_scan_tuple((Node *) finder.calls, &builder);
 	return &scan->scan.plan;
 }
 
-/* Returns a copy of an expression over the child of an Agg as one over the scan tuple. */
-static Node *
-over_same_columns(Node *node, void *context)
+/* Returns a target list of a batch scan that gives the rows of its child as they are. */
+static List *
+columns_of_child(const Plan *child)
 {
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var))
-		return (Node *) column_var(INDEX_VAR, ((Var *) node)->varattno, (Expr *) node);
-	return expression_tree_mutator(node, over_same_columns, context);
+	List *targets = NIL;
+	ListCell *cell;
+
+	foreach (cell, child->targetlist)
+	{
+		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
+
+		entry->expr = column_var(INDEX_VAR, entry->resno, entry->expr);
+		targets = lappend(targets, entry);
+	}
+	return targets;
 }
 
+/* Returns the number of the child's column that is the image of a call of an aggregate's argument. */
+static AttrNumber
+image_column(const FuncExpr *call)
+{
+	return linitial_node(Var, call->args)->varattno;
+}
+
+/* Returns a copy of a call whose image is a column of the scan tuple. */
+static FuncExpr *
+call_over(const FuncExpr *call, AttrNumber column)
+{
+	FuncExpr *copy = copyObject((FuncExpr *) call);
+
+	linitial(copy->args) = column_var(INDEX_VAR, column, linitial(call->args));
+	return copy;
+}
+
+/*
+ * Where the child can give plain columns, the batch scan evaluates the child's
+ * expressions in its stead, so that a key of groups, say, is not computed ahead.
+ */
 void
 pneumo_batch_below(Agg *agg, PneumoPlanWalk *walk)
 {
 	Plan *child = agg->plan.lefttree;
+	List *targets = child->targetlist;
+	bool projects = can_project(child) && can_evaluate(targets);
 	CallFinder finder = {NIL, true, false};
+	ScanBuilder builder = {NIL, NIL};
 	CustomScan *scan;
 	ListCell *cell;
 
@@ -385,21 +407,35 @@ pneumo_batch_below(Agg *agg, PneumoPlanWalk *walk)
 	find_aggregate_calls((Node *) agg->plan.targetlist, &finder);
 	find_aggregate_calls((Node *) agg->plan.qual, &finder);
 	if (finder.calls == NIL || contain_volatile_functions((Node *) agg->plan.targetlist) ||
-		contain_volatile_functions((Node *) agg->plan.qual) ||
-		!pneumo_can_read_ahead(child, child->targetlist, child->qual, walk))
+		contain_volatile_functions((Node *) agg->plan.qual))
+		return;
+
+	foreach (cell, finder.calls)
+	{
+		TargetEntry *image = list_nth(targets, image_column(lfirst(cell)) - 1);
+
+		builder.images = list_append_unique(builder.images, image->expr);
+	}
+	if (projects)
+		add_columns((Node *) targets, &builder);
+	if (!pneumo_can_read_ahead(child, projects ? builder.columns : targets, child->qual, walk))
 		return;
 	walk->n_scans++;
 	if (!walk->change)
 		return;
 
+	if (projects)
+		child->targetlist = builder.columns;
 	scan = make_batch_scan(child, PNEUMO_ALL_ROWS, walk);
-	scan->custom_exprs = (List *) over_same_columns((Node *) finder.calls, NULL);
-	foreach (cell, child->targetlist)
+	foreach (cell, finder.calls)
 	{
-		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
+		AttrNumber column = image_column(lfirst(cell));
 
-		entry->expr = column_var(INDEX_VAR, entry->resno, entry->expr);
-		scan->scan.plan.targetlist = lappend(scan->scan.plan.targetlist, entry);
+		if (projects)
+			column = column_of(&builder, ((TargetEntry *) list_nth(targets, column - 1))->expr);
+		scan->custom_exprs = lappend(scan->custom_exprs, call_over(lfirst(cell), column));
 	}
+	scan->scan.plan.targetlist =
+		projects ? (List *) over_scan_tuple((Node *) targets, &builder) : columns_of_child(child);
 	agg->plan.lefttree = &scan->scan.plan;
 }

@@ -97,6 +97,8 @@ survey_plan(const Plan *plan, PneumoPlanWalk *walk)
 	note_subplans((Node *) plan->initPlan, walk);
 	note_subplans((Node *) plan->targetlist, walk);
 	note_subplans((Node *) plan->qual, walk);
+	if (IsA(plan, Result))
+		note_subplans(((const Result *) plan)->resconstantqual, walk);
 	survey_plan(plan->lefttree, walk);
 	survey_plan(plan->righttree, walk);
 	if (IsA(plan, Append))
