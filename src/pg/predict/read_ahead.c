@@ -29,14 +29,7 @@
 
 /* --------------------------------------------------------------- expressions */
 
-/* Functions that raise no error although they are not marked as leakproof. */
-static const Oid total_functions[] = {
-	F_OCTET_LENGTH_BYTEA,
-	F_SHA256,
-	F_SUBSTR_BYTEA_INT4,
-};
-
-/* Whether a call with constant second argument cannot fail: a remainder by another number than 0. */
+/* Returns whether a call is a remainder by a constant other than 0, which cannot fail. */
 static bool
 is_safe_remainder(Oid function, const List *args)
 {
@@ -60,17 +53,27 @@ is_safe_remainder(Oid function, const List *args)
 static bool
 is_unsafe_function(Oid function, void *context)
 {
-	int i;
-
-	for (i = 0; i < (int) lengthof(total_functions); i++)
+	switch (function)
 	{
-		if (function == total_functions[i])
+		case F_NUMERIC_EQ:
+		case F_NUMERIC_NE:
+		case F_NUMERIC_LT:
+		case F_NUMERIC_LE:
+		case F_NUMERIC_GT:
+		case F_NUMERIC_GE:
+		case F_ENUM_EQ:
+		case F_ENUM_NE:
+		case F_OCTET_LENGTH_BYTEA:
+		case F_SUBSTR_BYTEA_INT4:
+			/* not marked as leakproof, but they raise no error either */
 			return false;
+		default:
+			break;
 	}
 	return !get_func_leakproof(function) || func_volatile(function) == PROVOLATILE_VOLATILE;
 }
 
-/* Whether an expression could fail, have an effect or change with time; context is the walk. */
+/* Returns whether an expression could fail, have an effect or change with time; context is the walk. */
 static bool
 is_unsafe(Node *node, void *context)
 {
@@ -183,16 +186,17 @@ is_safe_join(const Join *join, bool at_once, bool inner_at_once, const PneumoPla
 static bool
 is_safe_distinct(const Agg *agg, bool at_once, const PneumoPlanWalk *walk)
 {
-	/* without aggregates, which expressions of an Agg would have */
+	/* no aggregates: they would have been found in the target list or the conditions */
 	if (agg->aggstrategy != AGG_HASHED || agg->groupingSets != NIL || agg->chain != NIL)
 		return false;
-	return at_once || (are_safe_operators(agg->grpOperators, agg->numCols) &&
-					   is_safe_plan(agg->plan.lefttree, false, walk));
+	return are_safe_operators(agg->grpOperators, agg->numCols) &&
+		   (at_once || is_safe_plan(agg->plan.lefttree, false, walk));
 }
 
 /*
- * Looks at all of a node but its target list and conditions.  at_once: the node
- * is started when the first row is asked of the batch scan, and not again.
+ * Returns whether a node can be read ahead, its target list and conditions
+ * aside.  at_once says that the node is started when the first row is asked of
+ * the batch scan, and not again.
  */
 static bool
 is_safe_node(const Plan *plan, bool at_once, const PneumoPlanWalk *walk)
@@ -233,7 +237,10 @@ is_safe_node(const Plan *plan, bool at_once, const PneumoPlanWalk *walk)
 		case T_Append:
 			return are_safe_plans(((const Append *) plan)->appendplans, false, walk);
 		case T_MergeAppend:
-			return at_once && are_safe_plans(((const MergeAppend *) plan)->mergeplans, true, walk);
+			return at_once &&
+				   are_safe_operators(((const MergeAppend *) plan)->sortOperators,
+									  ((const MergeAppend *) plan)->numCols) &&
+				   are_safe_plans(((const MergeAppend *) plan)->mergeplans, true, walk);
 		case T_Result:
 			return is_safe(((const Result *) plan)->resconstantqual, walk) &&
 				   is_safe_plan(plan->lefttree, at_once, walk);
@@ -248,7 +255,10 @@ is_safe_node(const Plan *plan, bool at_once, const PneumoPlanWalk *walk)
 			/* the leader starts its own part when it finds time */
 			return is_safe_plan(plan->lefttree, false, walk);
 		case T_GatherMerge:
-			return at_once && is_safe_plan(plan->lefttree, true, walk);
+			return at_once &&
+				   are_safe_operators(((const GatherMerge *) plan)->sortOperators,
+									  ((const GatherMerge *) plan)->numCols) &&
+				   is_safe_plan(plan->lefttree, true, walk);
 		case T_Memoize:
 			return is_safe(((const Memoize *) plan)->param_exprs, walk) &&
 				   are_safe_operators(((const Memoize *) plan)->hashOperators,
@@ -265,7 +275,9 @@ is_safe_node(const Plan *plan, bool at_once, const PneumoPlanWalk *walk)
 		case T_Agg:
 			return is_safe_distinct((const Agg *) plan, at_once, walk);
 		case T_Sort:
-			return at_once;
+			/* the last comparisons are made while the rows come out */
+			return at_once &&
+				   are_safe_operators(((const Sort *) plan)->sortOperators, ((const Sort *) plan)->numCols);
 		case T_Hash:
 			return at_once || is_safe_plan(plan->lefttree, false, walk);
 		default:
