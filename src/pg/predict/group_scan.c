@@ -261,7 +261,7 @@ scores_of(BatchScanState *state, AttrNumber image, const PneumoScorer *scorer)
 	return scores;
 }
 
-/* Runs the images that wait in a scorer, and keeps the scores of their rows. */
+/* Computes the scores of the images that wait in a scorer, and keeps them for their rows. */
 static void
 run_batch(BatchScores *scores, PneumoScorer *scorer, const int *rows, int n_rows)
 {

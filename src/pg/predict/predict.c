@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * predict.c
- *	  pneumo_predict and its family.
+ *	  The SQL functions that score an image: pneumo_predict and its family.
  *
  * Each call resolves the name and checks the right under the query's snapshot
- * (rights.c); engine and buffers are kept between the calls of one query, for
- * a few models at a time, so that memory is flat however many rows there are.
- * Nothing is read into a buffer before the call knows that it may.
+ * (rights.c), in a batch, too.  Engine and buffers are kept between the calls of
+ * one query, for a few models at a time, so that memory is flat however many
+ * rows there are.  Nothing is read into a buffer before the call knows that the
+ * caller may predict with the model.
  *
  *-------------------------------------------------------------------------
  */
@@ -67,7 +68,7 @@ pneumo_resolve(const char *name, PneumoVersionId *id)
 	pneumo_require_deployed(name, pneumo_model_lookup(name, PNEUMO_PREDICT, GetUserId(), false), id);
 }
 
-/* The model that a call means: its argument, or pneumo.default_model. */
+/* Returns the model that a call means: its argument, or pneumo.default_model. */
 static char *
 model_argument(FunctionCallInfo fcinfo, int arg)
 {
