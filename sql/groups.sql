@@ -59,6 +59,7 @@ BEGIN
 	RETURN CASE WHEN plan LIKE '%PneumoScore%' THEN 'in batches' ELSE 'one by one' END;
 END$$;
 CREATE FUNCTION groups_volatile(bytea) RETURNS bytea LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION groups_stable(integer) RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1 > 0; END';
 SELECT query, groups_plan(query) FROM unnest(ARRAY[
 	'SELECT pneumo_predict(image) FROM groups_xrays WHERE id = 1',
 	'SELECT pneumo_predict(image) FROM groups_xrays LIMIT 1',
@@ -81,6 +82,9 @@ SELECT query, groups_plan(query) FROM unnest(ARRAY[
 	'SELECT pneumo_predict(image) FROM (SELECT image, random() FROM groups_xrays OFFSET 0) s',
 	'SELECT id, pneumo_predict(image) FROM groups_xrays ORDER BY random() LIMIT 10',
 	'SELECT pneumo_predict(image) FROM groups_xrays WHERE label = ''NORMAL'' AND id BETWEEN 3 AND 90 AND patient % 7 <> 1',
+	'SELECT pneumo_predict(image) FROM groups_xrays WHERE label LIKE ''N%'' AND (CASE WHEN id > 3 THEN ''{"a": 1}''::jsonb ELSE ''{}'' END)->>''a'' IS NOT NULL',
+	'SELECT pneumo_predict(image) FROM groups_xrays WHERE label NOT LIKE ''N%''',
+	'SELECT pneumo_predict(image) FROM groups_xrays WHERE label NOT LIKE ''N%'' AND groups_stable(id)',
 	'SELECT pneumo_predict(image) FROM groups_xrays WHERE 10 / id > 0',
 	'SELECT pneumo_predict(decode(label, ''base64'')) FROM groups_xrays',
 	'SELECT sum(pneumo_predict(image)) FROM groups_xrays WHERE 10 / id > 0',
@@ -337,6 +341,6 @@ RESET ROLE;
 
 DROP TABLE groups_xrays, groups_patients, groups_parts, groups_models, groups_scored, groups_twice, groups_bad, groups_checked, groups_few;
 DROP SEQUENCE groups_sequence;
-DROP FUNCTION groups_plan, groups_same, groups_volatile, groups_outcome, groups_alike, groups_unseen, groups_sort, groups_memory, groups_batch, groups_alone;
+DROP FUNCTION groups_plan, groups_same, groups_volatile, groups_stable, groups_outcome, groups_alike, groups_unseen, groups_sort, groups_memory, groups_batch, groups_alone;
 DROP ROLE pneumo_groups_user;
 SELECT pneumo_drop_model(model) FROM pneumo.models ORDER BY model;

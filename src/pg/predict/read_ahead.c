@@ -25,26 +25,39 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "pg/base/compat.h"
 #include "pg/predict/group_scan.h"
 
 /* --------------------------------------------------------------- expressions */
 
-/* Returns whether a call is a remainder by a constant other than 0, which cannot fail. */
+/*
+ * Returns whether a call cannot fail because of its second argument, a constant:
+ * a remainder by another number than 0, or LIKE with a pattern that ends without
+ * a backslash.
+ */
 static bool
-is_safe_remainder(Oid function, const List *args)
+is_safe_by_constant(Oid function, const List *args, Oid collation)
 {
-	const Const *divisor = list_length(args) == 2 ? lsecond(args) : NULL;
+	const Const *constant = list_length(args) == 2 ? lsecond(args) : NULL;
+	text *pattern;
+	int length;
 
-	if (divisor == NULL || !IsA(divisor, Const) || divisor->constisnull)
+	if (constant == NULL || !IsA(constant, Const) || constant->constisnull)
 		return false;
 	switch (function)
 	{
 		case F_INT4MOD:
 		case F_MOD_INT4_INT4:
-			return DatumGetInt32(divisor->constvalue) != 0;
+			return DatumGetInt32(constant->constvalue) != 0;
 		case F_INT8MOD:
 		case F_MOD_INT8_INT8:
-			return DatumGetInt64(divisor->constvalue) != 0;
+			return DatumGetInt64(constant->constvalue) != 0;
+		case F_TEXTLIKE:
+		case F_TEXTNLIKE:
+			pattern = DatumGetTextPP(constant->constvalue);
+			length = VARSIZE_ANY_EXHDR(pattern);
+			return (length == 0 || VARDATA_ANY(pattern)[length - 1] != '\\') && OidIsValid(collation) &&
+				   get_collation_isdeterministic(collation);
 		default:
 			return false;
 	}
@@ -63,6 +76,8 @@ is_unsafe_function(Oid function, void *context)
 		case F_NUMERIC_GE:
 		case F_ENUM_EQ:
 		case F_ENUM_NE:
+		case F_JSONB_OBJECT_FIELD:
+		case F_JSONB_OBJECT_FIELD_TEXT:
 		case F_OCTET_LENGTH_BYTEA:
 		case F_SUBSTR_BYTEA_INT4:
 			/* not marked as leakproof, but they raise no error either */
@@ -98,13 +113,15 @@ is_unsafe(Node *node, void *context)
 			return ((Param *) node)->paramkind == PARAM_EXEC &&
 				   bms_is_member(((Param *) node)->paramid, walk->lazy_params);
 		case T_FuncExpr:
-			if (is_safe_remainder(((FuncExpr *) node)->funcid, ((FuncExpr *) node)->args))
+			if (is_safe_by_constant(((FuncExpr *) node)->funcid, ((FuncExpr *) node)->args,
+									((FuncExpr *) node)->inputcollid))
 				break;
 			if (check_functions_in_node(node, is_unsafe_function, NULL))
 				return true;
 			break;
 		case T_OpExpr:
-			if (is_safe_remainder(((OpExpr *) node)->opfuncid, ((OpExpr *) node)->args))
+			if (is_safe_by_constant(((OpExpr *) node)->opfuncid, ((OpExpr *) node)->args,
+									((OpExpr *) node)->inputcollid))
 				break;
 			if (check_functions_in_node(node, is_unsafe_function, NULL))
 				return true;
