@@ -131,14 +131,9 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	memset(&id, 0, sizeof(id));
 	if (model == 0 || !pneumo_model_deployed(model, &id))
 		return PNEUMO_NO_RIVAL;
-<<<<<<< HEAD
 	pneumo_json_open_object(achieved, "if_better");
 	pneumo_json_add_int(achieved, "deployed_version", id.version);
 	scorer = pneumo_scorer_get_batch(&scorers, CurrentMemoryContext, &id, pneumo_path());
-=======
-	appendStringInfo(achieved, ",\"if_better\":{\"deployed_version\":%lld", (long long) id.version);
-	scorer = pneumo_scorer_get_batch(&scorers, CurrentMemoryContext, &id, pneumo_path());
->>>>>>> predict
 	if (!same_scale(meta, scorer->meta))
 		return not_comparable(achieved, "the deployed version has other classes or another image size");
 	slots = held_out_slots(w->dataset, id.version, &n);
