@@ -196,6 +196,7 @@ OBJS_PG_PREDICT = \
 	src/pg/predict/group_plan.o \
 	src/pg/predict/group_scan.o \
 	src/pg/predict/predict.o \
+	src/pg/predict/read_ahead.o \
 	src/pg/predict/score_table.o \
 	src/pg/predict/scorer.o \
 	src/pg/predict/scores.o \

@@ -29,5 +29,5 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 		pneumo_shared_preload();
 	pneumo_settings_define();
-	pneumo_group_plan_init();
+	pneumo_batch_plan_init();
 }

@@ -133,7 +133,7 @@ pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Jsonb *given, co
 	}
 	e->config = pneumo_config_parse(merge_config(given, stored));
 	e->config->in_backend = true;
-	e->scorer = pneumo_scorer_get_group(&e->scorers, CurrentMemoryContext, &e->id, pneumo_path());
+	e->scorer = pneumo_scorer_get_batch(&e->scorers, CurrentMemoryContext, &e->id, pneumo_path());
 	e->config->preprocess = e->scorer->meta->preprocess;
 }
 

@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * group_node.c
- *	  The calls of one plan node, and the group scan that makes them.
+ *	  The calls of one node of a query plan, and the batch scan that serves them.
  *
  *	  a scan, a join or a projection whose target list calls; for the scan of a
  *	  table also the conditions from the first that calls on: the node then
- *	  gives columns only, and a group scan above it the expressions
+ *	  gives columns only, and a batch scan above it evaluates the expressions
  *
- *	  an aggregation with calls in the arguments of aggregates: a group scan
+ *	  an aggregation with calls in the arguments of aggregates: a batch scan
  *	  below it
  *
- * Scoring ahead must not be seen, so some calls stay as they are: those that
- * an expression may never reach (CASE, COALESCE, the right side of AND and OR),
- * with a model or class from a column, or with volatile arguments; and those
- * beside subplans.
+ * A batch scan is for calls that each row makes: not those that an expression
+ * may never reach (CASE, COALESCE, the right side of AND and OR), nor those with
+ * a model or class from a column, whose batches would score images in vain.  No
+ * batch scan evaluates a volatile function or a subplan.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,11 +25,10 @@
 #include "optimizer/optimizer.h"
 
 #include "pg/predict/group_scan.h"
-#include "pg/predict/score_calls.h"
 
 /* --------------------------------------------------------------- the calls */
 
-/* Model or class: the same for all rows, and known without running anything. */
+/* Returns whether a model or class is the same for all rows, and known without computing anything. */
 static bool
 is_fixed(const Node *argument)
 {
@@ -40,11 +39,10 @@ is_fixed(const Node *argument)
 static bool
 is_score_call(Node *node)
 {
-	PneumoScoreKind kind;
 	FuncExpr *call = (FuncExpr *) node;
 	ListCell *cell;
 
-	if (!IsA(node, FuncExpr) || call->args == NIL || !pneumo_score_kind(call->funcid, &kind))
+	if (!IsA(node, FuncExpr) || call->args == NIL || !pneumo_is_score_function(call->funcid))
 		return false;
 	for_each_from(cell, call->args, 1)
 	{
@@ -56,14 +54,14 @@ is_score_call(Node *node)
 
 typedef struct CallFinder
 {
-	List *calls;         /* different ones */
-	bool columns_only;   /* images must be plain columns */
-	bool same_runs_only; /* no more image and model than those already found */
+	List *calls;           /* different ones */
+	bool columns_only;     /* images must be plain columns */
+	bool same_scores_only; /* no more image and model than those already found */
 } CallFinder;
 
-/* Whether two calls ask for the same image and model, so that one run of the network serves both. */
+/* Returns whether two calls ask for the same image and model, so that one score serves both. */
 static bool
-is_same_run(const FuncExpr *a, const FuncExpr *b)
+is_same_score(const FuncExpr *a, const FuncExpr *b)
 {
 	Node *model_a = list_length(a->args) > 1 ? lsecond(a->args) : NULL;
 	Node *model_b = list_length(b->args) > 1 ? lsecond(b->args) : NULL;
@@ -71,37 +69,37 @@ is_same_run(const FuncExpr *a, const FuncExpr *b)
 	return equal(linitial(a->args), linitial(b->args)) && equal(model_a, model_b);
 }
 
-/* A call that can be done ahead of its row's turn. */
+/* Returns whether a node is a call that a batch scan can serve. */
 static bool
-can_be_grouped(Node *node, const CallFinder *finder)
+can_be_served(Node *node, const CallFinder *finder)
 {
 	Node *image;
 	ListCell *cell;
 
 	if (!is_score_call(node))
 		return false;
-	if (finder->same_runs_only)
+	if (finder->same_scores_only)
 	{
 		foreach (cell, finder->calls)
 		{
-			if (is_same_run(lfirst(cell), (FuncExpr *) node))
+			if (is_same_score(lfirst(cell), (FuncExpr *) node))
 				return true;
 		}
 		return false;
 	}
 	image = linitial(((FuncExpr *) node)->args);
-	if (finder->columns_only)
-		return IsA(image, Var);
-	return contain_var_clause(image) && !contain_volatile_functions(image) && !contain_subplans(image);
+	return IsA(image, Var) || (!finder->columns_only && contain_var_clause(image));
 }
 
-/* Collects the calls that an expression makes whenever it is evaluated. */
+/* Collects the calls that an expression makes whenever it is evaluated; context is the CallFinder. */
 static bool
-find_calls(Node *node, CallFinder *finder)
+find_calls(Node *node, void *context)
 {
+	CallFinder *finder = context;
+
 	if (node == NULL)
 		return false;
-	if (can_be_grouped(node, finder))
+	if (can_be_served(node, finder))
 	{
 		finder->calls = list_append_unique(finder->calls, node);
 		return false;
@@ -127,15 +125,15 @@ find_calls(Node *node, CallFinder *finder)
 		case T_ArrayExpr:
 		case T_RowExpr:
 		case T_MinMaxExpr:
-			return expression_tree_walker(node, find_calls, finder);
+			return expression_tree_walker(node, find_calls, context);
 		default:
 			return false;
 	}
 }
 
-/* The same for the aggregates of an Agg node. */
+/* Does the same for the aggregates of an Agg node. */
 static bool
-find_aggregate_calls(Node *node, CallFinder *finder)
+find_aggregate_calls(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
@@ -145,31 +143,27 @@ find_aggregate_calls(Node *node, CallFinder *finder)
 
 		/* where the filter says no, the arguments are not looked at */
 		if (aggregate->aggfilter != NULL)
-			return find_calls((Node *) aggregate->aggfilter, finder);
-		return find_calls((Node *) aggregate->args, finder);
+			return find_calls((Node *) aggregate->aggfilter, context);
+		return find_calls((Node *) aggregate->args, context);
 	}
-	return expression_tree_walker(node, find_aggregate_calls, finder);
+	return expression_tree_walker(node, find_aggregate_calls, context);
 }
 
 /* ----------------------------------------------------------- the new node */
 
-/* Of a group scan that is being made. */
-typedef struct GroupBuilder
+/* A batch scan that is being made. */
+typedef struct ScanBuilder
 {
-	List *columns;    /* TargetEntry: what the child gives */
-	List *calls;      /* as the plan has them */
-	bool all_columns; /* they are those of the child below, in order */
-	bool plain;       /* calls stay calls, of columns */
-} GroupBuilder;
+	List *columns; /* TargetEntry: what the child gives */
+	List *images;  /* of the calls that the batch scan serves: expressions that the child computes */
+} ScanBuilder;
 
-/* The column of the child that gives an expression; added if there is none. */
+/* Returns the column of the child that gives an expression, and adds it if there is none. */
 static AttrNumber
-column_of(GroupBuilder *builder, Expr *expr)
+column_of(ScanBuilder *builder, Expr *expr)
 {
 	ListCell *cell;
 
-	if (builder->all_columns)
-		return castNode(Var, expr)->varattno;
 	foreach (cell, builder->columns)
 	{
 		TargetEntry *entry = lfirst(cell);
@@ -189,72 +183,39 @@ column_var(int varno, AttrNumber column, const Expr *expr)
 							exprCollation((const Node *) expr), 0);
 }
 
-static int
-index_of(List *calls, Node *node)
-{
-	ListCell *cell;
-
-	foreach (cell, calls)
-	{
-		if (equal(lfirst(cell), node))
-			return foreach_current_index(cell);
-	}
-	return -1;
-}
-
-/* Makes sure of a column for every Var, outside of the calls. */
+/* Adds a column for every image and for every Var outside of these; context is the ScanBuilder. */
 static bool
-add_columns(Node *node, GroupBuilder *builder)
+add_columns(Node *node, void *context)
 {
-	if (node == NULL || index_of(builder->calls, node) >= 0)
+	ScanBuilder *builder = context;
+
+	if (node == NULL)
 		return false;
-	if (IsA(node, Var))
-	{
-		(void) column_of(builder, (Expr *) node);
-		return false;
-	}
-	return expression_tree_walker(node, add_columns, builder);
+	if (!IsA(node, Var) && !list_member(builder->images, node))
+		return expression_tree_walker(node, add_columns, context);
+	(void) column_of(builder, (Expr *) node);
+	return false;
 }
 
-/* A copy of a call whose image is column of varno. */
-static FuncExpr *
-call_over(const FuncExpr *call, int varno, AttrNumber column)
-{
-	FuncExpr *copy = copyObject((FuncExpr *) call);
-
-	linitial(copy->args) = column_var(varno, column, linitial(call->args));
-	return copy;
-}
-
-/* An expression of the old node as one over the scan tuple. */
+/* Returns an expression of the old node as one over the scan tuple; context is the ScanBuilder. */
 static Node *
-over_scan_tuple(Node *node, GroupBuilder *builder)
+over_scan_tuple(Node *node, void *context)
 {
-	int call;
+	ScanBuilder *builder = context;
 
 	if (node == NULL)
 		return NULL;
-	call = index_of(builder->calls, node);
-	if (call >= 0 && builder->plain)
-		return (Node *) call_over((FuncExpr *) node, INDEX_VAR,
-								  column_of(builder, linitial(((FuncExpr *) node)->args)));
-	if (call >= 0)
-		return (Node *) column_var(INDEX_VAR, list_length(builder->columns) + call + 1, (Expr *) node);
-	if (IsA(node, Var))
+	if (IsA(node, Var) || list_member(builder->images, node))
 		return (Node *) column_var(INDEX_VAR, column_of(builder, (Expr *) node), (Expr *) node);
-	return expression_tree_mutator(node, over_scan_tuple, builder);
+	return expression_tree_mutator(node, over_scan_tuple, context);
 }
 
-/*
- * A group scan above child, whose columns are complete, with target list and
- * conditions given as over the child.
- */
+/* Returns a batch scan above child, whose target list is complete, with an empty target list. */
 static CustomScan *
-make_group_scan(GroupBuilder *builder, Plan *child, List *targets, List *conditions, int rows, int *n_scans)
+make_batch_scan(Plan *child, int rows, PneumoPlanWalk *walk)
 {
 	CustomScan *scan = makeNode(CustomScan);
 	Plan *plan = &scan->scan.plan;
-	List *calls = NIL;
 	ListCell *cell;
 
 	plan->startup_cost = child->startup_cost;
@@ -263,14 +224,13 @@ make_group_scan(GroupBuilder *builder, Plan *child, List *targets, List *conditi
 	plan->plan_width = child->plan_width;
 	plan->parallel_safe = child->parallel_safe;
 	/* unique, and none of the planner's */
-	plan->plan_node_id = -(++*n_scans);
+	plan->plan_node_id = -walk->n_scans;
 	plan->extParam = bms_copy(child->extParam);
 	plan->allParam = bms_copy(child->allParam);
 	plan->lefttree = child;
-	scan->methods = &pneumo_group_scan_methods;
+	scan->methods = &pneumo_batch_scan_methods;
 	scan->custom_private = list_make1(makeInteger(rows));
-
-	foreach (cell, builder->columns)
+	foreach (cell, child->targetlist)
 	{
 		TargetEntry *entry = lfirst(cell);
 
@@ -278,26 +238,10 @@ make_group_scan(GroupBuilder *builder, Plan *child, List *targets, List *conditi
 			lappend(scan->custom_scan_tlist, makeTargetEntry(column_var(OUTER_VAR, entry->resno, entry->expr),
 															 entry->resno, entry->resname, false));
 	}
-	foreach (cell, builder->calls)
-	{
-		FuncExpr *call = lfirst(cell);
-		AttrNumber image = column_of(builder, linitial(call->args));
-
-		calls = lappend(calls, call_over(call, INDEX_VAR, image));
-		scan->custom_scan_tlist =
-			lappend(scan->custom_scan_tlist,
-					makeTargetEntry((Expr *) call_over(call, OUTER_VAR, image),
-									list_length(scan->custom_scan_tlist) + 1, NULL, false));
-	}
-	plan->targetlist = (List *) over_scan_tuple((Node *) targets, builder);
-	plan->qual = (List *) over_scan_tuple((Node *) conditions, builder);
-	builder->plain = true;
-	scan->custom_exprs = list_make3(calls, over_scan_tuple((Node *) targets, builder),
-									over_scan_tuple((Node *) conditions, builder));
 	return scan;
 }
 
-/* ---------------------------------------------------------- nodes of a plan */
+/* -------------------------------------------------- nodes of a query plan */
 
 static bool
 is_table_scan(const Plan *plan)
@@ -305,7 +249,6 @@ is_table_scan(const Plan *plan)
 	switch (nodeTag(plan))
 	{
 		case T_SeqScan:
-		case T_SampleScan:
 		case T_IndexScan:
 		case T_BitmapHeapScan:
 		case T_TidScan:
@@ -316,14 +259,13 @@ is_table_scan(const Plan *plan)
 	}
 }
 
-/* Nodes that can give the columns that are asked of them. */
+/* Returns whether a node can give the columns that are asked of it. */
 static bool
 can_project(const Plan *plan)
 {
 	switch (nodeTag(plan))
 	{
 		case T_SubqueryScan:
-		case T_FunctionScan:
 		case T_ValuesScan:
 		case T_CteScan:
 		case T_NestLoop:
@@ -338,9 +280,9 @@ can_project(const Plan *plan)
 }
 
 /*
- * The conditions of a node from the first that calls on; they are evaluated in
- * this order.  What comes after the first may not be reached, and shares its
- * runs of the network or is left as it is.
+ * Returns the conditions of a node from the first that calls on; they are
+ * evaluated in this order.  What comes after the first may not be reached, so
+ * that only calls that share its scores are served.
  */
 static List *
 conditions_with_calls(const Plan *plan, CallFinder *finder)
@@ -354,7 +296,7 @@ conditions_with_calls(const Plan *plan, CallFinder *finder)
 		{
 			List *moved = list_copy_tail(plan->qual, foreach_current_index(cell));
 
-			finder->same_runs_only = true;
+			finder->same_scores_only = true;
 			find_calls((Node *) moved, finder);
 			return moved;
 		}
@@ -362,13 +304,22 @@ conditions_with_calls(const Plan *plan, CallFinder *finder)
 	return NIL;
 }
 
+/* Returns whether a batch scan may evaluate expressions. */
+static bool
+can_evaluate(const List *expressions)
+{
+	return !contain_volatile_functions((Node *) expressions) && !contain_subplans((Node *) expressions);
+}
+
 Plan *
-pneumo_group_above(Plan *plan, int rows, int *n_scans)
+pneumo_batch_above(Plan *plan, int rows, PneumoPlanWalk *walk)
 {
 	CallFinder finder = {NIL, false, false};
-	GroupBuilder builder = {NIL, NIL, false, false};
-	List *moved = NIL;
+	ScanBuilder builder = {NIL, NIL};
 	List *targets = plan->targetlist;
+	List *moved = NIL;
+	List *kept;
+	CustomScan *scan;
 	ListCell *cell;
 
 	if (!can_project(plan))
@@ -376,81 +327,115 @@ pneumo_group_above(Plan *plan, int rows, int *n_scans)
 	if (is_table_scan(plan) && rows == PNEUMO_ALL_ROWS)
 		moved = conditions_with_calls(plan, &finder);
 	/* how many rows come to a condition is not known */
-	if (moved == NIL && plan->plan_rows < PNEUMO_GROUP_MIN_ROWS)
+	if (moved == NIL && plan->plan_rows < PNEUMO_BATCH_MIN_ROWS)
 		return plan;
 	find_calls((Node *) targets, &finder);
-	/* the expressions will be there twice, which not every subplan stands */
-	if (finder.calls == NIL || contain_subplans((Node *) targets) || contain_subplans((Node *) moved))
+	if (finder.calls == NIL || !can_evaluate(targets) || !can_evaluate(moved))
 		return plan;
 
-	builder.calls = finder.calls;
+	foreach (cell, finder.calls)
+		builder.images = list_append_unique(builder.images, linitial(lfirst_node(FuncExpr, cell)->args));
 	add_columns((Node *) targets, &builder);
 	add_columns((Node *) moved, &builder);
-	foreach (cell, builder.calls)
-		(void) column_of(&builder, linitial(((FuncExpr *) lfirst(cell))->args));
+	kept = list_truncate(list_copy(plan->qual), list_length(plan->qual) - list_length(moved));
+	if (!pneumo_can_read_ahead(plan, builder.columns, kept, walk))
+		return plan;
+	walk->n_scans++;
+	if (!walk->change)
+		return plan;
+
 	plan->targetlist = builder.columns;
-	plan->qual = list_truncate(list_copy(plan->qual), list_length(plan->qual) - list_length(moved));
-
-	return &make_group_scan(&builder, plan, targets, moved, rows, n_scans)->scan.plan;
+	plan->qual = kept;
+	scan = make_batch_scan(plan, rows, walk);
+	scan->scan.plan.targetlist = (List *) over_scan_tuple((Node *) targets, &builder);
+	scan->scan.plan.qual = (List *) over_scan_tuple((Node *) moved, &builder);
+	scan->custom_exprs = (List *) over_scan_tuple((Node *) finder.calls, &builder);
+	return &scan->scan.plan;
 }
 
-/* A copy of an Agg's expressions, in whose aggregates the calls are columns of the group scan below. */
-typedef struct AggregateBuilder
+/* Returns a target list of a batch scan that gives the rows of its child as they are. */
+static List *
+columns_of_child(const Plan *child)
 {
-	GroupBuilder *group;
-	bool inside; /* an aggregate */
-} AggregateBuilder;
-
-static Node *
-over_group_scan(Node *node, AggregateBuilder *builder)
-{
-	Node *copy;
-	int call;
-
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Aggref))
-	{
-		builder->inside = true;
-		copy = expression_tree_mutator(node, over_group_scan, builder);
-		builder->inside = false;
-		return copy;
-	}
-	call = builder->inside ? index_of(builder->group->calls, node) : -1;
-	if (call >= 0)
-		return (Node *) column_var(OUTER_VAR, list_length(builder->group->columns) + call + 1, (Expr *) node);
-	return expression_tree_mutator(node, over_group_scan, builder);
-}
-
-void
-pneumo_group_below(Agg *agg, int *n_scans)
-{
-	Plan *child = agg->plan.lefttree;
-	CallFinder finder = {NIL, true, false};
-	GroupBuilder builder = {NIL, NIL, true, false};
-	AggregateBuilder aggregates = {&builder, false};
 	List *targets = NIL;
 	ListCell *cell;
 
-	if (agg->groupingSets != NIL || agg->chain != NIL || child->plan_rows < PNEUMO_GROUP_MIN_ROWS)
-		return;
-	find_aggregate_calls((Node *) agg->plan.targetlist, &finder);
-	find_aggregate_calls((Node *) agg->plan.qual, &finder);
-	if (finder.calls == NIL)
-		return;
-
-	builder.calls = finder.calls;
-	builder.columns = child->targetlist;
-	foreach (cell, builder.columns)
+	foreach (cell, child->targetlist)
 	{
 		TargetEntry *entry = flatCopyTargetEntry(lfirst(cell));
 
-		entry->expr = column_var(OUTER_VAR, entry->resno, entry->expr);
+		entry->expr = column_var(INDEX_VAR, entry->resno, entry->expr);
 		targets = lappend(targets, entry);
 	}
-	foreach (cell, builder.calls)
-		targets = lappend(targets, makeTargetEntry(lfirst(cell), list_length(targets) + 1, NULL, false));
-	agg->plan.targetlist = (List *) over_group_scan((Node *) agg->plan.targetlist, &aggregates);
-	agg->plan.qual = (List *) over_group_scan((Node *) agg->plan.qual, &aggregates);
-	agg->plan.lefttree = &make_group_scan(&builder, child, targets, NIL, PNEUMO_ALL_ROWS, n_scans)->scan.plan;
+	return targets;
+}
+
+/* Returns the number of the child's column that is the image of a call of an aggregate's argument. */
+static AttrNumber
+image_column(const FuncExpr *call)
+{
+	return linitial_node(Var, call->args)->varattno;
+}
+
+/* Returns a copy of a call whose image is a column of the scan tuple. */
+static FuncExpr *
+call_over(const FuncExpr *call, AttrNumber column)
+{
+	FuncExpr *copy = copyObject((FuncExpr *) call);
+
+	linitial(copy->args) = column_var(INDEX_VAR, column, linitial(call->args));
+	return copy;
+}
+
+/*
+ * Where the child can give plain columns, the batch scan evaluates the child's
+ * expressions in its stead, so that a key of groups, say, is not computed ahead.
+ */
+void
+pneumo_batch_below(Agg *agg, PneumoPlanWalk *walk)
+{
+	Plan *child = agg->plan.lefttree;
+	List *targets = child->targetlist;
+	bool projects = can_project(child) && can_evaluate(targets);
+	CallFinder finder = {NIL, true, false};
+	ScanBuilder builder = {NIL, NIL};
+	CustomScan *scan;
+	ListCell *cell;
+
+	if (agg->groupingSets != NIL || agg->chain != NIL || child->plan_rows < PNEUMO_BATCH_MIN_ROWS)
+		return;
+	find_aggregate_calls((Node *) agg->plan.targetlist, &finder);
+	find_aggregate_calls((Node *) agg->plan.qual, &finder);
+	if (finder.calls == NIL || contain_volatile_functions((Node *) agg->plan.targetlist) ||
+		contain_volatile_functions((Node *) agg->plan.qual))
+		return;
+
+	foreach (cell, finder.calls)
+	{
+		TargetEntry *image = list_nth(targets, image_column(lfirst(cell)) - 1);
+
+		builder.images = list_append_unique(builder.images, image->expr);
+	}
+	if (projects)
+		add_columns((Node *) targets, &builder);
+	if (!pneumo_can_read_ahead(child, projects ? builder.columns : targets, child->qual, walk))
+		return;
+	walk->n_scans++;
+	if (!walk->change)
+		return;
+
+	if (projects)
+		child->targetlist = builder.columns;
+	scan = make_batch_scan(child, PNEUMO_ALL_ROWS, walk);
+	foreach (cell, finder.calls)
+	{
+		AttrNumber column = image_column(lfirst(cell));
+
+		if (projects)
+			column = column_of(&builder, ((TargetEntry *) list_nth(targets, column - 1))->expr);
+		scan->custom_exprs = lappend(scan->custom_exprs, call_over(lfirst(cell), column));
+	}
+	scan->scan.plan.targetlist =
+		projects ? (List *) over_scan_tuple((Node *) targets, &builder) : columns_of_child(child);
+	agg->plan.lefttree = &scan->scan.plan;
 }

@@ -1,23 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * group_plan.c
- *	  Puts group scans into a plan that is about to run.
+ *	  Puts batch scans into a query plan that is about to be executed.
  *
- * It looks at a finished plan when the executor starts, since only then is the
- * library sure to be loaded (planning the first such query loads it, by the
- * support function), and since a plan says exactly which rows meet which
- * expression.  The plan is copied, never changed.  Which calls of a node are
- * taken is group_node.c's business; here nodes are left out that are likely to
- * be left before their end (below LIMIT, inner sides of loops), that go back, or
- * that a cursor stands on.
+ * It looks at a finished query plan when the executor starts, since only then
+ * is the library sure to be loaded (planning the first such query loads it, by
+ * the support function), and since a query plan says exactly which rows meet
+ * which expression.  The query plan is never changed: where batch scans are to
+ * be put in, that is done in a copy, which lives until the executor ends.
+ * group_node.c decides which nodes get one; here nodes are left out that are
+ * likely to be left before their end (below LIMIT, inner sides of loops), that
+ * go back, or that a cursor stands on.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "tcop/pquery.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
@@ -26,50 +29,126 @@
 #include "pg/base/base.h"
 #include "pg/predict/group_scan.h"
 
-#define FEW_ROWS (-1) /* so few that a group does not pay */
+#define FEW_ROWS (-1) /* so few that a batch does not pay */
+#define MANY_ROWS (INT_MAX / 4)
+
+/* A query whose plan is a changed copy. */
+typedef struct BatchQuery
+{
+	QueryDesc *query;
+	PlannedStmt *original;
+	MemoryContext cxt; /* of this and of the copy */
+	MemoryContextCallback at_end;
+	struct BatchQuery *next;
+} BatchQuery;
 
 static ExecutorStart_hook_type previous_executor_start = NULL;
-static List *score_functions = NIL; /* their hash values, as plans name what they depend on */
+static ExecutorEnd_hook_type previous_executor_end = NULL;
+static BatchQuery *batch_queries = NULL;
+static List *score_functions = NIL; /* their hash values, as query plans name what they depend on */
 
-/* ------------------------------------------------------------ the whole plan */
+/* ------------------------------------------------- what is known beforehand */
 
-/* How many rows a LIMIT asks for, where so many are asked of it. */
+/* Notes the subplans of an expression that are read to their end; context is the walk. */
+static bool
+note_subplans(Node *node, void *context)
+{
+	PneumoPlanWalk *walk = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubPlan))
+	{
+		const SubPlan *subplan = (SubPlan *) node;
+
+		if (subplan->useHashTable || subplan->subLinkType == ARRAY_SUBLINK ||
+			subplan->subLinkType == CTE_SUBLINK)
+			walk->whole = bms_add_member(walk->whole, subplan->plan_id);
+	}
+	return expression_tree_walker(node, note_subplans, context);
+}
+
+static void survey_plan(const Plan *plan, PneumoPlanWalk *walk);
+
+static void
+survey_list(const List *plans, PneumoPlanWalk *walk)
+{
+	ListCell *cell;
+
+	foreach (cell, plans)
+		survey_plan(lfirst(cell), walk);
+}
+
+/* Notes which parameters are computed when they are first used, and which subplans are read to their end. */
+static void
+survey_plan(const Plan *plan, PneumoPlanWalk *walk)
+{
+	ListCell *cell;
+	ListCell *param;
+
+	if (plan == NULL)
+		return;
+	check_stack_depth();
+	foreach (cell, plan->initPlan)
+	{
+		foreach (param, lfirst_node(SubPlan, cell)->setParam)
+			walk->lazy_params = bms_add_member(walk->lazy_params, lfirst_int(param));
+	}
+	note_subplans((Node *) plan->initPlan, walk);
+	note_subplans((Node *) plan->targetlist, walk);
+	note_subplans((Node *) plan->qual, walk);
+	if (IsA(plan, Result))
+		note_subplans(((const Result *) plan)->resconstantqual, walk);
+	survey_plan(plan->lefttree, walk);
+	survey_plan(plan->righttree, walk);
+	if (IsA(plan, Append))
+		survey_list(((const Append *) plan)->appendplans, walk);
+	else if (IsA(plan, MergeAppend))
+		survey_list(((const MergeAppend *) plan)->mergeplans, walk);
+	else if (IsA(plan, SubqueryScan))
+		survey_plan(((const SubqueryScan *) plan)->subplan, walk);
+}
+
+/* ------------------------------------------------------ the whole query plan */
+
+/* Returns a constant number of rows, absent if there is none; FEW_ROWS if it is not constant. */
+static int64
+constant_rows(const Node *number, int64 absent)
+{
+	if (number == NULL)
+		return absent;
+	if (!IsA(number, Const))
+		return FEW_ROWS;
+	if (((const Const *) number)->constisnull)
+		return absent;
+	return Max(Min(DatumGetInt64(((const Const *) number)->constvalue), MANY_ROWS), 0);
+}
+
+/* Returns how many rows a LIMIT asks for, where so many are asked of it. */
 static int
 limit_rows(const Limit *limit, int rows)
 {
-	int64 count = 0;
-	Node *counts[2];
-	int i;
+	int64 count = constant_rows(limit->limitCount, MANY_ROWS);
+	int64 offset = constant_rows(limit->limitOffset, 0);
 
-	counts[0] = limit->limitCount;
-	counts[1] = limit->limitOffset;
-	if (limit->limitOption != LIMIT_OPTION_COUNT)
+	if (limit->limitOption != LIMIT_OPTION_COUNT || rows == FEW_ROWS || count == FEW_ROWS ||
+		offset == FEW_ROWS)
 		return FEW_ROWS;
-	for (i = 0; i < 2; i++)
-	{
-		const Const *number = (Const *) counts[i];
-
-		if (number == NULL)
-			continue;
-		if (!IsA(number, Const))
-			return FEW_ROWS;
-		if (!number->constisnull)
-			count += Min(DatumGetInt64(number->constvalue), INT_MAX / 4);
-		else if (i == 0)
-			return rows;
-	}
-	if (limit->limitCount == NULL)
-		return rows;
-	if (rows > 0)
+	if (rows != PNEUMO_ALL_ROWS)
 		count = Min(count, rows);
-	return count < PNEUMO_GROUP_MIN_ROWS || rows == FEW_ROWS ? FEW_ROWS : (int) count;
+	if (count >= MANY_ROWS)
+		return PNEUMO_ALL_ROWS;
+	return count + offset < PNEUMO_BATCH_MIN_ROWS ? FEW_ROWS : (int) (count + offset);
 }
 
-static void group_list(List *plans, int rows, int *n_scans);
+static void batch_list(List *plans, int rows, PneumoPlanWalk *walk);
 
-/* The plan below with group scans in it; rows: how many will be asked for. */
+/*
+ * Returns the query plan below with batch scans in it.  rows says how many will
+ * be asked for: PNEUMO_ALL_ROWS, FEW_ROWS, or a number that is not exceeded.
+ */
 static Plan *
-group_plan(Plan *plan, int rows, int *n_scans)
+batch_plan(Plan *plan, int rows, PneumoPlanWalk *walk)
 {
 	/* below nodes that drop rows, or give several for one */
 	int rows_below = rows == PNEUMO_ALL_ROWS ? PNEUMO_ALL_ROWS : FEW_ROWS;
@@ -87,8 +166,11 @@ group_plan(Plan *plan, int rows, int *n_scans)
 		case T_Sort:
 		case T_Hash:
 		case T_ModifyTable:
-		case T_WindowAgg:
 			rows_below = PNEUMO_ALL_ROWS;
+			break;
+		case T_WindowAgg:
+			/* with a condition on a row number, say, it stops early */
+			rows_below = ((WindowAgg *) plan)->runCondition == NIL ? PNEUMO_ALL_ROWS : FEW_ROWS;
 			break;
 		case T_Agg:
 			if (((Agg *) plan)->aggstrategy != AGG_SORTED)
@@ -107,40 +189,62 @@ group_plan(Plan *plan, int rows, int *n_scans)
 			rows_below = rows;
 			break;
 		case T_Append:
-			group_list(((Append *) plan)->appendplans, rows, n_scans);
+			batch_list(((Append *) plan)->appendplans, rows, walk);
 			return plan;
 		case T_MergeAppend:
-			group_list(((MergeAppend *) plan)->mergeplans, rows, n_scans);
+			batch_list(((MergeAppend *) plan)->mergeplans, rows, walk);
 			return plan;
 		case T_SubqueryScan:
 			((SubqueryScan *) plan)->subplan =
-				group_plan(((SubqueryScan *) plan)->subplan, plan->qual == NIL ? rows : rows_below, n_scans);
+				batch_plan(((SubqueryScan *) plan)->subplan, plan->qual == NIL ? rows : rows_below, walk);
 			break;
 		default:
 			break;
 	}
 	/* for each row of the other side, perhaps until the first match; goes back to a mark */
 	rows_right = IsA(plan, NestLoop) || IsA(plan, MergeJoin) ? FEW_ROWS : rows_below;
-	plan->lefttree = group_plan(plan->lefttree, rows_below, n_scans);
-	plan->righttree = group_plan(plan->righttree, rows_right, n_scans);
+	plan->lefttree = batch_plan(plan->lefttree, rows_below, walk);
+	plan->righttree = batch_plan(plan->righttree, rows_right, walk);
 	if (IsA(plan, Agg) && rows_below != FEW_ROWS)
-		pneumo_group_below((Agg *) plan, n_scans);
-	return rows != FEW_ROWS ? pneumo_group_above(plan, rows, n_scans) : plan;
+		pneumo_batch_below((Agg *) plan, walk);
+	return rows != FEW_ROWS ? pneumo_batch_above(plan, rows, walk) : plan;
 }
 
 static void
-group_list(List *plans, int rows, int *n_scans)
+batch_list(List *plans, int rows, PneumoPlanWalk *walk)
 {
 	ListCell *cell;
 
 	foreach (cell, plans)
-		lfirst(cell) = group_plan(lfirst(cell), rows, n_scans);
+		lfirst(cell) = batch_plan(lfirst(cell), rows, walk);
 }
 
-/* ------------------------------------------------------------------ the hook */
+/* Puts batch scans into a statement, or only counts them; returns how many. */
+static int
+batch_statement(PlannedStmt *stmt, bool change)
+{
+	PneumoPlanWalk walk = {stmt->subplans, NULL, NULL, change, 0};
+	ListCell *cell;
+
+	survey_plan(stmt->planTree, &walk);
+	survey_list(stmt->subplans, &walk);
+	stmt->planTree = batch_plan(stmt->planTree, PNEUMO_ALL_ROWS, &walk);
+	foreach (cell, stmt->subplans)
+	{
+		Plan *subplan = lfirst(cell);
+		bool whole = bms_is_member(foreach_current_index(cell) + 1, walk.whole);
+
+		/* not those that run again for each row */
+		if (subplan != NULL && bms_is_empty(subplan->extParam))
+			lfirst(cell) = batch_plan(subplan, whole ? PNEUMO_ALL_ROWS : FEW_ROWS, &walk);
+	}
+	return walk.n_scans;
+}
+
+/* ----------------------------------------------------------------- the hooks */
 
 void
-pneumo_group_plan_expect(Oid function)
+pneumo_batch_plan_expect(Oid function)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
@@ -150,7 +254,7 @@ pneumo_group_plan_expect(Oid function)
 	MemoryContextSwitchTo(old);
 }
 
-/* Whether a plan can have a call at all, by what it is said to depend on. */
+/* Returns whether a query plan can have a call at all, by what it is said to depend on. */
 static bool
 may_call(const PlannedStmt *stmt)
 {
@@ -166,7 +270,10 @@ may_call(const PlannedStmt *stmt)
 	return false;
 }
 
-/* A cursor, of SQL or of a procedural language: its rows come one at a time, with others' work in between. */
+/*
+ * Returns whether a query is that of a cursor, of SQL or of a procedural
+ * language: its rows come one at a time, with others' work in between.
+ */
 static bool
 is_cursor(int eflags)
 {
@@ -177,46 +284,86 @@ is_cursor(int eflags)
 		   ActivePortal->name[0] != '\0';
 }
 
-static PlannedStmt *
-grouped_statement(PlannedStmt *stmt)
+static void
+forget_query(void *arg)
 {
-	int n_scans = 0;
-	PlannedStmt *copy = copyObject(stmt);
-	ListCell *cell;
+	BatchQuery **link = &batch_queries;
 
-	copy->planTree = group_plan(copy->planTree, PNEUMO_ALL_ROWS, &n_scans);
-	foreach (cell, copy->subplans)
+	while (*link != NULL && *link != arg)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = (*link)->next;
+}
+
+/* Gives a query a copy of its plan with batch scans, if there are any to be. */
+static void
+batch_query(QueryDesc *query)
+{
+	/* to live as long as the query's description, at most */
+	MemoryContext cxt =
+		AllocSetContextCreate(GetMemoryChunkContext(query), "pneumo query plan", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	BatchQuery *batch;
+
+	if (batch_statement(query->plannedstmt, false) == 0)
 	{
-		Plan *subplan = lfirst(cell);
-
-		/* not those that run again for each row */
-		if (subplan != NULL && bms_is_empty(subplan->extParam))
-			lfirst(cell) = group_plan(subplan, PNEUMO_ALL_ROWS, &n_scans);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(cxt);
+		return;
 	}
-	return n_scans > 0 ? copy : stmt;
+	batch = palloc0(sizeof(BatchQuery));
+	batch->query = query;
+	batch->original = query->plannedstmt;
+	batch->cxt = cxt;
+	batch->at_end.func = forget_query;
+	batch->at_end.arg = batch;
+	MemoryContextRegisterResetCallback(cxt, &batch->at_end);
+	batch->next = batch_queries;
+	batch_queries = batch;
+	query->plannedstmt = copyObject(query->plannedstmt);
+	(void) batch_statement(query->plannedstmt, true);
+	MemoryContextSwitchTo(old);
 }
 
 static void
 executor_start(QueryDesc *query, int eflags)
 {
-	if (pneumo_score_groups && !IsParallelWorker() && !is_cursor(eflags) && may_call(query->plannedstmt))
-	{
-		/* to live as long as the query's description */
-		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(query));
-
-		query->plannedstmt = grouped_statement(query->plannedstmt);
-		MemoryContextSwitchTo(old);
-	}
+	/* a serializable transaction remembers which rows it has read */
+	if (pneumo_score_groups && !IsParallelWorker() && !IsolationIsSerializable() && !is_cursor(eflags) &&
+		may_call(query->plannedstmt))
+		batch_query(query);
 	if (previous_executor_start)
 		previous_executor_start(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
 }
 
-void
-pneumo_group_plan_init(void)
+static void
+executor_end(QueryDesc *query)
 {
-	RegisterCustomScanMethods(&pneumo_group_scan_methods);
+	BatchQuery *batch;
+
+	if (previous_executor_end)
+		previous_executor_end(query);
+	else
+		standard_ExecutorEnd(query);
+	for (batch = batch_queries; batch != NULL; batch = batch->next)
+	{
+		if (batch->query == query)
+		{
+			query->plannedstmt = batch->original;
+			MemoryContextDelete(batch->cxt);
+			break;
+		}
+	}
+}
+
+void
+pneumo_batch_plan_init(void)
+{
+	RegisterCustomScanMethods(&pneumo_batch_scan_methods);
 	previous_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = executor_start;
+	previous_executor_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = executor_end;
 }

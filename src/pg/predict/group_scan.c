@@ -3,96 +3,100 @@
  * group_scan.c
  *	  Executes the node of group_scan.h.
  *
- * The first groups have 2 and 8 rows, so that what reads few rows has few scored
- * in vain.  What would be an error for a
- * row is none before its turn, and none at all if no expression comes to the
- * call: such rows are left to the functions themselves.
+ * The first batches have 2 and 8 rows, so that a query that stops early wastes
+ * little scoring.  For the same reason a call whose scores are seldom asked for
+ * gets no more of them ahead.
+ *
+ * scores.c gathers images for a batch, too, but for callers that want all
+ * scores at the end and an error at once.  Here the images are at hand, a score
+ * is wanted now, and an error must wait for the row's turn; the two have the
+ * steps of scorer.c in common and nothing else.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "executor/executor.h"
-#include "funcapi.h"
+#include "lib/ilist.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/ruleutils.h"
 
 #include "image/image.h"
 #include "nn/nn.h"
 
-#include "pg/base/base.h"
 #include "pg/base/compat.h"
 #include "pg/catalog/records.h"
 #include "pg/predict/group_scan.h"
 #include "pg/predict/predict.h"
-#include "pg/predict/score_calls.h"
 #include PNEUMO_EXPLAIN_HEADER
 
-#define FIRST_GROUP 2
-#define GROUP_GROWTH 4                        /* from one to the next, up to NN_GROUP_ROWS */
-#define GROUP_BYTES ((Size) 16 * 1024 * 1024) /* of rows in a group, about: images are pointers, as a rule */
+#define FIRST_BATCH 2
+#define BATCH_GROWTH 4                        /* from one to the next, up to NN_GROUP_ROWS */
+#define BATCH_BYTES ((Size) 16 * 1024 * 1024) /* of rows in a batch, about: images are pointers, as a rule */
+#define WASTE_ALLOWED 8                       /* scores that nobody asked for, in addition to a quarter */
 
-/* The calls for one image column and one model share a run of the network. */
-typedef struct Scoring
-{
-	AttrNumber image; /* column of the child */
-	ExprState *model; /* NULL: pneumo.default_model */
-	const Node *model_expr;
-
-	PneumoVersionId id;      /* as of the current group */
-	PneumoScorer *scorer;    /* NULL: no row of the group has needed it */
-	int rows[NN_GROUP_ROWS]; /* that wait in the scorer */
-	int n_rows;
-} Scoring;
-
-typedef struct Call
-{
-	PneumoScoreKind kind;
-	Scoring *scoring;
-	ExprState *class_name; /* NULL: none asked for */
-	TupleDesc desc;        /* of PNEUMO_SCORE_ROW */
-
-	int class_index; /* as of the current group; -1: none, the function says why */
-	Datum values[NN_GROUP_ROWS];
-	bool nulls[NN_GROUP_ROWS];
-} Call;
-
-/* The group scans of a query (one for each partition, say) take turns with the same buffers. */
+/* The batch scans of a query (one for each partition, say) take turns with the same buffers. */
 typedef struct QueryScorers
 {
 	EState *estate;
-	void *scorers; /* pneumo_scorer_get_group()'s */
+	void *scorers; /* pneumo_scorer_get_batch()'s */
 	MemoryContextCallback at_end;
 	struct QueryScorers *next;
 } QueryScorers;
 
 static QueryScorers *running_queries = NULL;
 
-typedef struct GroupScanState
+typedef enum RowState
+{
+	ROW_NOT_SCORED,
+	ROW_UNFIT,        /* the image gives no score; the call says why, or gives NULL */
+	ROW_SCORED_AHEAD, /* nobody has asked yet */
+	ROW_SCORED
+} RowState;
+
+/* The scores of one column of images by one version on one path, for the current batch. */
+typedef struct BatchScores
+{
+	AttrNumber image; /* column of the child */
+	PneumoVersionId id;
+	NnPath path;
+	int n_classes;
+	int output_units;
+	RowState rows[NN_GROUP_ROWS];
+	double *calibrated; /* NN_GROUP_ROWS * n_classes */
+	float *raw;         /* NN_GROUP_ROWS * output_units */
+	int64 n_ahead;      /* scored before their turn, in all batches */
+	int64 n_asked;      /* of these asked for */
+	struct BatchScores *next;
+} BatchScores;
+
+typedef struct BatchScanState
 {
 	CustomScanState css;
-	Call *calls;
-	int n_calls;
-	Scoring *scorings;
-	int n_scorings;
 	QueryScorers *query;
-	int max_rows;                     /* that will be asked for, 0 if unknown */
-	ProjectionInfo *plain_projection; /* with the functions themselves */
-	ExprState *plain_qual;
+	int max_rows;       /* that will be asked for, 0 if unknown */
+	AttrNumber *images; /* columns with images, each once */
+	int n_images;
+	BatchScores *scores;
 
-	MemoryContext cxt;   /* of the current group */
-	TupleTableSlot *row; /* of the child, for reading one back */
+	MemoryContext cxt;      /* of the current batch */
+	TupleTableSlot *row;    /* the row given last, as the child's */
+	TupleTableSlot *reader; /* for looking at others */
 	MinimalTuple tuples[NN_GROUP_ROWS];
-	bool plain[NN_GROUP_ROWS]; /* left to the functions themselves */
 	int n_tuples;
 	int next;       /* to be given */
-	int group_size; /* of the next group */
+	int batch_size; /* of the next batch */
 	int64 n_given;
 	bool at_end; /* of the child */
-} GroupScanState;
+
+	dlist_node link; /* in giving_scans */
+	bool is_giving;
+	MemoryContextCallback at_reset;
+} BatchScanState;
+
+/* The batch scans that hold rows, of all queries of this process; the one that gave a row last comes first. */
+static dlist_head giving_scans = DLIST_STATIC_INIT(giving_scans);
 
 static Node *create_state(CustomScan *scan);
 static void begin_scan(CustomScanState *node, EState *estate, int eflags);
@@ -101,7 +105,7 @@ static void end_scan(CustomScanState *node);
 static void rescan(CustomScanState *node);
 static void explain_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
-const CustomScanMethods pneumo_group_scan_methods = {.CustomName = "PneumoScore",
+const CustomScanMethods pneumo_batch_scan_methods = {.CustomName = "PneumoScore",
 													 .CreateCustomScanState = create_state};
 
 static const CustomExecMethods exec_methods = {.CustomName = "PneumoScore",
@@ -116,7 +120,7 @@ static const CustomExecMethods exec_methods = {.CustomName = "PneumoScore",
 static Node *
 create_state(CustomScan *scan)
 {
-	GroupScanState *state = palloc0(sizeof(GroupScanState));
+	BatchScanState *state = palloc0(sizeof(BatchScanState));
 
 	NodeSetTag(state, T_CustomScanState);
 	state->css.methods = &exec_methods;
@@ -154,228 +158,267 @@ scorers_of_query(EState *estate)
 	return query;
 }
 
-static Scoring *
-scoring_of(GroupScanState *state, AttrNumber image, Expr *model)
+static void
+stop_giving(void *arg)
 {
-	Scoring *scoring;
-	int i;
+	BatchScanState *state = arg;
 
-	for (i = 0; i < state->n_scorings; i++)
-	{
-		scoring = &state->scorings[i];
-		if (scoring->image == image && equal(scoring->model_expr, model))
-			return scoring;
-	}
-	scoring = &state->scorings[state->n_scorings++];
-	scoring->image = image;
-	scoring->model_expr = (Node *) model;
-	scoring->model = ExecInitExpr(model, &state->css.ss.ps);
-	return scoring;
+	if (state->is_giving)
+		dlist_delete(&state->link);
+	state->is_giving = false;
 }
 
 static void
-init_call(GroupScanState *state, Call *call, FuncExpr *expr)
+start_over(BatchScanState *state)
 {
-	int n_arguments = list_length(expr->args);
-
-	if (!pneumo_score_kind(expr->funcid, &call->kind))
-		elog(ERROR, "function %u does not score images", expr->funcid);
-	call->scoring = scoring_of(state, linitial_node(Var, expr->args)->varattno,
-							   n_arguments > 1 ? lsecond(expr->args) : NULL);
-	if (n_arguments > 2)
-		call->class_name = ExecInitExpr(lthird(expr->args), &state->css.ss.ps);
-	if (call->kind == PNEUMO_SCORE_ROW)
-	{
-		if (get_expr_result_type((Node *) expr, NULL, &call->desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "pneumo_score must return a row");
-		call->desc = BlessTupleDesc(call->desc);
-	}
-}
-
-static void
-start_over(GroupScanState *state)
-{
+	stop_giving(state);
 	state->n_tuples = state->next = 0;
 	state->n_given = 0;
-	state->group_size = FIRST_GROUP;
+	state->batch_size = FIRST_BATCH;
 	state->at_end = false;
+}
+
+static void
+add_image(BatchScanState *state, AttrNumber column)
+{
+	int i;
+
+	for (i = 0; i < state->n_images; i++)
+	{
+		if (state->images[i] == column)
+			return;
+	}
+	state->images[state->n_images++] = column;
 }
 
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
-	GroupScanState *state = (GroupScanState *) node;
+	BatchScanState *state = (BatchScanState *) node;
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
-	List *calls = linitial(scan->custom_exprs);
-	int n = list_length(calls);
+	TupleDesc desc;
 	ListCell *cell;
 
 	outerPlanState(node) = ExecInitNode(outerPlan(scan), estate, eflags);
-	state->row = ExecInitExtraTupleSlot(estate, ExecGetResultType(outerPlanState(node)), &TTSOpsMinimalTuple);
-	state->cxt = AllocSetContextCreate(estate->es_query_cxt, "pneumo group of rows", ALLOCSET_DEFAULT_SIZES);
+	desc = ExecGetResultType(outerPlanState(node));
+	state->row = ExecInitExtraTupleSlot(estate, desc, &TTSOpsMinimalTuple);
+	state->reader = ExecInitExtraTupleSlot(estate, desc, &TTSOpsMinimalTuple);
+	state->cxt = AllocSetContextCreate(estate->es_query_cxt, "pneumo batch of rows", ALLOCSET_DEFAULT_SIZES);
 	state->query = scorers_of_query(estate);
+	state->at_reset.func = stop_giving;
+	state->at_reset.arg = state;
+	MemoryContextRegisterResetCallback(estate->es_query_cxt, &state->at_reset);
 	state->max_rows = intVal(linitial(scan->custom_private));
-	state->calls = palloc0(n * sizeof(Call));
-	state->scorings = palloc0(n * sizeof(Scoring));
-	/* this also checks the right to execute the functions */
-	state->plain_projection =
-		ExecBuildProjectionInfo(lsecond(scan->custom_exprs), node->ss.ps.ps_ExprContext,
-								ExecInitExtraTupleSlot(estate, ExecGetResultType(&node->ss.ps),
-													   &TTSOpsVirtual),
-								&node->ss.ps, NULL);
-	state->plain_qual = ExecInitQual(lthird(scan->custom_exprs), &node->ss.ps);
-	foreach (cell, calls)
-		init_call(state, &state->calls[state->n_calls++], lfirst_node(FuncExpr, cell));
+	/* a Sort needs to keep no more; the executor itself does not look below this node for it */
+	if (state->max_rows > 0 && scan->scan.plan.qual == NIL)
+		ExecSetTupleBound(state->max_rows, outerPlanState(node));
+	state->images = palloc(list_length(scan->custom_exprs) * sizeof(AttrNumber));
+	foreach (cell, scan->custom_exprs)
+		add_image(state, linitial_node(Var, lfirst_node(FuncExpr, cell)->args)->varattno);
 	start_over(state);
 }
 
 static void
 end_scan(CustomScanState *node)
 {
+	stop_giving(node);
 	ExecEndNode(outerPlanState(node));
 }
 
 static void
 rescan(CustomScanState *node)
 {
-	start_over((GroupScanState *) node);
+	start_over((BatchScanState *) node);
 	if (outerPlanState(node)->chgParam == NULL)
 		ExecReScan(outerPlanState(node));
 }
 
-/* ------------------------------------------------------------------- a group */
+/* -------------------------------------------------------------------- scores */
 
-/* Text of an argument that is the same for all rows; NULL for NULL. */
-static char *
-fixed_text(ExprState *argument, ExprContext *econtext)
+static BatchScores *
+scores_of(BatchScanState *state, AttrNumber image, const PneumoScorer *scorer)
 {
-	bool isnull;
-	Datum value = ExecEvalExprSwitchContext(argument, econtext, &isnull);
+	const PneumoVersionId *id = &scorer->engine->id;
+	MemoryContext cxt = state->css.ss.ps.state->es_query_cxt;
+	BatchScores *scores;
 
-	return isnull ? NULL : TextDatumGetCString(value);
+	for (scores = state->scores; scores != NULL; scores = scores->next)
+	{
+		if (scores->image == image && scores->path == scorer->path &&
+			memcmp(scores->id.sha256, id->sha256, PNEUMO_SHA256_LEN) == 0)
+			return scores;
+	}
+	scores = MemoryContextAllocZero(cxt, sizeof(BatchScores));
+	scores->image = image;
+	scores->id = *id;
+	scores->path = scorer->path;
+	scores->n_classes = scorer->meta->n_classes;
+	scores->output_units = scorer->output_units;
+	scores->calibrated = MemoryContextAlloc(cxt, NN_GROUP_ROWS * scores->n_classes * sizeof(double));
+	scores->raw = MemoryContextAlloc(cxt, NN_GROUP_ROWS * scores->output_units * sizeof(float));
+	scores->next = state->scores;
+	state->scores = scores;
+	return scores;
 }
 
-/*
- * The version, as of now, and what the classes of the calls are there.  False
- * if the model is NULL: then so are all results, of strict functions.
- */
-static bool
-prepare(GroupScanState *state, Scoring *scoring)
+/* Computes the scores of the images that wait in a scorer, and keeps them for their rows. */
+static void
+run_batch(BatchScores *scores, PneumoScorer *scorer, const int *rows, int n_rows)
 {
-	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
-	const char *name = pneumo_default_model;
 	int i;
 
-	if (scoring->model != NULL && (name = fixed_text(scoring->model, econtext)) == NULL)
-		return false;
-	pneumo_resolve(name, &scoring->id);
-	scoring->scorer = pneumo_scorer_get_group(&state->query->scorers, state->css.ss.ps.state->es_query_cxt,
-											  &scoring->id, pneumo_path());
-	for (i = 0; i < state->n_calls; i++)
+	pneumo_scorer_run_rows(scorer, n_rows);
+	for (i = 0; i < n_rows; i++)
 	{
-		Call *call = &state->calls[i];
-		const char *class_name = NULL;
+		int at = rows[i];
 
-		if (call->scoring != scoring || !pneumo_score_has_class(call->kind))
-			continue;
-		if (call->class_name != NULL && (class_name = fixed_text(call->class_name, econtext)) == NULL)
-			call->class_index = -1;
+		memcpy(scores->raw + (size_t) at * scores->output_units,
+			   scorer->probabilities + (size_t) i * scores->output_units,
+			   scores->output_units * sizeof(float));
+		if (pneumo_scorer_is_finite(scores->calibrated + (size_t) at * scores->n_classes, scorer, i))
+			scores->rows[at] = ROW_SCORED_AHEAD;
 		else
-			call->class_index = pneumo_class_index(scoring->scorer->meta, class_name);
+			scores->rows[at] = ROW_UNFIT;
 	}
-	return true;
 }
 
-/* Scores the rows that wait. */
+/* Scores the images from a row of the batch on, as many as there is memory for. */
 static void
-run_scoring(GroupScanState *state, Scoring *scoring)
+score_from(BatchScanState *state, BatchScores *scores, int first)
 {
-	PneumoScorer *scorer = scoring->scorer;
-	int row;
-	int i;
-
-	if (scoring->n_rows == 0)
-		return;
-	pneumo_scorer_run_rows(scorer, scoring->n_rows);
-	for (row = 0; row < scoring->n_rows; row++)
-	{
-		int at = scoring->rows[row];
-
-		if (!pneumo_scorer_is_finite(scorer->calibrated, scorer, row))
-		{
-			state->plain[at] = true;
-			continue;
-		}
-		for (i = 0; i < state->n_calls; i++)
-		{
-			Call *call = &state->calls[i];
-
-			if (call->scoring != scoring)
-				continue;
-			if (call->class_index < 0)
-			{
-				state->plain[at] = true;
-				continue;
-			}
-			call->nulls[at] = false;
-			call->values[at] =
-				pneumo_score_datum(call->kind, scorer, row, call->class_index, &scoring->id, call->desc);
-		}
-	}
-	scoring->n_rows = 0;
-}
-
-static void
-score_group(GroupScanState *state, Scoring *scoring)
-{
-	ImgError error;
+	PneumoScorer *scorer =
+		pneumo_scorer_get_batch(&state->query->scorers, state->css.ss.ps.state->es_query_cxt, &scores->id,
+								scores->path);
+	MemoryContext old = MemoryContextSwitchTo(state->cxt);
+	int rows[NN_GROUP_ROWS];
+	int n_rows = 0;
 	int at;
 
-	scoring->scorer = NULL;
-	scoring->n_rows = 0;
-	for (at = 0; at < state->n_tuples; at++)
+	for (at = first; at < state->n_tuples && n_rows < scorer->max_rows; at++)
 	{
 		Datum image;
 		bool isnull;
+		ImgError error;
 
+		if (scores->rows[at] != ROW_NOT_SCORED)
+			continue;
 		CHECK_FOR_INTERRUPTS();
-		ExecStoreMinimalTuple(state->tuples[at], state->row, false);
-		image = slot_getattr(state->row, scoring->image, &isnull);
+		ExecStoreMinimalTuple(state->tuples[at], state->reader, false);
+		image = slot_getattr(state->reader, scores->image, &isnull);
 		if (isnull)
 			continue;
-		if (scoring->scorer == NULL && !prepare(state, scoring))
-			continue;
-		pneumo_scorer_read(scoring->scorer, scoring->n_rows, image, &error);
+		pneumo_scorer_read(scorer, n_rows, image, &error);
 		if (error.status == IMG_OK)
-		{
-			scoring->rows[scoring->n_rows++] = at;
-			if (scoring->n_rows == scoring->scorer->max_rows)
-				run_scoring(state, scoring);
-		}
-		else if (pneumo_on_bad_image != PNEUMO_BAD_IMAGE_NULL || !pneumo_image_is_bad(error.status))
-			state->plain[at] = true;
+			rows[n_rows++] = at;
+		else
+			scores->rows[at] = ROW_UNFIT;
 	}
-	run_scoring(state, scoring);
+	ExecClearTuple(state->reader);
+	MemoryContextSwitchTo(old);
+	if (n_rows > 0)
+		run_batch(scores, scorer, rows, n_rows);
+	scores->n_ahead += n_rows - (scores->rows[first] == ROW_SCORED_AHEAD);
+	if (scores->rows[first] == ROW_SCORED_AHEAD)
+		scores->rows[first] = ROW_SCORED;
 }
 
-/* The next rows of the child, with the results of the calls; none at its end. */
-static void
-next_group(GroupScanState *state)
+/* Returns whether too many scores were computed that nobody asked for. */
+static bool
+is_wasteful(const BatchScores *scores)
 {
-	int size = state->group_size;
-	Size n_bytes = 0;
-	MemoryContext old;
+	return scores->n_ahead - scores->n_asked > scores->n_asked / 4 + WASTE_ALLOWED;
+}
+
+/* Returns whether two values are surely the same, without reading what is stored elsewhere. */
+static bool
+is_same_value(Datum a, Datum b)
+{
+	const char *bytes_a = DatumGetPointer(a);
+	const char *bytes_b = DatumGetPointer(b);
+
+	if (bytes_a == bytes_b)
+		return true;
+	if (VARATT_IS_EXTERNAL(bytes_a) != VARATT_IS_EXTERNAL(bytes_b) ||
+		(VARATT_IS_EXTERNAL(bytes_a) &&
+		 !(VARATT_IS_EXTERNAL_ONDISK(bytes_a) && VARATT_IS_EXTERNAL_ONDISK(bytes_b))))
+		return false;
+	return VARSIZE_ANY(bytes_a) == VARSIZE_ANY(bytes_b) &&
+		   memcmp(bytes_a, bytes_b, VARSIZE_ANY(bytes_a)) == 0;
+}
+
+/* Returns the column of the row given last that holds an image, 0 if there is none. */
+static AttrNumber
+column_with(const BatchScanState *state, Datum image)
+{
 	int i;
+
+	for (i = 0; i < state->n_images; i++)
+	{
+		int column = state->images[i] - 1;
+
+		if (!state->row->tts_isnull[column] && is_same_value(state->row->tts_values[column], image))
+			return state->images[i];
+	}
+	return 0;
+}
+
+bool
+pneumo_batch_scores(Datum image, const PneumoScorer *scorer, const double **calibrated, const float **raw)
+{
+	BatchScanState *state = NULL;
+	AttrNumber column = 0;
+	BatchScores *scores;
+	dlist_iter iter;
+	int at;
+
+	dlist_foreach(iter, &giving_scans)
+	{
+		state = dlist_container(BatchScanState, link, iter.cur);
+		column = column_with(state, image);
+		if (column != 0)
+			break;
+	}
+	if (column == 0)
+		return false;
+	scores = scores_of(state, column, scorer);
+	at = state->next - 1;
+	/* a row alone is as well off with its call's own buffers */
+	if (scores->rows[at] == ROW_NOT_SCORED && at + 1 < state->n_tuples && !is_wasteful(scores) &&
+		pneumo_scorer_has_room(scorer, 2))
+		score_from(state, scores, at);
+	if (scores->rows[at] == ROW_SCORED_AHEAD)
+	{
+		scores->n_asked++;
+		scores->rows[at] = ROW_SCORED;
+	}
+	*calibrated = scores->calibrated + (size_t) at * scores->n_classes;
+	*raw = scores->raw + (size_t) at * scores->output_units;
+	return scores->rows[at] == ROW_SCORED;
+}
+
+/* ---------------------------------------------------------------------- rows */
+
+/* Reads the next rows of the child; none at its end. */
+static void
+next_batch(BatchScanState *state)
+{
+	int size = state->batch_size;
+	Size n_bytes = 0;
+	BatchScores *scores;
 
 	if (state->max_rows > 0 && state->n_given < state->max_rows)
 		size = Min(size, state->max_rows - state->n_given);
-	state->group_size = Min(state->group_size * GROUP_GROWTH, NN_GROUP_ROWS);
+	state->batch_size = Min(state->batch_size * BATCH_GROWTH, NN_GROUP_ROWS);
+	stop_giving(state);
 	state->next = state->n_tuples = 0;
 	ExecClearTuple(state->row);
 	MemoryContextReset(state->cxt);
-	while (!state->at_end && state->n_tuples < size && n_bytes < GROUP_BYTES)
+	for (scores = state->scores; scores != NULL; scores = scores->next)
+		memset(scores->rows, 0, sizeof(scores->rows));
+	while (!state->at_end && state->n_tuples < size && n_bytes < BATCH_BYTES)
 	{
 		TupleTableSlot *slot = ExecProcNode(outerPlanState(state));
+		MemoryContext old;
 
 		if (TupIsNull(slot))
 		{
@@ -387,72 +430,50 @@ next_group(GroupScanState *state)
 		MemoryContextSwitchTo(old);
 		n_bytes += state->tuples[state->n_tuples++]->t_len;
 	}
-	memset(state->plain, 0, sizeof(state->plain));
-	for (i = 0; i < state->n_calls; i++)
-		memset(state->calls[i].nulls, true, sizeof(state->calls[i].nulls));
-	old = MemoryContextSwitchTo(state->cxt);
-	for (i = 0; i < state->n_scorings; i++)
-		score_group(state, &state->scorings[i]);
-	MemoryContextSwitchTo(old);
 }
 
-/* ---------------------------------------------------------------------- rows */
-
-/* The next row's place in the group, with its columns and results in the scan tuple; -1 at the end. */
-static int
-next_row(GroupScanState *state)
+/* Puts the next row's columns into the scan tuple; false at the end. */
+static bool
+next_row(BatchScanState *state)
 {
 	TupleTableSlot *slot = state->css.ss.ss_ScanTupleSlot;
 	int n_columns = state->row->tts_tupleDescriptor->natts;
-	int at;
-	int i;
 
 	if (state->next == state->n_tuples)
 	{
-		next_group(state);
+		next_batch(state);
 		if (state->n_tuples == 0)
-			return -1;
+			return false;
 	}
-	at = state->next++;
+	ExecStoreMinimalTuple(state->tuples[state->next++], state->row, false);
 	state->n_given++;
-	ExecStoreMinimalTuple(state->tuples[at], state->row, false);
 	slot_getallattrs(state->row);
 	ExecClearTuple(slot);
 	memcpy(slot->tts_values, state->row->tts_values, n_columns * sizeof(Datum));
 	memcpy(slot->tts_isnull, state->row->tts_isnull, n_columns * sizeof(bool));
-	for (i = 0; i < state->n_calls; i++)
-	{
-		slot->tts_values[n_columns + i] = state->calls[i].values[at];
-		slot->tts_isnull[n_columns + i] = state->calls[i].nulls[at];
-	}
 	ExecStoreVirtualTuple(slot);
-	return at;
+	if (state->is_giving)
+		dlist_move_head(&giving_scans, &state->link);
+	else
+		dlist_push_head(&giving_scans, &state->link);
+	state->is_giving = true;
+	return true;
 }
 
 static TupleTableSlot *
 exec_scan(CustomScanState *node)
 {
-	GroupScanState *state = (GroupScanState *) node;
 	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+	ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
 
 	for (;;)
 	{
-		ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
-		ExprState *qual = node->ss.ps.qual;
-		int at;
-
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(econtext);
-		at = next_row(state);
-		if (at < 0)
+		if (!next_row((BatchScanState *) node))
 			return projection != NULL ? ExecClearTuple(projection->pi_state.resultslot) : NULL;
-		if (state->plain[at])
-		{
-			projection = state->plain_projection;
-			qual = state->plain_qual;
-		}
 		econtext->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
-		if (ExecQual(qual, econtext))
+		if (ExecQual(node->ss.ps.qual, econtext))
 			return projection != NULL ? ExecProject(projection) : node->ss.ss_ScanTupleSlot;
 		InstrCountFiltered1(node, 1);
 	}
@@ -466,7 +487,7 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	List *calls = NIL;
 	ListCell *cell;
 
-	foreach (cell, (List *) linitial(scan->custom_exprs))
+	foreach (cell, scan->custom_exprs)
 		calls = lappend(calls, deparse_expression(lfirst(cell), context, es->verbose, false));
 	ExplainPropertyList("Scores", calls, es);
 }

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * predict.c
- *	  pneumo_predict and its family.
+ *	  The SQL functions that score an image: pneumo_predict and its family.
  *
  * Each call resolves the name and checks the right under the query's snapshot
- * (rights.c); engine and buffers are kept between the calls of one query, for
- * a few models at a time, so that memory is flat however many rows there are.
- * Nothing is read into a buffer before the call knows that it may.
+ * (rights.c), in a batch, too.  Engine and buffers are kept between the calls of
+ * one query, for a few models at a time, so that memory is flat however many
+ * rows there are.  Nothing is read into a buffer before the call knows that the
+ * caller may predict with the model.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +29,6 @@
 #include "pg/catalog/records.h"
 #include "pg/predict/group_scan.h"
 #include "pg/predict/predict.h"
-#include "pg/predict/score_calls.h"
 
 PG_FUNCTION_INFO_V1(pneumo_predict);
 PG_FUNCTION_INFO_V1(pneumo_predict_raw);
@@ -40,7 +40,15 @@ PG_FUNCTION_INFO_V1(pneumo_predict_version);
 PG_FUNCTION_INFO_V1(pneumo_deployed);
 PG_FUNCTION_INFO_V1(pneumo_score_support);
 
-/* By PneumoScoreKind. */
+typedef enum ScoreKind
+{
+	SCORE_PROBABILITY, /* pneumo_predict: float8 */
+	SCORE_RAW,         /* pneumo_predict_raw: float8 */
+	SCORE_CLASS,       /* pneumo_classify: text */
+	SCORE_ROW          /* pneumo_score: (score, class, sha256) */
+} ScoreKind;
+
+/* By ScoreKind. */
 static const struct
 {
 	PGFunction address;
@@ -60,7 +68,7 @@ pneumo_resolve(const char *name, PneumoVersionId *id)
 	pneumo_require_deployed(name, pneumo_model_lookup(name, PNEUMO_PREDICT, GetUserId(), false), id);
 }
 
-/* The model that a call means: its argument, or pneumo.default_model. */
+/* Returns the model that a call means: its argument, or pneumo.default_model. */
 static char *
 model_argument(FunctionCallInfo fcinfo, int arg)
 {
@@ -93,8 +101,9 @@ class_list(const PneumoModelMeta *meta)
 	return list.data;
 }
 
-int
-pneumo_class_index(const PneumoModelMeta *meta, const char *class_name)
+/* Returns the class that a number is for: the named one, or the positive one of two; -1 if there is none. */
+static int
+class_named(const PneumoModelMeta *meta, const char *class_name)
 {
 	int i;
 
@@ -112,7 +121,7 @@ static int
 class_argument(FunctionCallInfo fcinfo, int arg, const PneumoModelMeta *meta, const char *function)
 {
 	char *name = PG_NARGS() > arg ? text_to_cstring(PG_GETARG_TEXT_PP(arg)) : NULL;
-	int class_index = pneumo_class_index(meta, name);
+	int class_index = class_named(meta, name);
 
 	if (class_index < 0 && name == NULL)
 		ereport(
@@ -133,82 +142,102 @@ class_argument(FunctionCallInfo fcinfo, int arg, const PneumoModelMeta *meta, co
 
 /* --------------------------------------------------------------------- scores */
 
-Datum
-pneumo_score_datum(PneumoScoreKind kind, PneumoScorer *scorer, int row, int class_index,
-				   const PneumoVersionId *id, TupleDesc desc)
+/* The scores of one image, in the memory of whoever computed them. */
+typedef struct ImageScores
+{
+	const double *calibrated; /* n_classes */
+	const float *raw;         /* output units */
+} ImageScores;
+
+static double
+raw_probability(const PneumoScorer *scorer, const ImageScores *scores, int class_index)
+{
+	if (scorer->output_units > 1)
+		return scores->raw[class_index];
+	return class_index == 1 ? (double) scores->raw[0] : 1 - (double) scores->raw[0];
+}
+
+/* Returns (score, class, sha256). */
+static Datum
+score_row(FunctionCallInfo fcinfo, const PneumoScorer *scorer, const ImageScores *scores)
 {
 	const PneumoModelMeta *meta = scorer->meta;
-	const float *raw = scorer->probabilities + (size_t) row * scorer->output_units;
+	TupleDesc desc;
 	Datum values[3];
 	bool nulls[3] = {false, false, false};
 
-	switch (kind)
-	{
-		case PNEUMO_SCORE_PROBABILITY:
-			return Float8GetDatum(scorer->calibrated[class_index]);
-		case PNEUMO_SCORE_RAW:
-			return Float8GetDatum(scorer->output_units > 1 ? (double) raw[class_index]
-								  : class_index == 1       ? (double) raw[0]
-														   : 1 - (double) raw[0]);
-		case PNEUMO_SCORE_CLASS:
-			return CStringGetTextDatum(meta->classes[pneumo_class_of(meta, scorer->calibrated)]);
-		case PNEUMO_SCORE_ROW:
-			break;
-	}
-	values[0] = Float8GetDatum(pneumo_score_of(meta, scorer->calibrated));
-	values[1] = CStringGetTextDatum(meta->classes[pneumo_class_of(meta, scorer->calibrated)]);
-	values[2] = PointerGetDatum(pneumo_bytea(id->sha256, PNEUMO_SHA256_LEN));
-	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "pneumo_score must return a row");
+	values[0] = Float8GetDatum(pneumo_score_of(meta, scores->calibrated));
+	values[1] = CStringGetTextDatum(meta->classes[pneumo_class_of(meta, scores->calibrated)]);
+	values[2] = PointerGetDatum(pneumo_bytea(scorer->engine->id.sha256, PNEUMO_SHA256_LEN));
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
-/* One image: arguments are image, model and, for a number, class. */
+/*
+ * Scores one image; the arguments are image, model and, for a number, class.
+ * The score may come from a batch, which never raises an error: if it has none,
+ * the image goes through the network alone.
+ */
 static Datum
-score_one(FunctionCallInfo fcinfo, PneumoScoreKind kind)
+score_one(FunctionCallInfo fcinfo, ScoreKind kind)
 {
 	PneumoVersionId id;
 	PneumoScorer *scorer = scorer_of_model(fcinfo, 1, &id);
+	bool has_class = kind == SCORE_PROBABILITY || kind == SCORE_RAW;
 	int class_index = 0;
-	TupleDesc desc = NULL;
+	ImageScores scores;
 
-	if (pneumo_score_has_class(kind))
+	if (has_class)
 		class_index = class_argument(fcinfo, 2, scorer->meta, score_functions[kind].name);
-	if (kind == PNEUMO_SCORE_ROW)
+	if (!pneumo_batch_scores(PG_GETARG_DATUM(0), scorer, &scores.calibrated, &scores.raw))
 	{
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "pneumo_score must return a row");
-		desc = BlessTupleDesc(desc);
+		if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
+			PG_RETURN_NULL();
+		scores.calibrated = scorer->calibrated;
+		scores.raw = scorer->probabilities;
 	}
-	if (!pneumo_scorer_run(scorer, PG_GETARG_DATUM(0), pneumo_on_bad_image, false))
-		PG_RETURN_NULL();
-	return pneumo_score_datum(kind, scorer, 0, class_index, &id, desc);
+	switch (kind)
+	{
+		case SCORE_PROBABILITY:
+			PG_RETURN_FLOAT8(scores.calibrated[class_index]);
+		case SCORE_RAW:
+			PG_RETURN_FLOAT8(raw_probability(scorer, &scores, class_index));
+		case SCORE_CLASS:
+			return CStringGetTextDatum(
+				scorer->meta->classes[pneumo_class_of(scorer->meta, scores.calibrated)]);
+		case SCORE_ROW:
+			break;
+	}
+	return score_row(fcinfo, scorer, &scores);
 }
 
 Datum
 pneumo_predict(PG_FUNCTION_ARGS)
 {
-	return score_one(fcinfo, PNEUMO_SCORE_PROBABILITY);
+	return score_one(fcinfo, SCORE_PROBABILITY);
 }
 
 Datum
 pneumo_predict_raw(PG_FUNCTION_ARGS)
 {
-	return score_one(fcinfo, PNEUMO_SCORE_RAW);
+	return score_one(fcinfo, SCORE_RAW);
 }
 
 Datum
 pneumo_classify(PG_FUNCTION_ARGS)
 {
-	return score_one(fcinfo, PNEUMO_SCORE_CLASS);
+	return score_one(fcinfo, SCORE_CLASS);
 }
 
 Datum
 pneumo_score(PG_FUNCTION_ARGS)
 {
-	return score_one(fcinfo, PNEUMO_SCORE_ROW);
+	return score_one(fcinfo, SCORE_ROW);
 }
 
 bool
-pneumo_score_kind(Oid function, PneumoScoreKind *kind)
+pneumo_is_score_function(Oid function)
 {
 	FmgrInfo flinfo;
 	int i;
@@ -219,17 +248,14 @@ pneumo_score_kind(Oid function, PneumoScoreKind *kind)
 	for (i = 0; i < (int) lengthof(score_functions); i++)
 	{
 		if (flinfo.fn_addr == score_functions[i].address)
-		{
-			*kind = (PneumoScoreKind) i;
 			return true;
-		}
 	}
 	return false;
 }
 
 /*
- * Of the functions above.  It tells the planner nothing, but being asked loads
- * the library before the query starts, and group_plan.c learns what to look for.
+ * Tells the planner nothing, but being asked loads the library before the query
+ * starts, and tells group_plan.c what to look for.
  */
 Datum
 pneumo_score_support(PG_FUNCTION_ARGS)
@@ -237,7 +263,7 @@ pneumo_score_support(PG_FUNCTION_ARGS)
 	Node *request = (Node *) PG_GETARG_POINTER(0);
 
 	if (IsA(request, SupportRequestSimplify))
-		pneumo_group_plan_expect(((SupportRequestSimplify *) request)->fcall->funcid);
+		pneumo_batch_plan_expect(((SupportRequestSimplify *) request)->fcall->funcid);
 	PG_RETURN_POINTER(NULL);
 }
 

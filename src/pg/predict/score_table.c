@@ -356,7 +356,7 @@ score_rows(ScoreTable *work, const SPITupleTable *table, uint64 n)
 	uint64 i;
 
 	pneumo_scores_begin(&scores,
-						pneumo_scorer_get_group(&work->scorers, work->cxt, &work->id, pneumo_path()));
+						pneumo_scorer_get_batch(&work->scorers, work->cxt, &work->id, pneumo_path()));
 	meta = scores.scorer->meta;
 	for (i = 0; i < n; i++)
 		has_score[i] =

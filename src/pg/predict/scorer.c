@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * scorer.c
- *	  Images through one version: decode, rescale, run, calibrate.
+ *	  Scores images by one version: decodes, rescales, computes, calibrates.
  *
- * Buffers are allocated when a scorer is made and not per image; what decoding
- * needs in between depends on the image and is freed with it.
+ * The buffers are allocated when a scorer is made and not for each image.  What
+ * decoding needs depends on the image and is freed with it.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,7 +46,7 @@ buffer(MemoryContext cxt, size_t n, size_t size)
 	return pneumo_align(MemoryContextAllocExtended(cxt, n * size + NN_ALIGN, MCXT_ALLOC_HUGE));
 }
 
-/* Values of an image for the network. */
+/* Returns how many values an image has for the network. */
 static size_t
 pixels_of(const PneumoScorer *scorer)
 {
@@ -55,7 +55,7 @@ pixels_of(const PneumoScorer *scorer)
 	return (size_t) pre->height * pre->width * pre->channels;
 }
 
-/* Bytes of the buffers for so many images at once; infinite if no size can hold them. */
+/* Returns the bytes of the buffers for so many images at once; infinite if no size can hold them. */
 static double
 buffer_bytes(const PneumoScorer *scorer, int rows)
 {
@@ -66,6 +66,7 @@ buffer_bytes(const PneumoScorer *scorer, int rows)
 	return (double) scratch_bytes + (double) pixels_of(scorer) * (sizeof(uint8) + rows * sizeof(float));
 }
 
+/* Makes a scorer for at most max_rows images at once, and for fewer if the memory allowed has no room. */
 static PneumoScorer *
 make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_rows)
 {
@@ -86,7 +87,7 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_
 	embedding = (size_t) node.shape.h * node.shape.w * node.shape.c;
 	scorer->embedding_units = embedding <= MaxAllocSize / sizeof(float) / 2 ? (int) embedding : 0;
 	pixels = pixels_of(scorer);
-	while (max_rows > 1 && buffer_bytes(scorer, max_rows) > (double) pneumo_predict_memory * 1024)
+	while (max_rows > 1 && !pneumo_scorer_has_room(scorer, max_rows))
 		max_rows /= 2;
 	scorer->max_rows = max_rows;
 	scorer->n_bytes = buffer_bytes(scorer, max_rows);
@@ -103,6 +104,7 @@ make_scorer(MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_
 	return scorer;
 }
 
+/* Returns the scorer of a version from a set, or makes one in the place of the one unused for longest. */
 static PneumoScorer *
 get_scorer(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path, int max_rows)
 {
@@ -144,9 +146,15 @@ pneumo_scorer_get(void **extra, MemoryContext mcxt, const PneumoVersionId *id, N
 }
 
 PneumoScorer *
-pneumo_scorer_get_group(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
+pneumo_scorer_get_batch(void **extra, MemoryContext mcxt, const PneumoVersionId *id, NnPath path)
 {
 	return get_scorer(extra, mcxt, id, path, NN_GROUP_ROWS);
+}
+
+bool
+pneumo_scorer_has_room(const PneumoScorer *scorer, int rows)
+{
+	return buffer_bytes(scorer, rows) <= (double) pneumo_predict_memory * 1024;
 }
 
 void

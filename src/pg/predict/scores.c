@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * scores.c
- *	  Probabilities of many images, by slot.
+ *	  Gathers the probabilities of many images, by slot.
+ *
+ * For evaluations, which want all scores at the end and an error at once; see
+ * group_scan.c for the batches of queries.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +40,7 @@ pneumo_scores_finish(PneumoScores *scores)
 	scores->n_waiting = 0;
 }
 
-/* The row that waits in src. */
+/* Adds the image that is in the next row of src to those that wait. */
 static void
 wait_for_others(PneumoScores *scores, int64 slot)
 {

@@ -309,6 +309,7 @@ pneumo_dataset_manifest(PneumoManifest *manifest, const PneumoDataset *dataset)
 {
 	int64 i;
 
+	memset(manifest, 0, sizeof(*manifest));
 	manifest->n = dataset->n;
 	manifest->entries =
 		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, dataset->n) * sizeof(PneumoManifestEntry));

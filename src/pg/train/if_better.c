@@ -133,7 +133,7 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 		return PNEUMO_NO_RIVAL;
 	pneumo_json_open_object(achieved, "if_better");
 	pneumo_json_add_int(achieved, "deployed_version", id.version);
-	scorer = pneumo_scorer_get_group(&scorers, CurrentMemoryContext, &id, pneumo_path());
+	scorer = pneumo_scorer_get_batch(&scorers, CurrentMemoryContext, &id, pneumo_path());
 	if (!same_scale(meta, scorer->meta))
 		return not_comparable(achieved, "the deployed version has other classes or another image size");
 	slots = held_out_slots(w->dataset, id.version, &n);
