@@ -113,7 +113,8 @@ installcheck: ## regress and isolation tests on a running server that pneumo is 
 
 PG_CONFIG ?= pg_config
 ifeq (,$(shell command -v $(PG_CONFIG)))
-$(error $(PG_CONFIG) not found: install the server's development files (Debian: postgresql-server-dev-15) or set PG_CONFIG)
+$(error $(PG_CONFIG) not found: install the server's development files (Debian: postgresql-server-dev-15), \
+	or set PG_CONFIG)
 endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 
@@ -140,8 +141,10 @@ endif
 include $(PGXS)
 
 # The settings of a session in tests/regress.conf, as -c NAME=VALUE.
-installcheck: export PGOPTIONS := $(PGOPTIONS) $(shell \
+ifneq (,$(filter installcheck,$(MAKECMDGOALS)))
+export PGOPTIONS := $(PGOPTIONS) $(shell \
 	sed -n "/^. Of a session/,/^$$/s/^\([a-z_.]*\) *= *'*\([^']*\)'*$$/-c \1=\2/p" $(srcdir)/tests/regress.conf)
+endif
 
 # PGXS does not track headers; the bitcode has the same ones as the object.
 %.o: override CFLAGS += -MMD -MP -MF $(@:.o=.d) -MT $@ -MT $(@:.o=.bc)

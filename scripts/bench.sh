@@ -64,5 +64,6 @@ done
 private_psql -c "SELECT pneumo_train('xrays', jsonb_build_object('name', preset || suffix, 'model', preset,
         'precision', precision))
     FROM unnest(ARRAY['baseline', 'deep']) preset,
-        (VALUES ('', 'float32'), ('_int16', 'int16')) x (suffix, precision)" > "$WORK/train.log" 2>&1 || { cat "$WORK/train.log"; exit 1; }
+        (VALUES ('', 'float32'), ('_int16', 'int16')) x (suffix, precision)" > "$WORK/train.log" 2>&1 ||
+    { cat "$WORK/train.log"; exit 1; }
 "$python" "$ROOT/tests/bench/run.py" --bench-nn "$program" --dsn "$dsn" --out "$ROOT/tests/bench/results" "$@"

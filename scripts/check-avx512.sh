@@ -61,6 +61,7 @@ chmod +x "$WORK/root/init"
 
 # Bochs 2.7 gives sizes of the compacted XSAVE area that Linux does not accept, and fast string
 # instructions (FSRM) that are turned off (ERMS), which no real processor does: they are left out.
+without=fsrm,erms,pku,ospke,xsavec,xsaves,xgetbv1
 cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$WORK/disc/isolinux/"
 cat > "$WORK/disc/isolinux/isolinux.cfg" << END
 DEFAULT tests
@@ -68,7 +69,7 @@ PROMPT 0
 LABEL tests
  KERNEL /vmlinuz
  INITRD /initrd.gz
- APPEND console=ttyS0,115200 quiet nokaslr mitigations=off lsm=capability noxsaves clearcpuid=fsrm,erms,pku,ospke,xsavec,xsaves,xgetbv1 rdinit=/init
+ APPEND console=ttyS0,115200 quiet nokaslr mitigations=off lsm=capability noxsaves clearcpuid=$without rdinit=/init
 END
 xorriso -as mkisofs -quiet -o "$WORK/disc.iso" -b isolinux/isolinux.bin -c isolinux/boot.cat \
     -no-emul-boot -boot-load-size 4 -boot-info-table "$WORK/disc" 2> /dev/null
@@ -92,7 +93,8 @@ echo continue > "$WORK/start"
 say "booting; $WORK/serial.log shows how far it is"
 touch "$WORK/serial.log"
 # The terminal that its screen needs; it does not end by itself when the guest does.
-TERM=xterm setsid script -qec "bochs -q -f $WORK/bochsrc -rc $WORK/start" /dev/null > "$WORK/screen.log" 2>&1 < /dev/null &
+TERM=xterm setsid script -qec "bochs -q -f $WORK/bochsrc -rc $WORK/start" /dev/null \
+    > "$WORK/screen.log" 2>&1 < /dev/null &
 emulator=$!
 trap 'kill -- -$emulator 2> /dev/null || true' EXIT
 while kill -0 $emulator 2> /dev/null && ! grep -aq "^all done" "$WORK/serial.log"; do

@@ -56,12 +56,17 @@ run_part()
 # query plan itself are left out where the setting changes plans.
 run_settings()
 {
-    local pg_config version parallel name text without tests
+    local pg_config version parallel free watching name text without tests
 
     pg_config=$(find_pg_config)
     version=$("$pg_config" --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
     parallel=force_parallel_mode
     ((version < 16)) || parallel=debug_parallel_query
+    free="parallel_setup_cost = 0; parallel_tuple_cost = 0; min_parallel_table_scan_size = 0"
+    watching="shared_preload_libraries = 'pg_stat_statements,auto_explain,pneumo'"
+    watching+="; auto_explain.log_min_duration = 0; auto_explain.log_analyze = on"
+    watching+="; auto_explain.log_nested_statements = on"
+    watching+="; pg_stat_statements.track = all; compute_query_id = on"
     while IFS='|' read -r name without text; do
         tests=$(make -s print-REGRESS)
         for file in $without; do
@@ -70,11 +75,11 @@ run_settings()
         run_part "settings: $name" env "EXTRA_CONF=${text//; /$'\n'}" SUITES=regress "TESTS=$tests" scripts/check.sh
     done << LIST
 one by one|group_plans|pneumo.score_groups = off
-parallel|group_plans|$parallel = regress; parallel_setup_cost = 0; parallel_tuple_cost = 0; min_parallel_table_scan_size = 0
+parallel|group_plans|$parallel = regress; $free
 compiled||jit = on; jit_above_cost = 0; jit_inline_above_cost = 0; jit_optimize_above_cost = 0
 generic plans||plan_cache_mode = force_generic_plan
 little memory||work_mem = 64kB; maintenance_work_mem = 1MB; temp_buffers = 800kB
-watched||shared_preload_libraries = 'pg_stat_statements,auto_explain,pneumo'; auto_explain.log_min_duration = 0; auto_explain.log_analyze = on; auto_explain.log_nested_statements = on; pg_stat_statements.track = all; compute_query_id = on
+watched||$watching
 LIST
 }
 
@@ -85,7 +90,9 @@ for part in "${parts[@]}"; do
         sanitize) run_part sanitize env SANITIZE=1 SUITES="unit regress isolation" scripts/check.sh ;;
         valgrind) run_part valgrind env VALGRIND=1 SUITES=regress scripts/check.sh ;;
         fuzz) run_part fuzz scripts/fuzz.sh ;;
-        images | configs | smith | faults) run_part "$part" env TAP_FOLDER=deep SUITES=tap TESTS="$part" scripts/check.sh ;;
+        images | configs | smith | faults)
+            run_part "$part" env TAP_FOLDER=deep SUITES=tap TESTS="$part" scripts/check.sh
+            ;;
         *) die "there is no part $part" ;;
     esac
 done

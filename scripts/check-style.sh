@@ -40,7 +40,9 @@ text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) 
 # ---------------------------------------------------------------- layers
 
 # Headers of C11 and of what POSIX adds that the core may use.
-allowed='assert|complex|ctype|errno|fenv|float|immintrin|inttypes|jerror|jpeglib|limits|math|pthread|setjmp|signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|time|cpuid|xmmintrin|emmintrin'
+allowed='assert|complex|ctype|errno|fenv|float|inttypes|limits|math|pthread|setjmp|signal|stdalign|stdarg|stdatomic'
+allowed+='|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|time'
+allowed+='|cpuid|emmintrin|immintrin|jerror|jpeglib|xmmintrin'
 for folder in $plain_folders; do
     name=${folder#src/}
     # src/common stands below the other folders, and its headers are independent of each other.
@@ -66,6 +68,22 @@ grep -nE 'include "postgres(_fe)?\.h"' -r src --include='*.h' |
 grep -nE 'include "(nn|image|stats|report)/' -r src/pg --include='*.[ch]' |
     grep -vE '"(nn/nn|image/image|stats/stats|report/report)\.h"' |
     report "src/pg uses the other folders through their public headers"
+# The rooms of src/pg: one uses only those before it in the list of objects.mk, and
+# sees of another the headers that are not internal.
+rooms=$(make -s print-ROOMS)
+before=
+for room in $rooms; do
+    [[ -d src/pg/$room ]] || echo "src/pg/$room: there is no such folder"
+    before=${before:+$before|}$room
+    grep -nE '#include "pg/' -r "src/pg/$room" --include='*.[ch]' |
+        grep -vE "#include \"pg/(pneumo\.h|($before)/[a-z0-9_]+\.h)\""
+    grep -nE '#include "pg/[a-z]+/[a-z0-9_]+_internal\.h"' -r "src/pg/$room" --include='*.[ch]' |
+        grep -v "#include \"pg/$room/"
+done | report "a room of src/pg uses only rooms before it"
+for folder in src/pg/*/; do
+    grep -qw "$(basename "$folder")" <<< "$rooms" || echo "$folder"
+done | report "each folder of src/pg is in the list of rooms"
+grep -nE 'include "pg/' src/pg/pneumo.h | grep -v '"pg/base/' | report "src/pg/pneumo.h includes no room but base"
 grep -nE '\b(PG_VERSION_NUM|CATALOG_VERSION_NO)\b' -r src/pg --include='*.[ch]' | grep -v '^src/pg/base/compat\.h' |
     report "PG_VERSION_NUM only in compat.h"
 
@@ -77,14 +95,20 @@ code_of()
     perl -0pe 's{(/\*.*?\*/)|("(?:[^"\\]|\\.)*")|(//[^\n]*)}{my $x = $&; $x =~ s/[^\n]//g; $x}gse' "$1"
 }
 
+# calls FILE FUNCTIONS: the lines of FILE that call one of FUNCTIONS, which are parted by bars.
+calls()
+{
+    code_of "$1" | grep -nE "\\b($2)[[:space:]]*\\(" | sed "s|^|$1:|"
+}
+
+effects='printf|fprintf|puts|putchar|perror|exit|_exit|abort|assert|rand|srand|random|time|getenv|setenv'
 for folder in $plain_folders; do
     for file in $(find "$folder" -name '*.[ch]'); do
-        code_of "$file" | grep -nE '\b(printf|fprintf|puts|putchar|perror|exit|_exit|abort|assert|rand|srand|random|time|getenv|setenv)[[:space:]]*\(' |
-            sed "s|^|$file:|"
+        calls "$file" "$effects"
     done
 done | report "the plain-C folders do not print, exit, abort or ask the environment"
 for file in $(find src/nn -name '*.[ch]'); do
-    code_of "$file" | grep -nE '\b(malloc|calloc|realloc|free|aligned_alloc|posix_memalign|alloca)[[:space:]]*\(' | sed "s|^|$file:|"
+    calls "$file" 'malloc|calloc|realloc|free|aligned_alloc|posix_memalign|alloca'
 done | report "src/nn gets its memory from the caller"
 for file in $(find src -name '*.c'); do
     code_of "$file" | grep -nE '^	+static [^(]*(=|;)' | grep -vE 'static const|static _Atomic' | sed "s|^|$file:|"
@@ -143,7 +167,15 @@ for file in $c_files; do
 done | report "no file above 920 lines"
 for file in $(find src -name '*.[ch]'); do
     expand -t 4 "$file" | awk -v f="$file" 'length($0) > 120 && !/"/ {print f ":" NR ": " length($0) " columns"}'
-done | report "no line above 120 columns but for messages"
+done | report "no line of C above 120 columns but for messages"
+for file in src/sql/*.sql scripts/* .ci/run tests/isolation/specs/*.spec Makefile objects.mk; do
+    expand -t 4 "$file" | awk -v f="$file" 'length($0) > 120 {print f ":" NR ": " length($0) " columns"}'
+done | report "no line of SQL, scripts and specs above 120 columns"
+# The formatter's version decides, so no other one is asked.
+if command -v clang-format-19 > /dev/null; then
+    clang-format-19 --dry-run $c_files 2>&1 | grep -E 'warning:' |
+        report "the C files are as make format leaves them"
+fi
 for script in scripts/*.sh .ci/run; do
     [[ -x $script || $script == scripts/common.sh ]] || echo "$script is not executable"
     bash -n "$script" 2>&1

@@ -295,8 +295,9 @@ fi
 
 if [[ -n $VALGRIND ]]; then
     cat "$WORK"/valgrind/*.log > "$BUILD/valgrind.log" 2> /dev/null || true
-    found=$(awk 'BEGIN { RS = "==[0-9]+== *\n" } /pneumo/ && !/XLogWrite|write_relcache_init_file/ { n++; print > "/dev/stderr" } END { print n + 0 }' \
-        "$BUILD/valgrind.log")
+    found=$(awk 'BEGIN { RS = "==[0-9]+== *\n" }
+        /pneumo/ && !/XLogWrite|write_relcache_init_file/ { n++; print > "/dev/stderr" }
+        END { print n + 0 }' "$BUILD/valgrind.log")
     echo "valgrind: $(ls "$WORK"/valgrind | wc -l) processes, $found errors that name pneumo"
     count $((found == 0)) "$found"
 fi

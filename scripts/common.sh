@@ -225,7 +225,8 @@ start_private_server()
 {
     say "starting a private server"
     cd "$WORK"
-    as_server "$SERVER_BIN/initdb" -D "$WORK/data" -U postgres -A trust -E UTF8 --no-locale -N > "$WORK/initdb.log" 2>&1 ||
+    as_server "$SERVER_BIN/initdb" -D "$WORK/data" -U postgres -A trust -E UTF8 --no-locale -N \
+        > "$WORK/initdb.log" 2>&1 ||
         { cat "$WORK/initdb.log"; die "initdb failed"; }
     cat >> "$WORK/data/postgresql.conf" <<CONF
 listen_addresses = ''

@@ -133,7 +133,8 @@ echo "$SERVER_BIN" > "$LOGS/bin"
 cat > "$LOGS/psql" << WRAPPER
 #!/bin/sh
 # psql in the demo's server
-exec ${SERVER_USER:+runuser -u $SERVER_USER -- }env HOME="$WORK" "$SERVER_BIN/psql" -X -h "$WORK" -U postgres -d postgres "\$@"
+exec ${SERVER_USER:+runuser -u $SERVER_USER -- }env HOME="$WORK" \\
+    "$SERVER_BIN/psql" -X -h "$WORK" -U postgres -d postgres "\$@"
 WRAPPER
 chmod +x "$LOGS/psql"
 cat << NEXT

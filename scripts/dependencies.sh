@@ -31,7 +31,8 @@ server_version()
 
     version=$(ls -d /usr/lib/postgresql/*/bin/postgres 2> /dev/null | cut -d/ -f5 | sort -rn | head -n 1)
     if [[ -z $version ]] && command -v apt-cache > /dev/null; then
-        version=$(apt-cache depends postgresql 2> /dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
+        version=$(apt-cache depends postgresql 2> /dev/null |
+            sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
     fi
     echo "${version:-15}"
 }
@@ -62,7 +63,8 @@ fi
 list=$(printf '%s, ' "${missing[@]}")
 list=${list%, }
 if ! command -v apt-get > /dev/null; then
-    die "missing: $list. This system has no apt; install its packages for them (on Debian: ${packages[*]}) and run this again"
+    die "missing: $list. This system has no apt; install its packages for them" \
+        "(on Debian: ${packages[*]}) and run this again"
 fi
 
 if [[ $(id -u) -eq 0 ]]; then

@@ -81,7 +81,8 @@ check-deep: ## what a nightly job runs: settings, sanitizers, fuzzing, faults (h
 ##@ Other
 # A goal's line in `make help` stands after ##, the heading of a section after ##@.
 help: ## print this list
-	@awk -F ': .*## ' '/^##@/ { print substr($$0, 5) } /^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
+	@awk -F ': .*## ' '/^##@/ { print substr($$0, 5) } \
+		/^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
 		Makefile scripts/goals.mk
 
 demo: ## train and predict in a private server
@@ -145,7 +146,8 @@ $(BENCH_PROGRAMS): $(BENCH_DIR)/%: tests/bench/%.c $(BENCH_OBJS)
 # scripts/fuzz.sh runs what is built here.
 CC_FUZZ ?= clang
 FUZZ_DIR ?= build/fuzz
-FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -Werror \
+	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%.run,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_OBJS = $(OBJS_NN:%.o=$(FUZZ_DIR)/%.o) $(OBJS_IMAGE:%.o=$(FUZZ_DIR)/%.o)
 
