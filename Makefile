@@ -125,11 +125,15 @@ DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/src/sql/pneumo--*--*.sql)
 DATA_built = pneumo--$(EXTVERSION).sql
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 
-# make installcheck: databases as the private servers of make check have them.
+ifneq (,$(filter installcheck,$(MAKECMDGOALS)))
+# Databases as those of the private servers of make check.
 NO_LOCALE = 1
 ENCODING = UTF8
 ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=pneumo
 ifneq (,$(TESTS))
+ifneq (,$(filter-out $(REGRESS) $(ISOLATION),$(TESTS)))
+$(error no test $(filter-out $(REGRESS) $(ISOLATION),$(TESTS)); there are: $(REGRESS) $(ISOLATION))
+endif
 override REGRESS := $(filter $(TESTS),$(REGRESS))
 override ISOLATION := $(filter $(TESTS),$(ISOLATION))
 endif
@@ -137,14 +141,12 @@ endif
 ifeq (,$(wildcard $(dir $(PGXS))../test/isolation/pg_isolation_regress))
 override ISOLATION :=
 endif
+# The settings of a session in tests/regress.conf, as -c NAME=VALUE.
+export PGOPTIONS := $(PGOPTIONS) $(shell \
+	sed -n "/^. Of a session/,/^$$/s/^\([a-z_.]*\) *= *'*\([^']*\)'*$$/-c \1=\2/p" tests/regress.conf)
+endif
 
 include $(PGXS)
-
-# The settings of a session in tests/regress.conf, as -c NAME=VALUE.
-ifneq (,$(filter installcheck,$(MAKECMDGOALS)))
-export PGOPTIONS := $(PGOPTIONS) $(shell \
-	sed -n "/^. Of a session/,/^$$/s/^\([a-z_.]*\) *= *'*\([^']*\)'*$$/-c \1=\2/p" $(srcdir)/tests/regress.conf)
-endif
 
 # PGXS does not track headers; the bitcode has the same ones as the object.
 %.o: override CFLAGS += -MMD -MP -MF $(@:.o=.d) -MT $@ -MT $(@:.o=.bc)
