@@ -4,13 +4,14 @@
 #
 # The examples of a page of the manual, for scripts/check-readme.sh.  A block
 # fenced as sql is run by psql; the block fenced as text that follows it is what
-# it prints.  A block below the line "<!-- not run -->" is left out.
+# it prints.  A block below the line "<!-- not run -->" is left out, and so is a
+# block of text below "<!-- not compared -->", which differs from run to run.
 #
 #   extract   writes the blocks as a psql script, each after an \echo of its line
 #   compare   looks whether each block printed what the page shows and raised no
 #             error that the page does not show
 #
-# Blanks are compared as one.  A line of the page that ends in an ellipsis is
+# Blanks are compared as one, and so are dashes.  A line of the page that ends in an ellipsis is
 # compared up to it; a line that is only an ellipsis stands for any lines.
 
 use strict;
@@ -71,7 +72,7 @@ sub blocks_of
 		{
 			# Prose between a block and a text block does not part them.
 			$follows = 0 if $line =~ /^#/;
-			$skip = 1 if $line =~ /<!-- not run -->/;
+			$skip = 1 if $line =~ /<!-- not (?:run|compared) -->/;
 		}
 	}
 	return @blocks;
@@ -82,6 +83,7 @@ sub trimmed
 	my ($line) = @_;
 
 	$line =~ s/\s+/ /g;
+	$line =~ s/--+/--/g;
 	$line =~ s/^ | $//g;
 	return $line;
 }
