@@ -177,6 +177,7 @@ for my $b (@blocks)
 			print "$page:$b->{line}: $errors[0]\n";
 			$failed++;
 		}
+		$compared++ if $shows;
 		next;
 	}
 	next if !$shows;
