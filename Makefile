@@ -9,7 +9,7 @@
 #   make bench-profile      where the time goes, and each kernel's share of its limit
 #   make unit               the tests that need no server
 #   make check-coverage     how often intervals hold the true value (minutes)
-#   make check-readme       the examples of the README print what it shows
+#   make check-readme       the examples of the README and of docs/ print what the pages show
 #   make check-report       the report in a browser
 #   make check-avx512       the kernels on an emulated processor with AVX-512 (half an hour)
 #   make check-deep         what a nightly job runs: settings, sanitizers, fuzzing, faults (hours)
