@@ -9,6 +9,7 @@
 #   make bench-profile      where the time goes, and each kernel's share of its limit
 #   make unit               the tests that need no server
 #   make check-coverage     how often intervals hold the true value (minutes)
+#   make check-pgspot       the install script against search_path (pgspot)
 #   make check-readme       the examples of the README and of docs/ print what the pages show
 #   make check-report       the report in a browser
 #   make check-avx512       the kernels on an emulated processor with AVX-512 (half an hour)
@@ -80,7 +81,7 @@ ISOLATION = \
 # ------------------------------------------------------------------ goals
 # These need no server headers: make can be run before anything is installed.
 
-OWN_GOALS = fuzz fuzz-build bench bench-build bench-profile check check-avx512 check-coverage check-deep check-explain check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo demo-stop dependencies print-% unit unit-build
+OWN_GOALS = fuzz fuzz-build bench bench-build bench-profile check check-avx512 check-coverage check-deep check-explain check-pgspot check-readme check-report check-sanitize check-style check-valgrind check-versions compile-check demo demo-stop dependencies print-% unit unit-build
 
 ifneq (,$(filter $(OWN_GOALS),$(MAKECMDGOALS)))
 

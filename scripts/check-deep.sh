@@ -69,8 +69,8 @@ run_settings()
         done
         run_part "settings: $name" env "EXTRA_CONF=${text//; /$'\n'}" SUITES=regress "TESTS=$tests" scripts/check.sh
     done << LIST
-one by one|group_plans|pneumo.score_groups = off
-parallel|group_plans|$parallel = regress; parallel_setup_cost = 0; parallel_tuple_cost = 0; min_parallel_table_scan_size = 0
+one by one|groups predict|pneumo.score_groups = off
+parallel|groups predict|$parallel = regress; parallel_setup_cost = 0; parallel_tuple_cost = 0; min_parallel_table_scan_size = 0
 compiled||jit = on; jit_above_cost = 0; jit_inline_above_cost = 0; jit_optimize_above_cost = 0
 generic plans||plan_cache_mode = force_generic_plan
 little memory||work_mem = 64kB; maintenance_work_mem = 1MB; temp_buffers = 800kB

@@ -149,3 +149,8 @@ $(FUZZ_DIR)/make_seeds: tests/fuzz/make_seeds.c $(FUZZ_OBJS)
 	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
 
 -include $(wildcard $(FUZZ_OBJS:.o=.d))
+
+# ------------------------------------------------------------------- pgspot
+# The install script, read by pgspot (PyPI), in a virtual environment of its own.
+check-pgspot:
+	@scripts/check-pgspot.sh
