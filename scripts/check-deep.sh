@@ -53,7 +53,8 @@ run_part()
 }
 
 # A setting a line; each is a run of its own.  The files whose output shows the
-# query plan itself are left out where the setting changes plans.
+# query plan itself, or which session has a version mapped, are left out where
+# the setting changes that.
 run_settings()
 {
     local pg_config version parallel free watching name text without tests
@@ -74,8 +75,8 @@ run_settings()
         done
         run_part "settings: $name" env "EXTRA_CONF=${text//; /$'\n'}" SUITES=regress "TESTS=$tests" scripts/check.sh
     done << LIST
-one by one|group_plans|pneumo.score_groups = off
-parallel|group_plans|$parallel = regress; $free
+one by one|groups predict|pneumo.score_groups = off
+parallel|groups predict cache precision|$parallel = regress; $free
 compiled||jit = on; jit_above_cost = 0; jit_inline_above_cost = 0; jit_optimize_above_cost = 0
 generic plans||plan_cache_mode = force_generic_plan
 little memory||work_mem = 64kB; maintenance_work_mem = 1MB; temp_buffers = 800kB

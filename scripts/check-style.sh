@@ -176,6 +176,16 @@ if command -v clang-format-19 > /dev/null; then
     clang-format-19 --dry-run $c_files 2>&1 | grep -E 'warning:' |
         report "the C files are as make format leaves them"
 fi
+scripts/check-links.pl *.md docs/*.md $(find src -name README.md) 2>&1 |
+    report "each relative link and its heading exist"
+for page in docs/*.md; do
+    name=${page#docs/}
+    [[ $name == index.md ]] || grep -qF "($page)" README.md || echo "$page is not in the README's table"
+    [[ $name == index.md ]] || grep -qF "($name)" docs/index.md || echo "$page is not in docs/index.md"
+    grep -qF ": $name" mkdocs.yml || echo "$page is not in mkdocs.yml"
+done | report "each page is in the lists of pages"
+awk 'END {if (NR > 250) print "README.md: " NR " lines"}' README.md |
+    report "the README has at most 250 lines"
 for script in scripts/*.sh .ci/run; do
     [[ -x $script || $script == scripts/common.sh ]] || echo "$script is not executable"
     bash -n "$script" 2>&1

@@ -194,13 +194,13 @@ build_private_server()
     say "building pneumo"
     mkdir -p "$ROOT/build"
     sync_tree "$ROOT/build/gcc"
-    make -s -j "$(jobs)" -C "$ROOT/build/gcc" all > "$log" 2>&1 ||
+    make -s -j "$(jobs)" -C "$ROOT/build/gcc" with_llvm=no all > "$log" 2>&1 ||
         { tail -n 30 "$log"; die "the build failed"; }
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/pneumo-$name.XXXXXX")
     trap remove_private_server EXIT INT TERM
     [[ -z $SERVER_USER ]] || chown "$SERVER_USER" "$WORK"
     copy_server "$PG_CONFIG" "$WORK/server"
-    make -s -C "$ROOT/build/gcc" PG_CONFIG="$SERVER_CONFIG" install > "$log" 2>&1 ||
+    make -s -C "$ROOT/build/gcc" PG_CONFIG="$SERVER_CONFIG" with_llvm=no install > "$log" 2>&1 ||
         { tail -n 30 "$log"; die "make install failed"; }
 }
 

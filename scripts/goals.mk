@@ -56,6 +56,9 @@ check-readme: ## the examples of the manual print what it shows
 check-report: ## the report in a browser
 	@SUITES=tap TESTS=011_report scripts/check.sh
 
+check-pgspot: ## the install script against the search path, by pgspot in a virtual environment
+	@scripts/check-pgspot.sh
+
 ##@ Test at length
 check-versions: ## the suites on several servers: PG_CONFIGS="/a/pg_config /b/pg_config"
 	@PG_CONFIGS="$(PG_CONFIGS)" scripts/check-versions.sh
@@ -167,3 +170,4 @@ $(FUZZ_DIR)/make_seeds: tests/fuzz/make_seeds.c $(FUZZ_OBJS)
 	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
 
 -include $(wildcard $(FUZZ_OBJS:.o=.d))
+

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The runs at full size as the table of the README, and as one file.
+"""The runs at full size as the table of docs/performance.md, and as one file.
 
     seed_table.py [--collect FILE ...]
 

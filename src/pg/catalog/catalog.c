@@ -241,6 +241,9 @@ pneumo_read_snapshot(void)
 Snapshot
 pneumo_write_snapshot(void)
 {
+	/* a parallel query has one snapshot, and nothing is written in it */
+	if (IsInParallelMode())
+		return pneumo_read_snapshot();
 	return RegisterSnapshot(GetLatestSnapshot());
 }
 
