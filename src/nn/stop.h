@@ -31,15 +31,21 @@ extern volatile sig_atomic_t *nn_stop_watch(volatile sig_atomic_t *flag);
 /* Tells whether the flag that this thread watches is set. */
 extern int nn_stopped(void);
 
-/* Adds to the work since the last look, which begins as 0; looks at the flag when it is due. */
+/*
+ * Adds to the work since the last look, which begins as 0, and looks at the
+ * flag when it is due.  From the first look that finds the flag set on, every
+ * call does: loops around the one that ends so end too.
+ */
 static inline int
 nn_stop_due(size_t *work, size_t added)
 {
 	*work += added;
 	if (*work < NN_STOP_WORK)
 		return 0;
+	if (nn_stopped())
+		return 1;
 	*work = 0;
-	return nn_stopped();
+	return 0;
 }
 
 /* Returns how many items of this work, at least one, come between two looks at the flag. */

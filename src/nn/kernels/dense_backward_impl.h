@@ -240,7 +240,7 @@ dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 	float *turned = scratch;
 	int i, s;
 
-	for (s = 0; s < n && dsrc != NULL; s += NN_DENSE_TURN)
+	for (s = 0; s < n && dsrc != NULL && !nn_stopped(); s += NN_DENSE_TURN)
 	{
 		int samples = n - s < NN_DENSE_TURN ? n - s : NN_DENSE_TURN;
 

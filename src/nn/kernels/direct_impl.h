@@ -130,7 +130,7 @@ dc_forward_as(float *dst, uint16_t *mask, const float *src, const float *packed,
 		c.relu = c.pool = 1;
 	h = c.pool ? c.h / 2 * 2 : c.h;
 	w = c.pool ? c.w / 2 * 2 : c.w;
-	for (y = 0; y < h; y += 2)
+	for (y = 0; y < h && !nn_stopped(); y += 2)
 	{
 		dc_rows(rows, src, given, y);
 		for (x = 0; x < w && !nn_stopped();)
@@ -216,7 +216,7 @@ dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t 
 	size_t work = 0;
 	int x, y, ch, k, e, j;
 
-	for (y = 0; y < h; y += 2)
+	for (y = 0; y < h && !nn_stopped(); y += 2)
 	{
 		dc_rows(rows, src, c, y);
 		for (ch = 0; ch < c->oc && !nn_stop_due(&work, 36 * VW * (size_t) (w * ic)); ch += VW)
@@ -297,7 +297,7 @@ dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_
 	size_t work = 0;
 	int x, y, ch, k, e;
 
-	for (y = 0; y + 1 < c->h; y += 2)
+	for (y = 0; y + 1 < c->h && !nn_stopped(); y += 2)
 	{
 		dc_rows(rows, src, c, y);
 		for (k = 0; k < c->ic; k++)

@@ -154,8 +154,10 @@ pneumo_block_fill(void *block, const EngineBlock *plan)
 	char *bytes = base + plan->model_at;
 	void *whole = NULL;
 	const float *weights;
+	PneumoAttempts attempts;
 	NnModelView view;
 	NnError error;
+	NnStatus status;
 
 	memcpy(base, plan, sizeof(*plan));
 	if (plan->kept_bytes < plan->model_bytes)
@@ -170,11 +172,15 @@ pneumo_block_fill(void *block, const EngineBlock *plan)
 		nn_model_graph(graph, &view, bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	weights = (const float *) (bytes + view.weights_offset);
-	if (nn_weights_check(weights, graph, &error) != NN_OK)
-		pneumo_nn_ereport(&error);
-	CHECK_FOR_INTERRUPTS();
-	if (plan->packed_at != 0 && nn_engine_pack(base + plan->packed_at, graph, weights, (NnPath) plan->path,
-											   (NnPrecision) plan->precision, &error) != NN_OK)
+	pneumo_attempts_begin(&attempts);
+	do
+	{
+		status = nn_weights_check(weights, graph, attempts.stop, &error);
+		if (status == NN_OK && plan->packed_at != 0)
+			status = nn_engine_pack(base + plan->packed_at, graph, weights, (NnPath) plan->path,
+									(NnPrecision) plan->precision, attempts.stop, &error);
+	} while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
+	if (status != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (whole != NULL)
 	{
