@@ -39,6 +39,8 @@ softmax_row(float *x, size_t c)
 	for (i = 1; i < c; i++)
 		if (x[i] > high)
 			high = x[i];
+	if (c > NN_STOP_WORK && nn_stopped())
+		return;
 	for (i = 0; i < c; i++)
 	{
 		x[i] = expf(x[i] - high);

@@ -268,11 +268,12 @@ wg_copy(float *copy, const WgSource *s, int y0, int x0, int side, int h, int w)
 	size_t c = (size_t) s->c;
 	uint16_t *mask = (uint16_t *) (copy + 36 * c);
 	size_t words = nn_mask_words(s->c);
+	size_t work = 0;
 	size_t k;
 	int i, j;
 
 	for (i = 0; i < side; i++)
-		for (j = 0; j < side; j++)
+		for (j = 0; j < side && !nn_stop_due(&work, c); j++)
 		{
 			float *d = copy + (size_t) (i * side + j) * c;
 			int inside = y0 + i >= 0 && x0 + j >= 0 && y0 + i < h && x0 + j < w;
