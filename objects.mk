@@ -21,6 +21,7 @@ OBJS_NN_CORE = \
 	src/nn/random.o \
 	src/nn/schedules.o \
 	src/nn/state.o \
+	src/nn/stop.o \
 	src/nn/train_loop.o \
 	src/nn/train_step.o \
 	src/nn/trainer.o \

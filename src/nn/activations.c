@@ -10,6 +10,7 @@
  */
 #include "activations.h"
 #include "nn.h"
+#include "stop.h"
 
 #include <math.h>
 
@@ -38,10 +39,14 @@ softmax_row(float *x, size_t c)
 	for (i = 1; i < c; i++)
 		if (x[i] > high)
 			high = x[i];
+	if (c > NN_STOP_WORK && nn_stopped())
+		return;
 	for (i = 0; i < c; i++)
 	{
 		x[i] = expf(x[i] - high);
 		sum += x[i];
+		if (i % NN_STOP_WORK == NN_STOP_WORK - 1 && nn_stopped())
+			return;
 	}
 	for (i = 0; i < c; i++)
 		x[i] /= sum;
@@ -60,8 +65,18 @@ softmax_row_backward(float *dx, const float *y, size_t c)
 		dx[i] = y[i] * (dx[i] - dot);
 }
 
-void
-nn_activation_forward(float *x, size_t rows, size_t c, NnActivation kind, float slope)
+/* Divides rows into values, between which all functions but softmax may stop. */
+static void
+by_values(size_t *rows, size_t *c, NnActivation kind)
+{
+	if (kind == NN_SOFTMAX)
+		return;
+	*rows *= *c;
+	*c = 1;
+}
+
+static void
+forward_rows(float *x, size_t rows, size_t c, NnActivation kind, float slope)
 {
 	size_t n = rows * c;
 	size_t i;
@@ -95,7 +110,25 @@ nn_activation_forward(float *x, size_t rows, size_t c, NnActivation kind, float 
 }
 
 void
-nn_activation_backward(float *dx, const float *y, size_t rows, size_t c, NnActivation kind, float slope)
+nn_activation_forward(float *x, size_t rows, size_t c, NnActivation kind, float slope)
+{
+	size_t most, count, i;
+
+	if (kind == NN_LINEAR)
+		return;
+	by_values(&rows, &c, kind);
+	most = nn_stop_items(c);
+	for (i = 0; i < rows; i += count)
+	{
+		count = rows - i < most ? rows - i : most;
+		forward_rows(x + i * c, count, c, kind, slope);
+		if (i + count < rows && nn_stopped())
+			return;
+	}
+}
+
+static void
+backward_rows(float *dx, const float *y, size_t rows, size_t c, NnActivation kind, float slope)
 {
 	size_t n = rows * c;
 	size_t i;
@@ -124,5 +157,23 @@ nn_activation_backward(float *dx, const float *y, size_t rows, size_t c, NnActiv
 			for (i = 0; i < rows; i++)
 				softmax_row_backward(dx + i * c, y + i * c, c);
 			break;
+	}
+}
+
+void
+nn_activation_backward(float *dx, const float *y, size_t rows, size_t c, NnActivation kind, float slope)
+{
+	size_t most, count, i;
+
+	if (kind == NN_LINEAR)
+		return;
+	by_values(&rows, &c, kind);
+	most = nn_stop_items(c);
+	for (i = 0; i < rows; i += count)
+	{
+		count = rows - i < most ? rows - i : most;
+		backward_rows(dx + i * c, y + i * c, count, c, kind, slope);
+		if (i + count < rows && nn_stopped())
+			return;
 	}
 }

@@ -29,6 +29,7 @@
 #include "op.h"
 #include "plan.h"
 #include "sizes.h"
+#include "stop.h"
 
 #include <string.h>
 
@@ -112,15 +113,16 @@ nn_engine_packed_bytes(const NnGraph *graph, NnPath path, NnPrecision precision)
 
 NnStatus
 nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath path, NnPrecision precision,
-			   NnError *error)
+			   volatile sig_atomic_t *stop, NnError *error)
 {
 	const NnPlan *plan = nn_graph_plan(graph);
 	const NnStep *steps = nn_plan_steps(plan);
 	PackedHeader *header = packed;
 	size_t *offsets = (size_t *) packed_offsets(packed);
 	char *base = (char *) packed + packed_head_bytes(plan);
+	volatile sig_atomic_t *before;
 	unsigned int saved;
-	int s;
+	int s, stopped;
 
 	if (precision < NN_PRECISION_FLOAT32 || precision > NN_PRECISION_INT16 || path < NN_PATH_REFERENCE ||
 		path > NN_PATH_AVX512)
@@ -133,21 +135,24 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	header->precision = precision;
 	header->n_steps = plan->n_steps;
 	nn_packed_layout(offsets, plan, graph, NN_INFER, path, precision);
+	before = nn_stop_watch(stop);
 	saved = nn_fpenv_set();
-	for (s = 0; s < plan->n_steps; s++)
+	for (s = 0; s < plan->n_steps && !nn_stopped(); s++)
 		if (offsets[s] != SIZE_MAX)
 		{
 			const NnNode *node = &graph->nodes[steps[s].node];
 
 			if (offsets[s] & RAW_WEIGHTS)
-				memcpy(base + offsets[s] - RAW_WEIGHTS, weights + node->weights,
-					   node->n_weights * sizeof(float));
+				nn_stop_copy((float *) (base + offsets[s] - RAW_WEIGHTS), weights + node->weights,
+							 node->n_weights);
 			else
 				nn_node_op(node)->pack(base + offsets[s], node, &steps[s], weights + node->weights, NN_INFER,
 									   path, precision);
 		}
 	nn_fpenv_restore(saved);
-	return NN_OK;
+	stopped = nn_stopped();
+	nn_stop_watch(before);
+	return stopped ? nn_fail(error, NN_INTERRUPTED, -1, "", "packing the weights was interrupted") : NN_OK;
 }
 
 /* --------------------------------------------------------- batches of rows */
@@ -155,27 +160,24 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 #define ROWS_BYTES ((size_t) 80 << 20) /* kept for a batch; 2 MB a sample in the preset baseline */
 #define CUT_WEIGHTS 1024               /* fewer are not worth it */
 
-/* Tells whether nothing but the step's source is handed over from before it to after it. */
+/*
+ * Tells whether nothing but the step's source is handed over from before it to
+ * after it.  A buffer lives until the last step that reads it.
+ */
 static int
 is_cut(const NnPlan *plan, int cut)
 {
 	const NnStep *steps = nn_plan_steps(plan);
 	const NnTensor *tensors = nn_plan_tensors(plan);
 	int source = tensors[steps[cut].src[0]].buffer;
-	int before, after, j;
+	int before;
 
 	for (before = 0; before < cut; before++)
 	{
 		int buffer = tensors[steps[before].dst].buffer;
 
-		if (buffer == source)
-			continue;
-		if (buffer == tensors[plan->output].buffer)
+		if (buffer != source && nn_plan_buffers(plan)[buffer].last >= cut)
 			return 0;
-		for (after = cut; after < plan->n_steps; after++)
-			for (j = 0; j < steps[after].n_src; j++)
-				if (tensors[steps[after].src[j]].buffer == buffer)
-					return 0;
 	}
 	return source < 0 || source != tensors[plan->output].buffer;
 }
@@ -289,7 +291,6 @@ typedef struct RowBatch
 	const NnEngine *engine;
 	const NnPlan *plan;
 	char *scratch;
-	volatile sig_atomic_t *stop;
 	int cut;        /* step of all rows together; -1 none */
 	int src_buffer, /* its buffers, -1 where they are in the arena */
 		dst_buffer;
@@ -306,8 +307,7 @@ typedef struct RowBatch
 
 /* Prepares a batch of rows; a batch of one has all its tensors in the arena. */
 static void
-batch_init(RowBatch *batch, const NnEngine *engine, void *scratch, int cut, int rows,
-		   volatile sig_atomic_t *stop)
+batch_init(RowBatch *batch, const NnEngine *engine, void *scratch, int cut, int rows)
 {
 	const NnPlan *plan = nn_graph_plan(engine->graph);
 	const NnTensor *tensors = nn_plan_tensors(plan);
@@ -316,7 +316,6 @@ batch_init(RowBatch *batch, const NnEngine *engine, void *scratch, int cut, int 
 	batch->engine = engine;
 	batch->plan = plan;
 	batch->scratch = scratch;
-	batch->stop = stop;
 	batch->cut = rows > 1 ? cut : -1;
 	batch->src_buffer = batch->dst_buffer = -1;
 	batch->embedding_tensor = nn_plan_node_tensor(plan)[nn_graph_embedding_node(engine->graph)];
@@ -390,12 +389,6 @@ keep_embedding(const RowBatch *batch, int tensor, size_t i)
 			   batch->embedding_floats * sizeof(float));
 }
 
-static int
-is_stopped(const RowBatch *batch)
-{
-	return batch->stop != NULL && *batch->stop;
-}
-
 /* Runs the steps [first, end) for the batch's sample i. */
 static NnStatus
 run_steps(const RowBatch *batch, int first, int end, size_t i)
@@ -407,10 +400,10 @@ run_steps(const RowBatch *batch, int first, int end, size_t i)
 	{
 		NnCall call;
 
-		if (is_stopped(batch))
-			return NN_INTERRUPTED;
 		fill_call(&call, batch, &steps[s], i);
 		nn_node_op(call.node)->forward(&call);
+		if (nn_stopped())
+			return NN_INTERRUPTED;
 		keep_embedding(batch, steps[s].dst, i);
 	}
 	return NN_OK;
@@ -427,10 +420,12 @@ run_rows(const RowBatch *batch, int n)
 
 	for (i = 0; i < n && status == NN_OK; i++)
 		status = run_steps(batch, 0, batch->cut, (size_t) i);
-	if (status != NN_OK || is_stopped(batch))
-		return NN_INTERRUPTED;
+	if (status != NN_OK)
+		return status;
 	fill_call(&call, batch, step, 0);
 	nn_node_op(call.node)->forward_rows(&call, n);
+	if (nn_stopped())
+		return NN_INTERRUPTED;
 	for (i = 0; i < n; i++)
 		keep_embedding(batch, step->dst, (size_t) i);
 	return NN_OK;
@@ -446,11 +441,12 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 	size_t in = nn_shape_floats(&graph->nodes[0].shape);
 	int cut = find_cut(plan, graph);
 	int rows = batch_rows(plan, cut, n);
-	NnStatus status = NN_OK;
+	volatile sig_atomic_t *before = nn_stop_watch(stop);
+	NnStatus status = nn_stopped() ? NN_INTERRUPTED : NN_OK;
 	RowBatch batch;
 	int first, i;
 
-	batch_init(&batch, engine, scratch, cut, rows, stop);
+	batch_init(&batch, engine, scratch, cut, rows);
 	for (first = 0; first < n && status == NN_OK; first += rows)
 	{
 		int count = n - first < rows ? n - first : rows;
@@ -475,6 +471,7 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 			nn_probabilities(probabilities + at, result, graph->units);
 		}
 	}
+	nn_stop_watch(before);
 	return status;
 }
 

@@ -17,6 +17,7 @@
 #include "op.h"
 #include "plan.h"
 #include "sizes.h"
+#include "stop.h"
 
 #include <string.h>
 
@@ -137,7 +138,7 @@ backward_step(const Explanation *e, const NnStep *step)
 	const NnTensor *tensors = nn_plan_tensors(e->plan);
 	NnCall call;
 	int j, wanted = 0;
-	size_t i;
+	size_t start, i;
 
 	for (j = 0; j < step->n_src; j++)
 		wanted |= (step->dsrc[j] >= 0);
@@ -151,13 +152,14 @@ backward_step(const Explanation *e, const NnStep *step)
 			const NnTensor *tensor = &tensors[step->src[j]];
 			float *sum = buffer_of(e, tensor->gradient);
 
-			for (i = 0; i < tensor->floats; i++)
-				sum[i] += call.dsrc[j][i];
+			for (start = 0; start < tensor->floats && !nn_stopped(); start += NN_STOP_WORK)
+				for (i = start; i < tensor->floats && i < start + NN_STOP_WORK; i++)
+					sum[i] += call.dsrc[j][i];
 		}
 }
 
 static NnStatus
-run(const Explanation *e, float *probabilities, int class_index, volatile sig_atomic_t *stop)
+run(const Explanation *e, float *probabilities, int class_index)
 {
 	const NnStep *steps = nn_plan_steps(e->plan);
 	const NnTensor *output = &nn_plan_tensors(e->plan)[e->plan->output];
@@ -169,19 +171,19 @@ run(const Explanation *e, float *probabilities, int class_index, volatile sig_at
 	{
 		NnCall call;
 
-		if (stop != NULL && *stop)
-			return NN_INTERRUPTED;
 		fill_call(&call, e, &steps[s]);
 		nn_node_op(call.node)->forward(&call);
+		if (nn_stopped())
+			return NN_INTERRUPTED;
 	}
 	nn_probabilities(probabilities, buffer_of(e, output->buffer), units);
 	memset(dlogits, 0, (size_t) units * sizeof(float));
 	dlogits[units == 1 ? 0 : class_index] = 1.0f;
 	for (s = e->plan->n_steps - 1; s >= 0; s--)
 	{
-		if (stop != NULL && *stop)
-			return NN_INTERRUPTED;
 		backward_step(e, &steps[s]);
+		if (nn_stopped())
+			return NN_INTERRUPTED;
 	}
 	return NN_OK;
 }
@@ -195,6 +197,7 @@ nn_explain_run(float *activation, float *gradient, float *probabilities, const f
 	NnPlan *plan = scratch;
 	Explanation e;
 	const NnTensor *kept;
+	volatile sig_atomic_t *before;
 	unsigned int saved;
 	NnStatus status;
 
@@ -209,13 +212,18 @@ nn_explain_run(float *activation, float *gradient, float *probabilities, const f
 	e.arena = (char *) scratch + nn_align_size(plan->bytes);
 	e.scratch = e.arena + plan->arena_bytes;
 
+	before = nn_stop_watch(stop);
 	saved = nn_fpenv_set();
-	status = run(&e, probabilities, class_index, stop);
+	status = run(&e, probabilities, class_index);
 	nn_fpenv_restore(saved);
-	if (status != NN_OK)
-		return status;
-	kept = &nn_plan_tensors(plan)[nn_plan_node_tensor(plan)[node]];
-	memcpy(activation, kept->buffer < 0 ? src : buffer_of(&e, kept->buffer), kept->floats * sizeof(float));
-	memcpy(gradient, buffer_of(&e, kept->gradient), kept->floats * sizeof(float));
-	return NN_OK;
+	if (status == NN_OK)
+	{
+		kept = &nn_plan_tensors(plan)[nn_plan_node_tensor(plan)[node]];
+		nn_stop_copy(activation, kept->buffer < 0 ? src : buffer_of(&e, kept->buffer), kept->floats);
+		nn_stop_copy(gradient, buffer_of(&e, kept->gradient), kept->floats);
+		if (nn_stopped())
+			status = NN_INTERRUPTED;
+	}
+	nn_stop_watch(before);
+	return status;
 }

@@ -16,6 +16,7 @@
 #include "op.h"
 #include "plan.h"
 #include "sizes.h"
+#include "stop.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -475,11 +476,12 @@ nn_graph_variable(NnVariable *variable, const NnGraph *graph, int i)
 
 /* ---------------------------------------------------------------- weights */
 
-void
-nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed)
+NnStatus
+nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed, volatile sig_atomic_t *stop)
 {
+	volatile sig_atomic_t *before = nn_stop_watch(stop);
 	uint32_t number = 0;
-	int i, j;
+	int i, j, stopped;
 
 	for (i = 0; i < graph->n_nodes; i++)
 	{
@@ -488,7 +490,12 @@ nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed)
 		for (j = 0; j < node->n_vars; j++)
 			nn_initialize(weights + node->weights + node->vars[j].offset, &node->vars[j], seed, number++);
 	}
+	stopped = nn_stopped();
+	nn_stop_watch(before);
+	return stopped ? NN_INTERRUPTED : NN_OK;
 }
+
+#define CHECK_FLOATS ((size_t) 1 << 20) /* between two looks whether to stop */
 
 /* Tells whether any number is NaN or infinite: all bits of its exponent are set. */
 static int
@@ -507,19 +514,35 @@ any_not_finite(const float *x, size_t n)
 	return found != 0;
 }
 
-NnStatus
-nn_weights_check(const float *weights, const NnGraph *graph, NnError *error)
+static NnStatus
+check_variable(const float *weights, const NnGraph *graph, int i, NnError *error)
 {
-	int i;
+	NnVariable variable;
+	size_t start;
 
-	for (i = 0; i < graph->n_variables; i++)
+	nn_graph_variable(&variable, graph, i);
+	for (start = 0; start < variable.count; start += CHECK_FLOATS)
 	{
-		NnVariable variable;
+		size_t left = variable.count - start;
 
-		nn_graph_variable(&variable, graph, i);
-		if (any_not_finite(weights + variable.offset, variable.count))
+		if (nn_stopped())
+			return nn_fail(error, NN_INTERRUPTED, -1, "", "the check of the weights was interrupted");
+		if (any_not_finite(weights + variable.offset + start, left < CHECK_FLOATS ? left : CHECK_FLOATS))
 			return nn_fail(error, NN_NOT_FINITE, variable.node, "A lower learning_rate or clipnorm may help.",
 						   "variable \"%s\" has a value that is not finite", variable.name);
 	}
 	return NN_OK;
+}
+
+NnStatus
+nn_weights_check(const float *weights, const NnGraph *graph, volatile sig_atomic_t *stop, NnError *error)
+{
+	volatile sig_atomic_t *before = nn_stop_watch(stop);
+	NnStatus status = NN_OK;
+	int i;
+
+	for (i = 0; i < graph->n_variables && status == NN_OK; i++)
+		status = check_variable(weights, graph, i, error);
+	nn_stop_watch(before);
+	return status;
 }

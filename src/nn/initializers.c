@@ -23,6 +23,7 @@
 #include "initializers.h"
 #include "nn.h"
 #include "random.h"
+#include "stop.h"
 
 #include "common/philox.h"
 
@@ -33,9 +34,11 @@
 #define TRUNCATED_STDDEV 0.87962566103423978
 #define TWO_PI 6.283185307179586476925
 
-/* Most multiplications of one orthogonal draw, which cannot be interrupted. */
+/* Most multiplications of one orthogonal draw. */
 #define MAX_ORTHOGONAL_WORK 4e9
 #define STRIP 64 /* columns treated together */
+
+#define DRAW_WORK 32 /* of nn_stop_due(), for one number */
 
 typedef struct NamedInitializer
 {
@@ -259,6 +262,7 @@ normalize(float *x, size_t n, size_t stride)
 static void
 project_columns(float *w, size_t rows, size_t cols, size_t k)
 {
+	size_t work = 0;
 	size_t from, n, i, j;
 
 	for (from = k + 1; from < cols; from += n)
@@ -266,10 +270,10 @@ project_columns(float *w, size_t rows, size_t cols, size_t k)
 		double product[STRIP] = {0};
 
 		n = cols - from < STRIP ? cols - from : STRIP;
-		for (i = 0; i < rows; i++)
+		for (i = 0; i < rows && !nn_stop_due(&work, 2 * n); i++)
 			for (j = 0; j < n; j++)
 				product[j] += (double) w[i * cols + k] * w[i * cols + from + j];
-		for (i = 0; i < rows; i++)
+		for (i = 0; i < rows && !nn_stop_due(&work, 2 * n); i++)
 			for (j = 0; j < n; j++)
 				w[i * cols + from + j] = (float) (w[i * cols + from + j] - product[j] * w[i * cols + k]);
 	}
@@ -280,9 +284,10 @@ static void
 project_rows(float *w, size_t rows, size_t cols, size_t k)
 {
 	const float *q = w + k * cols;
+	size_t work = 0;
 	size_t i, j;
 
-	for (i = k + 1; i < rows; i++)
+	for (i = k + 1; i < rows && !nn_stop_due(&work, 4 * cols); i++)
 	{
 		float *x = w + i * cols;
 		double product = 0.0;
@@ -298,12 +303,13 @@ project_rows(float *w, size_t rows, size_t cols, size_t k)
 static void
 orthogonalize(float *w, size_t rows, size_t cols, double gain)
 {
+	size_t work = 0;
 	int pass;
 	size_t k, i;
 
 	for (pass = 0; pass < 2; pass++)
 	{
-		for (k = 0; k < (rows < cols ? rows : cols); k++)
+		for (k = 0; k < (rows < cols ? rows : cols) && !nn_stopped(); k++)
 		{
 			if (rows >= cols)
 			{
@@ -317,7 +323,7 @@ orthogonalize(float *w, size_t rows, size_t cols, double gain)
 			}
 		}
 	}
-	for (i = 0; i < rows * cols; i++)
+	for (i = 0; i < rows * cols && !nn_stop_due(&work, 1); i++)
 		w[i] = (float) (w[i] * gain);
 }
 
@@ -329,17 +335,18 @@ nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uin
 	double a = v[1], b = v[2];
 	int truncated = (kind == NN_INIT_TRUNCATED);
 	int uniform = (kind == NN_INIT_UNIFORM);
+	size_t work = 0;
 	size_t i;
 
 	if (kind == NN_INIT_CONSTANT)
 	{
-		for (i = 0; i < variable->count; i++)
+		for (i = 0; i < variable->count && !nn_stop_due(&work, 1); i++)
 			weights[i] = (float) a;
 		return;
 	}
 	if (kind == NN_INIT_IDENTITY)
 	{
-		memset(weights, 0, variable->count * sizeof(float));
+		nn_stop_zero(weights, variable->count * sizeof(float));
 		for (i = 0; i < (size_t) variable->dims[0] && i < (size_t) variable->dims[1]; i++)
 			weights[i * (size_t) variable->dims[1] + i] = (float) a;
 		return;
@@ -348,7 +355,7 @@ nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uin
 	{
 		size_t rows, cols;
 
-		for (i = 0; i < variable->count; i++)
+		for (i = 0; i < variable->count && !nn_stop_due(&work, DRAW_WORK); i++)
 			weights[i] = (float) draw_normal(seed, number, i, 0);
 		matrix_shape(&rows, &cols, variable);
 		orthogonalize(weights, rows, cols, a);
@@ -366,7 +373,7 @@ nn_initialize(float *weights, const NnNodeVariable *variable, uint64_t seed, uin
 		if (truncated)
 			b /= TRUNCATED_STDDEV;
 	}
-	for (i = 0; i < variable->count; i++)
+	for (i = 0; i < variable->count && !nn_stop_due(&work, DRAW_WORK); i++)
 		weights[i] = (float) (uniform ? a + (b - a) * draw_uniform(seed, number, i)
 									  : a + b * draw_normal(seed, number, i, truncated));
 }

@@ -29,6 +29,10 @@
  * and a sample's score does not depend on its batch: both to the bit, for a
  * given build, CPU path and BLAS.
  *
+ * Stopping: a function that takes stop looks at *stop, which a signal handler
+ * or another thread may set, and returns NN_INTERRUPTED within 200 ms of that
+ * whatever the network is; its results are unfinished then.  stop may be NULL.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PNEUMO_NN_NN_H
@@ -242,11 +246,13 @@ extern int nn_graph_variable_count(const NnGraph *graph);
 /* Tells about variable i, in the order of the weights. */
 extern void nn_graph_variable(NnVariable *variable, const NnGraph *graph, int i);
 
-/* Draws initial weights by each node's initialisers; Philox keyed by (seed, variable). */
-extern void nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed);
+/* Draws initial weights by each node's initialisers; Philox keyed by (seed, variable).  Looks at *stop. */
+extern NnStatus nn_weights_init(float *weights, const NnGraph *graph, uint64_t seed,
+								volatile sig_atomic_t *stop);
 
-/* Checks that all weights are finite; NN_NOT_FINITE names the variable. */
-extern NnStatus nn_weights_check(const float *weights, const NnGraph *graph, NnError *error);
+/* Checks that all weights are finite; NN_NOT_FINITE names the variable.  Looks at *stop. */
+extern NnStatus nn_weights_check(const float *weights, const NnGraph *graph, volatile sig_atomic_t *stop,
+								 NnError *error);
 
 /* ---------------------------------------------------------- model bytes */
 
@@ -350,9 +356,9 @@ typedef struct NnEngine
 /* Returns the bytes of the packed form; 0 only on overflow, since at least a header is packed. */
 extern size_t nn_engine_packed_bytes(const NnGraph *graph, NnPath path, NnPrecision precision);
 
-/* Packs the weights for a path and a precision. */
+/* Packs the weights for a path and a precision.  Looks at *stop. */
 extern NnStatus nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath path,
-							   NnPrecision precision, NnError *error);
+							   NnPrecision precision, volatile sig_atomic_t *stop, NnError *error);
 
 /* Samples that share one reading of the biggest dense weights: a batch of more is no faster. */
 #define NN_GROUP_ROWS 32
@@ -364,8 +370,8 @@ extern size_t nn_engine_scratch_bytes(const NnEngine *engine, int max_batch);
  * Scores n samples.  src: n samples of the input shape (already rescaled).
  * probabilities: n * output_units: the sigmoid or softmax of the last node.  logits, if not
  * NULL: the same before sigmoid or softmax.  embedding, if not NULL: the
- * output of nn_graph_embedding_node(), flattened.  Single-threaded.  *stop is
- * polled at least every 50 ms; may be NULL.
+ * output of nn_graph_embedding_node(), flattened.  Single-threaded.  Looks at
+ * *stop.
  */
 extern NnStatus nn_engine_run(float *probabilities, float *logits, float *embedding, const float *src, int n,
 							  const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop);
@@ -376,7 +382,7 @@ extern size_t nn_explain_scratch_bytes(const NnEngine *engine);
 /*
  * Computes for one sample the output of a node (flattened) and the gradient of
  * the logit of class_index with respect to it (binary: of the single logit).
- * Single-threaded.  The last node's output here is its logits.
+ * Single-threaded.  The last node's output here is its logits.  Looks at *stop.
  */
 extern NnStatus nn_explain_run(float *activation, float *gradient, float *probabilities, const float *src,
 							   int node, int class_index, const NnEngine *engine, void *scratch,
@@ -539,12 +545,13 @@ extern size_t nn_trainer_bytes(void);
 /*
  * Sets up a trainer with state and work memory as planned.  initial_weights NULL: nn_weights_init() with the
  * config's seed.  With resume, state already holds a checkpoint's bytes, which
- * are checked (NN_CORRUPT), and initial_weights is not used.
+ * are checked (NN_CORRUPT), and initial_weights is not used.  Looks at *stop;
+ * after NN_INTERRUPTED it may be called again.
  */
 extern NnStatus nn_trainer_init(NnTrainer *trainer, const NnGraph *graph, const NnTrainConfig *config,
 								const NnTrainData *data, const NnTrainPlan *plan, void *state, void *work,
 								int n_threads, NnPath path, NnSgemm sgemm, const float *initial_weights,
-								int resume, NnError *error);
+								int resume, volatile sig_atomic_t *stop, NnError *error);
 
 /* Starts the threads, all signals blocked in them. */
 extern NnStatus nn_trainer_start(NnTrainer *trainer, NnError *error);
@@ -553,7 +560,7 @@ extern NnStatus nn_trainer_start(NnTrainer *trainer, NnError *error);
  * Trains until the last epoch, early stopping, an error or an interrupt.
  * After NN_INTERRUPTED the threads are idle, and it may be called again to go
  * on.  A stop that comes while a step updates the weights waits for the step's
- * end (milliseconds), so after a return the state is whole;
+ * end (milliseconds, but for the largest dense layers), so after a return the state is whole;
  * nn_trainer_state_valid() is 0 only while a step updates.
  */
 extern NnStatus nn_train_run(NnTrainer *trainer, const NnTrainHooks *hooks, NnError *error);

@@ -28,7 +28,8 @@ typedef struct NnWorker NnWorker; /* pool.h */
 /*
  * One step for one sample.  Forward: writes dst (and mask, if not NULL) from
  * src.  Backward: overwrites dsrc[] (where not NULL) and adds to dweights
- * (where not NULL; the node's layout); ddst may be destroyed.
+ * (where not NULL; the node's layout); ddst may be destroyed.  Both return
+ * early, their results unfinished, when the thread is to stop (stop.h).
  *
  * mask: for each pooled pixel and each group of 16 channels four 16-bit words,
  * word k bit c set when pixel k (row-major) of the 2x2 window gave channel

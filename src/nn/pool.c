@@ -12,8 +12,8 @@
  * the next one; the others meanwhile take background items (loading the next
  * batch), or sleep.
  *
- * Stopping: a stop seen before the program's commit empties all further
- * phases; after the commit the program runs to its end, so that the state is
+ * Stopping: a stop seen before the program's commit ends the items that run
+ * (stop.h) and empties all further phases; after the commit the program runs to its end, so that the state is
  * never left between two steps.
  *
  *-------------------------------------------------------------------------
@@ -24,6 +24,7 @@
 #include "fpenv.h"
 #include "nn.h"
 #include "pool.h"
+#include "stop.h"
 
 #include <string.h>
 #include <time.h>
@@ -84,9 +85,11 @@ run_items(NnPool *pool, const NnPhase *phase, NnWorker *worker)
 {
 	size_t item;
 
+	/* what runs within an item looks at the flag too */
+	nn_stop_watch(pool->committed ? NULL : &pool->stop);
 	while ((item = atomic_fetch_add(&pool->next_item, 1)) < pool->n_items)
 	{
-		if (nn_pool_stopping(pool) && !pool->committed)
+		if (nn_stopped())
 			break;
 		phase->run(pool->trainer, phase->step, item, worker);
 	}
@@ -238,6 +241,7 @@ wait_a_moment(NnPool *pool)
 static void
 run_alone(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg)
 {
+	volatile sig_atomic_t *before = nn_stop_watch(NULL);
 	unsigned int saved = nn_fpenv_set();
 	int number;
 
@@ -252,6 +256,7 @@ run_alone(NnPool *pool, const NnProgram *program, NnPoolTick tick, void *arg)
 	while (run_background(pool, program, &pool->workers[0]))
 		;
 	nn_fpenv_restore(saved);
+	nn_stop_watch(before);
 }
 
 int

@@ -150,7 +150,7 @@ whole_header(const NnState *s, size_t bytes, size_t n_steps)
 
 NnStatus
 nn_state_check(const NnState *state, size_t bytes, const NnGraph *graph, const NnTrainConfig *config,
-			   const NnTrainData *data, NnError *error)
+			   const NnTrainData *data, volatile sig_atomic_t *stop, NnError *error)
 {
 	size_t n = data->n[NN_TRAIN];
 	size_t n_steps = (n + (size_t) config->batch_size - 1) / (size_t) config->batch_size;
@@ -165,5 +165,5 @@ nn_state_check(const NnState *state, size_t bytes, const NnGraph *graph, const N
 	if (state->n_weights != graph->n_weights || state->n_slots != (uint32_t) n_slots ||
 		state->has_best != (uint32_t) has_best || !whole_header(state, bytes, n_steps))
 		return nn_fail(error, NN_CORRUPT, -1, "", "the checkpoint is damaged");
-	return nn_weights_check(nn_state_weights((NnState *) state), graph, error);
+	return nn_weights_check(nn_state_weights((NnState *) state), graph, stop, error);
 }

@@ -16,6 +16,7 @@
 #include "callbacks.h"
 #include "nn.h"
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +66,7 @@ extern uint64_t nn_state_fingerprint(const NnGraph *graph, const NnTrainConfig *
 
 /* Checks that a state is whole and belongs to this graph, configuration and data. */
 extern NnStatus nn_state_check(const NnState *state, size_t bytes, const NnGraph *graph,
-							   const NnTrainConfig *config, const NnTrainData *data, NnError *error);
+							   const NnTrainConfig *config, const NnTrainData *data,
+							   volatile sig_atomic_t *stop, NnError *error);
 
 #endif /* PNEUMO_NN_STATE_H */

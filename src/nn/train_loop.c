@@ -9,6 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "batch.h"
 #include "callbacks.h"
 #include "engine.h"
 #include "error.h"
@@ -130,22 +131,69 @@ validation_tick(NnTrainer *t, void *arg)
 	return report_progress(t, hooks, 1, done, t->data.n[NN_VALIDATION], (double) done);
 }
 
+/* Packs the weights for validation: in the pool, so that the caller is polled meanwhile. */
+static void
+pack_weights(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	(void) step;
+	(void) item;
+	(void) worker;
+	t->once = nn_engine_pack(t->engine_packed, t->graph, t->engine.weights, t->path, t->config.precision,
+							 &t->pool.stop, &t->once_error);
+	if (t->once != NN_OK)
+		nn_pool_request_stop(&t->pool);
+}
+
+/* Checks the weights in the pool, for the same reason. */
+static void
+check_weights(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	(void) step;
+	(void) item;
+	(void) worker;
+	t->once = nn_weights_check(t->weights, t->graph, &t->pool.stop, &t->once_error);
+}
+
+/* Returns what became of the work that a program does once; error gets its message. */
+static NnStatus
+once_status(const NnTrainer *t, NnError *error)
+{
+	if (t->once == NN_INTERRUPTED)
+		return interrupted(error);
+	if (t->once != NN_OK && error != NULL)
+		*error = t->once_error;
+	return t->once;
+}
+
+static NnStatus
+check_in_pool(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
+{
+	static const NnPhase phase = {nn_one_item, check_weights, NULL, 0};
+	static const NnProgram program = {&phase, 1, 0, NULL};
+
+	t->once = NN_INTERRUPTED;
+	nn_pool_run(&t->pool, &program, poll_caller, (void *) hooks);
+	return once_status(t, error);
+}
+
 static NnStatus
 score_split(NnTrainer *t, float *scores, const float *weights, const NnTrainHooks *hooks, NnError *error)
 {
-	static const NnPhase phase = {validation_items, validate_rows, NULL, 0};
-	static const NnProgram program = {&phase, 1, 0, NULL};
-	NnStatus status =
-		nn_engine_pack(t->engine_packed, t->graph, weights, t->path, t->config.precision, error);
+	static const NnPhase phases[] = {
+		{nn_one_item, pack_weights, NULL, 0},
+		{validation_items, validate_rows, NULL, 0},
+	};
+	static const NnProgram program = {phases, 2, 0, NULL};
 
-	if (status != NN_OK)
-		return status;
+	t->once = NN_INTERRUPTED;
 	t->engine.weights = weights;
 	t->engine.packed = t->engine_packed;
 	t->score_dst = scores;
 	atomic_store(&t->val_done, 0);
 	atomic_store(&t->load_failed, 0);
 	nn_pool_run(&t->pool, &program, validation_tick, (void *) hooks);
+	if (t->once != NN_OK)
+		return once_status(t, error);
 	if (atomic_load(&t->load_failed))
 		return load_failed(error);
 	return nn_pool_stopping(&t->pool) ? interrupted(error) : NN_OK;
@@ -375,7 +423,7 @@ end_epoch(NnTrainer *t, const NnTrainHooks *hooks, NnError *error)
 {
 	NnState *s = t->state;
 	NnEpochLog log;
-	NnStatus status = nn_weights_check(t->weights, t->graph, error);
+	NnStatus status = check_in_pool(t, hooks, error);
 
 	memset(&log, 0, sizeof(log));
 	if (status == NN_OK)

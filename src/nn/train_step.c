@@ -20,6 +20,7 @@
 #include "plan.h"
 #include "pool.h"
 #include "sizes.h"
+#include "stop.h"
 #include "train_step.h"
 #include "trainer.h"
 
@@ -140,8 +141,8 @@ backward_chunk(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	int i;
 
 	if (step->need_weights)
-		memset(partial, 0, stride * sizeof(float));
-	for (i = nn_chunk_start(t->n, item); i < end; i++)
+		nn_stop_zero(partial, stride * sizeof(float));
+	for (i = nn_chunk_start(t->n, item); i < end && !nn_stopped(); i++)
 	{
 		NnCall call;
 
@@ -200,11 +201,15 @@ add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	for (j = 0; j < step->n_src; j++)
 	{
 		const NnTensor *tensor = &tensors[step->src[j]];
-		size_t first = item * tensor->floats;
+		size_t end = (item + 1) * tensor->floats;
+		size_t i;
 
-		if (step->dsrc[j] >= 0 && step->add[j])
-			nn_kernels(t->path)->add(nn_batch_gradient(t, step->src[j]) + first,
-									 nn_batch_buffer(t, step->dsrc[j]) + first, tensor->floats);
+		if (step->dsrc[j] < 0 || !step->add[j])
+			continue;
+		for (i = item * tensor->floats; i < end && !nn_stopped(); i += NN_STOP_WORK)
+			nn_kernels(t->path)->add(nn_batch_gradient(t, step->src[j]) + i,
+									 nn_batch_buffer(t, step->dsrc[j]) + i,
+									 end - i < NN_STOP_WORK ? end - i : NN_STOP_WORK);
 	}
 }
 

@@ -21,6 +21,7 @@
 #include "pool.h"
 #include "sizes.h"
 #include "state.h"
+#include "stop.h"
 #include "train_step.h"
 #include "trainer.h"
 
@@ -347,12 +348,12 @@ nn_trainer_bytes(void)
 }
 
 static void
-fresh_state(NnTrainer *t, size_t bytes, const float *initial_weights)
+fresh_state(NnTrainer *t, size_t bytes, const float *initial_weights, volatile sig_atomic_t *stop)
 {
 	NnState *s = t->state;
 	size_t n = t->graph->n_weights;
 
-	memset(s, 0, bytes);
+	nn_stop_zero(s, bytes);
 	s->magic = NN_STATE_MAGIC;
 	s->bytes = bytes;
 	s->n_weights = n;
@@ -363,15 +364,15 @@ fresh_state(NnTrainer *t, size_t bytes, const float *initial_weights)
 	nn_stopping_init(&s->stopping);
 	nn_plateau_init(&s->plateau, &t->config);
 	if (initial_weights != NULL)
-		memcpy(nn_state_weights(s), initial_weights, n * sizeof(float));
+		nn_stop_copy(nn_state_weights(s), initial_weights, n);
 	else
-		nn_weights_init(nn_state_weights(s), t->graph, t->config.seed);
+		nn_weights_init(nn_state_weights(s), t->graph, t->config.seed, stop);
 }
 
 NnStatus
 nn_trainer_init(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config, const NnTrainData *data,
 				const NnTrainPlan *plan, void *state, void *work, int n_threads, NnPath path, NnSgemm sgemm,
-				const float *initial_weights, int resume, NnError *error)
+				const float *initial_weights, int resume, volatile sig_atomic_t *stop, NnError *error)
 {
 	NnTrainPlan again;
 	NnWorker *workers;
@@ -383,7 +384,7 @@ nn_trainer_init(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config,
 		return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "the plan is for another training");
 	if (resume)
 	{
-		status = nn_state_check(state, plan->state_bytes, graph, config, data, error);
+		status = nn_state_check(state, plan->state_bytes, graph, config, data, stop, error);
 		if (status != NN_OK)
 			return status;
 	}
@@ -401,12 +402,17 @@ nn_trainer_init(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config,
 	atomic_init(&t->val_done, 0);
 
 	if (!resume)
-		fresh_state(t, plan->state_bytes, initial_weights);
+	{
+		volatile sig_atomic_t *before = nn_stop_watch(stop);
+
+		fresh_state(t, plan->state_bytes, initial_weights, stop);
+		nn_stop_watch(before);
+	}
 	t->weights = nn_state_weights(t->state);
 	t->best = nn_state_best(t->state);
 	t->slots = nn_state_slots(t->state);
 	nn_step_build(t);
-	return resume ? NN_OK : nn_weights_check(t->weights, graph, error);
+	return resume ? NN_OK : nn_weights_check(t->weights, graph, stop, error);
 }
 
 NnStatus

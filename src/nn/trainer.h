@@ -86,6 +86,8 @@ struct NnTrainer
 	atomic_int load_failed;
 	int not_finite;
 	volatile int updating; /* the state is between two steps */
+	NnStatus once;         /* of what a program does once, in one thread */
+	NnError once_error;
 
 	/* validation */
 	NnEngine engine;

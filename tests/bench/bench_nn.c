@@ -413,7 +413,7 @@ bench_train(Bench *b, const NnGraph *graph)
 	state = memory(plan.state_bytes);
 	work = memory(plan.work_bytes);
 	if (nn_trainer_init(trainer, graph, &config, &data, &plan, state, work, b->o.threads, b->o.path, NULL,
-						NULL, 0, &error) != NN_OK ||
+						NULL, 0, NULL, &error) != NN_OK ||
 		nn_trainer_start(trainer, &error) != NN_OK)
 		die("trainer", &error);
 	status = nn_train_run(trainer, &hooks, &error);
@@ -445,8 +445,8 @@ bench_forward(Bench *b, const NnGraph *graph, const float *trained)
 	if (trained != NULL)
 		memcpy(weights, trained, weight_bytes);
 	else
-		nn_weights_init(weights, graph, 0);
-	if (nn_engine_pack(packed, graph, weights, b->o.path, b->o.precision, &error) != NN_OK)
+		nn_weights_init(weights, graph, 0, NULL);
+	if (nn_engine_pack(packed, graph, weights, b->o.path, b->o.precision, NULL, &error) != NN_OK)
 		die("pack", &error);
 	scratch_bytes = nn_engine_scratch_bytes(&engine, b->o.batch);
 	if (b->o.dsm && posix_memalign(&scratch, 64, scratch_bytes) != 0)

@@ -152,7 +152,7 @@ run(float *probabilities, float *logits, const NnGraph *graph, const float *weig
 		return 0;
 	packed = aligned(packed_bytes);
 	scratch = aligned(scratch_bytes);
-	require(nn_engine_pack(packed, graph, weights, path, precision, &error) == NN_OK);
+	require(nn_engine_pack(packed, graph, weights, path, precision, NULL, &error) == NN_OK);
 	engine.packed = packed;
 	if (precision == NN_PRECISION_INT16)
 		engine.weights = NULL;
@@ -187,7 +187,7 @@ explain(const NnGraph *graph, const float *weights, const float *src)
 	scratch = aligned(scratch_bytes);
 	activation = malloc(n * sizeof(float));
 	gradient = malloc(n * sizeof(float));
-	require(nn_engine_pack(packed, graph, weights, engine.path, engine.precision, &error) == NN_OK);
+	require(nn_engine_pack(packed, graph, weights, engine.path, engine.precision, NULL, &error) == NN_OK);
 	engine.packed = packed;
 	require(nn_explain_run(activation, gradient, probabilities, src, node, 0, &engine, scratch, NULL) ==
 			NN_OK);
@@ -228,8 +228,8 @@ run_all(const NnGraph *graph, Bytes *bytes)
 	src = malloc(n_src * sizeof(float));
 	for (i = 0; i < n_src; i++)
 		src[i] = (float) ((i * 2654435761u + take(bytes)) % 256) / 255;
-	nn_weights_init(weights, graph, 7);
-	if (nn_weights_check(weights, graph, &error) == NN_OK &&
+	nn_weights_init(weights, graph, 7, NULL);
+	if (nn_weights_check(weights, graph, NULL, &error) == NN_OK &&
 		run(reference, reference_logits, graph, weights, src, NN_PATH_REFERENCE, NN_PRECISION_FLOAT32))
 	{
 		/* logits of thousands are of constants that nobody would choose */

@@ -60,10 +60,10 @@ run_once(const NnGraph *graph)
 	packed = aligned(packed_bytes);
 	scratch = aligned(scratch_bytes);
 	src = calloc((size_t) input.shape.h * (size_t) input.shape.w, (size_t) input.shape.c * sizeof(float));
-	nn_weights_init(weights, graph, 1);
+	nn_weights_init(weights, graph, 1, NULL);
 	engine.weights = weights;
 	engine.packed = packed;
-	if (nn_engine_pack(packed, graph, weights, NN_PATH_PORTABLE, NN_PRECISION_FLOAT32, &error) == NN_OK)
+	if (nn_engine_pack(packed, graph, weights, NN_PATH_PORTABLE, NN_PRECISION_FLOAT32, NULL, &error) == NN_OK)
 		nn_engine_run(probabilities, NULL, NULL, src, 1, &engine, scratch, NULL);
 	free(weights);
 	free(packed);

@@ -114,7 +114,7 @@ write_model(const char *folder)
 		exit(1);
 	}
 	weights = aligned(nn_graph_weight_count(graph) * sizeof(float));
-	nn_weights_init(weights, graph, 1);
+	nn_weights_init(weights, graph, 1, NULL);
 	n = nn_model_bytes(graph, NULL, 0);
 	bytes = malloc(n);
 	nn_model_write(bytes, n, graph, weights, NULL, 0, &error);

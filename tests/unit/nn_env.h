@@ -284,7 +284,7 @@ env_trainer_init(EnvTrainer *env, const NnGraph *graph, const NnTrainConfig *con
 	if (resume_state != NULL)
 		memcpy(env->state, resume_state, env->plan.state_bytes);
 	env->status = nn_trainer_init(env->trainer, graph, config, data, &env->plan, env->state, env->work,
-								  n_threads, path, NULL, weights, resume_state != NULL, &env->error);
+								  n_threads, path, NULL, weights, resume_state != NULL, NULL, &env->error);
 }
 
 static inline void
@@ -305,7 +305,7 @@ env_engine_init(NnEngine *engine, const NnGraph *graph, const float *weights, Nn
 	void *packed = env_alloc(nn_engine_packed_bytes(graph, path, NN_PRECISION_FLOAT32));
 	NnError error;
 
-	if (nn_engine_pack(packed, graph, weights, path, NN_PRECISION_FLOAT32, &error) != NN_OK)
+	if (nn_engine_pack(packed, graph, weights, path, NN_PRECISION_FLOAT32, NULL, &error) != NN_OK)
 		unit_ok(false, "pack: %s", error.message);
 	*engine = (NnEngine) {graph, weights, packed, path, NN_PRECISION_FLOAT32};
 }

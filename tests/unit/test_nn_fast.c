@@ -113,7 +113,7 @@ test_path(const NnGraph *graph, const EnvData *data, NnPath path, const float *r
 	unit_ok(memcmp(one, many, n * sizeof(float)) == 0, "%s: one and three threads give the same weights",
 			nn_path_name(path));
 
-	nn_weights_init(initial, graph, 42);
+	nn_weights_init(initial, graph, 42, NULL);
 	env_engine_init(&engine, graph, initial, path);
 	scratch = env_alloc(nn_engine_scratch_bytes(&engine, 7));
 	nn_engine_run(together, logits, NULL, data->x[NN_VALIDATION], 7, &engine, scratch, NULL);
@@ -146,7 +146,7 @@ main(void)
 
 	env_data_init(&data, graph, 22, 7, 5);
 	gradient(reference, graph, &data.data, NN_PATH_REFERENCE);
-	nn_weights_init(initial, graph, 42);
+	nn_weights_init(initial, graph, 42, NULL);
 	env_engine_init(&engine, graph, initial, NN_PATH_REFERENCE);
 	scratch = env_alloc(nn_engine_scratch_bytes(&engine, 7));
 	nn_engine_run(probabilities, logits, NULL, data.x[NN_VALIDATION], 7, &engine, scratch, NULL);

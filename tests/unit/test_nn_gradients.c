@@ -371,7 +371,7 @@ check_explain(void)
 	last = env_add(g, "Dense", "head", "units=3 activation=softmax", last);
 	env_finish(g, last);
 	weights = env_alloc(g->n_weights * sizeof(float));
-	nn_weights_init(weights, g, 5);
+	nn_weights_init(weights, g, 5, NULL);
 	x = env_alloc(90 * sizeof(float));
 	for (i = 0; i < 90; i++)
 		x[i] = env_random(&state) - 0.5f;

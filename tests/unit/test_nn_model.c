@@ -64,7 +64,7 @@ rich_model(void)
 
 	m.graph = rich_graph();
 	m.weights = env_alloc(nn_graph_weight_count(m.graph) * sizeof(float));
-	nn_weights_init(m.weights, m.graph, 11);
+	nn_weights_init(m.weights, m.graph, 11, NULL);
 	m.n = nn_model_bytes(m.graph, sections, 2);
 	m.bytes = env_alloc(m.n);
 	unit_ok(nn_model_write(m.bytes, m.n, m.graph, m.weights, sections, 2, &error) == NN_OK, "write");
@@ -402,7 +402,7 @@ test_initializers(void)
 	d = env_add(g, "Dense", "head", "units=1 activation=sigmoid", d);
 	env_finish(g, d);
 	w = env_alloc(nn_graph_weight_count(g) * sizeof(float));
-	nn_weights_init(w, g, 3);
+	nn_weights_init(w, g, 3, NULL);
 	n = 400 * 300;
 	for (i = 0; i < n; i++)
 	{

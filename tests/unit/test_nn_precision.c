@@ -66,7 +66,7 @@ make_engine(const NnGraph *graph, const float *weights, NnPath path, NnPrecision
 	NnEngine engine = {graph, weights, packed, path, precision};
 	NnError error;
 
-	unit_ok(nn_engine_pack(packed, graph, weights, path, precision, &error) == NN_OK, "packs");
+	unit_ok(nn_engine_pack(packed, graph, weights, path, precision, NULL, &error) == NN_OK, "packs");
 	return engine;
 }
 
@@ -113,7 +113,7 @@ test_net(const Net *net, NnPath path)
 	size_t i;
 	int k;
 
-	nn_weights_init(weights, graph, 7);
+	nn_weights_init(weights, graph, 7, NULL);
 	stir(weights, n_weights);
 	for (i = 0; i < SAMPLES * floats; i++)
 		x[i] = env_random(&state);
@@ -238,9 +238,10 @@ test_size(void)
 				0.52 * sizeof(float) * (double) nn_graph_weight_count(graph),
 			"half the memory of the weights");
 	weights = env_alloc(nn_graph_weight_count(graph) * sizeof(float));
-	nn_weights_init(weights, graph, 1);
+	nn_weights_init(weights, graph, 1, NULL);
 	packed = env_alloc(nn_engine_packed_bytes(graph, nn_path_best(), NN_PRECISION_INT16));
-	unit_ok(nn_engine_pack(packed, graph, weights, nn_path_best(), (NnPrecision) 2, &error) == NN_UNSUPPORTED,
+	unit_ok(nn_engine_pack(packed, graph, weights, nn_path_best(), (NnPrecision) 2, NULL, &error) ==
+				NN_UNSUPPORTED,
 			"another precision is refused");
 	unit_text(nn_precision_name(NN_PRECISION_INT16), "int16", "its name");
 	free(packed);

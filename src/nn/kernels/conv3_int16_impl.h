@@ -31,6 +31,8 @@
 #define Q_TINY 1e-33f        /* below, the scale back is no normal number */
 #define Q_HUGE 1e35f         /* above, the norm may be none */
 
+#define Q_TRANSFORM_WORK 512 /* of nn_stop_due(), for the weights of one pair of channels */
+
 #ifndef QG_V_BUDGET
 #define QG_V_BUDGET (128 * 1024) /* bytes of V in a strip */
 #endif
@@ -176,11 +178,12 @@ conv3_int16_pack(void *packed, const float *weight, const float *bias, const NnC
 	int16_t *to = (int16_t *) (scale + 36 * qg_wide(c->oc));
 	int wide_k = qg_up_channels(c->ic);
 	int vectors = (c->oc + VW - 1) / VW;
+	size_t work = 0;
 	int k, n, e;
 
 	if (conv3_direct(c))
 		return;
-	memset(packed, 0, conv3_int16_packed_bytes(c));
+	nn_stop_zero(packed, conv3_int16_packed_bytes(c));
 	head->vnni = NN_SIMD == NN_SIMD_AVX512 && nn_cpu_vnni();
 	if (bias != NULL)
 		memcpy(head + 1, bias, (size_t) c->oc * sizeof(float));
@@ -190,7 +193,7 @@ conv3_int16_pack(void *packed, const float *weight, const float *bias, const NnC
 		int nv = wg_block_vectors(b, vectors);
 		double u[36], largest[36] = {0}, squares[36] = {0}, factor[36];
 
-		for (k = 0; k < c->ic; k++)
+		for (k = 0; k < c->ic && !nn_stop_due(&work, Q_TRANSFORM_WORK); k++)
 		{
 			qg_transform(u, weight, c, k, n);
 			for (e = 0; e < 36; e++)
@@ -211,7 +214,7 @@ conv3_int16_pack(void *packed, const float *weight, const float *bias, const NnC
 															  : factor[e] > 0 ? (float) (1.0 / factor[e])
 																			  : 0.0f;
 		}
-		for (k = 0; k < c->ic; k++)
+		for (k = 0; k < c->ic && !nn_stop_due(&work, Q_TRANSFORM_WORK); k++)
 		{
 			int at = k / Q_GRAIN * Q_GRAIN + q_order(k % Q_GRAIN);
 
@@ -305,11 +308,14 @@ qg_quantise(int16_t *v, size_t v_plane, float *of, const float *f, int k, int n)
 	NN_STACK_ALIGN float squares[Q_PLANES];
 	NN_STACK_ALIGN float norm[Q_PLANES];
 	NN_STACK_ALIGN float factor[Q_PLANES];
+	size_t work = 0;
 	size_t i;
 	int p;
 
-	for (p = 0; p < 36; p++)
+	for (p = 0; p < 36 && !nn_stop_due(&work, row * (size_t) n); p++)
 		squares[p] = qg_squares(f + (size_t) p * qg_float_plane(k), row, n);
+	if (p < 36)
+		return;
 	for (; p < Q_PLANES; p++)
 		squares[p] = 1.0f;
 	for (p = 0; p < Q_PLANES; p += VW)
@@ -325,6 +331,8 @@ qg_quantise(int16_t *v, size_t v_plane, float *of, const float *f, int k, int n)
 		int16_t *to = v + (size_t) p * v_plane;
 		vf scale;
 
+		if (nn_stop_due(&work, row * (size_t) n))
+			return;
 		if (!(squares[p] > 1e-30f && squares[p] < 1e38f))
 		{
 			norm[p] = qg_norm_extreme(from, row, n);
@@ -407,6 +415,7 @@ conv3_int16_forward(float *dst, const float *src, const void *packed, const NnCo
 	int tw = (c->w + 3) / 4;
 	int tiles = tw * ((c->h + 3) / 4);
 	int strip = part.strip;
+	size_t work = 0;
 	int first, v0, b, g, p;
 
 	s.copy = scratch;
@@ -422,6 +431,8 @@ conv3_int16_forward(float *dst, const float *src, const void *packed, const NnCo
 			int own = n - g * WG_MR < WG_MR ? n - g * WG_MR : WG_MR;
 
 			wg_input(transformed, qg_float_plane(c->ic), (size_t) wide_k, &s, first + g * WG_MR, own, tw);
+			if (nn_stopped())
+				return;
 			qg_quantise(v + (size_t) (g * WG_MR) * (size_t) wide_k, part.v_plane, scales + g * 36,
 						transformed, c->ic, own);
 		}
@@ -430,6 +441,9 @@ conv3_int16_forward(float *dst, const float *src, const void *packed, const NnCo
 			int cv = wg_chunk_vectors(v0, vectors, WG_CHUNK);
 
 			for (p = 0; p < 36; p++)
+			{
+				if (nn_stop_due(&work, (size_t) n * (size_t) wide_k * (size_t) cv * VW))
+					return;
 				for (b = 0; b * WG_NV < cv; b++)
 				{
 					float *to = m + (size_t) p * part.m_plane + (size_t) b * WG_BW * (size_t) strip;
@@ -444,6 +458,7 @@ conv3_int16_forward(float *dst, const float *src, const void *packed, const NnCo
 					else
 						qg_product(to, a, (size_t) wide_k, w, wide_k / 2, scale, scales + p, n, nv);
 				}
+			}
 			wg_output(&o, m, part.m_plane, strip, first, n, tw, v0 * VW, cv);
 		}
 	}

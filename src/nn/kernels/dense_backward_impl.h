@@ -72,12 +72,13 @@ dn_dweight_rows(float *dw, const float *src, const float *ddst, int n, int in, i
 {
 	int full = out / VW * VW;
 	int portion = 1 + feed->n / (3 * (full / (2 * VW)) + 1);
+	size_t work = 0;
 	int o, r, s, take;
 
 	for (r = 0; r < rows; r += take)
 	{
 		take = dn_take(rows - r);
-		for (o = 0; o < full; o += 2 * VW)
+		for (o = 0; o < full && !nn_stop_due(&work, 2 * VW * (size_t) take * (size_t) n); o += 2 * VW)
 		{
 			float *d = dw + (size_t) r * (size_t) out + o;
 			int pair = o + 2 * VW <= full;
@@ -134,10 +135,11 @@ static void
 dn_turn(float *turned, const float *ddst, int n, int out)
 {
 	size_t wide = dn_wide(n);
+	size_t work = 0;
 	size_t s;
 	int o;
 
-	for (o = 0; o < out; o++)
+	for (o = 0; o < out && !nn_stop_due(&work, wide); o++)
 		for (s = 0; s < wide; s++)
 			turned[(size_t) o * wide + s] = s < (size_t) n ? ddst[s * (size_t) out + (size_t) o] : 0.0f;
 }
@@ -148,6 +150,7 @@ dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int 
 {
 	float t[DN_GROUP * (NN_DENSE_TURN + VW)] NN_STACK_ALIGN;
 	size_t wide = dn_wide(n);
+	size_t work = 0;
 	size_t s;
 	int r, take;
 
@@ -156,7 +159,7 @@ dn_dsrc_group(float *dsrc, const float *weight, const float *turned, int n, int 
 		const float *w = weight + (size_t) r * (size_t) out;
 
 		take = dn_take(rows - r);
-		for (s = 0; s < wide; s += 2 * VW)
+		for (s = 0; s < wide && !nn_stop_due(&work, 2 * VW * (size_t) take * (size_t) out); s += 2 * VW)
 		{
 			float *to = t + (size_t) r * wide + s;
 			int pair = s + 2 * VW <= wide;
@@ -198,7 +201,7 @@ dn_dweight(float *dweight, float *weight, const NnSlots *slots, const float *src
 	int i, k;
 
 	feed.rows = i1 - i0 < DN_GROUP ? i1 - i0 : DN_GROUP;
-	for (i = i0; i < i1; i += DN_GROUP, turn ^= 1)
+	for (i = i0; i < i1 && !nn_stopped(); i += DN_GROUP, turn ^= 1)
 	{
 		int rows = feed.rows;
 		size_t at = (size_t) i * (size_t) out;
@@ -237,12 +240,12 @@ dense_backward(float *dsrc, float *dweight, float *weight, const NnSlots *slots,
 	float *turned = scratch;
 	int i, s;
 
-	for (s = 0; s < n && dsrc != NULL; s += NN_DENSE_TURN)
+	for (s = 0; s < n && dsrc != NULL && !nn_stopped(); s += NN_DENSE_TURN)
 	{
 		int samples = n - s < NN_DENSE_TURN ? n - s : NN_DENSE_TURN;
 
 		dn_turn(turned, ddst + (size_t) s * (size_t) out, samples, out);
-		for (i = i0; i < i1; i += DN_GROUP)
+		for (i = i0; i < i1 && !nn_stopped(); i += DN_GROUP)
 			dn_dsrc_group(dsrc + (size_t) s * (size_t) in + (size_t) i, weight + (size_t) i * (size_t) out,
 						  turned, samples, in, out, i1 - i < DN_GROUP ? i1 - i : DN_GROUP);
 	}

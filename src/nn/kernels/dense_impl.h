@@ -103,10 +103,11 @@ dn_stream(float *part, const float *src, const float *weight, const int rows, in
 {
 	size_t part_size = (size_t) rows * (size_t) out;
 	int full = out / VW * VW;
+	size_t work = 0;
 	int b, i, o, r;
 
 	memset(part, 0, sizeof(float) * part_size * (size_t) blocks);
-	for (i = 0; i + 4 <= size; i += 4)
+	for (i = 0; i + 4 <= size && !nn_stop_due(&work, 4 * part_size * (size_t) blocks); i += 4)
 		for (b = 0; b < blocks; b++)
 		{
 			int first = i0 + b * size + i;
@@ -243,9 +244,10 @@ dn_sub_tiles(float *part, const float *x, const float *weight, const float *next
 {
 	float panel[DN_SUB * 2 * VW] NN_STACK_ALIGN;
 	int full = out / VW * VW;
+	size_t work = 0;
 	int k, o;
 
-	for (o = 0; o + 2 * VW <= full; o += 2 * VW)
+	for (o = 0; o + 2 * VW <= full && !nn_stop_due(&work, 2 * VW * (size_t) (n * rows)); o += 2 * VW)
 	{
 		DnAhead ahead = {next + o, (size_t) out};
 
@@ -272,9 +274,10 @@ dn_sub_marked(float *part, const float *x, const uint64_t *marks, const float *w
 			  int rows, int out, int n, int first)
 {
 	int full = out / VW * VW;
+	size_t work = 0;
 	int o;
 
-	for (o = 0; o < full;)
+	for (o = 0; o < full && !nn_stop_due(&work, 8 * VW * (size_t) (n * rows));)
 	{
 		int nv = dn_marked_width(full - o);
 		DnAhead ahead = {next + o, (size_t) out};
@@ -319,7 +322,7 @@ dn_many(float *part, const float *src, const float *weight, int n, int in, int o
 {
 	int r;
 
-	for (r = 0; r < n; r += DN_ROWS)
+	for (r = 0; r < n && !nn_stopped(); r += DN_ROWS)
 		dn_many_rows(part + (size_t) r * (size_t) out, src + (size_t) r * (size_t) in, weight,
 					 n - r < DN_ROWS ? n - r : DN_ROWS, in, out, i0, i1);
 }
@@ -399,7 +402,7 @@ dense_forward(float *dst, const float *src, const float *weight, const float *bi
 	int streams = 1;
 	int b, k;
 
-	for (b = 0; b < blocks; b += streams)
+	for (b = 0; b < blocks && !nn_stopped(); b += streams)
 	{
 		/* whole blocks together */
 		streams = n == 1 && b + NN_DENSE_STREAMS <= in / NN_DENSE_BLOCK ? NN_DENSE_STREAMS : 1;

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../stop.h"
 #include "dense_int16.h"
 #include "kernels_ref.h"
 
@@ -66,9 +67,10 @@ void
 nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in, int out)
 {
 	int wide = nn_int16_wide(out);
+	size_t work = 0;
 	int b, i, o, p;
 
-	memset(packed, 0, nn_dense_int16_bytes(in, out));
+	nn_stop_zero(packed, nn_dense_int16_bytes(in, out));
 	if (bias != NULL)
 		memcpy(packed, bias, sizeof(float) * (size_t) out);
 	for (b = 0; b < nn_int16_blocks(in); b++, weight += (size_t) NN_DENSE_BLOCK * (size_t) out)
@@ -82,6 +84,8 @@ nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in
 			int width = nn_int16_panel_width(wide, p);
 			int count = out - p < width ? out - p : width;
 
+			if (nn_stop_due(&work, 4 * (size_t) block.n * (size_t) width))
+				return;
 			pack_scales(scales + p, weight + p, block.n, out, count);
 			for (i = 0; i < block.n; i++, q += width)
 				for (o = 0; o < count; o++)
@@ -90,9 +94,9 @@ nn_dense_int16_pack(void *packed, const float *weight, const float *bias, int in
 	}
 }
 
-/* Computes one output of one row. */
+/* Computes one output of one row; work is that of nn_stop_due(). */
 static double
-product_ref(const float *src, const void *packed, int in, int out, int o)
+product_ref(const float *src, const void *packed, int in, int out, int o, size_t *work)
 {
 	int panel = o / NN_INT16_PANEL * NN_INT16_PANEL;
 	int wide = nn_int16_wide(out);
@@ -100,7 +104,7 @@ product_ref(const float *src, const void *packed, int in, int out, int o)
 	double sum = 0.0;
 	int b, i;
 
-	for (b = 0; b < nn_int16_blocks(in); b++)
+	for (b = 0; b < nn_int16_blocks(in) && !nn_stop_due(work, 8 * NN_DENSE_BLOCK); b++)
 	{
 		DqBlock block = nn_int16_block(packed, in, out, b);
 		const int16_t *q = block.weights + (size_t) panel * (size_t) block.n + (o - panel);
@@ -116,13 +120,14 @@ void
 nn_dense_int16_forward_ref(float *dst, const float *src, const void *packed, int n, int in, int out, int relu,
 						   void *scratch)
 {
+	size_t work = 0;
 	int o, r;
 
 	(void) scratch;
 	for (r = 0; r < n; r++)
-		for (o = 0; o < out; o++)
+		for (o = 0; o < out && !nn_stop_due(&work, 1); o++)
 		{
-			float y = (float) (product_ref(src + (size_t) r * (size_t) in, packed, in, out, o) +
+			float y = (float) (product_ref(src + (size_t) r * (size_t) in, packed, in, out, o, &work) +
 							   (double) nn_int16_bias(packed)[o]);
 
 			dst[(size_t) r * (size_t) out + (size_t) o] = relu && !(y > 0.0f) ? 0.0f : y;

@@ -78,9 +78,11 @@ dq_stream(float *sums, const float *x, const DqBlock *block, int blocks)
 	float part[NN_DENSE_STREAMS][NN_INT16_PANEL] NN_STACK_ALIGN;
 	int size = block[0].n;
 	int wide = block[0].wide;
+	size_t work = 0;
 	int b, i, p;
 
-	for (p = 0; p < wide; p += NN_INT16_PANEL)
+	for (p = 0; p < wide && !nn_stop_due(&work, NN_INT16_PANEL * (size_t) (size * blocks));
+		 p += NN_INT16_PANEL)
 	{
 		int width = nn_int16_panel_width(wide, p);
 
@@ -101,10 +103,12 @@ dq_listed(float *sums, const float *x, const DqBlock *block, int blocks, const D
 {
 	float part[NN_INT16_PANEL] NN_STACK_ALIGN;
 	int wide = block[0].wide;
+	size_t work = 0;
 	int b, p;
 
 	for (b = 0; b < blocks; b++, x += block[0].n)
-		for (p = 0; p < wide; p += NN_INT16_PANEL)
+		for (p = 0; p < wide && !nn_stop_due(&work, NN_INT16_PANEL * (size_t) (dn_list_count(list, b) + 1));
+			 p += NN_INT16_PANEL)
 		{
 			int width = nn_int16_panel_width(wide, p);
 			DnRun run = dn_list_run(list, dq_panel(&block[b], p), b);
@@ -199,6 +203,7 @@ static void
 dq_many(float *sums, float *part, const float *src, const DqBlock *block, int rows, int in)
 {
 	DnRows copy;
+	size_t work = 0;
 	int marked;
 	int i, p, r;
 
@@ -209,7 +214,8 @@ dq_many(float *sums, float *part, const float *src, const DqBlock *block, int ro
 		int sub = i / DN_SUB;
 		int n = block->n - i < DN_SUB ? block->n - i : DN_SUB;
 
-		for (p = 0; p < block->wide; p += NN_INT16_PANEL)
+		for (p = 0; p < block->wide && !nn_stop_due(&work, NN_INT16_PANEL * (size_t) (n * rows));
+			 p += NN_INT16_PANEL)
 		{
 			int width = nn_int16_panel_width(block->wide, p);
 			const int16_t *q = dq_panel(block, p) + (size_t) i * (size_t) width;
@@ -237,7 +243,7 @@ dense_int16_forward(float *dst, const float *src, const void *packed, int n, int
 	int b, k, r;
 
 	memset(sums, 0, sizeof(float) * wide * (size_t) n);
-	for (b = 0; b < nn_int16_blocks(in); b += streams)
+	for (b = 0; b < nn_int16_blocks(in) && !nn_stopped(); b += streams)
 	{
 		DqBlock block[NN_DENSE_STREAMS];
 		const float *x = src + (size_t) b * NN_DENSE_BLOCK;

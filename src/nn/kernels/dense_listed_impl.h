@@ -155,10 +155,11 @@ NN_INLINE void
 dn_listed_panel(float *part, const float *x, DnRun run, int count, size_t row, int width, DnRun next,
 				const int int16)
 {
+	size_t work = 0;
 	int o = 0;
 	int k;
 
-	while (width - o >= VW)
+	while (width - o >= VW && !nn_stop_due(&work, (size_t) (count + 1) * (8 * VW)))
 	{
 		int left = (width - o) / VW;
 		int nv = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;

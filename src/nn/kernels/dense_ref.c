@@ -7,6 +7,7 @@
  */
 #include <math.h>
 
+#include "../stop.h"
 #include "kernels_ref.h"
 
 void
@@ -14,10 +15,11 @@ nn_dense_partial_ref(float *partial, const float *src, const float *weight, int 
 {
 	int i0 = block * NN_DENSE_BLOCK;
 	int i1 = in - i0 < NN_DENSE_BLOCK ? in : i0 + NN_DENSE_BLOCK;
+	size_t work = 0;
 	int i, o, r;
 
 	for (r = 0; r < n; r++)
-		for (o = 0; o < out; o++)
+		for (o = 0; o < out && !nn_stop_due(&work, 8 * NN_DENSE_BLOCK); o++)
 		{
 			double sum = 0.0;
 
@@ -56,7 +58,7 @@ nn_dense_forward_ref(float *dst, const float *src, const float *weight, const fl
 	int b;
 
 	nn_dense_partial_ref(dst, src, weight, n, in, out, 0);
-	for (b = 1; b < blocks; b++)
+	for (b = 1; b < blocks && !nn_stopped(); b++)
 	{
 		nn_dense_partial_ref(partial, src, weight, n, in, out, b);
 		for (i = 0; i < size; i++)
@@ -71,13 +73,14 @@ nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots 
 					  void *scratch)
 {
 	float *dw = scratch;
+	size_t work = 0;
 	int i, o, r;
 
 	for (i = i0; i < i1; i++)
 	{
 		size_t at = (size_t) i * (size_t) out;
 
-		for (r = 0; dsrc != NULL && r < n; r++)
+		for (r = 0; dsrc != NULL && r < n && !nn_stop_due(&work, 8 * (size_t) out); r++)
 		{
 			double sum = 0.0;
 
@@ -86,7 +89,8 @@ nn_dense_backward_ref(float *dsrc, float *dweight, float *weight, const NnSlots 
 					(double) ddst[(size_t) r * (size_t) out + (size_t) o] * (double) weight[at + (size_t) o];
 			dsrc[(size_t) r * (size_t) in + (size_t) i] = (float) sum;
 		}
-		for (o = 0; o < out && (update != NULL || dweight != NULL); o++)
+		for (o = 0; o < out && (update != NULL || dweight != NULL) && !nn_stop_due(&work, 8 * (size_t) n);
+			 o++)
 		{
 			double sum = 0.0;
 

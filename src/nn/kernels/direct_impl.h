@@ -120,28 +120,31 @@ dc_forward_as(float *dst, uint16_t *mask, const float *src, const float *packed,
 			  const NnConv3 *given, float *rows, const int ic, const int usual)
 {
 	size_t row = dc_row_floats(given);
+	size_t most = nn_stop_items(36 * (size_t) ic * (size_t) given->oc);
 	NnConv3 c = *given;
-	int h, w, x, y, ch;
+	int run = most < (size_t) given->w ? (int) most * 2 : given->w + 1;
+	int h, w, x, y, ch, end;
 
 	/* known when this is compiled, and in registers: it is asked for each block */
 	if (usual)
 		c.relu = c.pool = 1;
 	h = c.pool ? c.h / 2 * 2 : c.h;
 	w = c.pool ? c.w / 2 * 2 : c.w;
-	for (y = 0; y < h; y += 2)
+	for (y = 0; y < h && !nn_stopped(); y += 2)
 	{
 		dc_rows(rows, src, given, y);
-		for (x = 0; x < w; x += 2)
-			for (ch = 0; ch < c.oc; ch += DC_BW)
-			{
-				vf acc[DC_NV][4];
+		for (x = 0; x < w && !nn_stopped();)
+			for (end = w - x < run ? w : x + run; x < end; x += 2)
+				for (ch = 0; ch < c.oc; ch += DC_BW)
+				{
+					vf acc[DC_NV][4];
 
-				dc_block(acc, rows + (size_t) x * (size_t) ic, row, packed + (size_t) ch * 9 * (size_t) ic,
-						 ic);
-				dc_write(dst, mask, acc[0], bias, &c, y, x, ch, usual);
-				if (usual || ch + VW < c.oc)
-					dc_write(dst, mask, acc[1], bias, &c, y, x, ch + VW, usual);
-			}
+					dc_block(acc, rows + (size_t) x * (size_t) ic, row,
+							 packed + (size_t) ch * 9 * (size_t) ic, ic);
+					dc_write(dst, mask, acc[0], bias, &c, y, x, ch, usual);
+					if (usual || ch + VW < c.oc)
+						dc_write(dst, mask, acc[1], bias, &c, y, x, ch + VW, usual);
+				}
 	}
 }
 
@@ -210,12 +213,13 @@ dc_dweight_pool(float *acc, const float *src, const float *ddst, const uint16_t 
 	int ic = c->ic;
 	int h = pool ? c->h / 2 * 2 : c->h;
 	int w = pool ? c->w / 2 * 2 : c->w;
+	size_t work = 0;
 	int x, y, ch, k, e, j;
 
-	for (y = 0; y < h; y += 2)
+	for (y = 0; y < h && !nn_stopped(); y += 2)
 	{
 		dc_rows(rows, src, c, y);
-		for (ch = 0; ch < c->oc; ch += VW)
+		for (ch = 0; ch < c->oc && !nn_stop_due(&work, 36 * VW * (size_t) (w * ic)); ch += VW)
 			for (k = 0; k < ic; k++)
 			{
 				float *a = acc + (size_t) k * wide + ch;
@@ -290,15 +294,16 @@ dc_dweight_lookup(float *acc, const float *src, const float *ddst, const uint16_
 	size_t words = nn_mask_words(c->oc);
 	size_t taps = (size_t) c->ic * wide;
 	float *table = rows + wg_up(4 * dc_row_floats(c), 16);
+	size_t work = 0;
 	int x, y, ch, k, e;
 
-	for (y = 0; y + 1 < c->h; y += 2)
+	for (y = 0; y + 1 < c->h && !nn_stopped(); y += 2)
 	{
 		dc_rows(rows, src, c, y);
 		for (k = 0; k < c->ic; k++)
 		{
 			dc_table(table, rows, c, k);
-			for (ch = 0; ch < c->oc; ch += VW)
+			for (ch = 0; ch < c->oc && !nn_stop_due(&work, 9 * VW * (size_t) c->w); ch += VW)
 			{
 				size_t at = (size_t) (y / 2) * (size_t) (c->w / 2);
 				const uint16_t *group = mask + at * words + ch / 16 * 4;
@@ -354,9 +359,10 @@ dc_dweight(float *acc, const float *src, const float *ddst, const uint16_t *mask
 static void
 dc_pack(float *packed, const float *weight, const NnConv3 *c, int k0, int k1)
 {
+	size_t work = 0;
 	int ch, e, k, j;
 
-	for (ch = 0; ch < c->oc; ch += DC_BW)
+	for (ch = 0; ch < c->oc && !nn_stop_due(&work, 9 * DC_BW * (size_t) (k1 - k0)); ch += DC_BW)
 		for (e = 0; e < 9; e++)
 			for (k = k0; k < k1; k++)
 			{
@@ -374,10 +380,11 @@ dc_finish(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_
 		  int ic0, int ic1)
 {
 	size_t wide = wg_up((size_t) c->oc, VW);
+	size_t work = 0;
 	int a, e, k, ch;
 
 	for (e = 0; e < 10; e++)
-		for (k = ic0; k < ic1; k++)
+		for (k = ic0; k < ic1 && !nn_stop_due(&work, (size_t) n_acc * (size_t) c->oc); k++)
 			for (ch = 0; ch < c->oc; ch++)
 			{
 				const float *s = acc + (size_t) (e * c->ic + k) * wide + ch;

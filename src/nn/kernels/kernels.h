@@ -6,7 +6,11 @@
  * Plain C11.  No allocation, no threads, no state: the caller divides the work
  * into the items that each section names, gives every thread its own scratch
  * (aligned to NN_ALIGN), and calls.  Nothing checks its arguments: the graph
- * has.  FTZ and DAZ are the caller's to set.
+ * has.  FTZ and DAZ are the caller's to set.  A kernel whose call may be long
+ * returns early, its results unfinished, when the calling thread is to stop
+ * (../stop.h).  Those over a row of numbers (update, add, sum_squares,
+ * channel_*) and the references of the convolution, which no network reaches,
+ * do not: the caller hands over as much as may go at once.
  *
  * Every kernel has a reference in double precision or plain loops (*_ref), and
  * forms for portable C (4-lane vectors of the compiler), AVX2 with FMA, and

@@ -28,10 +28,11 @@ static void
 maxpool2(float *dst, uint16_t *mask, const float *src, int h, int w, int c)
 {
 	size_t line = (size_t) w * (size_t) c;
+	size_t work = 0;
 	int x, y, k;
 
 	for (y = 0; y < h / 2; y++)
-		for (x = 0; x < w / 2; x++)
+		for (x = 0; x < w / 2 && !nn_stop_due(&work, 4 * (size_t) c); x++)
 		{
 			const float *s = src + 2 * (size_t) y * line + 2 * (size_t) x * (size_t) c;
 			size_t at = (size_t) y * (size_t) (w / 2) + (size_t) x;
@@ -59,6 +60,7 @@ static void
 maxpool2_backward(float *dsrc, const float *ddst, const uint16_t *mask, int h, int w, int c)
 {
 	size_t line = (size_t) w * (size_t) c;
+	size_t work = 0;
 	int x, y, k;
 
 	if (h % 2 != 0)
@@ -72,7 +74,7 @@ maxpool2_backward(float *dsrc, const float *ddst, const uint16_t *mask, int h, i
 			memset(d + line - c, 0, sizeof(float) * (size_t) c);
 			memset(d + 2 * line - c, 0, sizeof(float) * (size_t) c);
 		}
-		for (x = 0; x < w / 2; x++, d += 2 * (size_t) c)
+		for (x = 0; x < w / 2 && !nn_stop_due(&work, 4 * (size_t) c); x++, d += 2 * (size_t) c)
 		{
 			size_t at = (size_t) y * (size_t) (w / 2) + (size_t) x;
 
@@ -96,10 +98,11 @@ static void
 depthwise3(float *dst, const float *src, const float *weight, const float *bias, int h, int w, int c,
 		   int relu)
 {
+	size_t work = 0;
 	int e, k, x, y;
 
 	for (y = 0; y < h; y++)
-		for (k = 0; k < c; k += VW)
+		for (k = 0; k < c && !nn_stop_due(&work, 9 * VW * (size_t) w); k += VW)
 		{
 			int n = c - k < VW ? c - k : VW;
 			vf b = bias != NULL ? v_load_n(bias + k, n) : v_zero();

@@ -5,13 +5,17 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "../stop.h"
 #include "kernels.h"
+
+#define REF_TERMS (1 << 16) /* of a sum, between two looks whether to stop */
 
 void
 nn_sgemm_ref(int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
 			 const float *b, int ldb, float beta, float *c, int ldc)
 {
-	int i, j, p;
+	size_t work = 0;
+	int i, j, p, start;
 
 	for (i = 0; i < m; i++)
 		for (j = 0; j < n; j++)
@@ -19,12 +23,21 @@ nn_sgemm_ref(int transpose_a, int transpose_b, int m, int n, int k, float alpha,
 			float *x = c + (size_t) i * (size_t) ldc + j;
 			double sum = 0.0;
 
-			for (p = 0; p < k; p++)
+			for (start = 0; start < k; start += REF_TERMS)
 			{
-				float va = transpose_a ? a[(size_t) p * (size_t) lda + i] : a[(size_t) i * (size_t) lda + p];
-				float vb = transpose_b ? b[(size_t) j * (size_t) ldb + p] : b[(size_t) p * (size_t) ldb + j];
+				int end = k - start < REF_TERMS ? k : start + REF_TERMS;
 
-				sum += (double) va * vb;
+				if (nn_stop_due(&work, 8 * (size_t) (end - start)))
+					return;
+				for (p = start; p < end; p++)
+				{
+					float va =
+						transpose_a ? a[(size_t) p * (size_t) lda + i] : a[(size_t) i * (size_t) lda + p];
+					float vb =
+						transpose_b ? b[(size_t) j * (size_t) ldb + p] : b[(size_t) p * (size_t) ldb + j];
+
+					sum += (double) va * vb;
+				}
 			}
 			*x = (float) (alpha * sum + (beta == 0.0f ? 0.0 : (double) beta * *x));
 		}

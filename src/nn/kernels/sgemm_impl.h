@@ -157,13 +157,14 @@ NN_FN(nn_sgemm)(int transpose_a, int transpose_b, int m, int n, int k, float alp
 {
 	float pa[SG_MC * SG_KC] NN_STACK_ALIGN;
 	float pb[SG_NR * SG_KC] NN_STACK_ALIGN;
+	size_t work = 0;
 	int i0, i, j, k0;
 
 	if (m <= 0 || n <= 0)
 		return;
 	if (k <= 0 || alpha == 0.0f)
 	{
-		for (i = 0; i < m; i++)
+		for (i = 0; i < m && !nn_stop_due(&work, (size_t) n); i++)
 			for (j = 0; j < n; j++)
 			{
 				float *x = c + (size_t) i * (size_t) ldc + j;
@@ -187,6 +188,8 @@ NN_FN(nn_sgemm)(int transpose_a, int transpose_b, int m, int n, int k, float alp
 			{
 				int cols = n - j < SG_NR ? n - j : SG_NR;
 
+				if (nn_stop_due(&work, (size_t) mc * SG_NR * (size_t) kc))
+					return;
 				sg_pack_b(pb, b, transpose_b, ldb, j, cols, k0, kc);
 				for (i = 0; i < mc; i += SG_MR)
 				{

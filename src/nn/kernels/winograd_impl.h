@@ -179,6 +179,7 @@ wg_run(const WgTarget *o, WgSource *s, const float *packed, float *scratch)
 	size_t m_plane = WG_CW * (size_t) strip + WG_LINE;
 	float *v = scratch + wg_copy_floats(k);
 	float *m = v + 36 * v_plane;
+	size_t work = 0;
 	int first, v0, b, p;
 
 	s->copy = scratch;
@@ -192,11 +193,15 @@ wg_run(const WgTarget *o, WgSource *s, const float *packed, float *scratch)
 			int cv = wg_chunk_vectors(v0, vectors, WG_CHUNK);
 
 			for (p = 0; p < 36; p++)
+			{
+				if (nn_stop_due(&work, (size_t) n * (size_t) k * (size_t) cv * VW))
+					return;
 				for (b = 0; b * WG_NV < cv; b++)
 					wg_product(m + (size_t) p * m_plane + (size_t) b * WG_BW * (size_t) strip,
 							   v + (size_t) p * v_plane, row,
 							   packed + wg_offset(p, v0 / WG_NV + b, k, vectors), k, n,
 							   wg_block_vectors(b, cv));
+			}
 			wg_output(o, m, m_plane, strip, first, n, tw, v0 * VW, cv);
 		}
 	}
@@ -229,6 +234,7 @@ wg_run_dweight(float *acc, const WgSource *src, const WgSource *grad, float *scr
 	float *dbias = acc + (size_t) 36 * (size_t) k * (size_t) vectors * VW;
 	float *v = scratch;
 	float *z = v + 36 * v_plane;
+	size_t work = 0;
 	int first, v0, b, p, t;
 
 	for (first = 0; first < tiles; first += strip)
@@ -242,10 +248,14 @@ wg_run_dweight(float *acc, const WgSource *src, const WgSource *grad, float *scr
 
 			wg_gradient(z, z_plane, strip, grad, first, n, tw, v0 * VW, cv);
 			for (p = 0; p < 36; p++)
+			{
+				if (nn_stop_due(&work, (size_t) n * (size_t) k * (size_t) cv * VW))
+					return;
 				for (b = 0; b * WG_NV < cv; b++)
 					wg_product_add(acc + wg_offset(p, v0 / WG_NV + b, k, vectors), v + (size_t) p * v_plane,
 								   row, z + (size_t) p * z_plane + (size_t) b * WG_BW * (size_t) strip, n, k,
 								   wg_block_vectors(b, cv));
+			}
 			/* plane (1, 1) of A dy At is the sum of the tile */
 			for (b = 0; b < cv; b++)
 			{
@@ -286,6 +296,7 @@ wg_pack(float *packed, const float *weight, int ic, int oc, int transposed, int 
 	int k_all = transposed ? oc : ic;
 	int n_all = transposed ? ic : oc;
 	int vectors = (n_all + VW - 1) / VW;
+	size_t work = 0;
 	int k, n, e, i, j;
 
 	for (k = k0; k < k1; k++)
@@ -298,6 +309,8 @@ wg_pack(float *packed, const float *weight, int ic, int oc, int transposed, int 
 			vf t[18];
 			vf u[6];
 
+			if (nn_stop_due(&work, 36 * VW))
+				return;
 			for (e = 0; e < 9; e++)
 			{
 				if (transposed)
@@ -334,6 +347,7 @@ wg_finish(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_
 		  int ic0, int ic1)
 {
 	int vectors = (oc + VW - 1) / VW;
+	size_t work = 0;
 	int a, c, e, i, n;
 
 	for (c = ic0; c < ic1; c++)
@@ -346,6 +360,8 @@ wg_finish(float *dweight, float *dbias, const float *acc, int n_acc, size_t acc_
 			vf t[18];
 			vf g[3];
 
+			if (nn_stop_due(&work, 36 * VW * (size_t) n_acc))
+				return;
 			for (e = 0; e < 36; e++)
 			{
 				const float *s = acc + wg_offset(e, b, ic, vectors) +

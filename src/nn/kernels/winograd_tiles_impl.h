@@ -18,6 +18,7 @@
 #define WG_CW (WG_CHUNK * WG_BW) /* channels of a chunk */
 #define WG_LINE 16               /* floats in a cache line */
 #define WG_MAX_TILES 96          /* of a strip */
+#define WG_LOOK 4096             /* channels, between two looks whether to stop */
 
 #ifndef WG_V_BUDGET
 #define WG_V_BUDGET (128 * 1024) /* bytes of V in a forward strip */
@@ -267,11 +268,12 @@ wg_copy(float *copy, const WgSource *s, int y0, int x0, int side, int h, int w)
 	size_t c = (size_t) s->c;
 	uint16_t *mask = (uint16_t *) (copy + 36 * c);
 	size_t words = nn_mask_words(s->c);
+	size_t work = 0;
 	size_t k;
 	int i, j;
 
 	for (i = 0; i < side; i++)
-		for (j = 0; j < side; j++)
+		for (j = 0; j < side && !nn_stop_due(&work, c); j++)
 		{
 			float *d = copy + (size_t) (i * side + j) * c;
 			int inside = y0 + i >= 0 && x0 + j >= 0 && y0 + i < h && x0 + j < w;
@@ -446,18 +448,25 @@ wg_input_kind(float *v, size_t plane, size_t row, const WgSource *s, const WgKin
 			  int n_tiles, int tw)
 {
 	WgPatch patch;
-	int t, c;
+	size_t work = 0;
+	int t, c, end;
 
 	for (t = 0; t < n_tiles; t++)
 	{
 		float *dst = v + (size_t) t * row;
 
 		patch = wg_patch(s, (first + t) / tw * 4 - 1, (first + t) % tw * 4 - 1, 6);
-		for (c = 0; c + VW <= s->c; c += VW)
+		for (c = 0; c + VW <= s->c;)
 		{
-			if (kind == WG_PLAIN)
-				wg_prefetch(patch, c);
-			wg_input_vector(dst + c, plane, patch, kind, c, VW);
+			end = s->c - c < WG_LOOK ? s->c : c + WG_LOOK;
+			if (nn_stop_due(&work, 36 * (size_t) (end - c)))
+				return;
+			for (; c + VW <= end; c += VW)
+			{
+				if (kind == WG_PLAIN)
+					wg_prefetch(patch, c);
+				wg_input_vector(dst + c, plane, patch, kind, c, VW);
+			}
 		}
 		if (c < s->c)
 			wg_input_vector(dst + c, plane, patch, kind, c, s->c - c);

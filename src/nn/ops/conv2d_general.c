@@ -13,6 +13,7 @@
 #include "../op.h"
 #include "../plan.h"
 #include "../sizes.h"
+#include "../stop.h"
 #include "conv2d.h"
 #include "op_common.h"
 
@@ -63,6 +64,7 @@ gather_patches(float *patches, const float *src, const NnNode *node, size_t firs
 {
 	const NnWindow *w = &node->window;
 	size_t ic = (size_t) node->in.c;
+	size_t work = 0;
 	size_t r;
 	int y, x;
 
@@ -71,7 +73,7 @@ gather_patches(float *patches, const float *src, const NnNode *node, size_t firs
 		int oy = (int) ((first + r) / (size_t) node->shape.w);
 		int ox = (int) ((first + r) % (size_t) node->shape.w);
 
-		for (y = 0; y < w->kh; y++)
+		for (y = 0; y < w->kh && !nn_stop_due(&work, (size_t) w->kw * ic); y++)
 			for (x = 0; x < w->kw; x++, patches += ic)
 			{
 				ptrdiff_t at = nn_tap_pixel(node, oy, ox, y, x);
@@ -90,6 +92,7 @@ scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t fi
 {
 	const NnWindow *w = &node->window;
 	size_t ic = (size_t) node->in.c;
+	size_t work = 0;
 	size_t r, c;
 	int y, x;
 
@@ -98,7 +101,7 @@ scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t fi
 		int oy = (int) ((first + r) / (size_t) node->shape.w);
 		int ox = (int) ((first + r) % (size_t) node->shape.w);
 
-		for (y = 0; y < w->kh; y++)
+		for (y = 0; y < w->kh && !nn_stop_due(&work, (size_t) w->kw * ic); y++)
 			for (x = 0; x < w->kw; x++, patches += ic)
 			{
 				ptrdiff_t at = nn_tap_pixel(node, oy, ox, y, x);
@@ -108,6 +111,26 @@ scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t fi
 				for (c = 0; c < ic; c++)
 					dsrc[(size_t) at + c] += patches[c];
 			}
+	}
+}
+
+#define PRODUCT_WORK ((size_t) 1 << 30) /* multiply-adds that a BLAS, which cannot stop, gets at once */
+
+/* Multiplies as call->sgemm does with alpha 1, a few rows at a time where they are much work. */
+static void
+product(const NnCall *call, int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const float *a,
+		size_t lda, const float *b, size_t ldb, float beta, float *c)
+{
+	size_t most = PRODUCT_WORK / k / n;
+	size_t count, i;
+
+	if (most < 1)
+		most = 1;
+	for (i = 0; i < m && !nn_stopped(); i += count)
+	{
+		count = m - i < most ? m - i : most;
+		call->sgemm(transpose_a, transpose_b, (int) count, (int) n, (int) k, 1.0f,
+					a + (transpose_a ? i : i * lda), (int) lda, b, (int) ldb, beta, c + i * n, (int) n);
 	}
 }
 
@@ -132,8 +155,9 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 			a = call->src[0] + first * taps;
 		else
 			gather_patches(patches, call->src[0], node, first, count);
-		call->sgemm(0, 0, (int) count, (int) oc, (int) taps, 1.0f, a, (int) taps, call->weights, (int) oc,
-					0.0f, out, (int) oc);
+		product(call, 0, 0, count, oc, taps, a, taps, call->weights, oc, 0.0f, out);
+		if (nn_stopped())
+			return;
 		if (bias != NULL)
 			for (r = 0; r < count; r++)
 				for (c = 0; c < oc; c++)
@@ -148,6 +172,7 @@ nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step
 	size_t row = (size_t) step->full.w * c;
 	size_t groups = (c + 15) / 16;
 	int relu = (step->activation == NN_RELU);
+	size_t work = 0;
 	int y, x;
 	size_t k;
 
@@ -156,6 +181,8 @@ nn_conv2d_pool(float *dst, uint16_t *mask, const float *full, const NnStep *step
 		{
 			const float *p = full + (size_t) (2 * y) * row + (size_t) (2 * x) * c;
 
+			if (nn_stop_due(&work, 4 * c))
+				return;
 			if (mask != NULL)
 				memset(mask, 0, groups * 4 * sizeof(uint16_t));
 			for (k = 0; k < c; k++)
@@ -193,12 +220,13 @@ nn_conv2d_unpool(float *dfull, const float *ddst, const uint16_t *mask, const Nn
 	size_t c = (size_t) step->full.c;
 	size_t row = (size_t) step->full.w * c;
 	size_t groups = (c + 15) / 16;
+	size_t work = 0;
 	int y, x, w;
 	size_t k;
 
-	memset(dfull, 0, nn_shape_floats(&step->full) * sizeof(float));
+	nn_stop_zero(dfull, nn_shape_floats(&step->full) * sizeof(float));
 	for (y = 0; y < step->out.h; y++)
-		for (x = 0; x < step->out.w; x++, ddst += c, mask += groups * 4)
+		for (x = 0; x < step->out.w && !nn_stop_due(&work, 4 * c); x++, ddst += c, mask += groups * 4)
 			for (w = 0; w < 4; w++)
 			{
 				float *p = dfull + (size_t) (2 * y + w / 2) * row + (size_t) (2 * x + w % 2) * c;
@@ -218,6 +246,7 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
 	float *dbias = nn_bias_gradient(node, call->dweights);
+	size_t work = 0;
 	size_t first, c;
 
 	for (first = 0; first < pixels; first += rows)
@@ -229,11 +258,12 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 			a = call->src[0] + first * taps;
 		else
 			gather_patches(patches, call->src[0], node, first, count);
-		call->sgemm(1, 0, (int) taps, (int) oc, (int) count, 1.0f, a, (int) taps, dfull + first * oc,
-					(int) oc, 1.0f, call->dweights, (int) oc);
+		product(call, 1, 0, taps, oc, count, a, taps, dfull + first * oc, oc, 1.0f, call->dweights);
+		if (nn_stopped())
+			return;
 	}
 	if (dbias != NULL)
-		for (first = 0; first < pixels; first++)
+		for (first = 0; first < pixels && !nn_stop_due(&work, oc); first++)
 			for (c = 0; c < oc; c++)
 				dbias[c] += dfull[first * oc + c];
 }
@@ -249,14 +279,15 @@ nn_conv2d_data(const NnCall *call, const float *dfull, float *patches)
 	size_t first;
 
 	if (!is_pointwise(node))
-		memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
+		nn_stop_zero(call->dsrc[0], nn_shape_floats(&node->in) * sizeof(float));
 	for (first = 0; first < pixels; first += rows)
 	{
 		size_t count = pixels - first < rows ? pixels - first : rows;
 		float *to = is_pointwise(node) ? call->dsrc[0] + first * taps : patches;
 
-		call->sgemm(0, 1, (int) count, (int) taps, (int) oc, 1.0f, dfull + first * oc, (int) oc,
-					call->weights, (int) oc, 0.0f, to, (int) taps);
+		product(call, 0, 1, count, taps, oc, dfull + first * oc, oc, call->weights, oc, 0.0f, to);
+		if (nn_stopped())
+			return;
 		if (!is_pointwise(node))
 			scatter_patches(call->dsrc[0], patches, node, first, count);
 	}

@@ -11,11 +11,9 @@
 #include "../graph.h"
 #include "../nn.h"
 #include "../op.h"
+#include "../stop.h"
 #include "op_common.h"
 #include "ops.h"
-
-#include <math.h>
-#include <string.h>
 
 static const NnParam activation_params[] = {
 	{"activation", NN_PARAM_ACTIVATION, 1, 0, 0, {{0}}, NULL},
@@ -81,7 +79,7 @@ activation_forward(const NnCall *call)
 	const NnShape *shape = &call->node->shape;
 	size_t rows = nn_shape_pixels(shape);
 
-	memcpy(call->dst, call->src[0], nn_shape_floats(shape) * sizeof(float));
+	nn_stop_copy(call->dst, call->src[0], nn_shape_floats(shape));
 	nn_activation_forward(call->dst, rows, (size_t) shape->c, call->step->activation, call->step->slope);
 }
 
@@ -93,7 +91,7 @@ activation_backward(const NnCall *call)
 
 	if (call->dsrc[0] == NULL)
 		return;
-	memcpy(call->dsrc[0], call->ddst, nn_shape_floats(shape) * sizeof(float));
+	nn_stop_copy(call->dsrc[0], call->ddst, nn_shape_floats(shape));
 	nn_activation_backward(call->dsrc[0], call->dst, rows, (size_t) shape->c, call->step->activation,
 						   call->step->slope);
 }

@@ -20,6 +20,7 @@
 #include "../op.h"
 #include "../plan.h"
 #include "../pool.h"
+#include "../stop.h"
 #include "../trainer.h"
 #include "op_common.h"
 #include "ops.h"
@@ -160,8 +161,14 @@ apply_affine(float *dst, const float *src, const float *a, const float *b, const
 			 const NnStep *step, NnPath path)
 {
 	int relu = (step->activation == NN_RELU);
+	size_t c = (size_t) node->in.c;
+	size_t rows = pixels_of(node);
+	size_t most = nn_stop_items(c);
+	size_t i;
 
-	nn_kernels(path)->channel_affine(dst, src, a, b, pixels_of(node), node->in.c, relu);
+	for (i = 0; i < rows && !nn_stopped(); i += most)
+		nn_kernels(path)->channel_affine(dst + i * c, src + i * c, a, b, rows - i < most ? rows - i : most,
+										 node->in.c, relu);
 	if (!relu)
 		nn_activation_forward(dst, pixels_of(node), (size_t) node->in.c, step->activation, step->slope);
 }
@@ -187,13 +194,14 @@ norm_backward(const NnCall *call)
 	size_t pixels = pixels_of(node);
 	float *a = call->scratch;
 	float *b = a + c;
+	size_t work = 0;
 	size_t i, k;
 
 	nn_activation_backward(call->ddst, call->dst, pixels, c, call->step->activation, call->step->slope);
 	if (call->dsrc[0] == NULL)
 		return;
 	make_affine(a, b, node, call->weights, call->weights + parts.mean, call->weights + parts.variance);
-	for (i = 0; i < pixels; i++)
+	for (i = 0; i < pixels && !nn_stop_due(&work, c); i++)
 		for (k = 0; k < c; k++)
 			call->dsrc[0][i * c + k] = call->ddst[i * c + k] * a[k];
 }
@@ -255,6 +263,27 @@ chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *f
 	return (size_t) (end - start) * pixels;
 }
 
+/*
+ * Sums by channel: sum of x, sum_sq of its squares, dot of x times y; each may
+ * be NULL.
+ */
+static void
+sum_rows(double *sum, double *sum_sq, double *dot, const float *x, const float *y, size_t rows, size_t c,
+		 NnPath path)
+{
+	const NnKernels *kernels = nn_kernels(path);
+	size_t most = nn_stop_items(c);
+	size_t count, i;
+
+	for (i = 0; i < rows && !nn_stopped(); i += count)
+	{
+		count = rows - i < most ? rows - i : most;
+		kernels->channel_sums(sum, sum_sq, x + i * c, count, (int) c);
+		if (dot != NULL)
+			kernels->channel_dots(dot, x + i * c, y + i * c, count, (int) c);
+	}
+}
+
 static void
 sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -264,8 +293,8 @@ sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 
 	(void) worker;
 	memset(sum, 0, 2 * c * sizeof(double));
-	nn_kernels(trainer->path)
-		->channel_sums(sum, sum + c, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, (int) c);
+	sum_rows(sum, sum + c, NULL, nn_batch_tensor(trainer, step->src[0]) + first * c, NULL, rows, c,
+			 trainer->path);
 }
 
 /* Returns the sum over the chunks of part (0 or 1) of channel k. */
@@ -294,11 +323,12 @@ make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *w
 	const NnNode *node = nn_batch_node(trainer, step);
 	size_t c = (size_t) node->in.c;
 	double rows = batch_rows(trainer, step);
+	size_t work = 0;
 	size_t k;
 
 	(void) item;
 	(void) worker;
-	for (k = 0; k < c; k++)
+	for (k = 0; k < c && !nn_stop_due(&work, 16 * NN_CHUNKS); k++)
 	{
 		double mean = total(trainer, step, 0, k) / rows;
 		double variance = total(trainer, step, 1, k) / rows - mean * mean;
@@ -326,7 +356,6 @@ normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *
 static void
 backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	const NnKernels *kernels = nn_kernels(trainer->path);
 	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t first, rows = chunk_rows(trainer, step, item, &first);
 	float *ddst = nn_batch_gradient(trainer, step->dst) + first * c;
@@ -336,8 +365,8 @@ backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c, step->activation,
 						   step->slope);
 	memset(sum, 0, 2 * c * sizeof(double));
-	kernels->channel_sums(sum, NULL, ddst, rows, (int) c);
-	kernels->channel_dots(sum + c, ddst, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, (int) c);
+	sum_rows(sum, NULL, sum + c, ddst, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, c,
+			 trainer->path);
 }
 
 /*
@@ -355,11 +384,12 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	float *dweights = trainer->gradients + node->weights;
 	double rows = batch_rows(trainer, step);
 	size_t c = (size_t) node->in.c;
+	size_t work = 0;
 	size_t k;
 
 	(void) item;
 	(void) worker;
-	for (k = 0; k < c; k++)
+	for (k = 0; k < c && !nn_stop_due(&work, 16 * NN_CHUNKS); k++)
 	{
 		double mean = kept(trainer, step, KEEP_MEAN)[k];
 		double f = 1.0 / sqrt((double) kept(trainer, step, KEEP_VARIANCE)[k] + epsilon_of(node));
@@ -396,10 +426,11 @@ data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worke
 	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
 	const float *ddst = nn_batch_gradient(trainer, step->dst) + first;
 	float *dsrc = nn_batch_buffer(trainer, step->dsrc[0]) + first;
+	size_t work = 0;
 	size_t i, k;
 
 	(void) worker;
-	for (i = 0; i < pixels; i++, src += c, ddst += c, dsrc += c)
+	for (i = 0; i < pixels && !nn_stop_due(&work, c); i++, src += c, ddst += c, dsrc += c)
 		for (k = 0; k < c; k++)
 			dsrc[k] = ddst[k] * by_ddst[k] + src[k] * by_src[k] + constant[k];
 }

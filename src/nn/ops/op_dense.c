@@ -21,6 +21,7 @@
 #include "../plan.h"
 #include "../pool.h"
 #include "../sizes.h"
+#include "../stop.h"
 #include "../trainer.h"
 #include "op_common.h"
 #include "ops.h"
@@ -206,10 +207,11 @@ forward_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	size_t out = (size_t) node->shape.c;
 	size_t row_blocks = blocks(node->in.c, NN_DENSE_BLOCK);
 	float *dst = nn_batch_tensor(trainer, step->dst) + item * out;
+	size_t work = 0;
 	size_t b, c;
 
 	(void) worker;
-	for (b = 0; b < row_blocks; b++)
+	for (b = 0; b < row_blocks && !nn_stop_due(&work, out); b++)
 	{
 		const float *partial = (const float *) trainer->shared + (b * (size_t) trainer->n + item) * out;
 
@@ -270,11 +272,12 @@ weight_items(const NnTrainer *trainer, const NnStep *step)
 static void
 bias_gradient(float *dbias, const float *ddst, int n, size_t out)
 {
+	size_t work = 0;
 	int i;
 	size_t c;
 
 	memset(dbias, 0, out * sizeof(float));
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n && !nn_stop_due(&work, out); i++)
 		for (c = 0; c < out; c++)
 			dbias[c] += ddst[(size_t) i * out + c];
 }

@@ -14,6 +14,7 @@
 #include "../nn.h"
 #include "../op.h"
 #include "../sizes.h"
+#include "../stop.h"
 #include "op_common.h"
 #include "ops.h"
 
@@ -109,6 +110,8 @@ forward_general(const NnCall *call, const float *bias)
 	size_t ic = (size_t) node->in.c;
 	size_t m = oc / ic;
 	float *dst = call->dst;
+	size_t row = (size_t) node->window.kw * oc;
+	size_t work = 0;
 	int oy, ox, y, x;
 	size_t c, k;
 
@@ -122,6 +125,9 @@ forward_general(const NnCall *call, const float *bias)
 			else
 				memset(dst, 0, oc * sizeof(float));
 			for (y = 0; y < node->window.kh; y++)
+			{
+				if (nn_stop_due(&work, row))
+					return;
 				for (x = 0; x < node->window.kw; x++, kernel += oc)
 				{
 					ptrdiff_t at = nn_tap_pixel(node, oy, ox, y, x);
@@ -137,6 +143,7 @@ forward_general(const NnCall *call, const float *bias)
 							for (k = 0; k < m; k++)
 								dst[c * m + k] += src[c] * kernel[c * m + k];
 				}
+			}
 		}
 }
 
@@ -168,13 +175,15 @@ depthwise_backward(const NnCall *call)
 	size_t m = oc / ic;
 	float *dbias = call->dweights != NULL ? nn_bias_gradient(node, call->dweights) : NULL;
 	const float *ddst = call->ddst;
+	size_t row = (size_t) node->window.kw * oc;
+	size_t work = 0;
 	int oy, ox, y, x;
 	size_t c, k;
 
 	nn_activation_backward(call->ddst, call->dst, nn_shape_pixels(&node->shape), oc, call->step->activation,
 						   call->step->slope);
 	if (call->dsrc[0] != NULL)
-		memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
+		nn_stop_zero(call->dsrc[0], nn_shape_floats(&node->in) * sizeof(float));
 	for (oy = 0; oy < node->shape.h; oy++)
 		for (ox = 0; ox < node->shape.w; ox++, ddst += oc)
 		{
@@ -184,6 +193,9 @@ depthwise_backward(const NnCall *call)
 				for (c = 0; c < oc; c++)
 					dbias[c] += ddst[c];
 			for (y = 0; y < node->window.kh; y++)
+			{
+				if (nn_stop_due(&work, row))
+					return;
 				for (x = 0; x < node->window.kw; x++, tap += oc)
 				{
 					ptrdiff_t at = nn_tap_pixel(node, oy, ox, y, x);
@@ -201,6 +213,7 @@ depthwise_backward(const NnCall *call)
 								call->dsrc[0][(size_t) at + c] +=
 									call->weights[tap + c * m + k] * ddst[c * m + k];
 				}
+			}
 		}
 }
 

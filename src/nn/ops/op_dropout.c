@@ -15,12 +15,11 @@
 #include "../op.h"
 #include "../plan.h"
 #include "../random.h"
+#include "../stop.h"
 #include "op_common.h"
 #include "ops.h"
 
 #include "common/philox.h"
-
-#include <string.h>
 
 enum
 {
@@ -47,14 +46,15 @@ apply(float *dst, const float *src, const NnCall *call)
 	float rate = (float) call->node->spec.params[P_RATE].v[0];
 	float scale = 1.0f / (1.0f - rate);
 	uint64_t key = call->seed ^ ((uint64_t) (call->step->node + 1) << 40);
+	size_t work = 0;
 	size_t i, k;
 
 	if (call->mode != NN_TRAINING)
 	{
-		memcpy(dst, src, n * sizeof(float));
+		nn_stop_copy(dst, src, n);
 		return;
 	}
-	for (i = 0; i < n; i += 4)
+	for (i = 0; i < n && !nn_stop_due(&work, 16); i += 4)
 	{
 		Philox x = philox(key, (uint32_t) (i / 4), (uint32_t) call->sample, call->epoch, NN_RANDOM_DROPOUT);
 

@@ -8,6 +8,7 @@
 #include "../graph.h"
 #include "../nn.h"
 #include "../op.h"
+#include "../stop.h"
 #include "op_common.h"
 #include "ops.h"
 
@@ -27,14 +28,14 @@ flatten_shape(NnNode *node, const NnShape *inputs, NnError *error)
 static void
 flatten_forward(const NnCall *call)
 {
-	memcpy(call->dst, call->src[0], nn_shape_floats(&call->node->in) * sizeof(float));
+	nn_stop_copy(call->dst, call->src[0], nn_shape_floats(&call->node->in));
 }
 
 static void
 flatten_backward(const NnCall *call)
 {
 	if (call->dsrc[0] != NULL)
-		memcpy(call->dsrc[0], call->ddst, nn_shape_floats(&call->node->in) * sizeof(float));
+		nn_stop_copy(call->dsrc[0], call->ddst, nn_shape_floats(&call->node->in));
 }
 
 const NnOp nn_op_flatten = {

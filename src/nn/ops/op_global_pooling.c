@@ -8,6 +8,7 @@
 #include "../graph.h"
 #include "../nn.h"
 #include "../op.h"
+#include "../stop.h"
 #include "op_common.h"
 #include "ops.h"
 
@@ -45,10 +46,11 @@ average_forward(const NnCall *call)
 	size_t c = (size_t) call->node->in.c;
 	size_t pixels = nn_shape_floats(&call->node->in) / c;
 	const float *src = call->src[0];
+	size_t work = 0;
 	size_t i, k;
 
 	memset(call->dst, 0, c * sizeof(float));
-	for (i = 0; i < pixels; i++, src += c)
+	for (i = 0; i < pixels && !nn_stop_due(&work, c); i++, src += c)
 		for (k = 0; k < c; k++)
 			call->dst[k] += src[k];
 	for (k = 0; k < c; k++)
@@ -61,11 +63,12 @@ average_backward(const NnCall *call)
 	size_t c = (size_t) call->node->in.c;
 	size_t pixels = nn_shape_floats(&call->node->in) / c;
 	float *dsrc = call->dsrc[0];
+	size_t work = 0;
 	size_t i, k;
 
 	if (dsrc == NULL)
 		return;
-	for (i = 0; i < pixels; i++, dsrc += c)
+	for (i = 0; i < pixels && !nn_stop_due(&work, c); i++, dsrc += c)
 		for (k = 0; k < c; k++)
 			dsrc[k] = call->ddst[k] / (float) pixels;
 }
@@ -76,10 +79,11 @@ max_forward(const NnCall *call)
 	size_t c = (size_t) call->node->in.c;
 	size_t pixels = nn_shape_floats(&call->node->in) / c;
 	const float *src = call->src[0];
+	size_t work = 0;
 	size_t i, k;
 
 	memcpy(call->dst, src, c * sizeof(float));
-	for (i = 1; i < pixels; i++)
+	for (i = 1; i < pixels && !nn_stop_due(&work, c); i++)
 		for (k = 0; k < c; k++)
 			call->dst[k] = src[i * c + k] > call->dst[k] ? src[i * c + k] : call->dst[k];
 }
@@ -95,7 +99,8 @@ max_backward(const NnCall *call)
 	size_t pixels = nn_shape_floats(&call->node->in) / c;
 	const float *src = call->src[0];
 	float *dsrc = call->dsrc[0];
-	size_t i, k;
+	size_t work = 0;
+	size_t at, i, k;
 
 	if (dsrc == NULL)
 		return;
@@ -104,13 +109,18 @@ max_backward(const NnCall *call)
 		float best = src[k];
 		size_t equal = 0;
 
-		for (i = 0; i < pixels; i++)
-			if (src[i * c + k] > best)
-				best = src[i * c + k];
-		for (i = 0; i < pixels; i++)
-			equal += (src[i * c + k] == best);
-		for (i = 0; i < pixels; i++)
-			dsrc[i * c + k] = src[i * c + k] == best ? call->ddst[k] / (float) equal : 0.0f;
+		for (at = 0; at < pixels && !nn_stopped(); at += NN_STOP_WORK)
+			for (i = at; i < pixels && i < at + NN_STOP_WORK; i++)
+				if (src[i * c + k] > best)
+					best = src[i * c + k];
+		for (at = 0; at < pixels && !nn_stopped(); at += NN_STOP_WORK)
+			for (i = at; i < pixels && i < at + NN_STOP_WORK; i++)
+				equal += (src[i * c + k] == best);
+		for (at = 0; at < pixels && !nn_stopped(); at += NN_STOP_WORK)
+			for (i = at; i < pixels && i < at + NN_STOP_WORK; i++)
+				dsrc[i * c + k] = src[i * c + k] == best ? call->ddst[k] / (float) equal : 0.0f;
+		if (nn_stop_due(&work, 3 * pixels))
+			return;
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "../graph.h"
 #include "../nn.h"
 #include "../op.h"
+#include "../stop.h"
 #include "op_common.h"
 #include "ops.h"
 
@@ -45,14 +46,19 @@ add_forward(const NnCall *call)
 {
 	const NnShape *shape = &call->node->shape;
 	size_t n = nn_shape_floats(shape);
-	size_t i;
+	size_t start, i;
 	int j;
 
-	for (i = 0; i < n; i++)
-		call->dst[i] = call->src[0][i] + call->src[1][i];
-	for (j = 2; j < call->step->n_src; j++)
-		for (i = 0; i < n; i++)
-			call->dst[i] += call->src[j][i];
+	for (start = 0; start < n && !nn_stopped(); start += NN_STOP_WORK)
+	{
+		size_t end = n - start < NN_STOP_WORK ? n : start + NN_STOP_WORK;
+
+		for (i = start; i < end; i++)
+			call->dst[i] = call->src[0][i] + call->src[1][i];
+		for (j = 2; j < call->step->n_src; j++)
+			for (i = start; i < end; i++)
+				call->dst[i] += call->src[j][i];
+	}
 	nn_activation_forward(call->dst, n / (size_t) shape->c, (size_t) shape->c, call->step->activation,
 						  call->step->slope);
 }
@@ -68,7 +74,7 @@ add_backward(const NnCall *call)
 						   call->step->activation, call->step->slope);
 	for (j = 0; j < call->step->n_src; j++)
 		if (call->dsrc[j] != NULL)
-			memcpy(call->dsrc[j], call->ddst, n * sizeof(float));
+			nn_stop_copy(call->dsrc[j], call->ddst, n);
 }
 
 static NnStatus
@@ -105,6 +111,7 @@ concatenate_forward(const NnCall *call)
 	size_t c = (size_t) call->node->shape.c;
 	size_t pixels = nn_shape_floats(&call->node->shape) / c;
 	size_t start = 0;
+	size_t work = 0;
 	size_t i;
 	int j;
 
@@ -112,7 +119,7 @@ concatenate_forward(const NnCall *call)
 	{
 		size_t width = channels_of(call, j);
 
-		for (i = 0; i < pixels; i++)
+		for (i = 0; i < pixels && !nn_stop_due(&work, width); i++)
 			memcpy(call->dst + i * c + start, call->src[j] + i * width, width * sizeof(float));
 		start += width;
 	}
@@ -124,6 +131,7 @@ concatenate_backward(const NnCall *call)
 	size_t c = (size_t) call->node->shape.c;
 	size_t pixels = nn_shape_floats(&call->node->shape) / c;
 	size_t start = 0;
+	size_t work = 0;
 	size_t i;
 	int j;
 
@@ -132,7 +140,7 @@ concatenate_backward(const NnCall *call)
 		size_t width = channels_of(call, j);
 
 		if (call->dsrc[j] != NULL)
-			for (i = 0; i < pixels; i++)
+			for (i = 0; i < pixels && !nn_stop_due(&work, width); i++)
 				memcpy(call->dsrc[j] + i * width, call->ddst + i * c + start, width * sizeof(float));
 		start += width;
 	}

@@ -15,6 +15,7 @@
 #include "../op.h"
 #include "../plan.h"
 #include "../sizes.h"
+#include "../stop.h"
 #include "op_common.h"
 #include "ops.h"
 
@@ -82,17 +83,28 @@ patch_of(const NnNode *node, int oy, int ox)
 	return p;
 }
 
+/* Returns the values of a row of a window. */
+static size_t
+row_values(const NnNode *node, const Patch *p)
+{
+	return (size_t) (p->x1 - p->x0) * (size_t) node->in.c;
+}
+
 static size_t
 pixel(const NnNode *node, int y, int x)
 {
 	return ((size_t) y * (size_t) node->in.w + (size_t) x) * (size_t) node->in.c;
 }
 
-/* Calls one() for each output pixel with its window; at is its first value in dst and ddst. */
+/*
+ * Calls one() for each output pixel with its window; at is its first value in
+ * dst and ddst, work that of nn_stop_due().
+ */
 static void
-each_window(const NnCall *call, void (*one)(const NnCall *call, const Patch *p, size_t at))
+each_window(const NnCall *call, void (*one)(const NnCall *call, const Patch *p, size_t at, size_t *work))
 {
 	const NnNode *node = call->node;
+	size_t work = 0;
 	size_t at = 0;
 	int oy, ox;
 
@@ -101,7 +113,9 @@ each_window(const NnCall *call, void (*one)(const NnCall *call, const Patch *p, 
 		{
 			Patch p = patch_of(node, oy, ox);
 
-			one(call, &p, at);
+			if (nn_stop_due(&work, (size_t) node->in.c))
+				return;
+			one(call, &p, at, &work);
 		}
 }
 
@@ -132,7 +146,7 @@ max_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath pa
 }
 
 static void
-max_of_window(const NnCall *call, const Patch *p, size_t at)
+max_of_window(const NnCall *call, const Patch *p, size_t at, size_t *work)
 {
 	const NnNode *node = call->node;
 	const float *src = call->src[0];
@@ -142,7 +156,7 @@ max_of_window(const NnCall *call, const Patch *p, size_t at)
 	size_t k;
 
 	memcpy(dst, src + pixel(node, p->y0, p->x0), c * sizeof(float));
-	for (y = p->y0; y < p->y1; y++)
+	for (y = p->y0; y < p->y1 && !nn_stop_due(work, row_values(node, p)); y++)
 		for (x = p->x0; x < p->x1; x++)
 		{
 			const float *s = src + pixel(node, y, x);
@@ -164,7 +178,7 @@ max_forward(const NnCall *call)
 }
 
 static void
-max_gradient_of_window(const NnCall *call, const Patch *p, size_t at)
+max_gradient_of_window(const NnCall *call, const Patch *p, size_t at, size_t *work)
 {
 	const NnNode *node = call->node;
 	const float *src = call->src[0];
@@ -175,7 +189,7 @@ max_gradient_of_window(const NnCall *call, const Patch *p, size_t at)
 	{
 		size_t best = pixel(node, p->y0, p->x0) + k;
 
-		for (y = p->y0; y < p->y1; y++)
+		for (y = p->y0; y < p->y1 && !nn_stop_due(work, (size_t) (p->x1 - p->x0)); y++)
 			for (x = p->x0; x < p->x1; x++)
 				if (src[pixel(node, y, x) + k] > src[best])
 					best = pixel(node, y, x) + k;
@@ -201,14 +215,14 @@ max_backward(const NnCall *call)
 		kernels->maxpool2_backward(call->dsrc[0], call->ddst, mask, node->in.h, node->in.w, node->in.c);
 		return;
 	}
-	memset(call->dsrc[0], 0, nn_shape_floats(&node->in) * sizeof(float));
+	nn_stop_zero(call->dsrc[0], nn_shape_floats(&node->in) * sizeof(float));
 	each_window(call, max_gradient_of_window);
 }
 
 /* ----------------------------------------------------------------- average */
 
 static void
-average_of_window(const NnCall *call, const Patch *p, size_t at)
+average_of_window(const NnCall *call, const Patch *p, size_t at, size_t *work)
 {
 	const NnNode *node = call->node;
 	float *dst = call->dst + at;
@@ -218,7 +232,7 @@ average_of_window(const NnCall *call, const Patch *p, size_t at)
 	size_t k;
 
 	memset(dst, 0, c * sizeof(float));
-	for (y = p->y0; y < p->y1; y++)
+	for (y = p->y0; y < p->y1 && !nn_stop_due(work, row_values(node, p)); y++)
 		for (x = p->x0; x < p->x1; x++)
 		{
 			const float *s = call->src[0] + pixel(node, y, x);
@@ -237,14 +251,14 @@ average_forward(const NnCall *call)
 }
 
 static void
-average_gradient_of_window(const NnCall *call, const Patch *p, size_t at)
+average_gradient_of_window(const NnCall *call, const Patch *p, size_t at, size_t *work)
 {
 	const NnNode *node = call->node;
 	float share = 1.0f / (float) ((p->y1 - p->y0) * (p->x1 - p->x0));
 	int y, x;
 	size_t k;
 
-	for (y = p->y0; y < p->y1; y++)
+	for (y = p->y0; y < p->y1 && !nn_stop_due(work, row_values(node, p)); y++)
 		for (x = p->x0; x < p->x1; x++)
 		{
 			float *d = call->dsrc[0] + pixel(node, y, x);
@@ -259,7 +273,7 @@ average_backward(const NnCall *call)
 {
 	if (call->dsrc[0] == NULL)
 		return;
-	memset(call->dsrc[0], 0, nn_shape_floats(&call->node->in) * sizeof(float));
+	nn_stop_zero(call->dsrc[0], nn_shape_floats(&call->node->in) * sizeof(float));
 	each_window(call, average_gradient_of_window);
 }
 

@@ -8,6 +8,7 @@
 #include "../graph.h"
 #include "../nn.h"
 #include "../op.h"
+#include "../stop.h"
 #include "op_common.h"
 #include "ops.h"
 
@@ -28,10 +29,11 @@ rescaling_forward(const NnCall *call)
 	size_t n = nn_shape_floats(&call->node->shape);
 	float scale = (float) call->node->spec.params[P_SCALE].v[0];
 	float offset = (float) call->node->spec.params[P_OFFSET].v[0];
-	size_t i;
+	size_t start, i;
 
-	for (i = 0; i < n; i++)
-		call->dst[i] = call->src[0][i] * scale + offset;
+	for (start = 0; start < n && !nn_stopped(); start += NN_STOP_WORK)
+		for (i = start; i < n && i < start + NN_STOP_WORK; i++)
+			call->dst[i] = call->src[0][i] * scale + offset;
 }
 
 static void
@@ -39,10 +41,12 @@ rescaling_backward(const NnCall *call)
 {
 	size_t n = nn_shape_floats(&call->node->shape);
 	float scale = (float) call->node->spec.params[P_SCALE].v[0];
-	size_t i;
+	size_t start, i;
 
-	if (call->dsrc[0] != NULL)
-		for (i = 0; i < n; i++)
+	if (call->dsrc[0] == NULL)
+		return;
+	for (start = 0; start < n && !nn_stopped(); start += NN_STOP_WORK)
+		for (i = start; i < n && i < start + NN_STOP_WORK; i++)
 			call->dsrc[0][i] = call->ddst[i] * scale;
 }
 

@@ -155,8 +155,10 @@ pneumo_block_fill(void *block, const EngineBlock *layout)
 	char *bytes = base + layout->model_at;
 	void *whole = NULL;
 	const float *weights;
+	PneumoAttempts attempts;
 	NnModelView view;
 	NnError error;
+	NnStatus status;
 
 	memcpy(base, layout, sizeof(*layout));
 	if (layout->kept_bytes < layout->model_bytes)
@@ -171,12 +173,15 @@ pneumo_block_fill(void *block, const EngineBlock *layout)
 		nn_model_graph(graph, &view, bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	weights = (const float *) (bytes + view.weights_offset);
-	if (nn_weights_check(weights, graph, &error) != NN_OK)
-		pneumo_nn_ereport(&error);
-	CHECK_FOR_INTERRUPTS();
-	if (layout->packed_at != 0 &&
-		nn_engine_pack(base + layout->packed_at, graph, weights, (NnPath) layout->path,
-					   (NnPrecision) layout->precision, &error) != NN_OK)
+	pneumo_attempts_begin(&attempts);
+	do
+	{
+		status = nn_weights_check(weights, graph, attempts.stop, &error);
+		if (status == NN_OK && layout->packed_at != 0)
+			status = nn_engine_pack(base + layout->packed_at, graph, weights, (NnPath) layout->path,
+									(NnPrecision) layout->precision, attempts.stop, &error);
+	} while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
+	if (status != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (whole != NULL)
 	{

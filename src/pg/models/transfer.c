@@ -106,8 +106,11 @@ check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
 {
 	NnModelView view;
 	NnError error;
+	NnStatus status;
 	NnGraph *graph;
+	PneumoAttempts attempts;
 	const char *aligned = bytes;
+	void *packed;
 	size_t packed_bytes;
 	NnPath path = pneumo_path();
 
@@ -127,15 +130,22 @@ check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
 	/* weights are read as floats in place: a bytea's data has no such alignment */
 	aligned = pneumo_align(pneumo_scratch(view.n_weights * sizeof(float)));
 	memcpy((char *) aligned, bytes + view.weights_offset, view.n_weights * sizeof(float));
-	if (nn_weights_check((const float *) aligned, graph, &error) != NN_OK)
+	pneumo_attempts_begin(&attempts);
+	do
+		status = nn_weights_check((const float *) aligned, graph, attempts.stop, &error);
+	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
+	if (status != NN_OK)
 		pneumo_nn_ereport(&error);
-	CHECK_FOR_INTERRUPTS();
 
 	packed_bytes = nn_engine_packed_bytes(graph, path, (*meta)->precision);
 	if (packed_bytes == 0)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the model is too large")));
-	if (nn_engine_pack(pneumo_align(pneumo_scratch(packed_bytes)), graph, (const float *) aligned, path,
-					   (*meta)->precision, &error) != NN_OK)
+	packed = pneumo_align(pneumo_scratch(packed_bytes));
+	do
+		status = nn_engine_pack(packed, graph, (const float *) aligned, path, (*meta)->precision,
+								attempts.stop, &error);
+	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
+	if (status != NN_OK)
 		pneumo_nn_ereport(&error);
 	return (int64) view.n_weights;
 }

@@ -66,7 +66,11 @@ fill_pixels(float *pixels, size_t n)
 
 	pg_prng_seed(&state, 1);
 	for (i = 0; i < n; i++)
+	{
 		pixels[i] = (float) pg_prng_double(&state);
+		if (i % (1024 * 1024) == 0)
+			CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /* Returns the seconds that one sample of a batch of rows takes forward, on one core; NaN if unknown. */
@@ -109,10 +113,14 @@ forward_seconds(const PneumoPrepared *prepared)
 	weights = pneumo_align(pneumo_scratch(n_weights * sizeof(float)));
 	packed = pneumo_align(pneumo_scratch(packed_bytes));
 	src = pneumo_align(pneumo_scratch(rows * pixels * sizeof(float)));
-	nn_weights_init(weights, graph, 0);
 	fill_pixels(src, rows * pixels);
-	if (nn_engine_pack(packed, graph, weights, pneumo_path(), NN_PRECISION_FLOAT32, &error) != NN_OK)
+	if (nn_weights_init(weights, graph, 0, &InterruptPending) != NN_OK ||
+		nn_engine_pack(packed, graph, weights, pneumo_path(), NN_PRECISION_FLOAT32, &InterruptPending,
+					   &error) != NN_OK)
+	{
+		CHECK_FOR_INTERRUPTS();
 		return NAN;
+	}
 	engine.weights = weights;
 	engine.packed = packed;
 	scratch = pneumo_align(pneumo_scratch(scratch_bytes));

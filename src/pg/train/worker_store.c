@@ -192,7 +192,7 @@ model_bytes(PneumoWorker *w, const float *weights, const PneumoModelMeta *meta, 
 	pneumo_worker_begin(w, true);
 	n = pneumo_meta_to_sections(sections, meta);
 	pneumo_worker_commit(w);
-	if (nn_weights_check(weights, w->prepared->graph, &error) != NN_OK)
+	if (nn_weights_check(weights, w->prepared->graph, NULL, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	*n_bytes = nn_model_bytes(w->prepared->graph, sections, n);
 	bytes = pneumo_worker_allocate(w, *n_bytes);

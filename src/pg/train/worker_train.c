@@ -400,8 +400,10 @@ static void
 start_trainer(PneumoWorker *w)
 {
 	PneumoPrepared *p = w->prepared;
+	PneumoAttempts attempts;
 	NnTrainer *trainer;
 	NnError error;
+	NnStatus status;
 	void *work;
 
 	memset(&error, 0, sizeof(error));
@@ -422,9 +424,13 @@ start_trainer(PneumoWorker *w)
 	}
 
 	trainer = pneumo_worker_allocate(w, nn_trainer_bytes());
-	if (nn_trainer_init(trainer, p->graph, &p->config->train, &w->data, &p->plan, w->state, work, p->threads,
-						pneumo_path(), pneumo_blas_sgemm(), p->initial_weights, w->s->resume,
-						&error) != NN_OK)
+	pneumo_attempts_begin(&attempts);
+	do
+		status = nn_trainer_init(trainer, p->graph, &p->config->train, &w->data, &p->plan, w->state, work,
+								 p->threads, pneumo_path(), pneumo_blas_sgemm(), p->initial_weights,
+								 w->s->resume, attempts.stop, &error);
+	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
+	if (status != NN_OK)
 		pneumo_nn_ereport(&error);
 	w->trainer = trainer;
 	if (nn_trainer_start(trainer, &error) != NN_OK)
