@@ -80,7 +80,7 @@ parallel|groups predict cache precision|$parallel = regress; $free
 compiled||jit = on; jit_above_cost = 0; jit_inline_above_cost = 0; jit_optimize_above_cost = 0
 generic plans||plan_cache_mode = force_generic_plan
 little memory||work_mem = 64kB; maintenance_work_mem = 1MB; temp_buffers = 800kB
-watched||$watching
+watched|groups|$watching
 LIST
 }
 
