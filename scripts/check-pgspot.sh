@@ -11,7 +11,7 @@ cd "$ROOT"
 venv=$BUILD/pgspot
 if [[ ! -x $venv/bin/pgspot ]]; then
     python3 -m venv "$venv"
-    "$venv/bin/pip" -q install 'pgspot==0.9.0' || die "pgspot could not be installed"
+    "$venv/bin/pip" -q install 'pgspot==0.9.4' || die "pgspot could not be installed"
 fi
 cat $(make -s print-INSTALL_SQL) > "$BUILD/pgspot.sql"
 "$venv/bin/pgspot" "$BUILD/pgspot.sql" | tee "$BUILD/pgspot.log"

@@ -157,7 +157,8 @@ CREATE TABLE pneumo.run (
 	build text,
 	CONSTRAINT run_pkey PRIMARY KEY (id),
 	CONSTRAINT run_state_check CHECK (
-		state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted'))
+		state OPERATOR(pg_catalog.=) ANY (
+			ARRAY['queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted']))
 );
 COMMENT ON TABLE pneumo.run IS
 	'trainings: state as stored (the view pneumo.runs also knows whether the worker lives), config as given, '

@@ -1,6 +1,6 @@
 -- Where a score comes from.
 
-CREATE TYPE pneumo_map AS (
+CREATE TYPE @extschema@.pneumo_map AS (
 	height integer,
 	width integer,
 	class text,

@@ -34,7 +34,7 @@ CREATE FUNCTION pneumo_mean_image_final(internal) RETURNS bytea
 	AS 'MODULE_PATHNAME', 'pneumo_mean_image_final';
 COMMENT ON FUNCTION pneumo_mean_image_final(internal) IS 'part of pneumo_mean_image: draws the picture';
 
-CREATE AGGREGATE pneumo_mean_image(image bytea) (
+CREATE AGGREGATE @extschema@.pneumo_mean_image(image bytea) (
 	SFUNC = pneumo_mean_image_step, STYPE = internal, SSPACE = 600000,
 	FINALFUNC = pneumo_mean_image_final,
 	COMBINEFUNC = pneumo_image_sums_combine,
@@ -46,7 +46,7 @@ COMMENT ON AGGREGATE pneumo_mean_image(bytea) IS
 	'x 256 pixels; NULL images are left out; an unreadable one is an error, or is left out with a notice if '
 	'pneumo.on_bad_image is null; NULL without images';
 
-CREATE AGGREGATE pneumo_mean_image(image bytea, height integer, width integer) (
+CREATE AGGREGATE @extschema@.pneumo_mean_image(image bytea, height integer, width integer) (
 	SFUNC = pneumo_mean_image_step, STYPE = internal, SSPACE = 600000,
 	FINALFUNC = pneumo_mean_image_final,
 	COMBINEFUNC = pneumo_image_sums_combine,
@@ -72,7 +72,7 @@ CREATE FUNCTION pneumo_std_image_final(internal) RETURNS bytea
 	AS 'MODULE_PATHNAME', 'pneumo_std_image_final';
 COMMENT ON FUNCTION pneumo_std_image_final(internal) IS 'part of pneumo_std_image: draws the picture';
 
-CREATE AGGREGATE pneumo_std_image(image bytea) (
+CREATE AGGREGATE @extschema@.pneumo_std_image(image bytea) (
 	SFUNC = pneumo_std_image_step, STYPE = internal, SSPACE = 1100000,
 	FINALFUNC = pneumo_std_image_final,
 	COMBINEFUNC = pneumo_image_sums_combine,
@@ -85,7 +85,7 @@ COMMENT ON AGGREGATE pneumo_std_image(bytea) IS
 	'left out; an unreadable one is an error, or is left out with a notice if pneumo.on_bad_image is null; '
 	'NULL without images';
 
-CREATE AGGREGATE pneumo_std_image(image bytea, height integer, width integer) (
+CREATE AGGREGATE @extschema@.pneumo_std_image(image bytea, height integer, width integer) (
 	SFUNC = pneumo_std_image_step, STYPE = internal, SSPACE = 1100000,
 	FINALFUNC = pneumo_std_image_final,
 	COMBINEFUNC = pneumo_image_sums_combine,
@@ -120,7 +120,7 @@ CREATE FUNCTION pneumo_contrast_image_final(internal) RETURNS bytea
 COMMENT ON FUNCTION pneumo_contrast_image_final(internal) IS
 	'part of pneumo_contrast_image: draws the picture';
 
-CREATE AGGREGATE pneumo_contrast_image(image bytea, label boolean) (
+CREATE AGGREGATE @extschema@.pneumo_contrast_image(image bytea, label boolean) (
 	SFUNC = pneumo_contrast_image_step, STYPE = internal, SSPACE = 1100000,
 	FINALFUNC = pneumo_contrast_image_final,
 	COMBINEFUNC = pneumo_image_sums_combine,
@@ -134,7 +134,7 @@ COMMENT ON AGGREGATE pneumo_contrast_image(bytea, boolean) IS
 	'is an error, or is left out with a notice if pneumo.on_bad_image is null; NULL without images of both '
 	'labels';
 
-CREATE AGGREGATE pneumo_contrast_image(image bytea, label boolean, height integer, width integer) (
+CREATE AGGREGATE @extschema@.pneumo_contrast_image(image bytea, label boolean, height integer, width integer) (
 	SFUNC = pneumo_contrast_image_step, STYPE = internal, SSPACE = 1100000,
 	FINALFUNC = pneumo_contrast_image_final,
 	COMBINEFUNC = pneumo_image_sums_combine,
@@ -144,7 +144,7 @@ CREATE AGGREGATE pneumo_contrast_image(image bytea, label boolean, height intege
 COMMENT ON AGGREGATE pneumo_contrast_image(bytea, boolean, integer, integer) IS
 	'pneumo_contrast_image(bytea, boolean) of height x width pixels (1 to 1024 each), the same for all rows';
 
-CREATE AGGREGATE pneumo_contrast_image(
+CREATE AGGREGATE @extschema@.pneumo_contrast_image(
 		image bytea, label boolean, height integer, width integer, scale double precision) (
 	SFUNC = pneumo_contrast_image_step, STYPE = internal, SSPACE = 1100000,
 	FINALFUNC = pneumo_contrast_image_final,

@@ -2,10 +2,10 @@
 -- boolean, scores the probability of the positive class; a row is called
 -- positive when score >= threshold.
 
-CREATE TYPE pneumo_figure AS (value double precision, low double precision, high double precision);
+CREATE TYPE @extschema@.pneumo_figure AS (value double precision, low double precision, high double precision);
 COMMENT ON TYPE pneumo_figure IS 'a figure and the limits of its 95 % interval';
 
-CREATE TYPE pneumo_figures AS (
+CREATE TYPE @extschema@.pneumo_figures AS (
 	n bigint, positive bigint, negative bigint,
 	clusters bigint, clusters_positive bigint, clusters_negative bigint,
 	threshold double precision,
@@ -18,23 +18,23 @@ COMMENT ON TYPE pneumo_figures IS
 	'what pneumo_metrics gives: rows and clusters (patients), and figures at the threshold; a figure without '
 	'denominator is NULL; confidence of the intervals, replicates and seed of the bootstrap';
 
-CREATE TYPE pneumo_class_figures AS (class text, figures pneumo_figures);
+CREATE TYPE @extschema@.pneumo_class_figures AS (class text, figures pneumo_figures);
 COMMENT ON TYPE pneumo_class_figures IS
 	'figures of one class against the rest, by its own probability; a row is called positive when the class '
 	'is the most probable one, so the threshold is NULL';
 
-CREATE TYPE pneumo_roc_point AS (
+CREATE TYPE @extschema@.pneumo_roc_point AS (
 	threshold double precision, false_positive_rate double precision, true_positive_rate double precision);
 COMMENT ON TYPE pneumo_roc_point IS
 	'a point of a ROC curve: the rates when score >= threshold is called positive';
 
-CREATE TYPE pneumo_calibration_bin AS (
+CREATE TYPE @extschema@.pneumo_calibration_bin AS (
 	low double precision, high double precision, n bigint, mean_score double precision, observed pneumo_figure);
 COMMENT ON TYPE pneumo_calibration_bin IS
 	'the rows with a score from low to below high (the last bin: to 1): their number, mean score and share '
 	'of positives';
 
-CREATE TYPE pneumo_calibration_figures AS (
+CREATE TYPE @extschema@.pneumo_calibration_figures AS (
 	n bigint, mean_score double precision, observed double precision,
 	ece double precision, mce double precision,
 	slope pneumo_figure, intercept pneumo_figure, in_the_large pneumo_figure,
@@ -44,7 +44,7 @@ COMMENT ON TYPE pneumo_calibration_figures IS
 	'intercept of the logistic regression of the label on the logit of the score (perfect: 1 and 0; NULL '
 	'where the scores separate the classes); in_the_large: the intercept with slope 1';
 
-CREATE TYPE pneumo_confusion AS (
+CREATE TYPE @extschema@.pneumo_confusion AS (
 	threshold double precision,
 	true_positive bigint, false_positive bigint, true_negative bigint, false_negative bigint);
 COMMENT ON TYPE pneumo_confusion IS 'a confusion matrix: rows by label and by score >= threshold';
@@ -137,7 +137,7 @@ CREATE FUNCTION pneumo_confusion_final(state internal) RETURNS pneumo_confusion
 	AS 'MODULE_PATHNAME', 'pneumo_confusion_final';
 COMMENT ON FUNCTION pneumo_confusion_final(internal) IS 'implementation of the aggregates of figures';
 
-CREATE AGGREGATE pneumo_metrics(label boolean, score double precision) (
+CREATE AGGREGATE @extschema@.pneumo_metrics(label boolean, score double precision) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_metrics_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -148,7 +148,7 @@ COMMENT ON AGGREGATE pneumo_metrics(boolean, double precision) IS
 	'a row, within pneumo.figures_memory. Errors: no rows, rows of one class only, a NULL label or score, a '
 	'score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_metrics(label boolean, score double precision, threshold double precision) (
+CREATE AGGREGATE @extschema@.pneumo_metrics(label boolean, score double precision, threshold double precision) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_metrics_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -159,7 +159,7 @@ COMMENT ON AGGREGATE pneumo_metrics(boolean, double precision, double precision)
 	'pneumo.figures_memory. Errors: no rows, rows of one class only, a NULL label or score, a score outside '
 	'0 to 1.';
 
-CREATE AGGREGATE pneumo_metrics(
+CREATE AGGREGATE @extschema@.pneumo_metrics(
 		label boolean, score double precision, threshold double precision, cluster anyelement) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_metrics_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
@@ -170,7 +170,7 @@ COMMENT ON AGGREGATE pneumo_metrics(boolean, double precision, double precision,
 	'effective number, Obuchowski''s variance, bootstrap of clusters. A NULL cluster is one of its own. '
 	'Errors: no rows, rows of one class only, a NULL label, score or threshold, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_roc(label boolean, score double precision) (
+CREATE AGGREGATE @extschema@.pneumo_roc(label boolean, score double precision) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_roc_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -180,7 +180,7 @@ COMMENT ON AGGREGATE pneumo_roc(boolean, double precision) IS
 	'16 bytes a row, within pneumo.figures_memory. Errors: no rows, rows of one class only, a NULL label or '
 	'score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_calibration(label boolean, score double precision) (
+CREATE AGGREGATE @extschema@.pneumo_calibration(label boolean, score double precision) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_calibration_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -190,7 +190,7 @@ COMMENT ON AGGREGATE pneumo_calibration(boolean, double precision) IS
 	'intercept with 95 % intervals, 10 bins. Keeps 16 bytes a row, within pneumo.figures_memory. Errors: no '
 	'rows, a NULL label or score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_calibration(label boolean, score double precision, bins integer) (
+CREATE AGGREGATE @extschema@.pneumo_calibration(label boolean, score double precision, bins integer) (
 	SFUNC = pneumo_figures_add_binned, STYPE = internal, FINALFUNC = pneumo_calibration_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -200,7 +200,7 @@ COMMENT ON AGGREGATE pneumo_calibration(boolean, double precision, integer) IS
 	'intercept with 95 % intervals, 1 to 1000 of them. Keeps 16 bytes a row, within pneumo.figures_memory. '
 	'Errors: no rows, a NULL label or score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_calibration(label boolean, score double precision, bins integer, cluster anyelement) (
+CREATE AGGREGATE @extschema@.pneumo_calibration(label boolean, score double precision, bins integer, cluster anyelement) (
 	SFUNC = pneumo_figures_add_binned, STYPE = internal, FINALFUNC = pneumo_calibration_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -209,7 +209,7 @@ COMMENT ON AGGREGATE pneumo_calibration(boolean, double precision, integer, anye
 	'the same with intervals by cluster (patient). A NULL cluster is one of its own. Errors: no rows, a NULL '
 	'label or score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_confusion_matrix(label boolean, score double precision) (
+CREATE AGGREGATE @extschema@.pneumo_confusion_matrix(label boolean, score double precision) (
 	SFUNC = pneumo_confusion_add, STYPE = internal, FINALFUNC = pneumo_confusion_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -218,7 +218,7 @@ COMMENT ON AGGREGATE pneumo_confusion_matrix(boolean, double precision) IS
 	'true and false positives and negatives at threshold 0.5. Errors: no rows, a NULL label or score, a '
 	'score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_confusion_matrix(label boolean, score double precision, threshold double precision) (
+CREATE AGGREGATE @extschema@.pneumo_confusion_matrix(label boolean, score double precision, threshold double precision) (
 	SFUNC = pneumo_confusion_add, STYPE = internal, FINALFUNC = pneumo_confusion_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE

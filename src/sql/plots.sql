@@ -23,7 +23,7 @@ CREATE FUNCTION pneumo_plot_confusion_final(state internal) RETURNS text
 	AS 'MODULE_PATHNAME', 'pneumo_plot_confusion_final';
 COMMENT ON FUNCTION pneumo_plot_confusion_final(internal) IS 'implementation of the aggregates that draw';
 
-CREATE AGGREGATE pneumo_plot_roc(label boolean, score double precision) (
+CREATE AGGREGATE @extschema@.pneumo_plot_roc(label boolean, score double precision) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_plot_roc_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -32,7 +32,7 @@ COMMENT ON AGGREGATE pneumo_plot_roc(boolean, double precision) IS
 	'the ROC curve with its AUC and 95 % interval, as SVG. Errors: no rows, rows of one class only, a NULL '
 	'label or score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_plot_roc(label boolean, score double precision, threshold double precision) (
+CREATE AGGREGATE @extschema@.pneumo_plot_roc(label boolean, score double precision, threshold double precision) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_plot_roc_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -41,7 +41,7 @@ COMMENT ON AGGREGATE pneumo_plot_roc(boolean, double precision, double precision
 	'the same with the point of a threshold marked. Errors: no rows, rows of one class only, a NULL label or '
 	'score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_plot_roc(
+CREATE AGGREGATE @extschema@.pneumo_plot_roc(
 		label boolean, score double precision, threshold double precision, cluster anyelement) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_plot_roc_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
@@ -51,7 +51,7 @@ COMMENT ON AGGREGATE pneumo_plot_roc(boolean, double precision, double precision
 	'the same with an interval by cluster (patient). Errors: no rows, rows of one class only, a NULL label '
 	'or score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_plot_calibration(label boolean, score double precision) (
+CREATE AGGREGATE @extschema@.pneumo_plot_calibration(label boolean, score double precision) (
 	SFUNC = pneumo_figures_add, STYPE = internal, FINALFUNC = pneumo_plot_calibration_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -60,7 +60,7 @@ COMMENT ON AGGREGATE pneumo_plot_calibration(boolean, double precision) IS
 	'reliability diagram of 10 bins with 95 % intervals and the number of rows, as SVG. Errors: no rows, a '
 	'NULL label or score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_plot_calibration(label boolean, score double precision, bins integer) (
+CREATE AGGREGATE @extschema@.pneumo_plot_calibration(label boolean, score double precision, bins integer) (
 	SFUNC = pneumo_figures_add_binned, STYPE = internal, FINALFUNC = pneumo_plot_calibration_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -68,7 +68,7 @@ CREATE AGGREGATE pneumo_plot_calibration(label boolean, score double precision, 
 COMMENT ON AGGREGATE pneumo_plot_calibration(boolean, double precision, integer) IS
 	'the same with 1 to 1000 bins. Errors: no rows, a NULL label or score, a score outside 0 to 1.';
 
-CREATE AGGREGATE pneumo_plot_calibration(
+CREATE AGGREGATE @extschema@.pneumo_plot_calibration(
 		label boolean, score double precision, bins integer, cluster anyelement) (
 	SFUNC = pneumo_figures_add_binned, STYPE = internal, FINALFUNC = pneumo_plot_calibration_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
@@ -78,7 +78,7 @@ COMMENT ON AGGREGATE pneumo_plot_calibration(boolean, double precision, integer,
 	'the same with intervals by cluster (patient). Errors: no rows, a NULL label or score, a score outside 0 '
 	'to 1.';
 
-CREATE AGGREGATE pneumo_plot_confusion(label boolean, score double precision) (
+CREATE AGGREGATE @extschema@.pneumo_plot_confusion(label boolean, score double precision) (
 	SFUNC = pneumo_confusion_add, STYPE = internal, FINALFUNC = pneumo_plot_confusion_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -87,7 +87,7 @@ COMMENT ON AGGREGATE pneumo_plot_confusion(boolean, double precision) IS
 	'confusion matrix at threshold 0.5, as SVG. Errors: no rows, a NULL label or score, a score outside 0 to '
 	'1.';
 
-CREATE AGGREGATE pneumo_plot_confusion(label boolean, score double precision, threshold double precision) (
+CREATE AGGREGATE @extschema@.pneumo_plot_confusion(label boolean, score double precision, threshold double precision) (
 	SFUNC = pneumo_confusion_add, STYPE = internal, FINALFUNC = pneumo_plot_confusion_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
