@@ -200,7 +200,8 @@ COMMENT ON AGGREGATE pneumo_calibration(boolean, double precision, integer) IS
 	'intercept with 95 % intervals, 1 to 1000 of them. Keeps 16 bytes a row, within pneumo.figures_memory. '
 	'Errors: no rows, a NULL label or score, a score outside 0 to 1.';
 
-CREATE AGGREGATE @extschema@.pneumo_calibration(label boolean, score double precision, bins integer, cluster anyelement) (
+CREATE AGGREGATE @extschema@.pneumo_calibration(
+		label boolean, score double precision, bins integer, cluster anyelement) (
 	SFUNC = pneumo_figures_add_binned, STYPE = internal, FINALFUNC = pneumo_calibration_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
@@ -218,7 +219,8 @@ COMMENT ON AGGREGATE pneumo_confusion_matrix(boolean, double precision) IS
 	'true and false positives and negatives at threshold 0.5. Errors: no rows, a NULL label or score, a '
 	'score outside 0 to 1.';
 
-CREATE AGGREGATE @extschema@.pneumo_confusion_matrix(label boolean, score double precision, threshold double precision) (
+CREATE AGGREGATE @extschema@.pneumo_confusion_matrix(
+		label boolean, score double precision, threshold double precision) (
 	SFUNC = pneumo_confusion_add, STYPE = internal, FINALFUNC = pneumo_confusion_final,
 	COMBINEFUNC = pneumo_figures_combine, SERIALFUNC = pneumo_figures_serialize,
 	DESERIALFUNC = pneumo_figures_deserialize, PARALLEL = SAFE
