@@ -151,7 +151,7 @@ pneumo_check_duplicates(PneumoCheck *check)
 		NULL, extra,
 		groups == 0
 			? "no two images have the same bytes"
-			: psprintf("copies of %lld image%s: %lld with different labels, %lld on more than one side",
+			: psprintf("copies of %lld image%s: %lld with different labels, %lld on more than one split",
 					   (long long) groups, groups == 1 ? "" : "s", (long long) conflicts, (long long) leaks));
 	put_all_copies(check, true, &left);
 	put_all_copies(check, false, &left);
@@ -320,7 +320,7 @@ pneumo_check_near(PneumoCheck *check)
 	pairs.pair = MemoryContextAlloc(check->cxt, sizeof(Pair) * Max(1, pairs.max));
 	compare_pictures(&pairs, pictures, n, check->near_distance);
 
-	detail = psprintf("pairs of nearly equal pictures, %lld of them on two sides; %lld%s images compared",
+	detail = psprintf("pairs of nearly equal pictures, %lld of them on two splits; %lld%s images compared",
 					  (long long) pairs.leaks, (long long) n,
 					  n < different ? psprintf(" of %lld", (long long) different) : "");
 	pneumo_check_put(check, "near duplicates",

@@ -87,8 +87,8 @@ const char *
 pneumo_check_splits(int splits)
 {
 	static const char *const names[] =
-		{"no side", "train",          "validation",          "train and validation",
-		 "test",    "train and test", "validation and test", "train, validation and test"};
+		{"no split", "train",          "validation",          "train and validation",
+		 "test",     "train and test", "validation and test", "train, validation and test"};
 
 	return names[splits & 7];
 }
@@ -319,7 +319,7 @@ put_rows(const Reading *reading)
 						 "there is no label column; name it in config key label_column");
 	if (check->source->col_split > 0)
 		put_trouble(check, &reading->no_split, "no split", "warning",
-					"images that the split column puts on no side");
+					"images that the split column puts on no split");
 }
 
 /* --------------------------------------------------------------------- SQL */

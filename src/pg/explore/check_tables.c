@@ -60,7 +60,7 @@ put_group(PneumoCheck *check, PneumoCheckItem *const *items, int64 n, int splits
 	for (i = 0; i < n; i++)
 		if (items[i]->split >= 0 && on[items[i]->split] == NULL)
 			on[items[i]->split] = items[i]->key;
-	pneumo_check_put(check, "group on two sides", "warning", items[0]->group, n,
+	pneumo_check_put(check, "group on two splits", "warning", items[0]->group, n,
 					 psprintf("on %s, for example rows %s%s%s%s%s", pneumo_check_splits(splits),
 							  on[0] ? on[0] : "", on[0] && (on[1] || on[2]) ? " and " : "",
 							  on[1] ? on[1] : "", on[1] && on[2] ? " and " : "", on[2] ? on[2] : ""));
@@ -122,7 +122,7 @@ pneumo_check_groups(PneumoCheck *check)
 	if (check->source->col_group == 0)
 	{
 		pneumo_check_put(
-			check, "group on two sides", "note", NULL, 0,
+			check, "group on two splits", "note", NULL, 0,
 			"config key group_column is not set: images of one patient may be on several splits");
 		return;
 	}
@@ -154,7 +154,7 @@ pneumo_check_groups(PneumoCheck *check)
 		if (pass > 0)
 			break;
 		without = check->n - i;
-		pneumo_check_put(check, "group on two sides",
+		pneumo_check_put(check, "group on two splits",
 						 leaks > 0     ? "warning"
 						 : without > 0 ? "note"
 									   : "ok",

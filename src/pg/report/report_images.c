@@ -11,11 +11,6 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "image/image.h"
@@ -25,6 +20,7 @@
 #include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/evaluate/evaluate.h"
+#include "pg/explore/explore.h"
 #include "pg/report/report_page.h"
 #include "pg/source/source.h"
 
@@ -243,56 +239,27 @@ eigenimages_config(const PneumoReport *r)
 	return pneumo_json_end(&json);
 }
 
-/*
- * Computes the eigenimages of the table by the SQL function pneumo_eigenimages,
- * which is in the schema of function, with the caller's rights.  This is the
- * only SQL of the report: a C function of room explore takes its place.
- */
+/* A PneumoEigenimagePut: keeps a component in the report, arg. */
 static void
-compute_eigenimages(PneumoReport *r, Oid relid, Oid function)
+keep_eigenimage(void *arg, int component, double explained, bytea *picture)
 {
-	MemoryContext cxt = CurrentMemoryContext;
-	Oid types[2] = {REGCLASSOID, JSONBOID};
-	Datum values[2];
-	char *query;
-	uint64 i;
+	PneumoReport *r = arg;
+	PneumoEigenimage *eigen;
 
-	query = psprintf("SELECT explained_variance, image FROM %s.pneumo_eigenimages($1, $2) ORDER BY component",
-					 quote_identifier(get_namespace_name(get_func_namespace(function))));
-	values[0] = ObjectIdGetDatum(relid);
-	values[1] = JsonbPGetDatum(eigenimages_config(r));
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(query, 2, types, values, NULL, true, r->max_eigenimages) != SPI_OK_SELECT)
-		elog(ERROR, "could not compute eigenimages");
-	for (i = 0; i < SPI_processed; i++)
-	{
-		PneumoEigenimage *eigen = &r->eigenimages[r->n_eigenimages];
-		bool isnull;
-		Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-
-		eigen->explained = isnull ? NAN : DatumGetFloat8(value);
-		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
-		if (isnull)
-			continue;
-		eigen->picture = copy_picture(DatumGetByteaP(value), cxt);
-		r->n_eigenimages++;
-	}
-	SPI_finish();
+	if (r->n_eigenimages >= r->max_eigenimages)
+		return;
+	eigen = &r->eigenimages[r->n_eigenimages++];
+	eigen->explained = explained;
+	eigen->picture = copy_picture(picture, r->cxt);
 }
 
 void
-pneumo_report_eigenimages(PneumoReport *r, Oid relid, Oid function)
+pneumo_report_eigenimages(PneumoReport *r, Oid relid)
 {
-	int guc_level;
-
 	if (r->max_eigenimages == 0 || !r->images || r->e.dataset->n < 3)
 		return;
 	r->eigenimages = palloc0(r->max_eigenimages * sizeof(PneumoEigenimage));
-	/* the page says that not all images are used */
-	guc_level = NewGUCNestLevel();
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	compute_eigenimages(r, relid, function);
-	AtEOXact_GUC(true, guc_level);
+	r->cxt = CurrentMemoryContext;
+	/* without notices: the page says that not all images are used */
+	(void) pneumo_eigenimages_compute(relid, eigenimages_config(r), false, keep_eigenimage, r);
 }

@@ -206,7 +206,7 @@ look_metrics(const PneumoReport *r)
 
 /* Reads all that the sections show; counts the look at the test split. */
 static void
-collect(PneumoReport *r, Oid relid, Oid function)
+collect(PneumoReport *r, Oid relid)
 {
 	PneumoEvaluation *e = &r->e;
 
@@ -219,7 +219,7 @@ collect(PneumoReport *r, Oid relid, Oid function)
 	r->n_failures = pneumo_failures_find(&r->failures, e, PNEUMO_VALIDATION, false, r->max_failures);
 	pneumo_failures_neighbours(r->failures, r->n_failures, e, NEIGHBOURS, PNEUMO_DISTANCE_COSINE);
 	pneumo_report_images(r);
-	pneumo_report_eigenimages(r, relid, function);
+	pneumo_report_eigenimages(r, relid);
 	r->test_looks =
 		pneumo_evaluation_look(e, &e->id,
 							   r->test && e->dataset->split_rows[PNEUMO_TEST] > 0 ? PNEUMO_TEST
@@ -254,7 +254,7 @@ pneumo_report(PG_FUNCTION_ARGS)
 		pneumo_prevent_write("pneumo_report() with the test split");
 	read_version(r);
 	relid = find_source(fcinfo, r);
-	collect(r, relid, fcinfo->flinfo->fn_oid);
+	collect(r, relid);
 
 	for (i = 0; i < N_SECTIONS; i++)
 	{

@@ -72,6 +72,7 @@ typedef struct PneumoReport
 	PneumoReportPicture *failure_pictures; /* of the first ones */
 	int n_failure_pictures;
 	PneumoEigenimage *eigenimages;
+	MemoryContext cxt; /* of their pictures */
 	int n_eigenimages;
 	bool maps;        /* the network has a convolution */
 	double *features; /* for the shortcut check, [n][7]; NaN not read */
@@ -86,8 +87,8 @@ typedef struct PneumoReport
  */
 extern void pneumo_report_images(PneumoReport *r);
 
-/* Computes the eigenimages of the table; function is the one that was called. */
-extern void pneumo_report_eigenimages(PneumoReport *r, Oid relid, Oid function);
+/* Computes the eigenimages of the table. */
+extern void pneumo_report_eigenimages(PneumoReport *r, Oid relid);
 
 /* ------------------------------------------------- building (report_build.c) */
 

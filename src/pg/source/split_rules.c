@@ -160,7 +160,7 @@ count_samples(PneumoDataset *dataset)
 			dataset->split_groups[s->split]++;
 		else if (previous->split != s->split)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("a group is on two sides of the split: on \"%s\" with row %s, on "
+							errmsg("a group is on two splits: on \"%s\" with row %s, on "
 								   "\"%s\" with row %s",
 								   pneumo_split_names[previous->split],
 								   previous->key ? pneumo_clip(previous->key) : "(no key)",
