@@ -264,8 +264,8 @@ run_tap()
     printf '%-32s %d passed, %d failed%s (%d s)\n' "$name" "$p" "$f" \
         "$(grep -q '^1\.\.0 # SKIP\|# skip' "$log" && echo ', some skipped')" $((SECONDS - t))
     if ((f > 0)); then
-        grep -A 12 '^not ok' "$log" | head -n 60
-        grep -vhE '^(#|ok )' "$WORK/tap/$name"/tmp_check/log/regress_log_* | tail -n 15
+        grep -A 12 '^not ok' "$log" | head -n 60 || true
+        grep -vhE '^(#|ok )' "$WORK/tap/$name"/tmp_check/log/regress_log_* | tail -n 15 || true
         mkdir -p "$BUILD/tap"
         cp -r "$WORK/tap/$name/tmp_check/log" "$BUILD/tap/$name" 2> /dev/null || true
         cp "$log" "$BUILD/tap/" 2> /dev/null || true

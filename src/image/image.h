@@ -50,6 +50,9 @@ typedef struct ImgError
 	char message[IMG_MESSAGE_LEN];
 } ImgError;
 
+/* The most bytes of a compressed image unless the caller says otherwise. */
+#define IMG_DEFAULT_MAX_BYTES ((size_t) 64 * 1024 * 1024)
+
 typedef struct ImgLimits
 {
 	size_t max_bytes;                 /* of the compressed stream; 64 MB if 0 */

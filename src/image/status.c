@@ -10,7 +10,6 @@
 
 #include "image_internal.h"
 
-#define DEFAULT_MAX_BYTES ((size_t) 64 << 20)
 #define DEFAULT_MAX_PIXELS UINT64_C(50000000)
 #define DEFAULT_MAX_CODEC_BYTES ((size_t) 64 << 20)
 #define DEFAULT_MAX_SCANS 100
@@ -37,7 +36,7 @@ img_limits_resolve(ImgLimits *resolved, const ImgLimits *limits)
 
 	*resolved = limits != NULL ? *limits : none;
 	if (resolved->max_bytes == 0)
-		resolved->max_bytes = DEFAULT_MAX_BYTES;
+		resolved->max_bytes = IMG_DEFAULT_MAX_BYTES;
 	if (resolved->max_side == 0 || resolved->max_side > IMG_MAX_JPEG_SIDE)
 		resolved->max_side = IMG_MAX_JPEG_SIDE;
 	if (resolved->max_pixels == 0)

@@ -130,8 +130,17 @@ sub wait_for
 {
 	my ($node, $query, $what, $db) = @_;
 
-	$node->poll_query_until($db // 'postgres', $query)
-	  or die "timed out waiting for: $what";
+	my $end = time + 120;
+
+	# a server that has just crashed hangs up on psql, which is no answer
+	while (1)
+	{
+		my $reached = eval { $node->poll_query_until($db // 'postgres', $query) };
+
+		return if $reached;
+		die $@ || "timed out waiting for: $what" if $@ !~ /Broken pipe/ || time > $end;
+		usleep(100_000);
+	}
 }
 
 # Until so many epochs of the run are finished.

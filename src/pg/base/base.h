@@ -162,7 +162,7 @@ extern bool pneumo_attempts_next(PneumoAttempts *attempts);
 /* --------------------------------------------------- images (pixels.c) */
 
 /* The most bytes that a file of an image may have. */
-#define PNEUMO_MAX_IMAGE_BYTES ((Size) 64 * 1024 * 1024)
+#define PNEUMO_MAX_IMAGE_BYTES ((Size) IMG_DEFAULT_MAX_BYTES)
 
 /* Fills the limits of decoding from the settings, and where interrupts show. */
 extern void pneumo_image_limits(ImgLimits *limits);

@@ -245,6 +245,7 @@ append_item(PneumoCheck *check, const PneumoCheckItem *item, const PneumoRow *ro
 	MemoryContextSwitchTo(old);
 }
 
+/* A PneumoRowVisit: makes an item of a row, or notes why it is none. */
 static void
 visit(void *arg, const PneumoRow *row)
 {
