@@ -384,8 +384,9 @@ pneumo_failures(PG_FUNCTION_ARGS)
 								 (long long) e.dataset->left_out[PNEUMO_OUT_SEEN])
 					 : 0));
 	n = pneumo_failures_find(&failures, &e, wanted.split, wanted.all_rows, wanted.limit);
-	pneumo_failures_neighbours(failures, n, &e, wanted.n_neighbours, wanted.distance);
+	/* before the table is read again: that it is tells a view's functions that there are failures */
 	(void) pneumo_evaluation_look(&e, &e.id, wanted.split, n_samples, NULL);
+	pneumo_failures_neighbours(failures, n, &e, wanted.n_neighbours, wanted.distance);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (i = 0; i < n; i++)
