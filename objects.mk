@@ -114,6 +114,7 @@ OBJS_PG_TOP = src/pg/pneumo.o
 
 OBJS_PG_BASE = \
 	src/pg/base/attempts.o \
+	src/pg/base/background.o \
 	src/pg/base/blas.o \
 	src/pg/base/build.o \
 	src/pg/base/errors.o \

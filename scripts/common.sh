@@ -49,6 +49,17 @@ find_pg_config()
     return 1
 }
 
+# Some clang, the newest if there is none without a number; status 1 if there is none.
+find_clang()
+{
+    local name
+
+    for name in clang $(ls /usr/bin/clang-[0-9]* 2> /dev/null | sort -t- -k2 -rn); do
+        command -v "$name" && return 0
+    done
+    return 1
+}
+
 # A server refuses to run as root: then it runs as SERVER_USER, through
 # as_server; otherwise as whoever calls.
 SERVER_USER=

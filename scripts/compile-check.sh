@@ -28,16 +28,6 @@ build()
     fi
 }
 
-find_clang()
-{
-    local name
-
-    for name in clang $(ls /usr/bin/clang-[0-9]* 2> /dev/null | sort -t- -k2 -rn); do
-        command -v "$name" && return 0
-    done
-    return 1
-}
-
 if command -v gcc > /dev/null; then
     build gcc CC=gcc COPT=-Werror
 fi

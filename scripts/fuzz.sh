@@ -16,8 +16,7 @@ folder=$BUILD/fuzz
 passed=0
 failed=0
 
-clang=$(command -v clang || ls /usr/bin/clang-[0-9]* 2> /dev/null | sort -t- -k2 -rn | head -n 1)
-[[ -n $clang ]] || die "no clang found"
+clang=$(find_clang) || die "no clang found"
 mkdir -p "$folder"
 
 # The kernels alone take minutes with the sanitizers; make knows what is new.

@@ -98,6 +98,21 @@ SELECT pneumo_report('nobody');
 SELECT pneumo_report('failures', config => '{"failure": 3}');
 SELECT pneumo_report('failures', config => '{"failures": 51}');
 SELECT pneumo_report('failures', 'failures_all');
+-- a look is counted before the table is read again, which happens only if there are failures
+SELECT key AS wrong FROM pneumo_failures('failures_xrays', 'failures', '{"split": "test", "limit": 1}') \gset
+SELECT test_looks AS looks FROM pneumo.versions WHERE model = 'failures' \gset
+CREATE SEQUENCE failures_reads;
+CREATE FUNCTION failures_guard(id integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	IF nextval('failures_reads') > 1 THEN RAISE EXCEPTION 'read again'; END IF;
+	RETURN id;
+END $$;
+CREATE VIEW failures_once AS SELECT failures_guard(id) AS id, patient, label, image FROM failures_xrays WHERE id = :wrong;
+SELECT pneumo_failures('failures_once', 'failures', '{"split": "test"}');
+SELECT test_looks - :looks AS counted FROM pneumo.versions WHERE model = 'failures';
+DROP VIEW failures_once;
+DROP FUNCTION failures_guard(integer);
+DROP SEQUENCE failures_reads;
 -- unnamed, only the very table is read, and only for the role that trained on it
 ALTER TABLE failures_xrays RENAME TO failures_renamed;
 SELECT pneumo_report('failures');

@@ -12,7 +12,7 @@
  */
 #include <math.h>
 
-#include "common/philox.h"
+#include "random/philox.h"
 #include "image_internal.h"
 
 #define MAX_SHIFT 65500.0f

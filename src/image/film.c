@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "common/philox.h"
+#include "random/philox.h"
 #include "phantom.h"
 
 #define BINS 1024        /* of the film's histogram */

@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "common/philox.h"
+#include "random/philox.h"
 #include "image_internal.h"
 #include "phantom.h"
 

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "common/philox.h"
+#include "random/philox.h"
 #include "phantom.h"
 
 #define STREAM_DRAWS UINT32_C(1) /* third word of the Philox counter */

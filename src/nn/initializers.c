@@ -25,7 +25,7 @@
 #include "random.h"
 #include "stop.h"
 
-#include "common/philox.h"
+#include "random/philox.h"
 
 #include <math.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  */
 #include "random.h"
 
-#include "common/philox.h"
+#include "random/philox.h"
 
 /* Returns a number of 0..bound-1 from 64 random bits, without bias worth naming. */
 static uint32_t

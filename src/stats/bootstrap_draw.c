@@ -14,7 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "common/philox.h"
+#include "random/philox.h"
 #include "stats_internal.h"
 
 bool

@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "common/philox.h"
+#include "random/philox.h"
 #include "stats_internal.h"
 
 #define PURPOSE_FOLDS 0x666f6c64u /* keeps these draws apart from others */

@@ -8,7 +8,7 @@
  * sanitizer's report, an error without a message, a size of 0 where none was
  * announced, or the fast kernels being far from the reference ones.
  */
-#include "nn/nn.h"
+#include "fuzz_nn.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define MAX_NODES 12
-#define MAX_MEMORY ((size_t) 64 << 20)
 #define MAX_MULTIPLY_ADDS UINT64_C(4000000)
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -41,12 +40,6 @@ require(int condition)
 {
 	if (!condition)
 		abort();
-}
-
-static void *
-aligned(size_t bytes)
-{
-	return aligned_alloc(NN_ALIGN, (bytes + NN_ALIGN) / NN_ALIGN * NN_ALIGN);
 }
 
 /* Sets a parameter to a value of its kind: small, at an end of its range, or just outside. */
@@ -113,26 +106,6 @@ add_node(NnGraph *graph, int n_nodes, Bytes *bytes, NnError *error)
 		if (info->params[i].required || take(bytes) > 128)
 			choose_value(&spec.params[i], &info->params[i], bytes);
 	return nn_graph_add(graph, &spec, &index, error) == NN_OK ? index : -1;
-}
-
-/* Whether the graph is small enough to be run here. */
-static int
-is_cheap(const NnGraph *graph)
-{
-	uint64_t sum = 0;
-	int i;
-
-	for (i = 0; i < nn_graph_node_count(graph); i++)
-	{
-		NnNodeInfo info;
-
-		nn_graph_node(&info, graph, i);
-		sum +=
-			info.multiply_adds + (uint64_t) info.shape.h * (uint64_t) info.shape.w * (uint64_t) info.shape.c;
-		if (info.multiply_adds > MAX_MULTIPLY_ADDS || sum > MAX_MULTIPLY_ADDS)
-			return 0;
-	}
-	return nn_graph_weight_count(graph) <= MAX_MEMORY / 4 / sizeof(float);
 }
 
 /* Fills probabilities and logits of two samples; 0 if it would take too much memory. */
@@ -266,7 +239,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			require(memchr(error.message, '\0', sizeof(error.message)) != NULL);
 		}
 	}
-	if (nn_graph_finish(graph, n - 1, &error) == NN_OK && is_cheap(graph))
+	if (nn_graph_finish(graph, n - 1, &error) == NN_OK && is_cheap(graph, MAX_MULTIPLY_ADDS) &&
+		nn_graph_weight_count(graph) <= MAX_MEMORY / 4 / sizeof(float))
 		run_all(graph, &bytes);
 	free(graph);
 	return 0;

@@ -3,41 +3,15 @@
  *		Any bytes as a model: opened, built, packed and run once, if that is
  *		cheap.
  */
-#include "nn/nn.h"
+#include "fuzz_nn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_MEMORY ((size_t) 64 << 20)
 #define MAX_MULTIPLY_ADDS UINT64_C(20000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void *
-aligned(size_t bytes)
-{
-	return aligned_alloc(NN_ALIGN, (bytes + NN_ALIGN - 1) / NN_ALIGN * NN_ALIGN);
-}
-
-static uint64_t
-multiply_adds(const NnGraph *graph)
-{
-	uint64_t sum = 0;
-	int i;
-
-	for (i = 0; i < nn_graph_node_count(graph); i++)
-	{
-		NnNodeInfo info;
-
-		nn_graph_node(&info, graph, i);
-		if (info.multiply_adds > MAX_MULTIPLY_ADDS)
-			return MAX_MULTIPLY_ADDS + 1;
-		sum +=
-			info.multiply_adds + (uint64_t) info.shape.h * (uint64_t) info.shape.w * (uint64_t) info.shape.c;
-	}
-	return sum;
-}
 
 static void
 run_once(const NnGraph *graph)
@@ -54,7 +28,7 @@ run_once(const NnGraph *graph)
 
 	nn_graph_node(&input, graph, 0);
 	if (n > MAX_MEMORY / sizeof(float) || packed_bytes == 0 || packed_bytes > MAX_MEMORY ||
-		scratch_bytes == 0 || scratch_bytes > MAX_MEMORY || multiply_adds(graph) > MAX_MULTIPLY_ADDS)
+		scratch_bytes == 0 || scratch_bytes > MAX_MEMORY || !is_cheap(graph, MAX_MULTIPLY_ADDS))
 		return;
 	weights = aligned(n * sizeof(float));
 	packed = aligned(packed_bytes);

@@ -8,8 +8,8 @@
  * Makes FOLDER/fuzz_jpeg/... and FOLDER/fuzz_model/..., whose folders must be
  * there.
  */
+#include "fuzz_nn.h"
 #include "image/image.h"
-#include "nn/nn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,12 +80,6 @@ add(NnGraph *graph, const char *class_name, int input, double first, double seco
 		exit(1);
 	}
 	return index;
-}
-
-static void *
-aligned(size_t bytes)
-{
-	return aligned_alloc(NN_ALIGN, (bytes + NN_ALIGN - 1) / NN_ALIGN * NN_ALIGN);
 }
 
 static void

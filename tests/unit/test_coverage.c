@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "stats_env.h"
-#include "common/philox.h"
+#include "random/philox.h"
 #include "stats/stats_internal.h"
 
 #define MAX_TRUTH_ROWS 2000000

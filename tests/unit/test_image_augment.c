@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "unit.h"
-#include "common/philox.h"
+#include "random/philox.h"
 #include "image/image.h"
 #include "image/image_internal.h"
 

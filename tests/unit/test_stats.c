@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "stats_env.h"
-#include "common/philox.h"
+#include "random/philox.h"
 #include "stats/stats_internal.h"
 #include "stats_golden.h"
 

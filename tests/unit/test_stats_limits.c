@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "stats_env.h"
-#include "common/philox.h"
+#include "random/philox.h"
 #include "stats/stats_internal.h"
 
 /* Sanitisers make everything slower; the limit on time follows. */

@@ -19,7 +19,7 @@
 #include "op_common.h"
 #include "ops.h"
 
-#include "common/philox.h"
+#include "random/philox.h"
 
 enum
 {

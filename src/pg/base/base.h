@@ -15,6 +15,8 @@
 #include <signal.h>
 #include "common/cryptohash.h"
 #include "fmgr.h"
+#include "postmaster/bgworker.h"
+#include "storage/dsm.h"
 #include "utils/array.h"
 
 #include "image/image.h"
@@ -197,6 +199,16 @@ extern ArrayType *pneumo_real_array(const float *values, int n_dims, const int *
 
 /* Returns drawn pixels (channels 1 or 3) as a JPEG datum; palloc'd. */
 extern bytea *pneumo_picture(const uint8 *pixels, int height, int width, int channels);
+
+/* ---------------------------------------- background workers (background.c) */
+
+/*
+ * Starts a function of the library in a background worker, once, with a DSM segment
+ * as its argument; name and type are what pg_stat_activity shows.  Returns NULL if
+ * no worker is free.
+ */
+extern BackgroundWorkerHandle *pneumo_start_worker(const char *function, const char *name, const char *type,
+												   dsm_handle segment);
 
 /* ------------------------------------------------------- BLAS (blas.c) */
 

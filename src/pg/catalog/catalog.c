@@ -196,6 +196,18 @@ pneumo_catalog_find(Relation rel, const char *index_name, int attribute, Datum v
 }
 
 int64
+pneumo_catalog_count(Relation rel, const char *index_name, int attribute, Datum value, Snapshot snapshot)
+{
+	SysScanDesc scan = pneumo_catalog_scan(rel, index_name, attribute, value, snapshot);
+	int64 n = 0;
+
+	while (HeapTupleIsValid(systable_getnext(scan)))
+		n++;
+	systable_endscan(scan);
+	return n;
+}
+
+int64
 pneumo_catalog_nextval(PneumoRelation relation)
 {
 	char name[NAMEDATALEN];

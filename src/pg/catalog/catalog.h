@@ -55,6 +55,10 @@ extern SysScanDesc pneumo_catalog_scan_ordered(Relation rel, Relation index, int
 extern HeapTuple pneumo_catalog_find(Relation rel, const char *index_name, int attribute, Datum value,
 									 Snapshot snapshot);
 
+/* Counts the rows that pneumo_catalog_scan() finds. */
+extern int64 pneumo_catalog_count(Relation rel, const char *index_name, int attribute, Datum value,
+								  Snapshot snapshot);
+
 /* Draws the next id of a relation (model, version, run, deployment, look), without checks of privileges. */
 extern int64 pneumo_catalog_nextval(PneumoRelation relation);
 

@@ -27,6 +27,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
+#include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
@@ -132,29 +133,6 @@ make_segment(const PneumoLook *look)
 	return segment;
 }
 
-static BackgroundWorkerHandle *
-start_worker(dsm_segment *segment)
-{
-	BackgroundWorker worker;
-	BackgroundWorkerHandle *handle;
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
-	strlcpy(worker.bgw_library_name, "pneumo", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "pneumo_look_worker_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "pneumo: counting a look", sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, "pneumo look", sizeof(worker.bgw_type));
-	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						errmsg("the look at held-out rows cannot be counted: no background worker is free"),
-						errhint("Try again when other queries have ended, or raise max_worker_processes.")));
-	return handle;
-}
-
 void
 pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source, int64 images,
 				Jsonb *metrics)
@@ -176,7 +154,12 @@ pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source
 	look.metrics = metrics;
 
 	segment = make_segment(&look);
-	handle = start_worker(segment);
+	handle = pneumo_start_worker("pneumo_look_worker_main", "pneumo: counting a look", "pneumo look",
+								 dsm_segment_handle(segment));
+	if (handle == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+						errmsg("the look at held-out rows cannot be counted: no background worker is free"),
+						errhint("Try again when other queries have ended, or raise max_worker_processes.")));
 	status = WaitForBackgroundWorkerShutdown(handle);
 	if (status == BGWH_POSTMASTER_DIED)
 		ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the server is going away")));

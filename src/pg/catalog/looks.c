@@ -29,13 +29,8 @@ pneumo_look_count(const uint8 *sha256)
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_LOOK, AccessShareLock, false);
 	Snapshot snapshot = pneumo_write_snapshot();
 	bytea *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
-	SysScanDesc scan =
-		pneumo_catalog_scan(rel, "look_sha256_idx", Anum_look_sha256, PointerGetDatum(hash), snapshot);
-	int64 n = 0;
+	int64 n = pneumo_catalog_count(rel, "look_sha256_idx", Anum_look_sha256, PointerGetDatum(hash), snapshot);
 
-	while (HeapTupleIsValid(systable_getnext(scan)))
-		n++;
-	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return n;

@@ -62,10 +62,10 @@ extern void pneumo_evaluation_read(PneumoEvaluation *e, Oid relid);
 /*
  * Leaves out scored rows that a version has seen, whatever table they come from:
  * in validation those that it was trained on, in test also those that it was
- * selected by.  With everywhere, rows that it was trained on or selected by are
- * left out of each scored split.  Of an imported version nothing is known.
+ * selected by.  Where all three splits are scored, rows that it was trained on or
+ * selected by are left out of each.  Warns where not all that it has seen is known.
  */
-extern void pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version, bool everywhere);
+extern void pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version);
 
 /*
  * Counts a look at the held-out rows of a version, if the call is one: the split

@@ -171,16 +171,17 @@ label_names(const PneumoModelMeta *meta, const PneumoSource *source)
 }
 
 void
-pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version, bool everywhere)
+pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version)
 {
 	static const bool validation[3] = {false, true, false};
 	static const bool test[3] = {false, false, true};
 	static const bool trained[3] = {true, false, false};
 	static const bool selected[3] = {true, true, false};
+	bool everywhere = e->score[PNEUMO_TRAIN] && e->score[PNEUMO_VALIDATION] && e->score[PNEUMO_TEST];
 	PneumoManifest manifest;
 	bool known = pneumo_manifest_read(version, &manifest);
 
-	if ((!known || manifest.incomplete) && !(e->score[PNEUMO_TRAIN] && !everywhere))
+	if ((!known || manifest.incomplete) && (everywhere || !e->score[PNEUMO_TRAIN]))
 	{
 		e->dataset->history_unknown = true;
 		ereport(WARNING,
@@ -224,7 +225,7 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 	reading.classes = label_names(e->scorer->meta, e->source);
 	e->dataset = pneumo_dataset_read(e->source, e->config, &reading);
 	pneumo_scores_finish(&e->scores);
-	pneumo_evaluation_hold_out(e, e->id.version, false);
+	pneumo_evaluation_hold_out(e, e->id.version);
 }
 
 int64
@@ -253,7 +254,6 @@ typedef struct Visitor
 	PneumoEvaluation *e;
 	bool *marked;
 	int64 left; /* marks */
-	size_t max_bytes;
 	PneumoImageVisit visit;
 	void *arg;
 } Visitor;

@@ -73,16 +73,13 @@ list_rows(PneumoJudged *judged, const PneumoEvaluation *e, int split)
 void
 pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split, int64 rival)
 {
-	bool everywhere = split == PNEUMO_SPLIT_ALL;
 	int i;
 
 	for (i = 0; i < 3; i++)
-		e->score[i] = everywhere || i == split;
+		e->score[i] = split == PNEUMO_SPLIT_ALL || i == split;
 	pneumo_evaluation_read(e, relid);
-	if (everywhere)
-		pneumo_evaluation_hold_out(e, e->id.version, true);
 	if (rival != 0)
-		pneumo_evaluation_hold_out(e, rival, everywhere);
+		pneumo_evaluation_hold_out(e, rival);
 	list_rows(judged, e, split);
 }
 

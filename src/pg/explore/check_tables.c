@@ -70,14 +70,10 @@ put_group(PneumoCheck *check, PneumoCheckItem *const *items, int64 n, int splits
 static void
 put_similar_classes(PneumoCheck *check)
 {
-	PneumoSimilar *classes = pneumo_similar_begin(CurrentMemoryContext);
+	PneumoSimilar *classes = pneumo_similar_of(CurrentMemoryContext, check->classes, check->n_classes);
 	const char *example;
-	int64 n;
-	int c;
+	int64 n = pneumo_similar_count(classes, &example);
 
-	for (c = 0; c < check->n_classes; c++)
-		pneumo_similar_add(classes, check->classes[c]);
-	n = pneumo_similar_count(classes, &example);
 	pneumo_check_put(check, "class in several spellings", n > 0 ? "warning" : "ok", NULL, n,
 					 n > 0
 						 ? psprintf("%s may be one class: they differ only in case, blanks or zeros", example)

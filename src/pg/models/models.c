@@ -141,18 +141,14 @@ delete_by_id(PneumoRelation relation, const char *index, int attribute, int64 id
 }
 
 /* Counts the rows of versions that share these bytes. */
-static int
+static int64
 count_sharers(Relation rel, const uint8 *sha256)
 {
 	Snapshot snapshot = pneumo_write_snapshot();
 	bytea *hash = pneumo_bytea(sha256, PNEUMO_SHA256_LEN);
-	SysScanDesc scan =
-		pneumo_catalog_scan(rel, "version_sha256_idx", Anum_version_sha256, PointerGetDatum(hash), snapshot);
-	int n = 0;
+	int64 n =
+		pneumo_catalog_count(rel, "version_sha256_idx", Anum_version_sha256, PointerGetDatum(hash), snapshot);
 
-	while (HeapTupleIsValid(systable_getnext(scan)))
-		n++;
-	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	return n;
 }

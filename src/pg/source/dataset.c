@@ -41,15 +41,13 @@ typedef struct Reader
 
 /* Returns how a message names a row. */
 static char *
-row_name(const char *key, int64 number)
+row_name(const PneumoRow *row)
 {
-	if (key != NULL)
-		return psprintf("row %s", pneumo_clip(key));
-	return psprintf("row number %lld", (long long) number);
+	return psprintf("row %s", pneumo_clip(pneumo_row_name(row)));
 }
 
 static int
-find_label(Reader *reader, const char *text, const char *key)
+find_label(Reader *reader, const PneumoRow *row)
 {
 	const PneumoReading *reading = reader->reading;
 	const char *names[NN_MAX_CLASSES + 1];
@@ -57,29 +55,29 @@ find_label(Reader *reader, const char *text, const char *key)
 
 	for (i = 0; i < reading->n_classes; i++)
 	{
-		if (strcmp(text, reading->classes[i]) == 0)
+		if (strcmp(row->label, reading->classes[i]) == 0)
 			return i;
 		names[i] = reading->classes[i];
 	}
 	names[i] = NULL;
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("%s has the label \"%s\", which is not a class",
-						   row_name(key, reader->dataset->n_rows), pneumo_clip(text)),
-					errdetail("It can be %s.", pneumo_list_names(names))));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s has the label \"%s\", which is not a class", row_name(row), pneumo_clip(row->label)),
+			 errdetail("It can be %s.", pneumo_list_names(names))));
 	return -1;
 }
 
 static PneumoSplit
-split_from_text(Reader *reader, const char *text, const char *key)
+split_of(const PneumoRow *row)
 {
 	PneumoSplit split;
 
-	if (pneumo_split_parse(text, &split))
+	if (pneumo_split_parse(row->split, &split))
 		return split;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s has the split \"%s\", must be \"train\", \"validation\" (or \"val\") or \"test\"",
-					row_name(key, reader->dataset->n_rows), pneumo_clip(text))));
+					row_name(row), pneumo_clip(row->split))));
 	return PNEUMO_TRAIN;
 }
 
@@ -107,7 +105,7 @@ place_sample(Reader *reader, const PneumoRow *row, PneumoSample *sample)
 	pneumo_sha256(sample->group, buf.data, buf.len);
 
 	if (row->split != NULL)
-		sample->split = split_from_text(reader, row->split, sample->key);
+		sample->split = split_of(row);
 	else
 		sample->split = pneumo_split_key(buf.data + 1, buf.len - 1, config->split_seed,
 										 config->validation_split, config->test_split);
@@ -123,20 +121,19 @@ read_weight(Reader *reader, const PneumoRow *row)
 	weight = row->weight == NULL ? NAN : strtod(row->weight, NULL);
 	if (!(weight >= 0 && weight <= 1e6))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s has the sample weight %s, must be between 0 and 1000000",
-							   row_name(row->key, row->number), row->weight == NULL ? "null" : row->weight)));
+						errmsg("%s has the sample weight %s, must be between 0 and 1000000", row_name(row),
+							   row->weight == NULL ? "null" : row->weight)));
 	return (float) weight;
 }
 
 static void
-left_out_unreadable(Reader *reader, const char *key, const char *reason)
+left_out_unreadable(Reader *reader, const PneumoRow *row, const char *reason)
 {
 	PneumoDataset *dataset = reader->dataset;
 
 	dataset->left_out[PNEUMO_OUT_UNREADABLE]++;
 	if (dataset->first_bad == NULL)
-		dataset->first_bad =
-			MemoryContextStrdup(dataset->cxt, psprintf("%s: %s", row_name(key, dataset->n_rows), reason));
+		dataset->first_bad = MemoryContextStrdup(dataset->cxt, psprintf("%s: %s", row_name(row), reason));
 }
 
 static void
@@ -185,12 +182,12 @@ read_row(Reader *reader, const PneumoRow *row)
 	memset(&sample, 0, sizeof(sample));
 	sample.key = row->key;
 	sample.slot = -1;
-	sample.label = (int16) find_label(reader, row->label, row->key);
+	sample.label = (int16) find_label(reader, row);
 	sample.weight = read_weight(reader, row);
 
 	if (toast_raw_datum_size(row->image) - VARHDRSZ > PNEUMO_MAX_IMAGE_BYTES)
 	{
-		left_out_unreadable(reader, row->key,
+		left_out_unreadable(reader, row,
 							psprintf("%zu bytes are above the limit of %zu",
 									 (size_t) toast_raw_datum_size(row->image) - VARHDRSZ,
 									 PNEUMO_MAX_IMAGE_BYTES));
@@ -205,7 +202,7 @@ read_row(Reader *reader, const PneumoRow *row)
 		if (pneumo_pixels(reader->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
 						  &reader->config->preprocess, &error) != IMG_OK)
 		{
-			left_out_unreadable(reader, row->key, error.message);
+			left_out_unreadable(reader, row, error.message);
 			return;
 		}
 		if (reading->sink != NULL && reading->want[sample.split])
@@ -250,6 +247,7 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, cons
 	dataset->n_classes = reading->n_classes;
 	for (i = 0; i < reading->n_classes; i++)
 		dataset->classes[i] = MemoryContextStrdup(cxt, reading->classes[i]);
+	dataset->class_names = pneumo_similar_of(cxt, dataset->classes, dataset->n_classes);
 
 	memset(&reader, 0, sizeof(reader));
 	reader.source = source;

@@ -142,6 +142,17 @@ pneumo_similar_add(PneumoSimilar *similar, const char *text)
 			MemoryContextStrdup(similar->cxt, psprintf("\"%s\" and \"%s\"", entry->first, pneumo_clip(text)));
 }
 
+PneumoSimilar *
+pneumo_similar_of(MemoryContext cxt, char *const *texts, int n)
+{
+	PneumoSimilar *similar = pneumo_similar_begin(cxt);
+	int i;
+
+	for (i = 0; i < n; i++)
+		pneumo_similar_add(similar, texts[i]);
+	return similar;
+}
+
 int64
 pneumo_similar_count(const PneumoSimilar *similar, const char **example)
 {

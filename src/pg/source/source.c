@@ -50,16 +50,14 @@ static AttrNumber
 find_column(Relation rel, const char *key, const char *name)
 {
 	AttrNumber attnum = get_attnum(RelationGetRelid(rel), name);
-	const char *near;
 
 	if (attnum > 0)
 		return attnum;
-	near = pneumo_nearest(name, column_names(rel));
 	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 					errmsg("column \"%s\" of relation \"%s\" does not exist", pneumo_clip(name),
 						   RelationGetRelationName(rel)),
 					errdetail("It is the value of config key \"%s\".", key),
-					near ? errhint("Did you mean \"%s\"?", near) : 0));
+					pneumo_hint_nearest(name, column_names(rel))));
 	return InvalidAttrNumber;
 }
 

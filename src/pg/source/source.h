@@ -188,6 +188,9 @@ typedef struct PneumoSimilar PneumoSimilar;
 extern PneumoSimilar *pneumo_similar_begin(MemoryContext cxt);
 extern void pneumo_similar_add(PneumoSimilar *similar, const char *text);
 
+/* Returns the collection of n texts. */
+extern PneumoSimilar *pneumo_similar_of(MemoryContext cxt, char *const *texts, int n);
+
 /* Returns how many texts are like one before them without being equal, and the first two, or NULL. */
 extern int64 pneumo_similar_count(const PneumoSimilar *similar, const char **example);
 
@@ -229,9 +232,10 @@ typedef struct PneumoDataset
 	int64 n;      /* samples, sorted by (sha256, label, group) */
 	PneumoSample *samples;
 	int64 left_out[PNEUMO_N_LEFT_OUT];
-	bool history_unknown;          /* nobody knows all images that a judged version was trained on */
-	char *first_bad;               /* "key: reason" of the first unreadable row */
-	char *first_conflict;          /* keys of the first conflicting rows */
+	bool history_unknown; /* nobody knows all images that a judged version was trained on */
+	char *first_bad;      /* "key: reason" of the first unreadable row */
+	char *first_conflict; /* keys of the first conflicting rows */
+	PneumoSimilar *class_names;
 	PneumoSimilar *group_keys;     /* NULL without a group column */
 	int64 rows_without_group;      /* NULL or empty in the group column */
 	int64 rows[3][NN_MAX_CLASSES]; /* by split and class, of counted samples */

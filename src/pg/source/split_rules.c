@@ -224,14 +224,10 @@ split_is_wanted(const PneumoDataset *dataset, const PneumoConfig *config, int sp
 static List *
 warn_of_names(List *warnings, const PneumoDataset *dataset, const PneumoConfig *config)
 {
-	PneumoSimilar *classes = pneumo_similar_begin(CurrentMemoryContext);
 	const char *example;
 	int64 n;
-	int c;
 
-	for (c = 0; c < dataset->n_classes; c++)
-		pneumo_similar_add(classes, dataset->classes[c]);
-	if (pneumo_similar_count(classes, &example) > 0)
+	if (pneumo_similar_count(dataset->class_names, &example) > 0)
 		warnings =
 			lappend(warnings, psprintf("the classes %s may be one: they differ only in case, blanks or zeros",
 									   example));

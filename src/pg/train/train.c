@@ -30,6 +30,7 @@
 
 #include "nn/nn.h"
 
+#include "pg/base/base.h"
 #include "pg/base/compat.h"
 #include "pg/base/shmem.h"
 #include "pg/catalog/catalog.h"
@@ -232,19 +233,9 @@ create_segment(Following *f, const PneumoLaunch *launch)
 static void
 start_worker(Following *f)
 {
-	BackgroundWorker worker;
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(f->seg));
-	strlcpy(worker.bgw_library_name, "pneumo", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "pneumo_worker_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "pneumo training", sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, "pneumo training", sizeof(worker.bgw_type));
-	if (!RegisterDynamicBackgroundWorker(&worker, &f->handle))
+	f->handle = pneumo_start_worker("pneumo_worker_main", "pneumo training", "pneumo training",
+									dsm_segment_handle(f->seg));
+	if (f->handle == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						errmsg("no training can start: no background worker is free"),
 						errhint("Wait for parallel queries or other workers to end, or raise "

@@ -301,10 +301,7 @@ check_data(PneumoWorker *w)
 		pneumo_worker_warn(w, psprintf("%lld identical images with different labels are left out: %s",
 									   (long long) w->dataset->left_out[PNEUMO_OUT_CONFLICT],
 									   w->dataset->first_conflict));
-	/* in a transaction, since names are converted to UTF-8 */
-	pneumo_worker_begin(w, true);
 	warnings = pneumo_dataset_require(w->dataset, config);
-	pneumo_worker_commit(w);
 	foreach (lc, warnings)
 		pneumo_worker_warn(w, lfirst(lc));
 	if (w->dataset->split_rows[PNEUMO_VALIDATION] == 0)

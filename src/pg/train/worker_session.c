@@ -155,9 +155,7 @@ pneumo_worker_check_stop(PneumoWorker *w)
 void *
 pneumo_worker_allocate(PneumoWorker *w, size_t bytes)
 {
-	char *memory = MemoryContextAllocHuge(w->cxt, bytes + NN_ALIGN);
-
-	return (void *) TYPEALIGN(NN_ALIGN, memory);
+	return pneumo_align(MemoryContextAllocHuge(w->cxt, bytes + NN_ALIGN));
 }
 
 /* ------------------------------------------------- the slot and the caller */

@@ -18,8 +18,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PNEUMO_COMMON_PHILOX_H
-#define PNEUMO_COMMON_PHILOX_H
+#ifndef PNEUMO_RANDOM_PHILOX_H
+#define PNEUMO_RANDOM_PHILOX_H
 
 #include <stdint.h>
 
@@ -101,4 +101,4 @@ philox_open_double(uint32_t high, uint32_t low)
 	return ((double) bits + 0.5) * (1.0 / 9007199254740992.0);
 }
 
-#endif /* PNEUMO_COMMON_PHILOX_H */
+#endif /* PNEUMO_RANDOM_PHILOX_H */
