@@ -218,6 +218,7 @@ OBJS_PG_TRAIN = \
 	src/pg/train/train.o \
 	src/pg/train/views.o \
 	src/pg/train/worker.o \
+	src/pg/train/worker_queue.o \
 	src/pg/train/worker_session.o \
 	src/pg/train/worker_store.o \
 	src/pg/train/worker_train.o \

@@ -43,28 +43,67 @@ SELECT pneumo_wait(:run);
 CREATE PROCEDURE runs_watch(run bigint) LANGUAGE plpgsql AS $$ BEGIN CALL pneumo_watch(run); END $$;
 CALL pneumo_watch(:run);
 CALL runs_watch(:run);
+CALL pneumo_watch(NULL);
 BEGIN;
 \set VERBOSITY sqlstate
 CALL pneumo_watch(:run);
 \set VERBOSITY terse
 ROLLBACK;
 
--- more than pneumo.max_training_runs; cancel; a cancelled run has a checkpoint
+-- more than pneumo.max_training_runs are queued, in the order of their asking
 SELECT pneumo_train('runs_xrays', :'slow', false) AS run \gset
-\set VERBOSITY sqlstate
-SELECT pneumo_train('runs_xrays', :'fast');
-SELECT pneumo_forget(:run);
-SELECT pneumo_resume(:run);
-\set VERBOSITY terse
-DO $$ BEGIN
+CREATE PROCEDURE runs_until(condition text) LANGUAGE plpgsql AS $$
+DECLARE done boolean;
+BEGIN
 	FOR i IN 1 .. 600 LOOP
-		EXIT WHEN EXISTS (SELECT FROM pneumo.progress WHERE epoch > 0);
+		EXECUTE 'SELECT ' || condition INTO done;
+		EXIT WHEN done;
 		PERFORM pg_sleep(0.1);
 	END LOOP;
 END $$;
-SELECT owner = current_user AS owner, phase IN ('training', 'validating') AS training, epochs, batches > 0 AS batches FROM pneumo.progress;
+CALL runs_until('EXISTS (SELECT FROM pneumo.progress WHERE epoch > 0)');
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "queued 1"}', false) AS queued1 \gset
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "queued 2"}', false) AS queued2 \gset
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "queued 3"}', false) AS queued3 \gset
+SELECT pneumo_train('runs_xrays', :'fast'::jsonb || '{"name": "queued 4"}', false) AS queued4 \gset
+CALL runs_until('(SELECT count(*) = 4 FROM pneumo.run WHERE state = ''queued'')');
+SELECT model, state, started IS NULL AS waits FROM pneumo.runs WHERE run >= :run ORDER BY run;
+SELECT phase FROM pneumo.progress WHERE run = :queued2;
+\set VERBOSITY sqlstate
+SELECT pneumo_train('runs_xrays', :'fast'); -- the queue is full
+SELECT pneumo_forget(:queued2);
+SELECT pneumo_resume(:queued2);
+\set VERBOSITY terse
+-- one that is cancelled in the queue can begin later
+SELECT pneumo_cancel(:queued2);
+SELECT pneumo_wait(:queued2);
+SELECT pneumo_resume(:queued2, wait => false) = :queued2 AS same;
+SELECT state FROM pneumo.runs WHERE run = :queued2;
+-- a caller that waits for its turn is told, and has its timeout
+SELECT pneumo_cancel(:queued3);
+SELECT pneumo_wait(:queued3);
+SET client_min_messages = notice;
+SET statement_timeout = '2s';
+\set VERBOSITY sqlstate
+SELECT pneumo_train('runs_xrays', :'fast');
+\set VERBOSITY terse
+RESET statement_timeout;
+SET client_min_messages = warning;
+
+-- cancel; a cancelled run has a checkpoint
+\set VERBOSITY sqlstate
+SELECT pneumo_forget(:run);
+SELECT pneumo_resume(:run);
+\set VERBOSITY terse
+SELECT owner = current_user AS owner, phase IN ('training', 'validating') AS training, epochs, batches > 0 AS batches
+FROM pneumo.progress WHERE run = :run;
 SELECT pneumo_cancel(:run);
 SELECT pneumo_wait(:run);
+SELECT pneumo_wait(:queued2);
+SELECT pneumo_wait(:queued4);
+SELECT model, state FROM pneumo.runs WHERE model LIKE 'queued%' ORDER BY started;
+SELECT count(pneumo_drop_model(model)::text) AS dropped FROM pneumo.models WHERE model LIKE 'queued%';
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'queued%';
 SELECT state, error FROM pneumo.runs WHERE run = :run;
 SELECT count(*) AS deployed FROM pneumo.versions WHERE run = :run AND deployed;
 
@@ -183,6 +222,6 @@ SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model
 
 SELECT pneumo_drop_model('runs');
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model = 'runs';
-DROP PROCEDURE runs_watch;
+DROP PROCEDURE runs_watch, runs_until;
 DROP TABLE runs_xrays;
 DROP ROLE regress_pneumo_other, regress_pneumo_monitor, regress_pneumo_heir;

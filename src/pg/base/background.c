@@ -9,12 +9,18 @@
 
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
 
 #include "pg/base/base.h"
+#include "pg/base/shmem.h"
+
+#define POLL_MS 100
 
 BackgroundWorkerHandle *
-pneumo_start_worker(const char *function, const char *name, const char *type, dsm_handle segment)
+pneumo_start_worker(const char *function, const char *name, const char *type, dsm_handle segment, int wait_ms)
 {
+	TimestampTz begin = GetCurrentTimestamp();
 	BackgroundWorker worker;
 	BackgroundWorkerHandle *handle;
 
@@ -28,5 +34,14 @@ pneumo_start_worker(const char *function, const char *name, const char *type, ds
 	strlcpy(worker.bgw_function_name, function, sizeof(worker.bgw_function_name));
 	strlcpy(worker.bgw_name, name, sizeof(worker.bgw_name));
 	strlcpy(worker.bgw_type, type, sizeof(worker.bgw_type));
-	return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : NULL;
+	while (!RegisterDynamicBackgroundWorker(&worker, &handle))
+	{
+		if (TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), wait_ms))
+			return NULL;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MS,
+						 pneumo_wait_event(PNEUMO_WAIT_WORKER));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return handle;
 }

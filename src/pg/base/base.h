@@ -43,6 +43,7 @@ extern int pneumo_predict_memory; /* kB */
 extern int pneumo_simd;           /* -1 auto, else NnPath */
 extern char *pneumo_blas_library; /* "" or "none": built-in kernel */
 extern int pneumo_max_training_runs;
+extern int pneumo_max_queued_runs;
 extern int pneumo_disk_reserve;      /* MB; 0: none */
 extern int pneumo_shared_cache_size; /* kB */
 extern int pneumo_local_cache_size;  /* kB */
@@ -204,11 +205,12 @@ extern bytea *pneumo_picture(const uint8 *pixels, int height, int width, int cha
 
 /*
  * Starts a function of the library in a background worker, once, with a DSM segment
- * as its argument; name and type are what pg_stat_activity shows.  Returns NULL if
- * no worker is free.
+ * as its argument; name and type are what pg_stat_activity shows.  The server's
+ * worker slots are shared with parallel queries, which hold them for a short time:
+ * where none is free, this waits up to wait_ms for one, and returns NULL then.
  */
 extern BackgroundWorkerHandle *pneumo_start_worker(const char *function, const char *name, const char *type,
-												   dsm_handle segment);
+												   dsm_handle segment, int wait_ms);
 
 /* ------------------------------------------------------- BLAS (blas.c) */
 

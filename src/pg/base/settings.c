@@ -30,6 +30,7 @@
 #define DEFAULT_LOCAL_CACHE_SIZE (512 * 1024)
 #define DEFAULT_MAX_IMAGE_PIXELS (50 * 1000 * 1000)
 #define DEFAULT_MAX_TRAINING_RUNS 1
+#define DEFAULT_MAX_QUEUED_RUNS 4
 #define DEFAULT_DISK_RESERVE 1024 /* MB */
 
 char *pneumo_default_model = NULL;
@@ -43,6 +44,7 @@ int pneumo_predict_memory = DEFAULT_PREDICT_MEMORY;
 int pneumo_simd = SIMD_AUTO;
 char *pneumo_blas_library = NULL;
 int pneumo_max_training_runs = DEFAULT_MAX_TRAINING_RUNS;
+int pneumo_max_queued_runs = DEFAULT_MAX_QUEUED_RUNS;
 int pneumo_disk_reserve = DEFAULT_DISK_RESERVE;
 int pneumo_shared_cache_size = DEFAULT_SHARED_CACHE_SIZE;
 int pneumo_local_cache_size = DEFAULT_LOCAL_CACHE_SIZE;
@@ -113,7 +115,12 @@ define_training_settings(void)
 							&pneumo_train_memory, DEFAULT_TRAIN_MEMORY, 1024, INT_MAX, PGC_SUSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("pneumo.max_training_runs", "Training runs at a time, for the whole server.",
-							NULL, &pneumo_max_training_runs, DEFAULT_MAX_TRAINING_RUNS, 0, PNEUMO_RUN_SLOTS,
+							NULL, &pneumo_max_training_runs, DEFAULT_MAX_TRAINING_RUNS, 0,
+							PNEUMO_MOST_TRAINING, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pneumo.max_queued_runs",
+							"Training runs that may wait until fewer train, for the whole server.",
+							"Each takes a background worker; 0 refuses a training that cannot begin at once.",
+							&pneumo_max_queued_runs, DEFAULT_MAX_QUEUED_RUNS, 0, PNEUMO_MOST_QUEUED,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pneumo.disk_reserve",
 							"Disk space that checkpoints and versions of a training leave free.",

@@ -24,7 +24,7 @@
 #include "pg/base/compat.h"
 #include "pg/base/shmem.h"
 
-#define SHARED_NAME "pneumo 1 abi1"
+#define SHARED_NAME "pneumo 1 abi2"
 
 StaticAssertDecl(sizeof(PneumoShared) < 16 * 1024, "the control struct must stay small");
 
@@ -97,7 +97,8 @@ pneumo_shared_preload(void)
 uint32
 pneumo_wait_event(PneumoWait wait)
 {
-	static const char *const names[] = {"PneumoCacheLoad", "PneumoRunStart", "PneumoRun"};
+	static const char *const names[] = {"PneumoCacheLoad", "PneumoRunStart", "PneumoRun", "PneumoRunTurn",
+										"PneumoWorkerSlot"};
 	static uint32 events[lengthof(names)];
 
 	if (events[wait] == 0)

@@ -19,7 +19,9 @@
 #include "pg/pneumo.h"
 
 #define PNEUMO_CACHE_SLOTS 48
-#define PNEUMO_RUN_SLOTS 8 /* upper limit of pneumo.max_training_runs */
+#define PNEUMO_MOST_TRAINING 8 /* upper limit of pneumo.max_training_runs */
+#define PNEUMO_MOST_QUEUED 24  /* upper limit of pneumo.max_queued_runs */
+#define PNEUMO_RUN_SLOTS (PNEUMO_MOST_TRAINING + PNEUMO_MOST_QUEUED)
 
 typedef enum PneumoCacheState
 {
@@ -55,6 +57,15 @@ typedef struct PneumoCacheSlot
 	int64 version;
 } PneumoCacheSlot;
 
+/* How far a run has come on its way to a turn. */
+typedef enum PneumoRunStage
+{
+	PNEUMO_RUN_STARTING,    /* its id is not drawn yet */
+	PNEUMO_RUN_UNCOMMITTED, /* queued: the caller's transaction has not committed */
+	PNEUMO_RUN_WAITING,     /* queued: others train */
+	PNEUMO_RUN_TRAINING     /* one of pneumo.max_training_runs */
+} PneumoRunStage;
+
 /* The slot of a training run: who holds it, and how far the run is.  Guarded by lock. */
 typedef struct PneumoRunSlot
 {
@@ -63,10 +74,11 @@ typedef struct PneumoRunSlot
 	Oid owner;      /* role whose rights the run has */
 	int worker_pid; /* 0 until the worker has attached */
 	int caller_pid;
-	uint32 generation;        /* grows each time the slot is taken */
+	uint32 generation; /* grows each time the slot is taken */
+	uint64 ticket;     /* the order of those that wait */
+	PneumoRunStage stage;
 	int64 run;                /* 0 until drawn */
-	bool queued;              /* waiting for the caller's transaction */
-	TransactionId caller_xid; /* that transaction */
+	TransactionId caller_xid; /* that a run without wait waits for */
 	bool cancel_requested;
 	char phase[32]; /* "reading images", "training", ... */
 	NnProgress progress;
@@ -82,6 +94,7 @@ typedef struct PneumoShared
 	ConditionVariable run_changed;
 	uint64 cache_bytes;      /* sum over the slots, also of those loading */
 	uint64 cache_generation; /* grows when a slot is emptied */
+	uint64 next_ticket;      /* of a run */
 	PneumoCacheSlot cache[PNEUMO_CACHE_SLOTS];
 	PneumoRunSlot runs[PNEUMO_RUN_SLOTS];
 } PneumoShared;
@@ -97,7 +110,9 @@ typedef enum PneumoWait
 {
 	PNEUMO_WAIT_CACHE_LOAD, /* another session loads the version */
 	PNEUMO_WAIT_RUN_START,  /* the worker's acknowledgement */
-	PNEUMO_WAIT_RUN         /* the next epoch, or the end of a run */
+	PNEUMO_WAIT_RUN,        /* the next epoch, or the end of a run */
+	PNEUMO_WAIT_TURN,       /* a run waits until fewer train */
+	PNEUMO_WAIT_WORKER      /* a background worker to become free */
 } PneumoWait;
 
 /* Returns the wait event of what a session waits for. */

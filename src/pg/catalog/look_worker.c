@@ -33,6 +33,7 @@
 #include "pg/catalog/records.h"
 
 #define LOOK_ABI 1
+#define WORKER_WAIT_MS 60000 /* its figures are computed by now and would be lost */
 
 typedef enum Outcome
 {
@@ -155,11 +156,14 @@ pneumo_look_add(const PneumoVersionId *id, const char *split, const char *source
 
 	segment = make_segment(&look);
 	handle = pneumo_start_worker("pneumo_look_worker_main", "pneumo: counting a look", "pneumo look",
-								 dsm_segment_handle(segment));
+								 dsm_segment_handle(segment), WORKER_WAIT_MS);
 	if (handle == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						errmsg("the look at held-out rows cannot be counted: no background worker is free"),
-						errhint("Try again when other queries have ended, or raise max_worker_processes.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("the look at held-out rows cannot be counted: no background worker is free"),
+				 errdetail("It was waited for for %d seconds.", WORKER_WAIT_MS / 1000),
+				 errhint("Try again when parallel queries have ended, or raise max_worker_processes above "
+						 "max_parallel_workers.")));
 	status = WaitForBackgroundWorkerShutdown(handle);
 	if (status == BGWH_POSTMASTER_DIED)
 		ereport(FATAL, (errcode(ERRCODE_ADMIN_SHUTDOWN), errmsg("the server is going away")));

@@ -314,6 +314,7 @@ typedef struct PneumoRunRow
 	char *source; /* qualified name */
 	Oid source_oid;
 	char *state;
+	bool begun; /* it has had its turn */
 	Jsonb *config;
 	char *error;    /* or NULL */
 	char *sqlstate; /* or NULL */
@@ -345,6 +346,7 @@ typedef struct PneumoRunStart
 	Jsonb *settings; /* threads, CPU path, BLAS */
 	int epochs;
 	const char *build;
+	bool queued; /* it does not train yet */
 } PneumoRunStart;
 
 /*
@@ -352,10 +354,10 @@ typedef struct PneumoRunStart
  * row is gone.
  */
 
-/* Inserts the row of a run that begins. */
+/* Inserts the row of a run that begins or is queued. */
 extern bool pneumo_run_insert(const PneumoRunStart *start);
 
-/* Sets the row of a run that is continued back to running. */
+/* Sets the row of a run that was queued or is continued to running. */
 extern bool pneumo_run_restart(const PneumoRunStart *start);
 
 /* Writes what was read: rows and groups by split, what was left out, the fingerprint (a SHA-256). */

@@ -94,6 +94,7 @@ pneumo_run_read(int64 run)
 		if (isnull)
 			row->source_oid = InvalidOid;
 		row->state = text_or_null(rel, tuple, Anum_run_state);
+		row->begun = !heap_attisnull(tuple, Anum_run_started, RelationGetDescr(rel));
 		row->config = jsonb_or_null(rel, tuple, Anum_run_config);
 		row->error = text_or_null(rel, tuple, Anum_run_error);
 		row->sqlstate = text_or_null(rel, tuple, Anum_run_sqlstate);
@@ -162,11 +163,11 @@ pneumo_run_insert(const PneumoRunStart *start)
 	set(values, nulls, NULL, Anum_run_owner, ObjectIdGetDatum(start->owner), false);
 	set_text(values, nulls, NULL, Anum_run_source, start->source_name);
 	set(values, nulls, NULL, Anum_run_source_oid, ObjectIdGetDatum(start->source), false);
-	set_text(values, nulls, NULL, Anum_run_state, "running");
+	set_text(values, nulls, NULL, Anum_run_state, start->queued ? "queued" : "running");
 	set_jsonb(values, nulls, NULL, Anum_run_config, start->config);
 	set_jsonb(values, nulls, NULL, Anum_run_settings, start->settings);
 	set(values, nulls, NULL, Anum_run_created, now, false);
-	set(values, nulls, NULL, Anum_run_started, now, false);
+	set(values, nulls, NULL, Anum_run_started, now, start->queued);
 	set(values, nulls, NULL, Anum_run_epochs, Int32GetDatum(start->epochs), false);
 	set(values, nulls, NULL, Anum_run_epoch, Int32GetDatum(0), false);
 	set_text(values, nulls, NULL, Anum_run_build, start->build);
@@ -216,6 +217,9 @@ pneumo_run_restart(const PneumoRunStart *start)
 
 	if (!begin_update(&u, start->run))
 		return false;
+	if (heap_attisnull(u.tuple, Anum_run_started, RelationGetDescr(u.rel)))
+		set(u.values, u.nulls, u.replace, Anum_run_started, TimestampTzGetDatum(GetCurrentTimestamp()),
+			false);
 	set_text(u.values, u.nulls, u.replace, Anum_run_state, "running");
 	set_jsonb(u.values, u.nulls, u.replace, Anum_run_settings, start->settings);
 	set(u.values, u.nulls, u.replace, Anum_run_finished, (Datum) 0, true);

@@ -57,7 +57,7 @@ put_row(ReturnSetInfo *rsinfo, const PneumoRunSlot *slot)
 	Datum values[N_COLS];
 	bool nulls[N_COLS] = {false};
 	bool begun = p->epochs > 0;
-	const char *phase = slot->queued                                            ? "queued"
+	const char *phase = pneumo_slot_is_queued(slot)                             ? "queued"
 						: p->validating && strcmp(slot->phase, "training") == 0 ? "validating"
 																				: slot->phase;
 

@@ -8,8 +8,8 @@
  * or the caller if the worker never came.  The slot is the proof of life: a
  * run without one is not running, whatever its row says.
  *
- * There is no queue; "queued" means that the worker waits for the caller's
- * transaction.
+ * The slots are also the queue.  A run whose worker waits has a slot and a ticket;
+ * the worker asks for its turn whenever a slot becomes free.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,6 +44,7 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 {
 	PneumoShared *shared = pneumo_shared();
 	int used = 0;
+	int training = 0;
 	int free_slot = -1;
 	int64 other = 0;
 	bool taken = false;
@@ -55,6 +56,7 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 		if (shared->runs[i].in_use)
 		{
 			used++;
+			training += shared->runs[i].stage == PNEUMO_RUN_TRAINING;
 			if (shared->runs[i].database == MyDatabaseId)
 			{
 				other = shared->runs[i].run;
@@ -64,7 +66,8 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 		else if (free_slot < 0)
 			free_slot = i;
 	}
-	if (!taken && used < pneumo_max_training_runs && free_slot >= 0)
+	if (!taken && pneumo_max_training_runs > 0 && used < pneumo_max_training_runs + pneumo_max_queued_runs &&
+		free_slot >= 0)
 	{
 		PneumoRunSlot *slot = &shared->runs[free_slot];
 		uint32 next = slot->generation + 1;
@@ -76,7 +79,7 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 		slot->owner = owner;
 		slot->run = run;
 		slot->caller_pid = MyProcPid;
-		slot->queued = TransactionIdIsValid(xid);
+		slot->ticket = ++shared->next_ticket;
 		slot->caller_xid = xid;
 		slot->started = GetCurrentTimestamp();
 		slot->time_left = NAN;
@@ -92,10 +95,15 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 	if (free_slot < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no training can start: %d of %d runs are training", used, pneumo_max_training_runs),
-				 other != 0 ? errdetail("Run %lld of this database is one of them.", (long long) other) : 0,
+				 errmsg("no training can start: %d runs are training and %d are queued", training,
+						used - training),
+				 other != 0 ? errdetail("At most %d may train and %d more wait. Run %lld of this database is "
+										"one of them.",
+										pneumo_max_training_runs, pneumo_max_queued_runs, (long long) other)
+							: errdetail("At most %d may train and %d more wait.", pneumo_max_training_runs,
+										pneumo_max_queued_runs),
 				 errhint("Wait with pneumo_wait(run), cancel with pneumo_cancel(run), or raise "
-						 "pneumo.max_training_runs.")));
+						 "pneumo.max_queued_runs or pneumo.max_training_runs.")));
 	return free_slot;
 }
 
@@ -115,15 +123,43 @@ pneumo_slot_attach(int slot, uint32 generation)
 }
 
 void
-pneumo_slot_set_run(int slot, int64 run, bool queued)
+pneumo_slot_set_run(int slot, int64 run, PneumoRunStage stage)
 {
 	PneumoShared *shared = pneumo_shared();
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	shared->runs[slot].run = run;
-	shared->runs[slot].queued = queued;
+	shared->runs[slot].stage = stage;
 	LWLockRelease(&shared->lock);
 	ConditionVariableBroadcast(&shared->run_changed);
+}
+
+bool
+pneumo_slot_take_turn(int slot)
+{
+	PneumoShared *shared = pneumo_shared();
+	PneumoRunSlot *mine = &shared->runs[slot];
+	int before = 0; /* those that train, and those that wait for longer */
+	bool turn;
+	int i;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < PNEUMO_RUN_SLOTS; i++)
+	{
+		const PneumoRunSlot *other = &shared->runs[i];
+
+		if (other->in_use && i != slot &&
+			(other->stage == PNEUMO_RUN_TRAINING ||
+			 (other->stage == PNEUMO_RUN_WAITING && other->ticket < mine->ticket)))
+			before++;
+	}
+	turn = before < pneumo_max_training_runs;
+	if (turn)
+		mine->stage = PNEUMO_RUN_TRAINING;
+	LWLockRelease(&shared->lock);
+	if (turn)
+		ConditionVariableBroadcast(&shared->run_changed);
+	return turn;
 }
 
 void
@@ -231,9 +267,15 @@ pneumo_slot_cancel_index(int slot, uint32 generation)
 	return found;
 }
 
-/* Follows pg_blocking_pids() until it comes back to this backend or ends. */
 bool
-pneumo_blocked_by_me(int pid)
+pneumo_slot_is_queued(const PneumoRunSlot *slot)
+{
+	return slot->stage == PNEUMO_RUN_UNCOMMITTED || slot->stage == PNEUMO_RUN_WAITING;
+}
+
+/* Follows pg_blocking_pids() until it comes back to this backend or ends. */
+static bool
+blocked_by_me(int pid)
 {
 	int todo[64];
 	int n = 1;
@@ -260,5 +302,25 @@ pneumo_blocked_by_me(int pid)
 				todo[n++] = pids[i];
 		}
 	}
+	return false;
+}
+
+bool
+pneumo_run_blocked_by_me(const PneumoRunSlot *slot)
+{
+	PneumoShared *shared = pneumo_shared();
+	int pids[1 + PNEUMO_RUN_SLOTS];
+	int n = 0;
+	int i;
+
+	pids[n++] = slot->worker_pid;
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	for (i = 0; i < PNEUMO_RUN_SLOTS && slot->stage == PNEUMO_RUN_WAITING; i++)
+		if (shared->runs[i].in_use && shared->runs[i].stage == PNEUMO_RUN_TRAINING)
+			pids[n++] = shared->runs[i].worker_pid;
+	LWLockRelease(&shared->lock);
+	for (i = 0; i < n; i++)
+		if (pids[i] != 0 && blocked_by_me(pids[i]))
+			return true;
 	return false;
 }

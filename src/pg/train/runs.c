@@ -88,13 +88,13 @@ read_run(int64 run, bool monitor_allowed)
 static void
 check_waiting(int64 run, const PneumoRunSlot *slot)
 {
-	if (slot->queued && TransactionIdIsCurrentTransactionId(slot->caller_xid))
+	if (slot->stage == PNEUMO_RUN_UNCOMMITTED && TransactionIdIsCurrentTransactionId(slot->caller_xid))
 		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 						errmsg("training run %lld starts when this transaction commits, it cannot be "
 							   "waited for in it",
 							   (long long) run),
 						errhint("Commit first.")));
-	if (slot->worker_pid != 0 && pneumo_blocked_by_me(slot->worker_pid))
+	if (pneumo_run_blocked_by_me(slot))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
 				 errmsg("training run %lld waits for a lock that this transaction holds", (long long) run),
@@ -112,7 +112,7 @@ pneumo_wait(PG_FUNCTION_ARGS)
 	{
 		require_owner(run, has_privs_of_role(GetUserId(), slot.owner), true);
 		if (ConditionVariableTimedSleep(&shared->run_changed, POLL_MS, pneumo_wait_event(PNEUMO_WAIT_RUN)) ||
-			slot.queued)
+			pneumo_slot_is_queued(&slot))
 		{
 			ConditionVariableCancelSleep();
 			check_waiting(run, &slot);
@@ -146,7 +146,7 @@ print_epochs(int64 run, int printed, int epochs)
 Datum
 pneumo_watch(PG_FUNCTION_ARGS)
 {
-	int64 run = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	int64 run;
 	PneumoShared *shared = pneumo_shared();
 	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 					 !castNode(CallContext, fcinfo->context)->atomic;
@@ -156,6 +156,10 @@ pneumo_watch(PG_FUNCTION_ARGS)
 	int printed = 0;
 	bool live;
 
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the run to watch is null"),
+						errhint("pneumo.runs has the ids.")));
+	run = PG_GETARG_INT64(0);
 	if (!nonatomic)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 						errmsg("pneumo_watch cannot run inside a transaction block"),
@@ -253,7 +257,7 @@ pneumo_resume(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("the role that owned training run %lld was dropped", (long long) run),
 						errhint("Start a new training.")));
-	if (!pneumo_checkpoint_exists(run))
+	if (row->begun && !pneumo_checkpoint_exists(run))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("training run %lld has no checkpoint to continue from", (long long) run),
 						errdetail("Checkpoints are written once a minute, and when a run is cancelled "
@@ -274,6 +278,7 @@ pneumo_resume(PG_FUNCTION_ARGS)
 	launch.verbose = config->verbose;
 	launch.wait = wait;
 	launch.resume_run = run;
+	launch.from_checkpoint = row->begun; /* else it was cancelled while it was queued */
 	PG_RETURN_INT64(pneumo_launch(&launch));
 }
 

@@ -42,6 +42,7 @@ PG_FUNCTION_INFO_V1(pneumo_train);
 extern bool pq_check_connection(void);
 
 #define HANDSHAKE_POLL_MS 100
+#define WORKER_WAIT_MS 10000
 #define FOLLOW_POLL_MS 1000
 
 typedef struct Following
@@ -216,6 +217,7 @@ create_segment(Following *f, const PneumoLaunch *launch)
 	s->source = launch->source;
 	s->wait = launch->wait;
 	s->resume = launch->resume_run != 0;
+	s->from_checkpoint = launch->from_checkpoint;
 	s->resume_run = launch->resume_run;
 	s->xid = f->xid;
 	s->max_epochs = launch->epochs;
@@ -234,12 +236,13 @@ static void
 start_worker(Following *f)
 {
 	f->handle = pneumo_start_worker("pneumo_worker_main", "pneumo training", "pneumo training",
-									dsm_segment_handle(f->seg));
+									dsm_segment_handle(f->seg), WORKER_WAIT_MS);
 	if (f->handle == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						errmsg("no training can start: no background worker is free"),
+						errdetail("It was waited for for %d seconds.", WORKER_WAIT_MS / 1000),
 						errhint("Wait for parallel queries or other workers to end, or raise "
-								"max_worker_processes.")));
+								"max_worker_processes above max_parallel_workers.")));
 }
 
 /* --------------------------------------------------------------- following */
@@ -304,11 +307,11 @@ check_client(void)
 }
 
 static void
-check_deadlock(const Following *f)
+check_deadlock(int64 run)
 {
-	pid_t pid;
+	PneumoRunSlot slot;
 
-	if (GetBackgroundWorkerPid(f->handle, &pid) == BGWH_STARTED && pneumo_blocked_by_me((int) pid))
+	if (pneumo_slot_find(run, &slot) && pneumo_run_blocked_by_me(&slot))
 		ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
 						errmsg("the training worker waits for a lock that this transaction holds"),
 						errhint("Commit first, or use wait => false.")));
@@ -344,16 +347,26 @@ print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *
 	return finished;
 }
 
+typedef struct Fate
+{
+	int64 run;
+	bool queued; /* when last seen */
+} Fate;
+
 /* Adds to the error of a cancelled caller, or of its statement_timeout, what becomes of the run. */
 static void
 add_fate_of_run(void *arg)
 {
-	const int64 *run = arg;
+	const Fate *fate = arg;
 
 	if (geterrcode() != ERRCODE_QUERY_CANCELED)
 		return;
-	errdetail("Training run %lld is cancelled with it; what it has learned is kept.", (long long) *run);
-	errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) *run);
+	if (fate->queued)
+		errdetail("Training run %lld is cancelled with it; it had not begun.", (long long) fate->run);
+	else
+		errdetail("Training run %lld is cancelled with it; what it has learned is kept.",
+				  (long long) fate->run);
+	errhint("Continue it with SELECT pneumo_resume(%lld).", (long long) fate->run);
 }
 
 /* Follows a run to its end and prints its news; raises how it ended, if it did not succeed. */
@@ -361,9 +374,12 @@ static void
 follow(const Following *f, const PneumoLaunch *launch, int64 run)
 {
 	PneumoRunSegment *s = f->s;
-	ErrorContextCallback callback = {error_context_stack, add_fate_of_run, &run};
+	Fate fate = {run, false};
+	ErrorContextCallback callback = {error_context_stack, add_fate_of_run, &fate};
 	int n_printed = 0;
 	int n_warned = 0;
+	PneumoRunSlot slot;
+	bool told = false;
 	double seconds = 0;
 
 	error_context_stack = &callback;
@@ -383,7 +399,13 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 		{
 			ConditionVariableCancelSleep();
 			check_client();
-			check_deadlock(f);
+			check_deadlock(run);
+			fate.queued = pneumo_slot_find(run, &slot) && slot.stage == PNEUMO_RUN_WAITING;
+			if (fate.queued && !told)
+				ereport(NOTICE,
+						(errmsg("training run %lld is queued until fewer runs train", (long long) run),
+						 errdetail("pneumo.max_training_runs is %d.", pneumo_max_training_runs)));
+			told = told || fate.queued;
 		}
 	}
 	ConditionVariableCancelSleep();

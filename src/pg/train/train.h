@@ -125,7 +125,7 @@ extern void pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config);
 
 /* ------------------------------- the run's segment (train.c, worker.c) */
 
-#define PNEUMO_RUN_ABI 1
+#define PNEUMO_RUN_ABI 2
 #define PNEUMO_RUN_TEXT 1024
 #define PNEUMO_SETTING_USER 'u'
 #define PNEUMO_SETTING_SUPERUSER 's'
@@ -156,7 +156,8 @@ typedef struct PneumoRunSegment
 	Oid current_user; /* whose rights the run has */
 	Oid source;
 	bool wait;
-	bool resume;
+	bool resume;          /* the run has a row */
+	bool from_checkpoint; /* and a state to go on from */
 	int64 resume_run;
 	TransactionId xid;    /* of a caller that does not wait */
 	int max_epochs;       /* entries of epochs[] */
@@ -184,17 +185,23 @@ typedef struct PneumoRunSegment
 /* Raises that the run is running, so that it cannot be resumed or forgotten. */
 extern void pneumo_run_is_running(int64 run) pg_attribute_noreturn();
 /*
- * Takes a slot for the caller; errors if pneumo.max_training_runs are taken.
- * xid: the transaction that the run waits for, or invalid.  run: the one to be
- * resumed, or 0; errors if it has a slot, so that no two workers have one run.
+ * Takes a slot for the caller; errors if as many runs train and wait as the settings
+ * allow.  xid: the transaction that the run waits for, or invalid.  run: the one to
+ * be resumed, or 0; errors if it has a slot, so that no two workers have one run.
  */
 extern int pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation);
 /* Makes the slot the worker's; false if the caller has given it up. */
 extern bool pneumo_slot_attach(int slot, uint32 generation);
 /* Fill what pneumo.progress shows of a run. */
-extern void pneumo_slot_set_run(int slot, int64 run, bool queued);
+extern void pneumo_slot_set_run(int slot, int64 run, PneumoRunStage stage);
 extern void pneumo_slot_set_phase(int slot, const char *phase);
 extern void pneumo_slot_set_progress(int slot, const NnProgress *progress, double time_left);
+/*
+ * Makes the run one of those that train, if fewer than pneumo.max_training_runs do and
+ * nobody who waits has asked before; returns whether it did.  A run whose caller has
+ * not committed is not waited for.
+ */
+extern bool pneumo_slot_take_turn(int slot);
 /* Frees the slot if it still is of that generation; with only_unattached, not if a worker has it. */
 extern void pneumo_slot_release(int slot, uint32 generation, bool only_unattached);
 /* Returns whether somebody has asked the run to stop. */
@@ -204,8 +211,13 @@ extern bool pneumo_slot_find(int64 run, PneumoRunSlot *copy);
 /* Ask a run to stop, by its id or its slot; false if it is not there any more. */
 extern bool pneumo_slot_cancel(int64 run);
 extern bool pneumo_slot_cancel_index(int slot, uint32 generation);
-/* Returns whether pid waits, directly or not, for a lock of this backend. */
-extern bool pneumo_blocked_by_me(int pid);
+/* Returns whether the run is queued, be it for its caller's commit or for its turn. */
+extern bool pneumo_slot_is_queued(const PneumoRunSlot *slot);
+/*
+ * Returns whether the run cannot go on before this transaction ends: its worker waits,
+ * directly or not, for a lock of this backend, or waits for the turn of one that does.
+ */
+extern bool pneumo_run_blocked_by_me(const PneumoRunSlot *slot);
 
 /* ------------------------------------------ checkpoints (checkpoint.c) */
 
@@ -270,7 +282,8 @@ typedef struct PneumoLaunch
 	int epochs;
 	int verbose;
 	bool wait;
-	int64 resume_run; /* 0: a new run */
+	int64 resume_run;     /* 0: a new run */
+	bool from_checkpoint; /* of the resumed run */
 } PneumoLaunch;
 
 /* Starts a run and, with wait, follows it to its end; returns the run's id. */

@@ -24,8 +24,15 @@ pneumo_run_state(PG_FUNCTION_ARGS)
 	char *state = text_to_cstring(stored);
 	PneumoRunSlot slot;
 
-	if ((strcmp(state, "running") == 0 || strcmp(state, "queued") == 0) && !RecoveryInProgress() &&
-		!pneumo_slot_find(run, &slot))
+	if (RecoveryInProgress() || strcmp(state, "succeeded") == 0)
+		PG_RETURN_TEXT_P(stored);
+	if (pneumo_slot_find(run, &slot))
+	{
+		/* one that is resumed still has its old state */
+		if (pneumo_slot_is_queued(&slot))
+			PG_RETURN_TEXT_P(cstring_to_text("queued"));
+	}
+	else if (strcmp(state, "running") == 0 || strcmp(state, "queued") == 0)
 		PG_RETURN_TEXT_P(cstring_to_text("interrupted"));
 	PG_RETURN_TEXT_P(stored);
 }

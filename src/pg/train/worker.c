@@ -5,7 +5,8 @@
  *
  *	  attach      to the caller's segment, the slot and the database, as the
  *	              session user; draw the run's id and acknowledge
- *	  queue       without wait: until the caller's transaction has committed
+ *	  queue       without wait: until the caller's transaction has committed;
+ *				  then, with its row written, until it has its turn
  *	  read        one read-only transaction as the owner, decoding each image
  *	              once into the sample store
  *	  train       no transaction open, except a short one per epoch
@@ -108,28 +109,10 @@ draw_run(PneumoWorker *w)
 	if (there)
 	{
 		w->run = w->s->resume ? w->s->resume_run : pneumo_catalog_nextval(PNEUMO_REL_RUN);
-		pneumo_slot_set_run(w->slot, w->run, !w->s->wait);
+		pneumo_slot_set_run(w->slot, w->run, w->s->wait ? PNEUMO_RUN_WAITING : PNEUMO_RUN_UNCOMMITTED);
 	}
 	pneumo_worker_commit(w);
 	return there;
-}
-
-/* Waits for the commit of a caller that does not wait; false if it has rolled back. */
-static bool
-wait_for_caller(PneumoWorker *w)
-{
-	bool committed;
-
-	if (w->s->wait)
-		return true;
-	pneumo_worker_report(w, "waiting for commit");
-	pneumo_worker_begin(w, true);
-	PopActiveSnapshot(); /* the wait may be long, and a snapshot holds back vacuum */
-	XactLockTableWait(w->s->xid, NULL, NULL, XLTW_None);
-	committed = TransactionIdDidCommit(w->s->xid);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pneumo_worker_commit(w);
-	return committed;
 }
 
 static Jsonb *
@@ -159,10 +142,42 @@ check_resumable(PneumoWorker *w)
 							   (long long) w->run)));
 }
 
-/* Writes the row of the run and claims the name of the model; false if the extension is gone. */
+/* Claims the name of the model, and removes files that nobody needs. */
+static void
+claim_name(PneumoWorker *w, char *name)
+{
+	pneumo_worker_begin(w, false);
+	(void) pneumo_model_claim(name, w->s->current_user, w->run);
+	w->model = name;
+	if (!w->s->resume)
+		pneumo_checkpoint_remove(w->run); /* of a dropped extension's run of that number */
+	pneumo_checkpoint_sweep();
+	pneumo_worker_commit(w);
+}
+
+/* Sets the row of the run to running, since it has its turn; false if the extension is gone. */
+static bool
+begin_turn(PneumoWorker *w, const PneumoRunStart *start)
+{
+	bool there;
+
+	pneumo_worker_begin(w, false);
+	there = pneumo_worker_has_extension(w);
+	if (there && w->s->resume)
+		check_resumable(w);
+	there = there && pneumo_run_restart(start);
+	pneumo_worker_commit(w);
+	return there;
+}
+
+/*
+ * Writes the row of the run, claims the name of the model and waits for the run's turn;
+ * false if the extension is gone.
+ */
 static bool
 open_run(PneumoWorker *w)
 {
+	bool turn = pneumo_slot_take_turn(w->slot);
 	PneumoRunStart start;
 	PneumoConfig *config;
 	bool there;
@@ -180,23 +195,20 @@ open_run(PneumoWorker *w)
 	start.settings = settings_json(pneumo_config_threads(config));
 	start.epochs = config->train.epochs;
 	start.build = w->build;
-	there = pneumo_worker_has_extension(w);
-	if (there && w->s->resume)
-		check_resumable(w);
-	there = there && (w->s->resume ? pneumo_run_restart(&start) : pneumo_run_insert(&start));
+	start.queued = !turn;
+	there = pneumo_worker_has_extension(w) && (w->s->resume || pneumo_run_insert(&start));
 	pneumo_worker_commit(w);
+	w->row_written = there && !w->s->resume;
 	if (!there)
 		return false;
-	pneumo_slot_set_run(w->slot, w->run, false);
 
-	pneumo_worker_begin(w, false);
-	(void) pneumo_model_claim(config->name, w->s->current_user, w->run);
-	w->model = config->name;
-	if (!w->s->resume)
-		pneumo_checkpoint_remove(w->run); /* of a dropped extension's run of that number */
-	pneumo_checkpoint_sweep();
-	pneumo_worker_commit(w);
-	return true;
+	claim_name(w, config->name);
+	if (!turn && !pneumo_worker_wait_for_turn(w))
+		return false;
+	if (!turn || w->s->resume)
+		there = begin_turn(w, &start);
+	w->row_written = there;
+	return there;
 }
 
 /* ----------------------------------------------------------------- reading */
@@ -391,7 +403,7 @@ run_training(PneumoWorker *w)
 	if (!draw_run(w))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"pneumo\" does not exist")));
 	pneumo_worker_acknowledge(w);
-	if (!wait_for_caller(w))
+	if (!pneumo_worker_wait_for_caller(w))
 	{
 		strlcpy(w->s->outcome.state, "gone", sizeof(w->s->outcome.state));
 		pneumo_worker_publish_end(w);
@@ -402,7 +414,6 @@ run_training(PneumoWorker *w)
 
 	w->build = pneumo_build_text();
 	there = open_run(w);
-	w->row_written = there;
 	if (there)
 	{
 		read_data(w);

@@ -112,6 +112,17 @@ extern void pneumo_worker_check_database(PneumoWorker *w);
  */
 extern void pneumo_worker_check_stop(PneumoWorker *w);
 
+/* --------------------------------------------- queue (worker_queue.c) */
+
+/* Waits for the commit of a caller that does not wait; false if it has rolled back. */
+extern bool pneumo_worker_wait_for_caller(PneumoWorker *w);
+
+/*
+ * Waits until the run may train; false if the extension is gone.  A cancel is an error
+ * that says so.
+ */
+extern bool pneumo_worker_wait_for_turn(PneumoWorker *w);
+
 /* ------------------------------------------- version (worker_store.c) */
 
 /*

@@ -417,7 +417,7 @@ start_trainer(PneumoWorker *w)
 	memcpy(w->head.fingerprint, w->dataset->fingerprint, PNEUMO_SHA256_LEN);
 	strlcpy(w->head.build, w->build, sizeof(w->head.build));
 	setup_digest(w, w->head.setup);
-	if (w->s->resume)
+	if (w->s->from_checkpoint)
 	{
 		load_checkpoint(w);
 		recall_best(w);
@@ -428,7 +428,7 @@ start_trainer(PneumoWorker *w)
 	do
 		status = nn_trainer_init(trainer, p->graph, &p->config->train, &w->data, &p->plan, w->state, work,
 								 p->threads, pneumo_path(), pneumo_blas_sgemm(), p->initial_weights,
-								 w->s->resume, attempts.stop, &error);
+								 w->s->from_checkpoint, attempts.stop, &error);
 	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
 	if (status != NN_OK)
 		pneumo_nn_ereport(&error);
