@@ -55,6 +55,17 @@ SELECT count(*) FROM pneumo.cache;
 SELECT pneumo_drop_model('twin');
 SELECT count(*) FROM pneumo.cache;
 
+-- what is not committed stays in the session, and out of others' way if it is rolled back
+BEGIN;
+SELECT pneumo_import(pneumo_export('second'), 'draft') IS NOT NULL AS imported;
+SELECT pneumo_classify(pneumo_phantom(1, 'NORMAL', 64), 'draft') IS NOT NULL AS scored;
+SELECT place FROM pneumo.cache ORDER BY place;
+COMMIT;
+SELECT pneumo_classify(pneumo_phantom(1, 'NORMAL', 64), 'draft') IS NOT NULL AS scored;
+SELECT place FROM pneumo.cache ORDER BY place;
+SELECT pneumo_drop_model('draft');
+SELECT pneumo_cache_clear();
+
 -- no room in shared memory: a copy of this session, within its limit
 ALTER SYSTEM SET pneumo.shared_cache_size = 1;
 SELECT pg_reload_conf();

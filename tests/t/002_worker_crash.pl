@@ -64,7 +64,7 @@ is(sha256_of($node, $run), $wanted, 'resumed after a restart with the same bits'
 $run = start_training($node, tiny_config(@change, name => '"changed"'));
 wait_for_epoch($node, $run, 1);
 $node->safe_psql('postgres', "SELECT pneumo_cancel($run)");
-wait_for($node, "SELECT state = 'cancelled' FROM pneumo.runs WHERE run = $run", 'the run to be cancelled');
+is($node->safe_psql('postgres', "SELECT pneumo_wait($run)"), 'cancelled', 'the run is cancelled');
 $node->safe_psql('postgres', 'DELETE FROM xrays WHERE id = 3');
 my ($status, $stdout, $stderr) = $node->psql('postgres', "SELECT pneumo_resume($run)");
 isnt($status, 0, 'a run is not resumed on other data');

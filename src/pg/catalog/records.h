@@ -126,12 +126,13 @@ typedef struct PneumoVersionId
 	int64 version; /* row id */
 	uint8 sha256[PNEUMO_SHA256_LEN];
 	bool deployed;
+	bool uncommitted; /* this transaction stored it: others cannot see it */
 } PneumoVersionId;
 
 /* Returns a copy (palloc'd) of the row of a version, or NULL. */
 extern HeapTuple pneumo_version_tuple(Relation rel, int64 version, Snapshot snapshot);
 
-/* Fills *id from the row of a version; deployed is false. */
+/* Fills *id from the row of a version, as the table has it; deployed is false. */
 extern void pneumo_version_id(Relation rel, HeapTuple tuple, PneumoVersionId *id);
 
 /* Reads the whole model bytes (palloc'd, huge) of a version; checks no rights. */

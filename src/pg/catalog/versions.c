@@ -9,6 +9,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -31,6 +32,7 @@ pneumo_version_id(Relation rel, HeapTuple tuple, PneumoVersionId *id)
 
 	id->version = DatumGetInt64(heap_getattr(tuple, Anum_version_id, RelationGetDescr(rel), &isnull));
 	id->deployed = false;
+	id->uncommitted = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 	hash = DatumGetByteaPP(heap_getattr(tuple, Anum_version_sha256, RelationGetDescr(rel), &isnull));
 	if (VARSIZE_ANY_EXHDR(hash) != PNEUMO_SHA256_LEN)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),

@@ -63,6 +63,7 @@ typedef struct LocalEngine
 	int64 version;
 	dsm_segment *segment; /* NULL: own copy */
 	dsm_handle handle;
+	bool uncommitted; /* an own copy because of that */
 	Size bytes;
 	MemoryContext cxt; /* holds this struct, meta, and an own copy */
 	NnEngine engine;
@@ -187,6 +188,22 @@ forget_one_copy(void)
 	return true;
 }
 
+static Size
+copies_limit(void)
+{
+	return (Size) pneumo_local_cache_size * 1024;
+}
+
+/* Frees copies that no query uses until one of so many bytes fits; false if it cannot. */
+static bool
+make_room_for_copy(Size bytes)
+{
+	while (local_copy_bytes() + bytes > copies_limit())
+		if (!forget_one_copy())
+			return false;
+	return true;
+}
+
 /* Makes a new engine that is not in the list yet: until it is, an error frees it. */
 static LocalEngine *
 new_local(const PneumoVersionId *id, NnPath path, PneumoForm form)
@@ -235,7 +252,7 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 {
 	EngineBlock layout;
 	LocalEngine *local;
-	Size limit = (Size) pneumo_local_cache_size * 1024;
+	Size limit = copies_limit();
 	void *memory;
 	void *block;
 
@@ -247,17 +264,15 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 							   pneumo_memory_text((double) limit)),
 						errdetail("It is not in shared memory: %s", reason),
 						errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
-	while (local_copy_bytes() + layout.total_bytes > limit)
-	{
-		if (!forget_one_copy())
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("model versions in use by this query need more than pneumo.local_cache_size (%s)",
-							pneumo_memory_text((double) limit)),
-					 errdetail("They are not in shared memory: %s", reason),
-					 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
-	}
-	log_fallback(id, layout.total_bytes, reason);
+	if (!make_room_for_copy(layout.total_bytes))
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("model versions in use by this query need more than pneumo.local_cache_size (%s)",
+						pneumo_memory_text((double) limit)),
+				 errdetail("They are not in shared memory: %s", reason),
+				 errhint("Enlarge pneumo.shared_cache_size or pneumo.local_cache_size.")));
+	if (!id->uncommitted)
+		log_fallback(id, layout.total_bytes, reason);
 
 	local = new_local(id, path, form);
 	memory = MemoryContextAllocExtended(local->cxt, layout.total_bytes + NN_ALIGN,
@@ -270,6 +285,7 @@ copy_local(const PneumoVersionId *id, NnPath path, PneumoForm form, const char *
 	pneumo_block_fill(block, &layout);
 	pneumo_block_bind(&local->engine, &local->meta, block, layout.total_bytes, id->sha256, local->cxt);
 	local->bytes = layout.total_bytes;
+	local->uncommitted = id->uncommitted;
 	return keep_local(local);
 }
 
@@ -441,9 +457,21 @@ attach_local(const PneumoVersionId *id, NnPath path, PneumoForm form, dsm_handle
 	return keep_local(local);
 }
 
+/* Returns whether this session should keep a copy of a version that nobody else can see, which it may take back. */
+static bool
+stays_here(const PneumoVersionId *id, NnPath path, PneumoForm form)
+{
+	EngineBlock layout;
+
+	if (!id->uncommitted)
+		return false;
+	pneumo_block_layout(&layout, id->sha256, path, form);
+	return make_room_for_copy(layout.total_bytes);
+}
+
 /*
  * Attaches a version that is loaded, loads it, or waits for the session that
- * does; makes an own copy if shared memory cannot have it.
+ * does; makes an own copy if shared memory cannot have it, or should not.
  */
 static LocalEngine *
 obtain(const PneumoVersionId *id, NnPath path, PneumoForm form)
@@ -452,6 +480,8 @@ obtain(const PneumoVersionId *id, NnPath path, PneumoForm form)
 	char *reason = "";
 	TimestampTz start = GetCurrentTimestamp();
 
+	if (stays_here(id, path, form))
+		return copy_local(id, path, form, "Its transaction has not committed.");
 	for (;;)
 	{
 		LocalEngine *local = NULL;
@@ -535,6 +565,11 @@ get_engine(const PneumoVersionId *id, NnPath path, PneumoForm form, MemoryContex
 
 	pneumo_engines_tidy();
 	local = find_local(id->sha256, path, form);
+	if (local != NULL && local->uncommitted && !id->uncommitted && local->references == 0)
+	{
+		forget_local(local); /* it can be shared by now */
+		local = NULL;
+	}
 	if (local == NULL)
 		local = obtain(id, path, form);
 	count_hit(local);
