@@ -14,7 +14,8 @@
 #   images     damaged images, DAMAGED (100000) of them, through every function
 #   configs    configs and networks of random JSON, CONFIGS (20000) of them
 #   smith      random queries by sqlsmith, SMITH_SECONDS (7200) seconds
-#   faults     processes killed at random moments, FAULTS (60) times
+#   faults     processes killed, servers stopped, tables dropped at random moments,
+#              FAULTS (104) times
 #
 # Without PART all of them, in this order.  The last lines are a count a part.
 

@@ -252,7 +252,7 @@ run_tap()
         PG_TEST_PORT_DIR="$WORK/tap/ports" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
         PNEUMO_SOURCES="$WORK/sources" PG_TEST_TIMEOUT_DEFAULT=120 \
         DAMAGED="${DAMAGED:-100000}" CONFIGS="${CONFIGS:-20000}" SMITH_SECONDS="${SMITH_SECONDS:-7200}" \
-        FAULTS="${FAULTS:-60}" timeout "$TAP_SECONDS" perl -I "$TEST_PERL" -I "$WORK/sources/tests/t" \
+        FAULTS="${FAULTS:-104}" timeout "$TAP_SECONDS" perl -I "$TEST_PERL" -I "$WORK/sources/tests/t" \
         "$WORK/sources/tests/$TAP_FOLDER/$name.pl") > "$log" 2>&1 || status=$?
     p=$(grep -c '^ok ' "$log" || true)
     f=$(grep -c '^not ok ' "$log" || true)
