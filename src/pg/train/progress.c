@@ -57,13 +57,15 @@ put_row(ReturnSetInfo *rsinfo, const PneumoRunSlot *slot)
 	Datum values[N_COLS];
 	bool nulls[N_COLS] = {false};
 	bool begun = p->epochs > 0;
+	const char *owner = GetUserNameFromId(slot->owner, true); /* NULL: it was dropped */
 	const char *phase = pneumo_slot_is_queued(slot)                             ? "queued"
 						: p->validating && strcmp(slot->phase, "training") == 0 ? "validating"
 																				: slot->phase;
 
 	values[COL_RUN] = Int64GetDatum(slot->run);
-	values[COL_OWNER] =
-		CStringGetTextDatum(GetUserNameFromId(slot->owner, true) ? GetUserNameFromId(slot->owner, true) : "");
+	if (owner != NULL)
+		values[COL_OWNER] = CStringGetTextDatum(owner);
+	nulls[COL_OWNER] = owner == NULL;
 	values[COL_PID] = Int32GetDatum(slot->worker_pid);
 	values[COL_PHASE] = CStringGetTextDatum(phase);
 	values[COL_EPOCH] = Int32GetDatum(p->epoch);
