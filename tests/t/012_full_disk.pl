@@ -33,7 +33,7 @@ my $wanted = sha256_of($node, $run);
 $node->append_conf('postgresql.conf', "temp_file_limit = '1MB'");
 $node->reload;
 ($status, $stdout, $stderr) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT pneumo_train('xrays', \$\$$large\$\$)");
-like($stderr, qr/ERROR:  53400: temporary file size exceeds temp_file_limit/, 'the samples do not fit temp_file_limit: an error');
+like($stderr, qr/ERROR:  53400: temporary file size exceeds "?temp_file_limit/, 'the samples do not fit temp_file_limit: an error');
 is( $node->safe_psql('postgres', "SELECT state, sqlstate FROM pneumo.run ORDER BY id DESC LIMIT 1"),
 	'failed|53400', 'the run failed, and says why');
 is(temporary_files(), '', 'and left no file');
