@@ -80,6 +80,7 @@ OWN_GOALS = \
 	check-sanitize \
 	check-style \
 	check-valgrind \
+	check-bare \
 	check-versions \
 	compile-check \
 	demo \

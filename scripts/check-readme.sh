@@ -7,6 +7,10 @@
 # pages of docs/ share another one and follow each other in the order below.
 # With PAGE only these pages run, and what they need from earlier ones must be
 # among them.  Takes a few minutes.
+#
+#   INSTALLED=1   not a private server but the one that psql reaches, with the
+#                 extension installed: README in the user's database, the pages
+#                 in a new one, docs (scripts/check-bare.sh)
 
 source "$(dirname "$0")/common.sh"
 cd "$ROOT"
@@ -20,10 +24,20 @@ for page in docs/*.md; do
 done
 (($# == 0)) || pages=("$@")
 
-build_private_server readme
-cp tests/readme/settings.sql "$WORK/"
-start_private_server
-private_psql -c "CREATE DATABASE readme" -c "CREATE DATABASE docs"
+readme=readme
+if [[ -n ${INSTALLED:-} ]]; then
+    WORK=$(mktemp -d)
+    readme=$USER
+    private_psql() { PGOPTIONS='' psql -X -q -v ON_ERROR_STOP=1 -d "$USER" "$@"; }
+    cp tests/readme/settings.sql "$WORK/"
+    cd "$WORK"
+    private_psql -c "CREATE DATABASE docs"
+else
+    build_private_server readme
+    cp tests/readme/settings.sql "$WORK/"
+    start_private_server
+    private_psql -c "CREATE DATABASE readme" -c "CREATE DATABASE docs"
+fi
 private_psql -d docs -c "CREATE EXTENSION pneumo"
 mkdir -p "$ROOT/build/readme"
 
@@ -34,7 +48,7 @@ for page in "${pages[@]}"; do
     database=docs
     if [[ $page == README.md ]]; then
         # It shows nothing that the kernels could change.
-        database=readme
+        database=$readme
     elif [[ -z $settled ]]; then
         private_psql -f "$WORK/settings.sql" > /dev/null
         settled=1

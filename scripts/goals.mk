@@ -60,6 +60,9 @@ check-pgspot: ## the install script against the search path, by pgspot in a virt
 	@scripts/check-pgspot.sh
 
 ##@ Test at length
+check-bare: ## the pages' commands as printed, on bare Debian systems, by root and a user (an hour)
+	@scripts/check-bare.sh $(SUITE)
+
 check-versions: ## the suites on several servers: PG_CONFIGS="/a/pg_config /b/pg_config"
 	@PG_CONFIGS="$(PG_CONFIGS)" scripts/check-versions.sh
 

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # page-examples.pl extract PAGE SCRIPT
 # page-examples.pl compare PAGE SCRIPT STDOUT STDERR
+# page-examples.pl shell PAGE DEBIAN before|after
 #
 # The examples of a page of the manual, for scripts/check-readme.sh.  A block
 # fenced as sql is run by psql; the block fenced as text that follows it is what
@@ -10,6 +11,9 @@
 #   extract   writes the blocks as a psql script, each after an \echo of its line
 #   compare   looks whether each block printed what the page shows and raised no
 #             error that the page does not show
+#   shell     prints the blocks fenced as bash, those before the first sql block
+#             or those after it.  Of a block with comments "# Debian N" it leaves
+#             out the paragraphs' parts for other releases than DEBIAN.
 #
 # Blanks are compared as one, and so are dashes.  A line of the page that ends in an ellipsis is
 # compared up to it; a line that is only an ellipsis stands for any lines.
@@ -118,7 +122,47 @@ sub first_difference
 	return !$anywhere && $at < @have ? "(nothing, where \"$have[$at]\" is printed)" : undef;
 }
 
+# Returns the lines of the bash blocks of a page, before or after its first sql block that runs.
+sub shell_of
+{
+	my ($page, $debian, $wanted) = @_;
+	my @out;
+	my ($fence, $skip, $where, $release) = ('', 0, 'before', '');
+
+	for my $line (lines_of($page))
+	{
+		if ($fence eq '' && $line =~ /^```(\w*)/)
+		{
+			$fence = $1 || 'none';
+			$where = 'after' if $fence eq 'sql' && !$skip;
+			$fence = 'other' if $fence eq 'bash' && ($skip || $where ne $wanted);
+			$release = '';
+			$skip = 0;
+		}
+		elsif ($line =~ /^```/)
+		{
+			$fence = '';
+		}
+		elsif ($fence eq 'bash')
+		{
+			$release = $1 if $line =~ /^# Debian (\d+)/;
+			$release = '' if $line eq '';
+			push @out, $line if $release eq '' || $release eq $debian;
+		}
+		elsif ($fence eq '' && $line =~ /\S/)
+		{
+			$skip = 1 if $line =~ /<!-- not run -->/;
+		}
+	}
+	return @out;
+}
+
 my ($action, $page, $script, $stdout, $stderr) = @ARGV;
+if ($action eq 'shell')
+{
+	print map { "$_\n" } shell_of($page, $script, $stdout);
+	exit 0;
+}
 my @blocks = blocks_of($page);
 
 if ($action eq 'extract')
