@@ -316,21 +316,22 @@ check_deadlock(const Following *f)
 
 /* Prints what has come since the last time; returns whether the run has ended. */
 static bool
-print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *n_warned, double *seconds)
+print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *n_told, double *seconds)
 {
 	PneumoRunSegment *s = f->s;
 	int n_epochs;
-	int n_warnings;
+	int n_news;
 	bool finished;
 
 	SpinLockAcquire(&s->mutex);
 	n_epochs = s->n_epochs;
-	n_warnings = s->n_warnings;
+	n_news = s->n_news;
 	finished = s->finished;
 	SpinLockRelease(&s->mutex);
 
-	for (; *n_warned < n_warnings; (*n_warned)++)
-		ereport(WARNING, (errmsg_internal("%s", s->warnings[*n_warned])));
+	for (; *n_told < n_news; (*n_told)++)
+		if (s->news[*n_told].elevel >= WARNING || launch->verbose > 0)
+			ereport(s->news[*n_told].elevel, (errmsg_internal("%s", s->news[*n_told].text)));
 	for (; *n_printed < n_epochs; (*n_printed)++)
 	{
 		const NnEpochLog *log = &s->epochs[*n_printed];
@@ -363,7 +364,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 	PneumoRunSegment *s = f->s;
 	ErrorContextCallback callback = {error_context_stack, add_fate_of_run, &run};
 	int n_printed = 0;
-	int n_warned = 0;
+	int n_told = 0;
 	double seconds = 0;
 
 	error_context_stack = &callback;
@@ -371,7 +372,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 	{
 		bool stopped = worker_stopped(f);
 
-		if (print_news(f, launch, &n_printed, &n_warned, &seconds))
+		if (print_news(f, launch, &n_printed, &n_told, &seconds))
 			break;
 		if (stopped)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -432,9 +433,9 @@ pneumo_launch(const PneumoLaunch *launch)
 Datum
 pneumo_train(PG_FUNCTION_ARGS)
 {
-	Oid source = PG_GETARG_OID(0);
-	Jsonb *config = PG_GETARG_JSONB_P(1);
-	bool wait = PG_GETARG_BOOL(2);
+	Oid source = DatumGetObjectId(pneumo_argument(fcinfo, 0));
+	Jsonb *config = pneumo_config_argument(fcinfo, 1);
+	bool wait = DatumGetBool(pneumo_argument(fcinfo, 2));
 	Oid owner = GetUserId(); /* before code of a view can run */
 	PneumoPrepared *prepared;
 	PneumoLaunch launch;
