@@ -50,6 +50,8 @@ pneumo_config_check_keys(Jsonb *given)
 	const char *name = pneumo_json_unknown_key(&given->root, known);
 	const char *hint = name == NULL ? NULL : pneumo_config_synonym(name);
 
+	if (hint == NULL && name != NULL && pneumo_nearest(name, known) == NULL)
+		hint = "The page on training of the manual lists the keys.";
 	if (hint != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("unknown config key \"%s\"", pneumo_clip(name)), errhint("%s", hint)));

@@ -20,6 +20,9 @@
 #define FEW_GROUPS 20 /* of a class on a split */
 #define UNEVEN 4.0    /* images of the largest class to the smallest */
 
+/* How many grey levels the border of a negative is at least brighter than its centre. */
+#define NEGATIVE_MARGIN 10
+
 /* Returns pointers to all items, in the order of compare. */
 static PneumoCheckItem **
 sorted_items(PneumoCheck *check, int (*compare)(const void *left, const void *right, void *arg))
@@ -267,7 +270,7 @@ is_negative(const PneumoCheckItem *item)
 				n_centre++;
 			}
 		}
-	return (double) border / n_border > (double) centre / n_centre;
+	return (double) border / n_border > (double) centre / n_centre + NEGATIVE_MARGIN;
 }
 
 /* Puts the finding about images that look like negatives, by class, and the first of them. */

@@ -255,7 +255,7 @@ warn_of_splits(List *warnings, const PneumoDataset *dataset, const PneumoConfig 
 				dataset->patient_column == NULL
 					? ""
 					: psprintf("; column \"%s\" may name the patients", dataset->patient_column)));
-	if (alike != NULL)
+	if (alike != NULL && dataset->patient_column == NULL)
 		warnings = lappend(warnings, alike);
 	return warnings;
 }
@@ -323,7 +323,7 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 									: errhint("Use more data, another \"split_seed\", or other fractions.")));
 			if (groups < MIN_GROUPS)
 				warnings =
-					lappend(warnings, psprintf("the %s split has only %lld group%s of class \"%s\", "
+					lappend(warnings, psprintf("the %s split has only %lld %s%s of class \"%s\", "
 											   "figures from fewer than %d say little",
 											   pneumo_split_names[split], (long long) groups,
 											   groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));

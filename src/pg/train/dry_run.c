@@ -213,6 +213,7 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	values[COL_CLASSES] = text_array(classes);
 	values[COL_ROWS] = JsonbPGetDatum(pneumo_dataset_counts_json(dataset, false));
 	values[COL_GROUPS] = JsonbPGetDatum(pneumo_dataset_counts_json(dataset, true));
+	nulls[COL_GROUPS] = dataset->group_keys == NULL;
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(dataset));
 	values[COL_LAYERS] = Int32GetDatum(nn_graph_node_count(prepared->graph) - 1);
 	values[COL_PARAMETERS] = Int64GetDatum((int64) nn_graph_weight_count(prepared->graph));
