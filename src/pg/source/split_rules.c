@@ -326,6 +326,7 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 					lappend(warnings, psprintf("the %s split has only %lld %s%s of class \"%s\", "
 											   "figures from fewer than %d say little",
 											   pneumo_split_names[split], (long long) groups,
+											   dataset->group_keys != NULL ? "group" : "image",
 											   groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
 		}
 	}
