@@ -179,5 +179,6 @@ COMMENT ON FUNCTION pneumo_check(regclass, jsonb) IS
 	'that name the first or worst subjects (config max_subjects, 10): unreadable images, same bytes, near '
 	'duplicates (at most near_duplicate_distance, 4, of 64 bits of a difference hash and a correlation of '
 	'0.99 or more at 18 x 16 pixels, among near_duplicate_images, the first 20000 by SHA-256), groups in two '
-	'splits, sizes, class balance, and shortcuts: the cross-validated AUC, by group, of a logistic model on '
-	'width, height, aspect ratio, bytes, components, mean and spread of brightness, with a warning above 0.7';
+	'splits, sizes, negatives (border brighter than centre), class balance, and shortcuts: the cross-validated '
+	'AUC, by group, of a logistic model on width, height, aspect ratio, bytes, components, mean and spread of '
+	'brightness, with a warning above 0.7';

@@ -142,4 +142,5 @@ REVOKE ALL ON FUNCTION pneumo_load(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION pneumo_load(text, text) IS
 	'loads the JPEG files of a directory of the server, train|val|validation|test/CLASS/file or CLASS/file, '
 	'into the columns image, label, split and file of a table, created if there is none, and returns the '
-	'number of images; needs the role pg_read_server_files';
+	'number of new images: files that the table has with the same name and content are left out; needs the '
+	'role pg_read_server_files';

@@ -469,9 +469,13 @@ check_directory(const char *directory)
 	struct stat st;
 
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied to read directories of the server"),
-						errhint("pneumo_load needs the privileges of the role pg_read_server_files.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to read directories of the server"),
+			 errhint("pneumo_load reads as the server does: a superuser can GRANT pg_read_server_files TO "
+					 "%s.",
+					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 	if (!is_absolute_path(directory))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
 						errmsg("relative path \"%s\" is not allowed", pneumo_clip(directory)),

@@ -142,7 +142,10 @@ require_privilege(Relation rel, AttrNumber attnum)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied for column \"%s\" of relation \"%s\"",
 							   NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname),
-							   RelationGetRelationName(rel))));
+							   RelationGetRelationName(rel)),
+						errhint("The table's owner can grant it: GRANT SELECT ON %s TO %s.",
+								pneumo_relation_name(RelationGetRelid(rel)),
+								quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 static AttrNumber

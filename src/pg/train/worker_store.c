@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -387,23 +388,26 @@ require_disk(PneumoWorker *w, size_t n_bytes)
 				 (long long) w->run));
 }
 
-/* Warns of a useless version, and adds what the run has warned of to its metrics. */
-static void
-add_warnings(PneumoWorker *w, const char *useless, PneumoJson *metrics)
+/*
+ * Returns the metrics of a run: its version's (NULL: none) with what it has warned of.
+ * The version's do not have that, because warnings can name rows, files and patients,
+ * and whoever may score with a model sees the metrics of its versions.
+ */
+static Jsonb *
+run_metrics(const PneumoWorker *w, Jsonb *metrics)
 {
+	PneumoJson json;
 	ListCell *lc;
 
-	if (useless != NULL)
-	{
-		pneumo_worker_warn(w, psprintf("the version is not fit for use: %s", useless));
-		pneumo_json_add_string(metrics, PNEUMO_METRICS_USELESS, useless);
-	}
-	if (w->warnings == NIL)
-		return;
-	pneumo_json_open_array(metrics, "warnings");
+	if (metrics == NULL || w->warnings == NIL)
+		return metrics;
+	pneumo_json_begin(&json);
+	pneumo_json_open_array(&json, "warnings");
 	foreach (lc, w->warnings)
-		pneumo_json_add_string(metrics, NULL, lfirst(lc));
-	pneumo_json_close(metrics);
+		pneumo_json_add_string(&json, NULL, lfirst(lc));
+	pneumo_json_close(&json);
+	return DatumGetJsonbP(
+		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(metrics), JsonbPGetDatum(pneumo_json_end(&json))));
 }
 
 bool
@@ -469,7 +473,11 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 			validation_figures(w, &meta, scores, probability, epoch, &metrics, &line);
 			if (probability != NULL)
 				useless = why_useless(w, &meta, probability);
-			add_warnings(w, useless, &metrics);
+			if (useless != NULL)
+			{
+				pneumo_worker_warn(w, psprintf("the version is not fit for use: %s", useless));
+				pneumo_json_add_string(&metrics, PNEUMO_METRICS_USELESS, useless);
+			}
 			version.metrics = pneumo_json_end(&metrics);
 			version.provenance = provenance(w, epoch);
 			version.comment = config->comment;
@@ -484,7 +492,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 		}
 		else
 			pneumo_model_release(config->name, w->s->current_user, w->run);
-		pneumo_run_finish(w->run, state, id.version, epoch, version.metrics, NULL, NULL);
+		pneumo_run_finish(w->run, state, id.version, epoch, run_metrics(w, version.metrics), NULL, NULL);
 		pneumo_worker_notify(w, state, id.version);
 	}
 	pneumo_worker_commit(w);
