@@ -293,9 +293,11 @@ List *
 pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 {
 	List *warnings = NIL;
+	StringInfoData few;
 	int split;
 	int c;
 
+	initStringInfo(&few);
 	if (dataset->n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
@@ -322,14 +324,14 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 									? 0
 									: errhint("Use more data, another \"split_seed\", or other fractions.")));
 			if (groups < MIN_GROUPS)
-				warnings =
-					lappend(warnings, psprintf("the %s split has only %lld %s%s of class \"%s\", "
-											   "figures from fewer than %d say little",
-											   pneumo_split_names[split], (long long) groups,
-											   dataset->group_keys != NULL ? "group" : "image",
-											   groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
+				appendStringInfo(&few, "%s %s %lld of \"%s\"", few.len == 0 ? "" : ",",
+								 pneumo_split_names[split], (long long) groups, dataset->classes[c]);
 		}
 	}
+	if (few.len > 0)
+		warnings =
+			lappend(warnings, psprintf("figures from fewer than %d %s of a class say little:%s", MIN_GROUPS,
+									   dataset->group_keys != NULL ? "groups" : "images", few.data));
 	return warn_of_splits(warn_of_names(warnings, dataset), dataset, config);
 }
 

@@ -314,9 +314,29 @@ check_deadlock(const Following *f)
 						errhint("Commit first, or use wait => false.")));
 }
 
-/* Prints what has come since the last time; returns whether the run has ended. */
+/* How much of a run's news the caller has printed. */
+typedef struct Printed
+{
+	int epochs;
+	int news;
+	double seconds; /* of the epochs */
+} Printed;
+
+static void
+print_epoch(const PneumoRunSegment *s, const PneumoLaunch *launch, Printed *printed)
+{
+	const NnEpochLog *log = &s->epochs[printed->epochs++];
+
+	printed->seconds += log->seconds + (isnan(log->val_seconds) ? 0 : log->val_seconds);
+	if (launch->verbose > 0)
+		ereport(NOTICE, (errmsg_internal("%s", pneumo_epoch_message(log, launch->epochs)),
+						 errdetail_internal("%s", pneumo_epoch_detail(log, launch->epochs,
+																	  printed->seconds / printed->epochs))));
+}
+
+/* Prints what has come since the last time, in its order; returns whether the run has ended. */
 static bool
-print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *n_told, double *seconds)
+print_news(const Following *f, const PneumoLaunch *launch, Printed *printed)
 {
 	PneumoRunSegment *s = f->s;
 	int n_epochs;
@@ -329,19 +349,17 @@ print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *
 	finished = s->finished;
 	SpinLockRelease(&s->mutex);
 
-	for (; *n_told < n_news; (*n_told)++)
-		if (s->news[*n_told].elevel >= WARNING || launch->verbose > 0)
-			ereport(s->news[*n_told].elevel, (errmsg_internal("%s", s->news[*n_told].text)));
-	for (; *n_printed < n_epochs; (*n_printed)++)
+	for (; printed->news < n_news; printed->news++)
 	{
-		const NnEpochLog *log = &s->epochs[*n_printed];
+		const PneumoRunNews *news = &s->news[printed->news];
 
-		*seconds += log->seconds + (isnan(log->val_seconds) ? 0 : log->val_seconds);
-		if (launch->verbose > 0)
-			ereport(NOTICE, (errmsg_internal("%s", pneumo_epoch_message(log, launch->epochs)),
-							 errdetail_internal("%s", pneumo_epoch_detail(log, launch->epochs,
-																		  *seconds / (*n_printed + 1)))));
+		while (printed->epochs < Min(news->epochs, n_epochs))
+			print_epoch(s, launch, printed);
+		if (news->elevel >= WARNING || launch->verbose > 0)
+			ereport(news->elevel, (errmsg_internal("%s", news->text)));
 	}
+	while (printed->epochs < n_epochs)
+		print_epoch(s, launch, printed);
 	return finished;
 }
 
@@ -363,16 +381,14 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 {
 	PneumoRunSegment *s = f->s;
 	ErrorContextCallback callback = {error_context_stack, add_fate_of_run, &run};
-	int n_printed = 0;
-	int n_told = 0;
-	double seconds = 0;
+	Printed printed = {0, 0, 0};
 
 	error_context_stack = &callback;
 	for (;;)
 	{
 		bool stopped = worker_stopped(f);
 
-		if (print_news(f, launch, &n_printed, &n_told, &seconds))
+		if (print_news(f, launch, &printed))
 			break;
 		if (stopped)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

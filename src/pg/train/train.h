@@ -145,6 +145,7 @@ typedef struct PneumoRunOutcome
 typedef struct PneumoRunNews
 {
 	int elevel; /* NOTICE or WARNING */
+	int epochs; /* how many were handed over before */
 	char text[PNEUMO_RUN_TEXT];
 } PneumoRunNews;
 

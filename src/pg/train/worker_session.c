@@ -189,6 +189,7 @@ publish_news(PneumoWorker *w, int elevel, const char *message)
 	if (i >= PNEUMO_MAX_NEWS)
 		return;
 	w->s->news[i].elevel = elevel;
+	w->s->news[i].epochs = w->s->n_epochs;
 	pneumo_copy_text(w->s->news[i].text, message, PNEUMO_RUN_TEXT);
 	SpinLockAcquire(&w->s->mutex);
 	w->s->n_news = i + 1;
