@@ -103,9 +103,11 @@ static void file_error(const char *format, const char *path) pg_attribute_noretu
 static void
 file_error(const char *format, const char *path)
 {
-	bool denied = errno == EACCES || errno == EPERM;
+	int reason = errno;
+	bool denied = reason == EACCES || reason == EPERM;
 	struct passwd *user = getpwuid(geteuid());
 
+	errno = reason;
 	ereport(ERROR,
 			(errcode_for_file_access(), errmsg(format, path),
 			 denied
