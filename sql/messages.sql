@@ -111,8 +111,11 @@ UPDATE messages_folder SET image = image || '\x00' WHERE id = 1;
 DELETE FROM messages_folder WHERE id = 2;
 SELECT pneumo_load(:'xrays', 'messages_folder');
 SELECT count(*) AS rows, count(DISTINCT file) AS files FROM messages_folder;
-\set loose :abs_srcdir '/tests/fixtures'
+-- images in no class folder have no label
+\set loose :abs_srcdir '/tests/fixtures/loose'
+\set test :abs_srcdir '/tests/fixtures/loose/test'
 SELECT pneumo_load(:'loose', 'messages_folder');
+SELECT regexp_replace(pg_temp.state(format('SELECT pneumo_load(%L, ''messages_folder'')', :'test')), '"[^"]*/', '"', 'g') AS said;
 
 SELECT pneumo_drop_model(model) FROM pneumo.models WHERE model LIKE 'messages%' ORDER BY model;
 SET client_min_messages = warning;

@@ -537,9 +537,12 @@ pneumo_load(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("directory \"%s\" has no JPEG images in class folders", pneumo_clip(directory)),
-				 loader.loose > 0 ? errdetail("%lld images are beside class folders, the first in \"%s\".",
-											  (long long) loader.loose, pneumo_clip(loader.loose_folder))
-								  : 0,
+				 loader.loose > 0
+					 ? errdetail_plural("%lld image is in no class folder; the first is in \"%s\".",
+										"%lld images are in no class folder; the first is in \"%s\".",
+										(unsigned long) loader.loose, (long long) loader.loose,
+										pneumo_clip(loader.loose_folder))
+					 : 0,
 				 errhint("Expected are train|val|validation|test/CLASS/*.jpeg, or CLASS/*.jpeg.")));
 	relid = target_table(target, &created);
 	rel = pneumo_user_table_begin(&loader.table, relid);
