@@ -36,7 +36,10 @@ SELECT classes FROM pneumo_plan('messages_typos', '{"group_column": "patient", "
 SELECT pneumo_train('messages_xrays', ('{"name": "messages zero", "group_column": "patient", "validation_split": 0.4, "test_split": 0,' || :'zero' || '}')::jsonb) AS run \gset
 SELECT metrics -> 'useless' AS useless, metrics ? 'warnings' AS has_warnings FROM pneumo.versions WHERE model = 'messages zero';
 SELECT metrics -> 'warnings' AS warnings FROM pneumo.runs WHERE run = :run;
+\set VERBOSITY sqlstate
 SELECT pneumo_deploy(model, version) FROM pneumo.versions WHERE model = 'messages zero';
+\set VERBOSITY terse
+CALL pneumo_watch(NULL);
 
 -- a split column without validation rows: the last epoch, chosen by nothing
 CREATE VIEW messages_halves AS SELECT id, patient, label, image, CASE WHEN patient % 4 < 2 THEN 'train' ELSE 'test' END AS half FROM messages_xrays;
@@ -45,9 +48,12 @@ SELECT metrics -> 'used_for_selection' AS used_for_selection FROM pneumo.version
 
 -- another table than that of the training: the column that it has is named, whoever named the other one
 SELECT images, patients FROM pneumo_evaluate((SELECT 'messages_files'::regclass), 'messages halves', '{"split_column": null, "group_column": null, "split": "all"}');
+CREATE VIEW messages_other AS SELECT id, label, image, split FROM messages_xrays;
+SELECT images > 0 AS evaluated FROM pneumo_evaluate('messages_other', 'messages zero', '{"group_column": null, "split": "train"}');
+SELECT regexp_replace(pg_temp.state(format('SELECT pneumo_evaluate(''messages_files'', ''messages halves'', %L)', config)),
+					  'Version \d+', 'Version N') AS said
+FROM (VALUES ('{"split_column": null}'), ('{"split_column": null, "group_column": "patients"}')) v (config);
 \set VERBOSITY default
-SELECT images FROM pneumo_evaluate('messages_files', 'messages halves', '{"split_column": null}');
-SELECT images FROM pneumo_evaluate('messages_files', 'messages halves', '{"split_column": null, "group_column": "patients"}');
 
 -- NULL is an error, and an empty config where it stands for one
 SELECT call, pg_temp.state('SELECT ' || call) FROM (VALUES
@@ -58,7 +64,6 @@ SELECT call, pg_temp.state('SELECT ' || call) FROM (VALUES
 	('pneumo_deploy(''a'', NULL)'), ('pneumo_rollback(NULL)'), ('pneumo_drop_version(NULL, 1)'), ('pneumo_drop_model(NULL)'),
 	('pneumo_grant(''a'', NULL, ''predict'')'), ('pneumo_revoke(''a'', ''b'', NULL)'), ('pneumo_set_owner(NULL, ''b'')'),
 	('pneumo_import(NULL, ''a'')'), ('pneumo_load(NULL)'), ('pneumo_prepare_table(NULL)')) v (call);
-CALL pneumo_watch(NULL);
 SELECT count(*) > 0 AS checked FROM pneumo_check('messages_xrays', NULL);
 
 -- other software's names of keys, and names of columns

@@ -108,13 +108,15 @@ pneumo_file_names_add(PneumoFileNames *names, const char *file, PneumoSplit spli
 }
 
 char *
-pneumo_file_names_warning(const PneumoFileNames *names)
+pneumo_file_names_warning(const PneumoFileNames *names, const char *patient_column)
 {
 	if (names->n_scattered == 0 || names->n_stems * MEAN_FILES < names->n_files)
 		return NULL;
 	return psprintf(
 		"files of one patient may be on several splits, as %s: the names of the files begin alike "
-		"(%lld such beginnings); if that is the patient, make a column of it and name it in "
-		"\"group_column\"",
-		names->example, (long long) names->n_scattered);
+		"(%lld such beginnings); %s",
+		names->example, (long long) names->n_scattered,
+		patient_column != NULL
+			? psprintf("column \"%s\" may name the patients, for \"group_column\"", patient_column)
+			: "if that is the patient, make a column of it and name it in \"group_column\"");
 }

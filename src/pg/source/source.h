@@ -220,9 +220,10 @@ extern void pneumo_file_names_add(PneumoFileNames *names, const char *file, Pneu
 /*
  * Returns a sentence about files on several splits whose names begin alike, as
  * person12_a.jpeg and person12_b.jpeg do, palloc'd; NULL if there are none, or if so
- * few beginnings are different that they cannot be patients.
+ * few beginnings are different that they cannot be patients.  patient_column is the
+ * one that may have the patients, or NULL.
  */
-extern char *pneumo_file_names_warning(const PneumoFileNames *names);
+extern char *pneumo_file_names_warning(const PneumoFileNames *names, const char *patient_column);
 
 /* ---------------------------------- dataset (dataset.c, split_rules.c) */
 

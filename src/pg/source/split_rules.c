@@ -236,7 +236,9 @@ static List *
 warn_of_splits(List *warnings, const PneumoDataset *dataset, const PneumoConfig *config)
 {
 	char *unused = pneumo_dataset_unused_split(dataset);
-	char *alike = dataset->file_names == NULL ? NULL : pneumo_file_names_warning(dataset->file_names);
+	char *alike = dataset->file_names == NULL
+					  ? NULL
+					  : pneumo_file_names_warning(dataset->file_names, dataset->patient_column);
 
 	if (unused != NULL)
 		warnings = lappend(warnings, unused);
@@ -255,7 +257,7 @@ warn_of_splits(List *warnings, const PneumoDataset *dataset, const PneumoConfig 
 				dataset->patient_column == NULL
 					? ""
 					: psprintf("; column \"%s\" may name the patients", dataset->patient_column)));
-	if (alike != NULL && dataset->patient_column == NULL)
+	if (alike != NULL && (dataset->patient_column == NULL || config->split_column != NULL))
 		warnings = lappend(warnings, alike);
 	return warnings;
 }
