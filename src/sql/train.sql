@@ -40,9 +40,9 @@ CREATE FUNCTION pneumo_plan(
 	RETURNS record LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_plan';
 COMMENT ON FUNCTION pneumo_plan(regclass, jsonb) IS
-	'what pneumo_train would do, without doing it: rows and groups (NULL without a group column) per split and class, what '
-	'is left out (images are hashed, not decoded), parameters, bytes of memory and of temporary disk, estimated seconds '
-	'of an epoch, warnings';
+	'what pneumo_train would do, without doing it: rows and groups (NULL without a group column) per split '
+	'and class, what is left out (images are hashed, not decoded), parameters, bytes of memory and of '
+	'temporary disk, estimated seconds of an epoch, warnings';
 
 CREATE FUNCTION pneumo_wait(run bigint)
 	RETURNS text LANGUAGE C VOLATILE PARALLEL UNSAFE
