@@ -132,9 +132,11 @@ validation_auc(const PneumoWorker *w, const double *probability, StatsInterval *
 		label[i] = w->data.label[NN_VALIDATION][i] == 1;
 	}
 	pneumo_stats_begin(&stats);
+	stats.env.stop = NULL; /* it is short, and a pending interrupt must not change what is stored */
 	status = stats_auc_interval(&auc, &rows, PNEUMO_CONFIDENCE, &stats.env);
 	pneumo_stats_end(&stats);
-	*interval = auc.auc;
+	if (status == STATS_OK)
+		*interval = auc.auc;
 	return status == STATS_OK;
 }
 
