@@ -42,6 +42,7 @@ REGRESS = \
 	images \
 	layers \
 	lineage \
+	messages \
 	models \
 	plots \
 	precision \

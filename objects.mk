@@ -113,6 +113,7 @@ OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT)
 OBJS_PG_TOP = src/pg/pneumo.o
 
 OBJS_PG_BASE = \
+	src/pg/base/arguments.o \
 	src/pg/base/attempts.o \
 	src/pg/base/background.o \
 	src/pg/base/blas.o \
@@ -156,6 +157,7 @@ OBJS_PG_CONFIG = \
 	src/pg/config/config_network.o \
 	src/pg/config/config_optimizer.o \
 	src/pg/config/config_result.o \
+	src/pg/config/config_synonyms.o \
 	src/pg/config/layer_list.o \
 	src/pg/config/layer_params.o \
 	src/pg/config/layers.o \
@@ -164,6 +166,7 @@ OBJS_PG_CONFIG = \
 
 OBJS_PG_SOURCE = \
 	src/pg/source/dataset.o \
+	src/pg/source/file_names.o \
 	src/pg/source/load.o \
 	src/pg/source/prepare_table.o \
 	src/pg/source/read.o \

@@ -3,7 +3,6 @@
 -- psql variables: data (folder of X-rays, empty for phantoms), images (number
 -- of phantoms), config (keys of the training to change).
 
-\set VERBOSITY terse
 \pset footer off
 SET client_min_messages = warning;
 
@@ -44,7 +43,6 @@ FROM xrays GROUP BY label, split ORDER BY split, label;
 SELECT greatest(4, least(20, 14000 / count(*))) AS epochs FROM xrays \gset
 \echo == training in a background worker
 SET client_min_messages = notice;
-\set VERBOSITY default
 SELECT pneumo_train('xrays', '{
 		"name": "demo",
 		"image_size": [128, 128],
@@ -72,7 +70,6 @@ SELECT pneumo_train('xrays', '{
 			{"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}
 		]
 	}'::jsonb || :'data_config'::jsonb || jsonb_build_object('epochs', :epochs) || :'config'::jsonb) AS run \gset
-\set VERBOSITY terse
 SET client_min_messages = warning;
 
 SELECT epoch, round(loss::numeric, 4) AS loss, round(accuracy::numeric, 3) AS accuracy,

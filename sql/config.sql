@@ -1,6 +1,6 @@
 -- The training config: every kind of mistake is one error before any work.
 \set VERBOSITY terse
-SET client_min_messages = warning;
+SET client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS pneumo;
 CREATE TABLE config_xrays AS
 	SELECT i AS id, pneumo_phantom(i, l, 64) AS image, l AS label, 'p' || i / 2 AS patient

@@ -161,7 +161,7 @@ SELECT severity, detail FROM pneumo_check('explore', '{"label_column": "id"}') W
 SELECT pneumo_check('explore', '{"groups": "patient"}');
 SELECT pneumo_check('explore', '{"max_subjects": -1}');
 SELECT pneumo_check('explore', '[]');
-SELECT pneumo_check('explore', NULL);
+SELECT count(*) > 0 AS checked FROM pneumo_check('explore', NULL);
 
 -- what is read is read with the caller's rights
 CREATE ROLE regress_explorer;

@@ -1,6 +1,6 @@
 -- Networks as Keras writes them.
 \set VERBOSITY terse
-SET client_min_messages = warning;
+SET client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS pneumo;
 CREATE TABLE layers_xrays AS
 	SELECT pneumo_phantom(i, l, 64) AS image, l AS label

@@ -82,7 +82,7 @@ SELECT pneumo_train('train_xrays', ('{"name": "train x", "split_column": "side",
 SELECT pneumo_plan('train_xrays', ('{"split_column": "label", ' || :'tiny' || '}')::jsonb);
 CREATE TABLE train_few AS SELECT * FROM train_xrays WHERE id <= 6;
 SELECT pneumo_train('train_few', ('{"name": "train x", "group_column": "id", ' || :'tiny' || '}')::jsonb);
-SELECT pneumo_plan('train_few', ('{"validation_split": 0, "test_split": 0, ' || :'tiny' || '}')::jsonb) IS NOT NULL AS no_sides;
+SELECT (pneumo_plan('train_few', ('{"validation_split": 0, "test_split": 0, ' || :'tiny' || '}')::jsonb)).rows IS NOT NULL AS no_sides;
 DELETE FROM train_few;
 SELECT pneumo_train('train_few');
 

@@ -6,7 +6,7 @@ CREATE FUNCTION pneumo_evaluate(
 		OUT accuracy double precision, OUT sensitivity double precision, OUT specificity double precision,
 		OUT auc double precision, OUT log_loss double precision, OUT threshold double precision,
 		OUT left_out jsonb, OUT looks bigint, OUT figures pneumo_figures, OUT classes pneumo_class_figures[])
-	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	RETURNS record LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_evaluate';
 COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS
 	'figures of a model''s deployed version on one split of a table (config: "split" test, validation, train '
@@ -29,7 +29,7 @@ CREATE FUNCTION pneumo_compare(
 		OUT brier_difference pneumo_figure,
 		OUT only_a_right bigint, OUT only_b_right bigint, OUT mcnemar_p double precision,
 		OUT replicates integer, OUT seed bigint, OUT looks_a bigint, OUT looks_b bigint)
-	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	RETURNS record LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_compare';
 COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS
 	'two models with the same classes on the same rows of one split of a table, which neither was trained or '

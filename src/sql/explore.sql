@@ -159,7 +159,7 @@ COMMENT ON AGGREGATE pneumo_contrast_image(bytea, boolean, integer, integer, dou
 CREATE FUNCTION pneumo_eigenimages(
 		source regclass, config jsonb DEFAULT '{}',
 		OUT component integer, OUT explained_variance double precision, OUT image bytea)
-	RETURNS SETOF record LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 16 COST 1000000
+	RETURNS SETOF record LANGUAGE C STABLE PARALLEL UNSAFE ROWS 16 COST 1000000
 	AS 'MODULE_PATHNAME', 'pneumo_eigenimages';
 COMMENT ON FUNCTION pneumo_eigenimages(regclass, jsonb) IS
 	'principal components of a table''s images, the one that explains most first: its fraction of the '
@@ -171,7 +171,7 @@ COMMENT ON FUNCTION pneumo_eigenimages(regclass, jsonb) IS
 CREATE FUNCTION pneumo_check(
 		source regclass, config jsonb DEFAULT '{}',
 		OUT finding text, OUT severity text, OUT subject text, OUT n bigint, OUT detail text)
-	RETURNS SETOF record LANGUAGE C STABLE STRICT PARALLEL UNSAFE ROWS 50 COST 1000000
+	RETURNS SETOF record LANGUAGE C STABLE PARALLEL UNSAFE ROWS 50 COST 1000000
 	AS 'MODULE_PATHNAME', 'pneumo_check';
 COMMENT ON FUNCTION pneumo_check(regclass, jsonb) IS
 	'what is wrong with a table of images, before a network is trained on it; takes the config of '
@@ -179,5 +179,6 @@ COMMENT ON FUNCTION pneumo_check(regclass, jsonb) IS
 	'that name the first or worst subjects (config max_subjects, 10): unreadable images, same bytes, near '
 	'duplicates (at most near_duplicate_distance, 4, of 64 bits of a difference hash and a correlation of '
 	'0.99 or more at 18 x 16 pixels, among near_duplicate_images, the first 20000 by SHA-256), groups in two '
-	'splits, sizes, class balance, and shortcuts: the cross-validated AUC, by group, of a logistic model on '
-	'width, height, aspect ratio, bytes, components, mean and spread of brightness, with a warning above 0.7';
+	'splits, sizes, negatives (border brighter than centre), class balance, and shortcuts: the cross-validated '
+	'AUC, by group, of a logistic model on width, height, aspect ratio, bytes, components, mean and spread of '
+	'brightness, with a warning above 0.7';

@@ -5,7 +5,7 @@ CREATE FUNCTION pneumo_failures(
 		OUT key text, OUT truth text, OUT predicted text, OUT probability double precision,
 		OUT loss double precision, OUT wrong boolean, OUT neighbour_keys text[],
 		OUT neighbour_classes text[], OUT neighbour_distances double precision[])
-	RETURNS SETOF record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 100 COST 1000000
+	RETURNS SETOF record LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 COST 1000000
 	AS 'MODULE_PATHNAME', 'pneumo_failures';
 COMMENT ON FUNCTION pneumo_failures(regclass, text, jsonb) IS
 	'the rows of one split of a table that a model''s deployed version gets wrong, worst first: key as text '

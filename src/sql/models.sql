@@ -16,47 +16,47 @@ COMMENT ON FUNCTION pneumo_deployed(text) IS
 	'deployed';
 
 CREATE FUNCTION pneumo_deploy(model text, version bigint) RETURNS void
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_deploy';
 COMMENT ON FUNCTION pneumo_deploy(text, bigint) IS
 	'makes a version of the model the one that pneumo_predict uses, from the commit on; needs manage on the '
 	'model; recorded in pneumo.deployments';
 
 CREATE FUNCTION pneumo_rollback(model text) RETURNS bigint
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_rollback';
 COMMENT ON FUNCTION pneumo_rollback(text) IS
 	'deploys again the version that was deployed before the present one, further back when called again, and '
 	'returns its id; dropped versions are skipped; an error if there is none; needs manage on the model';
 
 CREATE FUNCTION pneumo_drop_version(model text, version bigint) RETURNS void
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_drop_version';
 COMMENT ON FUNCTION pneumo_drop_version(text, bigint) IS
 	'deletes a version that is not deployed, and its bytes unless another version shares them; needs manage '
 	'on the model';
 
 CREATE FUNCTION pneumo_drop_model(model text) RETURNS void
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_drop_model';
 COMMENT ON FUNCTION pneumo_drop_model(text) IS
 	'deletes a model with all versions, grants and deployments, for its owner; its runs stay in pneumo.runs';
 
 CREATE FUNCTION pneumo_grant(model text, role name, privilege text) RETURNS void
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_grant';
 COMMENT ON FUNCTION pneumo_grant(text, name, text) IS
 	'grants predict (score, see), manage (train, deploy, roll back, drop versions) or export on a model to a '
 	'role, or to PUBLIC; for its owner; the privileges are independent';
 
 CREATE FUNCTION pneumo_revoke(model text, role name, privilege text) RETURNS void
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_revoke';
 COMMENT ON FUNCTION pneumo_revoke(text, name, text) IS
 	'takes back what pneumo_grant gave, from the next statement of any session on; for the owner of the model';
 
 CREATE FUNCTION pneumo_set_owner(model text, role name) RETURNS void
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_set_owner';
 COMMENT ON FUNCTION pneumo_set_owner(text, name) IS
 	'gives a model to another role, of which the caller must be a member; for its owner or a superuser';
@@ -104,7 +104,7 @@ COMMENT ON FUNCTION pneumo_export(text, bigint, boolean) IS
 	'training images are unknown';
 
 CREATE FUNCTION pneumo_import(bytes bytea, name text) RETURNS bigint
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_import';
 REVOKE ALL ON FUNCTION pneumo_import(bytea, text) FROM PUBLIC;
 COMMENT ON FUNCTION pneumo_import(bytea, text) IS
@@ -136,10 +136,11 @@ COMMENT ON FUNCTION pneumo_prepare_table(regclass, integer) IS
 	'the table''s owner; max_parallel_workers_per_gather still bounds each query';
 
 CREATE FUNCTION pneumo_load(directory text, target text DEFAULT 'xrays') RETURNS bigint
-	LANGUAGE C VOLATILE STRICT
+	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_load';
 REVOKE ALL ON FUNCTION pneumo_load(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION pneumo_load(text, text) IS
 	'loads the JPEG files of a directory of the server, train|val|validation|test/CLASS/file or CLASS/file, '
 	'into the columns image, label, split and file of a table, created if there is none, and returns the '
-	'number of images; needs the role pg_read_server_files';
+	'number of new images: files that the table has with the same name and content are left out; needs the '
+	'role pg_read_server_files';

@@ -97,7 +97,7 @@ COMMENT ON AGGREGATE pneumo_plot_confusion(boolean, double precision, double pre
 
 CREATE FUNCTION pneumo_plot_evaluation(source regclass, model text, picture text, config jsonb DEFAULT '{}')
 	RETURNS text
-	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_plot_evaluation';
 COMMENT ON FUNCTION pneumo_plot_evaluation(regclass, text, text, jsonb) IS
 	'a plot of a model''s figures on one split of a table, as SVG: "roc" (with its operating point, and the '

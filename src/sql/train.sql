@@ -16,14 +16,14 @@ COMMENT ON FUNCTION pneumo_split(bytea, integer, double precision, double precis
 	'the same for a key of bytes; the key of a row without group is sha256(image)';
 
 CREATE FUNCTION pneumo_train(source regclass, config jsonb DEFAULT '{}', wait boolean DEFAULT true)
-	RETURNS bigint LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	RETURNS bigint LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_train';
 COMMENT ON FUNCTION pneumo_train(regclass, jsonb, boolean) IS
 	'trains a network on the images of a table in a background worker; returns the run''s id. wait => true '
 	'follows it to its end with a notice per epoch, wait => false starts it when the transaction commits';
 
 CREATE FUNCTION pneumo_resume(run bigint, wait boolean DEFAULT true)
-	RETURNS bigint LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	RETURNS bigint LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_resume';
 COMMENT ON FUNCTION pneumo_resume(bigint, boolean) IS
 	'continues a cancelled, failed or interrupted run from its checkpoint, to the same weights as without '
@@ -37,15 +37,15 @@ CREATE FUNCTION pneumo_plan(
 		OUT layers integer, OUT parameters bigint, OUT image_size integer[], OUT batch_size integer,
 		OUT steps_per_epoch bigint, OUT epochs integer, OUT threads integer,
 		OUT memory bigint, OUT disk bigint, OUT seconds_per_epoch double precision, OUT warnings text[])
-	RETURNS record LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	RETURNS record LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_plan';
 COMMENT ON FUNCTION pneumo_plan(regclass, jsonb) IS
-	'what pneumo_train would do, without doing it: rows and groups per split and class, what is left out '
-	'(images are hashed, not decoded), parameters, bytes of memory and of temporary disk, estimated seconds '
-	'of an epoch, warnings';
+	'what pneumo_train would do, without doing it: rows and groups (NULL without a group column) per split '
+	'and class, what is left out (images are hashed, not decoded), parameters, bytes of memory and of '
+	'temporary disk, estimated seconds of an epoch, warnings';
 
 CREATE FUNCTION pneumo_wait(run bigint)
-	RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	RETURNS text LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_wait';
 COMMENT ON FUNCTION pneumo_wait(bigint) IS
 	'waits until a run has ended; returns its state: succeeded, failed, cancelled or interrupted';
@@ -56,14 +56,14 @@ COMMENT ON PROCEDURE pneumo_watch(bigint) IS
 	'prints a notice per epoch of a run until it has ended, holding no snapshot and no lock meanwhile';
 
 CREATE FUNCTION pneumo_cancel(run bigint)
-	RETURNS boolean LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	RETURNS boolean LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_cancel';
 COMMENT ON FUNCTION pneumo_cancel(bigint) IS
 	'asks a run to stop; its best epoch is stored as a version that is not deployed, and pneumo_resume can '
 	'continue it. For the owner''s role and pg_signal_backend';
 
 CREATE FUNCTION pneumo_forget(run bigint)
-	RETURNS void LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	RETURNS void LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_forget';
 COMMENT ON FUNCTION pneumo_forget(bigint) IS
 	'removes a run that has ended, its history and its checkpoint; its version stays';

@@ -18,6 +18,7 @@
 #include "postmaster/bgworker.h"
 #include "storage/dsm.h"
 #include "utils/array.h"
+#include "utils/jsonb.h"
 
 #include "image/image.h"
 #include "nn/nn.h"
@@ -130,6 +131,17 @@ extern char *pneumo_build(void);
  * pneumo_build() with more at the end, as its compiler has no name.
  */
 extern char *pneumo_build_text(void);
+
+/* -------------------------------------------- arguments (arguments.c) */
+
+/* Returns an argument of an SQL function; an error that names it if it is null. */
+extern Datum pneumo_argument(FunctionCallInfo fcinfo, int i);
+
+/* Does the same for a text, palloc'd. */
+extern char *pneumo_text_argument(FunctionCallInfo fcinfo, int i);
+
+/* Returns a config; {} if it is null. */
+extern Jsonb *pneumo_config_argument(FunctionCallInfo fcinfo, int i);
 
 /* -------------------------------------------------- digests (sha256.c) */
 

@@ -17,6 +17,9 @@
 #include "pg/base/base.h"
 #include "pg/base/json.h"
 
+/* How many keys an object may have for a hint to list them all. */
+#define FEW_KEYS 20
+
 #define MESSAGE_VALUE_LEN 80
 
 JsonbValue *
@@ -203,11 +206,16 @@ pneumo_json_check_keys(JsonbContainer *object, const char *prefix, const char *c
 {
 	const char *name = pneumo_json_unknown_key(object, known);
 	const char *near;
+	int n = 0;
 
 	if (name == NULL)
 		return;
 	near = pneumo_nearest(name, known);
+	while (known[n] != NULL)
+		n++;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("unknown config key \"%s%s\"", prefix, pneumo_clip(name)),
-					near ? errhint("Did you mean \"%s%s\"?", prefix, near) : 0));
+					near            ? errhint("Did you mean \"%s%s\"?", prefix, near)
+					: n <= FEW_KEYS ? errhint("It can be %s.", pneumo_list_names(known))
+									: 0));
 }

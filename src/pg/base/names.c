@@ -28,7 +28,7 @@ pneumo_nearest(const char *name, const char *const *names)
 
 	if (len == 0 || len > 200)
 		return NULL;
-	best_distance = Max(3, len / 2) + 1;
+	best_distance = (len < 5 ? 1 : Max(2, len / 3)) + 1;
 
 	for (i = 0; names[i] != NULL; i++)
 	{

@@ -219,6 +219,9 @@ extern void pneumo_manifest_free(PneumoManifest *manifest);
 
 /* --------------------------------- storing a version (version_store.c) */
 
+/* The key of a version's metrics that says why it is of no use, if the validation split showed so. */
+#define PNEUMO_METRICS_USELESS "useless"
+
 typedef struct PneumoNewVersion
 {
 	const char *model; /* name; created for owner if it does not exist */

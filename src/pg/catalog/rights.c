@@ -248,12 +248,23 @@ pneumo_model_lookup_snapshot(const char *name, PneumoPrivilege privilege, Oid ro
 	 * except where the name is to be claimed and the clash would tell anyway.
 	 */
 	if (mask == 0 && !missing_ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("model \"%s\" does not exist", pneumo_clip(name)),
-				 errhint("pneumo.models lists the models that you may use.")));
-	if (privilege == PNEUMO_OWNER)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						superuser_arg(role) ? errmsg("model \"%s\" does not exist", pneumo_clip(name))
+											: errmsg("model \"%s\" does not exist or is not granted to you",
+													 pneumo_clip(name)),
+						errhint("pneumo.models lists the models that you may use.")));
+	if (mask == 0)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("must be owner of model \"%s\"", pneumo_clip(name))));
+						errmsg("model \"%s\" is another role's and is not granted to you", pneumo_clip(name)),
+						errhint("Take another name, or ask its owner for SELECT pneumo_grant(%s, %s, %s).",
+								quote_literal_cstr(name), quote_literal_cstr(GetUserNameFromId(role, false)),
+								quote_literal_cstr(pneumo_privilege_name(privilege)))));
+	if (privilege == PNEUMO_OWNER)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", pneumo_clip(name)),
+				 errhint("Ask its owner, who can also give it away: SELECT pneumo_set_owner(%s, %s).",
+						 quote_literal_cstr(name), quote_literal_cstr(GetUserNameFromId(role, false)))));
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for model \"%s\"", name),
 			 errdetail("This needs the privilege %s on it.", pneumo_privilege_name(privilege)),

@@ -16,6 +16,7 @@
 #include "nn/nn.h"
 #include "stats/stats.h"
 
+#include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/base/stats_env.h"
 #include "pg/catalog/records.h"
@@ -56,6 +57,24 @@ set_defaults(PneumoConfig *config)
 	config->deploy = PNEUMO_DEPLOY_IF_NONE;
 }
 
+/* Refuses a split by column and a split that is drawn, where the config says both. */
+static void
+check_splits(const PneumoConfig *config)
+{
+	static const char *const drawn[] = {"validation_split", "test_split", "split_seed"};
+	size_t i;
+
+	if (config->split_column == NULL)
+		return;
+	for (i = 0; i < lengthof(drawn); i++)
+		if (!pneumo_json_is_null(pneumo_json_get(&config->given->root, drawn[i])))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("config keys \"split_column\" and \"%s\" cannot both be given", drawn[i]),
+							errdetail("Column \"%s\" says which rows are validation and test.",
+									  pneumo_clip(config->split_column)),
+							errhint("Leave \"%s\" out, or set \"split_column\" to null.", drawn[i])));
+}
+
 /* Checks what two keys say together. */
 static void
 check_together(PneumoConfig *config)
@@ -69,6 +88,7 @@ check_together(PneumoConfig *config)
 	if (config->label_column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("config key \"label_column\" must not be null")));
+	check_splits(config);
 	if (config->validation_split + config->test_split > CONFIG_MAX_SPLITS + 1e-9)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("validation_split %g and test_split %g leave %g for training, must leave "
@@ -105,7 +125,7 @@ pneumo_config_parse(Jsonb *given)
 							   JB_ROOT_IS_SCALAR(given) ? "a single value" : "a list")));
 	set_defaults(config);
 	config->given = given;
-	pneumo_json_check_keys(&given->root, "", pneumo_config_key_names());
+	pneumo_config_check_keys(given);
 
 	model = pneumo_json_get(&given->root, "model");
 	layers = pneumo_json_get(&given->root, "layers");

@@ -85,6 +85,15 @@ extern const ConfigKey pneumo_config_callback_keys[];  /* config_callbacks.c */
 extern const ConfigKey pneumo_config_augment_keys[];   /* config_augment.c */
 extern const ConfigKey pneumo_config_result_keys[];    /* config_result.c */
 
+/*
+ * Refuses an object with a key that is not known; the hint has the key that is
+ * called so elsewhere (config_synonyms.c), or else the nearest one.
+ */
+extern void pneumo_config_check_keys(Jsonb *given);
+
+/* Returns a hint for a key that is not known, if other software calls something so; NULL otherwise. */
+extern const char *pneumo_config_synonym(const char *name);
+
 /* Returns the names of all keys, ended by NULL; palloc'd. */
 extern const char *const *pneumo_config_key_names(void);
 

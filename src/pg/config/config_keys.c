@@ -12,6 +12,7 @@
 
 #include "nn/nn.h"
 
+#include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/config/config.h"
 #include "pg/config/config_internal.h"
@@ -40,6 +41,21 @@ pneumo_config_key_names(void)
 			names[n++] = key->name;
 	names[n] = NULL;
 	return names;
+}
+
+void
+pneumo_config_check_keys(Jsonb *given)
+{
+	const char *const *known = pneumo_config_key_names();
+	const char *name = pneumo_json_unknown_key(&given->root, known);
+	const char *hint = name == NULL ? NULL : pneumo_config_synonym(name);
+
+	if (hint == NULL && name != NULL && pneumo_nearest(name, known) == NULL)
+		hint = "The page on training of the manual lists the keys.";
+	if (hint != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown config key \"%s\"", pneumo_clip(name)), errhint("%s", hint)));
+	pneumo_json_check_keys(&given->root, "", known);
 }
 
 char *

@@ -331,8 +331,8 @@ Datum
 pneumo_compare(PG_FUNCTION_ARGS)
 {
 	static const char *const own_keys[] = {"split", NULL};
-	Oid relid = PG_GETARG_OID(0);
-	Jsonb *given = PG_GETARG_JSONB_P(3);
+	Oid relid = DatumGetObjectId(pneumo_argument(fcinfo, 0));
+	Jsonb *given = pneumo_config_argument(fcinfo, 3);
 	int split = pneumo_judged_split(given, "pneumo_compare()");
 	PneumoEvaluation a;
 	PneumoEvaluation b;
@@ -346,10 +346,8 @@ pneumo_compare(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	pneumo_evaluation_begin(&a, text_to_cstring(PG_GETARG_TEXT_PP(1)), config_of(given, "version_a"),
-							own_keys);
-	pneumo_evaluation_begin(&b, text_to_cstring(PG_GETARG_TEXT_PP(2)), config_of(given, "version_b"),
-							own_keys);
+	pneumo_evaluation_begin(&a, pneumo_text_argument(fcinfo, 1), config_of(given, "version_a"), own_keys);
+	pneumo_evaluation_begin(&b, pneumo_text_argument(fcinfo, 2), config_of(given, "version_b"), own_keys);
 	check_comparable(&a, &b);
 	score_both(&a, &b, &rival, &judged, relid, split);
 	if (a.scorer->meta->n_classes == 2)

@@ -144,8 +144,8 @@ Datum
 pneumo_evaluate(PG_FUNCTION_ARGS)
 {
 	static const char *const own_keys[] = {"split", NULL};
-	char *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Jsonb *given = PG_GETARG_JSONB_P(2);
+	char *model = pneumo_text_argument(fcinfo, 1);
+	Jsonb *given = pneumo_config_argument(fcinfo, 2);
 	PneumoEvaluation e;
 	PneumoJudged judged;
 	TupleDesc desc;
@@ -156,7 +156,7 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pneumo_evaluation_begin(&e, model, given, own_keys);
-	pneumo_judged_read(&judged, &e, PG_GETARG_OID(0), split, 0);
+	pneumo_judged_read(&judged, &e, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split, 0);
 
 	values[COL_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
 	values[COL_VERSION] = Int64GetDatum(e.id.version);

@@ -58,10 +58,19 @@ check_keys(Jsonb *given, const char *const *own_keys)
 	pneumo_json_check_keys(&given->root, "", all);
 }
 
+/* Tells whether a key is about a split that is drawn, and has no meaning where a column has the split. */
+static bool
+is_of_drawn_split(const char *key)
+{
+	return strcmp(key, "validation_split") == 0 || strcmp(key, "test_split") == 0 ||
+		   strcmp(key, "split_seed") == 0;
+}
+
 /* Returns the data keys of the version's own config, overridden by those of the call. */
 static Jsonb *
 merge_config(Jsonb *given, Jsonb *stored)
 {
+	bool by_column = !pneumo_json_is_null(pneumo_json_get(&given->root, "split_column"));
 	PneumoJson json;
 	int i;
 
@@ -70,7 +79,7 @@ merge_config(Jsonb *given, Jsonb *stored)
 	{
 		JsonbValue *value = pneumo_json_get(&given->root, data_keys[i]);
 
-		if (value == NULL && stored != NULL)
+		if (value == NULL && stored != NULL && !(by_column && is_of_drawn_split(data_keys[i])))
 			value = pneumo_json_get(&stored->root, data_keys[i]);
 		if (value != NULL)
 			pneumo_json_add_jsonb(&json, data_keys[i], JsonbValueToJsonb(value));
@@ -132,6 +141,8 @@ pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Jsonb *given, co
 			stored = JsonbValueToJsonb(config);
 	}
 	e->config = pneumo_config_parse(merge_config(given, stored));
+	e->config->given = given;
+	e->config->version = e->id.version;
 	e->config->in_backend = true;
 	e->scorer = pneumo_scorer_get_batch(&e->scorers, CurrentMemoryContext, &e->id, pneumo_path());
 	e->config->preprocess = e->scorer->meta->preprocess;
@@ -206,6 +217,26 @@ pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version)
 	pneumo_manifest_free(&manifest);
 }
 
+/* Tells whether the table is not the one that the version was trained on, whose warnings its training gave. */
+static bool
+is_new_table(const PneumoEvaluation *e)
+{
+	char *source =
+		e->provenance == NULL ? NULL : pneumo_json_cstring(pneumo_json_get(&e->provenance->root, "source"));
+
+	return source == NULL || strcmp(source, e->source->name) != 0;
+}
+
+/* Warns that a column with splits is not used, where that makes a difference. */
+static void
+warn_of_unused_split(const PneumoEvaluation *e)
+{
+	char *unused = pneumo_dataset_unused_split(e->dataset);
+
+	if (unused != NULL && !(e->score[PNEUMO_TRAIN] && e->score[PNEUMO_VALIDATION] && e->score[PNEUMO_TEST]))
+		ereport(WARNING, (errmsg("%s", unused)));
+}
+
 void
 pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 {
@@ -223,7 +254,10 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 	reading.sink_arg = e;
 	reading.n_classes = e->scorer->meta->n_classes;
 	reading.classes = label_names(e->scorer->meta, e->source);
+	if (is_new_table(e))
+		pneumo_source_hints(e->source, e->config);
 	e->dataset = pneumo_dataset_read(e->source, e->config, &reading);
+	warn_of_unused_split(e);
 	pneumo_scores_finish(&e->scores);
 	pneumo_evaluation_hold_out(e, e->id.version);
 }

@@ -359,7 +359,7 @@ Datum
 pneumo_failures(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Jsonb *given = PG_GETARG_JSONB_P(2);
+	Jsonb *given = pneumo_config_argument(fcinfo, 2);
 	PneumoEvaluation e;
 	Wanted wanted;
 	PneumoFailure *failures;
@@ -368,12 +368,12 @@ pneumo_failures(PG_FUNCTION_ARGS)
 	int64 n;
 	int64 i;
 
-	pneumo_evaluation_begin(&e, text_to_cstring(PG_GETARG_TEXT_PP(1)), given, own_keys);
+	pneumo_evaluation_begin(&e, pneumo_text_argument(fcinfo, 1), given, own_keys);
 	read_wanted(&wanted, given);
 	if (wanted.split == PNEUMO_TEST)
 		pneumo_prevent_write("pneumo_failures() of held-out rows");
 	e.score[wanted.split] = true;
-	pneumo_evaluation_read(&e, PG_GETARG_OID(0));
+	pneumo_evaluation_read(&e, DatumGetObjectId(pneumo_argument(fcinfo, 0)));
 	n_samples = pneumo_evaluation_split(&samples, &e, wanted.split);
 	if (n_samples == 0)
 		ereport(ERROR,

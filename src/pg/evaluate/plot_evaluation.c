@@ -89,9 +89,9 @@ Datum
 pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 {
 	static const char *const own_keys[] = {"split", NULL};
-	char *model = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Plot plot = read_plot(text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	Jsonb *given = PG_GETARG_JSONB_P(3);
+	char *model = pneumo_text_argument(fcinfo, 1);
+	Plot plot = read_plot(pneumo_text_argument(fcinfo, 2));
+	Jsonb *given = pneumo_config_argument(fcinfo, 3);
 	int split = pneumo_judged_split(given, FUNCTION "()");
 	PneumoEvaluation e;
 	PneumoJudged judged;
@@ -102,7 +102,7 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 	pneumo_evaluation_begin(&e, model, given, own_keys);
 	if (plot != PLOT_CONFUSION)
 		require_two_classes(&e);
-	pneumo_judged_read(&judged, &e, PG_GETARG_OID(0), split, 0);
+	pneumo_judged_read(&judged, &e, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split, 0);
 	if (plot == PLOT_CONFUSION)
 		svg = draw_confusion(&e, &judged);
 	else

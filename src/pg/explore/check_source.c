@@ -338,8 +338,8 @@ read_int(Jsonb *given, const char *key, int otherwise, int low, int high)
 Datum
 pneumo_check(PG_FUNCTION_ARGS)
 {
-	Oid relid = PG_GETARG_OID(0);
-	Jsonb *given = PG_GETARG_JSONB_P(1);
+	Oid relid = DatumGetObjectId(pneumo_argument(fcinfo, 0));
+	Jsonb *given = pneumo_config_argument(fcinfo, 1);
 	PneumoCheck check;
 	Reading reading;
 
@@ -363,6 +363,7 @@ pneumo_check(PG_FUNCTION_ARGS)
 	pneumo_check_near(&check);
 	pneumo_check_groups(&check);
 	pneumo_check_sizes(&check);
+	pneumo_check_negatives(&check);
 	pneumo_check_classes(&check);
 	pneumo_check_shortcut(&check);
 	MemoryContextDelete(check.cxt);

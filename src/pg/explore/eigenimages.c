@@ -563,7 +563,7 @@ Datum
 pneumo_eigenimages(PG_FUNCTION_ARGS)
 {
 	InitMaterializedSRF(fcinfo, 0);
-	(void) pneumo_eigenimages_compute(PG_GETARG_OID(0), PG_GETARG_JSONB_P(1), true, put_row,
-									  fcinfo->resultinfo);
+	(void) pneumo_eigenimages_compute(DatumGetObjectId(pneumo_argument(fcinfo, 0)),
+									  pneumo_config_argument(fcinfo, 1), true, put_row, fcinfo->resultinfo);
 	return (Datum) 0;
 }

@@ -24,7 +24,9 @@
 #define PNEUMO_CHECK_ROWS 8
 #define PNEUMO_CHECK_COLUMNS 9
 #define PNEUMO_CHECK_CELL 8
-#define PNEUMO_CHECK_THUMB (18 * 16) /* the same, by 4 x 4 pixels */
+#define PNEUMO_CHECK_THUMB_ROWS 16 /* the same, by 4 x 4 pixels */
+#define PNEUMO_CHECK_THUMB_COLUMNS 18
+#define PNEUMO_CHECK_THUMB (PNEUMO_CHECK_THUMB_ROWS * PNEUMO_CHECK_THUMB_COLUMNS)
 
 /* A readable image with its label, group and split where it has them. */
 typedef struct PneumoCheckItem
@@ -70,6 +72,7 @@ extern void pneumo_check_duplicates(PneumoCheck *check);
 extern void pneumo_check_near(PneumoCheck *check);
 extern void pneumo_check_groups(PneumoCheck *check);
 extern void pneumo_check_sizes(PneumoCheck *check);
+extern void pneumo_check_negatives(PneumoCheck *check);
 extern void pneumo_check_classes(PneumoCheck *check);
 extern void pneumo_check_shortcut(PneumoCheck *check);
 

@@ -26,9 +26,8 @@ PG_FUNCTION_INFO_V1(pneumo_revoke);
 PG_FUNCTION_INFO_V1(pneumo_set_owner);
 
 static PneumoPrivilege
-privilege_argument(text *argument)
+privilege_argument(const char *name)
 {
-	char *name = text_to_cstring(argument);
 	PneumoPrivilege privilege;
 
 	if (!pneumo_privilege_parse(name, &privilege) || privilege == PNEUMO_OWNER)
@@ -48,9 +47,9 @@ grantee_argument(const char *name)
 Datum
 pneumo_grant(PG_FUNCTION_ARGS)
 {
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	const char *role = NameStr(*PG_GETARG_NAME(1));
-	PneumoPrivilege privilege = privilege_argument(PG_GETARG_TEXT_PP(2));
+	char *name = pneumo_text_argument(fcinfo, 0);
+	const char *role = NameStr(*DatumGetName(pneumo_argument(fcinfo, 1)));
+	PneumoPrivilege privilege = privilege_argument(pneumo_text_argument(fcinfo, 2));
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_grant()", &snapshot);
 
@@ -62,9 +61,9 @@ pneumo_grant(PG_FUNCTION_ARGS)
 Datum
 pneumo_revoke(PG_FUNCTION_ARGS)
 {
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	const char *role = NameStr(*PG_GETARG_NAME(1));
-	PneumoPrivilege privilege = privilege_argument(PG_GETARG_TEXT_PP(2));
+	char *name = pneumo_text_argument(fcinfo, 0);
+	const char *role = NameStr(*DatumGetName(pneumo_argument(fcinfo, 1)));
+	PneumoPrivilege privilege = privilege_argument(pneumo_text_argument(fcinfo, 2));
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_revoke()", &snapshot);
 	Oid grantee = grantee_argument(role);
@@ -80,7 +79,7 @@ pneumo_revoke(PG_FUNCTION_ARGS)
 Datum
 pneumo_set_owner(PG_FUNCTION_ARGS)
 {
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = pneumo_text_argument(fcinfo, 0);
 	Oid owner;
 	Snapshot snapshot;
 	Relation rel;
@@ -90,7 +89,7 @@ pneumo_set_owner(PG_FUNCTION_ARGS)
 	bool replace[Natts_model] = {false};
 
 	(void) pneumo_model_open(name, PNEUMO_OWNER, "pneumo_set_owner()", &snapshot);
-	owner = get_role_oid(NameStr(*PG_GETARG_NAME(1)), false);
+	owner = get_role_oid(NameStr(*DatumGetName(pneumo_argument(fcinfo, 1))), false);
 	pneumo_check_can_become(GetUserId(), owner);
 
 	rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);

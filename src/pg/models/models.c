@@ -16,9 +16,11 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 #include "pg/engine/engine.h"
@@ -48,11 +50,27 @@ pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *funct
 
 /* ---------------------------------------------------------- deploy, roll back */
 
+/* Warns of a version that its training found to be of no use. */
+static void
+warn_if_useless(Relation rel, HeapTuple tuple, const char *name, int64 version)
+{
+	bool isnull;
+	Datum metrics = heap_getattr(tuple, Anum_version_metrics, RelationGetDescr(rel), &isnull);
+	Jsonb *json = isnull ? NULL : DatumGetJsonbP(metrics);
+	char *why = json == NULL || !JB_ROOT_IS_OBJECT(json)
+					? NULL
+					: pneumo_json_cstring(pneumo_json_get(&json->root, PNEUMO_METRICS_USELESS));
+
+	if (why != NULL)
+		ereport(WARNING, (errmsg("version " INT64_FORMAT " of model \"%s\" is not fit for use: %s", version,
+								 pneumo_clip(name), why)));
+}
+
 Datum
 pneumo_deploy(PG_FUNCTION_ARGS)
 {
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64 version = PG_GETARG_INT64(1);
+	char *name = pneumo_text_argument(fcinfo, 0);
+	int64 version = DatumGetInt64(pneumo_argument(fcinfo, 1));
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_deploy()", &snapshot);
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
@@ -60,7 +78,7 @@ pneumo_deploy(PG_FUNCTION_ARGS)
 	int64 current = 0;
 	bool has_deployed;
 
-	(void) pneumo_version_of_model(rel, name, model, version, snapshot);
+	warn_if_useless(rel, pneumo_version_of_model(rel, name, model, version, snapshot), name, version);
 	has_deployed = pneumo_deployment_last(model, snapshot, &deployment, &current);
 	if (has_deployed && current == version)
 		ereport(NOTICE,
@@ -91,7 +109,7 @@ version_exists(int64 version, Snapshot snapshot)
 Datum
 pneumo_rollback(PG_FUNCTION_ARGS)
 {
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = pneumo_text_argument(fcinfo, 0);
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_rollback()", &snapshot);
 	int64 deployment;
@@ -174,8 +192,8 @@ drop_version(Relation rel, HeapTuple tuple, Snapshot snapshot)
 Datum
 pneumo_drop_version(PG_FUNCTION_ARGS)
 {
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64 version = PG_GETARG_INT64(1);
+	char *name = pneumo_text_argument(fcinfo, 0);
+	int64 version = DatumGetInt64(pneumo_argument(fcinfo, 1));
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_drop_version()", &snapshot);
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
@@ -197,7 +215,7 @@ pneumo_drop_version(PG_FUNCTION_ARGS)
 Datum
 pneumo_drop_model(PG_FUNCTION_ARGS)
 {
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = pneumo_text_argument(fcinfo, 0);
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_drop_model()", &snapshot);
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);

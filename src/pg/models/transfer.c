@@ -193,8 +193,8 @@ read_export(const char *bytes, size_t total, PneumoManifest *manifest, bool *has
 Datum
 pneumo_import(PG_FUNCTION_ARGS)
 {
-	bytea *exported = PG_GETARG_BYTEA_PP(0);
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	bytea *exported = DatumGetByteaPP(pneumo_argument(fcinfo, 0));
+	char *name = pneumo_text_argument(fcinfo, 1);
 	size_t total = VARSIZE_ANY_EXHDR(exported);
 	MemoryContext cxt;
 	MemoryContext old;

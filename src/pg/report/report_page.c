@@ -242,10 +242,8 @@ pneumo_report(PG_FUNCTION_ARGS)
 	Oid relid;
 	int i;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
-		PG_RETURN_NULL();
-	given = PG_GETARG_JSONB_P(2);
-	pneumo_evaluation_begin(&r->e, text_to_cstring(PG_GETARG_TEXT_PP(0)), given, own_keys);
+	given = pneumo_config_argument(fcinfo, 2);
+	pneumo_evaluation_begin(&r->e, pneumo_text_argument(fcinfo, 0), given, own_keys);
 	r->test = read_flag(given, "test", true);
 	r->images = read_flag(given, "images", true);
 	r->max_failures = read_count(given, "failures", DEFAULT_FAILURES, MAX_FAILURES);

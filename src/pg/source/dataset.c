@@ -111,6 +111,19 @@ place_sample(Reader *reader, const PneumoRow *row, PneumoSample *sample)
 										 config->validation_split, config->test_split);
 }
 
+/* Notes what a row says in columns that the config does not name. */
+static void
+note_hints(Reader *reader, const PneumoRow *row, const PneumoSample *sample)
+{
+	PneumoDataset *dataset = reader->dataset;
+	PneumoSplit split;
+
+	if (row->unused_split != NULL && pneumo_split_parse(row->unused_split, &split))
+		dataset->rows_with_unused_split++;
+	if (row->file != NULL && dataset->file_names != NULL)
+		pneumo_file_names_add(dataset->file_names, row->file, sample->split);
+}
+
 static float
 read_weight(Reader *reader, const PneumoRow *row)
 {
@@ -208,6 +221,7 @@ read_row(Reader *reader, const PneumoRow *row)
 		if (reading->sink != NULL && reading->want[sample.split])
 			sample.slot = reading->sink(reading->sink_arg, &sample, reader->pixels);
 	}
+	note_hints(reader, row, &sample);
 	append_sample(reader, &sample);
 }
 
@@ -258,6 +272,11 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, cons
 	if (source->col_group > 0)
 		dataset->group_keys =
 			pneumo_similar_begin(AllocSetContextCreate(cxt, "pneumo group keys", ALLOCSET_DEFAULT_SIZES));
+	if (source->col_file > 0 && source->col_group == 0)
+		dataset->file_names =
+			pneumo_file_names_begin(AllocSetContextCreate(cxt, "pneumo file names", ALLOCSET_DEFAULT_SIZES));
+	dataset->unused_split_column = source->unused_split_column;
+	dataset->patient_column = source->patient_column;
 	dataset->samples = MemoryContextAllocHuge(cxt, reader.max_samples * sizeof(PneumoSample));
 	reader.pixels = MemoryContextAllocHuge(cxt, (Size) config->preprocess.height * config->preprocess.width *
 													config->preprocess.channels);

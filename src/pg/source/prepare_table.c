@@ -79,12 +79,9 @@ Datum
 pneumo_prepare_table(PG_FUNCTION_ARGS)
 {
 	PneumoUserTable table;
-	Oid relid;
+	Oid relid = DatumGetObjectId(pneumo_argument(fcinfo, 0));
 	int workers = 0;
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	relid = PG_GETARG_OID(0);
 	if (!PG_ARGISNULL(1))
 	{
 		workers = PG_GETARG_INT32(1);

@@ -280,6 +280,8 @@ read_row(PneumoRow *row, Reader *reader, HeapTuple tuple)
 	row->group = column_text(reader, tuple, source->col_group);
 	row->split = column_text(reader, tuple, source->col_split);
 	row->weight = column_text(reader, tuple, source->col_weight);
+	row->unused_split = column_text(reader, tuple, source->col_unused_split);
+	row->file = column_text(reader, tuple, source->col_file);
 }
 
 /* Visits the rows of a cursor in contexts of their own; returns their number. */

@@ -22,6 +22,7 @@
 #include "nn/nn.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/config/config.h"
 #include "pg/source/source.h"
 
@@ -42,12 +43,61 @@ column_names(Relation rel)
 	return names;
 }
 
+/* What columns for the same thing are called: where one is missing, another may be meant. */
+static const char *const *
+names_alike(const char *name)
+{
+	static const char *const alike[][10] = {
+		{"image", "img", "picture", "photo", "xray", "jpeg", "pixels", "image_data", NULL},
+		{"label", "class", "target", "diagnosis", "finding", "category", "y", NULL},
+		{"patient", "patient_id", "patientid", "group", "group_id", "subject", "subject_id", "person", NULL},
+		{"split", "fold", "subset", "partition", "part", "dataset", NULL},
+	};
+	size_t i;
+	int k;
+
+	for (i = 0; i < lengthof(alike); i++)
+		for (k = 0; alike[i][k] != NULL; k++)
+			if (pg_strcasecmp(name, alike[i][k]) == 0)
+				return alike[i];
+	return NULL;
+}
+
+/* Adds a hint with the column that may be meant by a name that no column has. */
+static int
+hint_for_column(Relation rel, const char *name)
+{
+	const char *const *columns = column_names(rel);
+	const char *near = pneumo_nearest(name, columns);
+	const char *const *alike = names_alike(name);
+	int i;
+
+	for (i = 0; near == NULL && alike != NULL && alike[i] != NULL; i++)
+		if (get_attnum(RelationGetRelid(rel), alike[i]) > 0)
+			near = alike[i];
+	if (near != NULL)
+		return errhint("Did you mean \"%s\"?", near);
+	return errhint("Its columns are %s.", pneumo_clip(pneumo_list_names(columns)));
+}
+
+/* Adds a detail that says where the name of a column comes from. */
+static int
+detail_of_column(const PneumoConfig *config, const char *key)
+{
+	if (pneumo_json_get(&config->given->root, key) != NULL)
+		return errdetail("It is the value of config key \"%s\".", key);
+	if (config->version != 0)
+		return errdetail("Version %lld was trained with it; config key \"%s\" can name another column.",
+						 (long long) config->version, key);
+	return errdetail("It is the default of config key \"%s\".", key);
+}
+
 /*
  * Returns the attribute number of a column that a config key names; the error
  * names the nearest column.
  */
 static AttrNumber
-find_column(Relation rel, const char *key, const char *name)
+find_column(Relation rel, const PneumoConfig *config, const char *key, const char *name)
 {
 	AttrNumber attnum = get_attnum(RelationGetRelid(rel), name);
 
@@ -56,8 +106,7 @@ find_column(Relation rel, const char *key, const char *name)
 	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 					errmsg("column \"%s\" of relation \"%s\" does not exist", pneumo_clip(name),
 						   RelationGetRelationName(rel)),
-					errdetail("It is the value of config key \"%s\".", key),
-					pneumo_hint_nearest(name, column_names(rel))));
+					detail_of_column(config, key), hint_for_column(rel, name)));
 	return InvalidAttrNumber;
 }
 
@@ -93,7 +142,10 @@ require_privilege(Relation rel, AttrNumber attnum)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied for column \"%s\" of relation \"%s\"",
 							   NameStr(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attname),
-							   RelationGetRelationName(rel))));
+							   RelationGetRelationName(rel)),
+						errhint("The table's owner can grant it: GRANT SELECT ON %s TO %s.",
+								pneumo_relation_name(RelationGetRelid(rel)),
+								quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 static AttrNumber
@@ -118,10 +170,19 @@ only_bytea_column(Relation rel)
 		found = att->attnum;
 	}
 	if (found == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation \"%s\" has no bytea column for the images", RelationGetRelationName(rel))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("relation \"%s\" has no bytea column for the images", RelationGetRelationName(rel)),
+			 errhint(
+				 "Images are read from a column of type bytea: pneumo_load and the manual's recipes fill one.")));
 	return found;
+}
+
+static bool
+is_text(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID || type == NAMEOID;
 }
 
 static PneumoLabelKind
@@ -171,17 +232,10 @@ check_group_type(Relation rel, AttrNumber attnum)
 static void
 check_split_type(Relation rel, AttrNumber attnum)
 {
-	switch (column_type(rel, attnum))
-	{
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-		case NAMEOID:
-			return;
-		default:
-			if (get_typtype(column_type(rel, attnum)) != TYPTYPE_ENUM)
-				bad_type(rel, attnum, "split", "text or an enum");
-	}
+	Oid type = column_type(rel, attnum);
+
+	if (!is_text(type) && get_typtype(type) != TYPTYPE_ENUM)
+		bad_type(rel, attnum, "split", "text or an enum");
 }
 
 static void
@@ -214,14 +268,14 @@ check_persistence(Relation rel, bool in_backend)
 }
 
 static int
-add_optional(PneumoUserTable *table, Relation rel, const char *key, const char *name,
-			 void (*check)(Relation rel, AttrNumber attnum))
+add_optional(PneumoUserTable *table, Relation rel, const PneumoConfig *config, const char *key,
+			 const char *name, void (*check)(Relation rel, AttrNumber attnum))
 {
 	AttrNumber attnum;
 
 	if (name == NULL)
 		return 0;
-	attnum = find_column(rel, key, name);
+	attnum = find_column(rel, config, key, name);
 	if (check != NULL)
 		check(rel, attnum);
 	require_privilege(rel, attnum);
@@ -265,7 +319,7 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 					   RelationGetRelationName(rel));
 
 	if (config->image_column != NULL)
-		image = find_column(rel, "image_column", config->image_column);
+		image = find_column(rel, config, "image_column", config->image_column);
 	else
 		image = only_bytea_column(rel);
 	if (column_type(rel, image) != BYTEAOID)
@@ -276,26 +330,71 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 
 	if (config->label_column != NULL)
 	{
-		label = find_column(rel, "label_column", config->label_column);
+		label = find_column(rel, config, "label_column", config->label_column);
 		source->label_kind = label_kind(rel, label);
 		source->label_type = column_type(rel, label);
 		require_privilege(rel, label);
 		source->col_label = pneumo_user_table_add_column(table, label);
 		source->label_column = table->column[source->col_label - 1].name;
 	}
-	source->col_group = add_optional(table, rel, "group_column", config->group_column, check_group_type);
-	source->col_split = add_optional(table, rel, "split_column", config->split_column, check_split_type);
-	source->col_weight =
-		add_optional(table, rel, "sample_weight_column", config->sample_weight_column, check_weight_type);
+	source->col_group =
+		add_optional(table, rel, config, "group_column", config->group_column, check_group_type);
+	source->col_split =
+		add_optional(table, rel, config, "split_column", config->split_column, check_split_type);
+	source->col_weight = add_optional(table, rel, config, "sample_weight_column",
+									  config->sample_weight_column, check_weight_type);
 	if (config->key_column != NULL)
 	{
-		source->col_key[0] = add_optional(table, rel, "key_column", config->key_column, NULL);
+		source->col_key[0] = add_optional(table, rel, config, "key_column", config->key_column, NULL);
 		source->n_key = 1;
 	}
 	else
 		add_primary_key(source, rel);
 	relation_close(rel, NoLock);
 	return source;
+}
+
+/* Returns the column of that name if it may be read and is not used yet; InvalidAttrNumber otherwise. */
+static AttrNumber
+hint_column(const PneumoSource *source, Relation rel, const char *name)
+{
+	AttrNumber attnum = get_attnum(RelationGetRelid(rel), name);
+	int i;
+
+	if (attnum <= 0 || !may_read(rel, attnum))
+		return InvalidAttrNumber;
+	for (i = 0; i < source->table.n_columns; i++)
+		if (source->table.column[i].attnum == attnum)
+			return InvalidAttrNumber;
+	return attnum;
+}
+
+/* What a column of patients is often called. */
+static const char *const patient_names[] = {"patient",    "patient_id", "patientid", "subject",
+											"subject_id", "person",     "person_id", NULL};
+
+void
+pneumo_source_hints(PneumoSource *source, const PneumoConfig *config)
+{
+	Relation rel = pneumo_user_table_open(&source->table);
+	AttrNumber split = InvalidAttrNumber;
+	AttrNumber file = hint_column(source, rel, "file");
+	int i;
+
+	if (pneumo_json_get(&config->given->root, "split_column") == NULL)
+		split = hint_column(source, rel, "split");
+	if (split > 0 && is_text(column_type(rel, split)))
+	{
+		source->col_unused_split = pneumo_user_table_add_column(&source->table, split);
+		source->unused_split_column = source->table.column[source->col_unused_split - 1].name;
+	}
+	if (file > 0 && is_text(column_type(rel, file)))
+		source->col_file = pneumo_user_table_add_column(&source->table, file);
+	if (pneumo_json_get(&config->given->root, "group_column") == NULL)
+		for (i = 0; source->patient_column == NULL && patient_names[i] != NULL; i++)
+			if (hint_column(source, rel, patient_names[i]) > 0)
+				source->patient_column = pstrdup(patient_names[i]);
+	relation_close(rel, NoLock);
 }
 
 /* ---------------------------------------------------------------- labels */

@@ -25,7 +25,7 @@
 /* ------------------------------------------------------ tables (read.c) */
 
 #define PNEUMO_MAX_KEY_COLUMNS 8
-#define PNEUMO_MAX_COLUMNS (5 + PNEUMO_MAX_KEY_COLUMNS)
+#define PNEUMO_MAX_COLUMNS (7 + PNEUMO_MAX_KEY_COLUMNS)
 
 typedef struct PneumoColumn
 {
@@ -100,8 +100,12 @@ typedef struct PneumoSource
 	int col_image,  /* positions in the table, from 1; 0: not there */
 		col_label, col_group, col_split, col_weight, col_key[PNEUMO_MAX_KEY_COLUMNS];
 	int n_key;
+	int col_unused_split; /* of what is only looked at to warn; see pneumo_source_hints() */
+	int col_file;
 	char *image_column; /* names, resolved */
 	char *label_column;
+	char *unused_split_column;
+	char *patient_column; /* that may name the patients where the config names no group_column */
 } PneumoSource;
 
 /*
@@ -110,6 +114,14 @@ typedef struct PneumoSource
  * is compared again with each reading.
  */
 extern PneumoSource *pneumo_source_check(Oid relid, const PneumoConfig *config);
+
+/*
+ * Finds the columns by which a reading tells what its config may have forgotten:
+ * "split" and the patient's where the config names no such column, and "file".  A
+ * key that the config gives as null is not forgotten.  Columns that the current
+ * user may not read are passed over.  They are read after all others.
+ */
+extern void pneumo_source_hints(PneumoSource *source, const PneumoConfig *config);
 
 /* The classes of a source, at most NN_MAX_CLASSES, and how many rows have them. */
 typedef struct PneumoLabels
@@ -141,6 +153,8 @@ typedef struct PneumoRow
 	char *group;
 	char *split;
 	char *weight;
+	char *unused_split; /* of pneumo_source_hints() */
+	char *file;
 	bool has_image;
 	Datum image; /* bytea, perhaps toasted; valid with has_image */
 } PneumoRow;
@@ -194,6 +208,23 @@ extern PneumoSimilar *pneumo_similar_of(MemoryContext cxt, char *const *texts, i
 /* Returns how many texts are like one before them without being equal, and the first two, or NULL. */
 extern int64 pneumo_similar_count(const PneumoSimilar *similar, const char **example);
 
+/* ----------------------------------------------- names of files (file_names.c) */
+
+/* Collects names of files with their splits, to find names that look like one patient's. */
+typedef struct PneumoFileNames PneumoFileNames;
+
+/* Begins a collection in a memory context of its own. */
+extern PneumoFileNames *pneumo_file_names_begin(MemoryContext cxt);
+extern void pneumo_file_names_add(PneumoFileNames *names, const char *file, PneumoSplit split);
+
+/*
+ * Returns a sentence about files on several splits whose names begin alike, as
+ * person12_a.jpeg and person12_b.jpeg do, palloc'd; NULL if there are none, or if so
+ * few beginnings are different that they cannot be patients.  patient_column is the
+ * one that may have the patients, or NULL.
+ */
+extern char *pneumo_file_names_warning(const PneumoFileNames *names, const char *patient_column);
+
 /* ---------------------------------- dataset (dataset.c, split_rules.c) */
 
 typedef struct PneumoSample
@@ -236,8 +267,12 @@ typedef struct PneumoDataset
 	char *first_bad;      /* "key: reason" of the first unreadable row */
 	char *first_conflict; /* keys of the first conflicting rows */
 	PneumoSimilar *class_names;
-	PneumoSimilar *group_keys;     /* NULL without a group column */
-	int64 rows_without_group;      /* NULL or empty in the group column */
+	PneumoSimilar *group_keys;    /* NULL without a group column */
+	int64 rows_without_group;     /* NULL or empty in the group column */
+	int64 rows_with_unused_split; /* that name a split in a column that the config does not name */
+	const char *unused_split_column;
+	const char *patient_column;    /* that the config may have forgotten, or NULL */
+	PneumoFileNames *file_names;   /* NULL: not looked at */
 	int64 rows[3][NN_MAX_CLASSES]; /* by split and class, of counted samples */
 	int64 groups[3][NN_MAX_CLASSES];
 	int64 split_rows[3];
@@ -280,6 +315,15 @@ extern void pneumo_dataset_settle(PneumoDataset *dataset, const PneumoConfig *co
  * groups of a class.
  */
 extern List *pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config);
+
+/*
+ * Returns, palloc'd, what was understood, for people: images by split, patients,
+ * and classes with their images, the negative one and the positive one named.
+ */
+extern char *pneumo_dataset_summary(const PneumoDataset *dataset);
+
+/* Returns the warning that a column with splits is not used, palloc'd; NULL if there is nothing to say. */
+extern char *pneumo_dataset_unused_split(const PneumoDataset *dataset);
 
 /*
  * Returns what the catalog and pneumo_plan show: rows or groups by split and

@@ -220,9 +220,51 @@ split_is_wanted(const PneumoDataset *dataset, const PneumoConfig *config, int sp
 		   (split == PNEUMO_VALIDATION && (config->early_stopping_given || config->plateau_given));
 }
 
-/* Warns of what a split by patient can be wrong about: no groups, groups or classes in several spellings. */
+char *
+pneumo_dataset_unused_split(const PneumoDataset *dataset)
+{
+	if (dataset->rows_with_unused_split == 0)
+		return NULL;
+	return psprintf("column \"%s\" is not used, although %lld rows name train, validation or test in it: the "
+					"rows are split anew; to use it, set \"split_column\": \"%s\"; null does without it",
+					dataset->unused_split_column, (long long) dataset->rows_with_unused_split,
+					dataset->unused_split_column);
+}
+
+/* Warns of what the config may have forgotten about the splits: a column of them, the patients. */
 static List *
-warn_of_names(List *warnings, const PneumoDataset *dataset, const PneumoConfig *config)
+warn_of_splits(List *warnings, const PneumoDataset *dataset, const PneumoConfig *config)
+{
+	char *unused = pneumo_dataset_unused_split(dataset);
+	char *alike = dataset->file_names == NULL
+					  ? NULL
+					  : pneumo_file_names_warning(dataset->file_names, dataset->patient_column);
+
+	if (unused != NULL)
+		warnings = lappend(warnings, unused);
+	if (config->split_column != NULL && dataset->split_rows[PNEUMO_VALIDATION] == 0)
+		warnings = lappend(
+			warnings,
+			psprintf("column \"%s\" puts no row on validation: the training has no early stopping and no "
+					 "choice of the best epoch, and its last epoch is stored",
+					 config->split_column));
+	if (dataset->group_keys == NULL && config->split_column == NULL)
+		warnings = lappend(
+			warnings,
+			psprintf(
+				"config key \"group_column\" is not set: images of one patient may be on several splits, "
+				"and figures count images%s",
+				dataset->patient_column == NULL
+					? ""
+					: psprintf("; column \"%s\" may name the patients", dataset->patient_column)));
+	if (alike != NULL && (dataset->patient_column == NULL || config->split_column != NULL))
+		warnings = lappend(warnings, alike);
+	return warnings;
+}
+
+/* Warns of groups or classes in several spellings, and of rows without a group. */
+static List *
+warn_of_names(List *warnings, const PneumoDataset *dataset)
 {
 	const char *example;
 	int64 n;
@@ -232,13 +274,7 @@ warn_of_names(List *warnings, const PneumoDataset *dataset, const PneumoConfig *
 			lappend(warnings, psprintf("the classes %s may be one: they differ only in case, blanks or zeros",
 									   example));
 	if (dataset->group_keys == NULL)
-	{
-		if (config->split_column == NULL)
-			warnings =
-				lappend(warnings, pstrdup("config key \"group_column\" is not set: images of one patient "
-										  "may be on several splits, and figures count images"));
 		return warnings;
-	}
 	n = pneumo_similar_count(dataset->group_keys, &example);
 	if (n > 0)
 		warnings =
@@ -259,9 +295,11 @@ List *
 pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 {
 	List *warnings = NIL;
+	StringInfoData few;
 	int split;
 	int c;
 
+	initStringInfo(&few);
 	if (dataset->n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
@@ -288,14 +326,15 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 									? 0
 									: errhint("Use more data, another \"split_seed\", or other fractions.")));
 			if (groups < MIN_GROUPS)
-				warnings =
-					lappend(warnings, psprintf("the %s split has only %lld group%s of class \"%s\", "
-											   "figures from fewer than %d say little",
-											   pneumo_split_names[split], (long long) groups,
-											   groups == 1 ? "" : "s", dataset->classes[c], MIN_GROUPS));
+				appendStringInfo(&few, "%s %s %lld of \"%s\"", few.len == 0 ? "" : ",",
+								 pneumo_split_names[split], (long long) groups, dataset->classes[c]);
 		}
 	}
-	return warn_of_names(warnings, dataset, config);
+	if (few.len > 0)
+		warnings =
+			lappend(warnings, psprintf("figures from fewer than %d %s of a class say little:%s", MIN_GROUPS,
+									   dataset->group_keys != NULL ? "groups" : "images", few.data));
+	return warn_of_splits(warn_of_names(warnings, dataset), dataset, config);
 }
 
 /* ---------------------------------------------------------------- manifest */
@@ -394,6 +433,45 @@ pneumo_dataset_has(const PneumoDataset *dataset, const bool *sample_splits, cons
 		found = sample_splits[dataset->samples[i].split] && is_known(&dataset->samples[i], hashes, n);
 	pfree(hashes);
 	return found;
+}
+
+/* ----------------------------------------------------------------- summary */
+
+char *
+pneumo_dataset_summary(const PneumoDataset *dataset)
+{
+	static const char *const roles[] = {" (negative)", " (positive)"};
+	StringInfoData text;
+	int64 groups = 0;
+	bool first = true;
+	int split;
+	int c;
+	int i;
+
+	initStringInfo(&text);
+	for (split = PNEUMO_TRAIN; split <= PNEUMO_TEST; split++)
+	{
+		appendStringInfo(&text, "%s%s %lld", split == PNEUMO_TRAIN ? "" : ", ", pneumo_split_names[split],
+						 (long long) dataset->split_rows[split]);
+		groups += dataset->split_groups[split];
+	}
+	appendStringInfoString(&text, " images");
+	if (dataset->group_keys != NULL)
+		appendStringInfo(&text, " of %lld patients", (long long) groups);
+	for (c = 0; c < dataset->n_classes; c++)
+		appendStringInfo(&text, "%s%s%s %lld", c == 0 ? "; classes " : ", ", pneumo_clip(dataset->classes[c]),
+						 dataset->n_classes == 2 ? roles[c] : "",
+						 (long long) (dataset->rows[PNEUMO_TRAIN][c] + dataset->rows[PNEUMO_VALIDATION][c] +
+									  dataset->rows[PNEUMO_TEST][c]));
+	for (i = 0; i < PNEUMO_N_LEFT_OUT; i++)
+	{
+		if (dataset->left_out[i] == 0)
+			continue;
+		appendStringInfo(&text, "%s%s %lld", first ? "; left out: " : ", ", pneumo_left_out_names[i],
+						 (long long) dataset->left_out[i]);
+		first = false;
+	}
+	return text.data;
 }
 
 /* -------------------------------------------------------------------- JSON */

@@ -165,6 +165,7 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	Datum size[2];
 	List *warnings;
 	List *classes = NIL;
+	ListCell *lc;
 	size_t fixed;
 	size_t allowed = (size_t) pneumo_train_memory * 1024;
 	size_t pixels;
@@ -175,14 +176,18 @@ pneumo_plan(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	prepared = pneumo_prepare(PG_GETARG_OID(0), PG_GETARG_JSONB_P(1));
+	prepared =
+		pneumo_prepare(DatumGetObjectId(pneumo_argument(fcinfo, 0)), pneumo_config_argument(fcinfo, 1));
 	config = prepared->config;
 
 	memset(&reading, 0, sizeof(reading));
 	reading.n_classes = prepared->labels.n;
 	reading.classes = prepared->classes;
 	dataset = pneumo_dataset_read(prepared->source, config, &reading);
+	ereport(NOTICE, (errmsg("%s", pneumo_dataset_summary(dataset))));
 	warnings = pneumo_dataset_require(dataset, config);
+	foreach (lc, warnings)
+		ereport(WARNING, (errmsg("%s", (char *) lfirst(lc))));
 	if (dataset->split_rows[PNEUMO_VALIDATION] == 0)
 		pneumo_prepare_no_validation(config);
 	pneumo_fit_check_groups(config, dataset);
@@ -208,6 +213,7 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	values[COL_CLASSES] = text_array(classes);
 	values[COL_ROWS] = JsonbPGetDatum(pneumo_dataset_counts_json(dataset, false));
 	values[COL_GROUPS] = JsonbPGetDatum(pneumo_dataset_counts_json(dataset, true));
+	nulls[COL_GROUPS] = dataset->group_keys == NULL;
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(dataset));
 	values[COL_LAYERS] = Int32GetDatum(nn_graph_node_count(prepared->graph) - 1);
 	values[COL_PARAMETERS] = Int64GetDatum((int64) nn_graph_weight_count(prepared->graph));

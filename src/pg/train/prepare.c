@@ -186,6 +186,7 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	memset(&error, 0, sizeof(error));
 	prepared->config = config;
 	prepared->source = pneumo_source_check(relid, config);
+	pneumo_source_hints(prepared->source, config);
 	if (config->split_column == NULL && config->validation_split == 0)
 		pneumo_prepare_no_validation(config);
 	pneumo_model_check_claim(config->name, GetUserId());

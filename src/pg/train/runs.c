@@ -27,6 +27,8 @@
 
 #include "nn/nn.h"
 
+#include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/base/shmem.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
@@ -104,7 +106,7 @@ check_waiting(int64 run, const PneumoRunSlot *slot)
 Datum
 pneumo_wait(PG_FUNCTION_ARGS)
 {
-	int64 run = PG_GETARG_INT64(0);
+	int64 run = DatumGetInt64(pneumo_argument(fcinfo, 0));
 	PneumoShared *shared = pneumo_shared();
 	PneumoRunSlot slot;
 
@@ -143,10 +145,28 @@ print_epochs(int64 run, int printed, int epochs)
 	return printed;
 }
 
+/* Raises the warnings that a run has stored in its metrics. */
+static void
+print_warnings(const PneumoRunRow *row)
+{
+	JsonbContainer *list =
+		row->metrics == NULL ? NULL : pneumo_json_array(pneumo_json_get(&row->metrics->root, "warnings"));
+	int n = list == NULL ? 0 : pneumo_json_array_length(list);
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		char *text = pneumo_json_cstring(getIthJsonbValueFromContainer(list, i));
+
+		if (text != NULL)
+			ereport(WARNING, (errmsg_internal("%s", text)));
+	}
+}
+
 Datum
 pneumo_watch(PG_FUNCTION_ARGS)
 {
-	int64 run;
+	int64 run = DatumGetInt64(pneumo_argument(fcinfo, 0));
 	PneumoShared *shared = pneumo_shared();
 	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 					 !castNode(CallContext, fcinfo->context)->atomic;
@@ -156,10 +176,6 @@ pneumo_watch(PG_FUNCTION_ARGS)
 	int printed = 0;
 	bool live;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the run to watch is null"),
-						errhint("pneumo.runs has the ids.")));
-	run = PG_GETARG_INT64(0);
 	if (!nonatomic)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 						errmsg("pneumo_watch cannot run inside a transaction block"),
@@ -195,6 +211,7 @@ pneumo_watch(PG_FUNCTION_ARGS)
 
 	if (row == NULL)
 		run_missing(run);
+	print_warnings(row);
 	ereport(NOTICE, (errmsg("training run %lld %s%s%s", (long long) run, live_state(row),
 							row->error != NULL ? ": " : "", row->error != NULL ? row->error : ""),
 					 row->version != 0 ? errdetail("Its version is %lld of model \"%s\", from epoch %d.",
@@ -209,7 +226,7 @@ pneumo_watch(PG_FUNCTION_ARGS)
 Datum
 pneumo_cancel(PG_FUNCTION_ARGS)
 {
-	int64 run = PG_GETARG_INT64(0);
+	int64 run = DatumGetInt64(pneumo_argument(fcinfo, 0));
 	PneumoRunSlot slot;
 
 	if (pneumo_slot_find(run, &slot))
@@ -231,8 +248,8 @@ pneumo_cancel(PG_FUNCTION_ARGS)
 Datum
 pneumo_resume(PG_FUNCTION_ARGS)
 {
-	int64 run = PG_GETARG_INT64(0);
-	bool wait = PG_GETARG_BOOL(1);
+	int64 run = DatumGetInt64(pneumo_argument(fcinfo, 0));
+	bool wait = DatumGetBool(pneumo_argument(fcinfo, 1));
 	PneumoRunSlot slot;
 	PneumoRunRow *row;
 	PneumoConfig *config;
@@ -287,7 +304,7 @@ pneumo_resume(PG_FUNCTION_ARGS)
 Datum
 pneumo_forget(PG_FUNCTION_ARGS)
 {
-	int64 run = PG_GETARG_INT64(0);
+	int64 run = DatumGetInt64(pneumo_argument(fcinfo, 0));
 	PneumoRunSlot slot;
 
 	pneumo_prevent_write("pneumo_forget()");

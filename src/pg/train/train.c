@@ -317,33 +317,52 @@ check_deadlock(int64 run)
 						errhint("Commit first, or use wait => false.")));
 }
 
-/* Prints what has come since the last time; returns whether the run has ended. */
+/* How much of a run's news the caller has printed. */
+typedef struct Printed
+{
+	int epochs;
+	int news;
+	double seconds; /* of the epochs */
+} Printed;
+
+static void
+print_epoch(const PneumoRunSegment *s, const PneumoLaunch *launch, Printed *printed)
+{
+	const NnEpochLog *log = &s->epochs[printed->epochs++];
+
+	printed->seconds += log->seconds + (isnan(log->val_seconds) ? 0 : log->val_seconds);
+	if (launch->verbose > 0)
+		ereport(NOTICE, (errmsg_internal("%s", pneumo_epoch_message(log, launch->epochs)),
+						 errdetail_internal("%s", pneumo_epoch_detail(log, launch->epochs,
+																	  printed->seconds / printed->epochs))));
+}
+
+/* Prints what has come since the last time, in its order; returns whether the run has ended. */
 static bool
-print_news(const Following *f, const PneumoLaunch *launch, int *n_printed, int *n_warned, double *seconds)
+print_news(const Following *f, const PneumoLaunch *launch, Printed *printed)
 {
 	PneumoRunSegment *s = f->s;
 	int n_epochs;
-	int n_warnings;
+	int n_news;
 	bool finished;
 
 	SpinLockAcquire(&s->mutex);
 	n_epochs = s->n_epochs;
-	n_warnings = s->n_warnings;
+	n_news = s->n_news;
 	finished = s->finished;
 	SpinLockRelease(&s->mutex);
 
-	for (; *n_warned < n_warnings; (*n_warned)++)
-		ereport(WARNING, (errmsg_internal("%s", s->warnings[*n_warned])));
-	for (; *n_printed < n_epochs; (*n_printed)++)
+	for (; printed->news < n_news; printed->news++)
 	{
-		const NnEpochLog *log = &s->epochs[*n_printed];
+		const PneumoRunNews *news = &s->news[printed->news];
 
-		*seconds += log->seconds + (isnan(log->val_seconds) ? 0 : log->val_seconds);
-		if (launch->verbose > 0)
-			ereport(NOTICE, (errmsg_internal("%s", pneumo_epoch_message(log, launch->epochs)),
-							 errdetail_internal("%s", pneumo_epoch_detail(log, launch->epochs,
-																		  *seconds / (*n_printed + 1)))));
+		while (printed->epochs < Min(news->epochs, n_epochs))
+			print_epoch(s, launch, printed);
+		if (news->elevel >= WARNING || launch->verbose > 0)
+			ereport(news->elevel, (errmsg_internal("%s", news->text)));
 	}
+	while (printed->epochs < n_epochs)
+		print_epoch(s, launch, printed);
 	return finished;
 }
 
@@ -376,18 +395,16 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 	PneumoRunSegment *s = f->s;
 	Fate fate = {run, false};
 	ErrorContextCallback callback = {error_context_stack, add_fate_of_run, &fate};
-	int n_printed = 0;
-	int n_warned = 0;
+	Printed printed = {0, 0, 0};
 	PneumoRunSlot slot;
 	bool told = false;
-	double seconds = 0;
 
 	error_context_stack = &callback;
 	for (;;)
 	{
 		bool stopped = worker_stopped(f);
 
-		if (print_news(f, launch, &n_printed, &n_warned, &seconds))
+		if (print_news(f, launch, &printed))
 			break;
 		if (stopped)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -454,9 +471,9 @@ pneumo_launch(const PneumoLaunch *launch)
 Datum
 pneumo_train(PG_FUNCTION_ARGS)
 {
-	Oid source = PG_GETARG_OID(0);
-	Jsonb *config = PG_GETARG_JSONB_P(1);
-	bool wait = PG_GETARG_BOOL(2);
+	Oid source = DatumGetObjectId(pneumo_argument(fcinfo, 0));
+	Jsonb *config = pneumo_config_argument(fcinfo, 1);
+	bool wait = DatumGetBool(pneumo_argument(fcinfo, 2));
 	Oid owner = GetUserId(); /* before code of a view can run */
 	PneumoPrepared *prepared;
 	PneumoLaunch launch;

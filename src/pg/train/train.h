@@ -125,7 +125,7 @@ extern void pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config);
 
 /* ------------------------------- the run's segment (train.c, worker.c) */
 
-#define PNEUMO_RUN_ABI 2
+#define PNEUMO_RUN_ABI 3
 #define PNEUMO_RUN_TEXT 1024
 #define PNEUMO_SETTING_USER 'u'
 #define PNEUMO_SETTING_SUPERUSER 's'
@@ -141,8 +141,16 @@ typedef struct PneumoRunOutcome
 	char summary_detail[PNEUMO_RUN_TEXT];
 } PneumoRunOutcome;
 
-/* How many warnings of the worker (few groups, full checkpoint disk) the caller can get. */
-#define PNEUMO_RUN_WARNINGS 16
+/* What the worker tells its caller, as what the data are, that groups are few, or that the disk is full. */
+typedef struct PneumoRunNews
+{
+	int elevel; /* NOTICE or WARNING */
+	int epochs; /* how many were handed over before */
+	char text[PNEUMO_RUN_TEXT];
+} PneumoRunNews;
+
+/* How many of them the caller can get. */
+#define PNEUMO_MAX_NEWS 24
 
 typedef struct PneumoRunSegment
 {
@@ -172,11 +180,11 @@ typedef struct PneumoRunSegment
 	bool finished;
 	int64 run;
 	int n_epochs;
-	int n_warnings;
+	int n_news;
 
 	ConditionVariable changed;
 	PneumoRunOutcome outcome; /* stable once finished */
-	char warnings[PNEUMO_RUN_WARNINGS][PNEUMO_RUN_TEXT];
+	PneumoRunNews news[PNEUMO_MAX_NEWS];
 	NnEpochLog epochs[FLEXIBLE_ARRAY_MEMBER];
 } PneumoRunSegment;
 

@@ -305,6 +305,7 @@ check_data(PneumoWorker *w)
 	if (!there)
 		return false;
 
+	pneumo_worker_tell(w, pneumo_dataset_summary(w->dataset));
 	if (w->dataset->left_out[PNEUMO_OUT_UNREADABLE] > 0)
 		pneumo_worker_warn(w, psprintf("%lld images cannot be read and are left out, the first is %s",
 									   (long long) w->dataset->left_out[PNEUMO_OUT_UNREADABLE],

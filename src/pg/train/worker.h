@@ -44,6 +44,7 @@ typedef struct PneumoWorker
 	double last_check;      /* whether the extension is still there */
 	double database_check;  /* the last one, whether somebody wants the database for himself */
 	double database_wanted; /* when it showed; 0: not */
+	List *warnings;         /* texts, of pneumo_worker_warn() */
 	bool has_checkpoint;
 	bool checkpoint_failed;
 	bool cancelled;
@@ -84,7 +85,10 @@ extern void pneumo_worker_report(PneumoWorker *w, const char *phase);
 /* Tells the caller the run's id, for which it waits. */
 extern void pneumo_worker_acknowledge(PneumoWorker *w);
 
-/* Writes a warning to the log, and hands it to the caller if that waits. */
+/* Writes a message to the log, and hands it to the caller, who gets it as a notice. */
+extern void pneumo_worker_tell(PneumoWorker *w, const char *message);
+
+/* Does the same with a warning, and keeps it for the metrics of the run. */
 extern void pneumo_worker_warn(PneumoWorker *w, const char *message);
 
 /* Hands the figures of an epoch to the caller. */

@@ -180,19 +180,39 @@ pneumo_worker_acknowledge(PneumoWorker *w)
 	ConditionVariableBroadcast(&w->s->changed);
 }
 
+/* Hands news to the caller. */
+static void
+publish_news(PneumoWorker *w, int elevel, const char *message)
+{
+	int i = w->s->n_news;
+
+	if (i >= PNEUMO_MAX_NEWS)
+		return;
+	w->s->news[i].elevel = elevel;
+	w->s->news[i].epochs = w->s->n_epochs;
+	pneumo_copy_text(w->s->news[i].text, message, PNEUMO_RUN_TEXT);
+	SpinLockAcquire(&w->s->mutex);
+	w->s->n_news = i + 1;
+	SpinLockRelease(&w->s->mutex);
+	ConditionVariableBroadcast(&w->s->changed);
+}
+
+void
+pneumo_worker_tell(PneumoWorker *w, const char *message)
+{
+	ereport(LOG, (errmsg("pneumo: run %lld: %s", (long long) w->run, message)));
+	publish_news(w, NOTICE, message);
+}
+
 void
 pneumo_worker_warn(PneumoWorker *w, const char *message)
 {
-	int i = w->s->n_warnings;
+	MemoryContext old = MemoryContextSwitchTo(w->cxt);
 
 	ereport(WARNING, (errmsg("pneumo: run %lld: %s", (long long) w->run, message)));
-	if (i >= PNEUMO_RUN_WARNINGS)
-		return;
-	pneumo_copy_text(w->s->warnings[i], message, PNEUMO_RUN_TEXT);
-	SpinLockAcquire(&w->s->mutex);
-	w->s->n_warnings = i + 1;
-	SpinLockRelease(&w->s->mutex);
-	ConditionVariableBroadcast(&w->s->changed);
+	w->warnings = lappend(w->warnings, pstrdup(message));
+	MemoryContextSwitchTo(old);
+	publish_news(w, WARNING, message);
 }
 
 void

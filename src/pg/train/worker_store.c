@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -71,6 +72,99 @@ pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_
 	return status == STATS_OK;
 }
 
+/* ------------------------------------------------------- useless versions */
+
+/* Returns the class that a version calls all rows by; -1 if it calls some of them another. */
+static int
+only_class_called(const PneumoModelMeta *meta, const double *probability, size_t n)
+{
+	int only = -1;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+	{
+		const double *p = probability + i * meta->n_classes;
+		int called = 0;
+		int c;
+
+		if (meta->n_classes == 2)
+			called = p[1] >= meta->threshold;
+		else
+			for (c = 1; c < meta->n_classes; c++)
+				if (p[c] > p[called])
+					called = c;
+		if (i > 0 && called != only)
+			return -1;
+		only = called;
+	}
+	return only;
+}
+
+/* Returns the groups of the validation split's rows, as the clusters of figures. */
+static uint64_t *
+validation_groups(const PneumoWorker *w)
+{
+	size_t n = w->data.n[NN_VALIDATION];
+	uint64_t *group = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		memcpy(&group[i], w->dataset->samples[w->loader.number[NN_VALIDATION][i]].group, sizeof(uint64_t));
+	return group;
+}
+
+/* Fills the AUC of two classes on the validation split with its interval; false if it is not defined. */
+static bool
+validation_auc(const PneumoWorker *w, const double *probability, StatsInterval *interval)
+{
+	size_t n = w->data.n[NN_VALIDATION];
+	double *score = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(double));
+	uint8_t *label = MemoryContextAllocHuge(w->cxt, Max(1, n));
+	StatsRows rows = {score, label, validation_groups(w), n};
+	StatsAuc auc;
+	StatsStatus status;
+	PneumoStats stats;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+	{
+		score[i] = probability[2 * i + 1];
+		label[i] = w->data.label[NN_VALIDATION][i] == 1;
+	}
+	pneumo_stats_begin(&stats);
+	stats.env.stop = NULL; /* it is short, and a pending interrupt must not change what is stored */
+	status = stats_auc_interval(&auc, &rows, PNEUMO_CONFIDENCE, &stats.env);
+	pneumo_stats_end(&stats);
+	if (status == STATS_OK)
+		*interval = auc.auc;
+	return status == STATS_OK;
+}
+
+/*
+ * Returns why a version is of no use as the validation split shows it, palloc'd: it
+ * calls all images by one class, or its AUC is not shown to be above chance.  NULL
+ * if neither is so.
+ */
+static char *
+why_useless(const PneumoWorker *w, const PneumoModelMeta *meta, const double *probability)
+{
+	size_t n = w->data.n[NN_VALIDATION];
+	int only = only_class_called(meta, probability, n);
+	StatsInterval auc;
+	char *chance = NULL;
+
+	if (meta->n_classes == 2 && validation_auc(w, probability, &auc) && auc.low <= 0.5)
+		chance = psprintf("its AUC on the validation split, %.2f (95 %% interval %.2f to %.2f), is %s",
+						  auc.value, auc.low, auc.high,
+						  auc.high < 0.5 ? "worse than chance" : "not shown to be better than chance");
+	if (only < 0)
+		return chance;
+	return psprintf("it calls all %zu images of the validation split \"%s\"%s%s", n, meta->classes[only],
+					chance == NULL ? "" : ", and ", chance == NULL ? "" : chance);
+}
+
+/* ------------------------------------------------------------- metrics */
+
 /*
  * Adds the figures of two classes to json and to line, from the calibrated
  * probabilities at the operating point.  auc and loss are those of the
@@ -112,6 +206,18 @@ two_class_figures(PneumoWorker *w, const PneumoModelMeta *meta, const double *pr
 					 figures.accuracy, figures.sensitivity, figures.specificity, auc, loss);
 }
 
+/* Tells whether the validation split chose anything about the version, so that its figures are optimistic. */
+static bool
+validation_selects(const PneumoWorker *w)
+{
+	const PneumoConfig *config = w->prepared->config;
+
+	return w->data.n[NN_VALIDATION] > 0 && (config->train.early_stopping || config->train.plateau ||
+											config->calibration != PNEUMO_CALIBRATION_NONE ||
+											config->operating_point.rule != STATS_THRESHOLD_FIXED ||
+											config->deploy == PNEUMO_DEPLOY_IF_BETTER);
+}
+
 /*
  * Adds the validation figures of the stored weights to json, and to line for
  * people.  scores and probability are NULL if the validation split was not
@@ -126,10 +232,11 @@ validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *sc
 	int units = nn_graph_output_units(w->prepared->graph);
 
 	pneumo_json_add_string(json, "split", pneumo_split_names[PNEUMO_VALIDATION]);
-	pneumo_json_add_bool(json, "used_for_selection", true);
+	pneumo_json_add_bool(json, "used_for_selection", validation_selects(w));
 	pneumo_json_add_int(json, "epoch", epoch);
 	pneumo_json_add_int(json, "images", (int64) n);
-	pneumo_json_add_int(json, "groups", dataset->split_groups[PNEUMO_VALIDATION]);
+	if (dataset->group_keys != NULL)
+		pneumo_json_add_int(json, "groups", dataset->split_groups[PNEUMO_VALIDATION]);
 	if (probability != NULL)
 	{
 		double loss;
@@ -205,18 +312,13 @@ model_bytes(PneumoWorker *w, const float *weights, const PneumoModelMeta *meta, 
 static double *
 fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, PneumoJson *metrics)
 {
-	size_t n = w->data.n[NN_VALIDATION];
-	uint64_t *group = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
 	PneumoFitRows in;
-	size_t i;
 
-	for (i = 0; i < n; i++)
-		memcpy(&group[i], w->dataset->samples[w->loader.number[NN_VALIDATION][i]].group, sizeof(uint64_t));
 	in.probability = scores;
 	in.logit = nn_trainer_logits(w->trainer);
 	in.label = w->data.label[NN_VALIDATION];
-	in.group = group;
-	in.n = n;
+	in.group = validation_groups(w);
+	in.n = w->data.n[NN_VALIDATION];
 	in.units = nn_graph_output_units(w->prepared->graph);
 	return pneumo_fit(meta, w->prepared->config, &in, metrics);
 }
@@ -252,9 +354,11 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 	snprintf(outcome->summary, PNEUMO_RUN_TEXT, "model \"%s\" %s, from epoch %d%s%s", config->name,
 			 id->deployed ? "deployed" : "stored", epoch, figures[0] ? ": validation " : "", figures);
 	snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT, "It is version %lld.%s", (long long) id->version,
-			 figures[0] ? " The figures chose the epoch, so they are optimistic; pneumo_evaluate gives "
-						  "those of the test split."
-						: "");
+			 figures[0] == '\0' ? ""
+			 : validation_selects(w)
+				 ? " The figures chose the epoch, so they are optimistic; pneumo_evaluate "
+				   "gives those of the test split."
+				 : " pneumo_evaluate gives the figures of the test split.");
 	if (verdict == PNEUMO_NOT_BETTER || verdict == PNEUMO_NOT_COMPARABLE)
 		snprintf(
 			outcome->hint, PNEUMO_RUN_TEXT,
@@ -286,6 +390,28 @@ require_disk(PneumoWorker *w, size_t n_bytes)
 				 (long long) w->run));
 }
 
+/*
+ * Returns the metrics of a run: its version's (NULL: none) with what it has warned of.
+ * The version's do not have that, because warnings can name rows, files and patients,
+ * and whoever may score with a model sees the metrics of its versions.
+ */
+static Jsonb *
+run_metrics(const PneumoWorker *w, Jsonb *metrics)
+{
+	PneumoJson json;
+	ListCell *lc;
+
+	if (metrics == NULL || w->warnings == NIL)
+		return metrics;
+	pneumo_json_begin(&json);
+	pneumo_json_open_array(&json, "warnings");
+	foreach (lc, w->warnings)
+		pneumo_json_add_string(&json, NULL, lfirst(lc));
+	pneumo_json_close(&json);
+	return DatumGetJsonbP(
+		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(metrics), JsonbPGetDatum(pneumo_json_end(&json))));
+}
+
 bool
 pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 {
@@ -299,6 +425,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 	PneumoJson metrics;
 	float *scores = NULL;
 	double *probability = NULL;
+	char *useless = NULL;
 	int epoch = 0;
 	NnTrainer *trainer = w->trainer;
 	bool there;
@@ -346,6 +473,13 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 			version.n_parameters = (int64) nn_graph_weight_count(w->prepared->graph);
 			version.meta = &meta;
 			validation_figures(w, &meta, scores, probability, epoch, &metrics, &line);
+			if (probability != NULL)
+				useless = why_useless(w, &meta, probability);
+			if (useless != NULL)
+			{
+				pneumo_worker_warn(w, psprintf("the version is not fit for use: %s", useless));
+				pneumo_json_add_string(&metrics, PNEUMO_METRICS_USELESS, useless);
+			}
 			version.metrics = pneumo_json_end(&metrics);
 			version.provenance = provenance(w, epoch);
 			version.comment = config->comment;
@@ -360,7 +494,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 		}
 		else
 			pneumo_model_release(config->name, w->s->current_user, w->run);
-		pneumo_run_finish(w->run, state, id.version, epoch, version.metrics, NULL, NULL);
+		pneumo_run_finish(w->run, state, id.version, epoch, run_metrics(w, version.metrics), NULL, NULL);
 		pneumo_worker_notify(w, state, id.version);
 	}
 	pneumo_worker_commit(w);
