@@ -67,29 +67,30 @@ stats_paired_difference(StatsInterval *difference, const StatsPairedShares *shar
 
 	stats_proportion_interval(&a, NULL, sa, confidence);
 	stats_proportion_interval(&b, NULL, sb, confidence);
-	difference->value = (sa->successes - sb->successes) / sa->rows;
-	if (!(sa->rows > 0.0))
+	difference->value = (sa->successes - sb->successes) / sa->sizes.rows;
+	if (!(sa->sizes.rows > 0.0))
 	{
 		difference->low = difference->high = NAN;
 		return;
 	}
 	if (discordant <= 0.0)
 	{
-		stats_concordant_limits(difference, sa->clusters, confidence);
+		stats_concordant_limits(difference, sa->sizes.clusters, confidence);
 		return;
 	}
-	aa = spread(sa->xx, sa->xm, sa->xm, sa->mm, a.value, a.value);
-	bb = spread(sb->xx, sb->xm, sb->xm, sb->mm, b.value, b.value);
+	aa = spread(sa->xx, sa->xm, sa->xm, sa->sizes.mm, a.value, a.value);
+	bb = spread(sb->xx, sb->xm, sb->xm, sb->sizes.mm, b.value, b.value);
 	if (aa > 0.0 && bb > 0.0)
-		r = spread(shares->product, sa->xm, sb->xm, sa->mm, a.value, b.value) / sqrt(aa * bb);
+		r = spread(shares->product, sa->xm, sb->xm, sa->sizes.mm, a.value, b.value) / sqrt(aa * bb);
 	mover_limits(difference, &a, &b, r);
 }
 
 void
 stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsInterval *a,
-					 double variance_a, const StatsInterval *b, double variance_b, double variance, double df,
-					 bool same)
+					 double variance_a, const StatsInterval *b, double variance_b, double variance,
+					 double degrees, double confidence, bool same)
 {
+	double half;
 	double r = 0.0;
 
 	*se = sqrt(variance);
@@ -99,13 +100,18 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 		*p = 1.0;
 		return;
 	}
+	if (variance > STATS_NO_VARIANCE)
+	{
+		half = stats_two_sided_t(confidence, degrees) * *se;
+		difference->low = fmax(-1.0, difference->value - half);
+		difference->high = fmin(1.0, difference->value + half);
+		*p = stats_two_sided_t_p(difference->value / *se, degrees);
+		return;
+	}
 	if (variance_a > STATS_NO_VARIANCE && variance_b > STATS_NO_VARIANCE)
 		r = (variance_a + variance_b - variance) / (2.0 * sqrt(variance_a * variance_b));
 	mover_limits(difference, a, b, isnan(r) ? 0.0 : r);
-	if (variance > STATS_NO_VARIANCE)
-		*p = stats_two_sided_t_p(difference->value / *se, df);
-	else
-		*p = difference->value == 0.0 ? 1.0 : NAN;
+	*p = difference->value == 0.0 ? 1.0 : NAN;
 }
 
 /*

@@ -43,7 +43,7 @@ call(int which, size_t n)
 	StatsPair pair = {many_score, many_other, many_label, many_cluster, n, 0.5, 0.5};
 	StatsThresholdDemand demand = {STATS_THRESHOLD_SENSITIVITY_LIMIT, 0, 0.6, 0.95};
 	StatsClassRows classes = {many_feature, many_class, NULL, n, 2};
-	StatsOptions options = {0.5, 0.95, 100, 1};
+	StatsOptions options = {0.5, 0.95};
 	StatsAuc auc;
 	StatsEvaluation evaluation;
 	StatsComparison comparison;
