@@ -180,37 +180,44 @@ score_limit(double auc, double outside, double z, double m, double n)
 }
 
 bool
-stats_logit_limits(StatsInterval *interval, double auc, double variance, double degrees, double confidence)
+stats_auc_limits_at(StatsInterval *interval, const StatsAucSource *source, double t)
 {
-	double centre;
-	double half;
+	double auc = source->auc;
 
 	interval->value = auc;
-	if (!(variance > STATS_NO_VARIANCE) || auc <= 0.0 || auc >= 1.0)
-		return false;
-	centre = log(auc / (1.0 - auc));
-	half = stats_two_sided_t(confidence, degrees) * sqrt(variance) / (auc * (1.0 - auc));
-	interval->low = stats_sigmoid(centre - half);
-	interval->high = stats_sigmoid(centre + half);
-	return true;
+	if (source->variance > STATS_NO_VARIANCE && auc > 0.0 && auc < 1.0)
+	{
+		double centre = log(auc / (1.0 - auc));
+		double half = t * sqrt(source->variance) / (auc * (1.0 - auc));
+
+		interval->low = stats_sigmoid(centre - half);
+		interval->high = stats_sigmoid(centre + half);
+		return true;
+	}
+	if (source->n_negative > 0.0)
+	{
+		interval->low = auc <= 0.0 ? 0.0 : score_limit(auc, 0.0, t, source->n_positive, source->n_negative);
+		interval->high = auc >= 1.0 ? 1.0 : score_limit(auc, 1.0, t, source->n_positive, source->n_negative);
+	}
+	else
+		stats_wilson_limits(interval, auc, source->n_positive, t);
+	return false;
 }
 
-void
-stats_auc_limits(StatsAuc *result, double auc, const StatsPlacementVariance *variance, double confidence)
+bool
+stats_auc_limits(StatsInterval *interval, const StatsAucSource *source, double degrees, double confidence)
 {
-	double v = variance->variance;
+	return stats_auc_limits_at(interval, source, stats_two_sided_t(confidence, degrees)) ||
+		   stats_auc_limits_at(interval, source, stats_two_sided_z(confidence));
+}
 
-	result->se = v >= 0.0 ? sqrt(v) : NAN;
-	result->score_interval = !stats_logit_limits(&result->auc, auc, v, variance->degrees, confidence);
-	if (result->score_interval)
-	{
-		double z = stats_two_sided_z(confidence);
-		double m = (double) variance->n_positive;
-		double n = (double) variance->n_negative;
+StatsAucSource
+stats_auc_source(double auc, const StatsPlacementVariance *variance)
+{
+	StatsAucSource source = {auc, variance->variance, (double) variance->n_positive,
+							 (double) variance->n_negative};
 
-		result->auc.low = auc <= 0.0 ? 0.0 : score_limit(auc, 0.0, z, m, n);
-		result->auc.high = auc >= 1.0 ? 1.0 : score_limit(auc, 1.0, z, m, n);
-	}
+	return source;
 }
 
 StatsStatus
@@ -233,7 +240,12 @@ stats_auc_interval(StatsAuc *result, const StatsRows *rows, double confidence, c
 	if (status == STATS_OK)
 		status = stats_placement_variance(&variance, place, auc, rows->label, rows->n, &clusters, env);
 	if (status == STATS_OK)
-		stats_auc_limits(result, auc, &variance, confidence);
+	{
+		StatsAucSource source = stats_auc_source(auc, &variance);
+
+		result->se = sqrt(variance.variance);
+		result->score_interval = !stats_auc_limits(&result->auc, &source, variance.degrees, confidence);
+	}
 	stats_free(env, clusters.number);
 	stats_free(env, place);
 	return status;

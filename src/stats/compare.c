@@ -134,18 +134,21 @@ mcnemar(double *p, const double *sums, size_t n_clusters, const StatsEnv *env)
 
 /* Fills the AUC of one model with limits, and its placement values. */
 static StatsStatus
-single_auc(StatsAuc *result, StatsPlacementVariance *variance, double *place, const double *score,
+single_auc(StatsInterval *result, StatsAucSource *source, double *place, const double *score,
 		   const StatsPair *pair, const StatsClusters *clusters, double confidence, const StatsEnv *env)
 {
 	StatsRows rows = {score, pair->label, pair->cluster, pair->n};
+	StatsPlacementVariance variance;
 	double auc;
 	StatsStatus status = stats_placements(place, &auc, &rows, env);
 
 	if (status == STATS_OK)
-		status = stats_placement_variance(variance, place, auc, pair->label, pair->n, clusters, env);
-	if (status == STATS_OK)
-		stats_auc_limits(result, auc, variance, confidence);
-	return status;
+		status = stats_placement_variance(&variance, place, auc, pair->label, pair->n, clusters, env);
+	if (status != STATS_OK)
+		return status;
+	*source = stats_auc_source(auc, &variance);
+	(void) stats_auc_limits(result, source, variance.degrees, confidence);
+	return STATS_OK;
 }
 
 /* Fills both AUCs and their difference; place_a and place_b are scratch of n each. */
@@ -153,31 +156,27 @@ static StatsStatus
 compare_auc(StatsComparison *result, double *place_a, double *place_b, const StatsPair *pair,
 			const StatsClusters *clusters, double confidence, const StatsEnv *env)
 {
-	StatsPlacementVariance a;
-	StatsPlacementVariance b;
+	StatsAucSource a;
+	StatsAucSource b;
 	StatsPlacementVariance both;
-	StatsAuc single;
 	bool same = true;
-	StatsStatus status = single_auc(&single, &a, place_a, pair->score_a, pair, clusters, confidence, env);
+	StatsStatus status =
+		single_auc(&result->auc_a, &a, place_a, pair->score_a, pair, clusters, confidence, env);
 
+	if (status == STATS_OK)
+		status = single_auc(&result->auc_b, &b, place_b, pair->score_b, pair, clusters, confidence, env);
 	if (status != STATS_OK)
 		return status;
-	result->auc_a = single.auc;
-	status = single_auc(&single, &b, place_b, pair->score_b, pair, clusters, confidence, env);
-	if (status != STATS_OK)
-		return status;
-	result->auc_b = single.auc;
 	for (size_t i = 0; i < pair->n; i++)
 	{
 		place_a[i] -= place_b[i];
 		same = same && pair->score_a[i] == pair->score_b[i];
 	}
-	result->auc.value = result->auc_a.value - result->auc_b.value;
-	status = stats_placement_variance(&both, place_a, result->auc.value, pair->label, pair->n, clusters, env);
+	status = stats_placement_variance(&both, place_a, a.auc - b.auc, pair->label, pair->n, clusters, env);
 	if (status != STATS_OK)
 		return status;
-	stats_auc_difference(&result->auc, &result->auc_se, &result->auc_p, &result->auc_a, a.variance,
-						 &result->auc_b, b.variance, both.variance, both.degrees, confidence, same);
+	stats_auc_difference(&result->auc, &result->auc_se, &result->auc_p, &a, &b, both.variance, both.degrees,
+						 confidence, same);
 	return STATS_OK;
 }
 

@@ -103,28 +103,27 @@ compare_figures(StatsClassComparison *result, Work *w, double few)
 
 /* Fills the AUC of one model with limits, and by how much each row moves it. */
 static StatsStatus
-single_auc(StatsInterval *interval, StatsInfluenceVariance *variance, double *influence,
-		   const StatsClassRows *rows, const Work *w)
+single_auc(StatsInterval *interval, StatsAucSource *source, double *influence, const StatsClassRows *rows,
+		   const Work *w)
 {
+	StatsInfluenceVariance variance;
 	double auc;
 	StatsStatus status = stats_macro_auc_influence(influence, &auc, rows, w->of.env);
 
 	if (status == STATS_OK)
-		status = stats_influence_variance(variance, influence, rows, &w->of.clusters, w->of.env);
-	if (status == STATS_OK &&
-		!stats_logit_limits(interval, auc, variance->variance, variance->degrees, w->options.confidence))
-	{
-		/* as a share of the smallest class: wide, never a point */
-		(void) stats_wilson(interval, auc, variance->few, w->options.confidence);
-	}
-	return status;
+		status = stats_influence_variance(&variance, influence, rows, &w->of.clusters, w->of.env);
+	if (status != STATS_OK)
+		return status;
+	*source = (StatsAucSource) {auc, variance.variance, variance.few, 0.0};
+	(void) stats_auc_limits(interval, source, variance.degrees, w->options.confidence);
+	return STATS_OK;
 }
 
 static StatsStatus
 compare_auc(StatsClassComparison *result, double *few, Work *w)
 {
-	StatsInfluenceVariance a;
-	StatsInfluenceVariance b;
+	StatsAucSource a;
+	StatsAucSource b;
 	StatsInfluenceVariance both;
 	StatsStatus status = single_auc(&result->macro_auc_a, &a, w->influence_a, w->of.model[0], w);
 
@@ -138,10 +137,8 @@ compare_auc(StatsClassComparison *result, double *few, Work *w)
 	if (status != STATS_OK)
 		return status;
 	*few = both.few;
-	result->macro_auc.value = result->macro_auc_a.value - result->macro_auc_b.value;
-	stats_auc_difference(&result->macro_auc, &result->macro_auc_se, &result->macro_auc_p,
-						 &result->macro_auc_a, a.variance, &result->macro_auc_b, b.variance, both.variance,
-						 both.degrees, w->options.confidence, w->same);
+	stats_auc_difference(&result->macro_auc, &result->macro_auc_se, &result->macro_auc_p, &a, &b,
+						 both.variance, both.degrees, w->options.confidence, w->same);
 	return STATS_OK;
 }
 

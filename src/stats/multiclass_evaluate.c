@@ -85,6 +85,7 @@ fill_accuracy_and_auc(StatsClassEvaluation *result, bool *auc_has_limits, const 
 	StatsStatus status = right && influence ? STATS_OK : STATS_NO_MEMORY;
 	double auc = NAN;
 	StatsInfluenceVariance variance = {NAN, 1.0, 0.0};
+	StatsAucSource source;
 
 	for (size_t i = 0; i < rows->n && status == STATS_OK; i++)
 		right[i] = w->label[i] == w->best[0][i];
@@ -94,9 +95,9 @@ fill_accuracy_and_auc(StatsClassEvaluation *result, bool *auc_has_limits, const 
 		status = stats_macro_auc_influence(influence, &auc, rows, w->env);
 	if (status == STATS_OK)
 		status = stats_influence_variance(&variance, influence, rows, &w->clusters, w->env);
-	result->macro_auc.low = result->macro_auc.high = auc;
+	source = (StatsAucSource) {auc, variance.variance, variance.few, 0.0};
 	*auc_has_limits =
-		stats_logit_limits(&result->macro_auc, auc, variance.variance, variance.degrees, confidence);
+		status == STATS_OK && stats_auc_limits(&result->macro_auc, &source, variance.degrees, confidence);
 	stats_free(w->env, influence);
 	stats_free(w->env, right);
 	return status;

@@ -594,18 +594,18 @@ typedef struct StatsPair
 /*
  * Differences are a - b.
  *
- *	auc		difference +- t se, se by the paired variance of DeLong et al.,
- *			clustered as Obuchowski (1997), t with the degrees of freedom of
+ *	auc		limits by square and add (MOVER; Zou and Donner, Stat Med 2008; for
+ *			correlated AUCs Zou and Yue, Stat Med 2013) of the logit limits of the
+ *			two AUCs and their correlation, by the paired variance of DeLong et
+ *			al., clustered as Obuchowski (1997).  t has the degrees of freedom of
  *			stats_auc_interval for the differences of the placement values.
- *			auc_p is the two-sided t test of the same statistic, so that the
- *			limits leave out 0 exactly where auc_p is below 1 - confidence.  The
- *			limits of auc_a and auc_b are on the logit scale and can overlap all
- *			the same.  Scores that are all equal: no difference, p 1.  No
- *			variance: square and add of the two single intervals, p NaN (1
- *			where the AUCs are equal).
+ *			auc_p is the level at which such an interval touches 0: the limits
+ *			leave out 0 exactly where auc_p is below 1 - confidence.  It is close
+ *			to DeLong's test, whose interval (difference +- t se) holds the true
+ *			value too rarely near 1; auc_se gives that one.  Scores that are all
+ *			equal: no difference, p 1.
  *	accuracy, sensitivity, specificity
- *			square and add (MOVER; Zou and Donner, Stat Med 2008) of the limits
- *			of stats_proportion with the correlation over clusters: Newcombe's method 10 for paired proportions (Stat Med
+ *			the same of the limits of stats_proportion with the correlation over clusters: Newcombe's method 10 for paired proportions (Stat Med
  *			1998;17:2635).  Without any discordant row: plus and minus the upper
  *			Wilson limit of 0 in the number of clusters.
  *	log_loss, brier

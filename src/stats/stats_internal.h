@@ -308,16 +308,31 @@ extern void stats_variance_add(StatsVarianceSum *sum, double square, const Stats
 extern void stats_variance_finish(double *variance, double *degrees, const StatsVarianceSum *sum,
 								  double product, double k);
 
-/*
- * Fills limits of an AUC on the logit scale.  Returns false, with only the value
- * filled, if they do not exist (AUC 0 or 1, no variance).
- */
-extern bool stats_logit_limits(StatsInterval *interval, double auc, double variance, double degrees,
-							   double confidence);
+/* What limits of an AUC are computed from. */
+typedef struct StatsAucSource
+{
+	double auc;
+	double variance;
+	double n_positive; /* clusters by class; of a macro AUC those of the smallest class, and 0 */
+	double n_negative;
+} StatsAucSource;
 
-/* Fills *result as stats_auc_interval() describes it. */
-extern void stats_auc_limits(StatsAuc *result, double auc, const StatsPlacementVariance *variance,
+/*
+ * Fills limits for t standard errors on either side: on the logit scale, or, if
+ * these do not exist (AUC 0 or 1, no variance), Newcombe's score limits, of a
+ * macro AUC Wilson's.  Returns true for the former.
+ */
+extern bool stats_auc_limits_at(StatsInterval *interval, const StatsAucSource *source, double t);
+
+/*
+ * Fills limits as stats_auc_interval() describes them, with the Student quantile
+ * on the logit scale and the normal one otherwise; returns true for the former.
+ */
+extern bool stats_auc_limits(StatsInterval *interval, const StatsAucSource *source, double degrees,
 							 double confidence);
+
+/* Returns the source of an AUC of two classes. */
+extern StatsAucSource stats_auc_source(double auc, const StatsPlacementVariance *variance);
 
 /* ---- differences on the same rows (paired.c) ---- */
 
@@ -344,15 +359,14 @@ extern void stats_paired_difference(StatsInterval *difference, const StatsPaired
 									double discordant, double confidence);
 
 /*
- * Fills limits, standard error and p value of a difference of two AUCs, whose
- * value is filled before.  Limits and p value are of the same Student's t, so
- * that the interval leaves out 0 exactly where p is below 1 - confidence.  a
- * and b have their limits, which are used where the difference has no variance.
- * same: the scores are all equal.
+ * Fills value, limits, standard error and p value of a difference of two AUCs.
+ * The limits are by square and add; p is that of the t at which a limit reaches
+ * 0, so that the interval leaves out 0 exactly where p is below 1 - confidence.
+ * variance: that of the difference; same: the scores are all equal.
  */
-extern void stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsInterval *a,
-								 double variance_a, const StatsInterval *b, double variance_b,
-								 double variance, double degrees, double confidence, bool same);
+extern void stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsAucSource *a,
+								 const StatsAucSource *b, double variance, double degrees, double confidence,
+								 bool same);
 
 /*
  * Fills the p value of the two-sided sign test.  d holds, for each of n

@@ -101,8 +101,8 @@ def auc_degrees(kernel, groups):
     return min(total ** 2 / sum(v ** 2 / f for v, f, _ in parts), min(k for _, _, k in parts) - 1)
 
 
-def logit_limits(auc, se, df):
-    t = stats.t.ppf(0.975, df)
+def logit_limits(auc, se, df, p=0.05):
+    t = stats.t.ppf(1 - p / 2, df)
     c = np.log(auc / (1 - auc))
     h = t * se / (auc * (1 - auc))
     return 1 / (1 + np.exp(-(c - h))), 1 / (1 + np.exp(-(c + h)))
@@ -166,9 +166,15 @@ for name, groups in (("delong", own), ("obuchowski", cluster)):
     d = ka.mean() - kb.mean()
     number(name + "_difference_se", sd)
     df = auc_degrees(ka - kb, groups)
-    number(name + "_difference_low", d - stats.t.ppf(0.975, df) * sd)
-    number(name + "_difference_high", d + stats.t.ppf(0.975, df) * sd)
-    number(name + "_difference_p", 2 * stats.t.sf(abs(d / sd), df))
+    r = cab / np.sqrt(va * vb)
+    def difference(p):
+        """Limits by square and add at level 1 - p."""
+        (a_low, a_high), (b_low, b_high) = (logit_limits(x, np.sqrt(v), df, p)
+                                            for x, v in ((ka.mean(), va), (kb.mean(), vb)))
+        return mover(ka.mean(), a_low, a_high, kb.mean(), b_low, b_high, r)
+    number(name + "_difference_low", difference(0.05)[0])
+    number(name + "_difference_high", difference(0.05)[1])
+    number(name + "_difference_p", optimize.brentq(lambda p: difference(p)[int(d < 0)], 1e-9, 0.99, xtol=1e-15))
 
 # DeLong's variance as the textbook writes it, to check the transcription
 x, y = ka.mean(1), ka.mean(0)
