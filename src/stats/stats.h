@@ -515,8 +515,9 @@ typedef struct StatsCalibrationBin
  * the wide side.  Without variance: Wilson's interval with k rows.
  *
  * Limits: Student's with f degrees of freedom, and the cluster-robust (sandwich)
- * variance times k/(k-1) (Cameron and Miller, J Hum Resour 2015).  If the scores separate the classes there is no finite slope:
- * fitted is false and slope, intercept and in_the_large are NaN.
+ * variance times k/(k-1) (Cameron and Miller, J Hum Resour 2015).  If the
+ * scores separate the classes there is no finite slope: fitted is false and
+ * slope, intercept and in_the_large are NaN.
  */
 typedef struct StatsCalibration
 {
@@ -605,7 +606,8 @@ typedef struct StatsPair
  *			value too rarely near 1; auc_se gives that one.  Scores that are all
  *			equal: no difference, p 1.
  *	accuracy, sensitivity, specificity
- *			the same of the limits of stats_proportion with the correlation over clusters: Newcombe's method 10 for paired proportions (Stat Med
+ *			the same of the limits of stats_proportion with the correlation over
+ *			clusters: Newcombe's method 10 for paired proportions (Stat Med
  *			1998;17:2635).  Without any discordant row: plus and minus the upper
  *			Wilson limit of 0 in the number of clusters.
  *	log_loss, brier
@@ -645,9 +647,10 @@ extern StatsStatus stats_compare(StatsComparison *result, const StatsPair *pair,
  * More than two classes (multiclass_compare.c): rows holds the probabilities of
  * a, probability_b those of b.  Differences a - b as in StatsComparison; macro
  * sensitivity and specificity by square and add over all classes of both models,
- * with the correlations over clusters; McNemar's test on whether the most probable class is the true one.  Where no row is called
- * otherwise by a than by b, the limits of the macro figures are plus and minus
- * the upper Wilson limit of 0 in the clusters of the smallest class.
+ * with the correlations over clusters; McNemar's test on whether the most
+ * probable class is the true one.  Where no row is called otherwise by a than
+ * by b, the limits of the macro figures are plus and minus the upper Wilson
+ * limit of 0 in the clusters of the smallest class.
  */
 typedef struct StatsClassComparison
 {
