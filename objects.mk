@@ -72,8 +72,6 @@ OBJS_IMAGE = \
 
 OBJS_STATS = \
 	src/stats/auc.o \
-	src/stats/bootstrap.o \
-	src/stats/bootstrap_draw.o \
 	src/stats/calibration.o \
 	src/stats/compare.o \
 	src/stats/distribution.o \
@@ -81,6 +79,7 @@ OBJS_STATS = \
 	src/stats/evaluate.o \
 	src/stats/intervals.o \
 	src/stats/logistic.o \
+	src/stats/means.o \
 	src/stats/metrics.o \
 	src/stats/multiclass.o \
 	src/stats/multiclass_auc.o \

@@ -19,7 +19,7 @@ CREATE VIEW compare_rows AS
 	SELECT label = 'PNEUMONIA' AS label, pneumo_predict(image, 'compare a') AS a, pneumo_predict(image, 'compare b') AS b,
 		   pneumo_predict(image, 'compare small') AS small, patient
 	FROM compare_xrays WHERE pneumo_split(patient, 0, 0.2, 0.3) = 'test';
-SELECT e.images, e.patients, (e.figures).n, (e.figures).clusters, (e.figures).clusters_positive, (e.figures).replicates
+SELECT e.images, e.patients, (e.figures).n, (e.figures).clusters, (e.figures).clusters_positive
 FROM pneumo_evaluate('compare_xrays', 'compare a') e;
 SELECT f.figure, abs(f.value - m.value) < 1e-9 AS value, abs(f.low - m.low) < (CASE WHEN f.figure IN ('f1', 'log_loss', 'brier') THEN 0.03 ELSE 1e-9 END) AS low,
 	   abs(f.high - m.high) < (CASE WHEN f.figure IN ('f1', 'log_loss', 'brier') THEN 0.03 ELSE 1e-9 END) AS high
@@ -30,7 +30,7 @@ SELECT e.auc = ((e.figures).auc).value AS auc, e.accuracy = ((e.figures).accurac
 FROM pneumo_evaluate('compare_xrays', 'compare a') e;
 
 -- two models
-SELECT split, images, patients, positive, left_out, replicates, seed, looks_a, looks_b FROM pneumo_compare('compare_xrays', 'compare a', 'compare b');
+SELECT split, images, patients, positive, left_out, looks_a, looks_b FROM pneumo_compare('compare_xrays', 'compare a', 'compare b');
 SELECT abs((c.auc_a).value - ((m.a).auc).value) < 1e-9 AND abs((c.auc_a).low - ((m.a).auc).low) < 1e-9 AS auc_a,
 	   abs((c.auc_b).value - ((m.b).auc).value) < 1e-9 AND abs((c.auc_b).high - ((m.b).auc).high) < 1e-9 AS auc_b,
 	   abs((c.auc_difference).value - ((m.a).auc).value + ((m.b).auc).value) < 1e-9 AS auc,

@@ -10,7 +10,7 @@ LANGUAGE sql AS $$
 	SELECT svg LIKE '<svg %</svg>%' AND svg LIKE '%role="img"%' AND svg LIKE '%viewBox=%'
 		   AND svg NOT LIKE '%nan%' AND svg NOT LIKE '%inf%',
 		   (SELECT count(*) FROM regexp_matches(svg, '<title', 'g')),
-		   substring(svg FROM '<title[^>]*>([^<]*)<'), left(substring(svg FROM '<desc[^>]*>([^<]*)<'), 150) $$;
+		   substring(svg FROM '<title[^>]*>([^<]*)<'), left(substring(svg FROM '<desc[^>]*>([^<]*)<'), 190) $$;
 
 SELECT l.* FROM (SELECT pneumo_plot_roc(label, score) AS svg FROM plots_rows) s, pg_temp.look(svg) l;
 SELECT l.* FROM (SELECT pneumo_plot_roc(label, score, 0.4) AS svg FROM plots_rows) s, pg_temp.look(svg) l;

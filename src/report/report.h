@@ -157,7 +157,9 @@ typedef struct ReportCalibration
 	const char *title;
 	size_t n_bins; /* 1 to 1000 */
 	const ReportCalibrationBin *bins;
-	double ece;   /* these four are written below the title, */
+	double ece;     /* these four are written below the title, */
+	double ece_low; /* the first one with its limits; */
+	double ece_high;
 	double slope; /* NaN: left out */
 	double intercept;
 	double brier;

@@ -28,14 +28,16 @@ CREATE FUNCTION pneumo_compare(
 		OUT specificity_difference pneumo_figure, OUT log_loss_difference pneumo_figure,
 		OUT brier_difference pneumo_figure,
 		OUT only_a_right bigint, OUT only_b_right bigint, OUT mcnemar_p double precision,
-		OUT replicates integer, OUT seed bigint, OUT looks_a bigint, OUT looks_b bigint)
+		OUT looks_a bigint, OUT looks_b bigint)
 	RETURNS record LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_compare';
 COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS
 	'two models with the same classes on the same rows of one split of a table, which neither was trained or '
 	'selected on (left_out tells how many rows were left out; if none is left, that is an error): '
-	'differences a - b with 95 % intervals by patient, each model at its own operating point (AUC, accuracy, '
-	'sensitivity and specificity by the square-and-add method from the single intervals, losses by paired '
-	'bootstrap); auc_p by DeLong, clustered; McNemar''s exact test, by patient. More than two classes: macro '
+	'differences a - b with 95 % intervals by patient, each model at its own operating point (AUC, '
+	'accuracy, sensitivity and specificity by square and add from the single intervals, losses by Student''s '
+	't); auc_p is the level at which the interval of auc_difference touches 0 (variances of DeLong, '
+	'clustered), so that it leaves out 0 exactly where auc_p is below 0.05; McNemar''s exact test, by patient. What '
+	'the intervals take as random is in docs/metrics.md. More than two classes: macro '
 	'figures. Config: "split", "version_a", "version_b" (default: the deployed ones), and the data keys of '
 	'pneumo_train, by default as a was trained. Counts a look for both, whoever calls';

@@ -13,10 +13,13 @@ CREATE TYPE @extschema@.pneumo_figures AS (
 	ppv pneumo_figure, npv pneumo_figure,
 	lr_positive pneumo_figure, lr_negative pneumo_figure,
 	f1 pneumo_figure, log_loss pneumo_figure, brier pneumo_figure, auc pneumo_figure,
-	confidence double precision, replicates integer, seed bigint);
+	confidence double precision);
 COMMENT ON TYPE pneumo_figures IS
 	'what pneumo_metrics gives: rows and clusters (patients), and figures at the threshold; a figure without '
-	'denominator is NULL; confidence of the intervals, replicates and seed of the bootstrap';
+	'denominator is NULL; confidence: of the intervals. Patients are what is random: the intervals of accuracy, '
+	'ppv, npv, f1, log_loss and brier hold for the share of positives in the population that the rows are a '
+	'sample of, those of sensitivity, specificity, the likelihood ratios and auc for any share (docs/metrics.md, '
+	'"What is random")';
 
 CREATE TYPE @extschema@.pneumo_class_figures AS (class text, figures pneumo_figures);
 COMMENT ON TYPE pneumo_class_figures IS
@@ -36,11 +39,12 @@ COMMENT ON TYPE pneumo_calibration_bin IS
 
 CREATE TYPE @extschema@.pneumo_calibration_figures AS (
 	n bigint, mean_score double precision, observed double precision,
-	ece double precision, mce double precision,
+	ece pneumo_figure, mce double precision,
 	slope pneumo_figure, intercept pneumo_figure, in_the_large pneumo_figure,
 	bins pneumo_calibration_bin[]);
 COMMENT ON TYPE pneumo_calibration_figures IS
-	'what pneumo_calibration gives: expected and largest calibration error over the bins; slope and '
+	'what pneumo_calibration gives: expected and largest calibration error over the bins (both are above 0 '
+	'also for perfect scores, which the lower limit of ece allows for); slope and '
 	'intercept of the logistic regression of the label on the logit of the score (perfect: 1 and 0; NULL '
 	'where the scores separate the classes); in_the_large: the intercept with slope 1';
 
@@ -144,7 +148,7 @@ CREATE AGGREGATE @extschema@.pneumo_metrics(label boolean, score double precisio
 );
 COMMENT ON AGGREGATE pneumo_metrics(boolean, double precision) IS
 	'accuracy, sensitivity, specificity, predictive values, likelihood ratios, F1, log loss, Brier score and '
-	'AUC with 95 % intervals (Wilson; DeLong; bootstrap of 2000 replicates) at threshold 0.5. Keeps 16 bytes '
+	'AUC with 95 % intervals (Wilson; DeLong; Student) at threshold 0.5. Keeps 16 bytes '
 	'a row, within pneumo.figures_memory. Errors: no rows, rows of one class only, a NULL label or score, a '
 	'score outside 0 to 1.';
 
@@ -155,7 +159,7 @@ CREATE AGGREGATE @extschema@.pneumo_metrics(label boolean, score double precisio
 );
 COMMENT ON AGGREGATE pneumo_metrics(boolean, double precision, double precision) IS
 	'accuracy, sensitivity, specificity, predictive values, likelihood ratios, F1, log loss, Brier score and '
-	'AUC with 95 % intervals (Wilson; DeLong; bootstrap of 2000 replicates). Keeps 16 bytes a row, within '
+	'AUC with 95 % intervals (Wilson; DeLong; Student). Keeps 16 bytes a row, within '
 	'pneumo.figures_memory. Errors: no rows, rows of one class only, a NULL label or score, a score outside '
 	'0 to 1.';
 
@@ -167,7 +171,8 @@ CREATE AGGREGATE @extschema@.pneumo_metrics(
 );
 COMMENT ON AGGREGATE pneumo_metrics(boolean, double precision, double precision, anyelement) IS
 	'the same with intervals for rows that are not independent within a cluster (patient): Wilson on the '
-	'effective number, Obuchowski''s variance, bootstrap of clusters. A NULL cluster is one of its own. '
+	'effective number, Obuchowski''s and the cluster-robust variance, degrees of freedom by the sizes of the '
+	'clusters. A NULL cluster is one of its own. '
 	'Errors: no rows, rows of one class only, a NULL label, score or threshold, a score outside 0 to 1.';
 
 CREATE AGGREGATE @extschema@.pneumo_roc(label boolean, score double precision) (

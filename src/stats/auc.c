@@ -75,15 +75,15 @@ stats_placement_variance(StatsPlacementVariance *result, const double *place, do
 {
 	size_t k = clusters->n_clusters;
 	ClusterPlacement *sums = stats_array(env, k, sizeof(ClusterPlacement));
+	StatsSizes sizes[2];
+	StatsVarianceSum sum = {0};
 	double square[2] = {0.0, 0.0};
 	double product = 0.0;
-	double rows[2] = {0.0, 0.0};
-	double holding[2] = {0.0, 0.0};
-	double var[2];
 
 	if (sums == NULL)
 		return STATS_NO_MEMORY;
 	memset(sums, 0, k * sizeof(ClusterPlacement));
+	memset(sizes, 0, sizeof(sizes));
 	for (size_t i = 0; i < n; i++)
 	{
 		ClusterPlacement *c = &sums[clusters->number[i]];
@@ -102,22 +102,46 @@ stats_placement_variance(StatsPlacementVariance *result, const double *place, do
 		for (int y = 0; y < 2; y++)
 		{
 			square[y] += sums[c].sum[y] * sums[c].sum[y];
-			rows[y] += sums[c].rows[y];
-			holding[y] += sums[c].rows[y] > 0.0;
+			if (sums[c].rows[y] > 0.0)
+				stats_sizes_add(&sizes[y], sums[c].rows[y], 1.0);
 		}
 		product += sums[c].sum[0] * sums[c].sum[1];
 	}
 	stats_free(env, sums);
 	for (int y = 0; y < 2; y++)
-		var[y] = holding[y] > 1.0 ? holding[y] / (holding[y] - 1.0) * square[y] / (rows[y] * rows[y]) : NAN;
-	result->variance = var[0] + var[1];
-	if (k > 1)
-		result->variance += 2.0 * (double) k / (double) (k - 1) * product / (rows[0] * rows[1]);
-	if (result->variance < 0.0)
-		result->variance = 0.0;
-	result->n_negative = (size_t) holding[0];
-	result->n_positive = (size_t) holding[1];
+		stats_variance_add(&sum, square[y] / (sizes[y].rows * sizes[y].rows), &sizes[y]);
+	stats_variance_finish(&result->variance, &result->degrees, &sum,
+						  2.0 * product / (sizes[0].rows * sizes[1].rows), (double) k);
+	result->n_negative = (size_t) sizes[0].clusters;
+	result->n_positive = (size_t) sizes[1].clusters;
 	return STATS_OK;
+}
+
+void
+stats_variance_add(StatsVarianceSum *sum, double square, const StatsSizes *sizes)
+{
+	double k = sizes->clusters;
+	double one = k > 1.0 ? k / (k - 1.0) * square : NAN;
+
+	sum->variance += one;
+	sum->squares += one * one / stats_sizes_degrees(sizes);
+	if (sum->few == 0.0 || k < sum->few)
+		sum->few = k;
+}
+
+void
+stats_variance_finish(double *variance, double *degrees, const StatsVarianceSum *sum, double product,
+					  double k)
+{
+	double total = sum->variance;
+
+	if (k > 1.0)
+		total += k / (k - 1.0) * product;
+	*variance = total < 0.0 ? 0.0 : total;
+	*degrees = sum->few - 1.0;
+	if (sum->squares > 0.0 && total > 0.0)
+		*degrees = fmin(*degrees, total * total / sum->squares);
+	*degrees = fmax(1.0, *degrees);
 }
 
 /*
@@ -156,38 +180,44 @@ score_limit(double auc, double outside, double z, double m, double n)
 }
 
 bool
-stats_logit_limits(StatsInterval *interval, double auc, double variance, size_t few, double confidence)
+stats_auc_limits_at(StatsInterval *interval, const StatsAucSource *source, double t)
 {
-	double centre;
-	double half;
+	double auc = source->auc;
 
 	interval->value = auc;
-	if (!(variance > STATS_NO_VARIANCE) || auc <= 0.0 || auc >= 1.0)
-		return false;
-	centre = log(auc / (1.0 - auc));
-	half = stats_two_sided_t(confidence, (double) few - 1.0) * sqrt(variance) / (auc * (1.0 - auc));
-	interval->low = stats_sigmoid(centre - half);
-	interval->high = stats_sigmoid(centre + half);
-	return true;
+	if (source->variance > STATS_NO_VARIANCE && auc > 0.0 && auc < 1.0)
+	{
+		double centre = log(auc / (1.0 - auc));
+		double half = t * sqrt(source->variance) / (auc * (1.0 - auc));
+
+		interval->low = stats_sigmoid(centre - half);
+		interval->high = stats_sigmoid(centre + half);
+		return true;
+	}
+	if (source->n_negative > 0.0)
+	{
+		interval->low = auc <= 0.0 ? 0.0 : score_limit(auc, 0.0, t, source->n_positive, source->n_negative);
+		interval->high = auc >= 1.0 ? 1.0 : score_limit(auc, 1.0, t, source->n_positive, source->n_negative);
+	}
+	else
+		stats_wilson_limits(interval, auc, source->n_positive, t);
+	return false;
 }
 
-void
-stats_auc_limits(StatsAuc *result, double auc, const StatsPlacementVariance *variance, double confidence)
+bool
+stats_auc_limits(StatsInterval *interval, const StatsAucSource *source, double degrees, double confidence)
 {
-	double v = variance->variance;
-	size_t few = variance->n_positive < variance->n_negative ? variance->n_positive : variance->n_negative;
+	return stats_auc_limits_at(interval, source, stats_two_sided_t(confidence, degrees)) ||
+		   stats_auc_limits_at(interval, source, stats_two_sided_z(confidence));
+}
 
-	result->se = v >= 0.0 ? sqrt(v) : NAN;
-	result->score_interval = !stats_logit_limits(&result->auc, auc, v, few, confidence);
-	if (result->score_interval)
-	{
-		double z = stats_two_sided_z(confidence);
-		double m = (double) variance->n_positive;
-		double n = (double) variance->n_negative;
+StatsAucSource
+stats_auc_source(double auc, const StatsPlacementVariance *variance)
+{
+	StatsAucSource source = {auc, variance->variance, (double) variance->n_positive,
+							 (double) variance->n_negative};
 
-		result->auc.low = auc <= 0.0 ? 0.0 : score_limit(auc, 0.0, z, m, n);
-		result->auc.high = auc >= 1.0 ? 1.0 : score_limit(auc, 1.0, z, m, n);
-	}
+	return source;
 }
 
 StatsStatus
@@ -210,7 +240,12 @@ stats_auc_interval(StatsAuc *result, const StatsRows *rows, double confidence, c
 	if (status == STATS_OK)
 		status = stats_placement_variance(&variance, place, auc, rows->label, rows->n, &clusters, env);
 	if (status == STATS_OK)
-		stats_auc_limits(result, auc, &variance, confidence);
+	{
+		StatsAucSource source = stats_auc_source(auc, &variance);
+
+		result->se = sqrt(variance.variance);
+		result->score_interval = !stats_auc_limits(&result->auc, &source, variance.degrees, confidence);
+	}
 	stats_free(env, clusters.number);
 	stats_free(env, place);
 	return status;

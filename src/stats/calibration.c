@@ -8,6 +8,7 @@
  */
 #include "stats_internal.h"
 
+#define PI 3.14159265358979323846
 #define MAX_NEWTON 100
 #define MAX_SLOPE 1e4 /* beyond: the classes are separated */
 
@@ -62,9 +63,21 @@ assign_bins(uint32_t *bin, const StatsRows *rows, size_t n_bins, StatsBinning bi
 	return status;
 }
 
-/* Fills the bins; sorting brings together the rows of one cluster in one bin. */
+/* What the interval of the expected calibration error needs. */
+typedef struct Gaps
+{
+	double *rows;   /* n_clusters: rows of each cluster */
+	double *gap;    /* n_clusters: sum of label - score, by the sign of the bin's gap */
+	double *square; /* n_bins: sum over clusters of the square of the sum of label - score */
+	double *cross;  /* n_bins: the same of this sum times the rows of the cluster */
+} Gaps;
+
+/*
+ * Fills the bins and the gaps; sorting brings together the rows of one cluster
+ * in one bin.
+ */
 static StatsStatus
-fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin, const StatsRows *rows,
+fill_bins(StatsCalibrationBin *bins, Gaps *gaps, size_t n_bins, const uint32_t *bin, const StatsRows *rows,
 		  const StatsClusters *clusters, double confidence, const StatsEnv *env)
 {
 	StatsKey *keys = stats_array(env, rows->n, sizeof(StatsKey));
@@ -94,8 +107,11 @@ fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin, const S
 		while (i < rows->n && keys[i].key >> 54 == b)
 		{
 			uint64_t key = keys[i].key;
+			size_t cluster = clusters->number[keys[i].idx];
 			double x = 0.0;
 			double m = 0.0;
+			double before = score;
+			double gap;
 
 			for (; i < rows->n && keys[i].key == key; i++)
 			{
@@ -110,13 +126,16 @@ fill_bins(StatsCalibrationBin *bins, size_t n_bins, const uint32_t *bin, const S
 					status = STATS_INTERRUPTED;
 			}
 			stats_proportion_add(&sums, x, m, 1.0);
+			gap = x - (score - before);
+			gaps->square[b] += gap * gap;
+			gaps->cross[b] += gap * gaps->rows[cluster];
 		}
-		bins[b].n = (size_t) sums.rows;
-		bins[b].mean_score = sums.rows > 0.0 ? score / sums.rows : NAN;
+		bins[b].n = (size_t) sums.sizes.rows;
+		bins[b].mean_score = sums.sizes.rows > 0.0 ? score / sums.sizes.rows : NAN;
 		stats_proportion_interval(&bins[b].observed, NULL, &sums, confidence);
 		/* the caller overwrites the edges of equal-width bins */
-		bins[b].low = sums.rows > 0.0 ? low : NAN;
-		bins[b].high = sums.rows > 0.0 ? high : NAN;
+		bins[b].low = sums.sizes.rows > 0.0 ? low : NAN;
+		bins[b].high = sums.sizes.rows > 0.0 ? high : NAN;
 	}
 	stats_free(env, spare);
 	stats_free(env, keys);
@@ -251,12 +270,12 @@ normal_limits(StatsInterval *interval, double value, double variance, double z)
 
 /* Fits calibration in the large, then intercept and slope, with cluster-robust limits. */
 static StatsStatus
-fit_slopes(StatsCalibration *result, const StatsRows *rows, const StatsClusters *clusters, double confidence,
-		   const StatsEnv *env)
+fit_slopes(StatsCalibration *result, const StatsRows *rows, const StatsClusters *clusters, double degrees,
+		   double confidence, const StatsEnv *env)
 {
 	double k = (double) clusters->n_clusters;
 	double small = k > 1.0 ? k / (k - 1.0) : NAN;
-	double t = stats_two_sided_t(confidence, k - 1.0);
+	double t = stats_two_sided_t(confidence, degrees);
 	double a = 0.0;
 	double b = 1.0;
 	double m[3];
@@ -288,25 +307,128 @@ fit_slopes(StatsCalibration *result, const StatsRows *rows, const StatsClusters 
 	return STATS_OK;
 }
 
-/* Fills the edges of the bins and the figures that follow from the bins. */
+/* Fills the edges of the bins and the largest gap. */
 static void
-sum_bins(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins, StatsBinning binning)
+finish_bins(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_bins, StatsBinning binning)
 {
 	for (size_t b = 0; b < n_bins; b++)
 	{
-		double gap;
-
 		if (binning == STATS_BINS_EQUAL_WIDTH)
 		{
 			bins[b].low = (double) b / (double) n_bins;
 			bins[b].high = (double) (b + 1) / (double) n_bins;
 		}
+		if (bins[b].n > 0)
+			result->mce = fmax(result->mce, fabs(bins[b].observed.value - bins[b].mean_score));
+	}
+}
+
+/*
+ * Returns by how much the mean of |T| exceeds |t|, for T normal with mean t and
+ * standard deviation s (the folded normal distribution; Leone et al.,
+ * Technometrics 1961).
+ */
+static double
+folded_excess(double t, double s)
+{
+	double z = t / s;
+
+	return s * sqrt(2.0 / PI) * exp(-0.5 * z * z) - 2.0 * t * stats_normal_cdf(-z);
+}
+
+/*
+ * Fills the expected calibration error, which is the sum over bins of |T|, T the
+ * bin's sum of label - score divided by the number of all rows, and its limits
+ * as the public header describes them.  *degrees becomes the degrees of freedom
+ * of a mean over the clusters.
+ */
+static StatsStatus
+fill_ece(StatsCalibration *result, double *degrees, const StatsCalibrationBin *bins, const Gaps *gaps,
+		 size_t n_bins, const uint32_t *bin, const StatsRows *rows, const StatsClusters *clusters,
+		 double confidence, const StatsEnv *env)
+{
+	double n = (double) rows->n;
+	double k = (double) clusters->n_clusters;
+	double squares = 0.0; /* of the clusters' sizes */
+	double excess = 0.0;
+	double ece = 0.0;
+	double half;
+	StatsMean mean;
+	StatsStatus status;
+
+	memset(gaps->gap, 0, clusters->n_clusters * sizeof(double));
+	for (size_t i = 0; i < rows->n; i++)
+	{
+		const StatsCalibrationBin *of = &bins[bin[i]];
+		double gap = (double) rows->label[i] - rows->score[i];
+
+		gaps->gap[clusters->number[i]] += of->observed.value >= of->mean_score ? gap : -gap;
+		if (stats_stopped(env, i + 1))
+			return STATS_INTERRUPTED;
+	}
+	for (size_t c = 0; c < clusters->n_clusters; c++)
+		squares += gaps->rows[c] * gaps->rows[c];
+	for (size_t b = 0; b < n_bins; b++)
+	{
+		double t;
+		double square;
+		double s;
+
 		if (bins[b].n == 0)
 			continue;
-		gap = fabs(bins[b].observed.value - bins[b].mean_score);
-		result->ece += gap * (double) bins[b].n / (double) result->n;
-		result->mce = fmax(result->mce, gap);
+		t = (bins[b].observed.value - bins[b].mean_score) * (double) bins[b].n / n;
+		ece += fabs(t);
+		square = gaps->square[b] - 2.0 * t * gaps->cross[b] + t * t * squares;
+		s = k > 1.0 ? sqrt(k / (k - 1.0) * fmax(square, 0.0)) / n : 0.0;
+		if (s > 0.0)
+			excess += folded_excess(fmax(0.0, fabs(t) - s), s);
 	}
+	status = stats_cluster_mean(&mean, gaps->gap, gaps->rows, 1, clusters->n_clusters, env);
+	if (status != STATS_OK)
+		return status;
+	*degrees = mean.degrees;
+	mean.value = ece;
+	if (!(mean.variance > 0.0))
+	{
+		stats_share_limits(&result->ece, &mean, 1.0, confidence);
+		return STATS_OK;
+	}
+	half = stats_two_sided_t(confidence, mean.degrees) * sqrt(mean.variance);
+	result->ece.value = ece;
+	result->ece.low = fmax(0.0, ece - excess - half);
+	result->ece.high = fmin(1.0, ece + half);
+	return STATS_OK;
+}
+
+/* Fills the bins, the expected and the largest calibration error. */
+static StatsStatus
+fill_errors(StatsCalibration *result, double *degrees, StatsCalibrationBin *bins, size_t n_bins,
+			StatsBinning binning, const StatsRows *rows, const StatsClusters *clusters, double confidence,
+			const StatsEnv *env)
+{
+	uint32_t *bin = stats_array(env, rows->n, sizeof(uint32_t));
+	double *scratch = stats_array(env, clusters->n_clusters + n_bins, 2 * sizeof(double));
+	StatsStatus status = STATS_NO_MEMORY;
+
+	if (bin != NULL && scratch != NULL)
+	{
+		Gaps gaps = {scratch, scratch + clusters->n_clusters, scratch + 2 * clusters->n_clusters,
+					 scratch + 2 * clusters->n_clusters + n_bins};
+
+		memset(scratch, 0, (clusters->n_clusters + n_bins) * 2 * sizeof(double));
+		for (size_t i = 0; i < rows->n; i++)
+			gaps.rows[clusters->number[i]] += 1.0;
+		status = assign_bins(bin, rows, n_bins, binning, env);
+		if (status == STATS_OK)
+			status = fill_bins(bins, &gaps, n_bins, bin, rows, clusters, confidence, env);
+		if (status == STATS_OK)
+			status = fill_ece(result, degrees, bins, &gaps, n_bins, bin, rows, clusters, confidence, env);
+		if (status == STATS_OK)
+			finish_bins(result, bins, n_bins, binning);
+	}
+	stats_free(env, scratch);
+	stats_free(env, bin);
+	return status;
 }
 
 StatsStatus
@@ -315,10 +437,10 @@ stats_calibration(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_
 {
 	const StatsInterval none = {NAN, NAN, NAN};
 	StatsClusters clusters = {NULL, 0};
-	uint32_t *bin;
 	size_t n_positive;
 	size_t n_negative;
 	double score = 0.0;
+	double degrees = 1.0;
 	StatsStatus status = stats_check_rows(rows, NULL);
 
 	if (status != STATS_OK)
@@ -334,22 +456,17 @@ stats_calibration(StatsCalibration *result, StatsCalibrationBin *bins, size_t n_
 	result->n = rows->n;
 	result->mean_score = score / (double) rows->n;
 	result->observed = (double) n_positive / (double) rows->n;
-	bin = stats_array(env, rows->n, sizeof(uint32_t));
-	status = bin == NULL ? STATS_NO_MEMORY : stats_number_clusters(&clusters, rows, env);
+	status = stats_number_clusters(&clusters, rows, env);
 	if (status == STATS_OK)
-		status = assign_bins(bin, rows, n_bins, binning, env);
-	if (status == STATS_OK)
-		status = fill_bins(bins, n_bins, bin, rows, &clusters, confidence, env);
+		status = fill_errors(result, &degrees, bins, n_bins, binning, rows, &clusters, confidence, env);
 	if (status == STATS_OK)
 	{
-		sum_bins(result, bins, n_bins, binning);
 		if (n_positive > 0 && n_negative > 0)
-			status = fit_slopes(result, rows, &clusters, confidence, env);
+			status = fit_slopes(result, rows, &clusters, degrees, confidence, env);
 		/* what converged is filled: calibration in the large can exist without a slope */
 		if (status == STATS_NO_CONVERGENCE)
 			status = STATS_OK;
 	}
 	stats_free(env, clusters.number);
-	stats_free(env, bin);
 	return status;
 }

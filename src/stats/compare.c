@@ -16,17 +16,10 @@ enum
 	SUM_A_POSITIVE,
 	SUM_B_NEGATIVE,
 	SUM_B_POSITIVE,
+	SUM_ROWS,
 	SUM_LOSS, /* of a minus that of b */
 	SUM_BRIER,
 	N_SUMS
-};
-
-/* Losses, which are bootstrapped. */
-enum
-{
-	LOG_LOSS,
-	BRIER,
-	N_LOSSES
 };
 
 static double
@@ -55,6 +48,7 @@ sum_clusters(double *sums, double *discordant, StatsComparison *result, const St
 		bool right_b = (b >= pair->threshold_b) == (label == 1);
 
 		sum[SUM_NEGATIVE + label] += 1.0;
+		sum[SUM_ROWS] += 1.0;
 		sum[SUM_A_NEGATIVE + label] += right_a;
 		sum[SUM_B_NEGATIVE + label] += right_b;
 		sum[SUM_LOSS] += row_loss(a, label) - row_loss(b, label);
@@ -66,16 +60,6 @@ sum_clusters(double *sums, double *discordant, StatsComparison *result, const St
 			return STATS_INTERRUPTED;
 	}
 	return STATS_OK;
-}
-
-static void
-losses(double *value, const double *sums, const void *arg)
-{
-	double n = sums[SUM_POSITIVE] + sums[SUM_NEGATIVE];
-
-	(void) arg;
-	value[LOG_LOSS] = sums[SUM_LOSS] / n;
-	value[BRIER] = sums[SUM_BRIER] / n;
 }
 
 /*
@@ -108,29 +92,23 @@ compare_shares(StatsInterval *difference, const double *sums, size_t n_clusters,
 }
 
 static StatsStatus
-compare_figures(StatsComparison *result, const double *sums, const double *discordant, const uint8_t *stratum,
-				double confidence, const StatsEnv *env)
+compare_figures(StatsComparison *result, const double *sums, const double *discordant, double confidence,
+				const StatsEnv *env)
 {
-	StatsInterval interval[N_LOSSES];
-	StatsBootstrap plan = {.sums = sums,
-						   .stratum = stratum,
-						   .n_clusters = result->n_clusters,
-						   .n_sums = N_SUMS,
-						   .n_statistics = N_LOSSES,
-						   .n_strata = 3,
-						   .statistic = losses,
-						   .confidence = confidence,
-						   .replicates = result->replicates,
-						   .seed = result->seed};
-	StatsStatus status = stats_bootstrap(interval, &plan, env);
+	size_t k = result->n_clusters;
+	StatsMean mean;
+	StatsStatus status = stats_cluster_mean(&mean, sums + SUM_LOSS, sums + SUM_ROWS, N_SUMS, k, env);
 
 	if (status != STATS_OK)
 		return status;
-	compare_shares(&result->accuracy, sums, plan.n_clusters, 3, discordant[0] + discordant[1], confidence);
-	compare_shares(&result->sensitivity, sums, plan.n_clusters, 2, discordant[1], confidence);
-	compare_shares(&result->specificity, sums, plan.n_clusters, 1, discordant[0], confidence);
-	result->log_loss = interval[LOG_LOSS];
-	result->brier = interval[BRIER];
+	stats_student_limits(&result->log_loss, &mean, confidence);
+	status = stats_cluster_mean(&mean, sums + SUM_BRIER, sums + SUM_ROWS, N_SUMS, k, env);
+	if (status != STATS_OK)
+		return status;
+	stats_student_limits(&result->brier, &mean, confidence);
+	compare_shares(&result->accuracy, sums, k, 3, discordant[0] + discordant[1], confidence);
+	compare_shares(&result->sensitivity, sums, k, 2, discordant[1], confidence);
+	compare_shares(&result->specificity, sums, k, 1, discordant[0], confidence);
 	return STATS_OK;
 }
 
@@ -156,18 +134,21 @@ mcnemar(double *p, const double *sums, size_t n_clusters, const StatsEnv *env)
 
 /* Fills the AUC of one model with limits, and its placement values. */
 static StatsStatus
-single_auc(StatsAuc *result, StatsPlacementVariance *variance, double *place, const double *score,
+single_auc(StatsInterval *result, StatsAucSource *source, double *place, const double *score,
 		   const StatsPair *pair, const StatsClusters *clusters, double confidence, const StatsEnv *env)
 {
 	StatsRows rows = {score, pair->label, pair->cluster, pair->n};
+	StatsPlacementVariance variance;
 	double auc;
 	StatsStatus status = stats_placements(place, &auc, &rows, env);
 
 	if (status == STATS_OK)
-		status = stats_placement_variance(variance, place, auc, pair->label, pair->n, clusters, env);
-	if (status == STATS_OK)
-		stats_auc_limits(result, auc, variance, confidence);
-	return status;
+		status = stats_placement_variance(&variance, place, auc, pair->label, pair->n, clusters, env);
+	if (status != STATS_OK)
+		return status;
+	*source = stats_auc_source(auc, &variance);
+	(void) stats_auc_limits(result, source, variance.degrees, confidence);
+	return STATS_OK;
 }
 
 /* Fills both AUCs and their difference; place_a and place_b are scratch of n each. */
@@ -175,32 +156,27 @@ static StatsStatus
 compare_auc(StatsComparison *result, double *place_a, double *place_b, const StatsPair *pair,
 			const StatsClusters *clusters, double confidence, const StatsEnv *env)
 {
-	StatsPlacementVariance a;
-	StatsPlacementVariance b;
+	StatsAucSource a;
+	StatsAucSource b;
 	StatsPlacementVariance both;
-	StatsAuc single;
 	bool same = true;
-	StatsStatus status = single_auc(&single, &a, place_a, pair->score_a, pair, clusters, confidence, env);
+	StatsStatus status =
+		single_auc(&result->auc_a, &a, place_a, pair->score_a, pair, clusters, confidence, env);
 
+	if (status == STATS_OK)
+		status = single_auc(&result->auc_b, &b, place_b, pair->score_b, pair, clusters, confidence, env);
 	if (status != STATS_OK)
 		return status;
-	result->auc_a = single.auc;
-	status = single_auc(&single, &b, place_b, pair->score_b, pair, clusters, confidence, env);
-	if (status != STATS_OK)
-		return status;
-	result->auc_b = single.auc;
 	for (size_t i = 0; i < pair->n; i++)
 	{
 		place_a[i] -= place_b[i];
 		same = same && pair->score_a[i] == pair->score_b[i];
 	}
-	result->auc.value = result->auc_a.value - result->auc_b.value;
-	status = stats_placement_variance(&both, place_a, result->auc.value, pair->label, pair->n, clusters, env);
+	status = stats_placement_variance(&both, place_a, a.auc - b.auc, pair->label, pair->n, clusters, env);
 	if (status != STATS_OK)
 		return status;
-	stats_auc_difference(&result->auc, &result->auc_se, &result->auc_p, &result->auc_a, a.variance,
-						 &result->auc_b, b.variance, both.variance,
-						 fmin((double) both.n_positive, (double) both.n_negative) - 1.0, same);
+	stats_auc_difference(&result->auc, &result->auc_se, &result->auc_p, &a, &b, both.variance, both.degrees,
+						 confidence, same);
 	return STATS_OK;
 }
 
@@ -228,7 +204,6 @@ stats_compare(StatsComparison *result, const StatsPair *pair, const StatsOptions
 	double *place;
 	double discordant[2];
 	double *sums = NULL;
-	uint8_t *stratum = NULL;
 	StatsStatus status = stats_check_options(&used, options);
 
 	if (status == STATS_OK)
@@ -243,24 +218,18 @@ stats_compare(StatsComparison *result, const StatsPair *pair, const StatsOptions
 	}
 	result->n = pair->n;
 	result->n_clusters = clusters.n_clusters;
-	result->replicates = used.replicates;
-	result->seed = used.seed;
 	place = stats_array(env, pair->n, 2 * sizeof(double));
 	sums = stats_array(env, clusters.n_clusters, N_SUMS * sizeof(double));
-	stratum = stats_array(env, clusters.n_clusters, sizeof(uint8_t));
-	if (place == NULL || sums == NULL || stratum == NULL)
+	if (place == NULL || sums == NULL)
 		status = STATS_NO_MEMORY;
 	if (status == STATS_OK)
 		status = compare_auc(result, place, place + pair->n, pair, &clusters, used.confidence, env);
 	if (status == STATS_OK)
 		status = sum_clusters(sums, discordant, result, pair, &clusters, env);
 	if (status == STATS_OK)
-		status = stats_cluster_strata(stratum, &clusters, pair->label, pair->n, 2, env);
-	if (status == STATS_OK)
-		status = compare_figures(result, sums, discordant, stratum, used.confidence, env);
+		status = compare_figures(result, sums, discordant, used.confidence, env);
 	if (status == STATS_OK)
 		status = mcnemar(&result->mcnemar_p, sums, clusters.n_clusters, env);
-	stats_free(env, stratum);
 	stats_free(env, sums);
 	stats_free(env, place);
 	stats_free(env, clusters.number);

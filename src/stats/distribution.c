@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * distribution.c
- *		Normal and Student distributions: tails and quantiles.
+ *		Normal, Student and beta distributions: tails and quantiles.
  *
  *-------------------------------------------------------------------------
  */
@@ -112,9 +112,8 @@ beta_fraction(double x, double a, double b)
 	return f;
 }
 
-/* Returns the regularised incomplete beta function. */
-static double
-beta_regularised(double x, double a, double b)
+double
+stats_beta_cdf(double x, double a, double b)
 {
 	double front;
 
@@ -129,13 +128,51 @@ beta_regularised(double x, double a, double b)
 }
 
 double
+stats_exact_lower(double x, double n, double confidence)
+{
+	double low = 0.0;
+	double high = 1.0;
+
+	if (x <= 0.0)
+		return 0.0;
+	for (int step = 0; step < MAX_STEPS; step++)
+	{
+		double middle = 0.5 * (low + high);
+
+		if (middle <= low || middle >= high)
+			break;
+		if (stats_beta_cdf(middle, x, n - x + 1.0) < 1.0 - confidence)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool
+stats_exact_reaches(double x, double n, double target, double confidence)
+{
+	double p = x / n;
+	double divergence;
+
+	/* the limit is below the proportion itself */
+	if (p <= target)
+		return false;
+	/* far above, Chernoff's bound of the tail decides without the beta function */
+	divergence = p * log(p / target) + (p < 1.0 ? (1.0 - p) * log((1.0 - p) / (1.0 - target)) : 0.0);
+	if (exp(-n * divergence) < 1e-3 * (1.0 - confidence))
+		return true;
+	return stats_beta_cdf(target, x, n - x + 1.0) <= 1.0 - confidence;
+}
+
+double
 stats_two_sided_t_p(double t, double df)
 {
 	if (df < 1.0)
 		df = 1.0;
 	if (df > MANY_DEGREES)
 		return stats_two_sided_normal_p(t);
-	return beta_regularised(df / (df + t * t), 0.5 * df, 0.5);
+	return stats_beta_cdf(df / (df + t * t), 0.5 * df, 0.5);
 }
 
 double

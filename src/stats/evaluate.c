@@ -32,6 +32,7 @@ enum
 	SPECIFICITY,
 	PPV,
 	NPV,
+	JACCARD, /* of the rows called positive and the positive rows */
 	N_PROPORTIONS
 };
 
@@ -41,22 +42,16 @@ static const Proportion proportions[N_PROPORTIONS] = {
 	{STATE(TRUE_NEGATIVE) | STATE(FALSE_POSITIVE), STATE(TRUE_NEGATIVE)},
 	{STATE(TRUE_POSITIVE) | STATE(FALSE_POSITIVE), STATE(TRUE_POSITIVE)},
 	{STATE(TRUE_NEGATIVE) | STATE(FALSE_NEGATIVE), STATE(TRUE_NEGATIVE)},
+	{STATE(TRUE_POSITIVE) | STATE(FALSE_POSITIVE) | STATE(FALSE_NEGATIVE), STATE(TRUE_POSITIVE)},
 };
 
-/* What a cluster adds up: rows by state, then the two losses. */
+/* What a cluster adds up: rows by state, all rows, and the two losses. */
 enum
 {
-	SUM_LOSS = 4,
+	SUM_ROWS = 4,
+	SUM_LOSS,
 	SUM_BRIER,
 	N_SUMS
-};
-
-enum
-{
-	F1,
-	LOG_LOSS,
-	BRIER,
-	N_BOOTSTRAPPED
 };
 
 StatsStatus
@@ -64,12 +59,9 @@ stats_check_options(StatsOptions *used, const StatsOptions *options)
 {
 	used->threshold = 0.5;
 	used->confidence = STATS_DEFAULT_CONFIDENCE;
-	used->replicates = STATS_DEFAULT_REPLICATES;
-	used->seed = 0;
 	if (options != NULL)
 		*used = *options;
-	if (isnan(used->threshold) || !stats_level_is_valid(used->confidence) ||
-		used->replicates < STATS_MIN_REPLICATES || used->replicates > STATS_MAX_REPLICATES)
+	if (isnan(used->threshold) || !stats_level_is_valid(used->confidence))
 		return STATS_BAD_ARGUMENT;
 	return STATS_OK;
 }
@@ -92,6 +84,7 @@ sum_clusters(double *sums, StatsCounts *counts, const StatsRows *rows, const uin
 
 		states[state]++;
 		sum[state] += 1.0;
+		sum[SUM_ROWS] += 1.0;
 		sum[SUM_LOSS] -= rows->label[i] ? log(p) : log1p(-p);
 		sum[SUM_BRIER] += error * error;
 		if (stats_stopped(env, i + 1))
@@ -102,18 +95,6 @@ sum_clusters(double *sums, StatsCounts *counts, const StatsRows *rows, const uin
 	counts->fp = states[FALSE_POSITIVE];
 	counts->tp = states[TRUE_POSITIVE];
 	return STATS_OK;
-}
-
-static void
-bootstrapped_figures(double *value, const double *sums, const void *arg)
-{
-	double n = sums[0] + sums[1] + sums[2] + sums[3];
-	double f1_base = 2.0 * sums[TRUE_POSITIVE] + sums[FALSE_POSITIVE] + sums[FALSE_NEGATIVE];
-
-	(void) arg;
-	value[F1] = f1_base > 0.0 ? 2.0 * sums[TRUE_POSITIVE] / f1_base : NAN;
-	value[LOG_LOSS] = sums[SUM_LOSS] / n;
-	value[BRIER] = sums[SUM_BRIER] / n;
 }
 
 static void
@@ -158,57 +139,28 @@ ratio_limits(StatsInterval *interval, double a, double n_a, double b, double n_b
 	interval->high = fmax(interval->value, exp(centre + half));
 }
 
-static void
-f1_limits(StatsInterval *interval, const double *sums, size_t n_clusters, double confidence)
-{
-	const Proportion jaccard = {
-		STATE(TRUE_POSITIVE) | STATE(FALSE_POSITIVE) | STATE(FALSE_NEGATIVE),
-		STATE(TRUE_POSITIVE),
-	};
-	StatsProportionSums of;
-	StatsInterval j;
-
-	if (isnan(interval->value) || interval->low < interval->high)
-		return;
-	sum_proportion(&of, &jaccard, sums, n_clusters);
-	stats_proportion_interval(&j, NULL, &of, confidence);
-	interval->low = fmin(interval->value, 2.0 * j.low / (1.0 + j.low));
-	interval->high = fmax(interval->value, 2.0 * j.high / (1.0 + j.high));
-}
-
 static StatsStatus
-bootstrap_figures(StatsEvaluation *result, const double *sums, const uint8_t *stratum, const StatsEnv *env)
+fill_losses(StatsEvaluation *result, const double *sums, const StatsEnv *env)
 {
-	StatsInterval interval[N_BOOTSTRAPPED];
-	StatsBootstrap plan = {.sums = sums,
-						   .stratum = stratum,
-						   .n_clusters = result->n_clusters,
-						   .n_sums = N_SUMS,
-						   .n_statistics = N_BOOTSTRAPPED,
-						   .n_strata = 3,
-						   .statistic = bootstrapped_figures,
-						   .confidence = result->options.confidence,
-						   .replicates = result->options.replicates,
-						   .seed = result->options.seed};
-	StatsStatus status = stats_bootstrap(interval, &plan, env);
+	size_t k = result->n_clusters;
+	StatsMean mean;
+	StatsStatus status = stats_cluster_mean(&mean, sums + SUM_LOSS, sums + SUM_ROWS, N_SUMS, k, env);
 
 	if (status != STATS_OK)
 		return status;
-	f1_limits(&interval[F1], sums, plan.n_clusters, plan.confidence);
-	stats_share_limits(&interval[LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON), (double) plan.n_clusters,
-					   plan.confidence);
-	stats_share_limits(&interval[BRIER], 1.0, (double) plan.n_clusters, plan.confidence);
-	result->f1 = interval[F1];
-	result->log_loss = interval[LOG_LOSS];
-	result->brier = interval[BRIER];
-	return STATS_OK;
+	stats_share_limits(&result->log_loss, &mean, -log(STATS_LOG_LOSS_EPSILON), result->options.confidence);
+	status = stats_cluster_mean(&mean, sums + SUM_BRIER, sums + SUM_ROWS, N_SUMS, k, env);
+	if (status == STATS_OK)
+		stats_share_limits(&result->brier, &mean, 1.0, result->options.confidence);
+	return status;
 }
 
 static void
 fill_proportions(StatsEvaluation *result, const double *sums)
 {
+	StatsInterval jaccard;
 	StatsInterval *target[N_PROPORTIONS] = {&result->accuracy, &result->sensitivity, &result->specificity,
-											&result->ppv, &result->npv};
+											&result->ppv,      &result->npv,         &jaccard};
 	double n_effective[N_PROPORTIONS];
 	StatsProportionSums of;
 	StatsFigures figures;
@@ -219,11 +171,12 @@ fill_proportions(StatsEvaluation *result, const double *sums)
 		sum_proportion(&of, &proportions[i], sums, result->n_clusters);
 		stats_proportion_interval(target[i], &n_effective[i], &of, confidence);
 		if (i == SENSITIVITY)
-			result->n_clusters_positive = (size_t) of.clusters;
+			result->n_clusters_positive = (size_t) of.sizes.clusters;
 		if (i == SPECIFICITY)
-			result->n_clusters_negative = (size_t) of.clusters;
+			result->n_clusters_negative = (size_t) of.sizes.clusters;
 	}
 	stats_figures_from_counts(&figures, &result->counts);
+	stats_f1_limits(&result->f1, figures.f1, &jaccard);
 	result->lr_positive.value = figures.lr_positive;
 	result->lr_negative.value = figures.lr_negative;
 	ratio_limits(&result->lr_positive, figures.sensitivity, n_effective[SENSITIVITY],
@@ -233,18 +186,16 @@ fill_proportions(StatsEvaluation *result, const double *sums)
 }
 
 static StatsStatus
-fill_evaluation(StatsEvaluation *result, double *sums, uint8_t *stratum, const StatsRows *rows,
-				const uint8_t *called, const StatsClusters *clusters, const StatsEnv *env)
+fill_evaluation(StatsEvaluation *result, double *sums, const StatsRows *rows, const uint8_t *called,
+				const StatsClusters *clusters, const StatsEnv *env)
 {
 	StatsStatus status =
 		sum_clusters(sums, &result->counts, rows, called, result->options.threshold, clusters, env);
 
-	if (status == STATS_OK)
-		status = stats_cluster_strata(stratum, clusters, rows->label, rows->n, 2, env);
 	if (status != STATS_OK)
 		return status;
 	fill_proportions(result, sums);
-	return bootstrap_figures(result, sums, stratum, env);
+	return fill_losses(result, sums, env);
 }
 
 static void
@@ -263,7 +214,6 @@ stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows, const uint
 	StatsClusters clusters = {NULL, 0};
 	StatsAuc auc = {{NAN, NAN, NAN}, NAN, false};
 	double *sums = NULL;
-	uint8_t *stratum = NULL;
 	StatsStatus auc_status;
 	StatsStatus status = stats_check_options(&result->options, options);
 
@@ -285,13 +235,8 @@ stats_evaluate_called(StatsEvaluation *result, const StatsRows *rows, const uint
 	if (status == STATS_OK)
 	{
 		sums = stats_array(env, clusters.n_clusters, N_SUMS * sizeof(double));
-		stratum = stats_array(env, clusters.n_clusters, sizeof(uint8_t));
-		if (sums == NULL || stratum == NULL)
-			status = STATS_NO_MEMORY;
-		else
-			status = fill_evaluation(result, sums, stratum, rows, called, &clusters, env);
+		status = sums == NULL ? STATS_NO_MEMORY : fill_evaluation(result, sums, rows, called, &clusters, env);
 	}
-	stats_free(env, stratum);
 	stats_free(env, sums);
 	stats_free(env, clusters.number);
 	return status != STATS_OK ? status : auc_status;

@@ -36,26 +36,45 @@ stats_wilson(StatsInterval *interval, double p, double n, double confidence)
 }
 
 void
-stats_share_limits(StatsInterval *interval, double largest, double n, double confidence)
+stats_sizes_add(StatsSizes *sizes, double m, double sign)
 {
-	StatsInterval share;
+	double square = m * m;
 
-	if (isnan(interval->value) || interval->low < interval->high)
-		return;
-	if (stats_wilson(&share, fmin(1.0, interval->value / largest), n, confidence) != STATS_OK)
-		return;
-	interval->low = fmin(interval->value, share.low * largest);
-	interval->high = fmax(interval->value, share.high * largest);
+	sizes->clusters += sign;
+	sizes->rows += sign * m;
+	sizes->mm += sign * square;
+	sizes->m3 += sign * square * m;
+	sizes->m4 += sign * square * square;
+	sizes->m5 += sign * square * square * m;
 }
 
 double
-stats_student_shrink(double n, double k, double confidence)
+stats_sizes_degrees(const StatsSizes *sizes)
+{
+	double n = sizes->rows;
+	double s2 = sizes->mm / (n * n); /* sums of powers of the shares m / n */
+	double s3 = sizes->m3 / (n * n * n);
+	double s4 = sizes->m4 / (n * n * n * n);
+	double s5 = sizes->m5 / (n * n * n * n * n);
+	double mean = s2 - 2.0 * s3 + s2 * s2;
+	double spread =
+		s2 * s2 * s2 * s2 - 4.0 * s2 * s2 * s3 + 2.0 * (s2 * s4 + s3 * s3) + s4 * (1.0 + 2.0 * s2) - 4.0 * s5;
+	double most = sizes->clusters - 1.0;
+
+	if (most <= 1.0 || sizes->mm == n)
+		return fmax(1.0, most);
+	return fmax(1.0, fmin(most, mean * mean / spread));
+}
+
+double
+stats_student_shrink(const StatsSizes *sizes, double confidence)
 {
 	double ratio;
 
-	if (k < 2.0 || k >= n)
+	if (sizes->clusters < 2.0 || sizes->clusters >= sizes->rows)
 		return 1.0;
-	ratio = stats_two_sided_t(confidence, n - 1.0) / stats_two_sided_t(confidence, k - 1.0);
+	ratio = stats_two_sided_t(confidence, sizes->rows - 1.0) /
+			stats_two_sided_t(confidence, stats_sizes_degrees(sizes));
 	return ratio * ratio;
 }
 
@@ -64,12 +83,10 @@ stats_proportion_add(StatsProportionSums *sums, double x, double m, double sign)
 {
 	if (m <= 0.0)
 		return;
-	sums->clusters += sign;
-	sums->rows += sign * m;
+	stats_sizes_add(&sums->sizes, m, sign);
 	sums->successes += sign * x;
 	sums->xx += sign * x * x;
 	sums->xm += sign * x * m;
-	sums->mm += sign * m * m;
 	if (x > 0.0)
 		sums->any_success += sign;
 	if (x < m)
@@ -79,10 +96,10 @@ stats_proportion_add(StatsProportionSums *sums, double x, double m, double sign)
 double
 stats_effective_number(const StatsProportionSums *sums, double shrink)
 {
-	double k = sums->clusters;
-	double n = sums->rows;
+	double k = sums->sizes.clusters;
+	double n = sums->sizes.rows;
 	double p = sums->successes / n;
-	double most = sums->mm / n; /* design effect, perfect correlation */
+	double most = sums->sizes.mm / n; /* design effect, perfect correlation */
 	double effect = 1.0;
 	double rare;
 
@@ -92,7 +109,7 @@ stats_effective_number(const StatsProportionSums *sums, double shrink)
 		return n;
 	if (p > 0.0 && p < 1.0)
 	{
-		double squares = sums->xx - 2.0 * p * sums->xm + p * p * sums->mm;
+		double squares = sums->xx - 2.0 * p * sums->xm + p * p * sums->sizes.mm;
 
 		effect = k / (k - 1.0) * fmax(squares, 0.0) / (n * n) / (p * (1.0 - p) / (n - 1.0));
 		effect = fmax(effect, 1.0);
@@ -103,23 +120,39 @@ stats_effective_number(const StatsProportionSums *sums, double shrink)
 	return fmax(1.0, n / effect * shrink);
 }
 
+double
+stats_exact_number(const StatsProportionSums *sums)
+{
+	return fmin(sums->sizes.clusters, stats_effective_number(sums, 1.0));
+}
+
 void
 stats_proportion_interval(StatsInterval *interval, double *n_effective, const StatsProportionSums *sums,
 						  double confidence)
 {
 	double effective;
 
-	if (!(sums->rows > 0.0))
+	if (!(sums->sizes.rows > 0.0))
 	{
 		interval->value = interval->low = interval->high = NAN;
 		if (n_effective != NULL)
 			*n_effective = 0.0;
 		return;
 	}
-	effective = stats_effective_number(sums, stats_student_shrink(sums->rows, sums->clusters, confidence));
-	(void) stats_wilson(interval, sums->successes / sums->rows, effective, confidence);
+	effective = stats_effective_number(sums, stats_student_shrink(&sums->sizes, confidence));
+	(void) stats_wilson(interval, sums->successes / sums->sizes.rows, effective, confidence);
 	if (n_effective != NULL)
 		*n_effective = effective;
+}
+
+void
+stats_f1_limits(StatsInterval *f1, double value, const StatsInterval *jaccard)
+{
+	f1->value = value;
+	f1->low = fmin(value, 2.0 * jaccard->low / (1.0 + jaccard->low));
+	f1->high = fmax(value, 2.0 * jaccard->high / (1.0 + jaccard->high));
+	if (isnan(value))
+		f1->low = f1->high = NAN;
 }
 
 StatsStatus

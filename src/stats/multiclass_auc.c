@@ -96,27 +96,29 @@ stats_macro_auc_influence(double *influence, double *macro_auc, const StatsClass
 }
 
 /*
- * Computes the variance.  sum and holds are scratch, [n_clusters][n_classes]: the
- * sum of the influences, and whether there are rows.
+ * Computes the variance.  sum and rows_of are scratch, [n_clusters][n_classes]:
+ * the sum of the influences, and the number of rows.
  */
 static StatsStatus
-add_variance(double *variance, size_t *few, double *sum, uint8_t *holds, const double *influence,
+add_variance(StatsInfluenceVariance *result, double *sum, double *rows_of, const double *influence,
 			 const StatsClassRows *rows, const StatsClusters *clusters, const StatsEnv *env)
 {
 	size_t n_classes = (size_t) rows->n_classes;
 	size_t k = clusters->n_clusters;
+	StatsSizes sizes[STATS_MAX_CLASSES];
+	StatsVarianceSum of_class = {0};
 	double square[STATS_MAX_CLASSES] = {0.0};
-	double holding[STATS_MAX_CLASSES] = {0.0};
 	double product = 0.0;
 
+	memset(sizes, 0, sizeof(sizes));
 	memset(sum, 0, k * n_classes * sizeof(double));
-	memset(holds, 0, k * n_classes);
+	memset(rows_of, 0, k * n_classes * sizeof(double));
 	for (size_t i = 0; i < rows->n; i++)
 	{
 		size_t at = clusters->number[i] * n_classes + (size_t) rows->label[i];
 
 		sum[at] += influence[i];
-		holds[at] = 1;
+		rows_of[at] += 1.0;
 		if (stats_stopped(env, i + 1))
 			return STATS_INTERRUPTED;
 	}
@@ -132,41 +134,33 @@ add_variance(double *variance, size_t *few, double *sum, uint8_t *holds, const d
 			all += s;
 			squares += s * s;
 			square[t] += s * s;
-			holding[t] += holds[c * n_classes + t];
+			if (rows_of[c * n_classes + t] > 0.0)
+				stats_sizes_add(&sizes[t], rows_of[c * n_classes + t], 1.0);
 		}
 		product += all * all - squares;
 		if (stats_stopped(env, c + 1))
 			return STATS_INTERRUPTED;
 	}
-	*variance = 0.0;
-	*few = k;
 	for (size_t t = 0; t < n_classes; t++)
-	{
-		if (holding[t] == 0.0)
-			continue;
-		*variance += holding[t] > 1.0 ? holding[t] / (holding[t] - 1.0) * square[t] : NAN;
-		if ((size_t) holding[t] < *few)
-			*few = (size_t) holding[t];
-	}
-	if (k > 1)
-		*variance += (double) k / (double) (k - 1) * product;
-	if (*variance < 0.0)
-		*variance = 0.0;
+		if (sizes[t].clusters > 0.0)
+			stats_variance_add(&of_class, square[t], &sizes[t]);
+	stats_variance_finish(&result->variance, &result->degrees, &of_class, product, (double) k);
+	result->few = of_class.few;
 	return STATS_OK;
 }
 
 StatsStatus
-stats_influence_variance(double *variance, size_t *few, const double *influence, const StatsClassRows *rows,
+stats_influence_variance(StatsInfluenceVariance *result, const double *influence, const StatsClassRows *rows,
 						 const StatsClusters *clusters, const StatsEnv *env)
 {
 	size_t n_classes = (size_t) rows->n_classes;
 	double *sum = stats_array(env, clusters->n_clusters, n_classes * sizeof(double));
-	uint8_t *holds = stats_array(env, clusters->n_clusters, n_classes);
+	double *rows_of = stats_array(env, clusters->n_clusters, n_classes * sizeof(double));
 	StatsStatus status = STATS_NO_MEMORY;
 
-	if (sum != NULL && holds != NULL)
-		status = add_variance(variance, few, sum, holds, influence, rows, clusters, env);
-	stats_free(env, holds);
+	if (sum != NULL && rows_of != NULL)
+		status = add_variance(result, sum, rows_of, influence, rows, clusters, env);
+	stats_free(env, rows_of);
 	stats_free(env, sum);
 	return status;
 }

@@ -76,12 +76,12 @@ count_right(StatsClassComparison *result, Work *w)
 
 /* Fills all differences but that of the AUC; few: the clusters of the smallest class. */
 static StatsStatus
-compare_figures(StatsClassComparison *result, Work *w, size_t few)
+compare_figures(StatsClassComparison *result, Work *w, double few)
 {
 	StatsInterval interval[STATS_N_MACRO];
 	StatsPairedShares shares = {0};
 	double confidence = w->options.confidence;
-	StatsStatus status = stats_class_sums_bootstrap(interval, &w->of, &w->options);
+	StatsStatus status = stats_class_sums_limits(interval, &w->of, confidence);
 
 	if (status != STATS_OK)
 		return status;
@@ -91,8 +91,8 @@ compare_figures(StatsClassComparison *result, Work *w, size_t few)
 							(double) (result->only_a_right + result->only_b_right), confidence);
 	if (!(w->otherwise > 0.0))
 	{
-		stats_concordant_limits(&interval[STATS_MACRO_SENSITIVITY], (double) few, confidence);
-		stats_concordant_limits(&interval[STATS_MACRO_SPECIFICITY], (double) few, confidence);
+		stats_concordant_limits(&interval[STATS_MACRO_SENSITIVITY], few, confidence);
+		stats_concordant_limits(&interval[STATS_MACRO_SPECIFICITY], few, confidence);
 	}
 	result->macro_sensitivity = interval[STATS_MACRO_SENSITIVITY];
 	result->macro_specificity = interval[STATS_MACRO_SPECIFICITY];
@@ -103,45 +103,42 @@ compare_figures(StatsClassComparison *result, Work *w, size_t few)
 
 /* Fills the AUC of one model with limits, and by how much each row moves it. */
 static StatsStatus
-single_auc(StatsInterval *interval, double *variance, size_t *few, double *influence,
-		   const StatsClassRows *rows, const Work *w)
+single_auc(StatsInterval *interval, StatsAucSource *source, double *influence, const StatsClassRows *rows,
+		   const Work *w)
 {
+	StatsInfluenceVariance variance;
 	double auc;
 	StatsStatus status = stats_macro_auc_influence(influence, &auc, rows, w->of.env);
 
 	if (status == STATS_OK)
-		status = stats_influence_variance(variance, few, influence, rows, &w->of.clusters, w->of.env);
-	if (status == STATS_OK && !stats_logit_limits(interval, auc, *variance, *few, w->options.confidence))
-	{
-		/* as a share of the smallest class: wide, never a point */
-		(void) stats_wilson(interval, auc, (double) *few, w->options.confidence);
-	}
-	return status;
+		status = stats_influence_variance(&variance, influence, rows, &w->of.clusters, w->of.env);
+	if (status != STATS_OK)
+		return status;
+	*source = (StatsAucSource) {auc, variance.variance, variance.few, 0.0};
+	(void) stats_auc_limits(interval, source, variance.degrees, w->options.confidence);
+	return STATS_OK;
 }
 
 static StatsStatus
-compare_auc(StatsClassComparison *result, size_t *few, Work *w)
+compare_auc(StatsClassComparison *result, double *few, Work *w)
 {
-	double variance_a;
-	double variance_b;
-	double variance;
-	StatsStatus status =
-		single_auc(&result->macro_auc_a, &variance_a, few, w->influence_a, w->of.model[0], w);
+	StatsAucSource a;
+	StatsAucSource b;
+	StatsInfluenceVariance both;
+	StatsStatus status = single_auc(&result->macro_auc_a, &a, w->influence_a, w->of.model[0], w);
 
 	if (status == STATS_OK)
-		status = single_auc(&result->macro_auc_b, &variance_b, few, w->influence_b, w->of.model[1], w);
+		status = single_auc(&result->macro_auc_b, &b, w->influence_b, w->of.model[1], w);
 	if (status != STATS_OK)
 		return status;
 	for (size_t i = 0; i < w->of.model[0]->n; i++)
 		w->influence_a[i] -= w->influence_b[i];
-	status =
-		stats_influence_variance(&variance, few, w->influence_a, w->of.model[0], &w->of.clusters, w->of.env);
+	status = stats_influence_variance(&both, w->influence_a, w->of.model[0], &w->of.clusters, w->of.env);
 	if (status != STATS_OK)
 		return status;
-	result->macro_auc.value = result->macro_auc_a.value - result->macro_auc_b.value;
-	stats_auc_difference(&result->macro_auc, &result->macro_auc_se, &result->macro_auc_p,
-						 &result->macro_auc_a, variance_a, &result->macro_auc_b, variance_b, variance,
-						 (double) *few - 1.0, w->same);
+	*few = both.few;
+	stats_auc_difference(&result->macro_auc, &result->macro_auc_se, &result->macro_auc_p, &a, &b,
+						 both.variance, both.degrees, w->options.confidence, w->same);
 	return STATS_OK;
 }
 
@@ -167,7 +164,7 @@ stats_class_compare(StatsClassComparison *result, const StatsClassRows *rows, co
 {
 	StatsClassRows b;
 	Work w = {.of = {.model = {rows, &b}, .env = env}};
-	size_t few = 0;
+	double few = 0.0;
 	StatsStatus status = stats_check_options(&w.options, options);
 
 	if (status == STATS_OK)
@@ -181,8 +178,6 @@ stats_class_compare(StatsClassComparison *result, const StatsClassRows *rows, co
 		status = STATS_BAD_ARGUMENT;
 	if (status != STATS_OK)
 		return status;
-	result->replicates = w.options.replicates;
-	result->seed = w.options.seed;
 	result->n = rows->n;
 	status = prepare_work(&w);
 	result->n_clusters = w.of.clusters.n_clusters;

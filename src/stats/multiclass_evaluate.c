@@ -7,19 +7,15 @@
  */
 #include "stats_internal.h"
 
-/* Fills the figures that the bootstrap gives limits for. */
+/* Fills the macro figures and the losses. */
 static StatsStatus
-bootstrap_figures(StatsClassEvaluation *result, StatsClassSums *w)
+fill_macro_figures(StatsClassEvaluation *result, StatsClassSums *w)
 {
 	StatsInterval interval[STATS_N_MACRO];
-	double n = (double) w->clusters.n_clusters;
-	double confidence = result->options.confidence;
-	StatsStatus status = stats_class_sums_bootstrap(interval, w, &result->options);
+	StatsStatus status = stats_class_sums_limits(interval, w, result->options.confidence);
 
 	if (status != STATS_OK)
 		return status;
-	stats_share_limits(&interval[STATS_CLASS_LOG_LOSS], -log(STATS_LOG_LOSS_EPSILON), n, confidence);
-	stats_share_limits(&interval[STATS_CLASS_BRIER], 2.0, n, confidence);
 	result->macro_sensitivity = interval[STATS_MACRO_SENSITIVITY];
 	result->macro_specificity = interval[STATS_MACRO_SPECIFICITY];
 	result->macro_f1 = interval[STATS_MACRO_F1];
@@ -55,30 +51,26 @@ evaluate_classes(StatsEvaluation *of_class, const StatsClassSums *w, const Stats
 	return status;
 }
 
-/* Widens a macro figure without limits of its own to the means of the classes' limits. */
+/* Widens a macro AUC without limits of its own to the means of the classes' limits. */
 static void
-mean_limits(StatsInterval *interval, const StatsEvaluation *of_class, int32_t n_classes, size_t offset)
+mean_limits(StatsInterval *macro_auc, const StatsEvaluation *of_class, int32_t n_classes)
 {
 	double low = 0.0;
 	double high = 0.0;
 	double n = 0.0;
 
-	if (isnan(interval->value) || interval->low < interval->high)
-		return;
 	for (int32_t c = 0; c < n_classes; c++)
 	{
-		const StatsInterval *one = (const StatsInterval *) ((const char *) &of_class[c] + offset);
-
-		if (of_class[c].n_positive == 0 || isnan(one->low))
+		if (of_class[c].n_positive == 0 || isnan(of_class[c].auc.low))
 			continue;
-		low += one->low;
-		high += one->high;
+		low += of_class[c].auc.low;
+		high += of_class[c].auc.high;
 		n += 1.0;
 	}
 	if (n > 0.0)
 	{
-		interval->low = fmin(interval->value, low / n);
-		interval->high = fmax(interval->value, high / n);
+		macro_auc->low = fmin(macro_auc->value, low / n);
+		macro_auc->high = fmax(macro_auc->value, high / n);
 	}
 }
 
@@ -92,8 +84,8 @@ fill_accuracy_and_auc(StatsClassEvaluation *result, bool *auc_has_limits, const 
 	double *influence = stats_array(w->env, rows->n, sizeof(double));
 	StatsStatus status = right && influence ? STATS_OK : STATS_NO_MEMORY;
 	double auc = NAN;
-	double variance = NAN;
-	size_t few = 0;
+	StatsInfluenceVariance variance = {NAN, 1.0, 0.0};
+	StatsAucSource source;
 
 	for (size_t i = 0; i < rows->n && status == STATS_OK; i++)
 		right[i] = w->label[i] == w->best[0][i];
@@ -102,9 +94,10 @@ fill_accuracy_and_auc(StatsClassEvaluation *result, bool *auc_has_limits, const 
 	if (status == STATS_OK)
 		status = stats_macro_auc_influence(influence, &auc, rows, w->env);
 	if (status == STATS_OK)
-		status = stats_influence_variance(&variance, &few, influence, rows, &w->clusters, w->env);
-	result->macro_auc.low = result->macro_auc.high = auc;
-	*auc_has_limits = stats_logit_limits(&result->macro_auc, auc, variance, few, confidence);
+		status = stats_influence_variance(&variance, influence, rows, &w->clusters, w->env);
+	source = (StatsAucSource) {auc, variance.variance, variance.few, 0.0};
+	*auc_has_limits =
+		status == STATS_OK && stats_auc_limits(&result->macro_auc, &source, variance.degrees, confidence);
 	stats_free(w->env, influence);
 	stats_free(w->env, right);
 	return status;
@@ -118,7 +111,7 @@ fill_result(StatsClassEvaluation *result, StatsEvaluation *of_class, StatsClassS
 	StatsStatus status = fill_accuracy_and_auc(result, &auc_has_limits, w);
 
 	if (status == STATS_OK)
-		status = bootstrap_figures(result, w);
+		status = fill_macro_figures(result, w);
 	if (status == STATS_OK)
 		status = evaluate_classes(of_class, w, &result->options);
 	if (status != STATS_OK)
@@ -129,12 +122,7 @@ fill_result(StatsClassEvaluation *result, StatsEvaluation *of_class, StatsClassS
 	for (int32_t c = 0; c < rows->n_classes; c++)
 		result->n_present += of_class[c].n_positive > 0;
 	if (!auc_has_limits)
-		mean_limits(&result->macro_auc, of_class, rows->n_classes, offsetof(StatsEvaluation, auc));
-	mean_limits(&result->macro_sensitivity, of_class, rows->n_classes,
-				offsetof(StatsEvaluation, sensitivity));
-	mean_limits(&result->macro_specificity, of_class, rows->n_classes,
-				offsetof(StatsEvaluation, specificity));
-	mean_limits(&result->macro_f1, of_class, rows->n_classes, offsetof(StatsEvaluation, f1));
+		mean_limits(&result->macro_auc, of_class, rows->n_classes);
 	return STATS_OK;
 }
 

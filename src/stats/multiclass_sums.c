@@ -2,7 +2,7 @@
  *
  * multiclass_sums.c
  *		Sums over clusters of one or two models of more than two classes, and
- *		the bootstrap of the figures that follow from them.
+ *		the figures that follow from them, with limits.
  *
  * An evaluation has one model, and its figures are those of that model.  A
  * comparison has two models on the same rows, and its figures are differences.
@@ -15,8 +15,8 @@
  * Returns how many numbers a cluster adds up for each class: the rows of the
  * class, then for each model the rows of the class that the model assigns to it,
  * then for each model the other rows that it assigns to it.  After all classes
- * come the two losses, those of the first model minus those of the second one,
- * if there is one.
+ * come the number of rows and the two losses, those of the first model minus
+ * those of the second one, if there is one.
  */
 static size_t
 class_size(const StatsClassSums *w)
@@ -42,7 +42,6 @@ void
 stats_class_sums_release(StatsClassSums *w)
 {
 	stats_free(w->env, w->sums);
-	stats_free(w->env, w->stratum);
 	stats_free(w->env, w->best[1]);
 	stats_free(w->env, w->best[0]);
 	stats_free(w->env, w->label);
@@ -75,7 +74,7 @@ stats_class_sums_prepare(StatsClassSums *w)
 	StatsStatus status;
 
 	w->n_models = w->model[1] != NULL ? 2 : 1;
-	w->n_sums = class_size(w) * k + 2;
+	w->n_sums = class_size(w) * k + 3;
 	w->label = stats_array(w->env, rows->n, sizeof(uint8_t));
 	if (w->label == NULL)
 		return STATS_NO_MEMORY;
@@ -98,11 +97,8 @@ stats_class_sums_prepare(StatsClassSums *w)
 		status = stats_order_clusters(&w->clusters, row_content, rows, rows->n, w->env);
 	if (status != STATS_OK)
 		return status;
-	w->stratum = stats_array(w->env, w->clusters.n_clusters, sizeof(uint8_t));
 	w->sums = stats_array(w->env, w->clusters.n_clusters, w->n_sums * sizeof(double));
-	if (w->stratum == NULL || w->sums == NULL)
-		return STATS_NO_MEMORY;
-	return stats_cluster_strata(w->stratum, &w->clusters, w->label, rows->n, rows->n_classes, w->env);
+	return w->sums != NULL ? STATS_OK : STATS_NO_MEMORY;
 }
 
 void
@@ -131,6 +127,7 @@ sum_clusters(StatsClassSums *w)
 		size_t truth = w->label[i];
 
 		sum[size * truth] += 1.0;
+		sum[w->n_sums - 3] += 1.0;
 		for (int m = 0; m < w->n_models; m++)
 		{
 			size_t best = w->best[m][i];
@@ -145,84 +142,167 @@ sum_clusters(StatsClassSums *w)
 	return STATS_OK;
 }
 
-/* Adds one class with rows to the macro figures; rest: the rows of the other classes. */
+/*
+ * Fills x successes among m rows of a proportion of one class: sensitivity,
+ * specificity, or the proportion that F1 is a function of.  sums are those of a
+ * cluster.
+ */
 static void
-add_class(double *value, const StatsClassSums *w, const double *of, double rest)
+class_share(double *x, double *m, const StatsClassSums *w, const double *sums, int macro, int32_t class,
+			int model)
 {
-	double rows = of[0];
-	double found = of[place_of_found(0)];
-	double wrong = of[place_of_false(w, 0)];
+	const double *of = sums + class_size(w) * (size_t) class;
+	double found = of[place_of_found(model)];
+	double wrong = of[place_of_false(w, model)];
 
-	if (w->n_models == 1)
+	switch (macro)
 	{
-		value[STATS_MACRO_SENSITIVITY] += found / rows;
-		value[STATS_MACRO_F1] += 2.0 * found / (rows + found + wrong);
-		if (rest > 0.0)
-			value[STATS_MACRO_SPECIFICITY] += 1.0 - wrong / rest;
+		case STATS_MACRO_SENSITIVITY:
+			*x = found;
+			*m = of[0];
+			break;
+		case STATS_MACRO_SPECIFICITY:
+			*m = sums[w->n_sums - 3] - of[0];
+			*x = *m - wrong;
+			break;
+		default:
+			*x = found;
+			*m = of[0] + wrong;
+			break;
 	}
-	else
+}
+
+/* What square and add collects for the mean of several figures. */
+typedef struct Collected
+{
+	double value;
+	double n;     /* classes */
+	double alone; /* squared distances to lower limits that correlate with nothing */
+	double alone_above;
+	double *below; /* of each cluster: its part of the distance to the lower limit */
+	double *above; /* the same of the upper limit */
+} Collected;
+
+/* Adds one class of one model to a macro figure; the second model counts negative. */
+static StatsStatus
+collect(Collected *to, const StatsClassSums *w, int macro, int32_t class, int model, double confidence)
+{
+	size_t k = w->clusters.n_clusters;
+	double sign = model == 0 ? 1.0 : -1.0;
+	double square = 0.0;
+	double scale[2];
+	StatsProportionSums sums = {0};
+	StatsInterval share;
+	double p;
+
+	for (size_t c = 0; c < k; c++)
 	{
-		value[STATS_MACRO_SENSITIVITY] += (found - of[place_of_found(1)]) / rows;
-		if (rest > 0.0)
-			value[STATS_MACRO_SPECIFICITY] += (of[place_of_false(w, 1)] - wrong) / rest;
+		double x;
+		double m;
+
+		class_share(&x, &m, w, w->sums + c * w->n_sums, macro, class, model);
+		stats_proportion_add(&sums, x, m, 1.0);
+		if (stats_stopped(w->env, c + 1))
+			return STATS_INTERRUPTED;
 	}
+	if (!(sums.sizes.rows > 0.0))
+		return STATS_OK;
+	stats_proportion_interval(&share, NULL, &sums, confidence);
+	p = share.value;
+	if (macro == STATS_MACRO_F1)
+		stats_f1_limits(&share, 2.0 * p / (1.0 + p), &share);
+	to->value += sign * share.value;
+	to->n += model == 0;
+	square = sums.xx - 2.0 * p * sums.xm + p * p * sums.sizes.mm;
+	scale[0] = sign > 0.0 ? share.value - share.low : share.high - share.value;
+	scale[1] = sign > 0.0 ? share.high - share.value : share.value - share.low;
+	if (p <= 0.0 || p >= 1.0 || !(square > 1e-9))
+	{
+		to->alone += scale[0] * scale[0];
+		to->alone_above += scale[1] * scale[1];
+		return STATS_OK;
+	}
+	for (size_t c = 0; c < k; c++)
+	{
+		double x;
+		double m;
+
+		class_share(&x, &m, w, w->sums + c * w->n_sums, macro, class, model);
+		to->below[c] += sign * (x - p * m) / sqrt(square) * scale[0];
+		to->above[c] += sign * (x - p * m) / sqrt(square) * scale[1];
+		if (stats_stopped(w->env, c + 1))
+			return STATS_INTERRUPTED;
+	}
+	return STATS_OK;
 }
 
 /*
- * Computes the statistics of the bootstrap, the macro figures of some sums; arg
- * is the StatsClassSums.
+ * Fills a macro figure, or its difference, by square and add: the distances of
+ * the classes' limits from their values, with the correlations of the classes
+ * over clusters.  below and above are scratch, an entry for each cluster.
  */
-static void
-macro_figures(double *value, const double *sums, const void *arg)
+static StatsStatus
+macro_limits(StatsInterval *interval, const StatsClassSums *w, int macro, double *below, double *above,
+			 double confidence)
 {
-	const StatsClassSums *w = arg;
-	int32_t n_classes = w->model[0]->n_classes;
+	size_t k = w->clusters.n_clusters;
 	size_t size = class_size(w);
-	double n = 0.0;
-	double present = 0.0;
-	double with_rest = 0.0;
+	Collected to = {.below = below, .above = above};
+	double least = w->n_models == 1 ? 0.0 : -1.0;
+	StatsStatus status = STATS_OK;
 
-	for (int32_t c = 0; c < n_classes; c++)
-		n += sums[size * (size_t) c];
-	value[STATS_MACRO_SENSITIVITY] = value[STATS_MACRO_SPECIFICITY] = 0.0;
-	if (w->n_models == 1)
-		value[STATS_MACRO_F1] = 0.0;
-	for (int32_t c = 0; c < n_classes; c++)
+	memset(below, 0, k * sizeof(double));
+	memset(above, 0, k * sizeof(double));
+	for (int32_t class = 0; class < w->model[0]->n_classes; class ++)
 	{
-		const double *of = sums + size * (size_t) c;
-		double rest = n - of[0];
+		double rows = 0.0;
 
-		if (of[0] <= 0.0)
-			continue;
-		present += 1.0;
-		with_rest += rest > 0.0;
-		add_class(value, w, of, rest);
+		for (size_t c = 0; c < k; c++)
+			rows += w->sums[c * w->n_sums + size * (size_t) class];
+		for (int model = 0; rows > 0.0 && model < w->n_models && status == STATS_OK; model++)
+			status = collect(&to, w, macro, class, model, confidence);
+		if (status != STATS_OK)
+			return status;
 	}
-	value[STATS_MACRO_SENSITIVITY] /= present;
-	value[STATS_MACRO_SPECIFICITY] /= with_rest;
-	if (w->n_models == 1)
-		value[STATS_MACRO_F1] /= present;
-	value[STATS_CLASS_LOG_LOSS] = sums[w->n_sums - 2] / n;
-	value[STATS_CLASS_BRIER] = sums[w->n_sums - 1] / n;
+	for (size_t c = 0; c < k; c++)
+	{
+		to.alone += below[c] * below[c];
+		to.alone_above += above[c] * above[c];
+	}
+	interval->value = to.value / to.n;
+	interval->low = fmax(least, interval->value - sqrt(to.alone) / to.n);
+	interval->high = fmin(1.0, interval->value + sqrt(to.alone_above) / to.n);
+	return STATS_OK;
 }
 
 StatsStatus
-stats_class_sums_bootstrap(StatsInterval *interval, StatsClassSums *w, const StatsOptions *options)
+stats_class_sums_limits(StatsInterval *interval, StatsClassSums *w, double confidence)
 {
-	StatsBootstrap plan = {
-		.sums = w->sums,
-		.stratum = w->stratum,
-		.n_clusters = w->clusters.n_clusters,
-		.n_sums = w->n_sums,
-		.n_statistics = w->n_models == 1 ? STATS_MACRO_F1 + 1 : STATS_MACRO_F1,
-		.n_strata = w->model[0]->n_classes + 1,
-		.statistic = macro_figures,
-		.arg = w,
-		.confidence = options->confidence,
-		.replicates = options->replicates,
-		.seed = options->seed,
-	};
-	StatsStatus status = sum_clusters(w);
+	size_t k = w->clusters.n_clusters;
+	double *scratch = stats_array(w->env, k, 2 * sizeof(double));
+	StatsStatus status = scratch == NULL ? STATS_NO_MEMORY : sum_clusters(w);
 
-	return status == STATS_OK ? stats_bootstrap(interval, &plan, w->env) : status;
+	for (int macro = 0; macro < (w->n_models == 1 ? STATS_N_MACRO : STATS_MACRO_F1); macro++)
+	{
+		size_t place = w->n_sums - (macro == STATS_CLASS_LOG_LOSS ? 2 : 1);
+		StatsMean mean;
+
+		if (status != STATS_OK)
+			break;
+		if (macro != STATS_CLASS_LOG_LOSS && macro != STATS_CLASS_BRIER)
+		{
+			status = macro_limits(&interval[macro], w, macro, scratch, scratch + k, confidence);
+			continue;
+		}
+		status = stats_cluster_mean(&mean, w->sums + place, w->sums + w->n_sums - 3, w->n_sums, k, w->env);
+		if (status != STATS_OK)
+			break;
+		if (w->n_models == 2)
+			stats_student_limits(&interval[macro], &mean, confidence);
+		else
+			stats_share_limits(&interval[macro], &mean,
+							   macro == STATS_CLASS_BRIER ? 2.0 : -log(STATS_LOG_LOSS_EPSILON), confidence);
+	}
+	stats_free(w->env, scratch);
+	return status;
 }

@@ -67,45 +67,97 @@ stats_paired_difference(StatsInterval *difference, const StatsPairedShares *shar
 
 	stats_proportion_interval(&a, NULL, sa, confidence);
 	stats_proportion_interval(&b, NULL, sb, confidence);
-	difference->value = (sa->successes - sb->successes) / sa->rows;
-	if (!(sa->rows > 0.0))
+	difference->value = (sa->successes - sb->successes) / sa->sizes.rows;
+	if (!(sa->sizes.rows > 0.0))
 	{
 		difference->low = difference->high = NAN;
 		return;
 	}
 	if (discordant <= 0.0)
 	{
-		stats_concordant_limits(difference, sa->clusters, confidence);
+		stats_concordant_limits(difference, sa->sizes.clusters, confidence);
 		return;
 	}
-	aa = spread(sa->xx, sa->xm, sa->xm, sa->mm, a.value, a.value);
-	bb = spread(sb->xx, sb->xm, sb->xm, sb->mm, b.value, b.value);
+	aa = spread(sa->xx, sa->xm, sa->xm, sa->sizes.mm, a.value, a.value);
+	bb = spread(sb->xx, sb->xm, sb->xm, sb->sizes.mm, b.value, b.value);
 	if (aa > 0.0 && bb > 0.0)
-		r = spread(shares->product, sa->xm, sb->xm, sa->mm, a.value, b.value) / sqrt(aa * bb);
+		r = spread(shares->product, sa->xm, sb->xm, sa->sizes.mm, a.value, b.value) / sqrt(aa * bb);
 	mover_limits(difference, &a, &b, r);
 }
 
-void
-stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsInterval *a,
-					 double variance_a, const StatsInterval *b, double variance_b, double variance, double df,
-					 bool same)
+/* Fills limits of the difference of two AUCs for t standard errors on either side. */
+static void
+difference_at(StatsInterval *difference, const StatsAucSource *a, const StatsAucSource *b, double r, double t)
 {
-	double r = 0.0;
+	StatsInterval of_a;
+	StatsInterval of_b;
+
+	stats_auc_limits_at(&of_a, a, t);
+	stats_auc_limits_at(&of_b, b, t);
+	mover_limits(difference, &of_a, &of_b, r);
+}
+
+static bool
+leaves_out_zero(const StatsInterval *difference)
+{
+	return difference->low > 0.0 || difference->high < 0.0;
+}
+
+/*
+ * Returns the t at which a limit of the difference reaches 0.  The search stays
+ * on that side of `chosen` where the interval of `chosen` says that it is, so
+ * that test and interval agree.
+ */
+static double
+touching_t(const StatsAucSource *a, const StatsAucSource *b, double r, double chosen, bool significant)
+{
+	double low = significant ? chosen : 0.0;
+	double high = significant ? 2.0 * chosen : chosen;
+	StatsInterval difference = {a->auc - b->auc, 0.0, 0.0};
+
+	for (int step = 0; significant && step < 30; step++)
+	{
+		difference_at(&difference, a, b, r, high);
+		if (!leaves_out_zero(&difference))
+			break;
+		low = high;
+		high *= 2.0;
+	}
+	for (int step = 0; step < 100; step++)
+	{
+		double middle = 0.5 * (low + high);
+
+		if (middle <= low || middle >= high)
+			break;
+		difference_at(&difference, a, b, r, middle);
+		if (leaves_out_zero(&difference))
+			low = middle;
+		else
+			high = middle;
+	}
+	return significant ? low : high;
+}
+
+void
+stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsAucSource *a,
+					 const StatsAucSource *b, double variance, double degrees, double confidence, bool same)
+{
+	double t = stats_two_sided_t(confidence, degrees);
+	double r = NAN;
 
 	*se = sqrt(variance);
+	*p = 1.0;
+	difference->value = a->auc - b->auc;
+	difference->low = difference->high = difference->value;
 	if (same)
-	{
-		difference->low = difference->high = difference->value;
-		*p = 1.0;
 		return;
-	}
-	if (variance_a > STATS_NO_VARIANCE && variance_b > STATS_NO_VARIANCE)
-		r = (variance_a + variance_b - variance) / (2.0 * sqrt(variance_a * variance_b));
-	mover_limits(difference, a, b, isnan(r) ? 0.0 : r);
-	if (variance > STATS_NO_VARIANCE)
-		*p = stats_two_sided_t_p(difference->value / *se, df);
-	else
-		*p = difference->value == 0.0 ? 1.0 : NAN;
+	if (a->variance > STATS_NO_VARIANCE && b->variance > STATS_NO_VARIANCE)
+		r = (a->variance + b->variance - variance) / (2.0 * sqrt(a->variance * b->variance));
+	if (isnan(r))
+		r = 0.0;
+	difference_at(difference, a, b, r, t);
+	if (difference->value != 0.0)
+		*p = stats_two_sided_t_p(touching_t(a, b, r, t, leaves_out_zero(difference)), degrees);
 }
 
 /*

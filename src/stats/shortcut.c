@@ -20,6 +20,28 @@ typedef struct Work
 	double *score;    /* per row */
 } Work;
 
+/* Fills the stratum of each cluster: its class, or 2 for a cluster with rows of both. */
+static StatsStatus
+fill_strata(uint8_t *stratum, const StatsClusters *clusters, const uint8_t *label, size_t n,
+			const StatsEnv *env)
+{
+	const uint8_t none = UINT8_MAX;
+
+	memset(stratum, none, clusters->n_clusters);
+	for (size_t i = 0; i < n; i++)
+	{
+		uint8_t *of = &stratum[clusters->number[i]];
+
+		if (*of == none)
+			*of = label[i];
+		else if (*of != label[i])
+			*of = 2;
+		if (stats_stopped(env, i + 1))
+			return STATS_INTERRUPTED;
+	}
+	return STATS_OK;
+}
+
 /*
  * Deals the clusters of each stratum to the folds in the order of random
  * keys.  Each stratum goes on where the last one stopped, so the folds stay even.
@@ -119,7 +141,7 @@ check_shortcut(StatsShortcut *result, Work *work, const double *feature, size_t 
 	work->fold = stats_array(env, work->clusters.n_clusters, sizeof(uint32_t));
 	if (work->stratum == NULL || work->fold == NULL)
 		return STATS_NO_MEMORY;
-	status = stats_cluster_strata(work->stratum, &work->clusters, label, n, 2, env);
+	status = fill_strata(work->stratum, &work->clusters, label, n, env);
 	if (status == STATS_OK)
 		status = choose_folds(result, work, n_folds);
 	if (status == STATS_OK)

@@ -18,8 +18,23 @@
  * that raises), nothing but that memory is left behind.
  *
  * Results do not depend on the order of the rows, except for the last bits
- * of floating-point sums (and in stats_compare without clusters, the draws of
- * the bootstrap for rows of equal label and score a).
+ * of floating-point sums.
+ *
+ * Sampling
+ *		The patients are a random sample of a population; their numbers of rows
+ *		and their classes are random with them.  Sensitivity, specificity,
+ *		likelihood ratios and AUC are those of a class, or of a pair of classes,
+ *		and hold for any share of positives.  Accuracy, PPV, NPV, F1, losses and
+ *		calibration are those of a population with the share of positives that
+ *		the rows have, and their limits allow for its randomness: where the
+ *		numbers of patients by class were chosen, they are too wide, and the
+ *		figures hold for that choice only.
+ *
+ * Few large clusters
+ *		Student quantiles have the degrees of freedom of Satterthwaite under
+ *		perfect correlation within a cluster: (E V)^2 / (half the variance of V)
+ *		for independent cluster means weighted by the clusters' numbers of rows.
+ *		With k clusters of equal size they are k - 1; f below stands for them.
  *
  *-------------------------------------------------------------------------
  */
@@ -224,8 +239,8 @@ extern StatsStatus stats_wilson(StatsInterval *interval, double p, double n, dou
 /*
  * Fills the interval of a proportion over rows that come in clusters: Wilson's
  * interval on the effective number of rows, n_effective = n / D * (t[n-1] /
- * t[k-1])^2 with k clusters, t the Student quantiles of the level (Korn and
- * Graubard, Survey Methodology 1998) and D, at least 1, the design effect
+ * t[f])^2 with t the Student quantiles of the level (Korn and Graubard, Survey
+ * Methodology 1998) and D, at least 1, the design effect of k clusters
  *
  *		D = [k/(k-1) sum (x_i - p m_i)^2 / n^2] / [p (1-p) / (n-1)]
  *
@@ -245,8 +260,10 @@ extern StatsStatus stats_proportion(StatsInterval *interval, double *n_effective
  * DeLong and Clarke-Pearson (Biometrics 1988); with clusters that of
  * Obuchowski (Biometrics 1997), which equals it for one row per cluster.
  * Limits: logit(AUC) +- t se / (AUC (1 - AUC)), t the Student quantile with
- * k - 1 degrees of freedom, k the smaller of the numbers of clusters with
- * positive and with negative rows.
+ * the degrees of freedom of Welch (Biometrika 1947) and Satterthwaite: V^2 /
+ * (V1^2 / f1 + V0^2 / f0), V the variance, V1 and V0 what the positive and the
+ * negative rows add to it, f1 and f0 their degrees of freedom; but at most k - 1,
+ * k the smaller of the numbers of clusters with positive and with negative rows.
  * Where that does not exist (AUC 0 or 1, variance 0, a class with a single
  * cluster): Newcombe's score interval (Stat Med 2006, Part 2, method 5) with
  * the numbers of clusters as numbers of rows.  Never a point.
@@ -264,19 +281,13 @@ extern StatsStatus stats_auc_interval(StatsAuc *result, const StatsRows *rows, d
 									  const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
- * A whole evaluation (evaluate.c, bootstrap.c, bootstrap_draw.c)
+ * A whole evaluation (evaluate.c, means.c)
  * ------------------------------------------------------------------------
  */
-#define STATS_DEFAULT_REPLICATES 2000
-#define STATS_MIN_REPLICATES 100
-#define STATS_MAX_REPLICATES 100000
-
 typedef struct StatsOptions
 {
 	double threshold;
 	double confidence;
-	uint32_t replicates; /* of the bootstrap */
-	uint64_t seed;       /* of the bootstrap */
 } StatsOptions;
 
 /*
@@ -292,18 +303,17 @@ typedef struct StatsOptions
  *		the value.
  *	auc
  *		as stats_auc_interval
- *	f1, log_loss, brier
- *		bootstrap of clusters within class (a cluster with rows of both
- *		classes belongs to a third stratum): bias-corrected and accelerated
- *		percentiles (Efron, JASA 1987), widened for few clusters as Hesterberg
- *		(Am Stat 2015) does for the percentile interval.  If all replicates
- *		are equal: F1 from Wilson's interval of F1 / (2 - F1), which is the
- *		proportion TP / (TP + FP + FN); log loss and Brier from Wilson's
- *		interval of their share of the largest possible value; the effective
- *		number is then the number of clusters involved.
- *
- * The bootstrap draws with Philox4x32-10 keyed by the seed, so that the same
- * rows, seed and replicates give the same limits.
+ *	f1
+ *		2 j / (1 + j) of the limits of j = TP / (TP + FP + FN), as
+ *		stats_proportion: F1 is that function of the proportion j (Wilson's
+ *		indirect method of Lam, Gopal and Qian, 2023, arXiv 2309.14621)
+ *	log_loss, brier
+ *		Student's limits with f degrees of freedom on the logit scale of the
+ *		figure's share of the largest possible value (16.1; 1), with the
+ *		cluster-robust variance k/(k-1) sum (x_i - mean m_i)^2 / n^2 of a ratio
+ *		(Liang and Zeger, Biometrika 1986), x_i the sum over the m_i rows of
+ *		cluster i.  Without variance, or at 0: Wilson's interval of that share,
+ *		with the number of clusters.
  */
 typedef struct StatsEvaluation
 {
@@ -331,7 +341,7 @@ typedef struct StatsEvaluation
 
 /*
  * Evaluates rows of two classes.  options may be NULL: threshold 0.5,
- * confidence 0.95, 2000 replicates, seed 0.  STATS_ONE_CLASS: *result is filled
+ * confidence 0.95.  STATS_ONE_CLASS: *result is filled
  * all the same, with NaN for the AUC and for each figure of the missing class.
  */
 extern StatsStatus stats_evaluate(StatsEvaluation *result, const StatsRows *rows, const StatsOptions *options,
@@ -357,10 +367,14 @@ extern StatsStatus stats_evaluate(StatsEvaluation *result, const StatsRows *rows
  *		to which it is equal for two classes.  Where that does not exist: the
  *		means of the classes' limits, which are those of areas that move
  *		together, so they err on the wide side.
- *	macro_sensitivity, macro_specificity, macro_f1, log_loss, brier
- *		bootstrap of clusters within class as in StatsEvaluation.  If all
- *		replicates are equal: the means of the classes' limits; log loss and
- *		Brier as there.
+ *	macro_sensitivity, macro_specificity, macro_f1
+ *		square and add (MOVER; Zou and Donner, Stat Med 2008) of the classes'
+ *		limits, which are those of StatsEvaluation: the distance of the mean to
+ *		its limit is the square root of sum r_cd d_c d_d over pairs of classes,
+ *		divided by their number, d_c the distance of class c and r_cd the
+ *		correlation over clusters
+ *	log_loss, brier
+ *		as in StatsEvaluation
  */
 typedef struct StatsClassEvaluation
 {
@@ -417,9 +431,12 @@ typedef enum StatsThresholdRule
 } StatsThresholdRule;
 
 /*
- * STATS_THRESHOLD_SENSITIVITY_LIMIT uses the one-sided lower limit of
- * stats_proportion at the level `confidence` (0.95), by cluster, and goes up
- * from the lowest score as long as every lower threshold keeps it too.
+ * STATS_THRESHOLD_SENSITIVITY_LIMIT uses the exact one-sided lower limit
+ * (Clopper and Pearson, Biometrika 1934) at the level `confidence` (0.95): of
+ * p n successes among n, p the sensitivity and n the number of positive rows
+ * divided by the design effect D of stats_proportion, at most the number of
+ * patients with a positive row.  59 patients, all found, show 0.95 at 0.95.  It goes up from the lowest
+ * score as long as every lower threshold keeps the limit, too.
  */
 typedef struct StatsThresholdDemand
 {
@@ -435,9 +452,9 @@ typedef struct StatsOperatingPoint
 {
 	double threshold;
 	StatsCounts counts;        /* achieved on the rows given */
-	StatsInterval sensitivity; /* two-sided, level `confidence` */
+	StatsInterval sensitivity; /* two-sided, level `confidence`, as stats_proportion */
 	StatsInterval specificity;
-	double sensitivity_limit; /* one-sided lower limit */
+	double sensitivity_limit; /* exact one-sided lower limit */
 } StatsOperatingPoint;
 
 /*
@@ -484,17 +501,30 @@ typedef struct StatsCalibrationBin
  *		the sum over bins of n_b/n |observed - mean score|, and its largest term
  *		without the weight
  *
- * Limits: Student's with k - 1 degrees of freedom, k clusters, and the
- * cluster-robust (sandwich) variance times k/(k-1) (Cameron and Miller, J Hum
- * Resour 2015).  If the scores separate the classes there is no finite slope:
- * fitted is false and slope, intercept and in_the_large are NaN.
+ * The ECE is above 0 also for perfect scores (Kumar et al., NeurIPS 2019).  It is
+ * the sum over bins of |T_b|, T_b the sum of label - score in bin b divided by
+ * n, and its limits are, with s_b the standard deviation of T_b,
+ *
+ *		high	ECE + t S
+ *		low		ECE - sum of e(max(0, |T_b| - s_b), s_b) - t S, at least 0
+ *
+ * where S is the cluster-robust standard error of the sum of T_b times its sign,
+ * and e(m, s) the excess of the mean of |X| over m for X normal with mean m and
+ * standard deviation s (folded normal; Leone et al., Technometrics 1961): what
+ * chance adds.  |X| is never below the signed deviation, so that `high` errs on
+ * the wide side.  Without variance: Wilson's interval with k rows.
+ *
+ * Limits: Student's with f degrees of freedom, and the cluster-robust (sandwich)
+ * variance times k/(k-1) (Cameron and Miller, J Hum Resour 2015).  If the
+ * scores separate the classes there is no finite slope: fitted is false and
+ * slope, intercept and in_the_large are NaN.
  */
 typedef struct StatsCalibration
 {
 	size_t n;
 	double mean_score;
 	double observed; /* share of positives */
-	double ece;
+	StatsInterval ece;
 	double mce;
 	bool fitted;
 	StatsInterval slope;
@@ -566,19 +596,23 @@ typedef struct StatsPair
  * Differences are a - b.
  *
  *	auc		limits by square and add (MOVER; Zou and Donner, Stat Med 2008; for
- *			correlated AUCs Zou and Yue, Stat Med 2013): those of the two single
- *			AUCs, as stats_auc_interval gives them, and their correlation by the
- *			paired variance of DeLong et al., clustered as Obuchowski (1997).
- *			auc_p is the two-sided t test with that variance and the degrees of
- *			freedom of stats_auc_interval.  Scores that are all equal: no
- *			difference, p 1.
+ *			correlated AUCs Zou and Yue, Stat Med 2013) of the logit limits of the
+ *			two AUCs and their correlation, by the paired variance of DeLong et
+ *			al., clustered as Obuchowski (1997).  t has the degrees of freedom of
+ *			stats_auc_interval for the differences of the placement values.
+ *			auc_p is the level at which such an interval touches 0: the limits
+ *			leave out 0 exactly where auc_p is below 1 - confidence.  It is close
+ *			to DeLong's test, whose interval (difference +- t se) holds the true
+ *			value too rarely near 1; auc_se gives that one.  Scores that are all
+ *			equal: no difference, p 1.
  *	accuracy, sensitivity, specificity
- *			the same with the limits of stats_proportion and the correlation
- *			over clusters: Newcombe's method 10 for paired proportions (Stat Med
+ *			the same of the limits of stats_proportion with the correlation over
+ *			clusters: Newcombe's method 10 for paired proportions (Stat Med
  *			1998;17:2635).  Without any discordant row: plus and minus the upper
  *			Wilson limit of 0 in the number of clusters.
  *	log_loss, brier
- *			paired bootstrap of clusters within class, as in StatsEvaluation
+ *			Student's limits with f degrees of freedom and the cluster-robust
+ *			variance of the rows' differences
  *	mcnemar_p
  *			two-sided exact test that errors are as frequent in a as in b: the
  *			sign of each cluster's difference (rows only a gets right, minus
@@ -603,8 +637,6 @@ typedef struct StatsComparison
 	uint64_t only_a_right;
 	uint64_t only_b_right;
 	double mcnemar_p;
-	uint32_t replicates;
-	uint64_t seed;
 } StatsComparison;
 
 /* Compares two models; options->threshold is not used, NULL is as in stats_evaluate. */
@@ -613,12 +645,12 @@ extern StatsStatus stats_compare(StatsComparison *result, const StatsPair *pair,
 
 /*
  * More than two classes (multiclass_compare.c): rows holds the probabilities of
- * a, probability_b those of b.  Differences a - b as in StatsComparison: macro
- * AUC by square and add, accuracy as Newcombe, macro sensitivity and
- * specificity, log loss and Brier score by the paired bootstrap; McNemar's test
- * on whether the most probable class is the true one.  Where no row is called
- * otherwise by a than by b, the limits of the macro figures are plus and minus
- * the upper Wilson limit of 0 in the clusters of the smallest class.
+ * a, probability_b those of b.  Differences a - b as in StatsComparison; macro
+ * sensitivity and specificity by square and add over all classes of both models,
+ * with the correlations over clusters; McNemar's test on whether the most
+ * probable class is the true one.  Where no row is called otherwise by a than
+ * by b, the limits of the macro figures are plus and minus the upper Wilson
+ * limit of 0 in the clusters of the smallest class.
  */
 typedef struct StatsClassComparison
 {
@@ -637,8 +669,6 @@ typedef struct StatsClassComparison
 	uint64_t only_a_right;
 	uint64_t only_b_right;
 	double mcnemar_p;
-	uint32_t replicates;
-	uint64_t seed;
 } StatsClassComparison;
 
 /* Compares two models of more than two classes. */

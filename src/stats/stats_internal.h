@@ -2,7 +2,7 @@
  *
  * stats_internal.h
  *		What the files of src/stats share with each other: memory and stop,
- *		the order and the clusters of rows, distributions, sums, the bootstrap.
+ *		the order and the clusters of rows, distributions, sums, means.
  *
  *-------------------------------------------------------------------------
  */
@@ -105,8 +105,8 @@ typedef void (*StatsRowContent)(uint64_t *key, uint64_t *mark, const void *rows,
 
 /*
  * Numbers n rows' clusters anew by what their rows say, whatever their ids are:
- * by the lowest key, then by the sum of the marks.  A bootstrap then draws the
- * same replicates of the same rows.
+ * by the lowest key, then by the sum of the marks.  Sums over the
+ * clusters are then the same to the last bit for the same rows.
  */
 extern StatsStatus stats_order_clusters(StatsClusters *clusters, StatsRowContent content, const void *rows,
 										size_t n, const StatsEnv *env);
@@ -146,7 +146,45 @@ extern double stats_two_sided_t_p(double t, double df);
 /* Returns ln(1 + e^x) without overflow (scaling.c). */
 extern double stats_soft_plus(double x);
 
-/* ---- proportions (intervals.c) ---- */
+/*
+ * Returns the regularised incomplete beta function: P(X <= x) for X with the
+ * beta distribution of a and b.
+ */
+extern double stats_beta_cdf(double x, double a, double b);
+
+/*
+ * Returns the exact one-sided lower limit (Clopper and Pearson, Biometrika 1934)
+ * of a proportion of x successes among n, which may be fractions.
+ */
+extern double stats_exact_lower(double x, double n, double confidence);
+
+/* Returns whether stats_exact_lower() is at least `target`, without searching the limit. */
+extern bool stats_exact_reaches(double x, double n, double target, double confidence);
+
+/* ---- sizes of clusters and proportions (intervals.c) ---- */
+
+/* Sums of powers of the numbers of rows of some clusters. */
+typedef struct StatsSizes
+{
+	double clusters;
+	double rows; /* sum m */
+	double mm;   /* sum m^2 */
+	double m3;   /* sum m^3, and so on */
+	double m4;
+	double m5;
+} StatsSizes;
+
+/* Adds a cluster of m rows; sign -1 takes it out. */
+extern void stats_sizes_add(StatsSizes *sizes, double m, double sign);
+
+/*
+ * Returns the degrees of freedom of the variance of a mean over clusters, by
+ * Satterthwaite's approximation (Biometrics Bulletin 1946; for clusters Bell and
+ * McCaffrey, Survey Methodology 2002) under perfect correlation within a
+ * cluster: k - 1 for k clusters of equal size, fewer if some are much larger
+ * than the others.  At least 1.
+ */
+extern double stats_sizes_degrees(const StatsSizes *sizes);
 
 /*
  * Sums over clusters that a proportion's design effect needs: x successes in
@@ -154,12 +192,10 @@ extern double stats_soft_plus(double x);
  */
 typedef struct StatsProportionSums
 {
-	double clusters;    /* number with m > 0 */
-	double rows;        /* sum m */
+	StatsSizes sizes;   /* of the clusters with m > 0 */
 	double successes;   /* sum x */
 	double xx;          /* sum x^2 */
 	double xm;          /* sum x m */
-	double mm;          /* sum m^2 */
 	double any_success; /* clusters with x > 0 */
 	double any_failure; /* clusters with x < m */
 } StatsProportionSums;
@@ -168,13 +204,19 @@ typedef struct StatsProportionSums
 extern void stats_proportion_add(StatsProportionSums *sums, double x, double m, double sign);
 
 /*
- * Returns the factor by which few clusters reduce the effective number:
- * (t[n-1] / t[k-1])^2 for k clusters with n rows.
+ * Returns the factor by which few clusters, or few large ones, reduce the
+ * effective number: (t[n-1] / t[f])^2 for n rows and f degrees of freedom.
  */
-extern double stats_student_shrink(double n, double k, double confidence);
+extern double stats_student_shrink(const StatsSizes *sizes, double confidence);
 
 /* Returns the effective number of rows of a proportion, as stats_proportion() describes it. */
 extern double stats_effective_number(const StatsProportionSums *sums, double shrink);
+
+/*
+ * Returns the number of independent rows that the exact limit is taken of: the
+ * number of rows divided by the design effect, at most the number of clusters.
+ */
+extern double stats_exact_number(const StatsProportionSums *sums);
 
 /* Fills Wilson's limits of p on n rows, for z standard normal units on either side. */
 extern void stats_wilson_limits(StatsInterval *interval, double p, double n, double z);
@@ -187,11 +229,38 @@ extern void stats_proportion_interval(StatsInterval *interval, double *n_effecti
 extern bool stats_level_is_valid(double confidence);
 
 /*
- * Fills the limits of a figure whose bootstrap replicates were all equal: those
- * of Wilson for the value's share of the largest possible value, on n clusters.
- * Leaves other intervals as they are.
+ * Fills the limits of an F1 score from those of j = TP / (TP + FP + FN), which
+ * may be the same interval: F1 = 2 j / (1 + j).
  */
-extern void stats_share_limits(StatsInterval *interval, double largest, double n, double confidence);
+extern void stats_f1_limits(StatsInterval *f1, double value, const StatsInterval *jaccard);
+
+/* ---- means over clusters (means.c) ---- */
+
+typedef struct StatsMean
+{
+	double value;
+	double variance; /* NaN with one cluster, 0 where all clusters have the same mean */
+	double degrees;  /* of freedom */
+	double clusters;
+} StatsMean;
+
+/*
+ * Fills the mean sum x / sum m over k clusters, which add x in m rows, and its
+ * variance k/(k-1) sum (x - mean m)^2 / n^2.  x and m are `stride` apart.
+ */
+extern StatsStatus stats_cluster_mean(StatsMean *mean, const double *x, const double *m, size_t stride,
+									  size_t k, const StatsEnv *env);
+
+/*
+ * Fills limits of a mean between 0 and `largest`: Student's on the logit scale
+ * of its share of `largest`.  Where there is no variance, or the share is 0 or
+ * 1: Wilson's of the share on the number of clusters.
+ */
+extern void stats_share_limits(StatsInterval *interval, const StatsMean *mean, double largest,
+							   double confidence);
+
+/* Fills Student's limits of a mean, NaN with one cluster. */
+extern void stats_student_limits(StatsInterval *interval, const StatsMean *mean, double confidence);
 
 /* ---- the area under the ROC curve (auc.c) ---- */
 
@@ -207,6 +276,7 @@ extern StatsStatus stats_placements(double *place, double *auc, const StatsRows 
 typedef struct StatsPlacementVariance
 {
 	double variance;   /* NaN when a class has one cluster */
+	double degrees;    /* of freedom */
 	size_t n_positive; /* clusters with a positive row */
 	size_t n_negative;
 } StatsPlacementVariance;
@@ -216,17 +286,53 @@ extern StatsStatus stats_placement_variance(StatsPlacementVariance *result, cons
 											const uint8_t *label, size_t n, const StatsClusters *clusters,
 											const StatsEnv *env);
 
-/*
- * Fills limits of an AUC on the logit scale; few: the smallest number of
- * clusters of a class.  Returns false, with only the value filled, if they do
- * not exist (AUC 0 or 1, no variance).
- */
-extern bool stats_logit_limits(StatsInterval *interval, double auc, double variance, size_t few,
-							   double confidence);
+/* Sums of the variances of several classes. */
+typedef struct StatsVarianceSum
+{
+	double variance;
+	double squares; /* of the variances, by their degrees of freedom */
+	double few;     /* clusters of the class with the fewest */
+} StatsVarianceSum;
 
-/* Fills *result as stats_auc_interval() describes it. */
-extern void stats_auc_limits(StatsAuc *result, double auc, const StatsPlacementVariance *variance,
+/*
+ * Adds the variance of a class: `square`, the sum of the squared sums over
+ * clusters divided by the squared number of rows, times k/(k-1).
+ */
+extern void stats_variance_add(StatsVarianceSum *sum, double square, const StatsSizes *sizes);
+
+/*
+ * Fills the variance, with k/(k-1) times `product`, the covariance of the classes
+ * in the same clusters, and its degrees of freedom: those of Welch and
+ * Satterthwaite, but not more than the clusters of the smallest class less one.
+ */
+extern void stats_variance_finish(double *variance, double *degrees, const StatsVarianceSum *sum,
+								  double product, double k);
+
+/* What limits of an AUC are computed from. */
+typedef struct StatsAucSource
+{
+	double auc;
+	double variance;
+	double n_positive; /* clusters by class; of a macro AUC those of the smallest class, and 0 */
+	double n_negative;
+} StatsAucSource;
+
+/*
+ * Fills limits for t standard errors on either side: on the logit scale, or, if
+ * these do not exist (AUC 0 or 1, no variance), Newcombe's score limits, of a
+ * macro AUC Wilson's.  Returns true for the former.
+ */
+extern bool stats_auc_limits_at(StatsInterval *interval, const StatsAucSource *source, double t);
+
+/*
+ * Fills limits as stats_auc_interval() describes them, with the Student quantile
+ * on the logit scale and the normal one otherwise; returns true for the former.
+ */
+extern bool stats_auc_limits(StatsInterval *interval, const StatsAucSource *source, double degrees,
 							 double confidence);
+
+/* Returns the source of an AUC of two classes. */
+extern StatsAucSource stats_auc_source(double auc, const StatsPlacementVariance *variance);
 
 /* ---- differences on the same rows (paired.c) ---- */
 
@@ -253,83 +359,20 @@ extern void stats_paired_difference(StatsInterval *difference, const StatsPaired
 									double discordant, double confidence);
 
 /*
- * Fills limits, standard error and p value of a difference of two AUCs, whose
- * value is filled before; a and b have their limits.  variance: that of the
- * difference; same: the scores are all equal.
+ * Fills value, limits, standard error and p value of a difference of two AUCs.
+ * The limits are by square and add; p is that of the t at which a limit reaches
+ * 0, so that the interval leaves out 0 exactly where p is below 1 - confidence.
+ * variance: that of the difference; same: the scores are all equal.
  */
-extern void stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsInterval *a,
-								 double variance_a, const StatsInterval *b, double variance_b,
-								 double variance, double df, bool same);
+extern void stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsAucSource *a,
+								 const StatsAucSource *b, double variance, double degrees, double confidence,
+								 bool same);
 
 /*
  * Fills the p value of the two-sided sign test.  d holds, for each of n
  * clusters, the rows that only a gets right minus those that only b does.
  */
 extern StatsStatus stats_sign_test(double *p, const double *d, size_t n, const StatsEnv *env);
-
-/* ---- the bootstrap (bootstrap.c, bootstrap_draw.c) ---- */
-
-/*
- * A cluster belongs to the stratum of its class or, with rows of several
- * classes, to the last stratum.
- */
-#define STATS_MAX_STRATA (STATS_MAX_CLASSES + 1)
-
-/*
- * A statistic is a function of sums over clusters.  sums is
- * [n_clusters][n_sums]; statistic fills n_statistics values from n_sums.
- */
-#define STATS_MAX_SUMS (5 * STATS_MAX_CLASSES + 2)
-#define STATS_MAX_STATISTICS 8
-
-typedef struct StatsBootstrap
-{
-	const double *sums;
-	const uint8_t *stratum; /* n_clusters, below n_strata */
-	size_t n_clusters;
-	size_t n_sums;
-	size_t n_statistics;
-	int n_strata; /* at most STATS_MAX_STRATA */
-	void (*statistic)(double *value, const double *sums, const void *arg);
-	const void *arg;
-	double confidence;
-	uint32_t replicates;
-	uint64_t seed;
-} StatsBootstrap;
-
-/* Clusters listed by stratum: those of stratum s are member[start[s]] to member[start[s + 1] - 1]. */
-typedef struct StatsStrata
-{
-	size_t *member;
-	size_t start[STATS_MAX_STRATA + 1];
-} StatsStrata;
-
-/* Fills *strata; the caller frees strata->member.  Returns false without memory. */
-extern bool stats_list_strata(StatsStrata *strata, const StatsBootstrap *plan, const StatsEnv *env);
-
-/*
- * interval[i].low == interval[i].high tells that all replicates were equal;
- * limits are NaN where the statistic is NaN on the rows themselves, and where no
- * stratum has two clusters, so that the replicates cannot differ.
-
- * Draws all replicates and fills values, [n_statistics][replicates].  A
- * replicate whose statistic is NaN takes the value in interval, that of the
- * rows themselves.
- */
-extern StatsStatus stats_draw_values(double *values, const StatsInterval *interval,
-									 const StatsBootstrap *plan, const StatsStrata *strata,
-									 const StatsEnv *env);
-
-/*
- * Fills values and limits of all statistics.  interval[i].low ==
- * interval[i].high tells that all replicates were equal; a statistic that is
- * NaN on the rows themselves has NaN limits.
- */
-extern StatsStatus stats_bootstrap(StatsInterval *interval, const StatsBootstrap *plan, const StatsEnv *env);
-
-/* Fills the stratum of each cluster from the labels of n rows, which are below n_classes. */
-extern StatsStatus stats_cluster_strata(uint8_t *stratum, const StatsClusters *clusters, const uint8_t *label,
-										size_t n, int n_classes, const StatsEnv *env);
 
 /* ---- evaluation (evaluate.c) ---- */
 
@@ -372,18 +415,22 @@ extern size_t stats_best_class(const double *probability, size_t n_classes);
 extern StatsStatus stats_macro_auc_influence(double *influence, double *macro_auc, const StatsClassRows *rows,
 											 const StatsEnv *env);
 
-/*
- * Fills the variance of a sum of such influences, which is Obuchowski's for
- * more than two classes, and *few, the smallest number of clusters with rows of
- * a class.
- */
-extern StatsStatus stats_influence_variance(double *variance, size_t *few, const double *influence,
+/* The variance of a sum of such influences. */
+typedef struct StatsInfluenceVariance
+{
+	double variance; /* Obuchowski's for more than two classes */
+	double degrees;  /* of freedom */
+	double few;      /* smallest number of clusters with rows of a class */
+} StatsInfluenceVariance;
+
+/* Fills *result for the influences of rows, or for differences of two models' influences. */
+extern StatsStatus stats_influence_variance(StatsInfluenceVariance *result, const double *influence,
 											const StatsClassRows *rows, const StatsClusters *clusters,
 											const StatsEnv *env);
 
 /* ---- sums over clusters of one or two models (multiclass_sums.c) ---- */
 
-/* What the bootstrap of one model gives, and in this order; of two models all but the last one. */
+/* The figures of one model; of two models all but the last one. */
 enum
 {
 	STATS_MACRO_SENSITIVITY,
@@ -407,7 +454,6 @@ typedef struct StatsClassSums
 	size_t n_sums;
 	uint8_t *label;   /* n */
 	uint8_t *best[2]; /* n each: the most probable class by each model */
-	uint8_t *stratum; /* n_clusters */
 	double *sums;     /* [n_clusters][n_sums] */
 } StatsClassSums;
 
@@ -421,11 +467,10 @@ extern StatsStatus stats_class_sums_prepare(StatsClassSums *w);
 extern void stats_class_sums_release(StatsClassSums *w);
 
 /*
- * Fills the sums and then the macro figures with bootstrap limits: those of the
- * one model, or differences of the first model minus the second one.
+ * Fills the sums and then the macro figures with limits: those of the one model,
+ * or differences of the first model minus the second one.
  */
-extern StatsStatus stats_class_sums_bootstrap(StatsInterval *interval, StatsClassSums *w,
-											  const StatsOptions *options);
+extern StatsStatus stats_class_sums_limits(StatsInterval *interval, StatsClassSums *w, double confidence);
 
 /*
  * Adds a row's log loss to losses[0] and its Brier score to losses[1], both times

@@ -117,10 +117,6 @@ middle_threshold(const Sweep *sweep)
 static StatsStatus
 search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand, const StatsEnv *env)
 {
-	double shrink =
-		stats_student_shrink(sweep->sums.rows, sweep->sums.clusters,
-							 2.0 * demand->confidence - 1.0 > 0.0 ? 2.0 * demand->confidence - 1.0 : 0.5);
-	double z = stats_normal_quantile(demand->confidence);
 	double best = -2.0;
 	bool found = false;
 	size_t work = 0;
@@ -129,7 +125,7 @@ search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand, cons
 	{
 		double sensitivity = sweep->sums.successes / sweep->n_positive;
 		double youden = sensitivity - sweep->negatives / sweep->n_negative;
-		StatsInterval limits;
+		double n;
 
 		switch (demand->rule)
 		{
@@ -141,8 +137,8 @@ search(double *threshold, Sweep *sweep, const StatsThresholdDemand *demand, cons
 				}
 				break;
 			case STATS_THRESHOLD_SENSITIVITY_LIMIT:
-				stats_wilson_limits(&limits, sensitivity, stats_effective_number(&sweep->sums, shrink), z);
-				if (limits.low < demand->sensitivity)
+				n = sensitivity > demand->sensitivity ? stats_exact_number(&sweep->sums) : 1.0;
+				if (!stats_exact_reaches(sensitivity * n, n, demand->sensitivity, demand->confidence))
 					found = false;
 				else if (!found)
 				{
@@ -172,7 +168,6 @@ achieved(StatsOperatingPoint *point, double *x, double *m, const StatsThresholdD
 		 const StatsRows *rows, const StatsClusters *clusters, const StatsEnv *env)
 {
 	StatsInterval *target[2] = {&point->specificity, &point->sensitivity};
-	double one_sided = 2.0 * demand->confidence - 1.0;
 
 	for (int y = 0; y < 2; y++)
 	{
@@ -197,12 +192,10 @@ achieved(StatsOperatingPoint *point, double *x, double *m, const StatsThresholdD
 		stats_proportion_interval(target[y], NULL, &sums, demand->confidence);
 		if (y == 1)
 		{
-			StatsInterval limits;
-			double shrink = stats_student_shrink(sums.rows, sums.clusters, one_sided > 0.0 ? one_sided : 0.5);
+			double n = stats_exact_number(&sums);
 
-			stats_wilson_limits(&limits, sums.successes / sums.rows, stats_effective_number(&sums, shrink),
-								stats_normal_quantile(demand->confidence));
-			point->sensitivity_limit = limits.low;
+			point->sensitivity_limit =
+				stats_exact_lower(sums.successes / sums.sizes.rows * n, n, demand->confidence);
 		}
 	}
 	return STATS_OK;

@@ -81,8 +81,28 @@ def obuchowski(kernel_1, kernel_2, groups):
     return s10 / m + s01 / n + 2 * s11 / (m * n)
 
 
-def logit_limits(auc, se, k):
-    t = stats.t.ppf(0.975, k - 1)
+def degrees(groups):
+    """Satterthwaite's degrees of freedom of the variance of a mean, written as matrices."""
+    w = np.array([(groups == g).mean() for g in np.unique(groups)])
+    deviation = np.eye(len(w)) - np.outer(np.ones(len(w)), w)
+    form = deviation.T @ np.diag(w ** 2) @ deviation
+    return np.trace(form) ** 2 / np.trace(form @ form)
+
+
+def auc_degrees(kernel, groups):
+    """Those of Welch and Satterthwaite, at most the clusters of the smaller class less one."""
+    pos, neg = groups[label == 1], groups[label == 0]
+    parts = []
+    for rows, place in ((pos, kernel.mean(1)), (neg, kernel.mean(0))):
+        k = len(np.unique(rows))
+        sums = np.array([(place[rows == g] - place.mean()).sum() for g in np.unique(rows)])
+        parts.append((k / (k - 1) * (sums ** 2).sum() / len(rows) ** 2, degrees(rows), k))
+    total = obuchowski(kernel, kernel, groups)
+    return min(total ** 2 / sum(v ** 2 / f for v, f, _ in parts), min(k for _, _, k in parts) - 1)
+
+
+def logit_limits(auc, se, df, p=0.05):
+    t = stats.t.ppf(1 - p / 2, df)
     c = np.log(auc / (1 - auc))
     h = t * se / (auc * (1 - auc))
     return 1 / (1 + np.exp(-(c - h))), 1 / (1 + np.exp(-(c + h)))
@@ -107,7 +127,7 @@ def clustered_proportion(success, groups, level=0.95):
     if most > d:
         d += (most - d) / (1 + rare)
     q = (1 + level) / 2
-    n_eff = n / d * (stats.t.ppf(q, n - 1) / stats.t.ppf(q, k - 1)) ** 2
+    n_eff = n / d * (stats.t.ppf(q, n - 1) / stats.t.ppf(q, degrees(groups))) ** 2
     return (*proportion_confint(p * n_eff, n_eff, alpha=1 - level, method="wilson"), n_eff)
 
 
@@ -139,19 +159,22 @@ for name, groups in (("delong", own), ("obuchowski", cluster)):
     va, vb, cab = obuchowski(ka, ka, groups), obuchowski(kb, kb, groups), obuchowski(ka, kb, groups)
     se = np.sqrt(va)
     number(name + "_se", se)
-    k = min(len(np.unique(groups[label == 1])), len(np.unique(groups[label == 0])))
-    low, high = logit_limits(ka.mean(), se, k)
+    low, high = logit_limits(ka.mean(), se, auc_degrees(ka, groups))
     number(name + "_low", low)
     number(name + "_high", high)
     sd = np.sqrt(va + vb - 2 * cab)
     d = ka.mean() - kb.mean()
     number(name + "_difference_se", sd)
+    df = auc_degrees(ka - kb, groups)
     r = cab / np.sqrt(va * vb)
-    a_low, a_high = low, high
-    b_low, b_high = logit_limits(kb.mean(), np.sqrt(vb), k)
-    number(name + "_difference_low", mover(ka.mean(), a_low, a_high, kb.mean(), b_low, b_high, r)[0])
-    number(name + "_difference_high", mover(ka.mean(), a_low, a_high, kb.mean(), b_low, b_high, r)[1])
-    number(name + "_difference_p", 2 * stats.t.sf(abs(d / sd), k - 1))
+    def difference(p):
+        """Limits by square and add at level 1 - p."""
+        (a_low, a_high), (b_low, b_high) = (logit_limits(x, np.sqrt(v), df, p)
+                                            for x, v in ((ka.mean(), va), (kb.mean(), vb)))
+        return mover(ka.mean(), a_low, a_high, kb.mean(), b_low, b_high, r)
+    number(name + "_difference_low", difference(0.05)[0])
+    number(name + "_difference_high", difference(0.05)[1])
+    number(name + "_difference_p", optimize.brentq(lambda p: difference(p)[int(d < 0)], 1e-9, 0.99, xtol=1e-15))
 
 # DeLong's variance as the textbook writes it, to check the transcription
 x, y = ka.mean(1), ka.mean(0)
@@ -176,16 +199,34 @@ number("lr_positive_low", se1 / (1 - sp1) * np.exp(-half))
 half = 1.959963984540054 * np.sqrt(1 / fn - 1 / (tp + fn) + 1 / tn - 1 / (tn + fp))
 number("lr_negative_high", (1 - se1) / sp1 * np.exp(half))
 
-# Brier score: BCa of scipy, two samples, at the widened level
-loss = (a - label) ** 2
-n1 = label.sum()
-wide = stats.t.ppf(0.975, N - 2) * np.sqrt(N / (N - 2))
-r = stats.bootstrap((loss[label == 0], loss[label == 1]),
-                    lambda u, v, axis=-1: (u.mean(axis) * (N - n1) + v.mean(axis) * n1) / N,
-                    confidence_level=2 * stats.norm.cdf(wide) - 1, method="BCa",
-                    n_resamples=100000, rng=np.random.default_rng(1), batch=5000)
-number("brier_bca_low", r.confidence_interval.low)
-number("brier_bca_high", r.confidence_interval.high)
+# F1 by statsmodels' Wilson interval of TP / (TP + FP + FN), and by patient
+union = (called == 1) | (label == 1)
+hit = ((called == 1) & (label == 1)).astype(int)
+for name, (low, high) in (("wilson", proportion_confint(hit.sum(), union.sum(), method="wilson")),
+                          ("cluster", clustered_proportion(hit[union], cluster[union])[:2])):
+    number("f1_" + name + "_low", 2 * low / (1 + low))
+    number("f1_" + name + "_high", 2 * high / (1 + high))
+
+# losses by statsmodels' regression on a constant with the cluster-robust variance
+losses = {"brier": (1.0, (a - label) ** 2, (b - label) ** 2),
+          "log_loss": (-np.log(1e-7), -np.log(np.where(label == 1, a, 1 - a)), -np.log(np.where(label == 1, b, 1 - b)))}
+for name, (most, loss, other) in losses.items():
+    for kind, groups in (("rows", own), ("cluster", cluster)):
+        k = len(np.unique(groups))
+        def robust(x):
+            fit = sm.OLS(x, np.ones(N)).fit(cov_type="cluster",
+                                            cov_kwds={"groups": groups, "use_correction": False})
+            return fit.params[0], fit.bse[0] * np.sqrt(k / (k - 1))
+        mean, se = robust(loss)
+        low, high = logit_limits(mean / most, se / most, degrees(groups))
+        number(f"{name}_{kind}_low", low * most)
+        number(f"{name}_{kind}_high", high * most)
+        mean, se = robust(loss - other)
+        number(f"{name}_difference_{kind}_low", mean - stats.t.ppf(0.975, degrees(groups)) * se)
+
+# the exact one-sided limit
+number("exact_57_59", proportion_confint(57, 59, alpha=0.1, method="beta")[0])
+number("exact_fraction", stats.beta.ppf(0.1, 20.5, 3.7))
 
 ra, rb = (a >= T) == label, (b >= T) == label
 table = [[(ra & rb).sum(), (ra & ~rb).sum()], [(~ra & rb).sum(), (~ra & ~rb).sum()]]
@@ -237,6 +278,7 @@ for name, groups in (("rows", own), ("cluster", cluster)):
         number("slope", fit.params[1])
     number("intercept_se_" + name, fit.bse[0] * np.sqrt(k / (k - 1)))
     number("slope_se_" + name, fit.bse[1] * np.sqrt(k / (k - 1)))
+number("degrees_cluster", degrees(cluster))
 fit = sm.GLM(label, np.ones((N, 1)), family=sm.families.Binomial(), offset=logit).fit(tol=1e-14)
 number("in_the_large", fit.params[0])
 BINS = 8
@@ -248,6 +290,21 @@ text("bin_observed", true)
 text("bin_score", pred)
 number("ece", (counts[counts > 0] * np.abs(true - pred)).sum() / N)
 number("mce", np.abs(true - pred).max())
+# the limits of the ECE: per cluster and bin, and scipy's folded normal distribution
+gap = (label - a)[:, None] * (which[:, None] == np.arange(BINS))
+for kind, groups in (("rows", own), ("cluster", cluster)):
+    k = len(np.unique(groups))
+    sums = np.array([gap[groups == g].sum(0) for g in np.unique(groups)])
+    m = np.array([(groups == g).sum() for g in np.unique(groups)])
+    t = gap.sum(0) / N
+    e = sums - np.outer(m, t)
+    cov = k / (k - 1) * e.T @ e / N ** 2
+    s = np.sqrt(np.diag(cov))[counts > 0]
+    m = np.maximum(0, np.abs(t[counts > 0]) - s)
+    excess = (stats.foldnorm.mean(m / s, scale=s) - m).sum()
+    half = stats.t.ppf(0.975, degrees(groups)) * np.sqrt(np.sign(t) @ cov @ np.sign(t))
+    number("ece_low_" + kind, max(0, np.abs(t).sum() - excess - half))
+    number("ece_high_" + kind, np.abs(t).sum() + half)
 
 # Platt: smoothed targets; temperature: two and three classes
 n0, n1 = (label == 0).sum(), (label == 1).sum()

@@ -11,8 +11,7 @@
  * moved towards 0.5 so that losses are finite.  With three classes there is a
  * latent score for each, and the softmax of them.  The true AUC, sensitivity
  * and specificity of two classes are known in closed form; the other figures
- * are taken from one large draw.  Numbers of patients per class are fixed, as
- * the bootstrap within class assumes; the number of images of a patient varies
+ * are taken from one large draw.  Numbers of patients per class are fixed; the number of images of a patient varies
  * from 1 to 2 m - 1 (m on average) and tells nothing.  "mixed": some patients
  * have images of both classes.
  *
@@ -27,7 +26,8 @@
 #define MAX_TRUTH_ROWS 2000000
 #define MAX_FIGURES 24
 #define N_BINS 10
-#define MANY 3 /* classes, where there are more than two */
+#define MAX_IMAGES 500 /* of a patient */
+#define MANY 3         /* classes, where there are more than two */
 
 typedef struct Design
 {
@@ -39,19 +39,31 @@ typedef struct Design
 	double shift;
 	double mixed; /* share of patients with both classes */
 	bool quick;   /* in the short version, too */
+	double tail;  /* above 0: images of a patient by Pareto's distribution with this exponent */
 } Design;
 
 static const Design designs[] = {
-	{"200 + 200", 2, {200, 200}, 1, 0.0, 1.5, 0.0, false},
-	{"40 + 40", 2, {40, 40}, 1, 0.0, 1.5, 0.0, true},
-	{"30 + 150, AUC 0.98", 2, {30, 150}, 1, 0.0, 3.0, 0.0, false},
-	{"100 + 100, 3 images, icc 0.5", 2, {100, 100}, 3, 0.5, 1.5, 0.0, false},
-	{"40 + 120, 3 images, icc 0.8", 2, {40, 120}, 3, 0.8, 2.0, 0.0, false},
-	{"20 + 20, 5 images, icc 0.5", 2, {20, 20}, 5, 0.5, 1.5, 0.0, false},
-	{"60 + 60, 3 images, icc 0.5, AUC 0.98", 2, {60, 60}, 3, 0.5, 3.0, 0.0, false},
-	{"60 + 60, 4 images, icc 0.5, mixed", 2, {60, 60}, 4, 0.5, 1.5, 0.5, true},
-	{"30 + 50 + 80, 3 classes", 3, {30, 50, 80}, 1, 0.0, 1.5, 0.0, false},
-	{"30 + 50 + 80, 3 classes, 3 images, icc 0.5", 3, {30, 50, 80}, 3, 0.5, 1.5, 0.0, true},
+	{"200 + 200", 2, {200, 200}, 1, 0.0, 1.5, 0.0, false, 0.0},
+	{"40 + 40", 2, {40, 40}, 1, 0.0, 1.5, 0.0, true, 0.0},
+	{"30 + 150, AUC 0.98", 2, {30, 150}, 1, 0.0, 3.0, 0.0, false, 0.0},
+	{"100 + 100, 3 images, icc 0.5", 2, {100, 100}, 3, 0.5, 1.5, 0.0, false, 0.0},
+	{"40 + 120, 3 images, icc 0.8", 2, {40, 120}, 3, 0.8, 2.0, 0.0, false, 0.0},
+	{"20 + 20, 5 images, icc 0.5", 2, {20, 20}, 5, 0.5, 1.5, 0.0, false, 0.0},
+	{"60 + 60, 3 images, icc 0.5, AUC 0.98", 2, {60, 60}, 3, 0.5, 3.0, 0.0, false, 0.0},
+	{"60 + 60, 4 images, icc 0.5, mixed", 2, {60, 60}, 4, 0.5, 1.5, 0.5, true, 0.0},
+	{"100 + 5", 2, {100, 5}, 1, 0.0, 2.0, 0.0, false, 0.0},
+	{"100 + 10", 2, {100, 10}, 1, 0.0, 2.0, 0.0, true, 0.0},
+	{"100 + 20", 2, {100, 20}, 1, 0.0, 2.0, 0.0, false, 0.0},
+	{"100 + 10, 3 images, icc 0.5", 2, {100, 10}, 3, 0.5, 2.0, 0.0, false, 0.0},
+	{"20 + 20, heavy tail, icc 0.5", 2, {20, 20}, 5, 0.5, 1.5, 0.0, false, 1.2},
+	{"40 + 40, heavy tail, icc 0.5", 2, {40, 40}, 5, 0.5, 1.5, 0.0, true, 1.2},
+	{"100 + 100, heavy tail, icc 0.5", 2, {100, 100}, 5, 0.5, 1.5, 0.0, false, 1.2},
+	{"100 + 100, heavy tail, icc 0.9", 2, {100, 100}, 5, 0.9, 1.5, 0.0, false, 1.2},
+	{"40 + 40, heavy tail, icc 0", 2, {40, 40}, 5, 0.0, 1.5, 0.0, false, 1.2},
+	{"30 + 50 + 80, 3 classes", 3, {30, 50, 80}, 1, 0.0, 1.5, 0.0, false, 0.0},
+	{"30 + 50 + 80, 3 classes, 3 images, icc 0.5", 3, {30, 50, 80}, 3, 0.5, 1.5, 0.0, true, 0.0},
+	{"10 + 50 + 80, 3 classes", 3, {10, 50, 80}, 1, 0.0, 1.5, 0.0, false, 0.0},
+	{"30 + 50 + 80, 3 classes, heavy tail, icc 0.5", 3, {30, 50, 80}, 5, 0.5, 1.5, 0.0, false, 1.2},
 };
 
 #define N_DESIGNS (sizeof(designs) / sizeof(designs[0]))
@@ -70,6 +82,7 @@ static const char *const two_class_names[] = {"accuracy",
 											  "slope",
 											  "intercept",
 											  "in the large",
+											  "ECE",
 											  "AUC difference",
 											  "accuracy difference",
 											  "sensitivity difference",
@@ -121,6 +134,15 @@ typedef struct Sample
 	size_t n;
 } Sample;
 
+/* Returns how many images a patient has. */
+static int
+draw_images(const Design *d)
+{
+	if (d->tail > 0.0)
+		return (int) fmin(MAX_IMAGES, ceil(pow(uniform(), -1.0 / d->tail)));
+	return 1 + (int) (uniform() * (2 * d->images - 1));
+}
+
 static double
 squash(double latent)
 {
@@ -143,7 +165,7 @@ draw_many(Sample *s, const Design *d, int class, uint64_t id)
 {
 	double patient[MANY];
 	double patient2[MANY];
-	int images = 1 + (int) (uniform() * (2 * d->images - 1));
+	int images = draw_images(d);
 
 	for (int c = 0; c < MANY; c++)
 	{
@@ -177,7 +199,7 @@ draw_patient(Sample *s, const Design *d, int class, uint64_t id)
 {
 	double patient = normal() * sqrt(d->icc);
 	double patient2 = normal() * sqrt(d->icc);
-	int images = 1 + (int) (uniform() * (2 * d->images - 1));
+	int images = draw_images(d);
 	bool mixed = uniform() < d->mixed;
 
 	for (int i = 0; i < images; i++)
@@ -208,10 +230,9 @@ draw_sample(Sample *s, const Design *d, int times)
 
 /* The intervals of a sample, in the order of the names; false if one failed. */
 static bool
-two_class_intervals(StatsInterval *list, const Sample *s, uint32_t replicates, uint64_t seed,
-					const StatsEnv *env)
+two_class_intervals(StatsInterval *list, const Sample *s, const StatsEnv *env)
 {
-	StatsOptions options = {0.5, 0.95, replicates, seed};
+	StatsOptions options = {0.5, 0.95};
 	StatsRows rows = {s->score, s->label, s->cluster, s->n};
 	StatsPair pair = {s->score, s->other, s->label, s->cluster, s->n, 0.5, 0.5};
 	StatsEvaluation e;
@@ -228,8 +249,9 @@ two_class_intervals(StatsInterval *list, const Sample *s, uint32_t replicates, u
 		const StatsInterval all[] = {e.accuracy,    e.sensitivity,    e.specificity, e.ppv,
 									 e.npv,         e.lr_positive,    e.lr_negative, e.auc,
 									 e.f1,          e.log_loss,       e.brier,       cal.slope,
-									 cal.intercept, cal.in_the_large, c.auc,         c.accuracy,
-									 c.sensitivity, c.specificity,    c.log_loss,    c.brier};
+									 cal.intercept, cal.in_the_large, cal.ece,       c.auc,
+									 c.accuracy,    c.sensitivity,    c.specificity, c.log_loss,
+									 c.brier};
 
 		memcpy(list, all, sizeof(all));
 	}
@@ -237,10 +259,9 @@ two_class_intervals(StatsInterval *list, const Sample *s, uint32_t replicates, u
 }
 
 static bool
-many_class_intervals(StatsInterval *list, const Sample *s, uint32_t replicates, uint64_t seed,
-					 const StatsEnv *env)
+many_class_intervals(StatsInterval *list, const Sample *s, const StatsEnv *env)
 {
-	StatsOptions options = {0.5, 0.95, replicates, seed};
+	StatsOptions options = {0.5, 0.95};
 	StatsClassRows rows = {s->score, s->class, s->cluster, s->n, MANY};
 	StatsClassEvaluation e;
 	StatsClassComparison c;
@@ -269,10 +290,9 @@ many_class_intervals(StatsInterval *list, const Sample *s, uint32_t replicates, 
 }
 
 static bool
-intervals(StatsInterval *list, const Design *d, const Sample *s, uint32_t replicates, uint64_t seed,
-		  const StatsEnv *env)
+intervals(StatsInterval *list, const Design *d, const Sample *s, const StatsEnv *env)
 {
-	return (d->n_classes == 2 ? two_class_intervals : many_class_intervals)(list, s, replicates, seed, env);
+	return (d->n_classes == 2 ? two_class_intervals : many_class_intervals)(list, s, env);
 }
 
 /* The values of one large draw; in closed form where there is one. */
@@ -286,7 +306,7 @@ find_truth(double *truth, const Design *d, Sample *s, size_t rows, const StatsEn
 		per += (size_t) (d->patients[c] * d->images);
 	draw_sample(s, d, (int) (rows / per));
 	/* of the large draw only the values are of interest */
-	if (!intervals(list, d, s, STATS_MIN_REPLICATES, 0, env))
+	if (!intervals(list, d, s, env))
 		return false;
 	for (int f = 0; f < MAX_FIGURES; f++)
 		truth[f] = list[f].value;
@@ -300,8 +320,8 @@ find_truth(double *truth, const Design *d, Sample *s, size_t rows, const StatsEn
 		truth[5] = right / (1.0 - right);
 		truth[6] = (1.0 - right) / right;
 		truth[7] = stats_normal_cdf(d->shift / sqrt(2.0));
-		truth[14] = truth[7] - stats_normal_cdf(0.8 * d->shift / sqrt(2.0));
-		truth[15] = truth[16] = truth[17] = right - right_b;
+		truth[15] = truth[7] - stats_normal_cdf(0.8 * d->shift / sqrt(2.0));
+		truth[16] = truth[17] = truth[18] = right - right_b;
 	}
 	return true;
 }
@@ -315,8 +335,7 @@ typedef struct Misses
 } Misses;
 
 static bool
-count_misses(Misses *misses, const Design *d, Sample *s, int n_draws, size_t truth_rows, uint32_t replicates,
-			 const StatsEnv *env)
+count_misses(Misses *misses, const Design *d, Sample *s, int n_draws, size_t truth_rows, const StatsEnv *env)
 {
 	double truth[MAX_FIGURES];
 	StatsInterval list[MAX_FIGURES];
@@ -328,7 +347,7 @@ count_misses(Misses *misses, const Design *d, Sample *s, int n_draws, size_t tru
 	for (int draw = 0; draw < n_draws; draw++)
 	{
 		draw_sample(s, d, 1);
-		if (!intervals(list, d, s, replicates, (uint64_t) draw, env))
+		if (!intervals(list, d, s, env))
 			continue;
 		misses->n++;
 		for (int f = 0; f < MAX_FIGURES; f++)
@@ -401,7 +420,7 @@ main(int argc, char **argv)
 
 		if (quick && !d->quick)
 			continue;
-		CHECK(count_misses(&misses[k], d, &s, n_draws, truth_rows, quick ? 400 : 1000, &env));
+		CHECK(count_misses(&misses[k], d, &s, n_draws, truth_rows, &env));
 		CHECK(misses[k].n >= 0.95 * n_draws);
 		for (int f = 0; names_of(d)[f] != NULL && quick; f++)
 		{

@@ -127,7 +127,7 @@ static uint64_t counts5[25];
 static ReportHistory history = {NULL, NULL, 18, loss, val_loss, accuracy, val_accuracy, 13};
 static ReportRocCurve curves[2];
 static ReportRoc roc = {NULL, NULL, 2, curves, 0.437};
-static ReportCalibration calibration = {NULL, NULL, 10, bins, 0.021, 1.04, -0.08, 0.043};
+static ReportCalibration calibration = {NULL, NULL, 10, bins, 0.021, 0.011, 0.043, 1.04, -0.08, 0.043};
 static ReportConfusion confusion = {NULL, "Confusion matrix, validation", 2, classes, counts};
 static ReportConfusion confusion5 = {"confusion-5", NULL, 5, five, counts5};
 
@@ -227,7 +227,8 @@ test_pictures(void)
 			"the legend has the figures");
 	b.length = 0;
 	check_picture(&b, "calibration", report_svg_calibration(&b, &calibration));
-	unit_ok(has(&b, "ECE 0.021, slope 1.040, intercept -0.080, Brier 0.043"), "the figures are written");
+	unit_ok(has(&b, "ECE 0.021 (0.011 to 0.043), slope 1.040, intercept -0.080, Brier 0.043"),
+			"the figures are written");
 	b.length = 0;
 	check_picture(&b, "confusion", report_svg_confusion(&b, &confusion));
 	unit_ok(has(&b, "True NORMAL, predicted PNEUMONIA: 24.") && has(&b, "96.5 %"), "cells are described");

@@ -1,7 +1,8 @@
 /*
  * test_stats_limits.c
  *		Every function of src/stats with refused memory and with a stop, and
- *		how often it asks for the latter.
+ *		how often it asks for the latter.  Then what limits promise: tests that
+ *		agree with intervals, exact limits, degrees of freedom.
  */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 
@@ -11,6 +12,7 @@
 #include "stats_env.h"
 #include "random/philox.h"
 #include "stats/stats_internal.h"
+#include "stats_golden.h"
 
 /* Sanitisers make everything slower; the limit on time follows. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -43,7 +45,7 @@ call(int which, size_t n)
 	StatsPair pair = {many_score, many_other, many_label, many_cluster, n, 0.5, 0.5};
 	StatsThresholdDemand demand = {STATS_THRESHOLD_SENSITIVITY_LIMIT, 0, 0.6, 0.95};
 	StatsClassRows classes = {many_feature, many_class, NULL, n, 2};
-	StatsOptions options = {0.5, 0.95, 100, 1};
+	StatsOptions options = {0.5, 0.95};
 	StatsAuc auc;
 	StatsEvaluation evaluation;
 	StatsComparison comparison;
@@ -179,11 +181,109 @@ test_memory_and_stop(void)
 	env.stop = test_stop;
 }
 
+/*
+ * The interval of a difference of AUCs leaves out 0 exactly where the test says
+ * so, on random rows of models near 0.98, with and without clusters.
+ */
+static void
+test_one_pivot(void)
+{
+	enum
+	{
+		ROWS = 60,
+		DRAWS = 2000
+	};
+	double a[ROWS];
+	double b[ROWS];
+	uint8_t label[ROWS];
+	uint64_t cluster[ROWS];
+	StatsPair pair = {a, b, label, NULL, ROWS, 0.5, 0.5};
+	StatsComparison c;
+	int contradictions = 0;
+	int significant = 0;
+
+	for (uint32_t draw = 0; draw < DRAWS; draw++)
+	{
+		for (uint32_t i = 0; i < ROWS; i++)
+		{
+			Philox x = philox(7, draw, i, 0, 0);
+			double shift = 3.0 * (i % 2) - 1.5;
+
+			label[i] = i % 2;
+			cluster[i] = i / 3;
+			a[i] = stats_normal_cdf(shift + stats_normal_quantile((x.v[0] + 0.5) / 4294967296.0));
+			b[i] = stats_normal_cdf(0.6 * shift + stats_normal_quantile((x.v[1] + 0.5) / 4294967296.0));
+		}
+		pair.cluster = draw % 2 ? cluster : NULL;
+		CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
+		significant += c.auc_p < 0.05;
+		contradictions += (c.auc_p < 0.05) != (c.auc.low > 0.0 || c.auc.high < 0.0);
+	}
+	CHECK(contradictions == 0);
+	CHECK(significant > DRAWS / 5 && significant < DRAWS * 4 / 5);
+}
+
+/* As many patients as the exact limit needs, and not one fewer. */
+static void
+test_exact_limit(void)
+{
+	enum
+	{
+		POSITIVES = 59
+	};
+	double score[3 * POSITIVES + 1];
+	uint8_t label[3 * POSITIVES + 1];
+	uint64_t cluster[3 * POSITIVES + 1];
+	StatsRows rows = {score, label, cluster, 0};
+	StatsThresholdDemand demand = {STATS_THRESHOLD_SENSITIVITY_LIMIT, 0.0, 0.95, 0.95};
+	StatsOperatingPoint p;
+
+	NEAR(stats_exact_lower(57, 59, 0.95), GOLDEN_EXACT_57_59, 1e-12);
+	NEAR(stats_exact_lower(20.5, 23.2, 0.9), GOLDEN_EXACT_FRACTION, 1e-12);
+	NEAR(stats_exact_lower(59, 59, 0.95), pow(0.05, 1.0 / 59.0), 1e-12);
+	CHECK(stats_exact_lower(0, 59, 0.95) == 0.0);
+	CHECK(stats_exact_reaches(59, 59, 0.95, 0.95) && !stats_exact_reaches(58, 58, 0.95, 0.95));
+	/* three images of a patient are one patient */
+	for (int images = 1; images <= 3; images += 2)
+		for (int k = POSITIVES - 1; k <= POSITIVES; k++)
+		{
+			rows.n = 0;
+			for (int i = 0; i < k * images + 1; i++)
+			{
+				label[i] = i > 0;
+				score[i] = i > 0 ? 0.9 : 0.1;
+				cluster[i] = (uint64_t) ((i + images - 1) / images);
+				rows.n++;
+			}
+			CHECK(stats_operating_point(&p, &demand, &rows, &env) ==
+				  (k == POSITIVES ? STATS_OK : STATS_UNREACHABLE));
+		}
+	NEAR(p.sensitivity_limit, pow(0.05, 1.0 / 59.0), 1e-12);
+}
+
+/* Degrees of freedom: k - 1 for equal clusters, near 1 where one holds nearly all rows. */
+static void
+test_degrees(void)
+{
+	StatsSizes sizes = {.clusters = 0.0};
+
+	for (int c = 0; c < 12; c++)
+		stats_sizes_add(&sizes, 7.0, 1.0);
+	NEAR(stats_sizes_degrees(&sizes), 11.0, 1e-9);
+	stats_sizes_add(&sizes, 5000.0, 1.0);
+	CHECK(stats_sizes_degrees(&sizes) >= 1.0 && stats_sizes_degrees(&sizes) < 3.0);
+	stats_sizes_add(&sizes, 5000.0, -1.0);
+	NEAR(stats_sizes_degrees(&sizes), 11.0, 1e-6);
+}
+
 int
 main(void)
 {
 	env = test_env(&memory);
 	test_memory_and_stop();
+	test_one_pivot();
+	test_exact_limit();
+	test_degrees();
 	printf("%d passed, %d failed\n", checks - failures, failures);
 	return failures != 0;
 }

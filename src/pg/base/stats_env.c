@@ -121,6 +121,4 @@ pneumo_stats_options(StatsOptions *options, double threshold)
 {
 	options->threshold = threshold;
 	options->confidence = PNEUMO_CONFIDENCE;
-	options->replicates = STATS_DEFAULT_REPLICATES;
-	options->seed = 0;
 }

@@ -47,8 +47,6 @@ enum
 	CMP_ONLY_A,
 	CMP_ONLY_B,
 	CMP_MCNEMAR,
-	CMP_REPLICATES,
-	CMP_SEED,
 	CMP_LOOKS_A,
 	CMP_LOOKS_B,
 	N_CMP
@@ -208,7 +206,7 @@ typedef struct Found
 
 /* Fills the columns of what was found; returns the difference of the AUCs. */
 static double
-put_found(Datum *values, bool *nulls, TupleDesc desc, const Found *found, const StatsOptions *options)
+put_found(Datum *values, bool *nulls, TupleDesc desc, const Found *found)
 {
 	int i;
 
@@ -223,8 +221,6 @@ put_found(Datum *values, bool *nulls, TupleDesc desc, const Found *found, const 
 	values[CMP_ONLY_A] = Int64GetDatum((int64) found->only_a);
 	values[CMP_ONLY_B] = Int64GetDatum((int64) found->only_b);
 	values[CMP_MCNEMAR] = pneumo_number_datum(found->mcnemar_p, &nulls[CMP_MCNEMAR]);
-	values[CMP_REPLICATES] = Int32GetDatum((int32) options->replicates);
-	values[CMP_SEED] = Int64GetDatum((int64) options->seed);
 	return found->differences[AUC_DIFFERENCE]->value;
 }
 
@@ -282,7 +278,7 @@ two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEv
 	found.only_b = c.only_b_right;
 	found.mcnemar_p = c.mcnemar_p;
 	values[CMP_POSITIVE] = Int64GetDatum(judged->positive);
-	return put_found(values, nulls, desc, &found, &options);
+	return put_found(values, nulls, desc, &found);
 }
 
 /* Compares two models of more classes by their macro figures. */
@@ -309,7 +305,7 @@ many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoE
 	found.only_b = c.only_b_right;
 	found.mcnemar_p = c.mcnemar_p;
 	nulls[CMP_POSITIVE] = true;
-	return put_found(values, nulls, desc, &found, &options);
+	return put_found(values, nulls, desc, &found);
 }
 
 /* Returns what is stored with the look of each model. */

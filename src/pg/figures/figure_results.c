@@ -68,8 +68,6 @@ enum
 	FIG_THRESHOLD,
 	FIG_FIRST,
 	FIG_CONFIDENCE = FIG_FIRST + 11,
-	FIG_REPLICATES,
-	FIG_SEED,
 	N_FIG
 };
 
@@ -92,8 +90,6 @@ form_figures(Datum *values, bool *nulls, const StatsInterval *const *figures, co
 									&nulls[FIG_FIRST + i]);
 	}
 	values[FIG_CONFIDENCE] = Float8GetDatum(options->confidence);
-	values[FIG_REPLICATES] = Int32GetDatum((int32) options->replicates);
-	values[FIG_SEED] = Int64GetDatum((int64) options->seed);
 	tuple = heap_form_tuple(desc, values, nulls);
 	ReleaseTupleDesc(desc);
 	return HeapTupleGetDatum(tuple);
@@ -281,7 +277,7 @@ pneumo_calibration_final(PG_FUNCTION_ARGS)
 	values[CAL_N] = Int64GetDatum(c.n);
 	values[CAL_MEAN] = pneumo_number_datum(c.mean_score, &nulls[CAL_MEAN]);
 	values[CAL_OBSERVED] = pneumo_number_datum(c.observed, &nulls[CAL_OBSERVED]);
-	values[CAL_ECE] = pneumo_number_datum(c.ece, &nulls[CAL_ECE]);
+	values[CAL_ECE] = pneumo_figure_datum(&c.ece, TupleDescAttr(desc, CAL_ECE)->atttypid, &nulls[CAL_ECE]);
 	values[CAL_MCE] = pneumo_number_datum(c.mce, &nulls[CAL_MCE]);
 	values[CAL_SLOPE] =
 		pneumo_figure_datum(&c.slope, TupleDescAttr(desc, CAL_SLOPE)->atttypid, &nulls[CAL_SLOPE]);

@@ -277,7 +277,9 @@ pneumo_calibration_diagram(ReportCalibration *diagram, const StatsRows *rows, in
 	memset(diagram, 0, sizeof(*diagram));
 	diagram->n_bins = (size_t) n_bins;
 	diagram->bins = drawn;
-	diagram->ece = c.ece;
+	diagram->ece = c.ece.value;
+	diagram->ece_low = c.ece.low;
+	diagram->ece_high = c.ece.high;
 	diagram->slope = c.slope.value;
 	diagram->intercept = c.intercept.value;
 	diagram->brier = figures.brier;

@@ -91,7 +91,7 @@ interval_cell(PneumoTable *table, const StatsInterval *figure)
 static int
 compute_splits(SplitFigures *splits, const PneumoReport *r)
 {
-	StatsOptions options = {r->e.scorer->meta->threshold, PNEUMO_CONFIDENCE, STATS_DEFAULT_REPLICATES, 0};
+	StatsOptions options = {r->e.scorer->meta->threshold, PNEUMO_CONFIDENCE};
 	int n = 0;
 	int split;
 
@@ -254,9 +254,8 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 		add_calibration(section, &splits[s]);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of %ss (%u replicates, seed %llu) for F1, log loss and Brier score.",
-		unit(r), splits[0].evaluation.options.replicates,
-		(unsigned long long) splits[0].evaluation.options.seed);
+		"Intervals by %s: Wilson on the effective number of images for proportions and F1, DeLong with Obuchowski's clustered variance for the AUC, the cluster-robust variance for log loss and Brier score.",
+		unit(r));
 }
 
 /* ------------------------------------------------- more than two classes */
@@ -433,8 +432,8 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 			add_class_roc(section, r, &splits[s]);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of %ss (%u replicates, seed 0) for the other figures.",
-		unit(r), (unsigned) STATS_DEFAULT_REPLICATES);
+		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, square and add of the classes' intervals for macro figures, the cluster-robust variance for losses, all by %s.",
+		unit(r));
 }
 
 void

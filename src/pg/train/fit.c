@@ -188,7 +188,7 @@ judge(const PneumoModelMeta *meta, const PneumoFitRows *in)
 											 &rows, PNEUMO_CONFIDENCE, &stats.env),
 						   "calibration", &rows);
 		quality.log_loss = figures.log_loss;
-		quality.ece = calibration.ece;
+		quality.ece = calibration.ece.value;
 		free_rows(&rows);
 	}
 	else
