@@ -61,13 +61,31 @@ OBJS_IMAGE = \
 	src/image/affine.o \
 	src/image/augment.o \
 	src/image/film.o \
+	src/image/foreign.o \
+	src/image/formats.o \
 	src/image/jpeg.o \
 	src/image/overlay.o \
 	src/image/phantom.o \
 	src/image/phantom_body.o \
+	src/image/png.o \
 	src/image/preprocess.o \
 	src/image/resize.o \
 	src/image/status.o \
+	$(end)
+
+# WITH_DICOM=0 builds without DICOM, and without the libraries that it needs.
+WITH_DICOM ?= 1
+IMAGE_LIBS = -ljpeg -lpng
+OBJS_DICOM_ABSENT = src/image/dicom_absent.o
+ifeq ($(WITH_DICOM),0)
+OBJS_IMAGE += $(OBJS_DICOM_ABSENT)
+else
+OBJS_IMAGE += $(OBJS_DICOM)
+IMAGE_LIBS += -lz -lopenjp2 -lcharls
+endif
+
+OBJS_DICOM = \
+	src/image/dicom_absent.o \
 	$(end)
 
 OBJS_STATS = \

@@ -13,7 +13,7 @@ endif
 UNIT_WARNINGS = -Wall -Wextra -Wvla -Wmissing-prototypes -Werror
 UNIT_CFLAGS = -std=c11 -O2 -g $(UNIT_WARNINGS) $(UNIT_SANITIZE)
 UNIT_CPPFLAGS = -Isrc -Itests/unit -MMD -MP
-UNIT_LIBS = -ljpeg -lpthread -lm
+UNIT_LIBS = $(IMAGE_LIBS) -lpthread -lm
 UNIT_ALL = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_WANTED = $(if $(TESTS),$(patsubst test_%,%,$(TESTS)),$(UNIT_ALL))
 UNIT_TESTS = $(UNIT_WANTED:%=tests/unit/test_%.c)
@@ -141,7 +141,7 @@ $(BENCH_OBJS): $(BENCH_DIR)/%.o: %.c
 	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(BENCH_PROGRAMS): $(BENCH_DIR)/%: tests/bench/%.c $(BENCH_OBJS)
-	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
+	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
 
 -include $(wildcard $(BENCH_OBJS:.o=.d))
 
@@ -164,10 +164,10 @@ $(FUZZ_OBJS): $(FUZZ_DIR)/%.o: %.c
 	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(FUZZ_PROGRAMS): $(FUZZ_DIR)/%.run: tests/fuzz/%.c $(FUZZ_OBJS)
-	$(CC_FUZZ) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Isrc -o $@ $^ -ljpeg -lpthread -lm
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
 
 $(FUZZ_DIR)/make_seeds: tests/fuzz/make_seeds.c $(FUZZ_OBJS)
-	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
 
 -include $(wildcard $(FUZZ_OBJS:.o=.d))
 

@@ -63,7 +63,7 @@ decode(const uint8_t *bytes, size_t n_bytes, const ImgInfo *info, int channels)
 	ImgError error = {IMG_OK, ""};
 
 	require(dst != NULL);
-	require_known(img_decode_jpeg(dst, n, channels, bytes, n_bytes, info, &limits, &error), &error);
+	require_known(img_decode(dst, n, channels, bytes, n_bytes, info, &limits, &error), &error);
 	free(dst);
 }
 
@@ -86,7 +86,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	data += 2;
 	size -= 2;
 
-	status = img_jpeg_info(&info, data, size, &limits, &error);
+	status = img_info(&info, data, size, &limits, &error);
 	require_known(status, &error);
 	if (status != IMG_OK)
 		return 0;

@@ -59,7 +59,7 @@ pneumo_image_info(PG_FUNCTION_ARGS)
 	pneumo_image_limits(&limits);
 	limits.interrupt = NULL; /* only the header is read */
 	error.status =
-		img_jpeg_info(&info, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &limits, &error);
+		img_info(&info, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &limits, &error);
 	if (error.status != IMG_OK && null_for_bad_image(&error))
 		PG_RETURN_NULL();
 
@@ -128,6 +128,7 @@ pneumo_phantom(PG_FUNCTION_ARGS)
 	while (error.status == IMG_INTERRUPTED && pneumo_attempts_next(&attempts));
 	if (error.status != IMG_OK)
 	{
+		error.hint[0] = '\0';
 		strlcpy(error.message, "the radiograph could not be drawn", sizeof(error.message));
 		pneumo_image_ereport(&error);
 	}
