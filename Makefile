@@ -120,7 +120,7 @@ endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 include $(dir $(firstword $(MAKEFILE_LIST)))objects.mk
-PG_CPPFLAGS = -I$(srcdir)/src
+PG_CPPFLAGS = -I$(srcdir)/src $(IMAGE_CPPFLAGS)
 SHLIB_LINK = $(IMAGE_LIBS) -lpthread -lm
 DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/src/sql/pneumo--*--*.sql)))
 DATA_built = pneumo--$(EXTVERSION).sql

@@ -73,20 +73,33 @@ OBJS_IMAGE = \
 	src/image/status.o \
 	$(end)
 
-# WITH_DICOM=0 builds without DICOM, and without the libraries that it needs.
+OBJS_DICOM = \
+	src/image/dicom.o \
+	src/image/dicom_data.o \
+	src/image/dicom_dictionary.o \
+	src/image/dicom_frame.o \
+	src/image/dicom_jpeg.o \
+	src/image/dicom_jpeg_2000.o \
+	src/image/dicom_jpeg_ls.o \
+	src/image/dicom_pixels.o \
+	$(end)
+
+OBJS_WITHOUT_DICOM = \
+	src/image/dicom_absent.o \
+	$(end)
+
+# WITH_DICOM=0 builds without DICOM and without the libraries that only it needs.
 WITH_DICOM ?= 1
 IMAGE_LIBS = -ljpeg -lpng
-OBJS_DICOM_ABSENT = src/image/dicom_absent.o
 ifeq ($(WITH_DICOM),0)
-OBJS_IMAGE += $(OBJS_DICOM_ABSENT)
+OBJS_IMAGE += $(OBJS_WITHOUT_DICOM)
 else
 OBJS_IMAGE += $(OBJS_DICOM)
 IMAGE_LIBS += -lz -lopenjp2 -lcharls
+# The folder of OpenJPEG's header has its version in its name.
+IMAGE_CPPFLAGS := $(or $(shell pkg-config --cflags libopenjp2 2> /dev/null), \
+	$(patsubst %,-I%,$(lastword $(sort $(wildcard /usr/include/openjpeg-* /usr/local/include/openjpeg-*)))))
 endif
-
-OBJS_DICOM = \
-	src/image/dicom_absent.o \
-	$(end)
 
 OBJS_STATS = \
 	src/stats/auc.o \

@@ -12,7 +12,7 @@ endif
 
 UNIT_WARNINGS = -Wall -Wextra -Wvla -Wmissing-prototypes -Werror
 UNIT_CFLAGS = -std=c11 -O2 -g $(UNIT_WARNINGS) $(UNIT_SANITIZE)
-UNIT_CPPFLAGS = -Isrc -Itests/unit -MMD -MP
+UNIT_CPPFLAGS = -Isrc -Itests/unit $(IMAGE_CPPFLAGS) -MMD -MP
 UNIT_LIBS = $(IMAGE_LIBS) -lpthread -lm
 UNIT_ALL = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_WANTED = $(if $(TESTS),$(patsubst test_%,%,$(TESTS)),$(UNIT_ALL))
@@ -138,10 +138,10 @@ bench-profile: bench-build ## where the time goes, and each kernel's share of it
 
 $(BENCH_OBJS): $(BENCH_DIR)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
+	$(CC_UNIT) $(BENCH_CFLAGS) $(IMAGE_CPPFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(BENCH_PROGRAMS): $(BENCH_DIR)/%: tests/bench/%.c $(BENCH_OBJS)
-	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
+	$(CC_UNIT) $(BENCH_CFLAGS) $(IMAGE_CPPFLAGS) -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
 
 -include $(wildcard $(BENCH_OBJS:.o=.d))
 
@@ -161,7 +161,7 @@ fuzz-build: $(FUZZ_PROGRAMS) $(FUZZ_DIR)/make_seeds
 
 $(FUZZ_OBJS): $(FUZZ_DIR)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
+	$(CC_FUZZ) $(FUZZ_CFLAGS) $(IMAGE_CPPFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(FUZZ_PROGRAMS): $(FUZZ_DIR)/%.run: tests/fuzz/%.c $(FUZZ_OBJS)
 	$(CC_FUZZ) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm

@@ -139,6 +139,62 @@ extern ImgStatus img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_byt
 extern ImgStatus img_decode(uint8_t *dst, size_t dst_bytes, int channels, const uint8_t *bytes,
 							size_t n_bytes, const ImgInfo *info, const ImgLimits *limits, ImgError *error);
 
+/*
+ * The elements of a DICOM file, one after the other.  Sequences and their items
+ * are entered.  The pixel data are one element without a value.
+ */
+typedef enum ImgDicomEvent
+{
+	IMG_DICOM_VALUE,
+	IMG_DICOM_SEQUENCE, /* a sequence begins */
+	IMG_DICOM_SEQUENCE_END,
+	IMG_DICOM_ITEM, /* an item begins */
+	IMG_DICOM_ITEM_END,
+	IMG_DICOM_END /* of the file */
+} ImgDicomEvent;
+
+typedef struct ImgDicomElement
+{
+	ImgDicomEvent event;
+	uint32_t tag;         /* group * 65536 + element, of a value or a sequence */
+	char vr[3];           /* value representation; UN if it is unknown */
+	const uint8_t *value; /* within the file, n_bytes */
+	size_t n_bytes;
+	int undefined; /* fragments of pixel data */
+	int big_endian;
+} ImgDicomElement;
+
+#define IMG_DICOM_MAX_DEPTH 24 /* containers, sequences and items */
+
+typedef struct ImgDicom
+{
+	const uint8_t *bytes; /* of the part that is being read */
+	size_t n_bytes;
+	size_t at;
+	int implicit_vr, big_endian;
+	int depth;
+	struct
+	{
+		uint32_t tag; /* of the sequence */
+		size_t end;
+		int undefined, is_item, implicit_vr;
+		int items; /* of a sequence, so far */
+	} stack[IMG_DICOM_MAX_DEPTH];
+	int in_meta;                       /* the elements of group 2 */
+	char transfer_syntax[IMG_UID_LEN]; /* when the meta elements have been read */
+	uint8_t *inflated;                 /* of a deflated file */
+	ImgLimits limits;
+} ImgDicom;
+
+/*
+ * Opens a DICOM file and reads its elements; both return a status.  After
+ * img_dicom_open(), whatever it returned, img_dicom_close() frees what there is.
+ */
+extern ImgStatus img_dicom_open(ImgDicom *dicom, const uint8_t *bytes, size_t n_bytes,
+								const ImgLimits *limits, ImgError *error);
+extern ImgStatus img_dicom_next(ImgDicom *dicom, ImgDicomElement *element, ImgError *error);
+extern void img_dicom_close(ImgDicom *dicom);
+
 /* Returns the scratch bytes of img_resize(). */
 extern size_t img_resize_scratch_bytes(int src_h, int src_w, int dst_h, int dst_w, int channels);
 

@@ -92,6 +92,13 @@ extern const ImgCodec img_codec_jpeg;
 extern const ImgCodec img_codec_png;
 extern const ImgCodec img_codec_dicom;
 
+/*
+ * Decodes a JPEG image as its codec does; is_rgb: its three components are RGB,
+ * whatever its markers say.
+ */
+extern ImgStatus img_jpeg_decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_bytes,
+								 int is_rgb, const ImgInfo *info, const ImgLimits *limits, ImgError *error);
+
 /* Says in *error what bytes that no codec recognises look like, and returns IMG_NOT_IMAGE. */
 extern ImgStatus img_foreign(const uint8_t *bytes, size_t n_bytes, ImgError *error);
 

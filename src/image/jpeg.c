@@ -505,9 +505,9 @@ read_pixels(Decoder *decoder, ImgSink *sink, int channels, int denom)
 	return 1;
 }
 
-static ImgStatus
-decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
-	   const ImgLimits *limits, ImgError *error)
+ImgStatus
+img_jpeg_decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_bytes, int is_rgb,
+				const ImgInfo *info, const ImgLimits *limits, ImgError *error)
 {
 	Decoder decoder;
 	ImgInfo actual;
@@ -519,10 +519,19 @@ decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_by
 			img_fail(error, IMG_BAD_ARGUMENT, "the image is %u x %u pixels, but was announced as %u x %u",
 					 (unsigned) actual.width, (unsigned) actual.height, (unsigned) info->width,
 					 (unsigned) info->height);
+	if (status == IMG_OK && is_rgb && actual.components == 3)
+		decoder.jpeg.jpeg_color_space = JCS_RGB;
 	if (status == IMG_OK && !read_pixels(&decoder, sink, channels, denom))
 		status = decoder_failure(error, &decoder);
 	jpeg_destroy_decompress(&decoder.jpeg);
 	return status;
+}
+
+static ImgStatus
+decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
+	   const ImgLimits *limits, ImgError *error)
+{
+	return img_jpeg_decode(sink, channels, denom, bytes, n_bytes, 0, info, limits, error);
 }
 
 const ImgCodec img_codec_jpeg = {"JPEG", 1, recognises, read_info, decode};

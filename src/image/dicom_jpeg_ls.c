@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * dicom_jpeg_ls.c
+ *	  JPEG-LS frames of DICOM files.  The only file that knows CharLS.
+ *
+ * CharLS is written in C++; its C interface catches what it throws.  A frame is
+ * decoded in one call, which an interrupt cannot stop; docs/images.md says how
+ * long that takes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <charls/charls.h>
+
+#include "dicom.h"
+
+/* Brings samples of 1 or 2 bytes, perhaps in planes, into the form of the other decoders. */
+static void
+spread(uint16_t *dst, const uint8_t *src, int wide, int planar, size_t pixels, size_t samples)
+{
+	for (size_t i = 0; i < pixels; i++)
+		for (size_t c = 0; c < samples; c++)
+		{
+			size_t at = planar ? c * pixels + i : i * samples + c;
+			uint16_t value = src[wide ? 2 * at : at];
+
+			if (wide)
+				memcpy(&value, src + 2 * at, sizeof(value));
+			dst[i * samples + c] = value;
+		}
+}
+
+/* Decodes with a decoder that is there; frees nothing. */
+static ImgStatus
+decode(charls_jpegls_decoder *decoder, uint8_t **memory, uint16_t *dst, const uint8_t *bytes, size_t n_bytes,
+	   const DicomHeader *header, const ImgLimits *limits, ImgError *error)
+{
+	charls_frame_info frame;
+	charls_interleave_mode interleave;
+	charls_jpegls_errc code;
+	size_t pixels = (size_t) header->columns * header->rows;
+	size_t need;
+
+	code = charls_jpegls_decoder_set_source_buffer(decoder, bytes, n_bytes);
+	if (code == CHARLS_JPEGLS_ERRC_SUCCESS)
+		code = charls_jpegls_decoder_read_header(decoder);
+	if (code == CHARLS_JPEGLS_ERRC_SUCCESS)
+		code = charls_jpegls_decoder_get_frame_info(decoder, &frame);
+	if (code == CHARLS_JPEGLS_ERRC_SUCCESS)
+		code = charls_jpegls_decoder_get_interleave_mode(decoder, &interleave);
+	if (code != CHARLS_JPEGLS_ERRC_SUCCESS)
+		return img_fail(error, IMG_CORRUPT, "damaged DICOM image: JPEG-LS data: %s",
+						charls_get_error_message(code));
+	if (frame.width != header->columns || frame.height != header->rows ||
+		frame.component_count != header->samples)
+		return dicom_mismatch(error, "JPEG-LS", frame.width, frame.height, frame.component_count, header);
+	need = pixels * (size_t) header->samples * (frame.bits_per_sample > 8 ? 2 : 1);
+	if (frame.bits_per_sample > 16 || need > limits->max_codec_bytes)
+		return img_fail(error, IMG_TOO_LARGE, "JPEG-LS data of %d bits need too much memory",
+						frame.bits_per_sample);
+	*memory = malloc(need);
+	if (*memory == NULL)
+		return img_fail(error, IMG_NO_MEMORY, "DICOM decoder: out of memory");
+	code = charls_jpegls_decoder_decode_to_buffer(decoder, *memory, need, 0);
+	if (code != CHARLS_JPEGLS_ERRC_SUCCESS)
+		return img_fail(error, IMG_CORRUPT, "damaged DICOM image: JPEG-LS data: %s",
+						charls_get_error_message(code));
+	spread(dst, *memory, frame.bits_per_sample > 8,
+		   interleave == CHARLS_INTERLEAVE_MODE_NONE && header->samples > 1, pixels,
+		   (size_t) header->samples);
+	return IMG_OK;
+}
+
+ImgStatus
+dicom_decode_jpeg_ls(uint16_t *dst, const uint8_t *bytes, size_t n_bytes, const DicomHeader *header,
+					 const ImgLimits *limits, ImgError *error)
+{
+	charls_jpegls_decoder *decoder = charls_jpegls_decoder_create();
+	uint8_t *memory = NULL;
+	ImgStatus status;
+
+	if (decoder == NULL)
+		return img_fail(error, IMG_NO_MEMORY, "DICOM decoder: out of memory");
+	status = decode(decoder, &memory, dst, bytes, n_bytes, header, limits, error);
+	free(memory);
+	charls_jpegls_decoder_destroy(decoder);
+	return status;
+}
