@@ -259,6 +259,7 @@ OBJS_PG_EXPLORE = \
 	src/pg/explore/check_shortcut.o \
 	src/pg/explore/check_source.o \
 	src/pg/explore/check_tables.o \
+	src/pg/explore/dicom_tags.o \
 	src/pg/explore/eigenimages.o \
 	src/pg/explore/image_aggregates.o \
 	src/pg/explore/images.o \

@@ -154,7 +154,7 @@ FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -Werror \
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%.run,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_OBJS = $(OBJS_NN:%.o=$(FUZZ_DIR)/%.o) $(OBJS_IMAGE:%.o=$(FUZZ_DIR)/%.o)
 
-fuzz: ## fuzz JPEG, model bytes and graphs; TESTS= of tests/fuzz, SECONDS_EACH=
+fuzz: ## fuzz images, model bytes and graphs; TESTS= of tests/fuzz, SECONDS_EACH=
 	@scripts/fuzz.sh $(TESTS)
 
 fuzz-build: $(FUZZ_PROGRAMS) $(FUZZ_DIR)/make_seeds

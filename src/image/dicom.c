@@ -333,6 +333,9 @@ check_header(DicomHeader *header, ImgError *error)
 	if (!is_grey && (header->is_signed || (header->allocated == 16 && photometric[0] == 'Y')))
 		return img_fail(error, IMG_UNSUPPORTED, "DICOM colour image of %d bits%s is not supported",
 						header->allocated, header->is_signed ? ", signed," : "");
+	if (photometric[0] == 'Y' && header->stored != 8)
+		return img_fail(error, IMG_CORRUPT, "damaged DICOM image: %d bits stored in %s", header->stored,
+						photometric);
 	if (photometric[0] == 'P')
 	{
 		if (header->segmented_palette && header->palette[0].entries == 0)

@@ -10,6 +10,39 @@
 
 #include "image_internal.h"
 
+static ImgStatus
+absent(ImgError *error)
+{
+	(void) img_fail(error, IMG_UNSUPPORTED, "DICOM is left out of this build of pneumo (WITH_DICOM=0)");
+	img_hint(error, "Build pneumo without WITH_DICOM=0, or convert the image to PNG.");
+	return IMG_UNSUPPORTED;
+}
+
+ImgStatus
+img_dicom_open(ImgDicom *dicom, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits,
+			   ImgError *error)
+{
+	(void) dicom;
+	(void) bytes;
+	(void) n_bytes;
+	(void) limits;
+	return absent(error);
+}
+
+ImgStatus
+img_dicom_next(ImgDicom *dicom, ImgDicomElement *element, ImgError *error)
+{
+	(void) dicom;
+	(void) element;
+	return absent(error);
+}
+
+void
+img_dicom_close(ImgDicom *dicom)
+{
+	(void) dicom;
+}
+
 static int
 recognises(const uint8_t *bytes, size_t n_bytes)
 {
@@ -23,9 +56,7 @@ read_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *
 	(void) bytes;
 	(void) n_bytes;
 	(void) limits;
-	(void) img_fail(error, IMG_UNSUPPORTED, "DICOM is left out of this build of pneumo (WITH_DICOM=0)");
-	img_hint(error, "Build pneumo without WITH_DICOM=0, or convert the image to PNG.");
-	return IMG_UNSUPPORTED;
+	return absent(error);
 }
 
 static ImgStatus
