@@ -3,8 +3,9 @@
  * dicom_jpeg_2000.c
  *	  JPEG 2000 frames of DICOM files.  The only file that knows OpenJPEG.
  *
- * A frame is decoded in one call, which an interrupt cannot stop; docs/images.md
- * says how long that takes.
+ * OpenJPEG cannot be stopped while it decodes.  So a picture of one tile, as almost
+ * all are, is decoded in strips of about STRIP_PIXELS pixels; of a picture of
+ * several tiles the reading of each looks for an interrupt.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +15,9 @@
 #include <openjpeg.h>
 
 #include "dicom.h"
+
+#define STRIP_PIXELS (1 << 20)
+#define CODE_BLOCK 64 /* rows; strips end where blocks of this usual size do */
 
 /* The compressed bytes as a stream. */
 typedef struct Source
@@ -83,7 +87,7 @@ discard_message(const char *message, void *user)
 	(void) user;
 }
 
-/* Checks that the decoded or announced picture is the one of the header. */
+/* Checks that the announced picture is the one of the header. */
 static ImgStatus
 check_image(const opj_image_t *image, const DicomHeader *header, ImgError *error)
 {
@@ -91,6 +95,8 @@ check_image(const opj_image_t *image, const DicomHeader *header, ImgError *error
 		image->numcomps != (OPJ_UINT32) header->samples)
 		return dicom_mismatch(error, "JPEG 2000", (uint64_t) image->x1 - image->x0,
 							  (uint64_t) image->y1 - image->y0, (int) image->numcomps, header);
+	if (image->x1 > INT32_MAX || image->y1 > INT32_MAX)
+		return img_fail(error, IMG_UNSUPPORTED, "DICOM image: JPEG 2000 data far from their origin");
 	for (OPJ_UINT32 c = 0; c < image->numcomps; c++)
 		if (image->comps[c].dx != 1 || image->comps[c].dy != 1 || image->comps[c].prec > 16)
 			return img_fail(error, IMG_UNSUPPORTED, "DICOM image: JPEG 2000 data with %u bits, or subsampled",
@@ -98,14 +104,53 @@ check_image(const opj_image_t *image, const DicomHeader *header, ImgError *error
 	return IMG_OK;
 }
 
+static ImgStatus
+failed(ImgError *error, const char *message, const ImgLimits *limits)
+{
+	if (limits->interrupt != NULL && *limits->interrupt)
+		return img_fail(error, IMG_INTERRUPTED, "interrupted while decoding a DICOM image");
+	return img_fail(error, IMG_CORRUPT, "damaged DICOM image: JPEG 2000 data: %s", message);
+}
+
+/* Copies the rows that were decoded; returns whether all components have them. */
+static int
+copy_rows(uint16_t *dst, const opj_image_t *image, uint32_t columns, uint32_t rows)
+{
+	for (OPJ_UINT32 c = 0; c < image->numcomps; c++)
+	{
+		const opj_image_comp_t *component = &image->comps[c];
+
+		if (component->data == NULL || component->w != columns || component->h != rows)
+			return 0;
+		for (size_t i = 0; i < (size_t) columns * rows; i++)
+			dst[i * image->numcomps + c] = (uint16_t) component->data[i];
+	}
+	return 1;
+}
+
+/* Returns the rows of a strip: all where the picture has several tiles. */
+static uint32_t
+strip_rows(opj_codec_t *codec, const DicomHeader *header)
+{
+	opj_codestream_info_v2_t *info = opj_get_cstr_info(codec);
+	int tiles = info == NULL ? 0 : info->tw == 1 && info->th == 1 ? 1 : 2;
+	uint32_t rows = STRIP_PIXELS / header->columns / CODE_BLOCK * CODE_BLOCK;
+
+	opj_destroy_cstr_info(&info);
+	if (tiles != 1)
+		return header->rows;
+	return rows < CODE_BLOCK ? CODE_BLOCK : rows;
+}
+
 /* Decodes with a stream and a codec that are there; frees nothing. */
 static ImgStatus
 decode(opj_codec_t *codec, opj_stream_t *stream, opj_image_t **image, char *message, uint16_t *dst,
 	   const DicomHeader *header, const ImgLimits *limits, ImgError *error)
 {
-	size_t pixels = (size_t) header->columns * header->rows;
 	opj_dparameters_t parameters;
 	ImgStatus status;
+	uint32_t step;
+	OPJ_UINT32 x0, y0;
 
 	opj_set_default_decoder_parameters(&parameters);
 	opj_set_error_handler(codec, keep_message, message);
@@ -113,28 +158,28 @@ decode(opj_codec_t *codec, opj_stream_t *stream, opj_image_t **image, char *mess
 	opj_set_info_handler(codec, discard_message, NULL);
 	if (!opj_setup_decoder(codec, &parameters) || !opj_decoder_set_strict_mode(codec, OPJ_TRUE) ||
 		!opj_read_header(stream, codec, image))
-		return img_fail(error, IMG_CORRUPT, "damaged DICOM image: JPEG 2000 data: %s", message);
+		return failed(error, message, limits);
 	status = check_image(*image, header, error);
 	if (status != IMG_OK)
 		return status;
-	if (!opj_decode(codec, stream, *image))
+	x0 = (*image)->x0;
+	y0 = (*image)->y0;
+	step = strip_rows(codec, header);
+	for (uint32_t y = 0; y < header->rows; y += step)
 	{
-		if (limits->interrupt != NULL && *limits->interrupt)
-			return img_fail(error, IMG_INTERRUPTED, "interrupted while decoding a DICOM image");
-		return img_fail(error, IMG_CORRUPT, "damaged DICOM image: JPEG 2000 data: %s", message);
-	}
-	status = check_image(*image, header, error);
-	if (status != IMG_OK)
-		return status;
-	for (OPJ_UINT32 c = 0; c < (*image)->numcomps; c++)
-	{
-		const opj_image_comp_t *component = &(*image)->comps[c];
+		uint32_t rows = header->rows - y < step ? header->rows - y : step;
 
-		if (component->data == NULL || component->w != header->columns || component->h != header->rows)
-			return img_fail(error, IMG_CORRUPT,
-							"damaged DICOM image: JPEG 2000 data: a component is missing");
-		for (size_t i = 0; i < pixels; i++)
-			dst[i * (*image)->numcomps + c] = (uint16_t) component->data[i];
+		if (limits->interrupt != NULL && *limits->interrupt)
+			return failed(error, message, limits);
+		if ((step < header->rows &&
+			 !opj_set_decode_area(codec, *image, (OPJ_INT32) x0, (OPJ_INT32) (y0 + y),
+								  (OPJ_INT32) (x0 + header->columns), (OPJ_INT32) (y0 + y + rows))) ||
+			!opj_decode(codec, stream, *image))
+			return failed(error, message, limits);
+		if ((*image)->numcomps != (OPJ_UINT32) header->samples ||
+			!copy_rows(dst + (size_t) y * header->columns * (size_t) header->samples, *image, header->columns,
+					   rows))
+			return failed(error, "a component is missing", limits);
 	}
 	return IMG_OK;
 }

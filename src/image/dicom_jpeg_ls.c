@@ -4,8 +4,8 @@
  *	  JPEG-LS frames of DICOM files.  The only file that knows CharLS.
  *
  * CharLS is written in C++; its C interface catches what it throws.  A frame is
- * decoded in one call, which an interrupt cannot stop; docs/images.md says how
- * long that takes.
+ * decoded in one call, which an interrupt cannot stop; so it has a greatest number
+ * of samples.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +15,9 @@
 #include <charls/charls.h>
 
 #include "dicom.h"
+
+/* About what CharLS decodes in half a second. */
+#define MAX_SAMPLES (20 * 1000 * 1000)
 
 /* Brings samples of 1 or 2 bytes, perhaps in planes, into the form of the other decoders. */
 static void
@@ -56,6 +59,10 @@ decode(charls_jpegls_decoder *decoder, uint8_t **memory, uint16_t *dst, const ui
 	if (frame.width != header->columns || frame.height != header->rows ||
 		frame.component_count != header->samples)
 		return dicom_mismatch(error, "JPEG-LS", frame.width, frame.height, frame.component_count, header);
+	if (pixels * (size_t) header->samples > MAX_SAMPLES)
+		return img_fail(error, IMG_TOO_LARGE,
+						"DICOM image: JPEG-LS data of %llu samples; at most %d are allowed",
+						(unsigned long long) pixels * (unsigned) header->samples, MAX_SAMPLES);
 	need = pixels * (size_t) header->samples * (frame.bits_per_sample > 8 ? 2 : 1);
 	if (frame.bits_per_sample > 16 || need > limits->max_codec_bytes)
 		return img_fail(error, IMG_TOO_LARGE, "JPEG-LS data of %d bits need too much memory",

@@ -128,6 +128,14 @@ fetch_row(const Rows *rows, uint32_t y)
 			}
 		return;
 	}
+	if (samples->wide && !samples->planar && !samples->big_endian)
+	{
+		const uint8_t *p = samples->bytes + 2 * (size_t) y * row_n;
+
+		for (size_t i = 0; i < row_n; i++)
+			rows->stored[i] = (uint16_t) (((unsigned) p[2 * i + 1] << 8 | p[2 * i]) >> shift) & mask;
+		return;
+	}
 	for (size_t i = 0; i < row_n; i++)
 	{
 		size_t at = (size_t) y * row_n + i;
