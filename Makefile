@@ -74,6 +74,7 @@ OWN_GOALS = \
 	check-coverage \
 	check-deep \
 	check-explain \
+	check-images \
 	check-pgspot \
 	check-readme \
 	check-report \

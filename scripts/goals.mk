@@ -14,7 +14,7 @@ UNIT_WARNINGS = -Wall -Wextra -Wvla -Wmissing-prototypes -Werror
 UNIT_CFLAGS = -std=c11 -O2 -g $(UNIT_WARNINGS) $(UNIT_SANITIZE)
 UNIT_CPPFLAGS = -Isrc -Itests/unit $(IMAGE_CPPFLAGS) -MMD -MP
 UNIT_LIBS = $(IMAGE_LIBS) -lpthread -lm
-UNIT_ALL = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_ALL = $(filter-out $(if $(filter 0,$(WITH_DICOM)),dicom),$(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c))))
 UNIT_WANTED = $(if $(TESTS),$(patsubst test_%,%,$(TESTS)),$(UNIT_ALL))
 UNIT_TESTS = $(UNIT_WANTED:%=tests/unit/test_%.c)
 UNIT_PROGRAMS = $(UNIT_TESTS:tests/unit/%.c=$(UNIT_DIR)/%)
@@ -75,6 +75,9 @@ check-coverage: $(UNIT_DIR)/test_coverage ## how often intervals hold the true v
 check-explain: ## whether the maps are about the score (minutes)
 	@scripts/check-explain.sh
 
+check-images: ## how images are read against pydicom and Pillow, in a virtual environment; VENV=, IMAGES=
+	@VENV="$(VENV)" IMAGES="$(IMAGES)" scripts/check-images.sh
+
 check-avx512: ## the kernels on an emulated processor with AVX-512 (half an hour); TESTS= of tests/unit
 	@scripts/check-avx512.sh $(TESTS)
 
@@ -114,6 +117,9 @@ $(UNIT_DIR)/libpneumo.a: $(UNIT_OBJS)
 
 $(UNIT_DIR)/%: tests/unit/%.c $(UNIT_DIR)/libpneumo.a
 	@mkdir -p $(@D)
+	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/libpneumo.a $(UNIT_LIBS)
+
+$(UNIT_DIR)/decode_image: tests/images/decode_image.c $(UNIT_DIR)/libpneumo.a
 	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/libpneumo.a $(UNIT_LIBS)
 
 -include $(wildcard $(UNIT_OBJS:.o=.d) $(UNIT_PROGRAMS:%=%.d))

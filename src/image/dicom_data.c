@@ -407,7 +407,7 @@ img_dicom_next(ImgDicom *dicom, ImgDicomElement *element, ImgError *error)
 			return leave(dicom, element);
 		if (limit_of(dicom) - dicom->at < 8)
 		{
-			/* a byte of padding at the end, or the ends of containers that are missing */
+			/* some padding at the end, or the ends of containers that are missing */
 			if (dicom->in_meta)
 				return img_fail(error, IMG_CORRUPT, "damaged DICOM file: it ends early");
 			if (dicom->depth > 0)
@@ -415,6 +415,9 @@ img_dicom_next(ImgDicom *dicom, ImgDicomElement *element, ImgError *error)
 				dicom->at = limit_of(dicom);
 				continue;
 			}
+			for (size_t i = dicom->at; i < dicom->n_bytes; i++)
+				if (dicom->bytes[i] != 0)
+					return img_fail(error, IMG_CORRUPT, "damaged DICOM file: it ends within an element");
 			element->event = IMG_DICOM_END;
 			return IMG_OK;
 		}
