@@ -15,7 +15,7 @@ SELECT pneumo_phantom(1, 'COVID');
 SELECT pneumo_phantom(1, 'NORMAL', 63);
 SELECT pneumo_phantom(1, 'NORMAL', 2049);
 
--- bad images: no image, damaged, truncated, unsupported, too large
+-- bad images: no image, damaged, truncated, unsupported, too large; CMYK is read
 CREATE FUNCTION pg_temp.try(image bytea) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	info record;

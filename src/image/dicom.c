@@ -297,9 +297,9 @@ check_header(DicomHeader *header, ImgError *error)
 	const char *photometric = header->photometric;
 	int is_grey = strncmp(photometric, "MONOCHROME", 10) == 0 || strcmp(photometric, "PALETTE COLOR") == 0;
 
-	header->syntax = dicom_syntax(header->syntax_uid);
+	header->syntax = img_dicom_syntax(header->syntax_uid);
 	if (header->syntax_uid[0] == '\0')
-		header->syntax = dicom_syntax("1.2.840.10008.1.2");
+		header->syntax = img_dicom_syntax("1.2.840.10008.1.2");
 	if (header->syntax == NULL)
 		return img_fail(error, IMG_UNSUPPORTED, "DICOM transfer syntax %s is not supported",
 						header->syntax_uid);
@@ -348,7 +348,7 @@ check_header(DicomHeader *header, ImgError *error)
 }
 
 ImgStatus
-dicom_read_header(DicomHeader *header, ImgDicom *dicom, ImgError *error)
+img_dicom_read_header(DicomHeader *header, ImgDicom *dicom, ImgError *error)
 {
 	memset(header, 0, sizeof(*header));
 	header->frames = 1;
@@ -417,7 +417,7 @@ read_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *
 	ImgStatus status = img_dicom_open(&dicom, bytes, n_bytes, limits, error);
 
 	if (status == IMG_OK)
-		status = dicom_read_header(&header, &dicom, error);
+		status = img_dicom_read_header(&header, &dicom, error);
 	if (status == IMG_OK)
 		status = img_check_size("DICOM", header.columns, header.rows, limits, error);
 	img_dicom_close(&dicom);
@@ -435,8 +435,8 @@ read_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *
 }
 
 ImgStatus
-dicom_mismatch(ImgError *error, const char *name, uint64_t width, uint64_t height, int samples,
-			   const DicomHeader *header)
+img_dicom_mismatch(ImgError *error, const char *name, uint64_t width, uint64_t height, int samples,
+				   const DicomHeader *header)
 {
 	return img_fail(error, IMG_CORRUPT,
 					"damaged DICOM image: its %s data are %llu x %llu x %d, but the header says %u x %u x %d",
@@ -455,7 +455,7 @@ decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_by
 
 	memset(&samples, 0, sizeof(samples));
 	if (status == IMG_OK)
-		status = dicom_read_header(&header, &dicom, error);
+		status = img_dicom_read_header(&header, &dicom, error);
 	if (status == IMG_OK)
 		status = img_check_size("DICOM", header.columns, header.rows, limits, error);
 	if (status == IMG_OK && (header.columns != info->width || header.rows != info->height || denom != 1))
@@ -464,9 +464,9 @@ decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_by
 					 (unsigned) header.columns, (unsigned) header.rows, (unsigned) info->width,
 					 (unsigned) info->height);
 	if (status == IMG_OK)
-		status = dicom_frame(&samples, &header, limits, error);
+		status = img_dicom_frame(&samples, &header, limits, error);
 	if (status == IMG_OK)
-		status = dicom_put_rows(sink, channels, &samples, &header, limits, error);
+		status = img_dicom_put_rows(sink, channels, &samples, &header, limits, error);
 	free(samples.memory);
 	img_dicom_close(&dicom);
 	return status;

@@ -32,7 +32,7 @@ typedef struct DicomSyntax
 } DicomSyntax;
 
 /* Returns a transfer syntax, or NULL if it is unknown. */
-extern const DicomSyntax *dicom_syntax(const char *uid);
+extern const DicomSyntax *img_dicom_syntax(const char *uid);
 
 /* A lookup table: values of 8 or 16 bits, from first on. */
 typedef struct DicomTable
@@ -79,7 +79,7 @@ typedef struct DicomHeader
 } DicomHeader;
 
 /* Reads what the elements of an opened file say about the picture. */
-extern ImgStatus dicom_read_header(DicomHeader *header, ImgDicom *dicom, ImgError *error);
+extern ImgStatus img_dicom_read_header(DicomHeader *header, ImgDicom *dicom, ImgError *error);
 
 /* The samples of a frame, as they are stored. */
 typedef struct DicomSamples
@@ -97,30 +97,32 @@ typedef struct DicomSamples
 } DicomSamples;
 
 /* Decodes the first frame; the caller frees samples->memory on every path. */
-extern ImgStatus dicom_frame(DicomSamples *samples, const DicomHeader *header, const ImgLimits *limits,
-							 ImgError *error);
+extern ImgStatus img_dicom_frame(DicomSamples *samples, const DicomHeader *header, const ImgLimits *limits,
+								 ImgError *error);
 
 /*
  * Decoders of one compressed frame into rows * columns * samples values of 16 bits
  * in the order of the machine, interleaved; all sizes are checked against the
  * header before memory is taken.
  */
-extern ImgStatus dicom_decode_jpeg(uint16_t *dst, const uint8_t *bytes, size_t n_bytes,
-								   const DicomHeader *header, const ImgLimits *limits, ImgError *error);
-extern ImgStatus dicom_decode_jpeg_ls(uint16_t *dst, const uint8_t *bytes, size_t n_bytes,
-									  const DicomHeader *header, const ImgLimits *limits, ImgError *error);
-extern ImgStatus dicom_decode_jpeg_2000(uint16_t *dst, const uint8_t *bytes, size_t n_bytes,
-										const DicomHeader *header, const ImgLimits *limits, ImgError *error);
+extern ImgStatus img_dicom_decode_jpeg(uint16_t *dst, const uint8_t *bytes, size_t n_bytes,
+									   const DicomHeader *header, const ImgLimits *limits, ImgError *error);
+extern ImgStatus img_dicom_decode_jpeg_ls(uint16_t *dst, const uint8_t *bytes, size_t n_bytes,
+										  const DicomHeader *header, const ImgLimits *limits,
+										  ImgError *error);
+extern ImgStatus img_dicom_decode_jpeg_2000(uint16_t *dst, const uint8_t *bytes, size_t n_bytes,
+											const DicomHeader *header, const ImgLimits *limits,
+											ImgError *error);
 
 /* Sets what a compressed frame of another size or kind than the header is: an error. */
-extern ImgStatus dicom_mismatch(ImgError *error, const char *name, uint64_t width, uint64_t height,
-								int samples, const DicomHeader *header);
+extern ImgStatus img_dicom_mismatch(ImgError *error, const char *name, uint64_t width, uint64_t height,
+									int samples, const DicomHeader *header);
 
 /* Puts the rows of the frame into the sink, through the tables and the window of the header. */
-extern ImgStatus dicom_put_rows(ImgSink *sink, int channels, const DicomSamples *samples,
-								const DicomHeader *header, const ImgLimits *limits, ImgError *error);
+extern ImgStatus img_dicom_put_rows(ImgSink *sink, int channels, const DicomSamples *samples,
+									const DicomHeader *header, const ImgLimits *limits, ImgError *error);
 
 /* Returns the value representation of an element in implicit files; "UN" if it is not in the list. */
-extern const char *dicom_vr(uint32_t tag);
+extern const char *img_dicom_vr(uint32_t tag);
 
 #endif /* PNEUMO_IMAGE_DICOM_H */

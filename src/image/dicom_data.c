@@ -64,7 +64,7 @@ static const DicomSyntax syntaxes[] = {
 };
 
 const DicomSyntax *
-dicom_syntax(const char *uid)
+img_dicom_syntax(const char *uid)
 {
 	for (size_t i = 0; i < sizeof(syntaxes) / sizeof(syntaxes[0]); i++)
 		if (strcmp(syntaxes[i].uid, uid) == 0)
@@ -204,7 +204,7 @@ inflate_rest(ImgDicom *dicom, ImgError *error)
 static ImgStatus
 begin_data_set(ImgDicom *dicom, ImgError *error)
 {
-	const DicomSyntax *syntax = dicom_syntax(dicom->transfer_syntax);
+	const DicomSyntax *syntax = img_dicom_syntax(dicom->transfer_syntax);
 
 	dicom->in_meta = 0;
 	if (syntax != NULL && syntax->deflated)
@@ -349,7 +349,7 @@ read_element(ImgDicom *dicom, ImgDicomElement *element, ImgError *error)
 
 	if (dicom->implicit_vr)
 	{
-		memcpy(element->vr, dicom_vr(element->tag), 2);
+		memcpy(element->vr, img_dicom_vr(element->tag), 2);
 		length = read_u32(p + 4, dicom->big_endian);
 	}
 	else

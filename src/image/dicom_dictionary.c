@@ -161,7 +161,7 @@ element_of(const char *entry)
 }
 
 const char *
-dicom_vr(uint32_t tag)
+img_dicom_vr(uint32_t tag)
 {
 	uint32_t group = tag >> 16, element = tag & 0xffff;
 

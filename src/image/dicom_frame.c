@@ -239,7 +239,7 @@ decode_plain_jpeg(uint16_t *dst, DicomSamples *samples, const Stream *stream, co
 	if (status != IMG_OK)
 		return status;
 	if (info.width != header->columns || info.height != header->rows || info.components != header->samples)
-		return dicom_mismatch(error, "JPEG", info.width, info.height, info.components, header);
+		return img_dicom_mismatch(error, "JPEG", info.width, info.height, info.components, header);
 	samples->is_rgb = 1;
 	return img_jpeg_decode(&sink.sink, header->samples, 1, stream->bytes, stream->n_bytes,
 						   strcmp(header->photometric, "RGB") == 0, &info, limits, error);
@@ -286,7 +286,7 @@ machine_is_big_endian(void)
 }
 
 ImgStatus
-dicom_frame(DicomSamples *samples, const DicomHeader *header, const ImgLimits *limits, ImgError *error)
+img_dicom_frame(DicomSamples *samples, const DicomHeader *header, const ImgLimits *limits, ImgError *error)
 {
 	DicomCoding coding = header->syntax->coding;
 	Stream stream;
@@ -337,13 +337,13 @@ dicom_frame(DicomSamples *samples, const DicomHeader *header, const ImgLimits *l
 		status = decode_rle(dst, &stream, header, limits, error);
 	}
 	else if (coding == DICOM_JPEG_LS)
-		status = dicom_decode_jpeg_ls(dst, stream.bytes, stream.n_bytes, header, limits, error);
+		status = img_dicom_decode_jpeg_ls(dst, stream.bytes, stream.n_bytes, header, limits, error);
 	else if (coding == DICOM_JPEG_2000)
-		status = dicom_decode_jpeg_2000(dst, stream.bytes, stream.n_bytes, header, limits, error);
+		status = img_dicom_decode_jpeg_2000(dst, stream.bytes, stream.n_bytes, header, limits, error);
 	else if (is_plain_jpeg(stream.bytes, stream.n_bytes))
 		status = decode_plain_jpeg(dst, samples, &stream, header, limits, error);
 	else
-		status = dicom_decode_jpeg(dst, stream.bytes, stream.n_bytes, header, limits, error);
+		status = img_dicom_decode_jpeg(dst, stream.bytes, stream.n_bytes, header, limits, error);
 	free(stream.memory);
 	return status;
 }

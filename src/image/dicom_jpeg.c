@@ -234,7 +234,7 @@ read_frame(Jpeg *jpeg, unsigned code, const uint8_t *p, size_t n, ImgError *erro
 	height = read_u16(p + 1);
 	width = read_u16(p + 3);
 	if (width != jpeg->header->columns || height != jpeg->header->rows || p[5] != jpeg->header->samples)
-		return dicom_mismatch(error, NAME, width, height, p[5], jpeg->header);
+		return img_dicom_mismatch(error, NAME, width, height, p[5], jpeg->header);
 	jpeg->components = p[5];
 	if (jpeg->precision < 2 || jpeg->precision > 16 ||
 		(!jpeg->lossless && jpeg->precision != 12 && jpeg->precision != 8))
@@ -571,8 +571,8 @@ read_stream(Jpeg *jpeg, ImgError *error)
 }
 
 ImgStatus
-dicom_decode_jpeg(uint16_t *dst, const uint8_t *bytes, size_t n_bytes, const DicomHeader *header,
-				  const ImgLimits *limits, ImgError *error)
+img_dicom_decode_jpeg(uint16_t *dst, const uint8_t *bytes, size_t n_bytes, const DicomHeader *header,
+					  const ImgLimits *limits, ImgError *error)
 {
 	Jpeg *jpeg = calloc(1, sizeof(Jpeg));
 	ImgStatus status;

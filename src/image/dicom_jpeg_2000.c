@@ -93,8 +93,8 @@ check_image(const opj_image_t *image, const DicomHeader *header, ImgError *error
 {
 	if (image->x1 - image->x0 != header->columns || image->y1 - image->y0 != header->rows ||
 		image->numcomps != (OPJ_UINT32) header->samples)
-		return dicom_mismatch(error, "JPEG 2000", (uint64_t) image->x1 - image->x0,
-							  (uint64_t) image->y1 - image->y0, (int) image->numcomps, header);
+		return img_dicom_mismatch(error, "JPEG 2000", (uint64_t) image->x1 - image->x0,
+								  (uint64_t) image->y1 - image->y0, (int) image->numcomps, header);
 	if (image->x1 > INT32_MAX || image->y1 > INT32_MAX)
 		return img_fail(error, IMG_UNSUPPORTED, "DICOM image: JPEG 2000 data far from their origin");
 	for (OPJ_UINT32 c = 0; c < image->numcomps; c++)
@@ -165,6 +165,11 @@ decode(opj_codec_t *codec, opj_stream_t *stream, opj_image_t **image, char *mess
 	x0 = (*image)->x0;
 	y0 = (*image)->y0;
 	step = strip_rows(codec, header);
+	if ((uint64_t) step * header->columns * (uint64_t) header->samples * sizeof(OPJ_INT32) >
+		limits->max_codec_bytes)
+		return img_fail(error, IMG_TOO_LARGE,
+						"decoding the DICOM image needs more than the %llu bytes allowed for the decoder",
+						(unsigned long long) limits->max_codec_bytes);
 	for (uint32_t y = 0; y < header->rows; y += step)
 	{
 		uint32_t rows = header->rows - y < step ? header->rows - y : step;
@@ -185,8 +190,8 @@ decode(opj_codec_t *codec, opj_stream_t *stream, opj_image_t **image, char *mess
 }
 
 ImgStatus
-dicom_decode_jpeg_2000(uint16_t *dst, const uint8_t *bytes, size_t n_bytes, const DicomHeader *header,
-					   const ImgLimits *limits, ImgError *error)
+img_dicom_decode_jpeg_2000(uint16_t *dst, const uint8_t *bytes, size_t n_bytes, const DicomHeader *header,
+						   const ImgLimits *limits, ImgError *error)
 {
 	static const uint8_t jp2[] = {0, 0, 0, 12, 'j', 'P', ' ', ' '};
 	int is_file = n_bytes > sizeof(jp2) && memcmp(bytes, jp2, sizeof(jp2)) == 0;

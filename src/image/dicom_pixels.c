@@ -333,8 +333,8 @@ put_row(const Rows *rows, ImgSink *sink, int channels)
 }
 
 ImgStatus
-dicom_put_rows(ImgSink *sink, int channels, const DicomSamples *samples, const DicomHeader *header,
-			   const ImgLimits *limits, ImgError *error)
+img_dicom_put_rows(ImgSink *sink, int channels, const DicomSamples *samples, const DicomHeader *header,
+				   const ImgLimits *limits, ImgError *error)
 {
 	size_t row_n = (size_t) header->columns * 3;
 	Rows rows = {samples, header, NULL, NULL, NULL, NULL};
