@@ -383,6 +383,11 @@ read_element(ImgDicom *dicom, ImgDicomElement *element, ImgError *error)
 	}
 	if (length > left - head)
 		return cut_off(dicom, element->tag, error);
+
+	/* a program that did not know the element has kept its value as it was */
+	if (memcmp(element->vr, "UN", 2) == 0 && !dicom->big_endian &&
+		memcmp(img_dicom_vr(element->tag), "SQ", 2) != 0)
+		memcpy(element->vr, img_dicom_vr(element->tag), 2);
 	element->event = IMG_DICOM_VALUE;
 	element->value = dicom->bytes + dicom->at;
 	element->n_bytes = length;

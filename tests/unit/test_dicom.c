@@ -840,9 +840,42 @@ test_damage(void)
 				  "JPEG-LS");
 }
 
+/* An interrupt that is there from the beginning stops the decoding of each coding. */
+static void
+test_interrupt(void)
+{
+	static uint8_t frame[ROOM / 4];
+	static const char *const syntaxes[] = {EXPLICIT, DEFLATED, RLE, LOSSLESS, JPEG_2000};
+	volatile sig_atomic_t stop = 0;
+	ImgLimits limits = {.interrupt = &stop};
+	uint8_t pixels[N];
+
+	for (size_t k = 0; k < sizeof(syntaxes) / sizeof(syntaxes[0]); k++)
+	{
+		Recipe recipe = {.bits = 12, .syntax = syntaxes[k], .frame = k >= 2 ? frame : NULL};
+		File file;
+		ImgInfo info;
+		ImgError error;
+
+		recipe.n_frame = k == 2   ? encode_rle(frame, &recipe)
+						 : k == 3 ? encode_lossless(frame, &recipe, 1, 0)
+						 : k == 4 ? encode_jpeg_2000(frame, &recipe)
+								  : 0;
+		file = make(&recipe);
+		stop = 0;
+		unit_ok(img_info(&info, file.bytes, file.n, &limits, &error) == IMG_OK, "not interrupted: %s",
+				syntaxes[k]);
+		stop = 1;
+		unit_ok(img_decode(pixels, N, 1, file.bytes, file.n, &info, &limits, &error) == IMG_INTERRUPTED,
+				"interrupted: %s", syntaxes[k]);
+		free(file.bytes);
+	}
+}
+
 int
 main(void)
 {
+	test_interrupt();
 	test_same_as_png();
 	test_syntaxes();
 	test_windows();
