@@ -5,8 +5,9 @@
  *	  frame from the file to the sink.
  *
  * The reader of the elements and all pixel codings but JPEG-LS and JPEG 2000
- * are our own: the libraries that read DICOM as a whole (GDCM, DCMTK) can be
- * brought to abort by damaged files, which would end all sessions of a server.
+ * are our own: a library that reads DICOM as a whole and ends the process on
+ * damaged files, as GDCM does by its assertions, would end all sessions of a
+ * server.
  *
  * Of several frames, windows and tables the first counts.
  *
