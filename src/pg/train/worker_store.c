@@ -112,6 +112,102 @@ two_class_figures(PneumoWorker *w, const PneumoModelMeta *meta, const double *pr
 					 figures.accuracy, figures.sensitivity, figures.specificity, auc, loss);
 }
 
+/* Returns the groups of the validation split's rows, as the clusters of figures. */
+static uint64_t *
+validation_groups(const PneumoWorker *w)
+{
+	size_t n = w->data.n[NN_VALIDATION];
+	uint64_t *group = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		memcpy(&group[i], w->dataset->samples[w->loader.number[NN_VALIDATION][i]].group, sizeof(uint64_t));
+	return group;
+}
+
+/* Returns the class that a version calls a row by, given the calibrated probabilities of its classes. */
+static int
+called_class(const PneumoModelMeta *meta, const double *probability)
+{
+	int called = 0;
+	int c;
+
+	if (meta->n_classes == 2)
+		return probability[1] >= meta->threshold;
+	for (c = 1; c < meta->n_classes; c++)
+		if (probability[c] > probability[called])
+			called = c;
+	return called;
+}
+
+/* Adds NAME_low and NAME_high to json if the figure is defined. */
+static void
+add_interval(PneumoJson *json, const char *name, const StatsInterval *interval, StatsStatus status)
+{
+	if (status != STATS_OK)
+		return;
+	pneumo_json_add_number(json, psprintf("%s_low", name), interval->low, 9);
+	pneumo_json_add_number(json, psprintf("%s_high", name), interval->high, 9);
+}
+
+/*
+ * Adds the 95 % limits of the figures to json, by group.  They are those of
+ * formulas: a bootstrap could not be broken off here.  Limits that are not
+ * defined, or that need more than pneumo.figures_memory, are left out.
+ */
+static void
+add_limits(PneumoWorker *w, const PneumoModelMeta *meta, const float *scores, const double *probability,
+		   PneumoJson *json)
+{
+	static const char *const names[] = {"specificity", "sensitivity", "accuracy"};
+	const int32_t *label = w->data.label[NN_VALIDATION];
+	size_t n = w->data.n[NN_VALIDATION];
+	int units = nn_graph_output_units(w->prepared->graph);
+	uint64_t *group = validation_groups(w);
+	uint64_t *cluster = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
+	double *score = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(double));
+	uint8_t *flag = MemoryContextAllocHuge(w->cxt, Max(1, n));
+	StatsRows rows = {score, flag, group, n};
+	StatsInterval interval;
+	StatsAuc auc;
+	StatsStatus status;
+	PneumoStats stats;
+	size_t i;
+	int f;
+
+	pneumo_stats_begin(&stats);
+	stats.env.stop = NULL; /* it is short, and a pending interrupt must not change what is stored */
+	for (f = meta->n_classes == 2 ? 0 : 2; f < 3; f++)
+	{
+		size_t k = 0;
+
+		for (i = 0; i < n; i++)
+		{
+			if (f < 2 && label[i] != f)
+				continue;
+			flag[k] = called_class(meta, probability + i * meta->n_classes) == label[i];
+			cluster[k++] = group[i];
+		}
+		status = stats_proportion(&interval, NULL, flag, cluster, k, PNEUMO_CONFIDENCE, &stats.env);
+		add_interval(json, names[f], &interval, status);
+	}
+	if (meta->n_classes == 2)
+	{
+		for (i = 0; i < n; i++)
+		{
+			score[i] = scores[i * units + units - 1];
+			flag[i] = label[i] != 0;
+		}
+		status = stats_auc_interval(&auc, &rows, PNEUMO_CONFIDENCE, &stats.env);
+		add_interval(json, "auc", &auc.auc, status);
+	}
+	pneumo_stats_end(&stats);
+	pfree(group);
+	pfree(cluster);
+	pfree(score);
+	pfree(flag);
+}
+
 /*
  * Adds the validation figures of the stored weights to json, and to line for
  * people.  scores and probability are NULL if the validation split was not
@@ -147,6 +243,7 @@ validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *sc
 			pneumo_json_add_number(json, "log_loss", loss, 9);
 			appendStringInfo(line, "accuracy %.4f, AUC %.4f (macro), log loss %.4f", accuracy, auc, loss);
 		}
+		add_limits(w, meta, scores, probability, json);
 	}
 	else if (w->best.epoch > 0 && n > 0)
 	{
@@ -205,18 +302,13 @@ model_bytes(PneumoWorker *w, const float *weights, const PneumoModelMeta *meta, 
 static double *
 fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, PneumoJson *metrics)
 {
-	size_t n = w->data.n[NN_VALIDATION];
-	uint64_t *group = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
 	PneumoFitRows in;
-	size_t i;
 
-	for (i = 0; i < n; i++)
-		memcpy(&group[i], w->dataset->samples[w->loader.number[NN_VALIDATION][i]].group, sizeof(uint64_t));
 	in.probability = scores;
 	in.logit = nn_trainer_logits(w->trainer);
 	in.label = w->data.label[NN_VALIDATION];
-	in.group = group;
-	in.n = n;
+	in.group = validation_groups(w);
+	in.n = w->data.n[NN_VALIDATION];
 	in.units = nn_graph_output_units(w->prepared->graph);
 	return pneumo_fit(meta, w->prepared->config, &in, metrics);
 }
