@@ -11,7 +11,7 @@ ALTER TABLE leaderboard_xrays ADD PRIMARY KEY (id);
 SET client_min_messages = error; -- few groups
 
 -- a sweep trains all combinations, the last key fastest, and deploys none
-CALL pneumo_sweep('leaderboard_xrays', :'base', '{"batch_size": [8, 16], "learning_rate": [1e-9, 0.003]}');
+CALL pneumo_sweep('leaderboard_xrays', :'base', '{"batch_size": [8, 16], "learning_rate": [1e-9, 0.001]}');
 SELECT config->'batch_size' AS batch, config->'learning_rate' AS rate, config->'deploy' AS deploy, state
 FROM pneumo.runs WHERE model = 'leaderboard' ORDER BY run;
 
@@ -27,10 +27,10 @@ SELECT source, array_agg(DISTINCT rank ORDER BY rank) AS ranks, array_agg((chang
 	   bool_and(log_loss > 0 AND images > 0 AND duration > '0' AND finished <= now() AND best_epoch > 0) AS filled
 FROM pneumo.leaderboard WHERE model = 'leaderboard' GROUP BY source;
 SELECT changed, deployed, epochs, test_looks FROM pneumo.leaderboard WHERE model = 'leaderboard' ORDER BY run;
-SELECT run, version FROM pneumo.leaderboard WHERE model = 'leaderboard' AND rank = 1 \gset
+SELECT max(version) AS version FROM pneumo.leaderboard WHERE model = 'leaderboard' \gset
 SELECT pneumo_deploy('leaderboard', :version);
 SELECT looks FROM pneumo_evaluate('leaderboard_xrays', 'leaderboard');
-SELECT array_agg(deployed ORDER BY rank) AS deployed, array_agg(test_looks ORDER BY rank) AS looks
+SELECT array_agg(deployed ORDER BY run) AS deployed, array_agg(test_looks ORDER BY run) AS looks
 FROM pneumo.leaderboard WHERE model = 'leaderboard';
 CREATE ROLE regress_pneumo_other;
 CREATE ROLE regress_pneumo_monitor IN ROLE pg_monitor;
@@ -54,7 +54,7 @@ SELECT count(*) AS listed FROM pneumo.leaderboard WHERE model = 'leaderboard';
 SET client_min_messages = error;
 CALL leaderboard_sweep(:'base');
 SET client_min_messages = warning;
-SELECT count(*) AS listed, max(rank) AS last FROM pneumo.leaderboard WHERE model = 'leaderboard';
+SELECT count(*) AS listed, count(changed->'learning_rate') AS rates FROM pneumo.leaderboard WHERE model = 'leaderboard';
 
 -- a mistake in any combination is found before the first one trains
 \set VERBOSITY default

@@ -144,7 +144,8 @@ CREATE VIEW pneumo.leaderboard WITH (security_barrier) AS
 		SELECT d.source, pg_catalog.array_agg(d.key) AS keys
 		FROM (SELECT l.source, k.key
 			  FROM listed l
-			  JOIN listed f ON f.id OPERATOR(pg_catalog.=) l.first
+			  JOIN listed f ON f.source OPERATOR(pg_catalog.=) l.source
+						   AND f.id OPERATOR(pg_catalog.=) f.first
 			  CROSS JOIN LATERAL pg_catalog.jsonb_each(l.config) k
 			  WHERE k.key OPERATOR(pg_catalog.<>) 'name'
 			  GROUP BY l.source, k.key
@@ -152,6 +153,8 @@ CREATE VIEW pneumo.leaderboard WITH (security_barrier) AS
 				  OR pg_catalog.bool_or(k.value OPERATOR(pg_catalog.<>)
 						(f.config OPERATOR(pg_catalog.->) k.key))) d
 		GROUP BY d.source),
+	looks AS MATERIALIZED (
+		SELECT k.sha256, pg_catalog.count(*) AS n FROM pneumo.look k GROUP BY k.sha256),
 	allowed AS MATERIALIZED (
 		SELECT m.id,
 			   (SELECT d.version FROM pneumo.deployment d
@@ -184,12 +187,11 @@ CREATE VIEW pneumo.leaderboard WITH (security_barrier) AS
 		   (l.metrics OPERATOR(pg_catalog.->>) 'specificity_high')::pg_catalog.float8 AS specificity_high,
 		   (l.metrics OPERATOR(pg_catalog.->>) 'log_loss')::pg_catalog.float8 AS log_loss,
 		   l.finished OPERATOR(pg_catalog.-) l.started AS duration, l.finished,
-		   CASE WHEN a.id IS NOT NULL THEN
-				(SELECT pg_catalog.count(*) FROM pneumo.look k
-				 WHERE k.sha256 OPERATOR(pg_catalog.=) l.sha256) END AS test_looks
+		   CASE WHEN a.id IS NOT NULL THEN COALESCE(k.n, 0) END AS test_looks
 	FROM listed l
 	LEFT JOIN differing d ON d.source OPERATOR(pg_catalog.=) l.source
-	LEFT JOIN allowed a ON a.id OPERATOR(pg_catalog.=) l.model_id;
+	LEFT JOIN allowed a ON a.id OPERATOR(pg_catalog.=) l.model_id
+	LEFT JOIN looks k ON k.sha256 OPERATOR(pg_catalog.=) l.sha256;
 COMMENT ON VIEW pneumo.leaderboard IS
 	'the runs in pneumo.runs whose version is there, ranked within their source by validation log loss; '
 	'changed has what differs in the configs of the source''s runs. All figures are those of the validation '

@@ -425,8 +425,8 @@ report_best(const Sweep *sweep)
 		return;
 	}
 	ereport(NOTICE,
-			(errmsg("the least validation log loss of %d runs, %.4f, has run %lld: %s", n, best->log_loss,
-					(long long) best->run, best->changed),
+			(errmsg("run %lld has the least validation log loss of %d runs, %.4f: %s", (long long) best->run,
+					n, best->log_loss, best->changed),
 			 errdetail("The figures chose the epoch and now the run, so they are optimistic; pneumo_evaluate "
 					   "gives those of the test split."),
 			 errhint("Deploy it with SELECT pneumo_deploy(%s, %lld).", quote_literal_cstr(best->model),
