@@ -278,15 +278,19 @@ add_figures(StringInfo text, Jsonb *metrics)
 	static const char *const keys[] = {"accuracy", "auc", "sensitivity", "specificity", "log_loss"};
 	static const char *const names[] = {"accuracy", "AUC", "sensitivity", "specificity", "log loss"};
 	StringInfoData line;
+	bool headed = false;
 	int i;
 
-	appendStringInfoString(text, "\nvalidation figures of the stored version, which chose its epoch:\n");
 	initStringInfo(&line);
 	for (i = 0; i < (int) lengthof(keys); i++)
 	{
 		add_figure(&line, metrics, keys[i], names[i]);
 		if ((i % 2 == 1 || i == (int) lengthof(keys) - 1) && line.len > 0)
 		{
+			if (!headed)
+				appendStringInfoString(
+					text, "\nvalidation figures of the stored version, which chose its epoch:\n");
+			headed = true;
 			add_line(text, line.data);
 			resetStringInfo(&line);
 		}
