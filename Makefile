@@ -41,6 +41,7 @@ REGRESS = \
 	groups \
 	images \
 	layers \
+	leaderboard \
 	lineage \
 	messages \
 	models \

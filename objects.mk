@@ -218,6 +218,7 @@ OBJS_PG_ENGINE = \
 OBJS_PG_FIGURES = \
 	src/pg/figures/figure_results.o \
 	src/pg/figures/figures.o \
+	src/pg/figures/plot_history.o \
 	src/pg/figures/plots.o \
 	$(end)
 
@@ -250,8 +251,10 @@ OBJS_PG_TRAIN = \
 	src/pg/train/run_slots.o \
 	src/pg/train/runs.o \
 	src/pg/train/store.o \
+	src/pg/train/sweep.o \
 	src/pg/train/train.o \
 	src/pg/train/views.o \
+	src/pg/train/watch_text.o \
 	src/pg/train/worker.o \
 	src/pg/train/worker_queue.o \
 	src/pg/train/worker_session.o \

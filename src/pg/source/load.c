@@ -502,9 +502,10 @@ static void
 tell_left_out(const Loader *loader)
 {
 	if (loader->skipped > 0)
-		ereport(NOTICE, (errmsg_plural("%lld file is left out: its name ends in neither .jpg nor .jpeg",
-									   "%lld files are left out: their names end in neither .jpg nor .jpeg",
-									   (unsigned long) loader->skipped, (long long) loader->skipped)));
+		ereport(NOTICE, (errmsg_plural("%lld file is left out: its name does not end as an image's",
+									   "%lld files are left out: their names do not end as an image's",
+									   (unsigned long) loader->skipped, (long long) loader->skipped),
+						 errdetail("Files named .jpg, .jpeg, .png, .dcm or .dicom are loaded.")));
 	if (loader->loose > 0)
 		ereport(NOTICE,
 				(errmsg("%lld image%s left out: not in a class folder, so of no label; the first in \"%s\"",
@@ -542,16 +543,15 @@ pneumo_load(PG_FUNCTION_ARGS)
 		AllocSetContextCreate(CurrentMemoryContext, "pneumo load of a file", ALLOCSET_DEFAULT_SIZES);
 	list_tree(&loader);
 	if (loader.files == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("directory \"%s\" has no images in class folders", pneumo_clip(directory)),
-				 loader.loose > 0
-					 ? errdetail_plural("%lld image is in no class folder; the first is in \"%s\".",
-										"%lld images are in no class folder; the first is in \"%s\".",
-										(unsigned long) loader.loose, (long long) loader.loose,
-										pneumo_clip(loader.loose_folder))
-					 : 0,
-				 errhint("Expected are train|val|validation|test/CLASS/*.jpeg, or CLASS/*.jpeg.")));
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+						errmsg("directory \"%s\" has no images in class folders", pneumo_clip(directory)),
+						loader.loose > 0
+							? errdetail_plural("%lld image is in no class folder; the first is in \"%s\".",
+											   "%lld images are in no class folder; the first is in \"%s\".",
+											   (unsigned long) loader.loose, (long long) loader.loose,
+											   pneumo_clip(loader.loose_folder))
+							: 0,
+						errhint("Expected are train|val|validation|test/CLASS/*.jpeg, or CLASS/*.jpeg.")));
 	relid = target_table(target, &created);
 	rel = pneumo_user_table_begin(&loader.table, relid);
 	prepare_insert(&loader);
