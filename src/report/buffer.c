@@ -71,8 +71,9 @@ report_put(ReportBuffer *buffer, const char *markup)
 }
 
 /*
- * Returns the length of the UTF-8 character at p if XML allows it, else 0.  A
- * NUL ends the text, so looking one byte ahead at a time is safe.
+ * Returns the length of the UTF-8 character at p if XML allows it and it does
+ * not turn the direction of the text around it, else 0.  A NUL ends the text, so
+ * looking one byte ahead at a time is safe.
  */
 static size_t
 character_length(const unsigned char *p)
@@ -99,7 +100,8 @@ character_length(const unsigned char *p)
 	}
 	if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || code > 0x10FFFF ||
 		(code >= 0xD800 && code <= 0xDFFF) || code == 0xFFFE || code == 0xFFFF ||
-		(code >= 0x7F && code < 0xA0))
+		(code >= 0x7F && code < 0xA0) || (code >= 0x202A && code <= 0x202E) ||
+		(code >= 0x2066 && code <= 0x2069))
 		return 0;
 	return n;
 }
@@ -185,24 +187,31 @@ report_put_short(ReportBuffer *buffer, const char *text, size_t characters)
 	}
 }
 
-/* Appends a whole number. */
+/* Appends a whole number, for people with a comma before each three digits. */
 static void
-put_count(ReportBuffer *buffer, uint64_t value)
+put_count(ReportBuffer *buffer, uint64_t value, bool separated)
 {
-	char digits[20];
+	char digits[27];
 	size_t at = sizeof(digits);
+	int n = 0;
 
 	do
 	{
+		if (separated && n > 0 && n % 3 == 0)
+			digits[--at] = ',';
 		digits[--at] = (char) ('0' + value % 10);
 		value /= 10;
+		n++;
 	} while (value > 0);
 	put_bytes(buffer, digits + at, sizeof(digits) - at);
 }
 
-/* printf is not used here, since it would follow the locale's decimal sign. */
-void
-report_put_number(ReportBuffer *buffer, double value, int decimals)
+/*
+ * Appends a number with so many decimals.  printf is not used here, since it
+ * would follow the locale's decimal sign.
+ */
+static void
+put_number(ReportBuffer *buffer, double value, int decimals, bool separated)
 {
 	double scale = 1.0;
 	uint64_t units;
@@ -226,9 +235,9 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 	{
 		int exponent = (int) floor(log10(fabs(value)));
 
-		report_put_number(buffer, value / pow(10.0, exponent), decimals < 2 ? 2 : decimals);
+		put_number(buffer, value / pow(10.0, exponent), decimals < 2 ? 2 : decimals, separated);
 		report_put(buffer, "e");
-		put_count(buffer, (uint64_t) exponent);
+		put_count(buffer, (uint64_t) exponent, false);
 		return;
 	}
 	for (int i = 0; i < decimals; i++)
@@ -237,7 +246,7 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 	if (value < 0.0 && units > 0)
 		report_put(buffer, "-");
 	whole = units / (uint64_t) scale;
-	put_count(buffer, whole);
+	put_count(buffer, whole, separated);
 	if (decimals > 0)
 	{
 		char digits[16];
@@ -251,6 +260,12 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 		}
 		put_bytes(buffer, digits, (size_t) decimals + 1);
 	}
+}
+
+void
+report_put_number(ReportBuffer *buffer, double value, int decimals)
+{
+	put_number(buffer, value, decimals, true);
 }
 
 void
@@ -276,10 +291,13 @@ report_put_markup(ReportBuffer *buffer, const char *format, ...)
 				report_put_text(buffer, va_arg(args, const char *));
 				break;
 			case 'c':
-				report_put_number(buffer, va_arg(args, double), 2);
+				put_number(buffer, va_arg(args, double), 2, false);
 				break;
 			case 'u':
-				put_count(buffer, va_arg(args, uint64_t));
+				put_count(buffer, va_arg(args, uint64_t), false);
+				break;
+			case 'n':
+				put_count(buffer, va_arg(args, uint64_t), true);
 				break;
 			default:
 				run = format;
