@@ -70,6 +70,15 @@ report_put(ReportBuffer *buffer, const char *markup)
 		put_bytes(buffer, markup, strlen(markup));
 }
 
+/* Returns whether the character at p, 3 bytes, turns the direction of the text around it. */
+static bool
+turns_direction(const unsigned char *p)
+{
+	if (p[0] != 0xE2)
+		return false;
+	return (p[1] == 0x80 && p[2] >= 0xAA && p[2] <= 0xAE) || (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9);
+}
+
 /*
  * Returns the length of the UTF-8 character at p if XML allows it and it does
  * not turn the direction of the text around it, else 0.  A NUL ends the text, so
@@ -81,6 +90,8 @@ character_length(const unsigned char *p)
 	uint32_t code;
 	size_t n;
 
+	if (turns_direction(p))
+		return 0;
 	if (p[0] < 0x80)
 		return p[0] >= 0x20 || p[0] == '\n' || p[0] == '\t' || p[0] == '\r';
 	if (p[0] >= 0xC2 && p[0] <= 0xDF)
@@ -100,8 +111,7 @@ character_length(const unsigned char *p)
 	}
 	if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || code > 0x10FFFF ||
 		(code >= 0xD800 && code <= 0xDFFF) || code == 0xFFFE || code == 0xFFFF ||
-		(code >= 0x7F && code < 0xA0) || (code >= 0x202A && code <= 0x202E) ||
-		(code >= 0x2066 && code <= 0x2069))
+		(code >= 0x7F && code < 0xA0))
 		return 0;
 	return n;
 }
@@ -119,7 +129,7 @@ put_escaped(ReportBuffer *buffer, const char *text, size_t characters)
 		if (n == 0)
 		{
 			put_bytes(buffer, REPLACEMENT, 3);
-			p++;
+			p += turns_direction(p) ? 3 : 1;
 			continue;
 		}
 		switch (*p)
@@ -167,7 +177,7 @@ text_length(const char *text)
 	{
 		size_t n = character_length(p);
 
-		p += n > 0 ? n : 1;
+		p += n > 0 ? n : turns_direction(p) ? 3 : 1;
 		count++;
 	}
 	return count;

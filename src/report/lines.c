@@ -10,6 +10,7 @@
 #define PLOT_TOP 42.0
 #define PLOT_HEIGHT 300.0
 #define LEGEND_LINE 24.0
+#define DIGIT 7.5
 #define MARGIN 0.06 /* of a range that follows from the curves, added at both ends */
 
 /* Widens a range to the finite values of an array. */
@@ -114,6 +115,11 @@ report_svg_lines(ReportBuffer *buffer, const ReportLines *lines)
 	set_range(&axes.y_min, &axes.y_max, lines->y_min, lines->y_max);
 	x_ticks = report_ticks(axes.x_min, axes.x_max, lines->whole_x ? 8 : 5, lines->whole_x);
 	y_ticks = report_ticks(axes.y_min, axes.y_max, 5, false);
+	if (y_ticks.decimals > 2) /* room for the digits */
+	{
+		axes.left += DIGIT * (y_ticks.decimals - 2);
+		axes.width -= DIGIT * (y_ticks.decimals - 2);
+	}
 	report_svg_begin(buffer, "lines", lines->id, title, height);
 	describe(buffer, lines);
 	report_svg_body(buffer, title, height);

@@ -48,7 +48,7 @@ static const char style[] =
 	"table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}\n"
 	"caption{text-align:left;font-weight:600;padding-bottom:.35rem}\n"
 	"th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\n"
-	"thead th{border-bottom:2px solid var(--soft)}\n"
+	"tbody th{padding-top:.9rem}thead th{border-bottom:2px solid var(--soft)}\n"
 	"td,th{white-space:nowrap}td:first-child{white-space:normal}"
 	"td:last-child:not(.n){white-space:normal;min-width:min(16rem,50vw)}.n{text-align:right}\n"
 	"dl{margin:.75rem 0}.facts{display:grid;grid-template-columns:minmax(7rem,14rem) minmax(0,1fr);gap:.35rem 1rem}\n"
@@ -98,6 +98,18 @@ put_text_block(ReportBuffer *buffer, const ReportText *text)
 	return REPORT_BAD_ARGUMENT;
 }
 
+/* Returns whether a row of a table has text in its first cell alone, so that it heads those below. */
+static bool
+is_heading(const ReportTable *table, size_t row)
+{
+	const char *const *cells = table->cells + row * table->n_columns;
+
+	for (size_t c = 1; c < table->n_columns; c++)
+		if (cells[c] != NULL && cells[c][0] != '\0')
+			return false;
+	return table->n_columns > 1;
+}
+
 /* Appends a table in a box of its own, which scrolls where the table is too wide. */
 static ReportStatus
 put_table(ReportBuffer *buffer, const ReportTable *table)
@@ -120,6 +132,12 @@ put_table(ReportBuffer *buffer, const ReportTable *table)
 	for (size_t r = 0; r < table->n_rows; r++)
 	{
 		report_put(buffer, "<tr>");
+		if (is_heading(table, r))
+		{
+			report_put_markup(buffer, "<th scope=\"rowgroup\" colspan=\"%u\">%t</th></tr>\n",
+							  (uint64_t) table->n_columns, table->cells[r * table->n_columns]);
+			continue;
+		}
 		for (size_t c = 0; c < table->n_columns; c++)
 			report_put_markup(buffer, "<td%s>%t</td>", table->numeric >> c & 1 ? " class=\"n\"" : "",
 							  table->cells[r * table->n_columns + c]);

@@ -293,7 +293,10 @@ typedef struct ReportText
 	const char *text;
 } ReportText;
 
-/* cells is row-major [n_rows][n_columns]; numbers align to the right */
+/*
+ * cells is row-major [n_rows][n_columns]; numbers align to the right.  A row with
+ * text in its first cell alone is a heading of those below it.
+ */
 #define REPORT_MAX_COLUMNS 64
 
 typedef struct ReportTable

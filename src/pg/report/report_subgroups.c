@@ -627,7 +627,7 @@ begin_table(PneumoSection *section, const PneumoReport *r)
 	headings[n++] = "Rows";
 	headings[n++] = pneumo_count_heading(r);
 	if (two)
-		headings[n++] = psprintf("%ss +/-", pneumo_report_unit(r));
+		headings[n++] = r->e.source->col_group > 0 ? "Patients +/-" : "Images +/-";
 	headings[n++] = two ? "AUC" : "Macro AUC";
 	headings[n++] = two ? "Sensitivity" : "Macro sensitivity";
 	headings[n++] = two ? "Specificity" : "Macro specificity";
@@ -646,7 +646,7 @@ column_row(PneumoTable *table, const PneumoReport *r, const Column *column)
 	int n = pneumo_report_meta(r)->n_classes == 2 ? 6 : 5;
 	int i;
 
-	pneumo_table_cell(table, "by %s:", column->name);
+	pneumo_table_cell(table, "%s", column->name);
 	for (i = 0; i < n; i++)
 		pneumo_table_cell(table, "%s", "");
 }
