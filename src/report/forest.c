@@ -9,8 +9,8 @@
 
 #define TOP 44.0
 #define LINE 22.0
-#define LEFT 166.0
-#define RIGHT 124.0 /* for the numbers */
+#define LEFT 150.0
+#define RIGHT 152.0 /* for the numbers */
 
 static void
 describe(ReportBuffer *buffer, const ReportForest *forest)
@@ -45,7 +45,7 @@ draw_row(ReportBuffer *buffer, const ReportAxes *axes, const ReportForestRow *ro
 {
 	report_put_markup(buffer, "<text class=\"%s\" x=\"%c\" y=\"%c\">", row->heading ? "b" : "t",
 					  row->heading ? 12.0 : 22.0, y + 4.5);
-	report_put_short(buffer, row->name, row->heading ? 48 : 19);
+	report_put_short(buffer, row->name, row->heading ? 48 : 17);
 	report_put(buffer, "</text>\n");
 	if (row->heading)
 		return;

@@ -385,7 +385,7 @@ failure_table(PneumoSection *section, const PneumoReport *r)
 void
 pneumo_report_failures(PneumoSection *section, const PneumoReport *r)
 {
-	PneumoGallery *gallery;
+	PneumoGallery *gallery = NULL;
 	int i;
 
 	section->heading = "Failures";
@@ -410,10 +410,15 @@ pneumo_report_failures(PneumoSection *section, const PneumoReport *r)
 		pneumo_section_text(
 			section, REPORT_TEXT_PARAGRAPH,
 			"For comparison, rows of each class that are called rightly and with most certainty:");
-		gallery = pneumo_gallery_begin(2 * r->n_right);
 		for (i = 0; i < r->n_right; i++)
+		{
+			/* two rows a gallery, so that image and map stay together */
+			if (i % 2 == 0)
+				gallery = pneumo_gallery_begin(4);
 			add_pair(gallery, r, &r->right[i]);
-		pneumo_gallery_end(section, gallery);
+			if (i % 2 == 1 || i == r->n_right - 1)
+				pneumo_gallery_end(section, gallery);
+		}
 	}
 	if (!r->maps)
 		pneumo_section_text(

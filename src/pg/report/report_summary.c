@@ -249,10 +249,12 @@ verdict(PneumoSection *section, const PneumoReport *r)
 		"it is not a medical device, and nothing here shows that it works in other hospitals.";
 	const StatsInterval *auc = main_auc(r);
 	const char *doubt = doubts(r);
-	const char *pairs = "";
+	const char *with = "";
 
 	if (auc != NULL && !isnan(auc->low))
-		pairs = psprintf("AUC %.2f (%.2f to %.2f) on held-out rows", auc->value, auc->low, auc->high);
+		with = psprintf("%s %.3f (%.3f to %.3f) on held-out rows",
+						pneumo_report_meta(r)->n_classes == 2 ? "AUC" : "macro AUC", auc->value, auc->low,
+						auc->high);
 	if (r->phantoms > 0)
 		pneumo_section_text(section, REPORT_TEXT_VERDICT,
 							"For trying pneumo out, since its images are drawings; %s", always);
@@ -261,18 +263,18 @@ verdict(PneumoSection *section, const PneumoReport *r)
 							"For no use yet, since there are no figures on held-out rows; %s", always);
 	else if (auc->low <= CHANCE_AUC)
 		pneumo_section_text(section, REPORT_TEXT_VERDICT,
-							"For no use: it is not shown to be better than chance, with %s; %s", pairs,
+							"For no use: it is not shown to be better than chance, with %s; %s", with,
 							always);
 	else if (doubt != NULL)
 		pneumo_section_text(section, REPORT_TEXT_VERDICT,
-							"For finding out how far its figures hold, since %s, with %s; %s", doubt, pairs,
+							"For finding out how far its figures hold, since %s, with %s; %s", doubt, with,
 							always);
 	else if (auc->low < WEAK_AUC)
 		pneumo_section_text(section, REPORT_TEXT_VERDICT,
-							"For research on the method rather than on patients, with %s; %s", pairs, always);
+							"For research on the method rather than on patients, with %s; %s", with, always);
 	else
 		pneumo_section_text(section, REPORT_TEXT_VERDICT,
-							"For research on images like those of %s, with %s; %s", r->e.source->name, pairs,
+							"For research on images like those of %s, with %s; %s", r->e.source->name, with,
 							always);
 }
 
