@@ -212,22 +212,17 @@ pneumo_count_heading(const PneumoReport *r)
 	return r->e.source->col_group > 0 ? "Images (patients)" : "Images";
 }
 
-const char *
-pneumo_interval_text(const StatsInterval *figure)
-{
-	if (isnan(figure->value))
-		return "not defined";
-	if (figure->high > 1.5) /* likelihood ratios */
-		return psprintf("%.3g (%.3g to %.3g)", figure->value, figure->low, figure->high);
-	if (isnan(figure->low))
-		return psprintf("%.3f", figure->value);
-	return psprintf("%.3f (%.3f to %.3f)", figure->value, figure->low, figure->high);
-}
-
 void
 pneumo_interval_cell(PneumoTable *table, const StatsInterval *figure)
 {
-	pneumo_table_cell(table, "%s", pneumo_interval_text(figure));
+	if (isnan(figure->value))
+		pneumo_table_cell(table, "not defined");
+	else if (figure->high > 1.5) /* likelihood ratios */
+		pneumo_table_cell(table, "%.3g (%.3g to %.3g)", figure->value, figure->low, figure->high);
+	else if (isnan(figure->low))
+		pneumo_table_cell(table, "%.3f", figure->value);
+	else
+		pneumo_table_cell(table, "%.3f (%.3f to %.3f)", figure->value, figure->low, figure->high);
 }
 
 const PneumoModelMeta *

@@ -163,8 +163,8 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 		add_calibration(section, &splits[s]);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of %ss (%u replicates, seed %llu) for F1, log loss and Brier score.",
-		pneumo_report_unit(r), splits[0].evaluation.options.replicates,
+		"Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for the AUC, bootstrap of %ss (%s replicates, seed %llu) for F1, log loss and Brier score.",
+		pneumo_report_unit(r), pneumo_count_text(splits[0].evaluation.options.replicates),
 		(unsigned long long) splits[0].evaluation.options.seed);
 }
 
@@ -297,8 +297,8 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 			add_class_roc(section, r, &splits[s]);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of %ss (%u replicates, seed 0) for the other figures.",
-		pneumo_report_unit(r), (unsigned) STATS_DEFAULT_REPLICATES);
+		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, bootstrap of %ss (%s replicates, seed 0) for the other figures.",
+		pneumo_report_unit(r), pneumo_count_text(STATS_DEFAULT_REPLICATES));
 }
 
 void

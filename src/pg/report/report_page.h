@@ -187,9 +187,8 @@ extern PneumoTable *pneumo_table_begin(PneumoSection *section, const char *capti
 extern void pneumo_table_cell(PneumoTable *table, const char *format, ...) pg_attribute_printf(2, 3);
 extern void pneumo_table_end(PneumoTable *table);
 
-/* Adds a cell with a figure and its limits; the text of it, palloc'd. */
+/* Adds a cell with a figure and its limits. */
 extern void pneumo_interval_cell(PneumoTable *table, const StatsInterval *figure);
-extern const char *pneumo_interval_text(const StatsInterval *figure);
 
 /*
  * Adds a cell with a number of images and, if they are known, of their patients,

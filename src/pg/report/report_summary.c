@@ -260,7 +260,7 @@ verdict(PneumoSection *section, const PneumoReport *r)
 							"For trying pneumo out, since its images are drawings; %s", always);
 	else if (pneumo_report_main_split(r) != PNEUMO_TEST || auc == NULL || isnan(auc->low))
 		pneumo_section_text(section, REPORT_TEXT_VERDICT,
-							"For no use yet, since there are no figures on held-out rows; %s", always);
+							"For no use yet, since there is no AUC of held-out rows; %s", always);
 	else if (auc->low <= CHANCE_AUC)
 		pneumo_section_text(section, REPORT_TEXT_VERDICT,
 							"For no use: it is not shown to be better than chance, with %s; %s", with,
