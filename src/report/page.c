@@ -47,6 +47,7 @@ static const char style[] =
 	".scroll{overflow-x:auto;margin:.9rem 0;max-width:100%}\n"
 	"table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}\n"
 	"caption{text-align:left;font-weight:600;padding-bottom:.35rem}\n"
+	"caption span{display:inline-block;max-width:calc(100vw - 2.5rem)}\n"
 	"th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\n"
 	"tbody th{padding-top:.9rem}thead th{border-bottom:2px solid var(--soft)}\n"
 	"td,th{white-space:nowrap}td:first-child{white-space:normal}"
@@ -68,7 +69,7 @@ static const char style[] =
 	"th,td{padding:.3rem .45rem}td.n{white-space:normal;min-width:6.3em}}\n"
 	"@media (min-width:34.01rem){caption{min-width:22rem}}\n"
 	"@media print{body{font-size:10.5pt}nav{display:none}main,header,footer{max-width:none;padding:0}"
-	".scroll{overflow:visible}h2,caption{break-after:avoid}"
+	".scroll{overflow:visible}caption span{max-width:none}h2,caption{break-after:avoid}"
 	"figure,table,tr,.note,.warning{break-inside:avoid}"
 	".plots{grid-template-columns:1fr 1fr}.images{grid-template-columns:repeat(4,1fr)}"
 	".tiles{grid-template-columns:repeat(4,1fr)}.tiles div{break-inside:avoid}p:has(+.images){break-after:avoid}*{print-color-adjust:exact}}\n"
@@ -123,7 +124,7 @@ put_table(ReportBuffer *buffer, const ReportTable *table)
 					  "aria-label=\"%t\"><table>\n",
 					  table->caption != NULL ? table->caption : "table");
 	if (table->caption != NULL)
-		report_put_markup(buffer, "<caption>%t</caption>\n", table->caption);
+		report_put_markup(buffer, "<caption><span>%t</span></caption>\n", table->caption);
 	report_put(buffer, "<thead><tr>");
 	for (size_t c = 0; c < table->n_columns; c++)
 		report_put_markup(buffer, "<th scope=\"col\"%s>%t</th>",
