@@ -353,6 +353,7 @@ static const Case cases[] = {
 	 1,
 	 {"Conv2D filters=4 kernel_size=2", "GroupNormalization groups=-1 scale=0"}},
 	{"spatial dropout", 4, 4, 2, 1, {"Conv2D filters=6 kernel_size=2", "SpatialDropout2D rate=0.4"}},
+	{"sample dropout", 4, 4, 2, 1, {"Conv2D filters=6 kernel_size=2", "Dropout rate=0.4 noise_shape=sample"}},
 	{"rescaling by channel", 3, 3, 3, 1, {"Rescaling scale=0.7,-1,2 offset=0.1,0.2,0"}},
 	{"keras's long way",
 	 6,

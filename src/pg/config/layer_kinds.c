@@ -315,6 +315,22 @@ collect_numbers(JsonbValue *v, double *numbers, int n)
 	return n > 3 ? 4 : n;
 }
 
+/* Refuses an axis other than the channels of a map. */
+static void
+check_axis(const Layer *layer, JsonbValue *v)
+{
+	static const char *const allowed[] = {"null", "-1", "[-1]", "3", "[3]"};
+	int i;
+
+	if (v == NULL)
+		return;
+	for (i = 0; i < lengthof(allowed); i++)
+		if (strcmp(pneumo_json_full_text(v), allowed[i]) == 0)
+			return;
+	pneumo_layers_unsupported(NULL, "%s is %s, only -1 is supported", pneumo_layer_key(layer, "axis"),
+							  pneumo_json_text(v));
+}
+
 /* Makes (x - mean) / sqrt(variance), or the reverse, a Rescaling. */
 static void
 normalization_kind(LayerList *list, Layer *layer)
@@ -333,6 +349,8 @@ normalization_kind(LayerList *list, Layer *layer)
 
 	scale->v[0] = 1;
 	offset->v[0] = 0;
+	if (layer->config != NULL)
+		check_axis(layer, pneumo_json_get(layer->config, "axis"));
 	if (pneumo_json_is_null(mean_value) && pneumo_json_is_null(variance_value))
 	{
 		pneumo_layers_notice(
@@ -360,7 +378,7 @@ normalization_kind(LayerList *list, Layer *layer)
 
 static const char *const operator_keys[] = {"function", "approximate", "negative_slope", "alpha", "axis",
 											"keepdims", NULL};
-static const char *const normalization_keys[] = {"mean", "variance", "invert", NULL};
+static const char *const normalization_keys[] = {"mean", "variance", "invert", "axis", NULL};
 static const char *const layer_scale_keys[] = {"init_values", "projection_dim", NULL};
 
 static const LayerBinding separable[] = {

@@ -479,6 +479,33 @@ key_names(const Layer *layer)
 	return names;
 }
 
+/* Reads null, [null, 1, 1, channels] or [null, 1, 1, 1]: what a Dropout keeps or drops as one. */
+static void
+read_noise_shape(const char *what, NnValue *value, const NnParam *param, JsonbValue *v)
+{
+	JsonbContainer *array = pneumo_json_array(v);
+	int n = array != NULL ? pneumo_json_array_length(array) : 0;
+	double number = 0;
+	int ones = 0;
+	int i;
+
+	if (pneumo_json_is_null(v))
+		return;
+	if (pneumo_json_cstring(v) != NULL)
+	{
+		value->v[0] = pneumo_json_read_enum(what, v, param->names);
+		return;
+	}
+	for (i = 1; i < n; i++)
+		ones += pneumo_json_double(getIthJsonbValueFromContainer(array, i), &number) && number == 1;
+	if (n < 2 || !pneumo_json_is_null(getIthJsonbValueFromContainer(array, 0)) || ones < n - 2 ||
+		(ones == n - 2 && (n != 4 || number == 1)))
+		pneumo_layers_unsupported(
+			NULL, "%s is %s, only null, [null, 1, 1, channels] and [null, 1, 1, 1] are supported", what,
+			pneumo_json_text(v));
+	value->v[0] = ones == n - 1 ? 2 : 1;
+}
+
 /* Reads one key of a layer: into the parameter that it names, or checks it by the layer's tables. */
 static void
 read_layer_key(LayerList *list, Layer *layer, const char *key)
@@ -493,7 +520,12 @@ read_layer_key(LayerList *list, Layer *layer, const char *key)
 	{
 		NnNodeSpec *spec = &layer->parts[part];
 
-		read_param(list, pneumo_layer_key(layer, key), &nn_op_info(spec->op)->params[i], &spec->params[i], v);
+		if (strcmp(key, "noise_shape") == 0)
+			read_noise_shape(pneumo_layer_key(layer, key), &spec->params[i], &nn_op_info(spec->op)->params[i],
+							 v);
+		else
+			read_param(list, pneumo_layer_key(layer, key), &nn_op_info(spec->op)->params[i], &spec->params[i],
+					   v);
 		return;
 	}
 	if (strcmp(key, "dtype") == 0)
