@@ -5,13 +5,16 @@
 
 trains each network of FOLDER (to_json() in NAME.json.gz) for one step in the
 database that psql's environment variables name, exports the model, gives its
-weights to Keras, and prints the largest difference of the probabilities over
-eight phantoms: one line a network, name and difference or the error. Needs
-superuser rights (COPY to a file), and Keras with any backend.
+weights to Keras, sets the moving statistics of BatchNormalization to those of
+the images, so that scores differ, and imports the result. Prints the largest
+difference of the probabilities over eight phantoms: one line a network, name
+and difference or the error. Needs superuser rights (files on the server), and
+Keras with any backend.
 """
 
 import glob
 import gzip
+import hashlib
 import json
 import os
 import struct
@@ -81,7 +84,8 @@ def layers_by_name(model, prefix=""):
     return found
 
 
-def set_weights(model, stored):
+def weights_of(model, stored):
+    """Yields Keras's variables in the order of the stored weights."""
     layers = layers_by_name(model)
     at = 0
     for class_name, name in stored.nodes:
@@ -99,43 +103,66 @@ def set_weights(model, stored):
         for variable in (layer.weights[first:last] if layer is not None else []):
             if "seed" in variable.name:
                 continue
-            shape = tuple(variable.shape)
-            n = int(np.prod(shape))
-            variable.assign(stored.weights[at:at + n].reshape(shape))
-            at += n
+            yield variable, at
+            at += int(np.prod(tuple(variable.shape)))
     assert at == len(stored.weights), (at, len(stored.weights))
+
+
+def keras_scores(model, data, pixels):
+    """Returns Keras's scores, and the bytes with the weights that gave them."""
+    stored = Bytes(data)
+    for variable, at in weights_of(model, stored):
+        shape = tuple(variable.shape)
+        variable.assign(stored.weights[at:at + int(np.prod(shape))].reshape(shape))
+    norms = [l for l in layers_by_name(model).values() if isinstance(l, keras.layers.BatchNormalization)]
+    for layer in norms:
+        layer.momentum = 0.0
+    if norms:
+        model(pixels, training=True)
+    weights = stored.weights.copy()
+    for variable, at in weights_of(model, stored):
+        values = keras.ops.convert_to_numpy(variable).ravel()
+        weights[at:at + len(values)] = values
+    (offset,) = struct.unpack_from("<Q", data, 32)
+    data = data[:offset] + weights.tobytes() + data[offset + weights.nbytes:-32]
+    out = model.predict(pixels, verbose=0)
+    return (np.array(list(out.values())[0] if isinstance(out, dict) else out),
+            data + hashlib.sha256(data).digest())
 
 
 def compare(text):
     model = keras.models.model_from_json(text)
     classes = max(2, model.output_shape[-1] if not isinstance(model.output_shape, dict) else 2)
-    path = tempfile.mktemp(prefix="pneumo_compare")
     config = {"name": "keras compare", "epochs": 1, "steps_per_epoch": 1, "batch_size": 4, "verbose": 0,
               "early_stopping": None, "label_column": "label%d" % classes, "image_column": "image",
               "optimizer": "sgd", "learning_rate": 0.01, "deploy": True}
     if classes == 2:
         config["positive_class"] = "B"
-    sql = SETUP + "SELECT pneumo_train('keras_compare', %s::jsonb || jsonb_build_object('layers', %s::jsonb));\n" % (
-        quoted(json.dumps(config)), quoted(text))
-    sql += "COPY (SELECT pneumo_export('keras compare')) TO %s (FORMAT binary);\n" % quoted(path)
-    sql += """SELECT jsonb_build_object('pixels', (SELECT jsonb_agg(pneumo_preprocess(image, 'keras compare') ORDER BY i)
-        FROM keras_compare WHERE i <= 8), 'scores', (SELECT jsonb_agg((SELECT jsonb_agg(probability ORDER BY class)
-        FROM pneumo_predict_proba(image, 'keras compare')) ORDER BY i) FROM keras_compare WHERE i <= 8));
-        SELECT pneumo_drop_model('keras compare');"""
-    try:
-        result = json.loads(psql(sql).splitlines()[1])
+    with tempfile.TemporaryDirectory(prefix="pneumo_compare") as folder:
+        os.chmod(folder, 0o777)
+        path = folder + "/model"
+        psql(SETUP +
+             "SELECT count(pneumo_drop_model(model)::text) FROM pneumo.models WHERE model LIKE 'keras compare%%';"
+             "SELECT pneumo_train('keras_compare', %s::jsonb || jsonb_build_object('layers', %s::jsonb));\n"
+             "COPY (SELECT pneumo_export('keras compare')) TO %s (FORMAT binary);\n"
+             % (quoted(json.dumps(config)), quoted(text), quoted(path)))
         with open(path, "rb") as file:
-            data = file.read()[25:]
-    finally:
-        if os.path.exists(path):
-            os.unlink(path)
-    set_weights(model, Bytes(data))
-    out = model.predict(np.array(result["pixels"], np.float32), verbose=0)
-    out = np.array(list(out.values())[0] if isinstance(out, dict) else out)
-    theirs = np.array(result["scores"])
-    if out.shape[1] == 1:
-        out = np.concatenate([1 - out, out], 1)
-    return np.abs(out - theirs).max(), theirs[:, -1].std()
+            data = file.read()[25:-2]
+        pixels = np.array(json.loads(psql(
+            "SELECT jsonb_agg(pneumo_preprocess(image, 'keras compare') ORDER BY i) FROM keras_compare WHERE i <= 8")),
+            np.float32)
+        ours, data = keras_scores(model, data, pixels)
+        path = folder + "/changed"
+        with open(path, "wb") as file:
+            file.write(data)
+        theirs = np.array(json.loads(psql(
+            "SELECT count(pneumo_import(pg_read_binary_file(%s), 'keras compare 2'));"
+            "SELECT jsonb_agg((SELECT jsonb_agg(probability ORDER BY class) FROM "
+            "pneumo_predict_proba(image, 'keras compare 2')) ORDER BY i) FROM keras_compare WHERE i <= 8"
+            % quoted(path)).splitlines()[1]))
+    if ours.shape[1] == 1:
+        ours = np.concatenate([1 - ours, ours], 1)
+    return np.abs(ours - theirs).max(), theirs[:, -1].std()
 
 
 def main():
