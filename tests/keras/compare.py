@@ -144,7 +144,7 @@ def compare(text):
         psql(SETUP +
              "SELECT count(pneumo_drop_model(model)::text) FROM pneumo.models WHERE model LIKE 'keras compare%%';"
              "SELECT pneumo_train('keras_compare', %s::jsonb || jsonb_build_object('layers', %s::jsonb));\n"
-             "COPY (SELECT pneumo_export('keras compare')) TO %s (FORMAT binary);\n"
+             "COPY (SELECT pneumo_export('keras compare', max(version), false) FROM pneumo.versions WHERE model = 'keras compare') TO %s (FORMAT binary);\n"
              % (quoted(json.dumps(config)), quoted(text), quoted(path)))
         with open(path, "rb") as file:
             data = file.read()[25:-2]

@@ -242,11 +242,13 @@ read_border(const char *what, NnValue *value, JsonbValue *v, const NnParam *para
 	JsonbContainer *array = pneumo_json_array(v);
 	int i;
 
-	if (array == NULL || pneumo_json_array_length(array) != 2)
+	if (array == NULL)
 	{
-		read_ints(what, value->v, 4, array == NULL ? v : NULL, param, "an integer or a list of two");
+		read_ints(what, value->v, 4, v, param, "an integer");
 		return;
 	}
+	if (pneumo_json_array_length(array) != 2)
+		pneumo_json_bad(what, v, "an integer, [height, width] or [[top, bottom], [left, right]]");
 	for (i = 0; i < 2; i++)
 		read_ints(what, &value->v[2 * i], 2, getIthJsonbValueFromContainer(array, i), param,
 				  "[[top, bottom], [left, right]]");
