@@ -381,6 +381,10 @@ static const char *const operator_keys[] = {"function", "approximate", "negative
 static const char *const normalization_keys[] = {"mean", "variance", "invert", "axis", NULL};
 static const char *const layer_scale_keys[] = {"init_values", "projection_dim", NULL};
 
+/* written by Keras 2, but belong to Conv2D */
+static const char *const separable_keys[] = {"kernel_initializer", "kernel_regularizer", "kernel_constraint",
+											 NULL};
+
 static const LayerBinding separable[] = {
 	{"kernel_size", 0, "kernel_size"},
 	{"strides", 0, "strides"},
@@ -453,6 +457,7 @@ pneumo_layer_kind(LayerList *list, Layer *layer)
 		spec = add_part(layer, "Conv2D");
 		param_of(spec, "kernel_size")->v[0] = param_of(spec, "kernel_size")->v[1] = 1;
 		layer->bindings = separable;
+		layer->own_keys = separable_keys;
 	}
 	else if (application && strcmp(class_name, "CustomScaleLayer") == 0)
 	{
