@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $folder = "$FindBin::RealBin/../keras/networks";
-my $node = new_node('keras', conf => "pneumo.train_memory = '8GB'\n");
+my $node = new_node('keras', conf => "pneumo.train_memory = '8GB'\npneumo.simd = 'auto'\n");
 
 $node->safe_psql(
 	'postgres', q{
