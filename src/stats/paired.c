@@ -8,6 +8,8 @@
 #include "stats_internal.h"
 
 #define MAX_EXACT_DISCORDANT 4000
+#define EDGE_STEPS 72
+#define EDGE_SECTIONS 40
 
 /*
  * Fills limits of a - b by square and add, from those of a and of b and the
@@ -85,16 +87,109 @@ stats_paired_difference(StatsInterval *difference, const StatsPairedShares *shar
 	mover_limits(difference, &a, &b, r);
 }
 
-/* Fills limits of the difference of two AUCs for t standard errors on either side. */
-static void
-difference_at(StatsInterval *difference, const StatsAucSource *a, const StatsAucSource *b, double r, double t)
+/* Two AUCs on the same rows, for the limits of their difference. */
+typedef struct AucPair
 {
-	StatsInterval of_a;
-	StatsInterval of_b;
+	const StatsAucSource *a;
+	const StatsAucSource *b;
+	double variance; /* of the difference */
+	double r;        /* correlation; NaN where an AUC has no limits on the logit scale, or all rows agree */
+} AucPair;
 
-	stats_auc_limits_at(&of_a, a, t);
-	stats_auc_limits_at(&of_b, b, t);
-	mover_limits(difference, &of_a, &of_b, r);
+static bool
+has_logit_limits(const StatsAucSource *source)
+{
+	return source->variance > STATS_NO_VARIANCE && source->auc > 0.0 && source->auc < 1.0;
+}
+
+/* Returns the number of clusters of the class that has the fewest. */
+static double
+smallest_class(const StatsAucSource *source)
+{
+	return source->n_negative > 0.0 ? fmin(source->n_positive, source->n_negative) : source->n_positive;
+}
+
+/*
+ * Returns a - b at one angle of the edge of the joint region of both AUCs on the
+ * logit scale, which is t standard errors wide.
+ */
+static double
+difference_on_edge(const AucPair *pair, double t, double angle)
+{
+	const StatsAucSource *a = pair->a;
+	const StatsAucSource *b = pair->b;
+	double across = cos(angle);
+	double along = pair->r * across + sqrt(fmax(0.0, 1.0 - pair->r * pair->r)) * sin(angle);
+	double spread_a = a->auc * (1.0 - a->auc);
+	double spread_b = b->auc * (1.0 - b->auc);
+
+	return stats_sigmoid(log(a->auc / (1.0 - a->auc)) + t * sqrt(a->variance) / spread_a * across) -
+		   stats_sigmoid(log(b->auc / (1.0 - b->auc)) + t * sqrt(b->variance) / spread_b * along);
+}
+
+/*
+ * Returns the largest a - b on that edge, or the smallest one for sign -1: angles
+ * in even steps, as there can be two maxima, then golden sections around the best.
+ */
+static double
+furthest_on_edge(const AucPair *pair, double t, double sign)
+{
+	const double golden = 0.61803398874989484820;
+	const double step = 2.0 * STATS_PI / EDGE_STEPS;
+	double best = -INFINITY;
+	double from = 0.0;
+	double to;
+
+	for (int i = 0; i < EDGE_STEPS; i++)
+	{
+		double value = sign * difference_on_edge(pair, t, i * step);
+
+		if (value > best)
+		{
+			best = value;
+			from = (i - 1) * step;
+		}
+	}
+	to = from + 2.0 * step;
+	for (int i = 0; i < EDGE_SECTIONS; i++)
+	{
+		double low = to - golden * (to - from);
+		double high = from + golden * (to - from);
+		double at_low = sign * difference_on_edge(pair, t, low);
+		double at_high = sign * difference_on_edge(pair, t, high);
+
+		best = fmax(best, fmax(at_low, at_high));
+		if (at_low > at_high)
+			to = high;
+		else
+			from = low;
+	}
+	return sign * best;
+}
+
+/*
+ * Fills limits of the difference of two AUCs for t standard errors on either
+ * side: the middle between the symmetric ones and those of the logit scale.
+ */
+static void
+difference_at(StatsInterval *difference, const AucPair *pair, double t)
+{
+	double half = t * sqrt(pair->variance);
+
+	if (isnan(pair->r))
+	{
+		StatsInterval a;
+		StatsInterval b;
+
+		stats_auc_limits_at(&a, pair->a, t);
+		stats_auc_limits_at(&b, pair->b, t);
+		mover_limits(difference, &a, &b, 0.0);
+		return;
+	}
+	difference->low = 0.5 * (difference->value - half + furthest_on_edge(pair, t, -1.0));
+	difference->high = 0.5 * (difference->value + half + furthest_on_edge(pair, t, 1.0));
+	difference->low = fmax(-1.0, fmin(difference->value, difference->low));
+	difference->high = fmin(1.0, fmax(difference->value, difference->high));
 }
 
 static bool
@@ -109,15 +204,15 @@ leaves_out_zero(const StatsInterval *difference)
  * that test and interval agree.
  */
 static double
-touching_t(const StatsAucSource *a, const StatsAucSource *b, double r, double chosen, bool significant)
+touching_t(const AucPair *pair, double chosen, bool significant)
 {
 	double low = significant ? chosen : 0.0;
 	double high = significant ? 2.0 * chosen : chosen;
-	StatsInterval difference = {a->auc - b->auc, 0.0, 0.0};
+	StatsInterval difference = {pair->a->auc - pair->b->auc, 0.0, 0.0};
 
 	for (int step = 0; significant && step < 30; step++)
 	{
-		difference_at(&difference, a, b, r, high);
+		difference_at(&difference, pair, high);
 		if (!leaves_out_zero(&difference))
 			break;
 		low = high;
@@ -129,7 +224,7 @@ touching_t(const StatsAucSource *a, const StatsAucSource *b, double r, double ch
 
 		if (middle <= low || middle >= high)
 			break;
-		difference_at(&difference, a, b, r, middle);
+		difference_at(&difference, pair, middle);
 		if (leaves_out_zero(&difference))
 			low = middle;
 		else
@@ -143,7 +238,7 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 					 const StatsAucSource *b, double variance, double degrees, double confidence, bool same)
 {
 	double t = stats_two_sided_t(confidence, degrees);
-	double r = NAN;
+	AucPair pair = {a, b, variance, NAN};
 
 	*se = sqrt(variance);
 	*p = 1.0;
@@ -151,13 +246,17 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 	difference->low = difference->high = difference->value;
 	if (same)
 		return;
-	if (a->variance > STATS_NO_VARIANCE && b->variance > STATS_NO_VARIANCE)
-		r = (a->variance + b->variance - variance) / (2.0 * sqrt(a->variance * b->variance));
-	if (isnan(r))
-		r = 0.0;
-	difference_at(difference, a, b, r, t);
+	if (variance <= STATS_NO_VARIANCE && difference->value == 0.0)
+	{
+		stats_concordant_limits(difference, smallest_class(a), confidence);
+		return;
+	}
+	if (variance > STATS_NO_VARIANCE && has_logit_limits(a) && has_logit_limits(b))
+		pair.r = fmax(-1.0, fmin(1.0, (a->variance + b->variance - variance) /
+										  (2.0 * sqrt(a->variance * b->variance))));
+	difference_at(difference, &pair, t);
 	if (difference->value != 0.0)
-		*p = stats_two_sided_t_p(touching_t(a, b, r, t, leaves_out_zero(difference)), degrees);
+		*p = stats_two_sided_t_p(touching_t(&pair, t, leaves_out_zero(difference)), degrees);
 }
 
 /*
