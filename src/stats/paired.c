@@ -92,8 +92,11 @@ typedef struct AucPair
 {
 	const StatsAucSource *a;
 	const StatsAucSource *b;
-	double variance; /* of the difference */
+	double value;    /* of the difference */
+	double se;       /* its standard error */
 	double r;        /* correlation; NaN where an AUC has no limits on the logit scale, or all rows agree */
+	double logit[2]; /* of both AUCs, where r is a number */
+	double width[2]; /* their standard errors */
 } AucPair;
 
 static bool
@@ -109,6 +112,26 @@ smallest_class(const StatsAucSource *source)
 	return source->n_negative > 0.0 ? fmin(source->n_positive, source->n_negative) : source->n_positive;
 }
 
+/* Prepares a pair; r, the correlation, as in AucPair. */
+static void
+set_pair(AucPair *pair, const StatsAucSource *a, const StatsAucSource *b, double variance, double r)
+{
+	const StatsAucSource *const of[2] = {a, b};
+
+	pair->a = a;
+	pair->b = b;
+	pair->value = a->auc - b->auc;
+	pair->se = sqrt(variance);
+	pair->r = r;
+	for (int m = 0; m < 2 && !isnan(r); m++)
+	{
+		double auc = of[m]->auc;
+
+		pair->logit[m] = log(auc / (1.0 - auc));
+		pair->width[m] = sqrt(of[m]->variance) / (auc * (1.0 - auc));
+	}
+}
+
 /*
  * Returns a - b at one angle of the edge of the joint region of both AUCs on the
  * logit scale, which is t standard errors wide.
@@ -116,15 +139,11 @@ smallest_class(const StatsAucSource *source)
 static double
 difference_on_edge(const AucPair *pair, double t, double angle)
 {
-	const StatsAucSource *a = pair->a;
-	const StatsAucSource *b = pair->b;
 	double across = cos(angle);
 	double along = pair->r * across + sqrt(fmax(0.0, 1.0 - pair->r * pair->r)) * sin(angle);
-	double spread_a = a->auc * (1.0 - a->auc);
-	double spread_b = b->auc * (1.0 - b->auc);
 
-	return stats_sigmoid(log(a->auc / (1.0 - a->auc)) + t * sqrt(a->variance) / spread_a * across) -
-		   stats_sigmoid(log(b->auc / (1.0 - b->auc)) + t * sqrt(b->variance) / spread_b * along);
+	return stats_sigmoid(pair->logit[0] + t * pair->width[0] * across) -
+		   stats_sigmoid(pair->logit[1] + t * pair->width[1] * along);
 }
 
 /*
@@ -168,34 +187,34 @@ furthest_on_edge(const AucPair *pair, double t, double sign)
 }
 
 /*
- * Fills limits of the difference of two AUCs for t standard errors on either
- * side: the middle between the symmetric ones and those of the logit scale.
+ * Returns the upper limit of the difference of two AUCs t standard errors from
+ * it, or for sign -1 the lower one: the middle between the symmetric limit and
+ * that of the logit scale.
  */
-static void
-difference_at(StatsInterval *difference, const AucPair *pair, double t)
+static double
+difference_limit(const AucPair *pair, double t, double sign)
 {
-	double half = t * sqrt(pair->variance);
+	StatsInterval a;
+	StatsInterval b;
+	StatsInterval square_and_add = {pair->value, 0.0, 0.0};
+	double limit;
 
-	if (isnan(pair->r))
+	if (!isnan(pair->r))
 	{
-		StatsInterval a;
-		StatsInterval b;
-
-		stats_auc_limits_at(&a, pair->a, t);
-		stats_auc_limits_at(&b, pair->b, t);
-		mover_limits(difference, &a, &b, 0.0);
-		return;
+		limit = 0.5 * (pair->value + sign * t * pair->se + furthest_on_edge(pair, t, sign));
+		return sign > 0.0 ? fmin(1.0, fmax(pair->value, limit)) : fmax(-1.0, fmin(pair->value, limit));
 	}
-	difference->low = 0.5 * (difference->value - half + furthest_on_edge(pair, t, -1.0));
-	difference->high = 0.5 * (difference->value + half + furthest_on_edge(pair, t, 1.0));
-	difference->low = fmax(-1.0, fmin(difference->value, difference->low));
-	difference->high = fmin(1.0, fmax(difference->value, difference->high));
+	stats_auc_limits_at(&a, pair->a, t);
+	stats_auc_limits_at(&b, pair->b, t);
+	mover_limits(&square_and_add, &a, &b, 0.0);
+	return sign > 0.0 ? square_and_add.high : square_and_add.low;
 }
 
+/* Tells whether the limit of a difference on the side of 0 does not reach 0. */
 static bool
-leaves_out_zero(const StatsInterval *difference)
+leaves_out_zero(const AucPair *pair, double t)
 {
-	return difference->low > 0.0 || difference->high < 0.0;
+	return pair->value > 0.0 ? difference_limit(pair, t, -1.0) > 0.0 : difference_limit(pair, t, 1.0) < 0.0;
 }
 
 /*
@@ -204,17 +223,14 @@ leaves_out_zero(const StatsInterval *difference)
  * that test and interval agree.
  */
 static double
-touching_t(const AucPair *pair, double chosen, bool significant)
+touching_t(const AucPair *pair, double chosen)
 {
+	bool significant = leaves_out_zero(pair, chosen);
 	double low = significant ? chosen : 0.0;
 	double high = significant ? 2.0 * chosen : chosen;
-	StatsInterval difference = {pair->a->auc - pair->b->auc, 0.0, 0.0};
 
-	for (int step = 0; significant && step < 30; step++)
+	for (int step = 0; significant && step < 30 && leaves_out_zero(pair, high); step++)
 	{
-		difference_at(&difference, pair, high);
-		if (!leaves_out_zero(&difference))
-			break;
 		low = high;
 		high *= 2.0;
 	}
@@ -224,8 +240,7 @@ touching_t(const AucPair *pair, double chosen, bool significant)
 
 		if (middle <= low || middle >= high)
 			break;
-		difference_at(&difference, pair, middle);
-		if (leaves_out_zero(&difference))
+		if (leaves_out_zero(pair, middle))
 			low = middle;
 		else
 			high = middle;
@@ -238,7 +253,8 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 					 const StatsAucSource *b, double variance, double degrees, double confidence, bool same)
 {
 	double t = stats_two_sided_t(confidence, degrees);
-	AucPair pair = {a, b, variance, NAN};
+	double r = NAN;
+	AucPair pair;
 
 	*se = sqrt(variance);
 	*p = 1.0;
@@ -252,11 +268,13 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 		return;
 	}
 	if (variance > STATS_NO_VARIANCE && has_logit_limits(a) && has_logit_limits(b))
-		pair.r = fmax(-1.0, fmin(1.0, (a->variance + b->variance - variance) /
-										  (2.0 * sqrt(a->variance * b->variance))));
-	difference_at(difference, &pair, t);
+		r = fmax(-1.0,
+				 fmin(1.0, (a->variance + b->variance - variance) / (2.0 * sqrt(a->variance * b->variance))));
+	set_pair(&pair, a, b, variance, r);
+	difference->low = difference_limit(&pair, t, -1.0);
+	difference->high = difference_limit(&pair, t, 1.0);
 	if (difference->value != 0.0)
-		*p = stats_two_sided_t_p(touching_t(&pair, t, leaves_out_zero(difference)), degrees);
+		*p = stats_two_sided_t_p(touching_t(&pair, t), degrees);
 }
 
 /*

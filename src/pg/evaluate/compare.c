@@ -49,6 +49,7 @@ enum
 	CMP_MCNEMAR,
 	CMP_LOOKS_A,
 	CMP_LOOKS_B,
+	CMP_NOTES,
 	N_CMP
 };
 
@@ -361,5 +362,6 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	metrics = look_metrics(&a, &b, auc_difference);
 	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_evaluation_look(&a, &a.id, judged.split, judged.n, metrics));
 	values[CMP_LOOKS_B] = Int64GetDatum(pneumo_evaluation_look(&a, &b.id, judged.split, judged.n, metrics));
+	values[CMP_NOTES] = pneumo_judged_notes(&judged, &a, &nulls[CMP_NOTES]);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
