@@ -168,9 +168,9 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 		two_class_figures(values, nulls, &e, &judged, desc);
 	else
 		many_class_figures(values, nulls, &e, &judged, desc);
+	values[COL_NOTES] = pneumo_judged_notes(&judged, &e, &nulls[COL_NOTES]);
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(e.dataset));
 	values[COL_LOOKS] =
 		Int64GetDatum(pneumo_evaluation_look(&e, &e.id, judged.split, judged.n, figures_json(values, nulls)));
-	values[COL_NOTES] = pneumo_judged_notes(&judged, &e, &nulls[COL_NOTES]);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
