@@ -50,6 +50,16 @@ SELECT images, positive, sensitivity, auc FROM pneumo_evaluate('evaluate_other',
 
 -- patients are counted only where the rows name them
 SELECT patients IS NULL AS unknown, (figures).clusters = images AS by_image FROM pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split": "validation", "group_column": null}');
+-- the intervals of few patients rest on little
+SET client_min_messages = notice;
+SELECT notes FROM pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split": "validation"}');
+SET client_min_messages = error;
+SELECT notes FROM pneumo_evaluate('evaluate_xrays', 'evaluate', '{"split": "train"}');
+CREATE TABLE evaluate_giant AS
+	SELECT 1000 + i AS id, pneumo_phantom(1000 + i, l, 64) AS image, l AS label, CASE WHEN i <= 40 THEN 'g' ELSE 'g' || i END AS patient
+	FROM (SELECT i, CASE WHEN i % 2 = 0 THEN 'PNEUMONIA' ELSE 'NORMAL' END AS l FROM generate_series(1, 100) i) s;
+ALTER TABLE evaluate_giant ADD PRIMARY KEY (id);
+SELECT notes FROM pneumo_evaluate('evaluate_giant', 'evaluate', '{"split": "all"}');
 -- looks at held-out rows are counted
 SELECT looks FROM pneumo_evaluate('evaluate_xrays', 'evaluate');
 SELECT test_looks FROM pneumo.versions WHERE model = 'evaluate';
@@ -77,5 +87,5 @@ RESET ROLE;
 
 SELECT pneumo_drop_model('evaluate');
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model = 'evaluate';
-DROP TABLE evaluate_xrays, evaluate_seen, evaluate_other;
+DROP TABLE evaluate_xrays, evaluate_seen, evaluate_other, evaluate_giant;
 DROP ROLE regress_pneumo_other;

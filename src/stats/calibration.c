@@ -8,7 +8,6 @@
  */
 #include "stats_internal.h"
 
-#define PI 3.14159265358979323846
 #define MAX_NEWTON 100
 #define MAX_SLOPE 1e4 /* beyond: the classes are separated */
 
@@ -333,7 +332,7 @@ folded_excess(double t, double s)
 {
 	double z = t / s;
 
-	return s * sqrt(2.0 / PI) * exp(-0.5 * z * z) - 2.0 * t * stats_normal_cdf(-z);
+	return s * sqrt(2.0 / STATS_PI) * exp(-0.5 * z * z) - 2.0 * t * stats_normal_cdf(-z);
 }
 
 /*

@@ -8,6 +8,8 @@
 #include "stats_internal.h"
 
 #define MAX_EXACT_DISCORDANT 4000
+#define EDGE_STEPS 72
+#define EDGE_SECTIONS 40
 
 /*
  * Fills limits of a - b by square and add, from those of a and of b and the
@@ -85,22 +87,134 @@ stats_paired_difference(StatsInterval *difference, const StatsPairedShares *shar
 	mover_limits(difference, &a, &b, r);
 }
 
-/* Fills limits of the difference of two AUCs for t standard errors on either side. */
-static void
-difference_at(StatsInterval *difference, const StatsAucSource *a, const StatsAucSource *b, double r, double t)
+/* Two AUCs on the same rows, for the limits of their difference. */
+typedef struct AucPair
 {
-	StatsInterval of_a;
-	StatsInterval of_b;
-
-	stats_auc_limits_at(&of_a, a, t);
-	stats_auc_limits_at(&of_b, b, t);
-	mover_limits(difference, &of_a, &of_b, r);
-}
+	const StatsAucSource *a;
+	const StatsAucSource *b;
+	double value;    /* of the difference */
+	double se;       /* its standard error */
+	double r;        /* correlation; NaN where an AUC has no limits on the logit scale, or all rows agree */
+	double logit[2]; /* of both AUCs, where r is a number */
+	double width[2]; /* their standard errors */
+} AucPair;
 
 static bool
-leaves_out_zero(const StatsInterval *difference)
+has_logit_limits(const StatsAucSource *source)
 {
-	return difference->low > 0.0 || difference->high < 0.0;
+	return source->variance > STATS_NO_VARIANCE && source->auc > 0.0 && source->auc < 1.0;
+}
+
+/* Returns the number of clusters of the class that has the fewest. */
+static double
+smallest_class(const StatsAucSource *source)
+{
+	return source->n_negative > 0.0 ? fmin(source->n_positive, source->n_negative) : source->n_positive;
+}
+
+/* Prepares a pair; r, the correlation, as in AucPair. */
+static void
+set_pair(AucPair *pair, const StatsAucSource *a, const StatsAucSource *b, double variance, double r)
+{
+	const StatsAucSource *const of[2] = {a, b};
+
+	pair->a = a;
+	pair->b = b;
+	pair->value = a->auc - b->auc;
+	pair->se = sqrt(variance);
+	pair->r = r;
+	for (int m = 0; m < 2 && !isnan(r); m++)
+	{
+		double auc = of[m]->auc;
+
+		pair->logit[m] = log(auc / (1.0 - auc));
+		pair->width[m] = sqrt(of[m]->variance) / (auc * (1.0 - auc));
+	}
+}
+
+/*
+ * Returns a - b at one angle of the edge of the joint region of both AUCs on the
+ * logit scale, which is t standard errors wide.
+ */
+static double
+difference_on_edge(const AucPair *pair, double t, double angle)
+{
+	double across = cos(angle);
+	double along = pair->r * across + sqrt(fmax(0.0, 1.0 - pair->r * pair->r)) * sin(angle);
+
+	return stats_sigmoid(pair->logit[0] + t * pair->width[0] * across) -
+		   stats_sigmoid(pair->logit[1] + t * pair->width[1] * along);
+}
+
+/*
+ * Returns the largest a - b on that edge, or the smallest one for sign -1: angles
+ * in even steps, as there can be two maxima, then golden sections around the best.
+ */
+static double
+furthest_on_edge(const AucPair *pair, double t, double sign)
+{
+	const double golden = 0.61803398874989484820;
+	const double step = 2.0 * STATS_PI / EDGE_STEPS;
+	double best = -INFINITY;
+	double from = 0.0;
+	double to;
+
+	for (int i = 0; i < EDGE_STEPS; i++)
+	{
+		double value = sign * difference_on_edge(pair, t, i * step);
+
+		if (value > best)
+		{
+			best = value;
+			from = (i - 1) * step;
+		}
+	}
+	to = from + 2.0 * step;
+	for (int i = 0; i < EDGE_SECTIONS; i++)
+	{
+		double low = to - golden * (to - from);
+		double high = from + golden * (to - from);
+		double at_low = sign * difference_on_edge(pair, t, low);
+		double at_high = sign * difference_on_edge(pair, t, high);
+
+		best = fmax(best, fmax(at_low, at_high));
+		if (at_low > at_high)
+			to = high;
+		else
+			from = low;
+	}
+	return sign * best;
+}
+
+/*
+ * Returns the upper limit of the difference of two AUCs t standard errors from
+ * it, or for sign -1 the lower one: the middle between the symmetric limit and
+ * that of the logit scale.
+ */
+static double
+difference_limit(const AucPair *pair, double t, double sign)
+{
+	StatsInterval a;
+	StatsInterval b;
+	StatsInterval square_and_add = {pair->value, 0.0, 0.0};
+	double limit;
+
+	if (!isnan(pair->r))
+	{
+		limit = 0.5 * (pair->value + sign * t * pair->se + furthest_on_edge(pair, t, sign));
+		return sign > 0.0 ? fmin(1.0, fmax(pair->value, limit)) : fmax(-1.0, fmin(pair->value, limit));
+	}
+	stats_auc_limits_at(&a, pair->a, t);
+	stats_auc_limits_at(&b, pair->b, t);
+	mover_limits(&square_and_add, &a, &b, 0.0);
+	return sign > 0.0 ? square_and_add.high : square_and_add.low;
+}
+
+/* Tells whether the limit of a difference on the side of 0 does not reach 0. */
+static bool
+leaves_out_zero(const AucPair *pair, double t)
+{
+	return pair->value > 0.0 ? difference_limit(pair, t, -1.0) > 0.0 : difference_limit(pair, t, 1.0) < 0.0;
 }
 
 /*
@@ -109,17 +223,14 @@ leaves_out_zero(const StatsInterval *difference)
  * that test and interval agree.
  */
 static double
-touching_t(const StatsAucSource *a, const StatsAucSource *b, double r, double chosen, bool significant)
+touching_t(const AucPair *pair, double chosen)
 {
+	bool significant = leaves_out_zero(pair, chosen);
 	double low = significant ? chosen : 0.0;
 	double high = significant ? 2.0 * chosen : chosen;
-	StatsInterval difference = {a->auc - b->auc, 0.0, 0.0};
 
-	for (int step = 0; significant && step < 30; step++)
+	for (int step = 0; significant && step < 30 && leaves_out_zero(pair, high); step++)
 	{
-		difference_at(&difference, a, b, r, high);
-		if (!leaves_out_zero(&difference))
-			break;
 		low = high;
 		high *= 2.0;
 	}
@@ -129,8 +240,7 @@ touching_t(const StatsAucSource *a, const StatsAucSource *b, double r, double ch
 
 		if (middle <= low || middle >= high)
 			break;
-		difference_at(&difference, a, b, r, middle);
-		if (leaves_out_zero(&difference))
+		if (leaves_out_zero(pair, middle))
 			low = middle;
 		else
 			high = middle;
@@ -144,6 +254,7 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 {
 	double t = stats_two_sided_t(confidence, degrees);
 	double r = NAN;
+	AucPair pair;
 
 	*se = sqrt(variance);
 	*p = 1.0;
@@ -151,13 +262,19 @@ stats_auc_difference(StatsInterval *difference, double *se, double *p, const Sta
 	difference->low = difference->high = difference->value;
 	if (same)
 		return;
-	if (a->variance > STATS_NO_VARIANCE && b->variance > STATS_NO_VARIANCE)
-		r = (a->variance + b->variance - variance) / (2.0 * sqrt(a->variance * b->variance));
-	if (isnan(r))
-		r = 0.0;
-	difference_at(difference, a, b, r, t);
+	if (variance <= STATS_NO_VARIANCE && difference->value == 0.0)
+	{
+		stats_concordant_limits(difference, smallest_class(a), confidence);
+		return;
+	}
+	if (variance > STATS_NO_VARIANCE && has_logit_limits(a) && has_logit_limits(b))
+		r = fmax(-1.0,
+				 fmin(1.0, (a->variance + b->variance - variance) / (2.0 * sqrt(a->variance * b->variance))));
+	set_pair(&pair, a, b, variance, r);
+	difference->low = difference_limit(&pair, t, -1.0);
+	difference->high = difference_limit(&pair, t, 1.0);
 	if (difference->value != 0.0)
-		*p = stats_two_sided_t_p(touching_t(a, b, r, t, leaves_out_zero(difference)), degrees);
+		*p = stats_two_sided_t_p(touching_t(&pair, t), degrees);
 }
 
 /*

@@ -595,19 +595,24 @@ typedef struct StatsPair
 /*
  * Differences are a - b.
  *
- *	auc		limits by square and add (MOVER; Zou and Donner, Stat Med 2008; for
- *			correlated AUCs Zou and Yue, Stat Med 2013) of the logit limits of the
- *			two AUCs and their correlation, by the paired variance of DeLong et
- *			al., clustered as Obuchowski (1997).  t has the degrees of freedom of
- *			stats_auc_interval for the differences of the placement values.
+ *	auc		limits in the middle between two kinds, with t of the degrees of freedom
+ *			of stats_auc_interval for the differences of the placement values, and
+ *			the paired variance of DeLong et al., clustered as Obuchowski (1997):
+ *			difference +- t se, and the smallest and largest difference in the
+ *			region of logit AUCs (L - l)' S^-1 (L - l) <= t^2.  The former hold the
+ *			true value too rarely where the AUCs differ near 1, the latter where
+ *			they do not.  Both become narrow as the correlation of the AUCs comes
+ *			near 1, which square and add (Zou and Donner, Stat Med 2008) does not.
  *			auc_p is the level at which such an interval touches 0: the limits
- *			leave out 0 exactly where auc_p is below 1 - confidence.  It is close
- *			to DeLong's test, whose interval (difference +- t se) holds the true
- *			value too rarely near 1; auc_se gives that one.  Scores that are all
+ *			leave out 0 exactly where auc_p is below 1 - confidence.  auc_se gives
+ *			DeLong's own test.  Where an AUC is 0 or 1 or has no variance: square
+ *			and add of the limits of stats_auc_interval, uncorrelated.  Different
+ *			scores that order the classes alike: plus and minus the upper Wilson
+ *			limit of 0 in the clusters of the smaller class.  Scores that are all
  *			equal: no difference, p 1.
  *	accuracy, sensitivity, specificity
- *			the same of the limits of stats_proportion with the correlation over
- *			clusters: Newcombe's method 10 for paired proportions (Stat Med
+ *			square and add of the limits of stats_proportion with the correlation
+ *			over clusters: Newcombe's method 10 for paired proportions (Stat Med
  *			1998;17:2635).  Without any discordant row: plus and minus the upper
  *			Wilson limit of 0 in the number of clusters.
  *	log_loss, brier

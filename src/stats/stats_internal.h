@@ -29,6 +29,8 @@
 /* A variance of an AUC below this is rounding error. */
 #define STATS_NO_VARIANCE 1e-20
 
+#define STATS_PI 3.14159265358979323846
+
 /* ---- memory, stop, order and clusters (rows.c) ---- */
 
 /* A sort key and the row it belongs to. */
@@ -360,8 +362,9 @@ extern void stats_paired_difference(StatsInterval *difference, const StatsPaired
 
 /*
  * Fills value, limits, standard error and p value of a difference of two AUCs.
- * The limits are by square and add; p is that of the t at which a limit reaches
- * 0, so that the interval leaves out 0 exactly where p is below 1 - confidence.
+ * The limits are those of StatsComparison; p is that of the t at which a limit
+ * reaches 0, so that the interval leaves out 0 exactly where p is below 1 -
+ * confidence.
  * variance: that of the difference; same: the scores are all equal.
  */
 extern void stats_auc_difference(StatsInterval *difference, double *se, double *p, const StatsAucSource *a,

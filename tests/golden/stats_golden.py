@@ -166,12 +166,21 @@ for name, groups in (("delong", own), ("obuchowski", cluster)):
     d = ka.mean() - kb.mean()
     number(name + "_difference_se", sd)
     df = auc_degrees(ka - kb, groups)
-    r = cab / np.sqrt(va * vb)
     def difference(p):
-        """Limits by square and add at level 1 - p."""
-        (a_low, a_high), (b_low, b_high) = (logit_limits(x, np.sqrt(v), df, p)
-                                            for x, v in ((ka.mean(), va), (kb.mean(), vb)))
-        return mover(ka.mean(), a_low, a_high, kb.mean(), b_low, b_high, r)
+        """Limits at level 1 - p: between the symmetric ones and those of the region of logit AUCs."""
+        t = stats.t.ppf(1 - p / 2, df)
+        auc = np.array([ka.mean(), kb.mean()])
+        jacobian = np.diag(1 / (auc * (1 - auc)))
+        root = np.linalg.cholesky(jacobian @ np.array([[va, cab], [cab, vb]]) @ jacobian)
+        def at(angle):
+            edge = np.log(auc / (1 - auc)) + t * root @ [np.cos(angle), np.sin(angle)]
+            return np.subtract(*(1 / (1 + np.exp(-edge))))
+        ends = []
+        for sign in (1, -1):
+            start = min(np.linspace(0, 2 * np.pi, 400), key=lambda x: sign * at(x))
+            best = optimize.minimize_scalar(lambda x: sign * at(x), bracket=(start - 0.01, start + 0.01), tol=1e-12)
+            ends.append((d - sign * t * sd + at(best.x)) / 2)
+        return ends
     number(name + "_difference_low", difference(0.05)[0])
     number(name + "_difference_high", difference(0.05)[1])
     number(name + "_difference_p", optimize.brentq(lambda p: difference(p)[int(d < 0)], 1e-9, 0.99, xtol=1e-15))

@@ -11,9 +11,12 @@
  * moved towards 0.5 so that losses are finite.  With three classes there is a
  * latent score for each, and the softmax of them.  The true AUC, sensitivity
  * and specificity of two classes are known in closed form; the other figures
- * are taken from one large draw.  Numbers of patients per class are fixed; the number of images of a patient varies
- * from 1 to 2 m - 1 (m on average) and tells nothing.  "mixed": some patients
- * have images of both classes.
+ * are taken from one large draw.  Numbers of patients per class are fixed, but
+ * for "random"; the number of images of a patient varies from 1 to 2 m - 1 (m on
+ * average) and tells nothing.  "mixed": some patients have images of both
+ * classes.  "equal models": both have the same true AUC, so that a miss of the AUC
+ * difference is a false alarm of its test.  "alike": the scores of the two models
+ * correlate with 0.97, otherwise with 0.71.
  *
  * The Monte Carlo error at 1,000 draws is 0.7 %.
  */
@@ -40,30 +43,73 @@ typedef struct Design
 	double mixed; /* share of patients with both classes */
 	bool quick;   /* in the short version, too */
 	double tail;  /* above 0: images of a patient by Pareto's distribution with this exponent */
+	double other; /* shift of the second model, as a share of that of the first */
+	double alike; /* share of its variance that the second model has in common with the first */
+	bool random;  /* the class of each patient is drawn, with the share of `patients` as probability */
 } Design;
 
 static const Design designs[] = {
-	{"200 + 200", 2, {200, 200}, 1, 0.0, 1.5, 0.0, false, 0.0},
-	{"40 + 40", 2, {40, 40}, 1, 0.0, 1.5, 0.0, true, 0.0},
-	{"30 + 150, AUC 0.98", 2, {30, 150}, 1, 0.0, 3.0, 0.0, false, 0.0},
-	{"100 + 100, 3 images, icc 0.5", 2, {100, 100}, 3, 0.5, 1.5, 0.0, false, 0.0},
-	{"40 + 120, 3 images, icc 0.8", 2, {40, 120}, 3, 0.8, 2.0, 0.0, false, 0.0},
-	{"20 + 20, 5 images, icc 0.5", 2, {20, 20}, 5, 0.5, 1.5, 0.0, false, 0.0},
-	{"60 + 60, 3 images, icc 0.5, AUC 0.98", 2, {60, 60}, 3, 0.5, 3.0, 0.0, false, 0.0},
-	{"60 + 60, 4 images, icc 0.5, mixed", 2, {60, 60}, 4, 0.5, 1.5, 0.5, true, 0.0},
-	{"100 + 5", 2, {100, 5}, 1, 0.0, 2.0, 0.0, false, 0.0},
-	{"100 + 10", 2, {100, 10}, 1, 0.0, 2.0, 0.0, true, 0.0},
-	{"100 + 20", 2, {100, 20}, 1, 0.0, 2.0, 0.0, false, 0.0},
-	{"100 + 10, 3 images, icc 0.5", 2, {100, 10}, 3, 0.5, 2.0, 0.0, false, 0.0},
-	{"20 + 20, heavy tail, icc 0.5", 2, {20, 20}, 5, 0.5, 1.5, 0.0, false, 1.2},
-	{"40 + 40, heavy tail, icc 0.5", 2, {40, 40}, 5, 0.5, 1.5, 0.0, true, 1.2},
-	{"100 + 100, heavy tail, icc 0.5", 2, {100, 100}, 5, 0.5, 1.5, 0.0, false, 1.2},
-	{"100 + 100, heavy tail, icc 0.9", 2, {100, 100}, 5, 0.9, 1.5, 0.0, false, 1.2},
-	{"40 + 40, heavy tail, icc 0", 2, {40, 40}, 5, 0.0, 1.5, 0.0, false, 1.2},
-	{"30 + 50 + 80, 3 classes", 3, {30, 50, 80}, 1, 0.0, 1.5, 0.0, false, 0.0},
-	{"30 + 50 + 80, 3 classes, 3 images, icc 0.5", 3, {30, 50, 80}, 3, 0.5, 1.5, 0.0, true, 0.0},
-	{"10 + 50 + 80, 3 classes", 3, {10, 50, 80}, 1, 0.0, 1.5, 0.0, false, 0.0},
-	{"30 + 50 + 80, 3 classes, heavy tail, icc 0.5", 3, {30, 50, 80}, 5, 0.5, 1.5, 0.0, false, 1.2},
+	{"200 + 200", 2, {200, 200}, 1, 0.0, 1.5, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"40 + 40", 2, {40, 40}, 1, 0.0, 1.5, 0.0, true, 0.0, 0.8, 0.5, false},
+	{"30 + 150, AUC 0.98", 2, {30, 150}, 1, 0.0, 3.0, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"100 + 100, 3 images, icc 0.5", 2, {100, 100}, 3, 0.5, 1.5, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"40 + 120, 3 images, icc 0.8", 2, {40, 120}, 3, 0.8, 2.0, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"20 + 20, 5 images, icc 0.5", 2, {20, 20}, 5, 0.5, 1.5, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"60 + 60, 3 images, icc 0.5, AUC 0.98", 2, {60, 60}, 3, 0.5, 3.0, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"60 + 60, 4 images, icc 0.5, mixed", 2, {60, 60}, 4, 0.5, 1.5, 0.5, true, 0.0, 0.8, 0.5, false},
+	{"100 + 5", 2, {100, 5}, 1, 0.0, 2.0, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"100 + 10", 2, {100, 10}, 1, 0.0, 2.0, 0.0, true, 0.0, 0.8, 0.5, false},
+	{"100 + 20", 2, {100, 20}, 1, 0.0, 2.0, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"100 + 10, 3 images, icc 0.5", 2, {100, 10}, 3, 0.5, 2.0, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"20 + 20, heavy tail, icc 0.5", 2, {20, 20}, 5, 0.5, 1.5, 0.0, false, 1.2, 0.8, 0.5, false},
+	{"40 + 40, heavy tail, icc 0.5", 2, {40, 40}, 5, 0.5, 1.5, 0.0, true, 1.2, 0.8, 0.5, false},
+	{"100 + 100, heavy tail, icc 0.5", 2, {100, 100}, 5, 0.5, 1.5, 0.0, false, 1.2, 0.8, 0.5, false},
+	{"100 + 100, heavy tail, icc 0.9", 2, {100, 100}, 5, 0.9, 1.5, 0.0, false, 1.2, 0.8, 0.5, false},
+	{"40 + 40, heavy tail, icc 0", 2, {40, 40}, 5, 0.0, 1.5, 0.0, false, 1.2, 0.8, 0.5, false},
+	{"30 + 50 + 80, 3 classes", 3, {30, 50, 80}, 1, 0.0, 1.5, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"30 + 50 + 80, 3 classes, 3 images, icc 0.5",
+	 3,
+	 {30, 50, 80},
+	 3,
+	 0.5,
+	 1.5,
+	 0.0,
+	 true,
+	 0.0,
+	 0.8,
+	 0.5,
+	 false},
+	{"10 + 50 + 80, 3 classes", 3, {10, 50, 80}, 1, 0.0, 1.5, 0.0, false, 0.0, 0.8, 0.5, false},
+	{"30 + 50 + 80, 3 classes, heavy tail, icc 0.5",
+	 3,
+	 {30, 50, 80},
+	 5,
+	 0.5,
+	 1.5,
+	 0.0,
+	 false,
+	 1.2,
+	 0.8,
+	 0.5,
+	 false},
+	{"100 + 10, random", 2, {100, 10}, 1, 0.0, 2.0, 0.0, false, 0.0, 0.8, 0.5, true},
+	{"40 + 40, random", 2, {40, 40}, 1, 0.0, 1.5, 0.0, false, 0.0, 0.8, 0.5, true},
+	{"100 + 20, 3 images, icc 0.5, random", 2, {100, 20}, 3, 0.5, 2.0, 0.0, true, 0.0, 0.8, 0.5, true},
+	{"30 + 150, AUC 0.98, equal models", 2, {30, 150}, 1, 0.0, 3.0, 0.0, false, 0.0, 1.0, 0.5, false},
+	{"100 + 10, equal models", 2, {100, 10}, 1, 0.0, 2.0, 0.0, false, 0.0, 1.0, 0.5, false},
+	{"40 + 40, equal, alike", 2, {40, 40}, 1, 0.0, 1.5, 0.0, false, 0.0, 1.0, 0.95, false},
+	{"60 + 60, 3 images, icc 0.5, AUC 0.98, alike",
+	 2,
+	 {60, 60},
+	 3,
+	 0.5,
+	 3.0,
+	 0.0,
+	 false,
+	 0.0,
+	 0.8,
+	 0.95,
+	 false},
 };
 
 #define N_DESIGNS (sizeof(designs) / sizeof(designs[0]))
@@ -118,10 +164,13 @@ uniform(void)
 	return ((double) x.v[0] + 0.5) / 4294967296.0;
 }
 
+/* Returns a normal random number, by Box and Muller. */
 static double
 normal(void)
 {
-	return stats_normal_quantile(uniform());
+	double length = sqrt(-2.0 * log(uniform()));
+
+	return length * cos(2.0 * STATS_PI * uniform());
 }
 
 typedef struct Sample
@@ -184,7 +233,7 @@ draw_many(Sample *s, const Design *d, int class, uint64_t id)
 			double noise = patient2[c] + sqrt(1.0 - d->icc) * normal();
 
 			z[c] = side + own;
-			z2[c] = 0.8 * side + sqrt(0.5) * own + sqrt(0.5) * noise;
+			z2[c] = d->other * side + sqrt(d->alike) * own + sqrt(1.0 - d->alike) * noise;
 		}
 		softmax(s->score + MANY * s->n, z);
 		softmax(s->other + MANY * s->n, z2);
@@ -211,21 +260,25 @@ draw_patient(Sample *s, const Design *d, int class, uint64_t id)
 
 		s->label[s->n] = (uint8_t) y;
 		s->score[s->n] = squash(latent);
-		/* shares half its variance with the first model */
-		s->other[s->n] = squash(0.8 * side + sqrt(0.5) * (latent - side) + sqrt(0.5) * noise);
+		s->other[s->n] =
+			squash(d->other * side + sqrt(d->alike) * (latent - side) + sqrt(1.0 - d->alike) * noise);
 		s->cluster[s->n] = id;
 		s->n++;
 	}
 }
 
+/* Draws the patients of a design, `times` as many; with more than once the classes are never random. */
 static void
 draw_sample(Sample *s, const Design *d, int times)
 {
+	double positive = (double) d->patients[1] / (d->patients[0] + d->patients[1]);
+
 	s->n = 0;
 	for (int class = 0; class < d->n_classes; class ++)
 		for (int p = 0; p < d->patients[class] * times; p++)
-			(d->n_classes == 2 ? draw_patient : draw_many)(s, d, class,
-														   (uint64_t) p * MANY + (uint64_t) class);
+			(d->n_classes == 2 ? draw_patient
+							   : draw_many)(s, d, d->random && times == 1 ? uniform() < positive : class,
+											(uint64_t) p * MANY + (uint64_t) class);
 }
 
 /* The intervals of a sample, in the order of the names; false if one failed. */
@@ -314,13 +367,13 @@ find_truth(double *truth, const Design *d, Sample *s, size_t rows, const StatsEn
 	{
 		/* the latent classes are shift apart with standard deviation 1 each */
 		double right = stats_normal_cdf(d->shift / 2);
-		double right_b = stats_normal_cdf(0.8 * d->shift / 2);
+		double right_b = stats_normal_cdf(d->other * d->shift / 2);
 
 		truth[0] = truth[1] = truth[2] = right;
 		truth[5] = right / (1.0 - right);
 		truth[6] = (1.0 - right) / right;
 		truth[7] = stats_normal_cdf(d->shift / sqrt(2.0));
-		truth[15] = truth[7] - stats_normal_cdf(0.8 * d->shift / sqrt(2.0));
+		truth[15] = truth[7] - stats_normal_cdf(d->other * d->shift / sqrt(2.0));
 		truth[16] = truth[17] = truth[18] = right - right_b;
 	}
 	return true;

@@ -618,6 +618,7 @@ test_compare(void)
 {
 	StatsPair pair = {golden_score_a, golden_score_b, golden_label, NULL, N, 0.5, 0.5};
 	StatsComparison c;
+	double scaled[N];
 
 	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
 	NEAR(c.auc.value, GOLDEN_AUC_A - GOLDEN_AUC_B, 1e-14);
@@ -650,6 +651,17 @@ test_compare(void)
 	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
 	CHECK(c.auc.value == 0.0 && c.auc.low == 0.0 && c.auc_p == 1.0 && c.mcnemar_p == 1.0);
 	CHECK(c.accuracy.low < 0.0 && c.accuracy.high > 0.0 && c.accuracy.high < 0.2);
+	/* with other scores in the same order: no point */
+	for (int i = 0; i < N; i++)
+		scaled[i] = 0.9 * golden_score_a[i];
+	pair.score_b = scaled;
+	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
+	CHECK(c.auc.value == 0.0 && c.auc.low < 0.0 && c.auc.high > 0.0 && c.auc_p == 1.0);
+	/* models that are nearly the same: an interval much narrower than those of the single AUCs */
+	for (int i = 0; i < N; i++)
+		scaled[i] = 0.97 * golden_score_a[i] + 0.03 * golden_score_b[i];
+	CHECK(stats_compare(&c, &pair, NULL, &env) == STATS_OK);
+	CHECK(c.auc.high - c.auc.low < 0.25 * (c.auc_a.high - c.auc_a.low) && c.auc.high > c.auc.low);
 	CHECK(memory.live == 0);
 }
 

@@ -49,6 +49,7 @@ enum
 	CMP_MCNEMAR,
 	CMP_LOOKS_A,
 	CMP_LOOKS_B,
+	CMP_NOTES,
 	N_CMP
 };
 
@@ -357,6 +358,7 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	values[CMP_IMAGES] = Int64GetDatum(judged.n);
 	values[CMP_PATIENTS] = Int64GetDatum(judged.groups);
 	nulls[CMP_PATIENTS] = !judged.grouped;
+	values[CMP_NOTES] = pneumo_judged_notes(&judged, &a, &nulls[CMP_NOTES]);
 	values[CMP_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(a.dataset));
 	metrics = look_metrics(&a, &b, auc_difference);
 	values[CMP_LOOKS_A] = Int64GetDatum(pneumo_evaluation_look(&a, &a.id, judged.split, judged.n, metrics));

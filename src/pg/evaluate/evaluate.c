@@ -42,6 +42,7 @@ enum
 	COL_LOOKS,
 	COL_FIGURES,
 	COL_CLASSES,
+	COL_NOTES,
 	N_COLS
 };
 
@@ -167,6 +168,7 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 		two_class_figures(values, nulls, &e, &judged, desc);
 	else
 		many_class_figures(values, nulls, &e, &judged, desc);
+	values[COL_NOTES] = pneumo_judged_notes(&judged, &e, &nulls[COL_NOTES]);
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(e.dataset));
 	values[COL_LOOKS] =
 		Int64GetDatum(pneumo_evaluation_look(&e, &e.id, judged.split, judged.n, figures_json(values, nulls)));

@@ -124,6 +124,19 @@ extern int pneumo_judged_split(Jsonb *given, const char *function);
  */
 extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split, int64 rival);
 
+/* Below so many patients, of a class or in all, a note says that there are few. */
+#define PNEUMO_FEW_GROUPS 20
+
+/* A note says if one patient has more than this part of the images: a third. */
+#define PNEUMO_LARGE_SHARE 3
+
+/*
+ * Returns, as a text[], why the intervals of the rows rest on little: few patients,
+ * of a class or in all, or one with many of the images; *isnull if nothing is to be
+ * said.  Raises one NOTICE with all of it.
+ */
+extern Datum pneumo_judged_notes(const PneumoJudged *judged, const PneumoEvaluation *e, bool *isnull);
+
 /*
  * Returns score, label and patient of the rows with one class as the positive
  * one, in the order of pneumo_stats_rows(), so that the figures are to the bit

@@ -11,6 +11,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "stats/stats.h"
@@ -81,6 +85,76 @@ pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int spl
 	if (rival != 0)
 		pneumo_evaluation_hold_out(e, rival);
 	list_rows(judged, e, split);
+}
+
+static int
+compare_groups(const void *a, const void *b)
+{
+	uint64 x = *(const uint64 *) a;
+	uint64 y = *(const uint64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Returns the largest number of rows of one patient. */
+static int64
+largest_group(const PneumoJudged *judged, const PneumoEvaluation *e)
+{
+	uint64 *group = MemoryContextAllocHuge(CurrentMemoryContext, judged->n * sizeof(uint64));
+	int64 largest = 0;
+	int64 first = 0;
+	int64 i;
+
+	for (i = 0; i < judged->n; i++)
+		memcpy(&group[i], e->dataset->samples[judged->samples[i]].group, sizeof(uint64));
+	qsort(group, (size_t) judged->n, sizeof(uint64), compare_groups);
+	for (i = 0; i < judged->n; i++)
+	{
+		if (group[i] != group[first])
+			first = i;
+		largest = Max(largest, i - first + 1);
+	}
+	pfree(group);
+	return largest;
+}
+
+Datum
+pneumo_judged_notes(const PneumoJudged *judged, const PneumoEvaluation *e, bool *isnull)
+{
+	const PneumoModelMeta *meta = e->scorer->meta;
+	const char *unit = judged->grouped ? "patients" : "images";
+	int64 largest = largest_group(judged, e);
+	ArrayBuildState *notes = NULL;
+	StringInfoData all;
+	int c;
+
+	initStringInfo(&all);
+	for (c = -1; c <= meta->n_classes; c++)
+	{
+		int64 groups = c < 0 ? judged->groups : 0;
+		char *note = NULL;
+		int split;
+
+		for (split = 0; split < 3 && c >= 0 && c < meta->n_classes; split++)
+			groups += e->score[split] ? e->dataset->groups[split][c] : 0;
+		if (c == meta->n_classes)
+			note = largest * PNEUMO_LARGE_SHARE > judged->n
+					   ? psprintf("one of the %s has %lld of %lld images", unit, (long long) largest,
+								  (long long) judged->n)
+					   : NULL;
+		else if (groups < PNEUMO_FEW_GROUPS)
+			note = c < 0 ? psprintf("few %s: %lld", unit, (long long) groups)
+						 : psprintf("few %s of class %s: %lld", unit, meta->classes[c], (long long) groups);
+		if (note == NULL)
+			continue;
+		notes = accumArrayResult(notes, CStringGetTextDatum(note), false, TEXTOID, CurrentMemoryContext);
+		appendStringInfo(&all, "%s%s", all.len > 0 ? "; " : "", note);
+	}
+	*isnull = notes == NULL;
+	if (notes == NULL)
+		return (Datum) 0;
+	ereport(NOTICE, (errmsg("the intervals rest on little: %s", all.data)));
+	return makeArrayResult(notes, CurrentMemoryContext);
 }
 
 StatsRows
