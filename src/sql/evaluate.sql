@@ -2,7 +2,7 @@
 
 CREATE FUNCTION pneumo_evaluate(
 		source regclass, model text, config jsonb DEFAULT '{}',
-		OUT split text, OUT version bigint, OUT images bigint, OUT patients bigint, OUT positive bigint,
+		OUT split text, OUT version integer, OUT images bigint, OUT patients bigint, OUT positive bigint,
 		OUT accuracy double precision, OUT sensitivity double precision, OUT specificity double precision,
 		OUT auc double precision, OUT log_loss double precision, OUT threshold double precision,
 		OUT left_out jsonb, OUT looks bigint, OUT figures pneumo_figures, OUT classes pneumo_class_figures[])
@@ -20,7 +20,7 @@ COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS
 
 CREATE FUNCTION pneumo_compare(
 		source regclass, a text, b text, config jsonb DEFAULT '{}',
-		OUT split text, OUT version_a bigint, OUT version_b bigint,
+		OUT split text, OUT version_a integer, OUT version_b integer,
 		OUT images bigint, OUT patients bigint, OUT positive bigint, OUT left_out jsonb,
 		OUT auc_a pneumo_figure, OUT auc_b pneumo_figure,
 		OUT auc_difference pneumo_figure, OUT auc_p double precision,

@@ -88,7 +88,7 @@ COMMENT ON VIEW pneumo.progress IS
 	'live trainings of the current user''s roles (pg_monitor sees all); batch counts rows while images are '
 	'read, time_left is an upper limit';
 CREATE VIEW pneumo.runs WITH (security_barrier) AS
-	SELECT r.id AS run, r.model, r.version,
+	SELECT r.id AS run, r.model, r.version_number AS version, r.version AS version_id,
 		   (SELECT o.rolname FROM pg_catalog.pg_roles o WHERE o.oid OPERATOR(pg_catalog.=) r.owner) AS owner,
 		   r.source,
 		   @extschema@.pneumo_run_state(r.id, r.state) AS state,
@@ -99,14 +99,15 @@ CREATE VIEW pneumo.runs WITH (security_barrier) AS
 	   OR pg_catalog.pg_has_role(r.owner::pg_catalog.oid, 'USAGE')
 	UNION ALL
 	-- The row of a queued run comes with its caller's commit.
-	SELECT p.run, NULL, NULL, p.owner::pg_catalog.name, NULL, p.phase,
+	SELECT p.run, NULL, NULL, NULL, p.owner::pg_catalog.name, NULL, p.phase,
 		   NULL, NULL, NULL, p.started, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 	FROM @extschema@.pneumo_progress_entries() p
 	WHERE p.phase OPERATOR(pg_catalog.=) 'queued'
 	  AND NOT EXISTS (SELECT FROM pneumo.run r WHERE r.id OPERATOR(pg_catalog.=) p.run);
 COMMENT ON VIEW pneumo.runs IS
 	'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, '
-	'cancelled or interrupted; owner is null if that role was dropped; samples per split and class, what was '
+	'cancelled or interrupted; version is the number within the model, version_id unique in the database, '
+	'and both stay when the version is dropped; owner is null if that role was dropped; samples per split and class, what was '
 	'left out and why';
 
 GRANT SELECT ON pneumo.progress, pneumo.runs TO PUBLIC;
