@@ -82,7 +82,7 @@ ROLLBACK;
 SELECT pg_temp.import('second', 'life');
 SELECT array_agg(version ORDER BY version) FROM pneumo.versions WHERE model = 'life';
 -- the id of a version where its number is wanted
-SELECT format('life %s', setval('pneumo.version_id_seq', 1000)) AS ids;
+SELECT setval('pneumo.version_id_seq', 1000);
 SELECT pg_temp.import('second', 'twin');
 SELECT pneumo_deploy('twin', version_id) FROM pneumo.versions WHERE model = 'twin' AND version = 2;
 SELECT pneumo_summary('life', version_id) FROM pneumo.versions WHERE model = 'twin' AND version = 2;

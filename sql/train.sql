@@ -105,7 +105,7 @@ SELECT pneumo_train('train_xrays', '{"name": "train gone", "optimizer": "sgd", "
 SELECT pneumo_train('train_xrays', ('{"name": "train gone", ' || :'tiny' || '}')::jsonb) > 0 AS trained;
 SELECT model, deployed_version, versions FROM pneumo.models WHERE model = 'train gone';
 SELECT r.version, r.version_id > 0 AS has_id, v.version_id = r.version_id AS same
-FROM pneumo.runs r LEFT JOIN pneumo.versions v USING (model, version) WHERE model = 'train gone' ORDER BY run;
+FROM pneumo.runs r LEFT JOIN pneumo.versions v USING (model, version) WHERE model = 'train gone' ORDER BY r.run;
 
 SELECT count(pneumo_drop_model(model)::text) AS dropped FROM pneumo.models WHERE model LIKE 'train %';
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'train %';

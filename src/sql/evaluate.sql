@@ -10,8 +10,8 @@ CREATE FUNCTION pneumo_evaluate(
 	AS 'MODULE_PATHNAME', 'pneumo_evaluate';
 COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS
 	'figures of a model''s deployed version on one split of a table (config: "split" test, validation, train '
-	'or all; "version"; the data keys of pneumo_train, by default as the version was trained). Rows that the '
-	'version has seen are left out; patients is NULL if the rows do not name them. looks counts the '
+	'or all; "version", by its number; the data keys of pneumo_train, by default as the version was trained). '
+	'Rows that the version has seen are left out; patients is NULL if the rows do not name them. looks counts the '
 	'evaluations of held-out rows of that split by everyone who may predict with the model, this one '
 	'included; pneumo.look tells which role looked, when, and at how many images. figures: with 95 % '
 	'intervals by patient, as pneumo_metrics gives them. More than two classes: accuracy, macro sensitivity, '
@@ -39,5 +39,5 @@ COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS
 	't); auc_p is the level at which the interval of auc_difference touches 0 (variances of DeLong, '
 	'clustered), so that it leaves out 0 exactly where auc_p is below 0.05; McNemar''s exact test, by patient. What '
 	'the intervals take as random is in docs/metrics.md. More than two classes: macro '
-	'figures. Config: "split", "version_a", "version_b" (default: the deployed ones), and the data keys of '
-	'pneumo_train, by default as a was trained. Counts a look for both, whoever calls';
+	'figures. Config: "split", "version_a", "version_b" (numbers; default: the deployed ones), and the data '
+	'keys of pneumo_train, by default as a was trained. Counts a look for both, whoever calls';

@@ -105,10 +105,15 @@ last_number(const char *name, Snapshot snapshot)
 	return number;
 }
 
-/* Appends a piece of a list: "1", "3 to 5"; separator stands before it unless it is the first one. */
+/* Appends numbers to a list, "3 to 5" for more than two; separator stands before the last item unless it is the first. */
 static void
 add_range(StringInfo list, const char *separator, int32 first, int32 last)
 {
+	if (last == first + 1)
+	{
+		add_range(list, ", ", first, first);
+		first = last;
+	}
 	if (list->len > 0)
 		appendStringInfoString(list, separator);
 	appendStringInfo(list, "%d", first);
