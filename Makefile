@@ -41,6 +41,7 @@ REGRESS = \
 	groups \
 	images \
 	layers \
+	leaderboard \
 	lineage \
 	messages \
 	models \
@@ -75,6 +76,7 @@ OWN_GOALS = \
 	check-coverage \
 	check-deep \
 	check-explain \
+	check-images \
 	check-pgspot \
 	check-readme \
 	check-report \
@@ -122,8 +124,8 @@ endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 include $(dir $(firstword $(MAKEFILE_LIST)))objects.mk
-PG_CPPFLAGS = -I$(srcdir)/src
-SHLIB_LINK = -ljpeg -lpthread -lm
+PG_CPPFLAGS = -I$(srcdir)/src $(IMAGE_CPPFLAGS)
+SHLIB_LINK = $(IMAGE_LIBS) -lpthread -lm
 DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/src/sql/pneumo--*--*.sql)))
 DATA_built = pneumo--$(EXTVERSION).sql
 EXTRA_CLEAN = build $(OBJS:.o=.d)

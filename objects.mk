@@ -61,14 +61,47 @@ OBJS_IMAGE = \
 	src/image/affine.o \
 	src/image/augment.o \
 	src/image/film.o \
+	src/image/foreign.o \
+	src/image/formats.o \
 	src/image/jpeg.o \
 	src/image/overlay.o \
 	src/image/phantom.o \
 	src/image/phantom_body.o \
+	src/image/png.o \
 	src/image/preprocess.o \
 	src/image/resize.o \
 	src/image/status.o \
 	$(end)
+
+OBJS_DICOM = \
+	src/image/dicom.o \
+	src/image/dicom_data.o \
+	src/image/dicom_dictionary.o \
+	src/image/dicom_frame.o \
+	src/image/dicom_jpeg.o \
+	src/image/dicom_jpeg_2000.o \
+	src/image/dicom_jpeg_ls.o \
+	src/image/dicom_pixels.o \
+	$(end)
+
+OBJS_WITHOUT_DICOM = \
+	src/image/dicom_absent.o \
+	$(end)
+
+# WITH_DICOM=0 builds without DICOM and without the libraries that only it needs.
+WITH_DICOM ?= 1
+IMAGE_LIBS = -ljpeg -lpng
+ifeq ($(WITH_DICOM),0)
+OBJS_IMAGE += $(OBJS_WITHOUT_DICOM)
+else
+OBJS_IMAGE += $(OBJS_DICOM)
+IMAGE_LIBS += -lz -lopenjp2 -ldl
+# src/image loads CharLS when it needs it; the tests encode with it.
+IMAGE_TEST_LIBS = -lcharls
+# The folder of OpenJPEG's header has its version in its name.
+IMAGE_CPPFLAGS := $(or $(shell pkg-config --cflags libopenjp2 2> /dev/null), \
+	$(patsubst %,-I%,$(lastword $(sort $(wildcard /usr/include/openjpeg-* /usr/local/include/openjpeg-*)))))
+endif
 
 OBJS_STATS = \
 	src/stats/auc.o \
@@ -185,6 +218,7 @@ OBJS_PG_ENGINE = \
 OBJS_PG_FIGURES = \
 	src/pg/figures/figure_results.o \
 	src/pg/figures/figures.o \
+	src/pg/figures/plot_history.o \
 	src/pg/figures/plots.o \
 	$(end)
 
@@ -217,8 +251,10 @@ OBJS_PG_TRAIN = \
 	src/pg/train/run_slots.o \
 	src/pg/train/runs.o \
 	src/pg/train/store.o \
+	src/pg/train/sweep.o \
 	src/pg/train/train.o \
 	src/pg/train/views.o \
+	src/pg/train/watch_text.o \
 	src/pg/train/worker.o \
 	src/pg/train/worker_queue.o \
 	src/pg/train/worker_session.o \
@@ -231,6 +267,7 @@ OBJS_PG_EXPLORE = \
 	src/pg/explore/check_shortcut.o \
 	src/pg/explore/check_source.o \
 	src/pg/explore/check_tables.o \
+	src/pg/explore/dicom_tags.o \
 	src/pg/explore/eigenimages.o \
 	src/pg/explore/image_aggregates.o \
 	src/pg/explore/images.o \

@@ -25,7 +25,8 @@ rm -rf "$WORK"
 mkdir -p "$WORK"/{root/bin,root/tests,root/proc,root/dev,disc/isolinux}
 
 say "building"
-make -s -C "$ROOT" unit-build UNIT_DIR="$BUILD/unit-static" UNIT_LIBS="-static -ljpeg -lpthread -lm" \
+make -s -C "$ROOT" unit-build UNIT_DIR="$BUILD/unit-static" WITH_DICOM=0 \
+    UNIT_LIBS="-static -ljpeg -lpng -lz -lpthread -lm" \
     UNIT_PROGRAMS="${TESTS[*]/#/$BUILD/unit-static/test_}"
 for test in "${TESTS[@]}"; do
     strip -o "$WORK/root/test_$test" "$BUILD/unit-static/test_$test"

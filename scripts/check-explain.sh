@@ -20,7 +20,7 @@ SEED=${SEED:-0}
 build_private_server explain
 mkdir -p "$ROOT/build/explain"
 cc -std=c11 -O2 -Wall -Wextra -Werror -Isrc -o "$ROOT/build/explain/occlude" tests/explain/occlude.c \
-    src/image/jpeg.c src/image/preprocess.c src/image/resize.c src/image/status.c -ljpeg -lm
+    $(make -s print-OBJS_IMAGE | sed 's/\.o\b/.c/g') $(make -s print-IMAGE_CPPFLAGS print-IMAGE_LIBS) -lm
 cp tests/explain/explain.sql "$ROOT/build/explain/occlude" "$WORK/"
 
 start_private_server

@@ -42,7 +42,7 @@ text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) 
 # Headers of C11 and of what POSIX adds that the core may use.
 allowed='assert|complex|ctype|errno|fenv|float|inttypes|limits|math|pthread|setjmp|signal|stdalign|stdarg|stdatomic'
 allowed+='|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|time'
-allowed+='|cpuid|emmintrin|immintrin|jerror|jpeglib|xmmintrin'
+allowed+='|cpuid|dlfcn|emmintrin|immintrin|charls/charls|jerror|jpeglib|openjpeg|png|xmmintrin|zlib'
 for folder in $plain_folders; do
     name=${folder#src/}
     # src/random stands below the other folders, and its headers are independent of each other.
@@ -57,8 +57,9 @@ for folder in $plain_folders; do
         report "$folder includes no other folder"
 done
 
-grep -lE '<(jpeglib|jerror|turbojpeg)\.h>' -r src --include='*.[ch]' | tail -n +2 |
-    report "jpeglib.h is included in one file"
+for header in jpeglib png zlib openjpeg charls/charls; do
+    grep -lE "<$header\.h>" -r src --include='*.[ch]' | tail -n +2 | sed "s|^|$header.h: |"
+done | report "the header of a library of a format is included in one file"
 
 for file in $(find src/pg -name '*.c'); do
     [[ $(grep -m 1 -oE '^#include.*' "$file") == '#include "postgres.h"' ]] || echo "$file"
@@ -116,7 +117,7 @@ done | grep -v '^src/pg/' | report "no static variables inside functions of the 
 
 # ----------------------------------------------------------------- build
 
-lists=$(make -s print-OBJS)
+lists=$(make -s print-OBJS print-OBJS_WITHOUT_DICOM)
 for file in $(find src -name '*.c' | sort); do
     n=$(printf '%s\n' $lists | grep -cx "${file%.c}.o" || true)
     [[ $n -eq 1 ]] || echo "$file: $n times in the lists of the Makefile"

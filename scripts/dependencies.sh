@@ -49,6 +49,12 @@ find_missing()
     find_pg_config > /dev/null ||
         lack "PostgreSQL $version with its server headers" "postgresql-$version" "postgresql-server-dev-$version"
     have_header jpeglib.h || lack "libjpeg's headers" libjpeg62-turbo-dev
+    have_header png.h || lack "libpng's headers" libpng-dev
+    if [[ ${WITH_DICOM:-1} != 0 ]]; then
+        have_header zlib.h || lack "zlib's headers" zlib1g-dev
+        [[ -n $(make -s -C "$ROOT" print-IMAGE_CPPFLAGS) ]] || lack "OpenJPEG's headers" libopenjp2-7-dev
+        have_header charls/charls.h || lack "CharLS's headers" libcharls-dev
+    fi
     # Not grep -q: it would leave ldconfig writing into a closed pipe.
     { ldconfig -p 2> /dev/null || /sbin/ldconfig -p; } | grep 'libopenblas\.so\.0' > /dev/null ||
         lack "OpenBLAS" libopenblas0-pthread

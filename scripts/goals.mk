@@ -12,9 +12,10 @@ endif
 
 UNIT_WARNINGS = -Wall -Wextra -Wvla -Wmissing-prototypes -Werror
 UNIT_CFLAGS = -std=c11 -O2 -g $(UNIT_WARNINGS) $(UNIT_SANITIZE)
-UNIT_CPPFLAGS = -Isrc -Itests/unit -MMD -MP
-UNIT_LIBS = -ljpeg -lpthread -lm
-UNIT_ALL = $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_CPPFLAGS = -Isrc -Itests/unit $(IMAGE_CPPFLAGS) -MMD -MP
+UNIT_LIBS = $(IMAGE_TEST_LIBS) $(IMAGE_LIBS) -lpthread -lm
+UNIT_LEFT_OUT = $(if $(filter 0,$(WITH_DICOM)),dicom)
+UNIT_ALL = $(filter-out $(UNIT_LEFT_OUT),$(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c))))
 UNIT_WANTED = $(if $(TESTS),$(patsubst test_%,%,$(TESTS)),$(UNIT_ALL))
 UNIT_TESTS = $(UNIT_WANTED:%=tests/unit/test_%.c)
 UNIT_PROGRAMS = $(UNIT_TESTS:tests/unit/%.c=$(UNIT_DIR)/%)
@@ -78,6 +79,9 @@ check-coverage: $(UNIT_DIR)/test_coverage ## how often intervals hold the true v
 check-explain: ## whether the maps are about the score (minutes)
 	@scripts/check-explain.sh
 
+check-images: ## how images are read against pydicom and Pillow, in a virtual environment; VENV=, IMAGES=
+	@VENV="$(VENV)" IMAGES="$(IMAGES)" scripts/check-images.sh
+
 check-avx512: ## the kernels on an emulated processor with AVX-512 (half an hour); TESTS= of tests/unit
 	@scripts/check-avx512.sh $(TESTS)
 
@@ -119,6 +123,9 @@ $(UNIT_DIR)/%: tests/unit/%.c $(UNIT_DIR)/libpneumo.a
 	@mkdir -p $(@D)
 	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/libpneumo.a $(UNIT_LIBS)
 
+$(UNIT_DIR)/decode_image: tests/images/decode_image.c $(UNIT_DIR)/libpneumo.a
+	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/libpneumo.a $(UNIT_LIBS)
+
 -include $(wildcard $(UNIT_OBJS:.o=.d) $(UNIT_PROGRAMS:%=%.d))
 
 # -------------------------------------------------------------------- bench
@@ -141,10 +148,10 @@ bench-profile: bench-build ## where the time goes, and each kernel's share of it
 
 $(BENCH_OBJS): $(BENCH_DIR)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
+	$(CC_UNIT) $(BENCH_CFLAGS) $(IMAGE_CPPFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(BENCH_PROGRAMS): $(BENCH_DIR)/%: tests/bench/%.c $(BENCH_OBJS)
-	$(CC_UNIT) $(BENCH_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
+	$(CC_UNIT) $(BENCH_CFLAGS) $(IMAGE_CPPFLAGS) -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
 
 -include $(wildcard $(BENCH_OBJS:.o=.d))
 
@@ -157,20 +164,20 @@ FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -Werror \
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%.run,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_OBJS = $(OBJS_NN:%.o=$(FUZZ_DIR)/%.o) $(OBJS_IMAGE:%.o=$(FUZZ_DIR)/%.o)
 
-fuzz: ## fuzz JPEG, model bytes and graphs; TESTS= of tests/fuzz, SECONDS_EACH=
+fuzz: ## fuzz images, model bytes and graphs; TESTS= of tests/fuzz, SECONDS_EACH=
 	@scripts/fuzz.sh $(TESTS)
 
 fuzz-build: $(FUZZ_PROGRAMS) $(FUZZ_DIR)/make_seeds
 
 $(FUZZ_OBJS): $(FUZZ_DIR)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
+	$(CC_FUZZ) $(FUZZ_CFLAGS) $(IMAGE_CPPFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(FUZZ_PROGRAMS): $(FUZZ_DIR)/%.run: tests/fuzz/%.c $(FUZZ_OBJS)
-	$(CC_FUZZ) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Isrc -o $@ $^ -ljpeg -lpthread -lm
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
 
 $(FUZZ_DIR)/make_seeds: tests/fuzz/make_seeds.c $(FUZZ_OBJS)
-	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ -ljpeg -lpthread -lm
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
 
 -include $(wildcard $(FUZZ_OBJS:.o=.d))
 

@@ -15,7 +15,7 @@ SELECT pneumo_phantom(1, 'COVID');
 SELECT pneumo_phantom(1, 'NORMAL', 63);
 SELECT pneumo_phantom(1, 'NORMAL', 2049);
 
--- bad images: not JPEG, damaged, truncated, unsupported, too large
+-- bad images: no image, damaged, truncated, unsupported, too large; CMYK is read
 CREATE FUNCTION pg_temp.try(image bytea) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	info record;
@@ -35,7 +35,7 @@ CREATE TEMP TABLE bad AS
 		('1 good', good.jpeg),
 		('2 empty', ''::bytea),
 		('3 text', 'this is no picture'::bytea),
-		('4 PNG', '\x89504e470d0a1a0a0000000d49484452'::bytea),
+		('4 PNG without data', '\x89504e470d0a1a0a0000000d49484452'::bytea),
 		('5 start only', '\xffd8'::bytea),
 		('6 header only', substr(good.jpeg, 1, 20)),
 		('7 65500 x 65500', '\xffd8ffc0000b08ffdcffdc01011100ffda0008010100003f00ffd9'::bytea),
@@ -46,6 +46,49 @@ SET pneumo.on_bad_image = 'null';
 SELECT kind, pg_temp.try(image) FROM bad ORDER BY kind COLLATE "C";
 RESET pneumo.on_bad_image;
 SELECT pneumo_image_info('this is no picture');
+
+-- bytes that are another thing, and what cures them
+\set VERBOSITY default
+SELECT pneumo_image_info(convert_to(encode(pneumo_phantom(1, 'NORMAL', 64), 'base64'), 'UTF8'));
+SELECT pneumo_image_info('/srv/xrays/1.jpeg');
+SELECT pneumo_image_info('GIF89a');
+\set VERBOSITY terse
+SELECT (pneumo_image_info(decode(convert_from(text, 'UTF8'), 'base64'))).width AS cured
+FROM convert_to(encode(pneumo_phantom(1, 'NORMAL', 64), 'base64'), 'UTF8') AS text;
+
+-- the same 16 x 16 pixels as PNG and as DICOM: the same pixels of the network
+CREATE FUNCTION pg_temp.element(tag text, vr text, value bytea) RETURNS bytea LANGUAGE sql AS $$
+	SELECT decode(substr(tag, 3, 2) || substr(tag, 1, 2) || substr(tag, 7, 2) || substr(tag, 5, 2), 'hex')
+		|| vr::bytea || CASE WHEN vr = 'OW' THEN '\x0000'::bytea ELSE '' END
+		|| decode(lpad(to_hex(length(value) % 256), 2, '0') || lpad(to_hex(length(value) / 256), 2, '0'), 'hex')
+		|| CASE WHEN vr = 'OW' THEN '\x0000'::bytea ELSE '' END || value $$;
+CREATE FUNCTION pg_temp.dicom(photometric text, transfer_syntax text DEFAULT '1.2.840.10008.1.2.1') RETURNS bytea LANGUAGE sql AS $$
+	SELECT decode(repeat('00', 128), 'hex') || 'DICM'
+		|| pg_temp.element('00020010', 'UI', transfer_syntax::bytea || decode(repeat('00', length(transfer_syntax) % 2), 'hex'))
+		|| pg_temp.element('00080016', 'UI', '1.2.840.10008.5.1.4.1.1.1.1')
+		|| pg_temp.element('00080005', 'CS', 'ISO_IR 100')
+		|| pg_temp.element('00080060', 'CS', 'DX')
+		|| pg_temp.element('00100010', 'PN', 'Curie^Ren\351e=X')
+		|| pg_temp.element('00201208', 'IS', '1\\2 ')
+		|| pg_temp.element('00280002', 'US', '\x0100') || pg_temp.element('00280004', 'CS', photometric::bytea)
+		|| pg_temp.element('00280010', 'US', '\x1000') || pg_temp.element('00280011', 'US', '\x1000')
+		|| pg_temp.element('00280030', 'DS', '0.15\\0.2 ')
+		|| pg_temp.element('00280100', 'US', '\x0800') || pg_temp.element('00280101', 'US', '\x0800')
+		|| pg_temp.element('00280102', 'US', '\x0700') || pg_temp.element('00280103', 'US', '\x0000')
+		|| pg_temp.element('7FE00010', 'OW', decode(string_agg(lpad(to_hex(x * 16 + y), 2, '0'), '' ORDER BY y, x), 'hex'))
+	FROM generate_series(0, 15) x, generate_series(0, 15) y $$;
+CREATE TEMP TABLE stored AS SELECT '\x89504e470d0a1a0a0000000d49484452000000100000001008000000003a98a0bd000000134944415478da63641040054c8c68606409000080370200ef40fb910000000049454e44ae426082'::bytea AS png;
+SELECT i.* FROM stored, LATERAL (VALUES (png), (pg_temp.dicom('MONOCHROME1 '))) v(image), pneumo_image_info(image) i;
+SELECT a = b AS same, a = c AS inverted
+FROM stored, LATERAL (SELECT pneumo_augment(png, '{"image_size": [12, 20]}') AS a,
+							 pneumo_augment(pg_temp.dicom('MONOCHROME2 '), '{"image_size": [12, 20]}') AS b,
+							 pneumo_augment(pg_temp.dicom('MONOCHROME1 '), '{"image_size": [12, 20]}') AS c) s;
+SELECT i.width, i.height FROM (SELECT pneumo_mean_image(png, 16, 16) AS image FROM stored) s, pneumo_image_info(image) i;
+SELECT key, value FROM jsonb_each(pneumo_dicom_tags(pg_temp.dicom('MONOCHROME2 '))) ORDER BY key COLLATE "C";
+SELECT pneumo_dicom_tags('no DICOM file');
+SELECT pneumo_dicom_tags(substr(pg_temp.dicom('MONOCHROME2 '), 1, 300));
+SELECT pneumo_image_info(pg_temp.dicom('MONOCHROME2 ', '1.2.840.10008.1.2.4.103'));
+SELECT pneumo_image_info(substr(pg_temp.dicom('MONOCHROME2 '), 1, 600));
 
 -- the limit of pixels is a setting for superusers
 SET pneumo.max_image_pixels = 4000;

@@ -3,9 +3,9 @@
  * image.h
  *	  Bytes to pixels and back: the one public header of src/image.
  *
- * Plain C11 and libjpeg; no server, no network core.  Nothing here prints,
- * exits or jumps out: every function returns an ImgStatus, and libjpeg's own
- * error jump never leaves jpeg.c.
+ * Plain C11 and the libraries of the formats; no server, no network core.
+ * Nothing here prints, exits or jumps out: every function returns an ImgStatus,
+ * and the error jump of a library never leaves the one file that knows it.
  *
  * Pixels are unsigned 8 bits, rows from top to bottom, row-major, channels
  * interleaved (H, W, C) with C = 1 (grey) or 3 (RGB), no padding between rows:
@@ -14,7 +14,7 @@
  * Memory comes from the caller.  Functions that need scratch have a twin
  * *_scratch_bytes() that tells how much (0 on overflow or bad arguments; all
  * products are overflow-checked); scratch must be aligned to 64 bytes.
- * (libjpeg allocates for itself, bounded by ImgLimits.max_codec_bytes.)
+ * (Decoders allocate for themselves, bounded by ImgLimits.max_codec_bytes.)
  *
  *-------------------------------------------------------------------------
  */
@@ -29,11 +29,10 @@ typedef enum ImgStatus
 {
 	IMG_OK = 0,
 	IMG_BAD_ARGUMENT, /* a caller's mistake: sizes, ranges */
-	IMG_NOT_JPEG,     /* the bytes are not a JPEG stream */
-	IMG_CORRUPT,      /* damaged or truncated: any libjpeg warning
-								 * that means missing or invented pixels */
-	IMG_UNSUPPORTED,  /* CMYK/YCCK, 12 bits, lossless, other counts
-								 * of components than 1 and 3 */
+	IMG_NOT_IMAGE,    /* the bytes are not of a format that is read */
+	IMG_CORRUPT,      /* damaged or truncated: pixels would be
+								 * missing or invented */
+	IMG_UNSUPPORTED,  /* a kind of its format that is not read */
 	IMG_TOO_LARGE,    /* bytes, width, height, pixels, scans or
 								 * decoder memory above a limit */
 	IMG_NO_MEMORY,    /* the decoder's own allocation failed */
@@ -43,11 +42,12 @@ typedef enum ImgStatus
 
 #define IMG_MESSAGE_LEN 200
 
-/* Why a call failed; message is lower-case, without full stop. */
+/* Why a call failed; message is lower-case, without full stop; hint is empty or a whole sentence. */
 typedef struct ImgError
 {
 	ImgStatus status;
 	char message[IMG_MESSAGE_LEN];
+	char hint[IMG_MESSAGE_LEN];
 } ImgError;
 
 /* The most bytes of a compressed image unless the caller says otherwise. */
@@ -58,32 +58,55 @@ typedef struct ImgLimits
 	size_t max_bytes;                 /* of the compressed stream; 64 MB if 0 */
 	uint32_t max_side;                /* pixels; 65500 (JPEG's own) if 0 */
 	uint64_t max_pixels;              /* width * height; 50 million if 0 */
-	size_t max_codec_bytes;           /* libjpeg's memory; 64 MB if 0 */
+	size_t max_codec_bytes;           /* a decoder's memory; 64 MB if 0 */
 	int max_scans;                    /* of a progressive image; 100 if 0 */
 	volatile sig_atomic_t *interrupt; /* polled while decoding; may be NULL */
 } ImgLimits;
 
-/* What the header of a JPEG stream says, without decoding it. */
+typedef enum ImgFormat
+{
+	IMG_FORMAT_JPEG,
+	IMG_FORMAT_PNG,
+	IMG_FORMAT_DICOM
+} ImgFormat;
+
+#define IMG_UID_LEN 65 /* of a DICOM identifier, with its end */
+
+/* What the header of an image says, without decoding it. */
 typedef struct ImgInfo
 {
-	uint32_t width, height; /* pixels */
-	int components;         /* 1 or 3 */
-	int progressive;        /* 0 or 1 */
-	int bits;               /* per sample: 8 */
+	ImgFormat format;
+	uint32_t width, height;            /* pixels */
+	int components;                    /* stored for a pixel: 1 to 4 */
+	int progressive;                   /* 0 or 1; an interlaced PNG image too */
+	int bits;                          /* for each component, as stored: 1 to 16 */
+	int bits_stored;                   /* of these, in use */
+	int orientation;                   /* 1 to 8 as in EXIF, which decoding ignores; 0 if it is not said */
+	char photometric[17];              /* what the components mean; DICOM's words or grayscale, RGB, ... */
+	char transfer_syntax[IMG_UID_LEN]; /* of a DICOM file, else empty */
 } ImgInfo;
 
-/* Reads the header of a JPEG stream and checks it against the limits, which may be NULL. */
-extern ImgStatus img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits,
-							   ImgError *error);
+/* Returns the name of a format: JPEG, PNG, DICOM. */
+extern const char *img_format_name(ImgFormat format);
 
 /*
- * Preprocessing: JPEG bytes to the network's pixels.  The one path for
+ * Reads the header of an image, whose format its first bytes tell, and checks it
+ * against the limits, which may be NULL.  For bytes of another format the message
+ * says what they look like, and the hint what to do.
+ */
+extern ImgStatus img_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits,
+						  ImgError *error);
+
+/*
+ * Preprocessing: the bytes of an image to the network's pixels.  The one path for
  * training and prediction.
  *
- * Decodes with IDCT scaling 1/8, 1/4, 1/2 or 1, the smallest that leaves at
- * least 1.5 times the network's size on both sides (else full size); grey
- * straight from luma, RGB from grey by repetition; then one resize to
- * (height, width), rounded to 8 bits.  The aspect ratio is not kept, as
+ * JPEG images are decoded with IDCT scaling 1/8, 1/4, 1/2 or 1, the smallest that
+ * leaves at least 1.5 times the network's size on both sides (else full size);
+ * grey straight from luma.  Other formats are decoded at full size.  RGB comes
+ * from grey by repetition, grey from RGB as 0.299 R + 0.587 G + 0.114 B.  Then
+ * there is one resize to (height, width), rounded to 8 bits.  Samples of more than
+ * 8 bits keep 8 more bits until that rounding.  The aspect ratio is not kept, as
  * Keras's image_dataset_from_directory does by default.
  */
 typedef enum ImgInterpolation
@@ -101,21 +124,76 @@ typedef struct ImgPreprocess
 	ImgInterpolation interpolation;
 } ImgPreprocess;
 
-/* Returns the scratch bytes for an image of that info: the decoder's output and that of the resize. */
+/* Returns the scratch bytes for an image of that info. */
 extern size_t img_preprocess_scratch_bytes(const ImgInfo *info, const ImgPreprocess *pre);
 
 /*
  * Decodes and resizes an image into dst, height * width * channels bytes.  info
- * comes from img_jpeg_info() of the same bytes.
+ * comes from img_info() of the same bytes.
  */
 extern ImgStatus img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
 								const ImgPreprocess *pre, const ImgLimits *limits, void *scratch,
 								size_t scratch_bytes, ImgError *error);
 
 /* Decodes at full size, to info->height * info->width * channels bytes; channels is 1 or 3. */
-extern ImgStatus img_decode_jpeg(uint8_t *dst, size_t dst_bytes, int channels, const uint8_t *bytes,
-								 size_t n_bytes, const ImgInfo *info, const ImgLimits *limits,
-								 ImgError *error);
+extern ImgStatus img_decode(uint8_t *dst, size_t dst_bytes, int channels, const uint8_t *bytes,
+							size_t n_bytes, const ImgInfo *info, const ImgLimits *limits, ImgError *error);
+
+/*
+ * The elements of a DICOM file, one after the other.  Sequences and their items
+ * are entered.  The pixel data are one element without a value.
+ */
+typedef enum ImgDicomEvent
+{
+	IMG_DICOM_VALUE,
+	IMG_DICOM_SEQUENCE, /* a sequence begins */
+	IMG_DICOM_SEQUENCE_END,
+	IMG_DICOM_ITEM, /* an item begins */
+	IMG_DICOM_ITEM_END,
+	IMG_DICOM_END /* of the file */
+} ImgDicomEvent;
+
+typedef struct ImgDicomElement
+{
+	ImgDicomEvent event;
+	uint32_t tag;         /* group * 65536 + element, of a value or a sequence */
+	char vr[3];           /* value representation; UN if it is unknown */
+	const uint8_t *value; /* within the file, n_bytes */
+	size_t n_bytes;
+	int undefined; /* fragments of pixel data */
+	int big_endian;
+} ImgDicomElement;
+
+#define IMG_DICOM_MAX_DEPTH 24 /* containers, sequences and items */
+
+typedef struct ImgDicom
+{
+	const uint8_t *bytes; /* of the part that is being read */
+	size_t n_bytes;
+	size_t at;
+	int implicit_vr, big_endian;
+	int depth;
+	struct
+	{
+		uint32_t tag; /* of the sequence */
+		size_t end;
+		int undefined, is_item, implicit_vr;
+		int items; /* of a sequence, so far */
+	} stack[IMG_DICOM_MAX_DEPTH];
+	int in_meta;                       /* the elements of group 2 */
+	char transfer_syntax[IMG_UID_LEN]; /* when the meta elements have been read */
+	uint8_t *inflated;                 /* of a deflated file */
+	ImgLimits limits;
+} ImgDicom;
+
+/*
+ * Opens a DICOM file and reads its elements; both return a status.  After
+ * img_dicom_open(), whatever it returned, img_dicom_close() frees what there is.
+ */
+extern ImgStatus img_dicom_open(ImgDicom *dicom, const uint8_t *bytes, size_t n_bytes,
+								const ImgLimits *limits, ImgError *error);
+extern ImgStatus img_dicom_next(ImgDicom *dicom, ImgDicomElement *element, ImgError *error);
+extern void img_dicom_close(ImgDicom *dicom);
 
 /* Returns the scratch bytes of img_resize(). */
 extern size_t img_resize_scratch_bytes(int src_h, int src_w, int dst_h, int dst_w, int channels);

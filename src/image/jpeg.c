@@ -9,12 +9,19 @@
  * called the library (read_header, read_pixels, write_pixels).  The library's
  * struct belongs to that function's caller, which destroys it on every path,
  * so no memory is lost and no local of the jumping function is used after the
- * jump.  No other code lies between setjmp() and error_exit().
+ * jump.  The sink of the rows is called between two calls of the library and
+ * does not jump.
  *
  * Warnings: libjpeg goes on after damage and fills the rest with grey.  For a
  * medical image this is an error, so every warning stops the decoding with
  * IMG_CORRUPT, except those in warning_is_harmless(), after which all pixels
- * are still what the stream says.
+ * are still what the stream says.  The end of the file counts as an end of
+ * image marker, so that a file which lacks only that is read: had the entropy
+ * decoder needed bits beyond the end, it would have warned with
+ * JWRN_HIT_MARKER.  Whether scans are missing is checked in picture_is_whole().
+ *
+ * Four components are read as Pillow and OpenCV read them, as inverted CMYK,
+ * which is what programs write, with and without Adobe's marker.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,6 +44,8 @@ typedef struct CodecErrors
 	struct jpeg_error_mgr base;
 	jmp_buf jump;
 	ImgStatus status;
+	int end_is_known; /* the end of the bytes is not an error any more */
+	int cut_off;      /* it was met */
 	char message[JMSG_LENGTH_MAX];
 } CodecErrors;
 
@@ -46,6 +55,7 @@ typedef struct Decoder
 	CodecErrors errors;
 	struct jpeg_progress_mgr progress;
 	ImgLimits limits;
+	unsigned components_seen; /* a bit for each component that a scan had */
 } Decoder;
 
 /* Destination: the caller's buffer, never enlarged. */
@@ -94,9 +104,6 @@ status_of_error(int code)
 {
 	switch (code)
 	{
-		case JERR_NO_SOI:
-		case JERR_INPUT_EMPTY:
-			return IMG_NOT_JPEG;
 		case JERR_SOF_UNSUPPORTED:
 		case JERR_BAD_PRECISION:
 		case JERR_COMPONENT_COUNT:
@@ -144,6 +151,11 @@ judge_message(j_common_ptr jpeg, int level)
 	if (level >= 0) /* traces are of no interest */
 		return;
 	errors->base.num_warnings++;
+	if (errors->base.msg_code == JWRN_JPEG_EOF && errors->end_is_known)
+	{
+		errors->cut_off = 1;
+		return;
+	}
 	if (warning_is_harmless(errors->base.msg_code))
 		return;
 	errors->status = IMG_CORRUPT;
@@ -196,6 +208,9 @@ monitor_progress(j_common_ptr jpeg)
 	Decoder *decoder = (Decoder *) jpeg->client_data;
 
 	check_interrupt(decoder);
+	for (int i = 0; i < decoder->jpeg.comps_in_scan; i++)
+		if (decoder->jpeg.cur_comp_info[i] != NULL)
+			decoder->components_seen |= 1u << decoder->jpeg.cur_comp_info[i]->component_index;
 	if (decoder->jpeg.input_scan_number > decoder->limits.max_scans)
 	{
 		char message[IMG_MESSAGE_LEN];
@@ -227,36 +242,48 @@ read_header(Decoder *decoder, const uint8_t *bytes, size_t n_bytes)
 	return 1;
 }
 
+static const char *
+photometric_name(J_COLOR_SPACE space)
+{
+	switch (space)
+	{
+		case JCS_GRAYSCALE:
+			return "grayscale";
+		case JCS_RGB:
+			return "RGB";
+		case JCS_YCbCr:
+			return "YCbCr";
+		case JCS_CMYK:
+			return "CMYK";
+		case JCS_YCCK:
+			return "YCCK";
+		default:
+			return "";
+	}
+}
+
 /* Checks what the header says against the limits and fills *info. */
 static ImgStatus
 check_header(ImgInfo *info, const Decoder *decoder, ImgError *error)
 {
 	const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
-	const ImgLimits *limits = &decoder->limits;
 
 	if (jpeg->data_precision != 8)
 		return img_fail(error, IMG_UNSUPPORTED, "JPEG image has %d bits per sample; only 8 are supported",
 						jpeg->data_precision);
-	if (jpeg->num_components != 1 && jpeg->num_components != 3)
+	if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
 		return img_fail(error, IMG_UNSUPPORTED,
-						"JPEG image has %d components%s; only 1 (grey) and 3 (colour) are supported",
-						jpeg->num_components, jpeg->num_components == 4 ? " (CMYK or YCCK)" : "");
-	if (jpeg->image_width > limits->max_side || jpeg->image_height > limits->max_side)
-		return img_fail(error, IMG_TOO_LARGE, "JPEG image is %u x %u pixels; the longest side allowed is %u",
-						(unsigned) jpeg->image_width, (unsigned) jpeg->image_height,
-						(unsigned) limits->max_side);
-	if ((uint64_t) jpeg->image_width * jpeg->image_height > limits->max_pixels)
-		return img_fail(error, IMG_TOO_LARGE,
-						"JPEG image has %u x %u = %llu pixels; at most %llu are allowed",
-						(unsigned) jpeg->image_width, (unsigned) jpeg->image_height,
-						(unsigned long long) jpeg->image_width * jpeg->image_height,
-						(unsigned long long) limits->max_pixels);
+						"JPEG image has %d components; only 1 (grey), 3 (colour) and 4 (CMYK) are supported",
+						jpeg->num_components);
+	info->format = IMG_FORMAT_JPEG;
 	info->width = jpeg->image_width;
 	info->height = jpeg->image_height;
 	info->components = jpeg->num_components;
 	info->progressive = jpeg->progressive_mode ? 1 : 0;
-	info->bits = jpeg->data_precision;
-	return IMG_OK;
+	info->bits = info->bits_stored = jpeg->data_precision;
+	(void) snprintf(info->photometric, sizeof(info->photometric), "%s",
+					photometric_name(jpeg->jpeg_color_space));
+	return img_check_size("JPEG", jpeg->image_width, jpeg->image_height, &decoder->limits, error);
 }
 
 static ImgStatus
@@ -264,12 +291,6 @@ codec_failure(ImgError *error, const CodecErrors *errors)
 {
 	switch (errors->status)
 	{
-		case IMG_NOT_JPEG:
-			if (errors->base.msg_code == JERR_NO_SOI)
-				return img_fail(error, IMG_NOT_JPEG, "not a JPEG image: it starts with 0x%02x 0x%02x",
-								(unsigned) errors->base.msg_parm.i[0] & 0xff,
-								(unsigned) errors->base.msg_parm.i[1] & 0xff);
-			return img_fail(error, IMG_NOT_JPEG, "not a JPEG image: %s", errors->message);
 		case IMG_CORRUPT:
 			return img_fail(error, IMG_CORRUPT, "damaged JPEG image: %s", errors->message);
 		case IMG_UNSUPPORTED:
@@ -300,73 +321,193 @@ open_decoder(Decoder *decoder, ImgInfo *info, const uint8_t *bytes, size_t n_byt
 			 ImgError *error)
 {
 	memset(decoder, 0, sizeof(*decoder));
-	memset(info, 0, sizeof(*info));
 	decoder->jpeg.err = prepare_errors(&decoder->errors);
-	img_limits_resolve(&decoder->limits, limits);
-
-	if (bytes == NULL || n_bytes == 0)
-		return img_fail(error, IMG_NOT_JPEG, "not a JPEG image: no bytes");
-	if (n_bytes > decoder->limits.max_bytes)
-		return img_fail(error, IMG_TOO_LARGE, "JPEG image has %llu bytes; at most %llu are allowed",
-						(unsigned long long) n_bytes, (unsigned long long) decoder->limits.max_bytes);
+	decoder->limits = *limits;
 	if (!read_header(decoder, bytes, n_bytes))
 		return decoder_failure(error, decoder);
 	return check_header(info, decoder, error);
 }
 
-ImgStatus
-img_jpeg_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits, ImgError *error)
+static unsigned
+read_u16(const uint8_t *p, int little)
+{
+	return little ? (unsigned) p[0] | (unsigned) p[1] << 8 : (unsigned) p[0] << 8 | (unsigned) p[1];
+}
+
+static unsigned
+read_u32(const uint8_t *p, int little)
+{
+	return little ? read_u16(p, 1) | read_u16(p + 2, 1) << 16 : read_u16(p, 0) << 16 | read_u16(p + 2, 0);
+}
+
+/* Returns the orientation in an Exif block (a TIFF header and its first directory), or 0. */
+static int
+tiff_orientation(const uint8_t *tiff, size_t n)
+{
+	int little = n >= 8 && tiff[0] == 'I';
+	size_t at, entries;
+
+	if (n < 8)
+		return 0;
+	at = read_u32(tiff + 4, little);
+	if (at > n - 2)
+		return 0;
+	entries = read_u16(tiff + at, little);
+	for (at += 2; entries > 0 && at + 12 <= n; entries--, at += 12)
+		if (read_u16(tiff + at, little) == 0x0112)
+		{
+			unsigned orientation = read_u16(tiff + at + 8, little);
+
+			return orientation >= 1 && orientation <= 8 ? (int) orientation : 0;
+		}
+	return 0;
+}
+
+/* Returns the orientation of the first Exif segment before the first scan, or 0. */
+static int
+find_orientation(const uint8_t *bytes, size_t n_bytes)
+{
+	size_t at = 2;
+
+	while (at + 4 <= n_bytes && bytes[at] == 0xff)
+	{
+		unsigned code = bytes[at + 1];
+		size_t length = read_u16(bytes + at + 2, 0);
+
+		if (code == 0xff)
+		{
+			at++;
+			continue;
+		}
+		if (code == 0xda || length < 2 || at + 2 + length > n_bytes)
+			return 0;
+		if (code == 0xe1 && length > 8 && memcmp(bytes + at + 4, "Exif\0", 6) == 0)
+			return tiff_orientation(bytes + at + 10, length - 8);
+		at += 2 + length;
+	}
+	return 0;
+}
+
+static int
+recognises(const uint8_t *bytes, size_t n_bytes)
+{
+	return n_bytes >= 2 && bytes[0] == 0xff && bytes[1] == 0xd8;
+}
+
+static ImgStatus
+read_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits, ImgError *error)
 {
 	Decoder decoder;
 	ImgStatus status;
 
 	status = open_decoder(&decoder, info, bytes, n_bytes, limits, error);
 	jpeg_destroy_decompress(&decoder.jpeg);
+	info->orientation = find_orientation(bytes, n_bytes);
 	return status;
+}
+
+/* Returns whether no scan is missing, for a stream without its end. */
+static int
+picture_is_whole(const Decoder *decoder)
+{
+	const struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
+
+	if (decoder->components_seen != (1u << jpeg->num_components) - 1)
+		return 0;
+	for (int c = 0; jpeg->progressive_mode && c < jpeg->num_components; c++)
+		for (int i = 0; i < DCTSIZE2; i++)
+			if (jpeg->coef_bits[c][i] != 0)
+				return 0;
+	return 1;
+}
+
+/* Returns a * b / 255, rounded. */
+static unsigned
+part_of_255(unsigned a, unsigned b)
+{
+	unsigned product = a * b + 128;
+
+	return (product + (product >> 8)) >> 8;
+}
+
+/* Turns a row of inverted CMYK into RGB or grey, in place. */
+static void
+convert_cmyk(uint8_t *row, unsigned width, int channels)
+{
+	for (unsigned i = 0; i < width; i++)
+	{
+		const uint8_t *cmyk = row + 4 * (size_t) i;
+		unsigned black = cmyk[3];
+		unsigned red = black - part_of_255(255u - cmyk[0], black);
+		unsigned green = black - part_of_255(255u - cmyk[1], black);
+		unsigned blue = black - part_of_255(255u - cmyk[2], black);
+
+		if (channels == 1)
+			row[i] = (uint8_t) img_luma(red, green, blue);
+		else
+		{
+			row[3 * (size_t) i] = (uint8_t) red;
+			row[3 * (size_t) i + 1] = (uint8_t) green;
+			row[3 * (size_t) i + 2] = (uint8_t) blue;
+		}
+	}
 }
 
 /* Decodes the pixels: the part that may jump.  Returns 0 after a jump. */
 static int
-read_pixels(Decoder *decoder, uint8_t *dst, size_t dst_bytes, int channels, int denom)
+read_pixels(Decoder *decoder, ImgSink *sink, int channels, int denom)
 {
 	struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
-	size_t row_bytes;
+	JSAMPARRAY rows;
 
 	if (setjmp(decoder->errors.jump))
 		return 0;
 
 	jpeg->scale_num = 1;
 	jpeg->scale_denom = (unsigned) denom;
-	jpeg->out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+	if (jpeg->num_components == 4)
+		jpeg->out_color_space = JCS_CMYK;
+	else
+		jpeg->out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
 	jpeg->dct_method = JDCT_ISLOW;    /* the same bits with and without SIMD */
 	jpeg->do_block_smoothing = FALSE; /* never invent detail */
+
+	/* the arithmetic decoder reads zeros beyond the end without a warning */
+	decoder->errors.end_is_known = !jpeg->arith_code;
 	(void) jpeg_start_decompress(jpeg);
-
-	row_bytes = (size_t) jpeg->output_width * jpeg->output_components;
-	if (jpeg->output_components != channels ||
-		(jpeg->output_height != 0 && row_bytes > dst_bytes / jpeg->output_height))
-		stop_with(&decoder->errors, IMG_NO_SPACE, "the buffer is too small for the decoded image");
-
+	if (jpeg->output_components != (jpeg->num_components == 4 ? 4 : channels))
+		stop_with(&decoder->errors, IMG_UNSUPPORTED, "the components of the JPEG image cannot be converted");
+	rows = jpeg->mem->alloc_sarray((j_common_ptr) jpeg, JPOOL_IMAGE,
+								   jpeg->output_width * (JDIMENSION) jpeg->output_components, ROWS_PER_READ);
 	while (jpeg->output_scanline < jpeg->output_height)
 	{
-		JSAMPROW rows[ROWS_PER_READ];
-		unsigned n = jpeg->output_height - jpeg->output_scanline;
+		unsigned n, done = 0;
 
 		check_interrupt(decoder);
+		n = jpeg->output_height - jpeg->output_scanline;
 		if (n > ROWS_PER_READ)
 			n = ROWS_PER_READ;
+		while (done < n)
+			done += jpeg_read_scanlines(jpeg, rows + done, n - done);
 		for (unsigned i = 0; i < n; i++)
-			rows[i] = dst + (jpeg->output_scanline + i) * row_bytes;
-		(void) jpeg_read_scanlines(jpeg, rows, n);
+		{
+			if (jpeg->num_components == 4)
+				convert_cmyk(rows[i], jpeg->output_width, channels);
+			sink->put(sink, rows[i]);
+		}
 	}
-	/* reads up to the end of image marker, so a missing end is noticed */
+	if (decoder->errors.cut_off && !picture_is_whole(decoder))
+		stop_with(&decoder->errors, IMG_CORRUPT, "premature end of JPEG file");
+
+	/* reads up to the end of image marker, so that damage before it is noticed */
+	decoder->errors.end_is_known = 1;
 	(void) jpeg_finish_decompress(jpeg);
 	return 1;
 }
 
 ImgStatus
-img_jpeg_decode_scaled(uint8_t *dst, size_t dst_bytes, int channels, int denom, const uint8_t *bytes,
-					   size_t n_bytes, const ImgInfo *info, const ImgLimits *limits, ImgError *error)
+img_jpeg_decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_bytes, int is_rgb,
+				const ImgInfo *info, const ImgLimits *limits, ImgError *error)
 {
 	Decoder decoder;
 	ImgInfo actual;
@@ -378,20 +519,22 @@ img_jpeg_decode_scaled(uint8_t *dst, size_t dst_bytes, int channels, int denom, 
 			img_fail(error, IMG_BAD_ARGUMENT, "the image is %u x %u pixels, but was announced as %u x %u",
 					 (unsigned) actual.width, (unsigned) actual.height, (unsigned) info->width,
 					 (unsigned) info->height);
-	if (status == IMG_OK && !read_pixels(&decoder, dst, dst_bytes, channels, denom))
+	if (status == IMG_OK && is_rgb && actual.components == 3)
+		decoder.jpeg.jpeg_color_space = JCS_RGB;
+	if (status == IMG_OK && !read_pixels(&decoder, sink, channels, denom))
 		status = decoder_failure(error, &decoder);
 	jpeg_destroy_decompress(&decoder.jpeg);
 	return status;
 }
 
-ImgStatus
-img_decode_jpeg(uint8_t *dst, size_t dst_bytes, int channels, const uint8_t *bytes, size_t n_bytes,
-				const ImgInfo *info, const ImgLimits *limits, ImgError *error)
+static ImgStatus
+decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_bytes, const ImgInfo *info,
+	   const ImgLimits *limits, ImgError *error)
 {
-	if (channels != 1 && channels != 3)
-		return img_fail(error, IMG_BAD_ARGUMENT, "%d channels wanted; only 1 and 3 are possible", channels);
-	return img_jpeg_decode_scaled(dst, dst_bytes, channels, 1, bytes, n_bytes, info, limits, error);
+	return img_jpeg_decode(sink, channels, denom, bytes, n_bytes, 0, info, limits, error);
 }
+
+const ImgCodec img_codec_jpeg = {"JPEG", 1, recognises, read_info, decode};
 
 static void
 begin_output(j_compress_ptr jpeg)
@@ -457,7 +600,7 @@ img_encode_bound(int height, int width, int channels)
 {
 	size_t n;
 
-	if (height < 1 || width < 1 || height > IMG_MAX_JPEG_SIDE || width > IMG_MAX_JPEG_SIDE ||
+	if (height < 1 || width < 1 || height > IMG_MAX_SIDE || width > IMG_MAX_SIDE ||
 		(channels != 1 && channels != 3))
 		return 0;
 
@@ -483,7 +626,7 @@ img_encode_jpeg(uint8_t *dst, size_t dst_capacity, size_t *dst_bytes, const uint
 	if (img_encode_bound(height, width, channels) == 0)
 		return img_fail(error, IMG_BAD_ARGUMENT,
 						"cannot encode %d x %d x %d pixels; sides are 1 to %d, channels 1 or 3", height,
-						width, channels, IMG_MAX_JPEG_SIDE);
+						width, channels, IMG_MAX_SIDE);
 	if (quality < 1 || quality > 100)
 		return img_fail(error, IMG_BAD_ARGUMENT, "JPEG quality %d is out of range 1 to 100", quality);
 	if (dst_capacity == 0)

@@ -1,17 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * preprocess.c
- *	  From the bytes of a JPEG image to the pixels of the network.
+ *	  From the bytes of an image to the pixels of the network: decoder and
+ *	  resize, joined row by row.
  *
  *-------------------------------------------------------------------------
  */
 #include "image_internal.h"
-
-static int
-scaled_side(uint32_t side, int denom)
-{
-	return (int) ((side + (uint32_t) denom - 1) / (uint32_t) denom);
-}
 
 /*
  * Returns the largest of 8, 4 and 2 that leaves at least 1.5 times the network's
@@ -20,53 +15,42 @@ scaled_side(uint32_t side, int denom)
  * original.
  */
 static int
-choose_denom(uint32_t height, uint32_t width, const ImgPreprocess *pre)
+choose_denom(const ImgInfo *info, const ImgPreprocess *pre)
 {
-	for (int denom = 8; denom > 1; denom /= 2)
+	for (int denom = 8; denom > 1 && img_format_scales(info->format); denom /= 2)
 	{
-		if (2 * (int64_t) scaled_side(height, denom) >= 3 * (int64_t) pre->height &&
-			2 * (int64_t) scaled_side(width, denom) >= 3 * (int64_t) pre->width)
+		int64_t height = (info->height + (uint32_t) denom - 1) / (uint32_t) denom;
+		int64_t width = (info->width + (uint32_t) denom - 1) / (uint32_t) denom;
+
+		if (2 * height >= 3 * (int64_t) pre->height && 2 * width >= 3 * (int64_t) pre->width)
 			return denom;
 	}
 	return 1;
 }
 
+/* Fills the shape of the resize; false for a network or an image out of range. */
 static int
-preprocess_is_valid(const ImgPreprocess *pre)
+fill_shape(ImgResizeShape *shape, const ImgInfo *info, const ImgPreprocess *pre)
 {
-	return pre->height >= 1 && pre->height <= IMG_MAX_NETWORK_SIDE && pre->width >= 1 &&
-		   pre->width <= IMG_MAX_NETWORK_SIDE && (pre->channels == 1 || pre->channels == 3) &&
-		   (pre->interpolation == IMG_INTERPOLATION_AREA || pre->interpolation == IMG_INTERPOLATION_BILINEAR);
-}
-
-/* Returns the bytes of the decoded image, rounded up to the alignment of what follows it. */
-static size_t
-decoded_bytes(int height, int width, int channels)
-{
-	size_t n;
-
-	if (!img_size_mul(&n, (size_t) height, (size_t) width) || !img_size_mul(&n, n, (size_t) channels))
+	if (pre->height < 1 || pre->height > IMG_MAX_NETWORK_SIDE || pre->width < 1 ||
+		pre->width > IMG_MAX_NETWORK_SIDE || info->height > IMG_MAX_SIDE || info->width > IMG_MAX_SIDE)
 		return 0;
-	return img_align64(n);
+	shape->height = (int) info->height;
+	shape->width = (int) info->width;
+	shape->denom = choose_denom(info, pre);
+	shape->dst_height = pre->height;
+	shape->dst_width = pre->width;
+	shape->channels = pre->channels;
+	shape->interpolation = pre->interpolation;
+	return 1;
 }
 
 size_t
 img_preprocess_scratch_bytes(const ImgInfo *info, const ImgPreprocess *pre)
 {
-	int denom, height, width;
-	size_t decoded, resize, total;
+	ImgResizeShape shape;
 
-	if (!preprocess_is_valid(pre) || info->width < 1 || info->height < 1 || info->width > IMG_MAX_JPEG_SIDE ||
-		info->height > IMG_MAX_JPEG_SIDE)
-		return 0;
-	denom = choose_denom(info->height, info->width, pre);
-	height = scaled_side(info->height, denom);
-	width = scaled_side(info->width, denom);
-	decoded = decoded_bytes(height, width, pre->channels);
-	resize = img_resize_scratch_bytes(height, width, pre->height, pre->width, pre->channels);
-	if (decoded == 0 || resize == 0 || !img_size_add(&total, decoded, resize))
-		return 0;
-	return total;
+	return fill_shape(&shape, info, pre) ? img_resizer_bytes(&shape) : 0;
 }
 
 ImgStatus
@@ -75,12 +59,10 @@ img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes, const ImgInfo
 			   ImgError *error)
 {
 	size_t need = img_preprocess_scratch_bytes(info, pre);
-	size_t decoded;
-	int denom, height, width;
-	uint8_t *pixels = scratch;
-	ImgStatus status;
+	ImgResizeShape shape;
+	ImgResizer resizer;
 
-	if (need == 0)
+	if (need == 0 || !fill_shape(&shape, info, pre))
 		return img_fail(error, IMG_BAD_ARGUMENT,
 						"cannot make %d x %d x %d pixels of an image of %u x %u; "
 						"sides are 1 to %d, channels 1 or 3",
@@ -89,23 +71,8 @@ img_preprocess(uint8_t *dst, const uint8_t *bytes, size_t n_bytes, const ImgInfo
 	if (scratch == NULL || scratch_bytes < need)
 		return img_fail(error, IMG_NO_SPACE, "preprocessing needs %llu bytes of scratch, but got %llu",
 						(unsigned long long) need, (unsigned long long) scratch_bytes);
-
-	denom = choose_denom(info->height, info->width, pre);
-	height = scaled_side(info->height, denom);
-	width = scaled_side(info->width, denom);
-	decoded = decoded_bytes(height, width, pre->channels);
-
-	status =
-		img_jpeg_decode_scaled(pixels, decoded, pre->channels, denom, bytes, n_bytes, info, limits, error);
-	if (status != IMG_OK)
-		return status;
-	status = img_resize(dst, pre->height, pre->width, pixels, height, width, pre->channels,
-						pre->interpolation, limits != NULL ? limits->interrupt : NULL, pixels + decoded);
-	if (status != IMG_OK)
-		return img_fail(error, status,
-						status == IMG_INTERRUPTED ? "interrupted while resizing an image"
-												  : "cannot resize the image");
-	return IMG_OK;
+	img_resizer_begin(&resizer, dst, &shape, scratch);
+	return img_decode_rows(&resizer.sink, pre->channels, shape.denom, bytes, n_bytes, info, limits, error);
 }
 
 void

@@ -7,7 +7,8 @@
  */
 #include "report_internal.h"
 
-#define N_SERIES 4
+#define N_SERIES REPORT_MAX_RUNS
+#define N_SHAPES 4 /* of markers; the second four series fill them */
 #define MAX_TICKS 20
 #define MARKERS_WANTED 10
 
@@ -19,10 +20,11 @@ static const char style[] =
 	"<style>"
 	".pneumo-svg{--ink:#1b1b1b;--soft:#595959;--grid:#dcdcdc;--paper:#fff;"
 	"--s0:#0b5cad;--s1:#b8430b;--s2:#1d7a3a;--s3:#7a3aa0;"
+	"--s4:#b0156b;--s5:#0a6c75;--s6:#756200;--s7:#4a4a4a;"
 	"font:14px system-ui,\"Helvetica Neue\",Arial,sans-serif}"
 	"@media screen and (prefers-color-scheme:dark){.pneumo-svg{--ink:#ececec;"
 	"--soft:#b0b0b0;--grid:#3c3f44;--paper:#17191c;--s0:#7db7f5;--s1:#ffad73;"
-	"--s2:#86d69c;--s3:#cfa4ee}}"
+	"--s2:#86d69c;--s3:#cfa4ee;--s4:#ff9cc8;--s5:#6fd3da;--s6:#dccb5e;--s7:#c4c4c4}}"
 	".pneumo-svg text{fill:var(--ink)}"
 	".pneumo-svg .h{font-size:16px;font-weight:600}"
 	".pneumo-svg .t{font-size:13px;fill:var(--soft)}"
@@ -37,12 +39,18 @@ static const char style[] =
 	".pneumo-svg .k{stroke-width:1.5;fill:var(--paper)}"
 	".pneumo-svg .s0{stroke:var(--s0)}"
 	".pneumo-svg .s1{stroke:var(--s1)}.pneumo-svg .s2{stroke:var(--s2)}"
-	".pneumo-svg .s3{stroke:var(--s3)}"
+	".pneumo-svg .s3{stroke:var(--s3)}.pneumo-svg .s4{stroke:var(--s4)}"
+	".pneumo-svg .s5{stroke:var(--s5)}.pneumo-svg .s6{stroke:var(--s6)}"
+	".pneumo-svg .s7{stroke:var(--s7)}"
+	".pneumo-svg .k.s4{fill:var(--s4)}.pneumo-svg .k.s5{fill:var(--s5)}"
+	".pneumo-svg .k.s6{fill:var(--s6)}.pneumo-svg .k.s7{fill:var(--s7)}"
 	".pneumo-svg .c.s1{stroke-dasharray:7 4}.pneumo-svg .c.s2{stroke-dasharray:2 3}"
-	".pneumo-svg .c.s3{stroke-dasharray:9 3 2 3}"
+	".pneumo-svg .c.s3{stroke-dasharray:9 3 2 3}.pneumo-svg .c.s4{stroke-dasharray:14 3}"
+	".pneumo-svg .c.s5{stroke-dasharray:4 3}.pneumo-svg .c.s6{stroke-dasharray:9 3 2 3 2 3}"
+	".pneumo-svg .c.s7{stroke-dasharray:1 2}"
 	"</style>";
 
-static const char *const series_class[N_SERIES] = {"s0", "s1", "s2", "s3"};
+static const char *const series_class[N_SERIES] = {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"};
 
 void
 report_svg_begin(ReportBuffer *buffer, const char *kind, const char *id, const char *title, double height)
@@ -176,7 +184,7 @@ report_svg_marker(ReportBuffer *buffer, int series, double x, double y, double s
 {
 	const char *name = series_class[series % N_SERIES];
 
-	switch (series % N_SERIES)
+	switch (series % N_SHAPES)
 	{
 		case 0:
 			report_put_markup(buffer,

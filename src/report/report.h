@@ -106,6 +106,34 @@ typedef struct ReportHistory
 extern ReportStatus report_svg_history(ReportBuffer *buffer, const ReportHistory *history);
 
 /*
+ * Curves of several trainings (history.c): loss above, accuracy below, and a
+ * legend.  Arrays as in ReportHistory; accuracy may be NULL.
+ */
+#define REPORT_MAX_RUNS 8
+
+typedef struct ReportRun
+{
+	const char *name;   /* "run 7, model default" */
+	const char *detail; /* what is special about it, in few words; may be NULL */
+	size_t n_epochs;    /* at least 1 */
+	const double *loss;
+	const double *accuracy;
+	bool training;     /* the curves are of the training split, not of validation */
+	size_t best_epoch; /* from 1; 0: none is marked */
+} ReportRun;
+
+typedef struct ReportHistories
+{
+	const char *id;
+	const char *title;
+	size_t n_runs; /* 1 to REPORT_MAX_RUNS */
+	const ReportRun *runs;
+} ReportHistories;
+
+/* Appends the plot of several histories. */
+extern ReportStatus report_svg_histories(ReportBuffer *buffer, const ReportHistories *histories);
+
+/*
  * ROC curves (roc.c).  A curve's name is shown in the legend, with its AUC
  * and limits unless these are NaN.
  */

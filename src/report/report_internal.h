@@ -85,14 +85,14 @@ extern void report_svg_label(ReportBuffer *buffer, const char *class_name, doubl
 
 /*
  * Draws a curve through n points, with gaps where one is not finite.  series, 0
- * to 3, sets colour, dash and marker; with markers, about ten points get one.
+ * to 7, sets colour, dash and marker; with markers, about ten points get one.
  */
 extern void report_svg_curve(ReportBuffer *buffer, const ReportAxes *axes, int series, const double *x,
 							 const double *y, size_t n, bool markers);
 
 /*
- * Draws the marker of a series; it is filled with the paper's colour, so that
- * no curve runs through it.
+ * Draws the marker of a series.  It is filled, so that no curve runs through it:
+ * with the paper's colour, that of series 4 to 7 with their own.
  */
 extern void report_svg_marker(ReportBuffer *buffer, int series, double x, double y, double size);
 

@@ -3,13 +3,25 @@
 
 CREATE FUNCTION pneumo_image_info(image bytea,
 		OUT width integer, OUT height integer, OUT components integer,
-		OUT progressive boolean, OUT bits integer, OUT bytes bigint)
+		OUT progressive boolean, OUT bits integer, OUT bytes bigint,
+		OUT format text, OUT photometric text, OUT bits_stored integer,
+		OUT transfer_syntax text, OUT orientation integer)
 	RETURNS record
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100
 	AS 'MODULE_PATHNAME', 'pneumo_image_info';
 COMMENT ON FUNCTION pneumo_image_info(bytea) IS
-	'what the header of a JPEG image says: width and height in pixels, components (1 grey, 3 colour), bits '
-	'per sample, and its bytes; the pixels are not decoded; for unreadable images see pneumo.on_bad_image';
+	'what the header of an image says: width and height in pixels, components (1 to 4), whether it is '
+	'progressive or interlaced, bits per sample, its bytes, format (JPEG, PNG, DICOM), photometric interpretation '
+	'(grayscale, YCbCr, RGB, ..., or DICOM''s words), bits in use, transfer syntax of a DICOM file, and orientation '
+	'(1 to 8 as in EXIF, NULL if it says none), which decoding ignores; the pixels are not decoded; for '
+	'unreadable images see pneumo.on_bad_image';
+
+CREATE FUNCTION pneumo_dicom_tags(image bytea) RETURNS jsonb
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+	AS 'MODULE_PATHNAME', 'pneumo_dicom_tags';
+COMMENT ON FUNCTION pneumo_dicom_tags(bytea) IS
+	'the elements of a DICOM file in the DICOM JSON model (PS3.18, Annex F), without group 2, the pixel data and '
+	'binary values of more than 1024 bytes; a file that is no DICOM file is an error, see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_preprocess(image bytea) RETURNS real[]
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000

@@ -140,7 +140,8 @@ CREATE FUNCTION pneumo_load(directory text, target text DEFAULT 'xrays') RETURNS
 	AS 'MODULE_PATHNAME', 'pneumo_load';
 REVOKE ALL ON FUNCTION pneumo_load(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION pneumo_load(text, text) IS
-	'loads the JPEG files of a directory of the server, train|val|validation|test/CLASS/file or CLASS/file, '
-	'into the columns image, label, split and file of a table, created if there is none, and returns the '
-	'number of new images: files that the table has with the same name and content are left out; needs the '
+	'loads the JPEG, PNG and DICOM files (.jpg, .jpeg, .png, .dcm, .dicom) of a directory of the server, '
+	'train|val|validation|test/CLASS/file or CLASS/file, into the columns image, label, split and file of a '
+	'table, created if there is none, and returns the number of new images: files that the table has with '
+	'the same name and content are left out; needs the '
 	'role pg_read_server_files';

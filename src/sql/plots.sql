@@ -8,6 +8,15 @@ COMMENT ON FUNCTION pneumo_plot_history(bigint) IS
 	'loss and accuracy of a training run by epoch, as SVG; the best epoch is marked. For the owner''s role '
 	'and pg_monitor';
 
+CREATE FUNCTION pneumo_plot_history(VARIADIC runs bigint[]) RETURNS text
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_plot_histories';
+COMMENT ON FUNCTION pneumo_plot_history(bigint[]) IS
+	'validation loss and accuracy (of the training where a run has no validation) of up to 8 runs in one '
+	'plot, as SVG; the legend has what differs in their configs, and best epochs are marked. One run is '
+	'drawn as by pneumo_plot_history(run). Errors: no runs, more than 8, a NULL, the same run twice, a run '
+	'that does not exist or may not be seen';
+
 CREATE FUNCTION pneumo_plot_roc_final(state internal) RETURNS text
 	LANGUAGE C IMMUTABLE PARALLEL SAFE COST 10000
 	AS 'MODULE_PATHNAME', 'pneumo_plot_roc_final';

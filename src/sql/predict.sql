@@ -14,13 +14,13 @@ CREATE FUNCTION pneumo_predict(image bytea) RETURNS double precision
 	AS 'MODULE_PATHNAME', 'pneumo_predict';
 COMMENT ON FUNCTION pneumo_predict(bytea) IS
 	'calibrated probability, 0 to 1, of the positive class of a two-class model, of pneumo.default_model, '
-	'for a JPEG image; for unreadable images see pneumo.on_bad_image';
+	'for an image; for unreadable images see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict(image bytea, model text) RETURNS double precision
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_predict';
 COMMENT ON FUNCTION pneumo_predict(bytea, text) IS
-	'calibrated probability, 0 to 1, of the positive class of a two-class model, for a JPEG image; needs '
+	'calibrated probability, 0 to 1, of the positive class of a two-class model, for an image; needs '
 	'predict on the model; for unreadable images see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict(image bytea, model text, class text) RETURNS double precision
@@ -35,14 +35,14 @@ CREATE FUNCTION pneumo_predict_raw(image bytea) RETURNS double precision
 	AS 'MODULE_PATHNAME', 'pneumo_predict_raw';
 COMMENT ON FUNCTION pneumo_predict_raw(bytea) IS
 	'the network''s own probability, 0 to 1, before calibration, of the positive class of a two-class model, '
-	'of pneumo.default_model, for a JPEG image; for unreadable images see pneumo.on_bad_image';
+	'of pneumo.default_model, for an image; for unreadable images see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict_raw(image bytea, model text) RETURNS double precision
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
 	AS 'MODULE_PATHNAME', 'pneumo_predict_raw';
 COMMENT ON FUNCTION pneumo_predict_raw(bytea, text) IS
 	'the network''s own probability, 0 to 1, before calibration, of the positive class of a two-class model, '
-	'for a JPEG image; needs predict on the model; for unreadable images see pneumo.on_bad_image';
+	'for an image; needs predict on the model; for unreadable images see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_predict_raw(image bytea, model text, class text) RETURNS double precision
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support

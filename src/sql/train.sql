@@ -55,6 +55,24 @@ CREATE PROCEDURE pneumo_watch(run bigint)
 COMMENT ON PROCEDURE pneumo_watch(bigint) IS
 	'prints a notice per epoch of a run until it has ended, holding no snapshot and no lock meanwhile';
 
+CREATE FUNCTION pneumo_watch_text(run bigint)
+	RETURNS text LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pneumo_watch_text';
+COMMENT ON FUNCTION pneumo_watch_text(bigint) IS
+	'a run as a drawing for a terminal of 80 columns, to be repeated with \watch: state, epochs, time left, '
+	'loss curves, figures. For the owner''s role and pg_monitor. Error: there is no such run';
+
+CREATE PROCEDURE pneumo_sweep(source regclass, config jsonb, grid jsonb)
+	LANGUAGE C AS 'MODULE_PATHNAME', 'pneumo_sweep';
+COMMENT ON PROCEDURE pneumo_sweep(regclass, jsonb, jsonb) IS
+	'trains a version for each combination of a grid, one after the other: an object of arrays, '
+	'{"learning_rate": [0.001, 0.01], "batch_size": [16, 32]}, stands for all combinations, an array of '
+	'objects for its elements; each is merged over config. At most 1000. "deploy" is false unless config '
+	'or grid has it. All configs are checked first. A run that fails is a warning; combinations that have '
+	'succeeded on the table are left out. Errors: a NULL, a transaction block, a grid of another form';
+
+REVOKE EXECUTE ON PROCEDURE pneumo_sweep(regclass, jsonb, jsonb) FROM PUBLIC;
+
 CREATE FUNCTION pneumo_cancel(run bigint)
 	RETURNS boolean LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pneumo_cancel';
@@ -107,7 +125,79 @@ CREATE VIEW pneumo.runs WITH (security_barrier) AS
 COMMENT ON VIEW pneumo.runs IS
 	'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, '
 	'cancelled or interrupted; version is the number within the model, version_id unique in the database, '
-	'and both stay when the version is dropped; owner is null if that role was dropped; samples per split and class, what was '
-	'left out and why';
+	'and both stay when the version is dropped; owner is null if that role was dropped; samples per split '
+	'and class, what was left out and why';
 
-GRANT SELECT ON pneumo.progress, pneumo.runs TO PUBLIC;
+-- A key of the config differs between runs of a source if some run has another value
+-- than the first one, or lacks the key.
+CREATE VIEW pneumo.leaderboard WITH (security_barrier) AS
+	WITH listed AS MATERIALIZED (
+		SELECT r.id, r.model, r.version, r.version_number, r.source, r.config, r.metrics, r.best_epoch, r.epochs,
+			   r.started, r.finished, v.sha256, v.model AS model_id,
+			   pg_catalog.min(r.id) OVER (PARTITION BY r.source) AS first,
+			   pg_catalog.count(*) OVER (PARTITION BY r.source) AS runs
+		FROM pneumo.run r
+		JOIN pneumo.version v ON v.id OPERATOR(pg_catalog.=) r.version
+		WHERE r.state OPERATOR(pg_catalog.<>) ALL (ARRAY['queued', 'running'])
+		  AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+			   OR pg_catalog.pg_has_role(r.owner::pg_catalog.oid, 'USAGE'))),
+	differing AS MATERIALIZED (
+		SELECT d.source, pg_catalog.array_agg(d.key) AS keys
+		FROM (SELECT l.source, k.key
+			  FROM listed l
+			  JOIN listed f ON f.source OPERATOR(pg_catalog.=) l.source
+						   AND f.id OPERATOR(pg_catalog.=) f.first
+			  CROSS JOIN LATERAL pg_catalog.jsonb_each(l.config) k
+			  WHERE k.key OPERATOR(pg_catalog.<>) 'name'
+			  GROUP BY l.source, k.key
+			  HAVING pg_catalog.count(*) OPERATOR(pg_catalog.<) pg_catalog.max(l.runs)
+				  OR pg_catalog.bool_or(k.value OPERATOR(pg_catalog.<>)
+						(f.config OPERATOR(pg_catalog.->) k.key))) d
+		GROUP BY d.source),
+	looks AS MATERIALIZED (
+		SELECT k.sha256, pg_catalog.count(*) AS n FROM pneumo.look k GROUP BY k.sha256),
+	allowed AS MATERIALIZED (
+		SELECT m.id,
+			   (SELECT d.version FROM pneumo.deployment d
+				WHERE d.model OPERATOR(pg_catalog.=) m.id ORDER BY d.id DESC LIMIT 1) AS deployed
+		FROM pneumo.model m
+		WHERE @extschema@.pneumo_has_privilege(m.name, 'any'))
+	SELECT l.source,
+		   pg_catalog.rank() OVER (
+				PARTITION BY l.source
+				ORDER BY (l.metrics OPERATOR(pg_catalog.->>) 'log_loss')::pg_catalog.float8 NULLS LAST) AS rank,
+		   l.id AS run, l.model, l.version_number AS version, l.version AS version_id,
+		   CASE WHEN a.id IS NOT NULL
+				THEN COALESCE(l.version OPERATOR(pg_catalog.=) a.deployed, false) END AS deployed,
+		   COALESCE((SELECT pg_catalog.jsonb_object_agg(k.key, k.value)
+					 FROM pg_catalog.jsonb_each(l.config) k
+					 WHERE k.key OPERATOR(pg_catalog.=) ANY (d.keys)), '{}') AS changed,
+		   l.best_epoch, l.epochs,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'images')::pg_catalog.int8 AS images,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'auc')::pg_catalog.float8 AS auc,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'auc_low')::pg_catalog.float8 AS auc_low,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'auc_high')::pg_catalog.float8 AS auc_high,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'accuracy')::pg_catalog.float8 AS accuracy,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'accuracy_low')::pg_catalog.float8 AS accuracy_low,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'accuracy_high')::pg_catalog.float8 AS accuracy_high,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'sensitivity')::pg_catalog.float8 AS sensitivity,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'sensitivity_low')::pg_catalog.float8 AS sensitivity_low,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'sensitivity_high')::pg_catalog.float8 AS sensitivity_high,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'specificity')::pg_catalog.float8 AS specificity,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'specificity_low')::pg_catalog.float8 AS specificity_low,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'specificity_high')::pg_catalog.float8 AS specificity_high,
+		   (l.metrics OPERATOR(pg_catalog.->>) 'log_loss')::pg_catalog.float8 AS log_loss,
+		   l.finished OPERATOR(pg_catalog.-) l.started AS duration, l.finished,
+		   CASE WHEN a.id IS NOT NULL THEN COALESCE(k.n, 0) END AS test_looks
+	FROM listed l
+	LEFT JOIN differing d ON d.source OPERATOR(pg_catalog.=) l.source
+	LEFT JOIN allowed a ON a.id OPERATOR(pg_catalog.=) l.model_id
+	LEFT JOIN looks k ON k.sha256 OPERATOR(pg_catalog.=) l.sha256;
+COMMENT ON VIEW pneumo.leaderboard IS
+	'the runs in pneumo.runs whose version is there, ranked within their source by validation log loss; '
+	'changed has what differs in the configs of the source''s runs. All figures are those of the validation '
+	'split, with 95 % limits by group. They chose the epoch, and the best of many runs looks better than it '
+	'is: judge the one that was chosen on the test split. deployed and test_looks are null without a '
+	'privilege on the model';
+
+GRANT SELECT ON pneumo.progress, pneumo.runs, pneumo.leaderboard TO PUBLIC;

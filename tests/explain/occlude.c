@@ -84,14 +84,14 @@ change(char *line)
 	if (bytes == NULL)
 		return "out of memory";
 	n = from_hex(bytes, line + used);
-	if (img_jpeg_info(&info, bytes, n, NULL, &error) != IMG_OK)
+	if (img_info(&info, bytes, n, NULL, &error) != IMG_OK)
 		return "an image cannot be read";
 	grey = malloc((size_t) info.width * info.height);
 	bound = img_encode_bound((int) info.height, (int) info.width, 1);
 	encoded = malloc(bound);
 	if (grey == NULL || encoded == NULL)
 		return "out of memory";
-	if (img_decode_jpeg(grey, (size_t) info.width * info.height, 1, bytes, n, &info, NULL, &error) != IMG_OK)
+	if (img_decode(grey, (size_t) info.width * info.height, 1, bytes, n, &info, NULL, &error) != IMG_OK)
 		return "an image cannot be decoded";
 	hide(grey, (int) info.height, (int) info.width, (int) (top * info.height), (int) (left * info.width),
 		 (int) (bottom * info.height), (int) (right * info.width));

@@ -145,12 +145,12 @@ decode(Bytes bytes, int channels, const ImgLimits *limits, ImgInfo *info, uint8_
 
 	memset(error, 0, sizeof(*error));
 	*pixels = NULL;
-	status = img_jpeg_info(info, bytes.data, bytes.n, limits, error);
+	status = img_info(info, bytes.data, bytes.n, limits, error);
 	if (status != IMG_OK)
 		return status;
 	n = (size_t) info->width * info->height * (size_t) channels;
 	*pixels = malloc(n);
-	return img_decode_jpeg(*pixels, n, channels, bytes.data, bytes.n, info, limits, error);
+	return img_decode(*pixels, n, channels, bytes.data, bytes.n, info, limits, error);
 }
 
 static ImgStatus
@@ -279,10 +279,10 @@ test_not_jpeg(void)
 	ImgInfo info;
 	ImgError error;
 
-	check_failure(bytes, NULL, IMG_NOT_JPEG, "not a JPEG image: it starts with 0x50 0x35", "other bytes");
+	check_failure(bytes, NULL, IMG_NOT_IMAGE, "it is a PGM image", "other bytes");
 	bytes.n = 0;
-	check_failure(bytes, NULL, IMG_NOT_JPEG, "no bytes", "no bytes");
-	unit_ok(img_jpeg_info(&info, NULL, 0, NULL, NULL) == IMG_NOT_JPEG, "NULL, and no error wanted");
+	check_failure(bytes, NULL, IMG_NOT_IMAGE, "no bytes", "no bytes");
+	unit_ok(img_info(&info, NULL, 0, NULL, NULL) == IMG_NOT_IMAGE, "NULL, and no error wanted");
 	bytes.n = 1;
 	unit_ok(decode_status(bytes, NULL, &error) != IMG_OK, "one byte");
 	memcpy(text, "\xff\xd8", 2);
@@ -307,19 +307,28 @@ test_damage(void)
 	for (int r = 0; r < 3; r++)
 	{
 		Bytes good = make_jpeg(recipes[r]);
+		ImgInfo info;
+		uint8_t *want;
 		int accepted = 0;
 		int other = 0;
 
+		decode(good, 1, NULL, &info, &want, &error);
 		for (size_t n = 0; n < good.n; n++)
 		{
 			Bytes shorter = copy_bytes(good.data, n);
-			ImgStatus status = decode_status(shorter, NULL, &error);
+			uint8_t *pixels;
+			ImgStatus status = decode(shorter, 1, NULL, &info, &pixels, &error);
 
 			accepted += status == IMG_OK;
-			other += status != IMG_OK && status != IMG_CORRUPT && status != IMG_NOT_JPEG;
+			other += status == IMG_OK && memcmp(pixels, want, (size_t) info.width * info.height) != 0;
+			free(pixels);
+			other += status != IMG_OK && status != IMG_CORRUPT && status != IMG_NOT_IMAGE;
 			free(shorter.data);
 		}
-		unit_ok(accepted == 0 && other == 0, "%s: all %zu truncations are refused as such", names[r], good.n);
+		/* without the two bytes of the end marker, and a byte of padding before it */
+		unit_ok(accepted >= (recipes[r].arithmetic ? 0 : 2) && accepted <= 3 && other == 0,
+				"%s: of %zu truncations those that leave the picture whole are read", names[r], good.n);
+		free(want);
 
 		/* any byte may change; nothing must crash, and the status be known */
 		other = 0;
@@ -369,11 +378,8 @@ test_corrupt_kinds(void)
 static void
 test_unsupported(void)
 {
-	Bytes bytes = make_jpeg((Recipe) {.width = 32, .height = 32, .components = 4});
+	Bytes bytes;
 	size_t sof;
-
-	check_failure(bytes, NULL, IMG_UNSUPPORTED, "CMYK", "CMYK");
-	free(bytes.data);
 
 	bytes = make_jpeg((Recipe) {.width = 32, .height = 32, .components = 1});
 	sof = find_marker(bytes, 0xc0);
@@ -443,17 +449,17 @@ static void
 test_decode_arguments(void)
 {
 	Bytes bytes = make_jpeg((Recipe) {.width = 20, .height = 30, .components = 1});
-	uint8_t pixels[600];
+	uint8_t pixels[640];
 	ImgInfo info;
 	ImgError error;
 
-	img_jpeg_info(&info, bytes.data, bytes.n, NULL, &error);
-	unit_ok(img_decode_jpeg(pixels, 599, 1, bytes.data, bytes.n, &info, NULL, &error) == IMG_NO_SPACE,
+	img_info(&info, bytes.data, bytes.n, NULL, &error);
+	unit_ok(img_decode(pixels, 599, 1, bytes.data, bytes.n, &info, NULL, &error) == IMG_NO_SPACE,
 			"a buffer one byte short");
-	unit_ok(img_decode_jpeg(pixels, 600, 2, bytes.data, bytes.n, &info, NULL, &error) == IMG_BAD_ARGUMENT,
+	unit_ok(img_decode(pixels, 600, 2, bytes.data, bytes.n, &info, NULL, &error) == IMG_BAD_ARGUMENT,
 			"two channels");
 	info.width = 21;
-	unit_ok(img_decode_jpeg(pixels, 600, 1, bytes.data, bytes.n, &info, NULL, &error) == IMG_BAD_ARGUMENT,
+	unit_ok(img_decode(pixels, 640, 1, bytes.data, bytes.n, &info, NULL, &error) == IMG_BAD_ARGUMENT,
 			"info of another image");
 	free(bytes.data);
 }
@@ -481,10 +487,10 @@ test_encode(void)
 		for (int i = 0; i < H * W * channels; i++)
 			src[i] = test_pixel(i / channels % W, i / channels / W, i % channels);
 		unit_ok(img_encode_jpeg(dst, bound, &n, src, H, W, channels, 95, &error) == IMG_OK &&
-					img_jpeg_info(&info, dst, n, NULL, &error) == IMG_OK && info.components == channels &&
+					img_info(&info, dst, n, NULL, &error) == IMG_OK && info.components == channels &&
 					info.width == W && info.height == H &&
-					img_decode_jpeg(back, (size_t) (H * W * channels), channels, dst, n, &info, NULL,
-									&error) == IMG_OK,
+					img_decode(back, (size_t) (H * W * channels), channels, dst, n, &info, NULL, &error) ==
+						IMG_OK,
 				"encode and decode %d channels", channels);
 		for (int i = 0; i < H * W * channels; i++)
 			sum += abs(src[i] - back[i]);
@@ -700,13 +706,13 @@ check_preprocess(Recipe recipe, ImgPreprocess pre, int denom)
 	void *scratch;
 	ImgStatus status;
 
-	img_jpeg_info(&info, bytes.data, bytes.n, NULL, &error);
+	img_info(&info, bytes.data, bytes.n, NULL, &error);
 	need = img_preprocess_scratch_bytes(&info, &pre);
 	scratch = aligned_alloc(64, need);
 	status = img_preprocess(dst, bytes.data, bytes.n, &info, &pre, NULL, scratch, need, &error);
 
 	/* the same in two steps */
-	img_jpeg_decode_scaled(pixels, decoded, pre.channels, denom, bytes.data, bytes.n, &info, NULL, &error);
+	img_decode_scaled(pixels, decoded, pre.channels, denom, bytes.data, bytes.n, &info, NULL, &error);
 	img_resize(want, pre.height, pre.width, pixels, h, w, pre.channels, pre.interpolation, NULL, scratch);
 	if (!unit_ok(status == IMG_OK && memcmp(dst, want, n) == 0, "%dx%dx%d preprocessed to %dx%dx%d at 1/%d",
 				 recipe.height, recipe.width, recipe.components, pre.height, pre.width, pre.channels, denom))

@@ -219,8 +219,33 @@ test_pictures(void)
 	double one = 0.69;
 	ReportHistory single = {NULL, NULL, 1, &one, &one, NULL, NULL, 0};
 
+	double falling[3] = {0.7, 0.5, 0.4};
+	ReportRun runs[REPORT_MAX_RUNS];
+	ReportHistories histories = {NULL, NULL, REPORT_MAX_RUNS, runs};
+
+	for (size_t r = 0; r < REPORT_MAX_RUNS; r++)
+		runs[r] = (ReportRun) {"run <7>",
+							   r > 0 ? "learning_rate 0.01" : NULL,
+							   1 + r % 3,
+							   falling,
+							   r == 3 ? NULL : falling,
+							   r == 5,
+							   r % 2};
 	check_picture(&b, "history", report_svg_history(&b, &history));
 	unit_ok(has(&b, "best: epoch 13") && has(&b, "id=\"history-title\""), "the best epoch is named");
+	b.length = 0;
+	check_picture(&b, "several histories", report_svg_histories(&b, &histories));
+	unit_ok(
+		has(&b,
+			"run &lt;7&gt; (learning_rate 0.01): best epoch 1 of 2, validation loss 0.7000, accuracy 0.7000.") &&
+			has(&b, "run &lt;7&gt; (training)") && has(&b, "class=\"k s7\""),
+		"each run is described and drawn");
+	runs[0].best_epoch = 2;
+	unit_ok(report_svg_histories(&b, &histories) == REPORT_BAD_ARGUMENT,
+			"a best epoch of no run is an error");
+	runs[0].best_epoch = 0;
+	histories.n_runs = REPORT_MAX_RUNS + 1;
+	unit_ok(report_svg_histories(&b, &histories) == REPORT_BAD_ARGUMENT, "too many runs are an error");
 	b.length = 0;
 	check_picture(&b, "roc", report_svg_roc(&b, &roc));
 	unit_ok(has(&b, "AUC 0.981 (0.969 to 0.989)") && has(&b, "threshold 0.437"),

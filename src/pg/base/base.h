@@ -64,6 +64,9 @@ extern NnPath pneumo_path_best(void);
 extern void pneumo_nn_ereport(const NnError *error) pg_attribute_noreturn();
 extern void pneumo_image_ereport(const ImgError *error) pg_attribute_noreturn();
 
+/* Returns why an image cannot be read and what cures it, for a list of such images; palloc'd. */
+extern char *pneumo_image_reason(const ImgError *error);
+
 /* Returns the SQLSTATE of a status, for a caller who words the message. */
 extern int pneumo_image_sqlstate(ImgStatus status);
 
@@ -194,7 +197,7 @@ extern void *pneumo_align(void *memory);
 extern void pneumo_check_memory(const char *what, double n_bytes);
 
 /*
- * Turns JPEG bytes into the network's 8-bit pixels, the same way for training and
+ * Turns the bytes of an image into the network's 8-bit pixels, the same way for training and
  * for prediction.  dst has room for height * width * channels.  Returns the
  * status and does not raise it; raises only interrupts and lack of memory.
  */

@@ -81,7 +81,7 @@ pneumo_image_sqlstate(ImgStatus status)
 {
 	switch (status)
 	{
-		case IMG_NOT_JPEG:
+		case IMG_NOT_IMAGE:
 		case IMG_CORRUPT:
 			return ERRCODE_INVALID_BINARY_REPRESENTATION;
 		case IMG_UNSUPPORTED:
@@ -102,7 +102,7 @@ pneumo_image_sqlstate(ImgStatus status)
 bool
 pneumo_image_is_bad(ImgStatus status)
 {
-	return status == IMG_NOT_JPEG || status == IMG_CORRUPT || status == IMG_UNSUPPORTED ||
+	return status == IMG_NOT_IMAGE || status == IMG_CORRUPT || status == IMG_UNSUPPORTED ||
 		   status == IMG_TOO_LARGE;
 }
 
@@ -112,8 +112,17 @@ pneumo_image_ereport(const ImgError *error)
 	if (error->status == IMG_INTERRUPTED)
 		CHECK_FOR_INTERRUPTS();
 
-	ereport(ERROR, (errcode(pneumo_image_sqlstate(error->status)), errmsg("%s", error->message)));
+	ereport(ERROR, (errcode(pneumo_image_sqlstate(error->status)), errmsg("%s", printable(error->message)),
+					error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
 	pg_unreachable();
+}
+
+char *
+pneumo_image_reason(const ImgError *error)
+{
+	const char *message = printable(error->message);
+
+	return error->hint[0] != '\0' ? psprintf("%s (%s)", message, error->hint) : pstrdup(message);
 }
 
 /* ----------------------------------------------------------------- messages */

@@ -63,7 +63,7 @@ extern void pneumo_json_check_keys(JsonbContainer *object, const char *prefix, c
 
 /* ------------------------------------------------ writing (json_write.c) */
 
-#define PNEUMO_JSON_MAX_DEPTH 8
+#define PNEUMO_JSON_MAX_DEPTH 48
 
 /* A JSON object that is being written; key is NULL for the elements of an array. */
 typedef struct PneumoJson

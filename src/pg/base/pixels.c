@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pixels.c
- *	  Image bytes in and out: JPEG bytes to the network's pixels, for training
+ *	  Image bytes in and out: the bytes of images to the network's pixels, for training
  *	  and for prediction; pixels to JPEG; memory for both.
  *
  *-------------------------------------------------------------------------
@@ -23,12 +23,21 @@
 
 #define JPEG_QUALITY 92 /* of drawn pictures */
 
+/*
+ * What a decoder may allocate: room for the largest image that is allowed with
+ * four components of two bytes, as a progressive JPEG or an interlaced PNG image
+ * of 16 bits needs, and some for the decoder itself.
+ */
+#define CODEC_BYTES_PER_PIXEL 8
+#define CODEC_BYTES ((size_t) 16 * 1024 * 1024)
+
 void
 pneumo_image_limits(ImgLimits *limits)
 {
 	memset(limits, 0, sizeof(*limits));
 	limits->max_bytes = PNEUMO_MAX_IMAGE_BYTES;
 	limits->max_pixels = (uint64) pneumo_max_image_pixels;
+	limits->max_codec_bytes = CODEC_BYTES + CODEC_BYTES_PER_PIXEL * (size_t) pneumo_max_image_pixels;
 	/* while interrupts are held off nobody would take the flag down */
 	limits->interrupt = INTERRUPTS_CAN_BE_PROCESSED() ? &InterruptPending : NULL;
 }
@@ -68,13 +77,14 @@ decode(uint8 *dst, const uint8 *bytes, size_t n_bytes, const ImgPreprocess *prep
 	size_t scratch_bytes;
 	void *scratch;
 
-	status = img_jpeg_info(&info, bytes, n_bytes, limits, error);
+	status = img_info(&info, bytes, n_bytes, limits, error);
 	if (status != IMG_OK)
 		return status;
 	scratch_bytes = img_preprocess_scratch_bytes(&info, preprocess);
 	if (scratch_bytes == 0)
 	{
 		error->status = IMG_TOO_LARGE;
+		error->hint[0] = '\0';
 		snprintf(error->message, sizeof(error->message), "image of %u x %u pixels is too large", info.width,
 				 info.height);
 		return IMG_TOO_LARGE;
@@ -123,6 +133,7 @@ pneumo_image_bytes(bytea **bytes, Datum image, ImgError *error)
 	if (n_bytes > PNEUMO_MAX_IMAGE_BYTES)
 	{
 		error->status = IMG_TOO_LARGE;
+		error->hint[0] = '\0';
 		snprintf(error->message, sizeof(error->message), "image of %zu bytes, where at most %zu are allowed",
 				 n_bytes, PNEUMO_MAX_IMAGE_BYTES);
 		return false;

@@ -15,6 +15,7 @@
 
 #include "access/genam.h"
 #include "access/htup.h"
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
@@ -342,6 +343,9 @@ typedef struct PneumoRunRow
 
 /* Reads the row of a run with the latest snapshot; NULL if there is none. */
 extern PneumoRunRow *pneumo_run_read(int64 run);
+
+/* Reads the rows of a role's runs on a table that succeeded, with the latest snapshot: a list of PneumoRunRow. */
+extern List *pneumo_runs_succeeded(Oid source, Oid owner);
 
 /*
  * Returns whether the current user acts as the owner of a run; with monitor also

@@ -72,41 +72,70 @@ jsonb_or_null(Relation rel, HeapTuple tuple, int attnum)
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
 
+static PneumoRunRow *
+read_row(Relation rel, HeapTuple tuple)
+{
+	PneumoRunRow *row = palloc0(sizeof(PneumoRunRow));
+	bool isnull;
+
+	row->run = int_or_zero(rel, tuple, Anum_run_id, true);
+	row->model = text_or_null(rel, tuple, Anum_run_model);
+	row->owner = DatumGetObjectId(heap_getattr(tuple, Anum_run_owner, RelationGetDescr(rel), &isnull));
+	if (!pneumo_role_exists(row->owner))
+		row->owner = InvalidOid;
+	row->source = text_or_null(rel, tuple, Anum_run_source);
+	row->source_oid =
+		DatumGetObjectId(heap_getattr(tuple, Anum_run_source_oid, RelationGetDescr(rel), &isnull));
+	if (isnull)
+		row->source_oid = InvalidOid;
+	row->state = text_or_null(rel, tuple, Anum_run_state);
+	row->begun = !heap_attisnull(tuple, Anum_run_started, RelationGetDescr(rel));
+	row->config = jsonb_or_null(rel, tuple, Anum_run_config);
+	row->error = text_or_null(rel, tuple, Anum_run_error);
+	row->sqlstate = text_or_null(rel, tuple, Anum_run_sqlstate);
+	row->version = int_or_zero(rel, tuple, Anum_run_version, true);
+	row->number = (int32) int_or_zero(rel, tuple, Anum_run_version_number, false);
+	row->epochs = (int) int_or_zero(rel, tuple, Anum_run_epochs, false);
+	row->epoch = (int) int_or_zero(rel, tuple, Anum_run_epoch, false);
+	row->best_epoch = (int) int_or_zero(rel, tuple, Anum_run_best_epoch, false);
+	row->metrics = jsonb_or_null(rel, tuple, Anum_run_metrics);
+	return row;
+}
+
 PneumoRunRow *
 pneumo_run_read(int64 run)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, false);
 	HeapTuple tuple = find_run(rel, run);
-	PneumoRunRow *row = NULL;
-	bool isnull;
+	PneumoRunRow *row = HeapTupleIsValid(tuple) ? read_row(rel, tuple) : NULL;
 
-	if (HeapTupleIsValid(tuple))
-	{
-		row = palloc0(sizeof(PneumoRunRow));
-		row->run = run;
-		row->model = text_or_null(rel, tuple, Anum_run_model);
-		row->owner = DatumGetObjectId(heap_getattr(tuple, Anum_run_owner, RelationGetDescr(rel), &isnull));
-		if (!pneumo_role_exists(row->owner))
-			row->owner = InvalidOid;
-		row->source = text_or_null(rel, tuple, Anum_run_source);
-		row->source_oid =
-			DatumGetObjectId(heap_getattr(tuple, Anum_run_source_oid, RelationGetDescr(rel), &isnull));
-		if (isnull)
-			row->source_oid = InvalidOid;
-		row->state = text_or_null(rel, tuple, Anum_run_state);
-		row->begun = !heap_attisnull(tuple, Anum_run_started, RelationGetDescr(rel));
-		row->config = jsonb_or_null(rel, tuple, Anum_run_config);
-		row->error = text_or_null(rel, tuple, Anum_run_error);
-		row->sqlstate = text_or_null(rel, tuple, Anum_run_sqlstate);
-		row->version = int_or_zero(rel, tuple, Anum_run_version, true);
-		row->number = (int32) int_or_zero(rel, tuple, Anum_run_version_number, false);
-		row->epochs = (int) int_or_zero(rel, tuple, Anum_run_epochs, false);
-		row->epoch = (int) int_or_zero(rel, tuple, Anum_run_epoch, false);
-		row->best_epoch = (int) int_or_zero(rel, tuple, Anum_run_best_epoch, false);
-		row->metrics = jsonb_or_null(rel, tuple, Anum_run_metrics);
-	}
 	table_close(rel, AccessShareLock);
 	return row;
+}
+
+List *
+pneumo_runs_succeeded(Oid source, Oid owner)
+{
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_RUN, AccessShareLock, false);
+	Snapshot snapshot = pneumo_write_snapshot();
+	List *rows = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_run_source_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(source));
+	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		PneumoRunRow *row = read_row(rel, tuple);
+
+		if (row->owner == owner && strcmp(row->state, "succeeded") == 0)
+			rows = lappend(rows, row);
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return rows;
 }
 
 bool

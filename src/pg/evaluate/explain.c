@@ -346,7 +346,7 @@ grey_pixels(int *height, int *width, const uint8 *bytes, size_t n_bytes, int max
 	PneumoAttempts attempts;
 
 	pneumo_image_limits(&limits);
-	error->status = img_jpeg_info(&info, bytes, n_bytes, &limits, error);
+	error->status = img_info(&info, bytes, n_bytes, &limits, error);
 	if (error->status != IMG_OK)
 		return NULL;
 	picture_size(height, width, &info, max_side);
@@ -364,7 +364,7 @@ grey_pixels(int *height, int *width, const uint8 *bytes, size_t n_bytes, int max
 		{
 			limits.interrupt = attempts.stop;
 			error->status =
-				img_decode_jpeg(grey, (size_t) *height * *width, 1, bytes, n_bytes, &info, &limits, error);
+				img_decode(grey, (size_t) *height * *width, 1, bytes, n_bytes, &info, &limits, error);
 		} while (error->status == IMG_INTERRUPTED && pneumo_attempts_next(&attempts));
 	}
 	if (error->status == IMG_OK)

@@ -181,7 +181,7 @@ read_image(PneumoCheckItem *item, const PneumoRow *row, ImgError *error)
 	n_bytes = VARSIZE_ANY_EXHDR(bytes);
 	pneumo_image_limits(&limits);
 	limits.interrupt = NULL; /* only the header is read */
-	error->status = img_jpeg_info(&info, (const uint8 *) VARDATA_ANY(bytes), n_bytes, &limits, error);
+	error->status = img_info(&info, (const uint8 *) VARDATA_ANY(bytes), n_bytes, &limits, error);
 	if (error->status == IMG_OK)
 		error->status = pneumo_pixels(pixels, (const uint8 *) VARDATA_ANY(bytes), n_bytes, &pre, error);
 	if (error->status != IMG_OK)
@@ -268,7 +268,7 @@ visit(void *arg, const PneumoRow *row)
 		add_trouble(reading, &reading->no_label, row, NULL);
 	if (!read_image(&item, row, &error))
 	{
-		add_trouble(reading, &reading->unreadable, row, error.message);
+		add_trouble(reading, &reading->unreadable, row, pneumo_image_reason(&error));
 		return;
 	}
 	item.split = (int16) find_split(check, &item, row);

@@ -200,10 +200,10 @@ unreadable(Gallery *gallery, const PneumoRow *row, const ImgError *error)
 	if (!pneumo_image_is_bad(error->status))
 		pneumo_image_ereport(error);
 	if (pneumo_on_bad_image != PNEUMO_BAD_IMAGE_NULL)
-		ereport(ERROR,
-				(errcode(pneumo_image_sqlstate(error->status)),
-				 errmsg("the image of row %s cannot be read: %s", pneumo_row_name(row), error->message),
-				 errhint("With pneumo.on_bad_image = 'null' such images are left out.")));
+		ereport(ERROR, (errcode(pneumo_image_sqlstate(error->status)),
+						errmsg("the image of row %s cannot be read: %s", pneumo_row_name(row),
+							   pneumo_image_reason(error)),
+						errhint("With pneumo.on_bad_image = 'null' such images are left out.")));
 	gallery->unreadable++;
 }
 

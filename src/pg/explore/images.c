@@ -46,8 +46,8 @@ pneumo_image_info(PG_FUNCTION_ARGS)
 	ImgLimits limits;
 	ImgError error;
 	TupleDesc desc;
-	Datum values[6];
-	bool nulls[6] = {false};
+	Datum values[11];
+	bool nulls[11] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "pneumo_image_info must return a row");
@@ -59,7 +59,7 @@ pneumo_image_info(PG_FUNCTION_ARGS)
 	pneumo_image_limits(&limits);
 	limits.interrupt = NULL; /* only the header is read */
 	error.status =
-		img_jpeg_info(&info, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &limits, &error);
+		img_info(&info, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &limits, &error);
 	if (error.status != IMG_OK && null_for_bad_image(&error))
 		PG_RETURN_NULL();
 
@@ -69,6 +69,13 @@ pneumo_image_info(PG_FUNCTION_ARGS)
 	values[3] = BoolGetDatum(info.progressive != 0);
 	values[4] = Int32GetDatum(info.bits);
 	values[5] = Int64GetDatum((int64) VARSIZE_ANY_EXHDR(bytes));
+	values[6] = CStringGetTextDatum(img_format_name(info.format));
+	values[7] = CStringGetTextDatum(info.photometric);
+	values[8] = Int32GetDatum(info.bits_stored);
+	values[9] = CStringGetTextDatum(info.transfer_syntax);
+	nulls[9] = info.transfer_syntax[0] == '\0';
+	values[10] = Int32GetDatum(info.orientation);
+	nulls[10] = info.orientation == 0;
 	PG_FREE_IF_COPY(bytes, 0);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
@@ -128,6 +135,7 @@ pneumo_phantom(PG_FUNCTION_ARGS)
 	while (error.status == IMG_INTERRUPTED && pneumo_attempts_next(&attempts));
 	if (error.status != IMG_OK)
 	{
+		error.hint[0] = '\0';
 		strlcpy(error.message, "the radiograph could not be drawn", sizeof(error.message));
 		pneumo_image_ereport(&error);
 	}

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * plots.c
- *	  Plots as SVG: a run's history, and ROC curve, calibration and
- *	  confusion matrix of any (label, score).
+ *	  Plots as SVG: ROC curve, calibration and confusion matrix of any
+ *	  (label, score).
  *
  * src/report writes UTF-8; the result is converted to the server's encoding.
  *
@@ -12,22 +12,20 @@
 
 #include <math.h>
 
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "nn/nn.h"
 #include "report/report.h"
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
 #include "pg/base/stats_env.h"
-#include "pg/catalog/records.h"
 #include "pg/figures/figures.h"
 #include "pg/figures/plots.h"
 
-PG_FUNCTION_INFO_V1(pneumo_plot_history);
 PG_FUNCTION_INFO_V1(pneumo_plot_roc_final);
 PG_FUNCTION_INFO_V1(pneumo_plot_calibration_final);
 PG_FUNCTION_INFO_V1(pneumo_plot_confusion_final);
@@ -92,61 +90,6 @@ pneumo_report_text(const ReportBuffer *buffer)
 		i += pg_encoding_mblen(PG_UTF8, (const char *) c);
 	}
 	return cstring_to_text_with_len(ascii.data, ascii.len);
-}
-
-/* ----------------------------------------------------------------- history */
-
-static double *
-column(int n)
-{
-	return palloc(n * sizeof(double));
-}
-
-Datum
-pneumo_plot_history(PG_FUNCTION_ARGS)
-{
-	int64 run = PG_GETARG_INT64(0);
-	PneumoRunRow *row = pneumo_run_read(run);
-	ReportBuffer buffer;
-	ReportHistory history;
-	NnEpochLog *logs;
-	double *loss, *val_loss, *accuracy, *val_accuracy;
-	bool validated = false;
-	int n;
-	int i;
-
-	/* what pneumo.history shows: the owner's roles and pg_monitor */
-	if (row == NULL || !pneumo_run_is_mine(row, true))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("there is no training run %lld, or you may not see it", (long long) run)));
-	n = pneumo_run_epochs(run, 0, &logs);
-	if (n == 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("training run %lld has no finished epoch yet", (long long) run)));
-	loss = column(n);
-	val_loss = column(n);
-	accuracy = column(n);
-	val_accuracy = column(n);
-	for (i = 0; i < n; i++)
-	{
-		loss[i] = logs[i].loss;
-		accuracy[i] = logs[i].accuracy;
-		val_loss[i] = logs[i].val_loss;
-		val_accuracy[i] = logs[i].val_accuracy;
-		validated |= !isnan(val_loss[i]);
-	}
-
-	memset(&history, 0, sizeof(history));
-	history.title = pneumo_utf8(psprintf("Training run %lld of model %s", (long long) run, row->model));
-	history.n_epochs = (size_t) n;
-	history.loss = loss;
-	history.accuracy = accuracy;
-	history.val_loss = validated ? val_loss : NULL;
-	history.val_accuracy = validated ? val_accuracy : NULL;
-	history.best_epoch = row->best_epoch > 0 && row->best_epoch <= n ? (size_t) row->best_epoch : 0;
-	pneumo_report_begin(&buffer);
-	pneumo_report_check(report_svg_history(&buffer, &history), "pneumo_plot_history");
-	PG_RETURN_TEXT_P(pneumo_report_text(&buffer));
 }
 
 /* --------------------------------------------------------------- ROC curve */

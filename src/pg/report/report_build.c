@@ -149,7 +149,7 @@ pneumo_gallery_add(PneumoGallery *gallery, const bytea *picture, const char *alt
 	image = &gallery->list[gallery->images.n_images++];
 	image->bytes = (const uint8_t *) VARDATA(picture);
 	image->n_bytes = VARSIZE(picture) - VARHDRSZ;
-	if (img_jpeg_info(&info, image->bytes, image->n_bytes, NULL, &error) == IMG_OK)
+	if (img_info(&info, image->bytes, image->n_bytes, NULL, &error) == IMG_OK)
 	{
 		image->width = info.width;
 		image->height = info.height;

@@ -117,7 +117,7 @@ measure(double *features, Datum image)
 
 	pneumo_image_limits(&limits);
 	limits.interrupt = NULL;
-	if (img_jpeg_info(&info, data, n, &limits, &error) != IMG_OK ||
+	if (img_info(&info, data, n, &limits, &error) != IMG_OK ||
 		pneumo_pixels(pixels, data, n, &pre, &error) != IMG_OK)
 		return;
 	for (i = 0; i < CELL_HEIGHT * CELL_WIDTH; i++)

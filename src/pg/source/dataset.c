@@ -215,7 +215,7 @@ read_row(Reader *reader, const PneumoRow *row)
 		if (pneumo_pixels(reader->pixels, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
 						  &reader->config->preprocess, &error) != IMG_OK)
 		{
-			left_out_unreadable(reader, row, error.message);
+			left_out_unreadable(reader, row, pneumo_image_reason(&error));
 			return;
 		}
 		if (reading->sink != NULL && reading->want[sample.split])

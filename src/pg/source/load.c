@@ -59,7 +59,7 @@ typedef struct Loader
 	List *files;            /* of LoadFile */
 	HTAB *there;            /* images that the table has, by the name of their file; NULL: none */
 	int64 loaded;
-	int64 skipped; /* files that are no JPEG by their name */
+	int64 skipped; /* files that are no image by their name */
 	int64 loose;   /* files beside the class folders */
 	char *loose_folder;
 	int64 same;    /* images that are there */
@@ -82,12 +82,18 @@ split_of_folder(const char *folder)
 	return pneumo_split_parse(folder, &split) ? pneumo_split_names[split] : NULL;
 }
 
+/* Returns whether a file is named like an image of a format that is read. */
 static bool
-is_jpeg_name(const char *name)
+is_image_name(const char *name)
 {
+	static const char *const endings[] = {".jpg", ".jpeg", ".png", ".dcm", ".dicom"};
 	const char *dot = strrchr(name, '.');
+	int i;
 
-	return dot != NULL && (pg_strcasecmp(dot, ".jpg") == 0 || pg_strcasecmp(dot, ".jpeg") == 0);
+	for (i = 0; dot != NULL && i < (int) lengthof(endings); i++)
+		if (pg_strcasecmp(dot, endings[i]) == 0)
+			return true;
+	return false;
 }
 
 static int
@@ -265,7 +271,7 @@ count_loose(Loader *loader, const char *path, const char *shown)
 
 	foreach (cell, list_names(path, false))
 	{
-		if (!is_jpeg_name(lfirst(cell)))
+		if (!is_image_name(lfirst(cell)))
 			continue;
 		if (loader->loose++ == 0)
 			loader->loose_folder = pstrdup(shown);
@@ -292,7 +298,7 @@ list_classes(Loader *loader, const char *below, const char *split)
 		{
 			LoadFile *file;
 
-			if (!is_jpeg_name(lfirst(file_cell)))
+			if (!is_image_name(lfirst(file_cell)))
 			{
 				loader->skipped++;
 				continue;
@@ -448,7 +454,7 @@ target_table(const char *target, bool *created)
 					   quoted);
 	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not create table %s", quoted);
-	/* JPEG does not compress: do not try */
+	/* images do not compress: do not try */
 	command = psprintf("ALTER TABLE %s ALTER COLUMN image SET STORAGE EXTERNAL", quoted);
 	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not alter table %s", quoted);
@@ -496,9 +502,10 @@ static void
 tell_left_out(const Loader *loader)
 {
 	if (loader->skipped > 0)
-		ereport(NOTICE, (errmsg_plural("%lld file is left out: its name ends in neither .jpg nor .jpeg",
-									   "%lld files are left out: their names end in neither .jpg nor .jpeg",
-									   (unsigned long) loader->skipped, (long long) loader->skipped)));
+		ereport(NOTICE, (errmsg_plural("%lld file is left out: its name does not end as an image's",
+									   "%lld files are left out: their names do not end as an image's",
+									   (unsigned long) loader->skipped, (long long) loader->skipped),
+						 errdetail("Files named .jpg, .jpeg, .png, .dcm or .dicom are loaded.")));
 	if (loader->loose > 0)
 		ereport(NOTICE,
 				(errmsg("%lld image%s left out: not in a class folder, so of no label; the first in \"%s\"",
@@ -536,16 +543,15 @@ pneumo_load(PG_FUNCTION_ARGS)
 		AllocSetContextCreate(CurrentMemoryContext, "pneumo load of a file", ALLOCSET_DEFAULT_SIZES);
 	list_tree(&loader);
 	if (loader.files == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("directory \"%s\" has no JPEG images in class folders", pneumo_clip(directory)),
-				 loader.loose > 0
-					 ? errdetail_plural("%lld image is in no class folder; the first is in \"%s\".",
-										"%lld images are in no class folder; the first is in \"%s\".",
-										(unsigned long) loader.loose, (long long) loader.loose,
-										pneumo_clip(loader.loose_folder))
-					 : 0,
-				 errhint("Expected are train|val|validation|test/CLASS/*.jpeg, or CLASS/*.jpeg.")));
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+						errmsg("directory \"%s\" has no images in class folders", pneumo_clip(directory)),
+						loader.loose > 0
+							? errdetail_plural("%lld image is in no class folder; the first is in \"%s\".",
+											   "%lld images are in no class folder; the first is in \"%s\".",
+											   (unsigned long) loader.loose, (long long) loader.loose,
+											   pneumo_clip(loader.loose_folder))
+							: 0,
+						errhint("Expected are train|val|validation|test/CLASS/*.jpeg, or CLASS/*.jpeg.")));
 	relid = target_table(target, &created);
 	rel = pneumo_user_table_begin(&loader.table, relid);
 	prepare_insert(&loader);

@@ -70,8 +70,8 @@ pneumo_epoch_message(const NnEpochLog *log, int epochs)
 	return buf.data;
 }
 
-static char *
-duration_text(double seconds)
+char *
+pneumo_duration_text(double seconds)
 {
 	if (seconds < 60)
 		return psprintf("%.1f s", seconds);
@@ -86,11 +86,12 @@ pneumo_epoch_detail(const NnEpochLog *log, int epochs, double mean_seconds)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "Training took %s", duration_text(log->seconds));
+	appendStringInfo(&buf, "Training took %s", pneumo_duration_text(log->seconds));
 	if (!isnan(log->val_loss))
-		appendStringInfo(&buf, ", validation %s", duration_text(log->val_seconds));
+		appendStringInfo(&buf, ", validation %s", pneumo_duration_text(log->val_seconds));
 	if (log->epoch < epochs && !log->last)
-		appendStringInfo(&buf, "; at most %s left", duration_text(mean_seconds * (epochs - log->epoch)));
+		appendStringInfo(&buf, "; at most %s left",
+						 pneumo_duration_text(mean_seconds * (epochs - log->epoch)));
 	appendStringInfoChar(&buf, '.');
 	return buf.data;
 }
@@ -430,6 +431,8 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 
 	if (strcmp(s->outcome.state, "succeeded") != 0)
 		outcome_ereport(&s->outcome, run);
+	if (launch->quiet)
+		return;
 	ereport(NOTICE, (errmsg_internal("%s", s->outcome.summary),
 					 s->outcome.summary_detail[0] ? errdetail_internal("%s", s->outcome.summary_detail) : 0,
 					 s->outcome.hint[0] ? errhint("%s", s->outcome.hint) : 0));

@@ -270,6 +270,11 @@ extern void pneumo_checkpoint_sweep(void);
 extern void pneumo_disk_require(const char *what, double bytes, const char *const *folders, int n_folders,
 								const char *hint);
 
+/* --------------------------------------------------- state (views.c) */
+
+/* Returns the state of a run given its stored state, which may be the same pointer. */
+extern const char *pneumo_run_live_state(int64 run, const char *stored);
+
 /* ---------------------------------------------- progress (progress.c) */
 
 /* Returns a time in seconds that only grows, for measuring. */
@@ -289,6 +294,7 @@ typedef struct PneumoLaunch
 	Oid owner;
 	int epochs;
 	int verbose;
+	bool quiet; /* with wait: no notice of the end, which the caller words */
 	bool wait;
 	int64 resume_run;     /* 0: a new run */
 	bool from_checkpoint; /* of the resumed run */
@@ -296,6 +302,9 @@ typedef struct PneumoLaunch
 
 /* Starts a run and, with wait, follows it to its end; returns the run's id. */
 extern int64 pneumo_launch(const PneumoLaunch *launch);
+
+/* Returns a time for people, as "12 min 3 s"; palloc'd. */
+extern char *pneumo_duration_text(double seconds);
 
 /* Return the primary message and the detail of one epoch's notice, palloc'd. */
 extern char *pneumo_epoch_message(const NnEpochLog *log, int epochs);

@@ -16,23 +16,25 @@
 
 PG_FUNCTION_INFO_V1(pneumo_run_state);
 
+const char *
+pneumo_run_live_state(int64 run, const char *stored)
+{
+	PneumoRunSlot slot;
+
+	if (RecoveryInProgress() || strcmp(stored, "succeeded") == 0)
+		return stored;
+	if (pneumo_slot_find(run, &slot))
+		return pneumo_slot_is_queued(&slot) ? "queued"
+											: stored; /* one that is resumed still has its old state */
+	if (strcmp(stored, "running") == 0 || strcmp(stored, "queued") == 0)
+		return "interrupted";
+	return stored;
+}
+
 Datum
 pneumo_run_state(PG_FUNCTION_ARGS)
 {
-	int64 run = PG_GETARG_INT64(0);
-	text *stored = PG_GETARG_TEXT_PP(1);
-	char *state = text_to_cstring(stored);
-	PneumoRunSlot slot;
+	char *stored = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
-	if (RecoveryInProgress() || strcmp(state, "succeeded") == 0)
-		PG_RETURN_TEXT_P(stored);
-	if (pneumo_slot_find(run, &slot))
-	{
-		/* one that is resumed still has its old state */
-		if (pneumo_slot_is_queued(&slot))
-			PG_RETURN_TEXT_P(cstring_to_text("queued"));
-	}
-	else if (strcmp(state, "running") == 0 || strcmp(state, "queued") == 0)
-		PG_RETURN_TEXT_P(cstring_to_text("interrupted"));
-	PG_RETURN_TEXT_P(stored);
+	PG_RETURN_TEXT_P(cstring_to_text(pneumo_run_live_state(PG_GETARG_INT64(0), stored)));
 }

@@ -74,6 +74,21 @@ pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_
 
 /* ------------------------------------------------------- useless versions */
 
+/* Returns the class that a version calls a row by, given the calibrated probabilities of its classes. */
+static int
+called_class(const PneumoModelMeta *meta, const double *probability)
+{
+	int called = 0;
+	int c;
+
+	if (meta->n_classes == 2)
+		return probability[1] >= meta->threshold;
+	for (c = 1; c < meta->n_classes; c++)
+		if (probability[c] > probability[called])
+			called = c;
+	return called;
+}
+
 /* Returns the class that a version calls all rows by; -1 if it calls some of them another. */
 static int
 only_class_called(const PneumoModelMeta *meta, const double *probability, size_t n)
@@ -83,16 +98,8 @@ only_class_called(const PneumoModelMeta *meta, const double *probability, size_t
 
 	for (i = 0; i < n; i++)
 	{
-		const double *p = probability + i * meta->n_classes;
-		int called = 0;
-		int c;
+		int called = called_class(meta, probability + i * meta->n_classes);
 
-		if (meta->n_classes == 2)
-			called = p[1] >= meta->threshold;
-		else
-			for (c = 1; c < meta->n_classes; c++)
-				if (p[c] > p[called])
-					called = c;
 		if (i > 0 && called != only)
 			return -1;
 		only = called;
@@ -218,6 +225,64 @@ validation_selects(const PneumoWorker *w)
 											config->deploy == PNEUMO_DEPLOY_IF_BETTER);
 }
 
+/* Adds NAME_low and NAME_high to json if the figure is defined. */
+static void
+add_interval(PneumoJson *json, const char *name, const StatsInterval *interval, bool defined)
+{
+	if (!defined)
+		return;
+	pneumo_json_add_number(json, psprintf("%s_low", name), interval->low, 9);
+	pneumo_json_add_number(json, psprintf("%s_high", name), interval->high, 9);
+}
+
+/*
+ * Adds the 95 % limits of the figures to json, by group.  They are those of
+ * formulas: a bootstrap could not be broken off here.  Limits that are not
+ * defined, or that need more than pneumo.figures_memory, are left out.
+ */
+static void
+add_limits(const PneumoWorker *w, const PneumoModelMeta *meta, const double *probability, PneumoJson *json)
+{
+	static const char *const names[] = {"specificity", "sensitivity", "accuracy"};
+	const int32_t *label = w->data.label[NN_VALIDATION];
+	size_t n = w->data.n[NN_VALIDATION];
+	uint64_t *group = validation_groups(w);
+	uint64_t *cluster = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint64_t));
+	uint8_t *flag = MemoryContextAllocHuge(w->cxt, Max(1, n));
+	StatsInterval interval;
+	StatsStatus status;
+	PneumoStats stats;
+	size_t i;
+	int f;
+
+	pneumo_stats_begin(&stats);
+	stats.env.stop = NULL; /* it is short, and a pending interrupt must not change what is stored */
+	for (f = meta->n_classes == 2 ? 0 : 2; f < 3; f++)
+	{
+		size_t k = 0;
+
+		for (i = 0; i < n; i++)
+		{
+			if (f < 2 && label[i] != f)
+				continue;
+			flag[k] = called_class(meta, probability + i * meta->n_classes) == label[i];
+			cluster[k++] = group[i];
+		}
+		status = stats_proportion(&interval, NULL, flag, cluster, k, PNEUMO_CONFIDENCE, &stats.env);
+		add_interval(json, names[f], &interval, status == STATS_OK);
+	}
+	pneumo_stats_end(&stats);
+	if (meta->n_classes == 2)
+	{
+		bool defined = validation_auc(w, probability, &interval);
+
+		add_interval(json, "auc", &interval, defined);
+	}
+	pfree(group);
+	pfree(cluster);
+	pfree(flag);
+}
+
 /*
  * Adds the validation figures of the stored weights to json, and to line for
  * people.  scores and probability are NULL if the validation split was not
@@ -254,6 +319,7 @@ validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *sc
 			pneumo_json_add_number(json, "log_loss", loss, 9);
 			appendStringInfo(line, "accuracy %.4f, AUC %.4f (macro), log loss %.4f", accuracy, auc, loss);
 		}
+		add_limits(w, meta, probability, json);
 	}
 	else if (w->best.epoch > 0 && n > 0)
 	{
