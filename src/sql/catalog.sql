@@ -292,11 +292,13 @@ CREATE VIEW pneumo.versions WITH (security_barrier) AS
 COMMENT ON VIEW pneumo.versions IS
 	'versions of the models that the current user owns or has a privilege on; version is the number within '
 	'the model, 1 for its first one and never given again, by which functions that are given a model know '
-	'it; version_id is unique in the database; bytes of the stored model, image_size as [height, width], classes in label order, metrics on validation data, precision the '
-	'arithmetic of predictions (float32 or int16)';
+	'it; version_id is unique in the database; bytes of the stored model, image_size as [height, width], '
+	'classes in label order, metrics on validation data, precision the arithmetic of predictions (float32 '
+	'or int16)';
 
 CREATE VIEW pneumo.deployments WITH (security_barrier) AS
-	SELECT m.name AS model, d.version_number AS version, d.version AS version_id, v.sha256, d.action, d.role, d.deployed,
+	SELECT m.name AS model, d.version_number AS version, d.version AS version_id, v.sha256,
+		   d.action, d.role, d.deployed,
 		   d.id OPERATOR(pg_catalog.=) (
 				SELECT pg_catalog.max(l.id) FROM pneumo.deployment l
 				WHERE l.model OPERATOR(pg_catalog.=) d.model) AS current
@@ -336,10 +338,10 @@ CREATE VIEW pneumo.cache WITH (security_barrier) AS
 	SELECT c.sha256, c.version_id, c.place, c.state, c.path, c.bytes, c.hits, c.last_used, c.mapped, c.precision
 	FROM @extschema@.pneumo_cache_entries() c;
 COMMENT ON VIEW pneumo.cache IS
-	'model versions ready to predict: version_id is unique in the database, as in pneumo.versions; place is shared (one copy for the server) or local (a copy of this '
-	'session, where shared memory could not hold it), path the kernels it is packed for, mapped whether this '
-	'session has it attached, precision that of the weights there: explanations of an int16 version have its '
-	'float32 weights as a second row';
+	'model versions ready to predict: version_id is unique in the database, as in pneumo.versions; place '
+	'is shared (one copy for the server) or local (a copy of this session, where shared memory could not '
+	'hold it), path the kernels it is packed for, mapped whether this session has it attached, precision '
+	'that of the weights there: explanations of an int16 version have its float32 weights as a second row';
 
 GRANT SELECT ON pneumo.models, pneumo.versions, pneumo.deployments, pneumo.privileges,
 	pneumo.history, pneumo.cache TO PUBLIC;

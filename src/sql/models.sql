@@ -109,8 +109,8 @@ CREATE FUNCTION pneumo_import(bytes bytea, name text) RETURNS integer
 REVOKE ALL ON FUNCTION pneumo_import(bytea, text) FROM PUBLIC;
 COMMENT ON FUNCTION pneumo_import(bytea, text) IS
 	'stores what pneumo_export gave as a version of the model of that name, created if there is none, and '
-	'returns its number within that model; deployed if the model has no deployed version; every byte is checked (XX001 if '
-	'damaged); needs manage on an existing model';
+	'returns its number within that model; deployed if the model has no deployed version; every byte is '
+	'checked (XX001 if damaged); needs manage on an existing model';
 
 CREATE FUNCTION pneumo_cache_load(model text) RETURNS text
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
