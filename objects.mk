@@ -132,9 +132,12 @@ OBJS_REPORT = \
 	src/report/buffer.o \
 	src/report/calibration.o \
 	src/report/confusion.o \
+	src/report/forest.o \
 	src/report/history.o \
+	src/report/lines.o \
 	src/report/page.o \
 	src/report/roc.o \
+	src/report/scores.o \
 	$(end)
 
 OBJS_NN = $(OBJS_NN_KERNELS) $(OBJS_NN_OPS) $(OBJS_NN_CORE)
@@ -285,11 +288,15 @@ OBJS_PG_EVALUATE = \
 
 OBJS_PG_REPORT = \
 	src/pg/report/report_build.o \
+	src/pg/report/report_compute.o \
+	src/pg/report/report_curves.o \
 	src/pg/report/report_data.o \
 	src/pg/report/report_figures.o \
 	src/pg/report/report_images.o \
 	src/pg/report/report_page.o \
 	src/pg/report/report_sections.o \
+	src/pg/report/report_subgroups.o \
+	src/pg/report/report_summary.o \
 	$(end)
 
 # From the ground up: a room uses only rooms before it.

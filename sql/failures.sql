@@ -84,6 +84,37 @@ SELECT pneumo_train('failures_three', '{"name": "three", "image_size": [16, 16],
 SELECT regexp_count(page, '<svg') AS pictures, page LIKE '%VIRUS &lt;&amp;&gt;%' AND page NOT LIKE '%VIRUS <%' AS escaped, page LIKE '%no convolution%' AS no_maps
 FROM pneumo_report('three') page;
 
+-- subgroups: names of columns and their values are escaped, numbers are cut into bands
+CREATE TABLE failures_groups AS SELECT x.*, id % 50 AS age, CASE id % 3 WHEN 0 THEN '</script><b>"' WHEN 1 THEN E'\u202Eevil' END AS "de<i>vice", id % 2 = 0 AS portable, 'v' || id % 20 AS ward, numeric 'NaN' AS nothing FROM failures_xrays x;
+CREATE TABLE failures_grouped AS SELECT pneumo_report('failures', 'failures_groups', '{"images": false, "key_column": "id", "subgroups": ["sex", {"column": "age", "breaks": [10, 30]}, "age", "de<i>vice", "portable", "ward", "nothing"]}') AS page;
+SELECT name, position(part IN page) > 0 AS there FROM failures_grouped, (VALUES
+	('summary', '>Test AUC</dt>'), ('verdict', '<b>Verdict:</b> For trying pneumo out'), ('phantoms', '<li>These are phantoms: 4 of 4'),
+	('looks', '<li>The test split has been looked at'), ('heading', 'colspan="7">de&lt;i&gt;vice</th>'), ('value', '<td>&lt;/script&gt;&lt;b&gt;&quot;</td>'),
+	('direction', '<td>' || chr(65533) || 'evil</td>'), ('breaks', '<td>10 to below 30</td>'), ('boolean', '<td>true</td>'), ('other', '<td>other ('),
+	('null', '<td>unknown</td>'), ('forest', '<desc id="forest-auc-desc">all rows, '), ('few', 'class="hollow"'),
+	('decision', 'id="decision-test-title"'), ('scores', 'id="scores-test-title"'), ('recall', 'average precision'), ('thresholds', 'the operating point</td>'),
+	('epochs', 'id="epochs-')) x (name, part) ORDER BY name;
+SELECT page !~ '<script|<b>"|\u202E' AS safe, regexp_count(page, '<h2') AS sections FROM failures_grouped;
+-- the figures of a subgroup are those of its rows
+SELECT position('<td>f</td><td class="n">' || images || ' (' || patients || ')</td><td class="n">' || positive || ' / ' || negative || '</td>' IN page) > 0 AS counted,
+	   position(format('>%s (%s to %s)<', to_char(((m).auc).value, 'FM0.000'), to_char(((m).auc).low, 'FM0.000'), to_char(((m).auc).high, 'FM0.000')) IN page) > 0 AS auc,
+	   position(format('>%s (%s to %s)<', to_char(((m).sensitivity).value, 'FM0.000'), to_char(((m).sensitivity).low, 'FM0.000'), to_char(((m).sensitivity).high, 'FM0.000')) IN page) > 0 AS sensitivity
+FROM failures_grouped, (SELECT count(*) AS images, count(DISTINCT x.patient) AS patients, count(DISTINCT x.patient) FILTER (WHERE truth = 'PNEUMONIA') AS positive,
+		count(DISTINCT x.patient) FILTER (WHERE truth = 'NORMAL') AS negative, pneumo_metrics(truth = 'PNEUMONIA', probability, 0.5, x.patient) AS m
+	FROM pneumo_failures('failures_groups', 'failures', '{"split": "test", "all_rows": true, "neighbours": 0, "key_column": "id"}') f JOIN failures_groups x ON x.id::text = f.key WHERE sex = 'f') s;
+DROP TABLE failures_grouped;
+SELECT position('makes no subgroups' IN pneumo_report('failures', config => '{"images": false, "test": false, "subgroups": []}')) AS none,
+	   position('>Macro AUC by subgroup, test<' IN pneumo_report('three', config => '{"images": false, "subgroups": ["label"]}')) > 0 AS macro;
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": "sex"}');
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": [1]}');
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": [{"breaks": [1]}]}');
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": [{"column": "age", "break": [1]}]}');
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": [{"column": "age", "breaks": [3, 3]}]}');
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": [{"column": "sex", "breaks": [3]}]}');
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": ["sexes"]}');
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": ["image"]}');
+SELECT pneumo_report('failures', 'failures_groups', '{"subgroups": ["sex", "sex", "sex", "sex", "sex", "sex", "sex", "sex", "sex"]}');
+
 -- errors
 SELECT pneumo_failures('failures_xrays', 'nobody');
 SELECT pneumo_failures('failures_xrays', 'failures', '{"splits": "test"}');
@@ -130,9 +161,14 @@ SET ROLE regress_pneumo_failures;
 SELECT pneumo_failures('failures_renamed', 'failures');
 SELECT pneumo_report('failures', 'failures_renamed');
 RESET ROLE;
+GRANT SELECT (id, image, label, patient) ON failures_renamed TO regress_pneumo_failures;
+SET ROLE regress_pneumo_failures;
+SELECT pneumo_report('failures', 'failures_renamed', '{"images": false, "test": false}') IS NOT NULL AS allowed;
+SELECT pneumo_report('failures', 'failures_renamed', '{"images": false, "test": false, "subgroups": ["sex"]}');
+RESET ROLE;
 
 SELECT count(pneumo_drop_model(model)::text) AS dropped FROM unnest(ARRAY['failures', 'three']) model;
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs;
-DROP TABLE failures_renamed, failures_three, failures_all, failures_embedded, failures_page;
+DROP TABLE failures_renamed, failures_three, failures_all, failures_embedded, failures_page, failures_groups;
 DROP FUNCTION cosine(real[], real[]), euclidean(real[], real[]);
 DROP ROLE regress_pneumo_failures;

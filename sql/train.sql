@@ -17,9 +17,9 @@ SELECT pneumo_train('train_xrays', '{"name": "train zero", "image_size": [16, 16
 	"layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid", "kernel_initializer": "zeros"}}]}') > 0 AS trained;
 SET client_min_messages = error;
 SELECT state, samples, left_out, epoch, epochs, best_epoch, error FROM pneumo.runs WHERE model = 'train zero';
-SELECT epoch, round(loss::numeric, 3) AS loss, round(accuracy::numeric, 3) AS accuracy, round(val_loss::numeric, 3) AS val_loss,
+SELECT h.epoch, round(loss::numeric, 3) AS loss, round(accuracy::numeric, 3) AS accuracy, round(val_loss::numeric, 3) AS val_loss,
 	   round(val_accuracy::numeric, 3) AS val_accuracy, round(val_auc::numeric, 3) AS val_auc, seconds > 0 AS seconds
-FROM pneumo.history JOIN pneumo.runs USING (run) WHERE model = 'train zero' ORDER BY epoch;
+FROM pneumo.history h JOIN pneumo.runs USING (run) WHERE model = 'train zero' ORDER BY h.epoch;
 SELECT classes, parameters, image_size, deployed, metrics - 'log_loss' AS metrics, comment FROM pneumo.versions WHERE model = 'train zero';
 SELECT round(pneumo_predict(image, 'train zero')::numeric, 3) AS p FROM train_xrays WHERE id = 1;
 

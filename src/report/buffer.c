@@ -70,9 +70,19 @@ report_put(ReportBuffer *buffer, const char *markup)
 		put_bytes(buffer, markup, strlen(markup));
 }
 
+/* Returns whether the character at p, 3 bytes, turns the direction of the text around it. */
+static bool
+turns_direction(const unsigned char *p)
+{
+	if (p[0] != 0xE2)
+		return false;
+	return (p[1] == 0x80 && p[2] >= 0xAA && p[2] <= 0xAE) || (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9);
+}
+
 /*
- * Returns the length of the UTF-8 character at p if XML allows it, else 0.  A
- * NUL ends the text, so looking one byte ahead at a time is safe.
+ * Returns the length of the UTF-8 character at p if XML allows it and it does
+ * not turn the direction of the text around it, else 0.  A NUL ends the text, so
+ * looking one byte ahead at a time is safe.
  */
 static size_t
 character_length(const unsigned char *p)
@@ -80,6 +90,8 @@ character_length(const unsigned char *p)
 	uint32_t code;
 	size_t n;
 
+	if (turns_direction(p))
+		return 0;
 	if (p[0] < 0x80)
 		return p[0] >= 0x20 || p[0] == '\n' || p[0] == '\t' || p[0] == '\r';
 	if (p[0] >= 0xC2 && p[0] <= 0xDF)
@@ -117,7 +129,7 @@ put_escaped(ReportBuffer *buffer, const char *text, size_t characters)
 		if (n == 0)
 		{
 			put_bytes(buffer, REPLACEMENT, 3);
-			p++;
+			p += turns_direction(p) ? 3 : 1;
 			continue;
 		}
 		switch (*p)
@@ -165,7 +177,7 @@ text_length(const char *text)
 	{
 		size_t n = character_length(p);
 
-		p += n > 0 ? n : 1;
+		p += n > 0 ? n : turns_direction(p) ? 3 : 1;
 		count++;
 	}
 	return count;
@@ -185,24 +197,31 @@ report_put_short(ReportBuffer *buffer, const char *text, size_t characters)
 	}
 }
 
-/* Appends a whole number. */
+/* Appends a whole number, for people with a comma before each three digits. */
 static void
-put_count(ReportBuffer *buffer, uint64_t value)
+put_count(ReportBuffer *buffer, uint64_t value, bool separated)
 {
-	char digits[20];
+	char digits[27];
 	size_t at = sizeof(digits);
+	int n = 0;
 
 	do
 	{
+		if (separated && n > 0 && n % 3 == 0)
+			digits[--at] = ',';
 		digits[--at] = (char) ('0' + value % 10);
 		value /= 10;
+		n++;
 	} while (value > 0);
 	put_bytes(buffer, digits + at, sizeof(digits) - at);
 }
 
-/* printf is not used here, since it would follow the locale's decimal sign. */
-void
-report_put_number(ReportBuffer *buffer, double value, int decimals)
+/*
+ * Appends a number with so many decimals.  printf is not used here, since it
+ * would follow the locale's decimal sign.
+ */
+static void
+put_number(ReportBuffer *buffer, double value, int decimals, bool separated)
 {
 	double scale = 1.0;
 	uint64_t units;
@@ -226,9 +245,9 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 	{
 		int exponent = (int) floor(log10(fabs(value)));
 
-		report_put_number(buffer, value / pow(10.0, exponent), decimals < 2 ? 2 : decimals);
+		put_number(buffer, value / pow(10.0, exponent), decimals < 2 ? 2 : decimals, separated);
 		report_put(buffer, "e");
-		put_count(buffer, (uint64_t) exponent);
+		put_count(buffer, (uint64_t) exponent, false);
 		return;
 	}
 	for (int i = 0; i < decimals; i++)
@@ -237,7 +256,7 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 	if (value < 0.0 && units > 0)
 		report_put(buffer, "-");
 	whole = units / (uint64_t) scale;
-	put_count(buffer, whole);
+	put_count(buffer, whole, separated);
 	if (decimals > 0)
 	{
 		char digits[16];
@@ -251,6 +270,12 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 		}
 		put_bytes(buffer, digits, (size_t) decimals + 1);
 	}
+}
+
+void
+report_put_number(ReportBuffer *buffer, double value, int decimals)
+{
+	put_number(buffer, value, decimals, true);
 }
 
 void
@@ -276,10 +301,13 @@ report_put_markup(ReportBuffer *buffer, const char *format, ...)
 				report_put_text(buffer, va_arg(args, const char *));
 				break;
 			case 'c':
-				report_put_number(buffer, va_arg(args, double), 2);
+				put_number(buffer, va_arg(args, double), 2, false);
 				break;
 			case 'u':
-				put_count(buffer, va_arg(args, uint64_t));
+				put_count(buffer, va_arg(args, uint64_t), false);
+				break;
+			case 'n':
+				put_count(buffer, va_arg(args, uint64_t), true);
 				break;
 			default:
 				run = format;

@@ -95,7 +95,7 @@ report_svg_calibration(ReportBuffer *buffer, const ReportCalibration *c)
 	report_svg_begin(buffer, "calibration", c->id, title, HEIGHT);
 	report_put_markup(buffer,
 					  "Observed share of positives against mean predicted "
-					  "probability, %u rows in %u bins; the diagonal is perfect "
+					  "probability, %n rows in %u bins; the diagonal is perfect "
 					  "calibration. ",
 					  total, (uint64_t) c->n_bins);
 	put_figures(buffer, c);

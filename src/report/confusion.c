@@ -27,7 +27,7 @@ describe(ReportBuffer *buffer, const ReportConfusion *c)
 	for (size_t t = 0; t < c->n_classes; t++)
 		for (size_t p = 0; p < c->n_classes; p++)
 		{
-			report_put_markup(buffer, "True %t, predicted %t: %u. ", c->names[t], c->names[p],
+			report_put_markup(buffer, "True %t, predicted %t: %n. ", c->names[t], c->names[p],
 							  c->counts[t * c->n_classes + p]);
 		}
 }
@@ -47,7 +47,7 @@ draw_cell(ReportBuffer *buffer, const ReportConfusion *c, size_t t, size_t p, do
 					  "<rect class=\"axis\" x=\"%c\" y=\"%c\" width=\"%c\" "
 					  "height=\"%c\" style=\"fill:var(--s0);fill-opacity:%c\"/>",
 					  x, y, cell_w, cell_h, 0.5 * share);
-	report_put_markup(buffer, "<text class=\"m%s\" x=\"%c\" y=\"%c\"%s>%u</text>", t == p ? " b" : "",
+	report_put_markup(buffer, "<text class=\"m%s\" x=\"%c\" y=\"%c\"%s>%n</text>", t == p ? " b" : "",
 					  x + 0.5 * cell_w, y + 0.5 * cell_h + (roomy ? -2.0 : 4.0),
 					  roomy ? " style=\"font-size:18px\"" : " style=\"font-size:11px\"", count);
 	if (roomy && total > 0)

@@ -23,12 +23,12 @@ static const char style[] =
 	"*{box-sizing:border-box}\n"
 	"body{margin:0;background:var(--paper);color:var(--ink);"
 	"font:16px/1.5 system-ui,\"Helvetica Neue\",Arial,sans-serif}\n"
-	"main,header,footer,nav{max-width:72rem;margin:0 auto;padding:0 1rem}\n"
+	"main,header,footer,nav{max-width:100rem;margin:0 auto;padding:0 1rem}\n"
 	"header{padding-top:1.5rem}\n"
 	"h1{font-size:1.75rem;line-height:1.2;margin:0}\n"
 	"h2{font-size:1.3rem;margin:2.25rem 0 .75rem;padding-bottom:.25rem;"
 	"border-bottom:1px solid var(--line)}\n"
-	"h1,h2,p,li,dd,figcaption{overflow-wrap:anywhere}\n"
+	"h1,h2,p,li,dt,dd,figcaption,caption{overflow-wrap:anywhere}\n"
 	"p{max-width:45rem;margin:.6rem 0}\n"
 	".sub{color:var(--soft)}\n"
 	"nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;margin:1rem 0 0;padding:0}\n"
@@ -36,33 +36,43 @@ static const char style[] =
 	".note,.warning{background:var(--panel);border-left:4px solid var(--soft);padding:.6rem .9rem}\n"
 	".warning{background:var(--warnpaper);border-color:var(--warn)}\n"
 	".warning b{color:var(--warn)}\n"
+	"div.warning{max-width:60rem;margin:.6rem 0}.warning ul{margin:.2rem 0 0;padding-left:1.2rem}\n"
+	".verdict{max-width:60rem;border-color:var(--link);font-size:1.05rem}\n"
+	".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,11rem),1fr));gap:.75rem}\n"
+	".tiles div{border:1px solid var(--line);padding:.6rem .8rem}.tiles dd{font-size:1.5rem;font-weight:600}\n"
+	".tiles .d{font-size:.85rem;font-weight:400;color:var(--soft);margin:0}\n"
 	"pre{background:var(--panel);padding:.75rem;white-space:pre-wrap;overflow-wrap:anywhere;"
 	"font:13px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:.75rem 0}\n"
-	".scroll{overflow-x:auto;margin:.9rem 0}\n"
+	".tables{display:flex;flex-wrap:wrap;gap:0 3rem;align-items:flex-start}\n"
+	".scroll{overflow-x:auto;margin:.9rem 0;max-width:100%}\n"
 	"table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}\n"
 	"caption{text-align:left;font-weight:600;padding-bottom:.35rem}\n"
+	"caption span{display:inline-block;max-width:calc(100vw - 2.5rem)}\n"
 	"th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\n"
-	"thead th{border-bottom:2px solid var(--soft)}\n"
+	"tbody th{padding-top:.9rem}thead th{border-bottom:2px solid var(--soft)}\n"
 	"td,th{white-space:nowrap}td:first-child{white-space:normal}"
 	"td:last-child:not(.n){white-space:normal;min-width:min(16rem,50vw)}.n{text-align:right}\n"
-	"dl{display:grid;grid-template-columns:minmax(7rem,14rem) minmax(0,1fr);gap:.35rem 1rem;margin:.75rem 0}\n"
+	"dl{margin:.75rem 0}.facts{display:grid;grid-template-columns:minmax(7rem,14rem) minmax(0,1fr);gap:.35rem 1rem}\n"
 	"dt{color:var(--soft)}dd{margin:0}\n"
 	"figure{margin:0}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}\n"
-	".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));"
+	".plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,24rem),1fr));"
 	"gap:1.25rem;align-items:start;margin:1rem 0}\n"
 	".plots svg{display:block;width:100%;height:auto;max-width:36rem;border:1px solid var(--line)}\n"
 	".images{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(46%,11rem),1fr));"
 	"gap:1rem;margin:1rem 0}\n"
 	".images img{display:block;width:100%;height:auto;background:#000}\n"
+	".bar{grid-template-columns:minmax(0,24rem)}\n"
+	"@media (min-width:75rem){.facts{grid-template-columns:repeat(2,minmax(7rem,12rem) minmax(0,1fr))}}\n"
 	"footer{margin:3rem auto 2rem;color:var(--soft);font-size:.85rem}\n"
-	"@media (max-width:34rem){dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}"
+	"@media (max-width:34rem){.facts{grid-template-columns:1fr;gap:.1rem}.facts dd{margin-bottom:.5rem}"
+	".tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.tiles dd{font-size:1.25rem}"
 	"th,td{padding:.3rem .45rem}td.n{white-space:normal;min-width:6.3em}}\n"
-	"@media (min-width:34.01rem){caption{white-space:nowrap}}\n"
+	"@media (min-width:34.01rem){caption{min-width:22rem}}\n"
 	"@media print{body{font-size:10.5pt}nav{display:none}main,header,footer{max-width:none;padding:0}"
-	".scroll{overflow:visible}h2,caption{break-after:avoid}"
+	".scroll{overflow:visible}caption span{max-width:none}h2,caption{break-after:avoid}"
 	"figure,table,tr,.note,.warning{break-inside:avoid}"
 	".plots{grid-template-columns:1fr 1fr}.images{grid-template-columns:repeat(4,1fr)}"
-	"p:has(+.images){break-after:avoid}*{print-color-adjust:exact}}\n"
+	".tiles{grid-template-columns:repeat(4,1fr)}.tiles div{break-inside:avoid}p:has(+.images){break-after:avoid}*{print-color-adjust:exact}}\n"
 	"</style>\n";
 
 static ReportStatus
@@ -76,6 +86,9 @@ put_text_block(ReportBuffer *buffer, const ReportText *text)
 		case REPORT_TEXT_NOTE:
 			report_put_markup(buffer, "<p class=\"note\">%t</p>\n", text->text);
 			return REPORT_OK;
+		case REPORT_TEXT_VERDICT:
+			report_put_markup(buffer, "<p class=\"note verdict\"><b>Verdict:</b> %t</p>\n", text->text);
+			return REPORT_OK;
 		case REPORT_TEXT_WARNING:
 			report_put_markup(buffer, "<p class=\"warning\"><b>Warning:</b> %t</p>\n", text->text);
 			return REPORT_OK;
@@ -84,6 +97,18 @@ put_text_block(ReportBuffer *buffer, const ReportText *text)
 			return REPORT_OK;
 	}
 	return REPORT_BAD_ARGUMENT;
+}
+
+/* Returns whether a row of a table has text in its first cell alone, so that it heads those below. */
+static bool
+is_heading(const ReportTable *table, size_t row)
+{
+	const char *const *cells = table->cells + row * table->n_columns;
+
+	for (size_t c = 1; c < table->n_columns; c++)
+		if (cells[c] != NULL && cells[c][0] != '\0')
+			return false;
+	return table->n_columns > 1;
 }
 
 /* Appends a table in a box of its own, which scrolls where the table is too wide. */
@@ -99,7 +124,7 @@ put_table(ReportBuffer *buffer, const ReportTable *table)
 					  "aria-label=\"%t\"><table>\n",
 					  table->caption != NULL ? table->caption : "table");
 	if (table->caption != NULL)
-		report_put_markup(buffer, "<caption>%t</caption>\n", table->caption);
+		report_put_markup(buffer, "<caption><span>%t</span></caption>\n", table->caption);
 	report_put(buffer, "<thead><tr>");
 	for (size_t c = 0; c < table->n_columns; c++)
 		report_put_markup(buffer, "<th scope=\"col\"%s>%t</th>",
@@ -108,6 +133,12 @@ put_table(ReportBuffer *buffer, const ReportTable *table)
 	for (size_t r = 0; r < table->n_rows; r++)
 	{
 		report_put(buffer, "<tr>");
+		if (is_heading(table, r))
+		{
+			report_put_markup(buffer, "<th scope=\"rowgroup\" colspan=\"%u\">%t</th></tr>\n",
+							  (uint64_t) table->n_columns, table->cells[r * table->n_columns]);
+			continue;
+		}
 		for (size_t c = 0; c < table->n_columns; c++)
 			report_put_markup(buffer, "<td%s>%t</td>", table->numeric >> c & 1 ? " class=\"n\"" : "",
 							  table->cells[r * table->n_columns + c]);
@@ -122,7 +153,7 @@ put_facts(ReportBuffer *buffer, const ReportFacts *facts)
 {
 	if (facts->n_facts > 0 && (facts->terms == NULL || facts->values == NULL))
 		return REPORT_BAD_ARGUMENT;
-	report_put(buffer, "<dl>\n");
+	report_put(buffer, "<dl class=\"facts\">\n");
 	for (size_t i = 0; i < facts->n_facts; i++)
 		report_put_markup(buffer, "<dt>%t</dt><dd>%t</dd>\n", facts->terms[i], facts->values[i]);
 	report_put(buffer, "</dl>\n");
@@ -148,7 +179,7 @@ image_type(const ReportImage *image)
 static ReportStatus
 put_images(ReportBuffer *buffer, const ReportImages *images)
 {
-	report_put(buffer, "<div class=\"images\">\n");
+	report_put_markup(buffer, "<div class=\"images%s\">\n", images->bar ? " bar" : "");
 	for (size_t i = 0; i < images->n_images; i++)
 	{
 		const ReportImage *image = &images->images[i];
@@ -171,11 +202,44 @@ put_images(ReportBuffer *buffer, const ReportImages *images)
 	return REPORT_OK;
 }
 
-static bool
-is_plot(const ReportBlock *block)
+static ReportStatus
+put_tiles(ReportBuffer *buffer, const ReportTiles *tiles)
 {
-	return block->type == REPORT_BLOCK_HISTORY || block->type == REPORT_BLOCK_ROC ||
-		   block->type == REPORT_BLOCK_CALIBRATION || block->type == REPORT_BLOCK_CONFUSION;
+	if (tiles->n_tiles > 0 && tiles->tiles == NULL)
+		return REPORT_BAD_ARGUMENT;
+	report_put(buffer, "<dl class=\"tiles\">\n");
+	for (size_t i = 0; i < tiles->n_tiles; i++)
+	{
+		const ReportTile *tile = &tiles->tiles[i];
+
+		report_put_markup(buffer, "<div><dt>%t</dt><dd>%t</dd>", tile->name, tile->value);
+		if (tile->detail != NULL)
+			report_put_markup(buffer, "<dd class=\"d\">%t</dd>", tile->detail);
+		report_put(buffer, "</div>\n");
+	}
+	report_put(buffer, "</dl>\n");
+	return REPORT_OK;
+}
+
+static ReportStatus
+put_warnings(ReportBuffer *buffer, const ReportWarnings *warnings)
+{
+	if (warnings->n_items > 0 && warnings->items == NULL)
+		return REPORT_BAD_ARGUMENT;
+	report_put(buffer, "<div class=\"warning\"><b>Warnings:</b>\n<ul>\n");
+	for (size_t i = 0; i < warnings->n_items; i++)
+		report_put_markup(buffer, "<li>%t</li>\n", warnings->items[i]);
+	report_put(buffer, "</ul></div>\n");
+	return REPORT_OK;
+}
+
+/* Returns the class of the box that a block shares with those like it, or NULL. */
+static const char *
+shared_box(const ReportBlock *block)
+{
+	if (block->type >= REPORT_BLOCK_HISTORY)
+		return "plots";
+	return block->type == REPORT_BLOCK_TABLE ? "tables" : NULL;
 }
 
 static ReportStatus
@@ -192,6 +256,12 @@ put_plot(ReportBuffer *buffer, const ReportBlock *block)
 		status = report_svg_calibration(buffer, block->content);
 	else if (block->type == REPORT_BLOCK_CONFUSION)
 		status = report_svg_confusion(buffer, block->content);
+	else if (block->type == REPORT_BLOCK_LINES)
+		status = report_svg_lines(buffer, block->content);
+	else if (block->type == REPORT_BLOCK_SCORES)
+		status = report_svg_scores(buffer, block->content);
+	else if (block->type == REPORT_BLOCK_FOREST)
+		status = report_svg_forest(buffer, block->content);
 	report_put(buffer, "</figure>\n");
 	return status;
 }
@@ -209,16 +279,20 @@ put_block(ReportBuffer *buffer, const ReportBlock *block)
 			return put_facts(buffer, block->content);
 		case REPORT_BLOCK_IMAGES:
 			return put_images(buffer, block->content);
+		case REPORT_BLOCK_TILES:
+			return put_tiles(buffer, block->content);
+		case REPORT_BLOCK_WARNINGS:
+			return put_warnings(buffer, block->content);
 		default:
 			return put_plot(buffer, block);
 	}
 }
 
-/* Appends the blocks of a section; plots that follow each other share a row. */
+/* Appends the blocks of a section; plots that follow each other share a box, and so do tables. */
 static ReportStatus
 put_blocks(ReportBuffer *buffer, const ReportSection *section)
 {
-	bool in_row = false;
+	const char *box = NULL;
 
 	for (size_t b = 0; b < section->n_blocks; b++)
 	{
@@ -227,14 +301,19 @@ put_blocks(ReportBuffer *buffer, const ReportSection *section)
 
 		if (block->content == NULL)
 			return REPORT_BAD_ARGUMENT;
-		if (is_plot(block) != in_row)
-			report_put(buffer, in_row ? "</div>\n" : "<div class=\"plots\">\n");
-		in_row = is_plot(block);
+		if (shared_box(block) != box)
+		{
+			if (box != NULL)
+				report_put(buffer, "</div>\n");
+			box = shared_box(block);
+			if (box != NULL)
+				report_put_markup(buffer, "<div class=\"%s\">\n", box);
+		}
 		status = put_block(buffer, block);
 		if (status != REPORT_OK)
 			return status;
 	}
-	if (in_row)
+	if (box != NULL)
 		report_put(buffer, "</div>\n");
 	return REPORT_OK;
 }

@@ -8,8 +8,9 @@
  * fills plain structs with finished figures and owns the buffer that the text
  * goes into.
  *
- * All text is UTF-8 and is escaped here; bytes that are not UTF-8, and
- * characters that XML forbids, become U+FFFD.  Numbers are written with a
+ * All text is UTF-8 and is escaped here; bytes that are not UTF-8, characters
+ * that XML forbids, and those that turn the direction of the text around them
+ * (U+202A to U+202E, U+2066 to U+2069) become U+FFFD.  Numbers are written with a
  * point whatever the locale.  Plots scale to the width they are given, use
  * colours that follow prefers-color-scheme, differ also in dash pattern and
  * marker (black and white print), and carry role="img", <title> and <desc>
@@ -72,7 +73,8 @@ extern void report_put_base64(ReportBuffer *buffer, const uint8_t *bytes, size_t
 
 /*
  * Appends a number with so many decimals (0 to 9): "n/a" for NaN, the sign for
- * infinities; beyond 1e9 in size as mantissa and exponent.
+ * infinities; a comma before each three digits; beyond 1e9 in size as mantissa
+ * and exponent.
  */
 extern void report_put_number(ReportBuffer *buffer, double value, int decimals);
 
@@ -214,6 +216,87 @@ typedef struct ReportConfusion
 /* Appends the plot of a confusion matrix. */
 extern ReportStatus report_svg_confusion(ReportBuffer *buffer, const ReportConfusion *confusion);
 
+/*
+ * Curves in one pair of axes (lines.c): precision and recall, net benefit, what
+ * an optimiser did.  A limit of an axis that is NaN follows from the curves.
+ */
+typedef struct ReportLine
+{
+	const char *name; /* of the legend */
+	size_t n_points;  /* at least 1 */
+	const double *x;
+	const double *y; /* NaN leaves a gap */
+} ReportLine;
+
+typedef struct ReportLines
+{
+	const char *id;
+	const char *title;
+	const char *x_label;
+	const char *y_label;
+	double x_min;
+	double x_max;
+	double y_min;
+	double y_max;
+	bool whole_x;   /* ticks at whole numbers only, as for epochs */
+	size_t n_lines; /* 1 to REPORT_MAX_CURVES */
+	const ReportLine *lines;
+	double mark; /* a vertical line there, NaN: none */
+	const char *mark_name;
+} ReportLines;
+
+/* Appends the plot of curves. */
+extern ReportStatus report_svg_lines(ReportBuffer *buffer, const ReportLines *lines);
+
+/*
+ * Histogram of scores from 0 to 1 by class (scores.c), one class above the axis
+ * and one below it, with the same scale.
+ */
+typedef struct ReportScores
+{
+	const char *id;
+	const char *title;
+	const char *x_label;
+	size_t n_bins; /* 1 to 100, of equal width */
+	const uint64_t *above;
+	const uint64_t *below;
+	const char *above_name;
+	const char *below_name;
+	double threshold; /* a vertical line there, NaN: none */
+} ReportScores;
+
+/* Appends the histogram. */
+extern ReportStatus report_svg_scores(ReportBuffer *buffer, const ReportScores *scores);
+
+/*
+ * Forest plot (forest.c): one figure from 0 to 1 with its limits for each of
+ * several groups of rows, and a line at that of all rows.
+ */
+#define REPORT_MAX_FOREST 256
+
+typedef struct ReportForestRow
+{
+	const char *name;
+	bool heading; /* a name alone */
+	bool few;     /* drawn hollow and named in brackets: too few rows to say much */
+	uint64_t n;
+	double value; /* NaN: "not defined" */
+	double low;   /* NaN: no limits */
+	double high;
+} ReportForestRow;
+
+typedef struct ReportForest
+{
+	const char *id;
+	const char *title;
+	size_t n_rows; /* 1 to REPORT_MAX_FOREST */
+	const ReportForestRow *rows;
+	double reference; /* of all rows, NaN: no line */
+} ReportForest;
+
+/* Appends the forest plot. */
+extern ReportStatus report_svg_forest(ReportBuffer *buffer, const ReportForest *forest);
+
 /* ------------------------------------------------------------------------
  * The page (page.c): one self-contained HTML file without script
  *
@@ -229,6 +312,7 @@ typedef enum ReportTextKind
 {
 	REPORT_TEXT_PARAGRAPH,
 	REPORT_TEXT_NOTE,    /* set apart */
+	REPORT_TEXT_VERDICT, /* set apart, and called a verdict */
 	REPORT_TEXT_WARNING, /* set apart, and called a warning */
 	REPORT_TEXT_CODE     /* fixed pitch, line breaks kept */
 } ReportTextKind;
@@ -239,7 +323,10 @@ typedef struct ReportText
 	const char *text;
 } ReportText;
 
-/* cells is row-major [n_rows][n_columns]; numbers align to the right */
+/*
+ * cells is row-major [n_rows][n_columns]; numbers align to the right.  A row with
+ * text in its first cell alone is a heading of those below it.
+ */
 #define REPORT_MAX_COLUMNS 64
 
 typedef struct ReportTable
@@ -274,18 +361,45 @@ typedef struct ReportImages
 {
 	size_t n_images;
 	const ReportImage *images;
+	bool bar; /* they are wide and low, as the colours of a scale */
 } ReportImages;
+
+/* The figures that a reader wants first, each in large type with its limits below. */
+typedef struct ReportTile
+{
+	const char *name;
+	const char *value;
+	const char *detail; /* NULL: none */
+} ReportTile;
+
+typedef struct ReportTiles
+{
+	size_t n_tiles;
+	const ReportTile *tiles;
+} ReportTiles;
+
+/* A list of warnings, set apart. */
+typedef struct ReportWarnings
+{
+	size_t n_items;
+	const char *const *items;
+} ReportWarnings;
 
 typedef enum ReportBlockType
 {
-	REPORT_BLOCK_TEXT,    /* ReportText */
-	REPORT_BLOCK_TABLE,   /* ReportTable */
-	REPORT_BLOCK_FACTS,   /* ReportFacts */
-	REPORT_BLOCK_IMAGES,  /* ReportImages */
-	REPORT_BLOCK_HISTORY, /* ReportHistory: these four stand side by */
-	REPORT_BLOCK_ROC,     /* side where there is room */
+	REPORT_BLOCK_TEXT,     /* ReportText */
+	REPORT_BLOCK_TABLE,    /* ReportTable: several stand side by side where there is room */
+	REPORT_BLOCK_FACTS,    /* ReportFacts */
+	REPORT_BLOCK_IMAGES,   /* ReportImages */
+	REPORT_BLOCK_TILES,    /* ReportTiles */
+	REPORT_BLOCK_WARNINGS, /* ReportWarnings */
+	REPORT_BLOCK_HISTORY,  /* ReportHistory: this and the following are plots, */
+	REPORT_BLOCK_ROC,      /* which stand side by side as tables do */
 	REPORT_BLOCK_CALIBRATION,
-	REPORT_BLOCK_CONFUSION
+	REPORT_BLOCK_CONFUSION,
+	REPORT_BLOCK_LINES,
+	REPORT_BLOCK_SCORES,
+	REPORT_BLOCK_FOREST
 } ReportBlockType;
 
 typedef struct ReportBlock

@@ -43,7 +43,8 @@ typedef struct ReportTicks
 
 /*
  * Appends formatted markup: %s markup as is, %t escaped text, %c a coordinate
- * with two decimals (double), %u a count (uint64_t), %% a percent sign.
+ * with two decimals (double), %u a count (uint64_t), %n the same with separators
+ * for people, %% a percent sign.
  */
 extern void report_put_markup(ReportBuffer *buffer, const char *format, ...);
 

@@ -6,10 +6,12 @@ CREATE FUNCTION pneumo_report(model text, source regclass DEFAULT NULL, config j
 	AS 'MODULE_PATHNAME', 'pneumo_report';
 COMMENT ON FUNCTION pneumo_report(text, regclass, jsonb) IS
 	'one HTML page, complete in itself and without script, about a model''s deployed version and a table of '
-	'the kind it was trained on: data, sample, mean and contrast images, eigenimages, network, curves, '
-	'figures with 95 % intervals by patient, calibration, operating point, failures with overlays, '
-	'provenance, limits. Config: test (true; the test split is looked at, and the look is counted), images '
-	'(true; false leaves out the images of patients), failures (6), eigenimages (4), version, and the data '
-	'keys of pneumo_train, by default as the version was trained. source may be left out by the role that '
-	'trained the version, which then means that very table: anybody else must name a table, because reading '
-	'one can run code of its owner';
+	'the kind it was trained on: summary with warnings and a verdict by fixed rules, data, sample, mean and '
+	'contrast images, eigenimages, network, epochs, figures with 95 % intervals by patient, score '
+	'histograms, curves, thresholds, subgroups, calibration, operating point, failures with overlays and '
+	'neighbours, provenance, limits. Config: test (true; the test split is looked at, and the look is '
+	'counted), images (true; false leaves out the images of patients), failures (6, at most 50), eigenimages '
+	'(4, at most 16), subgroups (an array of at most 8 columns of the source, or objects with column and '
+	'breaks; none), version, and the data keys of pneumo_train, by default as the version was trained. '
+	'source may be left out by the role that trained the version, which then means that very table: anybody '
+	'else must name a table, because reading one can run code of its owner';

@@ -71,12 +71,18 @@ test_buffer(void)
 	check_text("\x01\xFF\xC0\xAF", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
 	check_text("\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
 	check_text("cut \xE2\x80", "cut \xEF\xBF\xBD\xEF\xBF\xBD");
+	check_text("a\xE2\x80\xAE"
+			   "b\xE2\x81\xA9\xE2\x80\x93",
+			   "a\xEF\xBF\xBD"
+			   "b\xEF\xBF\xBD\xE2\x80\x93");
 	check_text("", "");
 	check_number(0.0, 0, "0");
 	check_number(-0.001, 2, "0.00");
 	check_number(-1.005, 1, "-1.0");
 	check_number(12.3456, 3, "12.346");
 	check_number(0.99999, 2, "1.00");
+	check_number(999.6, 0, "1,000");
+	check_number(-1234567.5, 1, "-1,234,567.5");
 	check_number(3.2e12, 2, "3.20e12");
 	check_number(NAN, 2, "n/a");
 	check_number(INFINITY, 2, "\xE2\x88\x9E");
@@ -131,6 +137,26 @@ static ReportCalibration calibration = {NULL, NULL, 10, bins, 0.021, 0.011, 0.04
 static ReportConfusion confusion = {NULL, "Confusion matrix, validation", 2, classes, counts};
 static ReportConfusion confusion5 = {"confusion-5", NULL, 5, five, counts5};
 
+static uint64_t above[20], below[20];
+static ReportLine line_list[4];
+static ReportLines lines = {NULL, NULL,  "threshold", "net benefit", 0.0,  1.0,   NAN,
+							NAN,  false, 3,           line_list,     0.42, "here"};
+static ReportScores scores = {NULL, NULL, "probability of <b>", 20, above, below, "<b>", "NORMAL", 0.437};
+static ReportForestRow forest_rows[] = {
+	{"all rows", false, false, 12345, 0.93, 0.91, 0.95},
+	{"sex </text>", true, false, 0, 0, 0, 0},
+	{"f & a long name, which is cut", false, false, 6000, 0.94, 0.9, 0.97},
+	{"unknown", false, true, 12, 0.6, 0.31, 0.85},
+	{"none", false, true, 0, NAN, NAN, NAN},
+};
+static ReportForest forest = {NULL, "AUC by subgroup", 5, forest_rows, 0.93};
+static const ReportTile tile_list[] = {{"Test AUC", "0.93 <", "0.91 to 0.95"},
+									   {"Patients", "not known", NULL}};
+static const ReportTiles tiles = {2, tile_list};
+static const char *const warning_list[] = {"few </li> patients"};
+static const ReportWarnings warning_items = {1, warning_list};
+static const ReportText verdict = {REPORT_TEXT_VERDICT, "For research."};
+
 static void
 make_data(void)
 {
@@ -143,6 +169,13 @@ make_data(void)
 		accuracy[i] = 0.975 - 0.24 * exp(-i / 4.0);
 		val_accuracy[i] = 0.955 - 0.2 * exp(-i / 3.5) - wave;
 	}
+	for (int i = 0; i < 20; i++)
+	{
+		above[i] = (uint64_t) (i * i * 4);
+		below[i] = (uint64_t) (20 - i);
+	}
+	for (int i = 0; i < 3; i++)
+		line_list[i] = (ReportLine) {"curve", 18, val_loss, i == 1 ? loss : accuracy};
 	for (int i = 0; i <= 60; i++)
 	{
 		fpr[i] = pow(i / 60.0, 2.0);
@@ -278,6 +311,27 @@ test_pictures(void)
 	confusion.n_classes = 1;
 	unit_ok(report_svg_confusion(&b, &confusion) == REPORT_BAD_ARGUMENT, "one class is an error");
 	confusion.n_classes = 2;
+	b.length = 0;
+	check_picture(&b, "lines", report_svg_lines(&b, &lines));
+	unit_ok(has(&b, ">here</text>"), "the mark is named");
+	lines.n_lines = 5;
+	unit_ok(report_svg_lines(&b, &lines) == REPORT_BAD_ARGUMENT, "too many lines are an error");
+	lines.n_lines = 3;
+	b.length = 0;
+	check_picture(&b, "scores", report_svg_scores(&b, &scores));
+	unit_ok(has(&b, "9,880 images of &lt;b&gt; above") && has(&b, "threshold 0.437") && has(&b, ">1,000<"),
+			"scores are described, names escaped, numbers separated");
+	scores.n_bins = 0;
+	unit_ok(report_svg_scores(&b, &scores) == REPORT_BAD_ARGUMENT, "no bins of scores are an error");
+	scores.n_bins = 20;
+	b.length = 0;
+	check_picture(&b, "forest", report_svg_forest(&b, &forest));
+	unit_ok(has(&b, "12,345 images: 0.930 (0.910 to 0.950)") && has(&b, "not defined") &&
+				has(&b, "class=\"hollow\"") && has(&b, "sex &lt;/text&gt;"),
+			"groups are described, few ones drawn hollow");
+	forest_rows[0].high = 1.5;
+	unit_ok(report_svg_forest(&b, &forest) == REPORT_BAD_ARGUMENT, "limits beyond 1 are an error");
+	forest_rows[0].high = 0.95;
 	free(b.data);
 }
 
@@ -320,22 +374,25 @@ static const uint8_t tiny_png[] = {0x89, 'P', 'N',  'G',  13,   10,   26,   10, 
 static ReportImage images_list[12] = {
 	{tiny_png, sizeof(tiny_png), 0, 0, "a grey pixel", "IM-0145: score 0.031, true PNEUMONIA"},
 };
-static ReportImages images = {1, images_list};
+static ReportImages images = {1, images_list, false};
 
-static const ReportBlock about[] = {{REPORT_BLOCK_TEXT, &intro},
-									{REPORT_BLOCK_FACTS, &facts},
-									{REPORT_BLOCK_TEXT, &warning}};
+static const ReportBlock about[] = {{REPORT_BLOCK_TILES, &tiles},  {REPORT_BLOCK_TEXT, &verdict},
+									{REPORT_BLOCK_TEXT, &intro},   {REPORT_BLOCK_FACTS, &facts},
+									{REPORT_BLOCK_TEXT, &warning}, {REPORT_BLOCK_WARNINGS, &warning_items}};
 static const ReportBlock training[] = {{REPORT_BLOCK_HISTORY, &history},
 									   {REPORT_BLOCK_ROC, &roc},
 									   {REPORT_BLOCK_CALIBRATION, &calibration},
 									   {REPORT_BLOCK_CONFUSION, &confusion},
 									   {REPORT_BLOCK_CONFUSION, &confusion5},
+									   {REPORT_BLOCK_LINES, &lines},
+									   {REPORT_BLOCK_SCORES, &scores},
+									   {REPORT_BLOCK_FOREST, &forest},
 									   {REPORT_BLOCK_TEXT, &note}};
 static const ReportBlock figures[] = {{REPORT_BLOCK_TABLE, &table}};
 static const ReportBlock failures[] = {{REPORT_BLOCK_IMAGES, &images}};
 static const ReportBlock provenance[] = {{REPORT_BLOCK_TEXT, &code}};
 static const ReportSection sections[] = {
-	{"Model card", 3, about},  {"Training and curves", 6, training},   {"Figures", 1, figures},
+	{"Model card", 6, about},  {"Training and curves", 9, training},   {"Figures", 1, figures},
 	{"Failures", 1, failures}, {"Provenance & config", 1, provenance},
 };
 static const ReportPage page = {"pneumo report: deep, version 3", "chest X-rays, NORMAL or PNEUMONIA", 5,
@@ -351,9 +408,12 @@ test_page(void)
 	ReportPage bad_page = {"x", NULL, 1, &bad_section, NULL};
 	ReportTable no_columns = {NULL, 0, 0, headings, NULL, 0};
 	ReportImage no_image = {(const uint8_t *) "GIF89a", 6, 0, 0, NULL, NULL};
-	ReportImages no_images = {1, &no_image};
+	ReportImages no_images = {1, &no_image, false};
 
 	unit_ok(report_html_page(&b, &page) == REPORT_OK, "the page is written");
+	unit_ok(has(&b, "<b>Verdict:</b> For research.") && has(&b, "<li>few &lt;/li&gt; patients</li>") &&
+				has(&b, "<dd>0.93 &lt;</dd>"),
+			"verdict, warnings and tiles are written");
 	unit_ok(!has(&b, "<script") && has(&b, "&lt;script&gt;"), "no script, foreign text is escaped");
 	unit_ok(has(&b, "default-src 'none'") && has(&b, "data:image/png;base64,iVBORw0KGgo"), "self-contained");
 	unit_ok(!has(&b, "http://") || !has(&b, "src=\"http"), "nothing is loaded");

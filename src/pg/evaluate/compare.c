@@ -70,7 +70,7 @@ score_pixels(void *arg, const PneumoSample *sample, const uint8 *pixels)
 }
 
 static void
-score_image(void *arg, int64 sample, Datum image)
+score_image(void *arg, int64 sample, const PneumoRow *row, Datum image)
 {
 	Rival *rival = arg;
 

@@ -31,10 +31,16 @@ typedef struct PneumoEvaluation
 	PneumoScorer *scorer;
 	void *scorers; /* where it is kept */
 
-	/* set by the caller: the splits to score, and who sees each readable row, or NULL */
+	/*
+	 * set by the caller: the splits to score, who sees each readable row, or NULL,
+	 * and columns of which pneumo_evaluation_visit() gives the values
+	 */
 	bool score[3];
 	void (*see)(void *arg, const PneumoSample *sample, const uint8 *pixels);
 	void *see_arg;
+	const char *extra_key; /* the config key that names the columns */
+	char **extra;
+	int n_extra;
 
 	/* filled by pneumo_evaluation_read() */
 	PneumoSource *source;
@@ -82,12 +88,13 @@ extern int64 pneumo_evaluation_split(int64 **samples, const PneumoEvaluation *e,
 /* Returns the probabilities of the classes for a scored sample. */
 extern const double *pneumo_evaluation_probability(const PneumoEvaluation *e, int64 sample);
 
-/* Sees the image of a sample; the context of the call is reset after each row. */
-typedef void (*PneumoImageVisit)(void *arg, int64 sample, Datum image);
+/* Sees the row and the image of a sample; the context of the call is reset after each row. */
+typedef void (*PneumoImageVisit)(void *arg, int64 sample, const PneumoRow *row, Datum image);
 
 /*
  * Reads the table once more and hands over the images of the samples that are
- * marked: dataset->n flags, each cleared when its image is found.
+ * marked: dataset->n flags, each cleared when its image is found.  Of rows with
+ * the same image the first one is seen.
  */
 extern void pneumo_evaluation_visit(PneumoEvaluation *e, bool *marked, PneumoImageVisit visit, void *arg);
 

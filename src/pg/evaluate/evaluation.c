@@ -248,6 +248,8 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 	int i;
 
 	e->source = pneumo_source_check(relid, e->config);
+	if (e->n_extra > 0)
+		pneumo_source_add_extra(e->source, e->config, e->extra_key, e->extra, e->n_extra);
 	e->n_scored = 0;
 	pneumo_scores_begin(&e->scores, e->scorer);
 	memset(&reading, 0, sizeof(reading));
@@ -335,7 +337,7 @@ visit_row(void *arg, const PneumoRow *row)
 		return;
 	v->marked[sample] = false;
 	v->left--;
-	v->visit(v->arg, sample, PointerGetDatum(bytes));
+	v->visit(v->arg, sample, row, PointerGetDatum(bytes));
 }
 
 void

@@ -146,7 +146,7 @@ product(const float *a, const float *b, int n)
 
 /* Keeps the embedding of a failure and its length. */
 static void
-keep_embedding(void *arg, int64 sample, Datum image)
+keep_embedding(void *arg, int64 sample, const PneumoRow *row, Datum image)
 {
 	Search *search = arg;
 	PneumoFailure probe;
@@ -188,7 +188,7 @@ insert_neighbour(PneumoFailure *failure, int wanted, int64 sample, double distan
 
 /* Compares a training image with each failure. */
 static void
-compare_training_image(void *arg, int64 sample, Datum image)
+compare_training_image(void *arg, int64 sample, const PneumoRow *row, Datum image)
 {
 	Search *search = arg;
 	const float *embedding;

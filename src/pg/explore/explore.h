@@ -96,4 +96,12 @@ typedef void (*PneumoEigenimagePut)(void *arg, int component, double explained, 
 extern int pneumo_eigenimages_compute(Oid relid, Jsonb *config, bool tell, PneumoEigenimagePut put,
 									  void *arg);
 
+/* ------------------------------------------------ phantoms (images.c) */
+
+#define PNEUMO_MIN_PHANTOM_SIDE 64
+#define PNEUMO_MAX_PHANTOM_SIDE 2048
+
+/* Draws the JPEG that pneumo_phantom() returns; palloc'd. */
+extern bytea *pneumo_phantom_draw(uint64 seed, bool pneumonia, int side);
+
 #endif /* PNEUMO_PG_EXPLORE_H */

@@ -19,6 +19,7 @@
 #include "pg/base/base.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
+#include "pg/explore/explore.h"
 #include "pg/predict/predict.h"
 
 PG_FUNCTION_INFO_V1(pneumo_image_info);
@@ -26,8 +27,6 @@ PG_FUNCTION_INFO_V1(pneumo_preprocess);
 PG_FUNCTION_INFO_V1(pneumo_phantom);
 PG_FUNCTION_INFO_V1(pneumo_augment);
 
-#define MIN_PHANTOM_SIDE 64
-#define MAX_PHANTOM_SIDE 2048
 
 /* Returns true if the query goes on with NULL for this image; else raises the error. */
 static bool
@@ -111,21 +110,14 @@ phantom_label(const char *label)
 	return 0;
 }
 
-Datum
-pneumo_phantom(PG_FUNCTION_ARGS)
+bytea *
+pneumo_phantom_draw(uint64 seed, bool pneumonia, int side)
 {
-	uint64 seed = (uint64) PG_GETARG_INT64(0);
-	int pneumonia = phantom_label(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	int32 side = PG_GETARG_INT32(2);
 	void *scratch;
 	uint8 *pixels;
 	PneumoAttempts attempts;
 	ImgError error;
 
-	if (side < MIN_PHANTOM_SIDE || side > MAX_PHANTOM_SIDE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("size is %d pixels, allowed is %d to %d", side, MIN_PHANTOM_SIDE, MAX_PHANTOM_SIDE)));
 	pixels = palloc((Size) side * side);
 	scratch = pneumo_scratch(img_phantom_scratch_bytes(side, side));
 	memset(&error, 0, sizeof(error));
@@ -140,7 +132,21 @@ pneumo_phantom(PG_FUNCTION_ARGS)
 		pneumo_image_ereport(&error);
 	}
 	pfree(scratch);
-	PG_RETURN_BYTEA_P(pneumo_picture(pixels, side, side, 1));
+	return pneumo_picture(pixels, side, side, 1);
+}
+
+Datum
+pneumo_phantom(PG_FUNCTION_ARGS)
+{
+	uint64 seed = (uint64) PG_GETARG_INT64(0);
+	int pneumonia = phantom_label(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	int32 side = PG_GETARG_INT32(2);
+
+	if (side < PNEUMO_MIN_PHANTOM_SIDE || side > PNEUMO_MAX_PHANTOM_SIDE)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("size is %d pixels, allowed is %d to %d", side, PNEUMO_MIN_PHANTOM_SIDE,
+							   PNEUMO_MAX_PHANTOM_SIDE)));
+	PG_RETURN_BYTEA_P(pneumo_phantom_draw(seed, pneumonia, side));
 }
 
 /* Applies one draw of a config's augmentation as in training, to 8 bits. */

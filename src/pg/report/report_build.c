@@ -8,14 +8,19 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
 #include "image/image.h"
 #include "report/report.h"
+#include "stats/stats.h"
 
 #include "pg/base/base.h"
 #include "pg/catalog/records.h"
 #include "pg/report/report_page.h"
+#include "pg/source/source.h"
 
 void
 pneumo_section_add(PneumoSection *section, ReportBlockType type, const void *content)
@@ -167,6 +172,59 @@ pneumo_gallery_end(PneumoSection *section, PneumoGallery *gallery)
 
 /* ------------------------------------------------------------------ helpers */
 
+const char *
+pneumo_count_text(int64 n)
+{
+	char *plain = psprintf("%lld", (long long) n);
+	StringInfoData text;
+	int length = (int) strlen(plain);
+	int i;
+
+	initStringInfo(&text);
+	for (i = 0; i < length; i++)
+	{
+		if (i > 0 && (length - i) % 3 == 0 && plain[i - 1] != '-')
+			appendStringInfoChar(&text, ',');
+		appendStringInfoChar(&text, plain[i]);
+	}
+	return text.data;
+}
+
+const char *
+pneumo_report_unit(const PneumoReport *r)
+{
+	return r->e.source->col_group > 0 ? "patient" : "image";
+}
+
+void
+pneumo_count_cell(PneumoTable *table, const PneumoReport *r, size_t images, size_t patients)
+{
+	if (r->e.source->col_group > 0)
+		pneumo_table_cell(table, "%s (%s)", pneumo_count_text((int64) images),
+						  pneumo_count_text((int64) patients));
+	else
+		pneumo_table_cell(table, "%s", pneumo_count_text((int64) images));
+}
+
+const char *
+pneumo_count_heading(const PneumoReport *r)
+{
+	return r->e.source->col_group > 0 ? "Images (patients)" : "Images";
+}
+
+void
+pneumo_interval_cell(PneumoTable *table, const StatsInterval *figure)
+{
+	if (isnan(figure->value))
+		pneumo_table_cell(table, "not defined");
+	else if (figure->high > 1.5) /* likelihood ratios */
+		pneumo_table_cell(table, "%.3g (%.3g to %.3g)", figure->value, figure->low, figure->high);
+	else if (isnan(figure->low))
+		pneumo_table_cell(table, "%.3f", figure->value);
+	else
+		pneumo_table_cell(table, "%.3f (%.3f to %.3f)", figure->value, figure->low, figure->high);
+}
+
 const PneumoModelMeta *
 pneumo_report_meta(const PneumoReport *r)
 {
@@ -178,7 +236,7 @@ pneumo_report_key(const PneumoReport *r, int64 sample)
 {
 	const char *key = r->e.dataset->samples[sample].key;
 
-	return key != NULL ? key : "(no key)";
+	return key != NULL ? pneumo_clip(key) : "(no key)";
 }
 
 const char *

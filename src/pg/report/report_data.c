@@ -41,9 +41,9 @@ data_table(PneumoSection *section, const PneumoReport *r)
 		{
 			pneumo_table_cell(table, "%s", pneumo_split_names[s]);
 			pneumo_table_cell(table, "%s", pneumo_report_meta(r)->classes[c]);
-			pneumo_table_cell(table, "%lld", (long long) dataset->rows[s][c]);
+			pneumo_table_cell(table, "%s", pneumo_count_text(dataset->rows[s][c]));
 			if (grouped)
-				pneumo_table_cell(table, "%lld", (long long) dataset->groups[s][c]);
+				pneumo_table_cell(table, "%s", pneumo_count_text(dataset->groups[s][c]));
 			else
 				pneumo_table_cell(table, "not known");
 		}
@@ -69,15 +69,14 @@ left_out(PneumoSection *section, const PneumoReport *r)
 		if (table == NULL)
 			table = pneumo_table_begin(section, "Rows that do not count", 2, headings, 2);
 		pneumo_table_cell(table, "%s", pneumo_left_out_names[i]);
-		pneumo_table_cell(table, "%lld", (long long) dataset->left_out[i]);
+		pneumo_table_cell(table, "%s", pneumo_count_text(dataset->left_out[i]));
 	}
 	if (table != NULL)
 		pneumo_table_end(table);
 	else
-		pneumo_section_text(
-			section, REPORT_TEXT_PARAGRAPH,
-			"All %lld rows of the table count: none is unlabelled, unreadable or a duplicate.",
-			(long long) dataset->n_rows);
+		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
+							"All %s rows of the table count: none is unlabelled, unreadable or a duplicate.",
+							pneumo_count_text(dataset->n_rows));
 }
 
 /* Draws the mean of a class's training images. */
@@ -158,86 +157,27 @@ network_auc(const PneumoReport *r, int class)
 	return auc;
 }
 
-/* Rows that could be measured: features, and the class and group of each. */
-typedef struct Measured
-{
-	size_t n;
-	double *features;
-	int *class;
-	uint64 *clusters;
-	uint8 *labels; /* scratch */
-} Measured;
-
-static void
-collect_measured(Measured *m, const PneumoReport *r)
-{
-	const PneumoDataset *dataset = r->e.dataset;
-	Size room = (Size) Max(1, dataset->n);
-	int64 i;
-
-	m->n = 0;
-	m->features = MemoryContextAllocHuge(CurrentMemoryContext, room * REPORT_N_FEATURES * sizeof(double));
-	m->class = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(int));
-	m->clusters = MemoryContextAllocHuge(CurrentMemoryContext, room * sizeof(uint64));
-	m->labels = MemoryContextAllocHuge(CurrentMemoryContext, room);
-	for (i = 0; i < dataset->n; i++)
-	{
-		if (isnan(r->features[i * REPORT_N_FEATURES]))
-			continue;
-		memcpy(m->features + m->n * REPORT_N_FEATURES, r->features + i * REPORT_N_FEATURES,
-			   REPORT_N_FEATURES * sizeof(double));
-		m->class[m->n] = dataset->samples[i].label;
-		memcpy(&m->clusters[m->n++], dataset->samples[i].group, sizeof(uint64));
-	}
-}
-
-/*
- * Says how well the classes can be told by what is no radiology: of several, the
- * class that can be told best.
- */
+/* Says how well the classes can be told by what is no radiology, and by the network. */
 static void
 shortcut(PneumoSection *section, const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = pneumo_report_meta(r);
-	Measured m;
-	PneumoStats stats;
-	StatsShortcut best;
-	int best_class = -1;
-	bool found;
+	const StatsInterval *auc = &r->shortcut.auc.auc;
+	bool found = pneumo_report_shortcut_found(r);
 	char *network = "";
-	double auc;
-	int c;
+	double own;
 
-	collect_measured(&m, r);
-	pneumo_stats_begin(&stats);
-	for (c = meta->n_classes == 2 ? 1 : 0; c < meta->n_classes && m.n > 0; c++)
-	{
-		StatsShortcut result;
-		size_t i;
-
-		for (i = 0; i < m.n; i++)
-			m.labels[i] = m.class[i] == c;
-		if (stats_shortcut(&result, NULL, m.features, REPORT_N_FEATURES, m.labels, m.clusters, m.n,
-						   STATS_SHORTCUT_FOLDS, 0, STATS_DEFAULT_CONFIDENCE, &stats.env) != STATS_OK ||
-			(best_class >= 0 && result.auc.auc.value <= best.auc.auc.value))
-			continue;
-		best = result;
-		best_class = c;
-	}
-	pneumo_stats_end(&stats);
-	if (best_class < 0)
+	if (r->shortcut_class < 0)
 		return;
-	auc = network_auc(r, best_class);
-	if (!isnan(auc))
-		network = psprintf(" The network's own on the validation split is %.2f.", auc);
-	found = best.auc.auc.value > STATS_SHORTCUT_WARNING;
+	own = network_auc(r, r->shortcut_class);
+	if (!isnan(own))
+		network = psprintf(" The network's own on the validation split is %.2f.", own);
 	pneumo_section_text(
 		section, found ? REPORT_TEXT_WARNING : REPORT_TEXT_PARAGRAPH,
 		"Shortcuts: width, height, aspect ratio, bytes, colour components and brightness alone tell %s with an AUC of %.2f (%.2f to %.2f; %u folds by %s).%s%s",
 		meta->n_classes == 2 ? "the classes"
-							 : psprintf("class %s from the others", meta->classes[best_class]),
-		best.auc.auc.value, best.auc.auc.low, best.auc.auc.high, best.n_folds,
-		r->e.source->col_group > 0 ? "patient" : "image", network,
+							 : psprintf("class %s from the others", meta->classes[r->shortcut_class]),
+		auc->value, auc->low, auc->high, r->shortcut.n_folds, pneumo_report_unit(r), network,
 		found
 			? " The classes come from different sources, and the network may have learnt that instead of the lungs: expect worse elsewhere."
 			: " No easy shortcut is in sight.");

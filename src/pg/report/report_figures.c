@@ -22,101 +22,9 @@
 
 #define N_BINS PNEUMO_DEFAULT_BINS
 
-/* What is computed of a split, for two classes. */
-typedef struct SplitFigures
-{
-	int split;
-	StatsRows rows;
-	StatsEvaluation evaluation;
-} SplitFigures;
-
-/* Lists the scored rows of a split that were left in. */
-static PneumoJudged
-judged_rows(const PneumoReport *r, int split)
-{
-	PneumoJudged judged;
-
-	memset(&judged, 0, sizeof(judged));
-	judged.split = split;
-	judged.n = pneumo_evaluation_split(&judged.samples, &r->e, split);
-	return judged;
-}
-
-int64
-pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class)
-{
-	PneumoJudged judged = judged_rows(r, split);
-
-	*rows = pneumo_judged_rows(&judged, &r->e, class);
-	pfree(judged.samples);
-	return judged.n;
-}
-
-/* What the rows are grouped by: the unit of the intervals. */
-static const char *
-unit(const PneumoReport *r)
-{
-	return r->e.source->col_group > 0 ? "patient" : "image";
-}
-
-/* Adds a cell with a number of images and, if they are known, of their patients. */
-static void
-count_cell(PneumoTable *table, const PneumoReport *r, size_t images, size_t patients)
-{
-	if (r->e.source->col_group > 0)
-		pneumo_table_cell(table, "%zu (%zu)", images, patients);
-	else
-		pneumo_table_cell(table, "%zu", images);
-}
-
-static const char *
-count_heading(const PneumoReport *r)
-{
-	return r->e.source->col_group > 0 ? "Images (patients)" : "Images";
-}
-
-static void
-interval_cell(PneumoTable *table, const StatsInterval *figure)
-{
-	if (isnan(figure->value))
-		pneumo_table_cell(table, "not defined");
-	else if (figure->high > 1.5) /* likelihood ratios */
-		pneumo_table_cell(table, "%.3g (%.3g to %.3g)", figure->value, figure->low, figure->high);
-	else if (isnan(figure->low))
-		pneumo_table_cell(table, "%.3f", figure->value);
-	else
-		pneumo_table_cell(table, "%.3f (%.3f to %.3f)", figure->value, figure->low, figure->high);
-}
-
-static int
-compute_splits(SplitFigures *splits, const PneumoReport *r)
-{
-	StatsOptions options = {r->e.scorer->meta->threshold, PNEUMO_CONFIDENCE};
-	int n = 0;
-	int split;
-
-	for (split = PNEUMO_VALIDATION; split <= PNEUMO_TEST; split++)
-	{
-		PneumoStats stats;
-		StatsStatus status;
-
-		if (!r->e.score[split] || r->e.dataset->split_rows[split] == 0)
-			continue;
-		splits[n].split = split;
-		(void) pneumo_report_rows(&splits[n].rows, r, split, 1);
-		pneumo_stats_begin(&stats);
-		status = stats_evaluate(&splits[n].evaluation, &splits[n].rows, &options, &stats.env);
-		if (status != STATS_ONE_CLASS) /* then what there is is filled */
-			pneumo_stats_check(status, "pneumo_report", &splits[n].rows);
-		pneumo_stats_end(&stats);
-		n++;
-	}
-	return n;
-}
-
 /* Adds the figures with their intervals, one column a split. */
 static void
-figures_table(PneumoSection *section, const PneumoReport *r, const SplitFigures *splits, int n_splits)
+figures_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *splits, int n_splits)
 {
 	static const struct
 	{
@@ -143,29 +51,30 @@ figures_table(PneumoSection *section, const PneumoReport *r, const SplitFigures 
 	headings[0] = "Figure";
 	for (s = 0; s < n_splits; s++)
 		headings[s + 1] = splits[s].split == PNEUMO_TEST ? "Test" : "Validation";
-	table =
-		pneumo_table_begin(section,
-						   psprintf("Figures at the operating point, with 95 %% intervals by %s", unit(r)),
-						   n_splits + 1, headings, 6);
-	pneumo_table_cell(table, "%s", count_heading(r));
+	table = pneumo_table_begin(section,
+							   psprintf("Figures at the operating point, with 95 %% intervals by %s",
+										pneumo_report_unit(r)),
+							   n_splits + 1, headings, 6);
+	pneumo_table_cell(table, "%s", pneumo_count_heading(r));
 	for (s = 0; s < n_splits; s++)
-		count_cell(table, r, splits[s].evaluation.n, splits[s].evaluation.n_clusters);
+		pneumo_count_cell(table, r, splits[s].evaluation.n, splits[s].evaluation.n_clusters);
 	pneumo_table_cell(table, "of these positive");
 	for (s = 0; s < n_splits; s++)
-		count_cell(table, r, splits[s].evaluation.n_positive, splits[s].evaluation.n_clusters_positive);
+		pneumo_count_cell(table, r, splits[s].evaluation.n_positive,
+						  splits[s].evaluation.n_clusters_positive);
 	for (f = 0; f < lengthof(figures); f++)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
 		for (s = 0; s < n_splits; s++)
-			interval_cell(table,
-						  (const StatsInterval *) ((const char *) &splits[s].evaluation + figures[f].offset));
+			pneumo_interval_cell(table, (const StatsInterval *) ((const char *) &splits[s].evaluation +
+																 figures[f].offset));
 	}
 	pneumo_table_end(table);
 }
 
 /* Adds the ROC curves of the splits to one picture. */
 static void
-add_roc(PneumoSection *section, const PneumoReport *r, const SplitFigures *splits, int n_splits)
+add_roc(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *splits, int n_splits)
 {
 	ReportRoc *roc = palloc0(sizeof(ReportRoc));
 	ReportRocCurve *curves = palloc0(2 * sizeof(ReportRocCurve));
@@ -173,7 +82,7 @@ add_roc(PneumoSection *section, const PneumoReport *r, const SplitFigures *split
 
 	for (s = 0; s < n_splits; s++)
 	{
-		const SplitFigures *figures = &splits[s];
+		const PneumoSplitFigures *figures = &splits[s];
 		ReportRocCurve *curve = &curves[roc->n_curves];
 
 		if (isnan(figures->evaluation.auc.value))
@@ -192,7 +101,7 @@ add_roc(PneumoSection *section, const PneumoReport *r, const SplitFigures *split
 }
 
 static void
-add_calibration(PneumoSection *section, const SplitFigures *figures)
+add_calibration(PneumoSection *section, const PneumoSplitFigures *figures)
 {
 	ReportCalibration *picture = palloc(sizeof(ReportCalibration));
 
@@ -236,8 +145,8 @@ add_confusion(PneumoSection *section, const PneumoReport *r, int split)
 static void
 two_classes(PneumoSection *section, const PneumoReport *r)
 {
-	SplitFigures splits[2];
-	int n_splits = compute_splits(splits, r);
+	const PneumoSplitFigures *splits = r->splits;
+	int n_splits = r->n_splits;
 	int s;
 
 	if (n_splits == 0)
@@ -255,59 +164,14 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"Intervals by %s: Wilson on the effective number of images for proportions and F1, DeLong with Obuchowski's clustered variance for the AUC, the cluster-robust variance for log loss and Brier score.",
-		unit(r));
+		pneumo_report_unit(r));
 }
 
 /* ------------------------------------------------- more than two classes */
 
-/* What is computed of a split, for more classes. */
-typedef struct ClassSplitFigures
-{
-	int split;
-	StatsClassRows rows;
-	StatsClassEvaluation evaluation;
-	StatsEvaluation *of_class;
-	bool one_class; /* then there are no figures */
-} ClassSplitFigures;
-
-/* Computes the figures of the scored splits that have rows; returns their number. */
-static int
-compute_class_splits(ClassSplitFigures *splits, const PneumoReport *r)
-{
-	const PneumoModelMeta *meta = r->e.scorer->meta;
-	int n = 0;
-	int split;
-
-	for (split = PNEUMO_VALIDATION; split <= PNEUMO_TEST; split++)
-	{
-		ClassSplitFigures *figures = &splits[n];
-		PneumoJudged judged;
-		StatsOptions options;
-		StatsStatus status;
-		PneumoStats stats;
-
-		if (!r->e.score[split] || r->e.dataset->split_rows[split] == 0)
-			continue;
-		figures->split = split;
-		judged = judged_rows(r, split);
-		figures->rows = pneumo_judged_class_rows(&judged, &r->e, r->e.scores.probability);
-		figures->of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
-		pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
-		pneumo_stats_begin(&stats);
-		status = stats_class_evaluate(&figures->evaluation, figures->of_class, &figures->rows, &options,
-									  &stats.env);
-		pneumo_stats_end(&stats);
-		figures->one_class = status == STATS_ONE_CLASS;
-		if (!figures->one_class)
-			pneumo_stats_check_classes(status, "pneumo_report", &figures->rows, meta->classes);
-		n++;
-	}
-	return n;
-}
-
 /* Adds the macro figures, one column a split that has more than one class. */
 static void
-macro_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigures *splits, int n_splits)
+macro_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *splits, int n_splits)
 {
 	static const struct
 	{
@@ -323,7 +187,7 @@ macro_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigur
 		{"Brier score, 0 to 2", offsetof(StatsClassEvaluation, brier)},
 	};
 	const char *headings[3] = {"Figure"};
-	const ClassSplitFigures *shown[2];
+	const PneumoSplitFigures *shown[2];
 	int n = 0;
 	PneumoTable *table;
 	size_t f;
@@ -337,28 +201,28 @@ macro_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigur
 		}
 	if (n == 0)
 		return;
-	table =
-		pneumo_table_begin(section, psprintf("Figures over all classes, with 95 %% intervals by %s", unit(r)),
-						   n + 1, memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
-	pneumo_table_cell(table, "%s", count_heading(r));
+	table = pneumo_table_begin(section,
+							   psprintf("Figures over all classes, with 95 %% intervals by %s",
+										pneumo_report_unit(r)),
+							   n + 1, memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
+	pneumo_table_cell(table, "%s", pneumo_count_heading(r));
 	for (s = 0; s < n; s++)
-		count_cell(table, r, shown[s]->evaluation.n, shown[s]->evaluation.n_clusters);
+		pneumo_count_cell(table, r, shown[s]->classes.n, shown[s]->classes.n_clusters);
 	for (f = 0; f < lengthof(figures); f++)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
 		for (s = 0; s < n; s++)
-			interval_cell(table,
-						  (const StatsInterval *) ((const char *) &shown[s]->evaluation + figures[f].offset));
+			pneumo_interval_cell(table, (const StatsInterval *) ((const char *) &shown[s]->classes +
+																 figures[f].offset));
 	}
 	pneumo_table_end(table);
 }
 
 static void
-class_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigures *figures)
+class_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *figures)
 {
-	const char *const headings[] = {"Class",       count_heading(r), "AUC",
-									"Sensitivity", "Specificity",    "Positive predictive value",
-									"F1"};
+	const char *const headings[] = {"Class",       pneumo_count_heading(r),     "AUC", "Sensitivity",
+									"Specificity", "Positive predictive value", "F1"};
 	PneumoTable *table =
 		pneumo_table_begin(section,
 						   psprintf("Each class against the rest, %s", pneumo_split_names[figures->split]),
@@ -371,19 +235,19 @@ class_table(PneumoSection *section, const PneumoReport *r, const ClassSplitFigur
 		const StatsEvaluation *e = &figures->of_class[c];
 
 		pneumo_table_cell(table, "%s", r->e.scorer->meta->classes[c]);
-		count_cell(table, r, e->n_positive, e->n_clusters_positive);
-		interval_cell(table, &e->auc);
-		interval_cell(table, &e->sensitivity);
-		interval_cell(table, &e->specificity);
-		interval_cell(table, &e->ppv);
-		interval_cell(table, &e->f1);
+		pneumo_count_cell(table, r, e->n_positive, e->n_clusters_positive);
+		pneumo_interval_cell(table, &e->auc);
+		pneumo_interval_cell(table, &e->sensitivity);
+		pneumo_interval_cell(table, &e->specificity);
+		pneumo_interval_cell(table, &e->ppv);
+		pneumo_interval_cell(table, &e->f1);
 	}
 	pneumo_table_end(table);
 }
 
 /* Adds one curve a class, where they can be told apart. */
 static void
-add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSplitFigures *figures)
+add_class_roc(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *figures)
 {
 	const char *name = pneumo_split_names[figures->split];
 	int k = r->e.scorer->meta->n_classes;
@@ -413,8 +277,8 @@ add_class_roc(PneumoSection *section, const PneumoReport *r, const ClassSplitFig
 static void
 many_classes(PneumoSection *section, const PneumoReport *r)
 {
-	ClassSplitFigures splits[2];
-	int n_splits = compute_class_splits(splits, r);
+	const PneumoSplitFigures *splits = r->splits;
+	int n_splits = r->n_splits;
 	int s;
 
 	for (s = 0; s < n_splits; s++)
@@ -433,7 +297,7 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, square and add of the classes' intervals for macro figures, the cluster-robust variance for losses, all by %s.",
-		unit(r));
+		pneumo_report_unit(r));
 }
 
 void
@@ -451,8 +315,9 @@ pneumo_report_figures(PneumoSection *section, const PneumoReport *r)
 		two_classes(section, r);
 	else
 		many_classes(section, r);
-	pneumo_section_text(section, REPORT_TEXT_NOTE, "Looks at the test split of this version so far: %lld%s.",
-						(long long) r->test_looks,
+	pneumo_report_curves(section, r);
+	pneumo_section_text(section, REPORT_TEXT_NOTE, "Looks at the test split of this version so far: %s%s.",
+						pneumo_count_text(r->test_looks),
 						r->test ? ", this one included" : "; this report does not look");
 }
 

@@ -9,7 +9,9 @@
  */
 #include "postgres.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "utils/memutils.h"
 
@@ -25,7 +27,9 @@
 #include "pg/source/source.h"
 
 #define SAMPLES_PER_CLASS 4
-#define RIGHT_ONES 4
+#define RIGHT_PER_CLASS 2
+#define RIGHT_ONES 12 /* at most, of all classes */
+#define PHANTOM_TRIES 4
 #define PICTURE_SIDE 320
 #define CELL_HEIGHT 64 /* size at which brightness is measured */
 #define CELL_WIDTH 72
@@ -135,17 +139,62 @@ measure(double *features, Datum image)
 	features[6] = sqrt(Max(squares / (CELL_HEIGHT * CELL_WIDTH) - sum * sum, 0));
 }
 
+/*
+ * Finds out whether the first images are drawings of pneumo_phantom(): such an
+ * image is, byte for byte, what that function draws for the row's key as seed.  A
+ * drawing with another seed is not recognised.
+ */
 static void
-visit_image(void *arg, int64 sample, Datum image)
+try_phantom(PneumoReport *r, const char *key, Datum image)
+{
+	bytea *bytes = DatumGetByteaPP(image);
+	size_t n = VARSIZE_ANY_EXHDR(bytes);
+	ImgLimits limits;
+	ImgInfo info;
+	ImgError error;
+	char *end;
+	int64 seed;
+	int pneumonia;
+
+	if (r->phantoms_tried >= PHANTOM_TRIES || key == NULL)
+		return;
+	errno = 0;
+	seed = strtoll(key, &end, 10);
+	pneumo_image_limits(&limits);
+	limits.interrupt = NULL;
+	if (errno != 0 || end == key || *end != '\0' ||
+		img_info(&info, (const uint8 *) VARDATA_ANY(bytes), n, &limits, &error) != IMG_OK)
+		return;
+	r->phantoms_tried++;
+	if (info.components != 1 || info.width != info.height || info.width < PNEUMO_MIN_PHANTOM_SIDE ||
+		info.width > PNEUMO_MAX_PHANTOM_SIDE)
+		return;
+	for (pneumonia = 0; pneumonia < 2; pneumonia++)
+	{
+		bytea *drawn = pneumo_phantom_draw((uint64) seed, pneumonia != 0, (int) info.width);
+
+		if (VARSIZE_ANY_EXHDR(drawn) == n && memcmp(VARDATA_ANY(drawn), VARDATA_ANY(bytes), n) == 0)
+		{
+			r->phantoms++;
+			return;
+		}
+	}
+}
+
+static void
+visit_image(void *arg, int64 sample, const PneumoRow *row, Datum image)
 {
 	PictureVisit *visit = arg;
 	PneumoReport *r = visit->r;
 
+	try_phantom(r, row->key, image);
+	pneumo_subgroups_row(r, sample, row);
 	measure(r->features + sample * REPORT_N_FEATURES, image);
 	add_to_mean(visit, sample, image);
 	draw(r->samples, r->n_samples, sample, image, visit, false);
 	draw(r->right, r->n_right, sample, image, visit, true);
 	draw(r->failure_pictures, r->n_failure_pictures, sample, image, visit, true);
+	draw(r->neighbours, r->n_neighbours, sample, image, visit, false);
 }
 
 /* Chooses training images by SHA-256, so that they are neither the best nor the nicest. */
@@ -173,23 +222,43 @@ choose_samples(PneumoReport *r)
 	}
 }
 
-/* Chooses the worst failures and, of a positive class, the surest hits. */
+/* Chooses the surest of the rows that are called rightly, some of each class. */
 static void
-choose_scored(PneumoReport *r)
+choose_right(PneumoReport *r)
 {
 	PneumoFailure *all;
 	int64 n = pneumo_failures_find(&all, &r->e, PNEUMO_VALIDATION, true, PG_INT64_MAX);
+	int n_of_class[NN_MAX_CLASSES] = {0};
 	int64 i;
 
 	r->right = palloc0(RIGHT_ONES * sizeof(PneumoReportPicture));
 	for (i = n - 1; i >= 0 && r->n_right < RIGHT_ONES; i--)
-		if (!all[i].wrong && all[i].predicted > 0)
+		if (!all[i].wrong && n_of_class[all[i].predicted] < RIGHT_PER_CLASS)
+		{
+			n_of_class[all[i].predicted]++;
 			r->right[r->n_right++].sample = all[i].sample;
-	r->failure_pictures = palloc0(Max(1, r->max_failures) * sizeof(PneumoReportPicture));
-	r->n_failure_pictures = (int) Min(r->n_failures, r->max_failures);
-	for (i = 0; i < r->n_failure_pictures; i++)
-		r->failure_pictures[i].sample = r->failures[i].sample;
+		}
 	pfree(all);
+}
+
+/* Chooses the worst failures with their neighbours. */
+static void
+choose_failures(PneumoReport *r)
+{
+	int i;
+	int k;
+
+	r->n_failure_pictures = (int) Min(r->n_failures, r->max_failures);
+	r->failure_pictures = palloc0(Max(1, r->n_failure_pictures) * sizeof(PneumoReportPicture));
+	r->neighbours = palloc0(Max(1, r->n_failure_pictures * r->max_neighbours) * sizeof(PneumoReportPicture));
+	for (i = 0; i < r->n_failure_pictures; i++)
+	{
+		const PneumoFailure *f = &r->failures[i];
+
+		r->failure_pictures[i].sample = f->sample;
+		for (k = 0; k < f->n_neighbours; k++)
+			r->neighbours[r->n_neighbours++].sample = f->neighbours[k].sample;
+	}
 }
 
 void
@@ -207,12 +276,14 @@ pneumo_report_images(PneumoReport *r)
 		for (c = 0; c < e->scorer->meta->n_classes; c++)
 			r->sum[c] = palloc0(n_pixels * sizeof(uint64));
 		choose_samples(r);
-		choose_scored(r);
+		choose_right(r);
+		choose_failures(r);
 	}
 	visit.r = r;
 	visit.cxt = CurrentMemoryContext;
 	visit.pixels = palloc(n_pixels * e->config->preprocess.channels);
 	pneumo_map_options(&visit.options, NULL);
+	pneumo_subgroups_begin(r);
 	r->maps = nn_graph_last_conv_node(e->scorer->engine->engine.graph) >= 0;
 	r->features = MemoryContextAllocHuge(CurrentMemoryContext,
 										 Max(1, e->dataset->n) * REPORT_N_FEATURES * sizeof(double));

@@ -4,7 +4,8 @@
  *	  pneumo_report: one HTML page about a version and its data.
  *
  * The table is read at most five times: to score it, twice for the neighbours
- * of the failures, and for the pictures and the eigenimages.  Memory is that of
+ * of the failures, and for the pictures (with the columns of subgroups) and the
+ * eigenimages.  Memory is that of
  * pneumo_evaluate, and the pictures that the page shows.
  *
  *-------------------------------------------------------------------------
@@ -45,9 +46,9 @@ PG_FUNCTION_INFO_V1(pneumo_report);
 #define DEFAULT_EIGENIMAGES 4
 #define MAX_EIGENIMAGES 16
 #define NEIGHBOURS 3
-#define N_SECTIONS 9
+#define N_SECTIONS 11
 
-static const char *const own_keys[] = {"test", "images", "failures", "eigenimages", NULL};
+static const char *const own_keys[] = {"test", "images", "failures", "eigenimages", "subgroups", NULL};
 
 /* ------------------------------------------------------------------ version */
 
@@ -217,7 +218,7 @@ collect(PneumoReport *r, Oid relid)
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
 						errmsg("%s has no row that the report could be about", e->source->name)));
 	r->n_failures = pneumo_failures_find(&r->failures, e, PNEUMO_VALIDATION, false, r->max_failures);
-	pneumo_failures_neighbours(r->failures, r->n_failures, e, NEIGHBOURS, PNEUMO_DISTANCE_COSINE);
+	pneumo_failures_neighbours(r->failures, r->n_failures, e, r->max_neighbours, PNEUMO_DISTANCE_COSINE);
 	pneumo_report_images(r);
 	pneumo_report_eigenimages(r, relid);
 	r->test_looks =
@@ -231,8 +232,8 @@ Datum
 pneumo_report(PG_FUNCTION_ARGS)
 {
 	static void (*const writers[N_SECTIONS])(PneumoSection *, const PneumoReport *) =
-		{pneumo_report_model,    pneumo_report_data,       pneumo_report_network,
-		 pneumo_report_training, pneumo_report_figures,    pneumo_report_threshold,
+		{pneumo_report_summary,  pneumo_report_model,      pneumo_report_data,      pneumo_report_network,
+		 pneumo_report_training, pneumo_report_figures,    pneumo_report_subgroups, pneumo_report_threshold,
 		 pneumo_report_failures, pneumo_report_provenance, pneumo_report_limits};
 	PneumoReport *r = palloc0(sizeof(PneumoReport));
 	ReportSection sections[N_SECTIONS];
@@ -247,12 +248,15 @@ pneumo_report(PG_FUNCTION_ARGS)
 	r->test = read_flag(given, "test", true);
 	r->images = read_flag(given, "images", true);
 	r->max_failures = read_count(given, "failures", DEFAULT_FAILURES, MAX_FAILURES);
+	r->max_neighbours = NEIGHBOURS;
 	r->max_eigenimages = read_count(given, "eigenimages", DEFAULT_EIGENIMAGES, MAX_EIGENIMAGES);
+	pneumo_subgroups_config(r, given);
 	if (r->test)
 		pneumo_prevent_write("pneumo_report() with the test split");
 	read_version(r);
 	relid = find_source(fcinfo, r);
 	collect(r, relid);
+	pneumo_report_compute(r);
 
 	for (i = 0; i < N_SECTIONS; i++)
 	{

@@ -10,12 +10,14 @@
 #define PNEUMO_PG_REPORT_PAGE_H
 
 #include "pg/evaluate/evaluate.h"
+#include "pg/source/source.h"
 
 #include "report/report.h"
 #include "stats/stats.h"
 
-#define REPORT_SECTION_BLOCKS 48
+#define REPORT_SECTION_BLOCKS 96
 #define REPORT_N_FEATURES 7 /* of the shortcut check */
+#define REPORT_FEW 20       /* patients of a class: fewer say little */
 
 /* A section that is being filled; everything is palloc'd, strings are UTF-8. */
 typedef struct PneumoSection
@@ -40,6 +42,24 @@ typedef struct PneumoEigenimage
 	bytea *picture;
 } PneumoEigenimage;
 
+/* What is computed of a scored split that has rows. */
+typedef struct PneumoSplitFigures
+{
+	int split;
+	bool one_class; /* all rows are of one: of more than two classes there are then no figures */
+
+	/* two classes */
+	StatsRows rows;
+	StatsEvaluation evaluation;
+
+	/* more classes */
+	StatsClassRows class_rows;
+	StatsClassEvaluation classes;
+	StatsEvaluation *of_class;
+} PneumoSplitFigures;
+
+typedef struct PneumoSubgroups PneumoSubgroups;
+
 typedef struct PneumoReport
 {
 	PneumoEvaluation e;
@@ -48,6 +68,7 @@ typedef struct PneumoReport
 	bool test;   /* with a look at the test split */
 	bool images; /* show images */
 	int max_failures;
+	int max_neighbours; /* of a failure */
 	int max_eigenimages;
 
 	/* of the version's row */
@@ -65,32 +86,82 @@ typedef struct PneumoReport
 	int64 n_sum[NN_MAX_CLASSES];
 	PneumoReportPicture *samples;
 	int n_samples;
-	PneumoReportPicture *right; /* rightly found */
+	PneumoReportPicture *right; /* rightly called, the surest of each class */
 	int n_right;
 	PneumoFailure *failures; /* of the validation split */
 	int64 n_failures;
 	PneumoReportPicture *failure_pictures; /* of the first ones */
 	int n_failure_pictures;
+	PneumoReportPicture *neighbours; /* of these, as they come with them */
+	int n_neighbours;
 	PneumoEigenimage *eigenimages;
 	MemoryContext cxt; /* of their pictures */
 	int n_eigenimages;
 	bool maps;        /* the network has a convolution */
 	double *features; /* for the shortcut check, [n][7]; NaN not read */
+	int phantoms_tried;
+	int phantoms; /* of these, images that pneumo drew itself */
+	PneumoSubgroups *subgroups;
 	int64 test_looks;
+
+	/* computed of it */
+	PneumoSplitFigures splits[2];
+	int n_splits;
+	StatsShortcut shortcut;
+	int shortcut_class; /* that can be told best, or -1: nothing is known */
 } PneumoReport;
 
 /* --------------------------------------------- images (report_images.c) */
 
 /*
  * Reads the table once for all that needs the images: sums of the classes,
- * pictures of chosen rows, features for the shortcut check.
+ * pictures of chosen rows, features for the shortcut check, values for subgroups.
  */
 extern void pneumo_report_images(PneumoReport *r);
 
 /* Computes the eigenimages of the table. */
 extern void pneumo_report_eigenimages(PneumoReport *r, Oid relid);
 
+/* ------------------------------------------ computing (report_compute.c) */
+
+/* Computes the figures of the scored splits, and how well shortcuts tell the classes. */
+extern void pneumo_report_compute(PneumoReport *r);
+
+/*
+ * Fills the rows of a scored split for src/stats, with one class as the positive
+ * one (of two classes it is 1); returns their number.
+ */
+extern int64 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class);
+
+/* Returns the split that the page judges by: test if it was looked at, else validation. */
+extern int pneumo_report_main_split(const PneumoReport *r);
+
+/* Returns the figures of that split, or NULL if there are none. */
+extern const PneumoSplitFigures *pneumo_report_main_figures(const PneumoReport *r);
+
+/* Computes sensitivity (positive) or specificity at a threshold with its limits; NaN without such a row. */
+extern void pneumo_report_rate(StatsInterval *rate, const StatsRows *rows, double threshold, bool positive);
+
+/* Returns whether a shortcut tells the classes too well. */
+extern bool pneumo_report_shortcut_found(const PneumoReport *r);
+
+/* -------------------------------------- subgroups (report_subgroups.c) */
+
+/*
+ * Reads config key "subgroups" and names the columns to the evaluation; then, when
+ * the table has been read, makes room for their values, and takes those of a row.
+ */
+extern void pneumo_subgroups_config(PneumoReport *r, Jsonb *given);
+extern void pneumo_subgroups_begin(PneumoReport *r);
+extern void pneumo_subgroups_row(PneumoReport *r, int64 sample, const PneumoRow *row);
+
 /* ------------------------------------------------- building (report_build.c) */
+
+/* Returns a number with a comma before each three digits; palloc'd. */
+extern const char *pneumo_count_text(int64 n);
+
+/* Returns what the rows are grouped by, the unit of the intervals: "patient" or "image". */
+extern const char *pneumo_report_unit(const PneumoReport *r);
 
 /* Adds a block to a section. */
 extern void pneumo_section_add(PneumoSection *section, ReportBlockType type, const void *content);
@@ -115,6 +186,16 @@ extern PneumoTable *pneumo_table_begin(PneumoSection *section, const char *capti
 									   const char *const *headings, uint64 numeric);
 extern void pneumo_table_cell(PneumoTable *table, const char *format, ...) pg_attribute_printf(2, 3);
 extern void pneumo_table_end(PneumoTable *table);
+
+/* Adds a cell with a figure and its limits. */
+extern void pneumo_interval_cell(PneumoTable *table, const StatsInterval *figure);
+
+/*
+ * Adds a cell with a number of images and, if they are known, of their patients,
+ * and its heading.
+ */
+extern void pneumo_count_cell(PneumoTable *table, const PneumoReport *r, size_t images, size_t patients);
+extern const char *pneumo_count_heading(const PneumoReport *r);
 
 /* Terms and what they are. */
 #define REPORT_MAX_FACTS 32
@@ -153,23 +234,22 @@ extern const PneumoModelMeta *pneumo_report_meta(const PneumoReport *r);
 extern const char *pneumo_report_key(const PneumoReport *r, int64 sample);
 extern const char *pneumo_report_class(const PneumoReport *r, int64 sample);
 
-/* ----------------- sections (report_data.c, report_figures.c, report_sections.c) */
+/* ------ sections (report_data.c, report_figures.c, report_curves.c, report_sections.c and others) */
 
 /* Each fills one section of the page; the page has them in this order. */
+extern void pneumo_report_summary(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_model(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_data(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_network(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_training(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_figures(PneumoSection *section, const PneumoReport *r);
+extern void pneumo_report_subgroups(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_threshold(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_failures(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_provenance(PneumoSection *section, const PneumoReport *r);
 extern void pneumo_report_limits(PneumoSection *section, const PneumoReport *r);
 
-/*
- * Fills the rows of a scored split for src/stats, with one class as the positive
- * one (of two classes it is 1); returns their number.
- */
-extern int64 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class);
+/* Adds the plots and the table of scores and thresholds of the split that the page judges by. */
+extern void pneumo_report_curves(PneumoSection *section, const PneumoReport *r);
 
 #endif /* PNEUMO_PG_REPORT_PAGE_H */

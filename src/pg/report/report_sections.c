@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "image/image.h"
 #include "nn/nn.h"
 #include "report/report.h"
 
@@ -26,7 +27,10 @@
 #include "pg/predict/predict.h"
 #include "pg/report/report_page.h"
 
-#define FEW_GROUPS 20 /* of a class on a split */
+#define BAR_HEIGHT 24 /* of the colours of the maps, in pixels */
+#define BAR_WIDTH 384
+#define BAR_GREY 128
+#define MAX_EPOCH_ROWS 30 /* of the table of epochs, about */
 
 static char *
 class_list(const PneumoReport *r)
@@ -72,7 +76,8 @@ pneumo_report_model(PneumoSection *section, const PneumoReport *r)
 	pneumo_fact(facts, "Classes", "%s", class_list(r));
 	pneumo_fact(facts, "Reads", "%d x %d pixels, %s", meta->preprocess.width, meta->preprocess.height,
 				meta->preprocess.channels == 1 ? "grey" : "RGB");
-	pneumo_fact(facts, "Size", "%lld parameters, %.1f MB", (long long) r->parameters, r->bytes / 1048576.0);
+	pneumo_fact(facts, "Size", "%s parameters, %.1f MB", pneumo_count_text(r->parameters),
+				r->bytes / 1048576.0);
 	pneumo_fact(facts, "Gives",
 				meta->n_classes == 2 ? "the probability of %s" : "a probability for each class",
 				meta->classes[1]);
@@ -109,25 +114,140 @@ pneumo_report_network(PneumoSection *section, const PneumoReport *r)
 			pneumo_table_cell(table, "%d x %d x %d", node.shape.h, node.shape.w, node.shape.c);
 		else
 			pneumo_table_cell(table, "%d", node.shape.c);
-		pneumo_table_cell(table, "%zu", node.n_weights);
+		pneumo_table_cell(table, "%s", pneumo_count_text((int64) node.n_weights));
 		pneumo_table_cell(table, "%.2f", (double) node.multiply_adds / 1e6);
 		total += (double) node.multiply_adds / 1e6;
 	}
 	pneumo_table_end(table);
-	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-						"%lld parameters; %.1f million multiply-adds an image.", (long long) r->parameters,
-						total);
+	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "%s parameters; %.1f million multiply-adds an image.",
+						pneumo_count_text(r->parameters), total);
+}
+
+/* Adds loss and accuracy by epoch. */
+static void
+add_history(PneumoSection *section, const PneumoReport *r, const NnEpochLog *logs, int n)
+{
+	ReportHistory *history = palloc0(sizeof(ReportHistory));
+	double *column[4];
+	bool validated = false;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		column[i] = palloc(n * sizeof(double));
+	for (i = 0; i < n; i++)
+	{
+		column[0][i] = logs[i].loss;
+		column[1][i] = logs[i].val_loss;
+		column[2][i] = logs[i].accuracy;
+		column[3][i] = logs[i].val_accuracy;
+		validated |= !isnan(logs[i].val_loss);
+	}
+	history->title = psprintf("Loss and accuracy by epoch, run %lld", (long long) r->run);
+	history->n_epochs = (size_t) n;
+	history->loss = column[0];
+	history->val_loss = validated ? column[1] : NULL;
+	history->accuracy = column[2];
+	history->val_accuracy = validated ? column[3] : NULL;
+	history->best_epoch =
+		r->run_row->best_epoch > 0 && r->run_row->best_epoch <= n ? (size_t) r->run_row->best_epoch : 0;
+	pneumo_section_add(section, REPORT_BLOCK_HISTORY, history);
+}
+
+/* Adds one or two numbers of the epochs as curves, those that are at the offsets in NnEpochLog. */
+static void
+add_epoch_curves(PneumoSection *section, const PneumoReport *r, const NnEpochLog *logs, int n,
+				 const char *title, const char *label, const char *const *names, const size_t *offsets,
+				 int n_curves)
+{
+	ReportLines *lines = palloc0(sizeof(ReportLines));
+	ReportLine *curves = palloc0(n_curves * sizeof(ReportLine));
+	double *x = palloc(n * sizeof(double));
+	bool known = false;
+	int c;
+	int i;
+
+	for (i = 0; i < n; i++)
+		x[i] = logs[i].epoch;
+	for (c = 0; c < n_curves; c++)
+	{
+		double *y = palloc(n * sizeof(double));
+
+		for (i = 0; i < n; i++)
+		{
+			memcpy(&y[i], (const char *) &logs[i] + offsets[c], sizeof(double));
+			known |= !isnan(y[i]);
+		}
+		curves[c].name = names[c];
+		curves[c].n_points = (size_t) n;
+		curves[c].x = x;
+		curves[c].y = y;
+	}
+	if (!known)
+		return;
+	lines->id = psprintf("epochs-%zu", offsets[0]);
+	lines->title = title;
+	lines->x_label = "epoch";
+	lines->y_label = label;
+	lines->x_min = lines->x_max = lines->y_min = lines->y_max = NAN;
+	lines->whole_x = true;
+	lines->n_lines = (size_t) n_curves;
+	lines->lines = curves;
+	lines->mark = r->run_row->best_epoch > 0 ? r->run_row->best_epoch : NAN;
+	lines->mark_name = "best";
+	pneumo_section_add(section, REPORT_BLOCK_LINES, lines);
+}
+
+static void
+number_cell(PneumoTable *table, const char *format, double value)
+{
+	if (isnan(value))
+		pneumo_table_cell(table, "none");
+	else
+		pneumo_table_cell(table, "%s", psprintf(format, value));
+}
+
+/* Adds the numbers of the epochs: of many, some at equal distances, the best and the last. */
+static void
+epoch_table(PneumoSection *section, const PneumoReport *r, const NnEpochLog *logs, int n)
+{
+	static const char *const headings[] =
+		{"Epoch",          "Loss",          "Validation loss", "Accuracy",          "Validation accuracy",
+		 "Validation AUC", "Learning rate", "Seconds",         "Validation seconds"};
+	PneumoTable *table = pneumo_table_begin(section, "Epochs", lengthof(headings), headings, 0x1FF);
+	int every = 1 + (n - 1) / MAX_EPOCH_ROWS;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		const NnEpochLog *log = &logs[i];
+		bool best = log->epoch == r->run_row->best_epoch;
+
+		if (i % every != 0 && i != n - 1 && !best)
+			continue;
+		pneumo_table_cell(table, "%d%s", log->epoch, best ? " (best)" : "");
+		number_cell(table, "%.4f", log->loss);
+		number_cell(table, "%.4f", log->val_loss);
+		number_cell(table, "%.4f", log->accuracy);
+		number_cell(table, "%.4f", log->val_accuracy);
+		number_cell(table, "%.4f", log->val_auc);
+		number_cell(table, "%.3g", log->learning_rate);
+		number_cell(table, "%.1f", log->seconds);
+		number_cell(table, "%.1f", log->val_seconds);
+	}
+	pneumo_table_end(table);
 }
 
 void
 pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 {
-	ReportHistory *history;
+	static const char *const auc_names[] = {"validation"};
+	static const char *const rate_names[] = {"learning rate"};
+	static const char *const time_names[] = {"training", "validation"};
+	static const size_t auc[] = {offsetof(NnEpochLog, val_auc)};
+	static const size_t rate[] = {offsetof(NnEpochLog, learning_rate)};
+	static const size_t time[] = {offsetof(NnEpochLog, seconds), offsetof(NnEpochLog, val_seconds)};
 	NnEpochLog *logs;
-	double *column[4];
-	bool validated = false;
 	int n;
-	int i;
 
 	section->heading = "Training";
 	if (r->run == 0 || r->run_row == NULL)
@@ -146,64 +266,87 @@ pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 							(long long) r->run);
 		return;
 	}
-	for (i = 0; i < 4; i++)
-		column[i] = palloc(n * sizeof(double));
-	for (i = 0; i < n; i++)
-	{
-		column[0][i] = logs[i].loss;
-		column[1][i] = logs[i].val_loss;
-		column[2][i] = logs[i].accuracy;
-		column[3][i] = logs[i].val_accuracy;
-		validated |= !isnan(logs[i].val_loss);
-	}
-	history = palloc0(sizeof(ReportHistory));
-	history->title = psprintf("Loss and accuracy by epoch, run %lld", (long long) r->run);
-	history->n_epochs = (size_t) n;
-	history->loss = column[0];
-	history->val_loss = validated ? column[1] : NULL;
-	history->accuracy = column[2];
-	history->val_accuracy = validated ? column[3] : NULL;
-	history->best_epoch =
-		r->run_row->best_epoch > 0 && r->run_row->best_epoch <= n ? (size_t) r->run_row->best_epoch : 0;
-	pneumo_section_add(section, REPORT_BLOCK_HISTORY, history);
+	add_history(section, r, logs, n);
+	add_epoch_curves(section, r, logs, n, "Validation AUC by epoch", "AUC", auc_names, auc, 1);
+	add_epoch_curves(section, r, logs, n, "Learning rate by epoch", "learning rate", rate_names, rate, 1);
+	add_epoch_curves(section, r, logs, n, "Seconds per epoch", "seconds", time_names, time, 2);
+	epoch_table(section, r, logs, n);
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"%d epochs of at most %d, weights of epoch %d. The training figures are running means over augmented images while the weights change, so they are not comparable with those of the validation split.",
 		n, r->run_row->epochs, r->run_row->best_epoch);
 }
 
-/* Adds image and map of each of some rows; two rows a gallery, so that image and map stay together. */
+/* Adds image and map of a row to a gallery. */
 static void
-map_pictures(PneumoSection *section, const PneumoReport *r, const PneumoReportPicture *pictures, int n)
+add_pair(PneumoGallery *gallery, const PneumoReport *r, const PneumoReportPicture *p)
 {
-	PneumoGallery *gallery = NULL;
+	const PneumoModelMeta *meta = pneumo_report_meta(r);
+	const double *probability = pneumo_evaluation_probability(&r->e, p->sample);
+	int predicted = pneumo_class_of(meta, probability);
+	int shown = meta->n_classes == 2 ? 1 : predicted;
+	const char *key = pneumo_report_key(r, p->sample);
+
+	pneumo_gallery_add(gallery, p->plain, psprintf("Radiograph of row %s", key),
+					   psprintf("Row %s: is %s, called %s (%s %.2f)", key, pneumo_report_class(r, p->sample),
+								meta->classes[predicted], meta->classes[shown], probability[shown]));
+	pneumo_gallery_add(gallery, p->overlay,
+					   psprintf("The same with the map of what speaks for %s", meta->classes[shown]),
+					   psprintf("Row %s, %s %s", key,
+								p->empty ? "empty map: nowhere anything for or against"
+										 : "red for, blue against",
+								meta->classes[shown]));
+}
+
+/* Adds the pictures of each failure and of its neighbours, a gallery a failure. */
+static void
+failure_pictures(PneumoSection *section, const PneumoReport *r)
+{
+	const PneumoReportPicture *neighbour = r->neighbours;
+	int i;
+	int k;
+
+	for (i = 0; i < r->n_failure_pictures; i++)
+	{
+		const PneumoFailure *f = &r->failures[i];
+		PneumoGallery *gallery = pneumo_gallery_begin(2 + f->n_neighbours);
+
+		add_pair(gallery, r, &r->failure_pictures[i]);
+		for (k = 0; k < f->n_neighbours; k++, neighbour++)
+			pneumo_gallery_add(gallery, neighbour->plain,
+							   psprintf("Radiograph of training row %s, class %s",
+										pneumo_report_key(r, neighbour->sample),
+										pneumo_report_class(r, neighbour->sample)),
+							   psprintf("Neighbour %d: training row %s, %s", k + 1,
+										pneumo_report_key(r, neighbour->sample),
+										pneumo_report_class(r, neighbour->sample)));
+		pneumo_gallery_end(section, gallery);
+	}
+}
+
+/* Adds the colours of the maps, from the most against a class to the most for it. */
+static void
+colour_bar(PneumoSection *section, const PneumoReport *r)
+{
+	PneumoGallery *gallery = pneumo_gallery_begin(1);
+	const char *class = pneumo_report_meta(r)->n_classes == 2 ? pneumo_report_meta(r)->classes[1]
+															  : "the class that the row was called";
+	uint8 *grey = palloc(BAR_HEIGHT * BAR_WIDTH);
+	uint8 *pixels = palloc(BAR_HEIGHT * BAR_WIDTH * 3);
+	float *map = palloc(BAR_WIDTH * sizeof(float));
 	int i;
 
-	for (i = 0; i < n; i++)
-	{
-		const PneumoReportPicture *p = &pictures[i];
-		const double *probability = pneumo_evaluation_probability(&r->e, p->sample);
-		int predicted = pneumo_class_of(r->e.scorer->meta, probability);
-		int shown = pneumo_report_meta(r)->n_classes == 2 ? 1 : predicted;
-
-		if (i % 2 == 0)
-			gallery = pneumo_gallery_begin(4);
-		pneumo_gallery_add(gallery, p->plain,
-						   psprintf("Radiograph of row %s", pneumo_report_key(r, p->sample)),
-						   psprintf("Row %s: is %s, called %s (%s %.2f)", pneumo_report_key(r, p->sample),
-									pneumo_report_class(r, p->sample),
-									pneumo_report_meta(r)->classes[predicted],
-									pneumo_report_meta(r)->classes[shown], probability[shown]));
-		pneumo_gallery_add(gallery, p->overlay,
-						   psprintf("The same with the map of what speaks for %s",
-									pneumo_report_meta(r)->classes[shown]),
-						   psprintf("Row %s, %s %s", pneumo_report_key(r, p->sample),
-									p->empty ? "empty map: nowhere anything for or against"
-											 : "red for, blue against",
-									pneumo_report_meta(r)->classes[shown]));
-		if (i % 2 == 1 || i == n - 1)
-			pneumo_gallery_end(section, gallery);
-	}
+	memset(grey, BAR_GREY, BAR_HEIGHT * BAR_WIDTH);
+	for (i = 0; i < BAR_WIDTH; i++)
+		map[i] = 2.0f * (float) i / (BAR_WIDTH - 1) - 1.0f;
+	img_overlay(pixels, grey, BAR_HEIGHT, BAR_WIDTH, map, 1, BAR_WIDTH, 1.0f, 1.0f);
+	pneumo_gallery_add(
+		gallery, pneumo_picture(pixels, BAR_HEIGHT, BAR_WIDTH, 3), "Colours from blue over grey to red",
+		psprintf(
+			"Left: speaks most against %s. Middle: nothing. Right: speaks most for it. Of each map, its own largest value has full colour.",
+			class));
+	gallery->images.bar = true;
+	pneumo_gallery_end(section, gallery);
 }
 
 /* Adds the worst failures with their nearest training images. */
@@ -242,6 +385,9 @@ failure_table(PneumoSection *section, const PneumoReport *r)
 void
 pneumo_report_failures(PneumoSection *section, const PneumoReport *r)
 {
+	PneumoGallery *gallery = NULL;
+	int i;
+
 	section->heading = "Failures";
 	if (r->e.dataset->split_rows[PNEUMO_VALIDATION] == 0)
 	{
@@ -255,13 +401,24 @@ pneumo_report_failures(PneumoSection *section, const PneumoReport *r)
 												: "Not asked for.");
 	else
 		failure_table(section, r);
-	if (r->images && r->n_failure_pictures > 0)
-		map_pictures(section, r, r->failure_pictures, r->n_failure_pictures);
+	if (r->images && r->maps && r->n_failure_pictures + r->n_right > 0)
+		colour_bar(section, r);
+	if (r->images)
+		failure_pictures(section, r);
 	if (r->images && r->n_right > 0)
 	{
-		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH,
-							"For comparison, rows that are called rightly and with most certainty:");
-		map_pictures(section, r, r->right, r->n_right);
+		pneumo_section_text(
+			section, REPORT_TEXT_PARAGRAPH,
+			"For comparison, rows of each class that are called rightly and with most certainty:");
+		for (i = 0; i < r->n_right; i++)
+		{
+			/* two rows a gallery, so that image and map stay together */
+			if (i % 2 == 0)
+				gallery = pneumo_gallery_begin(4);
+			add_pair(gallery, r, &r->right[i]);
+			if (i % 2 == 1 || i == r->n_right - 1)
+				pneumo_gallery_end(section, gallery);
+		}
 	}
 	if (!r->maps)
 		pneumo_section_text(
@@ -375,12 +532,11 @@ few_patients(PneumoSection *section, const PneumoReport *r)
 
 	for (s = PNEUMO_VALIDATION; s <= PNEUMO_TEST; s++)
 		for (c = 0; c < r->e.dataset->n_classes; c++)
-			if (r->e.score[s] && r->e.dataset->split_rows[s] > 0 && r->e.dataset->groups[s][c] < FEW_GROUPS)
+			if (r->e.score[s] && r->e.dataset->split_rows[s] > 0 && r->e.dataset->groups[s][c] < REPORT_FEW)
 				pneumo_section_text(section, REPORT_TEXT_WARNING,
-									"The %s split has only %lld %s of class %s: its figures say little.",
-									pneumo_split_names[s], (long long) r->e.dataset->groups[s][c],
-									r->e.source->col_group > 0 ? "patients" : "images",
-									pneumo_report_meta(r)->classes[c]);
+									"The %s split has only %s %ss of class %s: its figures say little.",
+									pneumo_split_names[s], pneumo_count_text(r->e.dataset->groups[s][c]),
+									pneumo_report_unit(r), pneumo_report_meta(r)->classes[c]);
 }
 
 void
@@ -402,5 +558,5 @@ pneumo_report_limits(PneumoSection *section, const PneumoReport *r)
 		"Labels are those of the table; where they are wrong, the network was taught wrong and is judged wrong. Two images of one patient count as one patient only if the rows name the patient.");
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
-		"Look at figures of subgroups (sex, age, device, ward) before any use: pneumo_failures with \"all_rows\" gives each row's score and key to join with other columns.");
+		"Look at the figures of subgroups (sex, age, device, ward) before any use: config key \"subgroups\" takes columns of the table, and pneumo_failures with \"all_rows\" gives each row's score and key to join with other tables.");
 }

@@ -270,6 +270,7 @@ read_row(PneumoRow *row, Reader *reader, HeapTuple tuple)
 {
 	const PneumoSource *source = reader->source;
 	bool isnull;
+	int i;
 
 	row->image = SPI_getbinval(tuple, reader->desc, source->col_image, &isnull);
 	row->has_image = !isnull;
@@ -282,6 +283,8 @@ read_row(PneumoRow *row, Reader *reader, HeapTuple tuple)
 	row->weight = column_text(reader, tuple, source->col_weight);
 	row->unused_split = column_text(reader, tuple, source->col_unused_split);
 	row->file = column_text(reader, tuple, source->col_file);
+	for (i = 0; i < source->n_extra; i++)
+		row->extra[i] = column_text(reader, tuple, source->col_extra[i]);
 }
 
 /* Visits the rows of a cursor in contexts of their own; returns their number. */

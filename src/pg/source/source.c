@@ -238,10 +238,10 @@ check_split_type(Relation rel, AttrNumber attnum)
 		bad_type(rel, attnum, "split", "text or an enum");
 }
 
-static void
-check_weight_type(Relation rel, AttrNumber attnum)
+static bool
+is_number(Oid type)
 {
-	switch (column_type(rel, attnum))
+	switch (type)
 	{
 		case INT2OID:
 		case INT4OID:
@@ -249,9 +249,36 @@ check_weight_type(Relation rel, AttrNumber attnum)
 		case FLOAT4OID:
 		case FLOAT8OID:
 		case NUMERICOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+check_weight_type(Relation rel, AttrNumber attnum)
+{
+	if (!is_number(column_type(rel, attnum)))
+		bad_type(rel, attnum, "sample weight", "a number");
+}
+
+static void
+check_extra_type(Relation rel, AttrNumber attnum)
+{
+	Oid type = column_type(rel, attnum);
+
+	switch (type)
+	{
+		case BOOLOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case NAMEOID:
+		case DATEOID:
 			return;
 		default:
-			bad_type(rel, attnum, "sample weight", "a number");
+			if (!is_number(type) && get_typtype(type) != TYPTYPE_ENUM)
+				bad_type(rel, attnum, "subgroup", "boolean, a number, text, an enum or date");
 	}
 }
 
@@ -395,6 +422,27 @@ pneumo_source_hints(PneumoSource *source, const PneumoConfig *config)
 			if (hint_column(source, rel, patient_names[i]) > 0)
 				source->patient_column = pstrdup(patient_names[i]);
 	relation_close(rel, NoLock);
+}
+
+void
+pneumo_source_add_extra(PneumoSource *source, const PneumoConfig *config, const char *key, char *const *names,
+						int n)
+{
+	Relation rel = pneumo_user_table_open(&source->table);
+	int i;
+
+	for (i = 0; i < n && source->n_extra < PNEUMO_MAX_EXTRA_COLUMNS; i++)
+		source->col_extra[source->n_extra++] =
+			add_optional(&source->table, rel, config, key, names[i], check_extra_type);
+	relation_close(rel, NoLock);
+}
+
+PneumoExtraType
+pneumo_source_extra_type(const PneumoSource *source, int extra)
+{
+	Oid type = getBaseType(source->table.column[source->col_extra[extra] - 1].type);
+
+	return type == BOOLOID ? PNEUMO_EXTRA_BOOLEAN : is_number(type) ? PNEUMO_EXTRA_NUMBER : PNEUMO_EXTRA_TEXT;
 }
 
 /* ---------------------------------------------------------------- labels */

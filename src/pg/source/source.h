@@ -25,7 +25,8 @@
 /* ------------------------------------------------------ tables (read.c) */
 
 #define PNEUMO_MAX_KEY_COLUMNS 8
-#define PNEUMO_MAX_COLUMNS (7 + PNEUMO_MAX_KEY_COLUMNS)
+#define PNEUMO_MAX_EXTRA_COLUMNS 8
+#define PNEUMO_MAX_COLUMNS (7 + PNEUMO_MAX_KEY_COLUMNS + PNEUMO_MAX_EXTRA_COLUMNS)
 
 typedef struct PneumoColumn
 {
@@ -102,6 +103,8 @@ typedef struct PneumoSource
 	int n_key;
 	int col_unused_split; /* of what is only looked at to warn; see pneumo_source_hints() */
 	int col_file;
+	int col_extra[PNEUMO_MAX_EXTRA_COLUMNS];
+	int n_extra;
 	char *image_column; /* names, resolved */
 	char *label_column;
 	char *unused_split_column;
@@ -122,6 +125,25 @@ extern PneumoSource *pneumo_source_check(Oid relid, const PneumoConfig *config);
  * user may not read are passed over.  They are read after all others.
  */
 extern void pneumo_source_hints(PneumoSource *source, const PneumoConfig *config);
+
+/*
+ * Adds columns whose values are wanted as texts with each row, at most
+ * PNEUMO_MAX_EXTRA_COLUMNS: booleans, numbers, texts, enums or dates.  Checks that
+ * they are there, their types and the current user's privileges; key is the config
+ * key that names them.
+ */
+extern void pneumo_source_add_extra(PneumoSource *source, const PneumoConfig *config, const char *key,
+									char *const *names, int n);
+
+typedef enum PneumoExtraType
+{
+	PNEUMO_EXTRA_BOOLEAN,
+	PNEUMO_EXTRA_NUMBER,
+	PNEUMO_EXTRA_TEXT /* and enum, date */
+} PneumoExtraType;
+
+/* Returns what an extra column, from 0, holds. */
+extern PneumoExtraType pneumo_source_extra_type(const PneumoSource *source, int extra);
 
 /* The classes of a source, at most NN_MAX_CLASSES, and how many rows have them. */
 typedef struct PneumoLabels
@@ -155,6 +177,7 @@ typedef struct PneumoRow
 	char *weight;
 	char *unused_split; /* of pneumo_source_hints() */
 	char *file;
+	char *extra[PNEUMO_MAX_EXTRA_COLUMNS]; /* as the source has them */
 	bool has_image;
 	Datum image; /* bytea, perhaps toasted; valid with has_image */
 } PneumoRow;
