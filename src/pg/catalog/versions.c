@@ -191,7 +191,8 @@ no_such_version(Relation rel, const char *name, int64 model, int64 number, Snaps
 					errmsg("model \"%s\" has no version " INT64_FORMAT, name, number),
 					dropped ? errdetail("It has %s; " INT64_FORMAT " was dropped.", numbers, number)
 							: errdetail("It has %s.", numbers),
-					meant > 0 ? errhint(INT64_FORMAT " is the id of its version %d: give that number.",
+					meant > 0 ? errhint(INT64_FORMAT
+										" is the id of its version %d; give the number if that one is meant.",
 										number, meant)
 							  : errhint("pneumo.versions lists them.")));
 }
