@@ -31,6 +31,7 @@ OBJS_NN_OPS = \
 	src/nn/ops/conv2d_general.o \
 	src/nn/ops/op_activation.o \
 	src/nn/ops/op_batch_normalization.o \
+	src/nn/ops/op_border.o \
 	src/nn/ops/op_common.o \
 	src/nn/ops/op_conv2d.o \
 	src/nn/ops/op_dense.o \
@@ -39,9 +40,11 @@ OBJS_NN_OPS = \
 	src/nn/ops/op_flatten.o \
 	src/nn/ops/op_global_pooling.o \
 	src/nn/ops/op_input.o \
+	src/nn/ops/op_layer_normalization.o \
 	src/nn/ops/op_merge.o \
 	src/nn/ops/op_pooling.o \
 	src/nn/ops/op_rescaling.o \
+	src/nn/ops/op_up_sampling.o \
 	src/nn/ops/ops.o \
 	$(end)
 
@@ -193,8 +196,12 @@ OBJS_PG_CONFIG = \
 	src/pg/config/config_optimizer.o \
 	src/pg/config/config_result.o \
 	src/pg/config/config_synonyms.o \
+	src/pg/config/keras_defaults.o \
+	src/pg/config/layer_calls.o \
+	src/pg/config/layer_kinds.o \
 	src/pg/config/layer_list.o \
 	src/pg/config/layer_params.o \
+	src/pg/config/layer_problems.o \
 	src/pg/config/layers.o \
 	src/pg/config/presets.o \
 	$(end)

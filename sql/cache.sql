@@ -84,7 +84,7 @@ SELECT pg_sleep(0.5);
 SELECT pneumo_cache_load('second');
 \set VERBOSITY default
 -- in the smallest shared cache that holds one, the other has to leave
-ALTER SYSTEM SET pneumo.shared_cache_size = 15;
+ALTER SYSTEM SET pneumo.shared_cache_size = 20;
 SELECT pg_reload_conf();
 SELECT pg_sleep(0.5);
 \c -

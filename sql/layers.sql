@@ -96,6 +96,50 @@ SELECT * FROM plan_layers(jsonb_set(:'functional', '{config,layers,1,inbound_nod
 SELECT * FROM plan_layers(jsonb_set(:'functional', '{config,layers,1,inbound_nodes,0,args,0,config,keras_history}', '["in", 1, 0]'));
 SELECT * FROM plan_layers(jsonb_set(:'functional', '{config,layers,1,inbound_nodes,0,kwargs}', '{"training": true}'));
 
+-- a key that Keras writes by itself says nothing; another value is refused, an unknown key too
+SELECT * FROM plan_layers('[{"class_name": "BatchNormalization", "config": {"axis": [3], "renorm": false, "renorm_clipping": null, "renorm_momentum": 0.99}}, {"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]', '{"image_size": [8, 8]}');
+SELECT * FROM plan_layers('[{"class_name": "BatchNormalization", "config": {"renorm_momentum": 0.5}}]');
+SELECT * FROM plan_layers('[{"class_name": "Flatten", "config": {"strange": 3}}]');
+SET client_min_messages = notice;
+SELECT * FROM plan_layers('[{"class_name": "Flatten", "config": {"strange": null}}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]', '{"image_size": [8, 8]}');
+
+-- a network that divides its input itself sees 0 to 255
+\set rescaling '[{"class_name": "Rescaling", "config": {"scale": 0.00392156862745098}}, {"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]'
+SELECT * FROM plan_layers(:'rescaling', '{"image_size": [8, 8]}');
+SELECT * FROM plan_layers(:'rescaling', '{"image_size": [8, 8], "rescale": 1}');
+SELECT * FROM plan_layers(:'rescaling', '{"image_size": [8, 8], "rescale": 0.00392156862745098}');
+SELECT * FROM plan_layers('[{"class_name": "Rescaling", "config": {"scale": 2, "offset": -1}}, {"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]', '{"image_size": [8, 8]}');
+SET client_min_messages = error;
+SELECT pneumo_train('layers_xrays', jsonb_build_object('layers', :'rescaling'::jsonb, 'name', 'layers 255',
+	'image_size', '[4, 4]'::jsonb, 'epochs', 1, 'verbose', 0)) > 0 AS trained;
+SELECT max(v) > 2 AS sees_bytes FROM layers_xrays, unnest(pneumo_preprocess(image, 'layers 255')) v;
+SET client_min_messages = warning;
+
+-- everything that is wrong at once
+\set VERBOSITY default
+SELECT * FROM plan_layers('[
+	{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "data_format": "channels_first", "kernel_constraint": "max_norm"}},
+	{"class_name": "RandomFlip", "config": {}},
+	{"class_name": "LSTM", "config": {"units": 3}},
+	{"class_name": "Dense", "config": {"units": 3, "activation": "softsign"}},
+	{"class_name": "Dense", "module": "my.layers", "config": {"units": 1, "activation": "sigmoid"}}]');
+\set VERBOSITY terse
+
+-- layers made of others; names in networks inside; layers that are not trainable
+SELECT pneumo_train('layers_xrays', '{"name": "layers parts", "image_size": [16, 16], "epochs": 1, "verbose": 0, "layers": [
+	{"class_name": "Sequential", "config": {"name": "stem", "trainable": false, "layers": [
+		{"class_name": "SeparableConv2D", "config": {"name": "sep", "filters": 4, "kernel_size": 3, "dilation_rate": 2}},
+		{"class_name": "BatchNormalization", "config": {"name": "bn"}}]}},
+	{"class_name": "Conv2D", "config": {"name": "gelu", "filters": 4, "kernel_size": 3, "activation": "gelu", "groups": 2}},
+	{"class_name": "Normalization", "config": {"name": "norm", "mean": 1, "variance": 4}},
+	{"class_name": "ZeroPadding2D", "config": {"name": "pad", "padding": [[0, 1], [2, 3]]}},
+	{"class_name": "Identity", "config": {}},
+	{"class_name": "Dense", "config": {"name": "pixels", "units": 3, "activation": "relu6"}},
+	{"class_name": "GlobalAveragePooling2D", "config": {"name": "pool"}},
+	{"class_name": "Dense", "config": {"name": "head", "units": 1, "activation": "sigmoid"}}]}') > 0 AS trained;
+SELECT layer, class_name, output_shape, parameters, trainable, config FROM pneumo_summary('layers parts');
+SELECT * FROM plan_layers('[{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid", "trainable": false}}]', '{"image_size": [8, 8]}');
+
 -- a residual network trains
 SET client_min_messages = error;
 SELECT pneumo_train('layers_xrays', jsonb_build_object('layers', :'functional'::jsonb) ||
@@ -104,5 +148,5 @@ SELECT parameters, image_size FROM pneumo.versions WHERE model = 'layers residua
 
 DROP FUNCTION plan_layers;
 DROP TABLE layers_xrays;
-SELECT pneumo_drop_model('layers residual');
-SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model = 'layers residual';
+SELECT count(pneumo_drop_model(m)::text) AS dropped FROM unnest(ARRAY['layers residual', 'layers 255', 'layers parts']) m;
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'layers %';

@@ -18,16 +18,30 @@ typedef enum NnActivation
 	NN_LEAKY_RELU,
 	NN_SIGMOID,
 	NN_TANH,
-	NN_SOFTMAX
+	NN_SOFTMAX,
+	NN_RELU6, /* parameter: the ceiling */
+	NN_ELU,   /* parameter: alpha */
+	NN_SELU,
+	NN_HARD_SIGMOID, /* parameter: the slope, 1/6 in Keras 3 and 0.2 in Keras 2 */
+	NN_SOFTPLUS,
+	NN_SILU, /* from here on: nn_activation_stands_alone() */
+	NN_HARD_SILU,
+	NN_GELU,
+	NN_GELU_TANH, /* its approximation */
+	NN_MISH,
+	NN_ACTIVATIONS
 } NnActivation;
 
 /* Returns the logistic function of x, without overflow for any x. */
 extern float nn_sigmoid(float x);
 
-/* Applies the function in place to rows of c values; softmax is taken over a row. */
+/* Applies the function in place to rows of c values; softmax is taken over a row.  slope is its parameter. */
 extern void nn_activation_forward(float *x, size_t rows, size_t c, NnActivation kind, float slope);
 
-/* Multiplies dx by the derivative in place, which it computes from the output y. */
+/*
+ * Multiplies dx by the derivative in place, which it computes from y: the
+ * output, or the input of a function that stands alone.
+ */
 extern void nn_activation_backward(float *dx, const float *y, size_t rows, size_t c, NnActivation kind,
 								   float slope);
 

@@ -65,11 +65,17 @@ nn_node_spec_init(NnNodeSpec *spec, int op)
 	spec->op = op;
 	for (i = 0; param[i].key != NULL; i++)
 	{
-		if (param[i].required)
+		if (param[i].required == 1)
 			spec->params[i].v[0] = spec->params[i].v[1] = NAN;
 		else
 			spec->params[i] = param[i].def;
 	}
+}
+
+int
+nn_param_counts(const NnParam *param, const NnValue *value)
+{
+	return param->required != NN_LATER || memcmp(value, &param->def, sizeof(*value)) != 0;
 }
 
 /* ---------------------------------------------------------- adding nodes */
@@ -117,7 +123,9 @@ static NnStatus
 check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, NnError *error)
 {
 	const double *v = value->v;
+	double count;
 	int good = 0;
+	int i;
 
 	switch (param->kind)
 	{
@@ -139,9 +147,27 @@ check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, 
 			good = is_whole(v[0]) && v[0] >= 0 && v[0] < name_count(param->names);
 			break;
 		case NN_PARAM_ACTIVATION:
-			good = is_whole(v[0]) && v[0] >= 0 && v[0] <= NN_SOFTMAX;
+			good = is_whole(v[0]) && v[0] >= 0 && v[0] < NN_ACTIVATIONS;
 			if (good && v[0] == NN_LEAKY_RELU && !(v[1] >= 0 && v[1] <= 1e6))
 				return bad_param(spec, param, v[1], error);
+			if (good && !(v[2] >= 0 && v[2] <= 1e6))
+				return bad_param(spec, param, v[2], error);
+			break;
+		case NN_PARAM_BORDER:
+			for (i = 0; i < 4; i++)
+				if (!is_whole(v[i]) || !in_range(param, v[i]))
+					return bad_param(spec, param, v[i], error);
+			good = 1;
+			break;
+		case NN_PARAM_INTS:
+		case NN_PARAM_FLOATS:
+			count = v[3] == 0 && param->kind == NN_PARAM_FLOATS ? 1 : v[3];
+			if (!(is_whole(count) && count >= 1 && count <= 3))
+				return bad_param(spec, param, isnan(v[0]) ? v[0] : count, error);
+			for (i = 0; i < (int) count; i++)
+				if (!in_range(param, v[i]) || (param->kind == NN_PARAM_INTS && !is_whole(v[i])))
+					return bad_param(spec, param, v[i], error);
+			good = 1;
 			break;
 		case NN_PARAM_INITIALIZER:
 			good = nn_initializer_valid(value);
@@ -185,6 +211,21 @@ check_spec(const NnGraph *graph, const NnNodeSpec *spec, NnError *error)
 	return NN_OK;
 }
 
+/* Refuses an activation function inside another layer that the layer cannot take back. */
+static NnStatus
+check_activation(const NnNode *node, NnError *error)
+{
+	const NnOp *op = nn_node_op(node);
+	float slope;
+	NnActivation kind = op->activation != NULL ? op->activation(node, &slope) : NN_LINEAR;
+
+	if (!nn_activation_stands_alone(kind) || (op->flags & NN_IS_ACTIVATION))
+		return NN_OK;
+	return nn_fail(error, NN_UNSUPPORTED, -1, "Put an Activation layer after it.",
+				   "layer \"%s\" (%s) cannot have the activation \"%s\" within it", node->spec.name,
+				   op->info.class_name, nn_activation_names[kind]);
+}
+
 NnStatus
 nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index, NnError *error)
 {
@@ -214,6 +255,8 @@ nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index, NnError *error)
 	}
 	node->in = inputs[0];
 	status = nn_op(spec->op)->shape(node, inputs, error);
+	if (status == NN_OK)
+		status = check_activation(node, error);
 	if (status == NN_OK &&
 		(node->n_weights > NN_MAX_WEIGHTS || graph->n_weights > NN_MAX_WEIGHTS - node->n_weights))
 		status = nn_fail(error, NN_TOO_LARGE, -1, "Use a smaller image, more pooling, or fewer units.",

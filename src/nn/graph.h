@@ -21,13 +21,17 @@
 
 #define NN_MAX_NODE_VARIABLES 4
 
+#define NN_SPREAD_H 1
+#define NN_SPREAD_W 2
+#define NN_SPREAD_C 4
+
 typedef struct NnPlanOptions NnPlanOptions; /* plan.h */
 
 /* A sliding window: of a convolution or a pooling. */
 typedef struct NnWindow
 {
-	int kh, kw, sh, sw, top, /* zero rows above, zero columns to the left */
-		left;
+	int kh, kw, sh, sw, dh, dw, /* size, strides, dilation */
+		top, left;              /* zero rows above, zero columns to the left */
 } NnWindow;
 
 typedef struct NnNodeVariable
@@ -44,9 +48,12 @@ typedef struct NnNodeVariable
 typedef struct NnNode
 {
 	NnNodeSpec spec;
-	NnShape shape;   /* of the output */
-	NnShape in;      /* of the first input */
-	NnWindow window; /* where the operation has one */
+	NnShape shape;                       /* of the output */
+	NnShape in;                          /* of the first input */
+	NnWindow window;                     /* where the operation has one */
+	int groups;                          /* of a Conv2D */
+	unsigned char spread[NN_MAX_INPUTS]; /* NN_SPREAD_*: where an input of one row, column or
+									 * channel serves them all */
 	int n_vars;
 	NnNodeVariable vars[NN_MAX_NODE_VARIABLES];
 	size_t weights; /* offset of the node's weights */

@@ -22,7 +22,9 @@
  * A node: text class name, text name, u8 number of inputs, u16 each of them,
  * u8 number of parameters, and for each: text key, 4 float64.  A text is a u8
  * length and that many bytes.  Parameters are named, so that a node type may
- * get more of them; one that is missing has its default.
+ * get more of them; one that is missing has its default.  Those that were
+ * added later (NN_LATER) are missing where they have it, so that a network
+ * has the same bytes as ever.
  *
  * A section: 4 bytes tag, u64 length, that many bytes.
  *
@@ -97,16 +99,18 @@ put_node(Writer *w, const NnNodeSpec *spec)
 	int n_params = 0;
 	int i, k;
 
+	for (i = 0; info->params[i].key != NULL; i++)
+		n_params += nn_param_counts(&info->params[i], &spec->params[i]);
 	put_text(w, info->class_name);
 	put_text(w, spec->name);
 	put_uint(w, (uint64_t) spec->n_inputs, 1);
 	for (i = 0; i < spec->n_inputs; i++)
 		put_uint(w, (uint64_t) spec->inputs[i], 2);
-	while (info->params[n_params].key != NULL)
-		n_params++;
 	put_uint(w, (uint64_t) n_params, 1);
-	for (i = 0; i < n_params; i++)
+	for (i = 0; info->params[i].key != NULL; i++)
 	{
+		if (!nn_param_counts(&info->params[i], &spec->params[i]))
+			continue;
 		put_text(w, info->params[i].key);
 		for (k = 0; k < 4; k++)
 			put_real(w, spec->params[i].v[k]);

@@ -43,9 +43,9 @@
 #include <stdint.h>
 
 #define NN_ALIGN 64
-#define NN_NAME_LEN 64 /* of a node, with its final zero */
+#define NN_NAME_LEN 128 /* of a node, with its final zero */
 #define NN_MAX_NODES 1024
-#define NN_MAX_INPUTS 8
+#define NN_MAX_INPUTS 16
 #define NN_MAX_PARAMS 16
 #define NN_MAX_CLASSES 64
 #define NN_MAX_SIDE 4096 /* height or width of any activation */
@@ -88,8 +88,13 @@ typedef enum NnParamKind
 	NN_PARAM_BOOL,       /* v[0]: 0 or 1 */
 	NN_PARAM_INT_PAIR,   /* n or [a, b]: v[0], v[1] (height, width) */
 	NN_PARAM_ENUM,       /* v[0]: index into names */
-	NN_PARAM_ACTIVATION, /* v[0]: index into nn_activation_names; v[1]:
-								 * negative_slope of leaky_relu */
+	NN_PARAM_BORDER,     /* n, [h, w] or [[t, b], [l, r]]: v[0..3] top, bottom, left, right */
+	NN_PARAM_INTS,       /* a list of 1 to 3: v[0..2], their number in v[3] */
+	NN_PARAM_FLOATS,     /* a number: v[0], with 0 in v[3]; or a list as NN_PARAM_INTS */
+	NN_PARAM_ACTIVATION, /* v[0]: index into nn_activation_names; v[1]: negative_slope of
+								 * leaky_relu; v[2]: the number of another function, 0 for
+								 * Keras's: the ceiling of relu6, alpha of elu, the slope of
+								 * hard_sigmoid */
 	NN_PARAM_INITIALIZER /* v[0]: NnInitializer; v[1..3] its numbers */
 } NnParamKind;
 
@@ -98,15 +103,22 @@ typedef struct NnValue
 	double v[4];
 } NnValue;
 
+#define NN_LATER (-1)
+
 typedef struct NnParam
 {
 	const char *key; /* Keras's name; NULL ends a table */
 	NnParamKind kind;
-	int required;
+	int required;             /* 1: must be given; 0: has a default; NN_LATER: has one, and a model's
+							   * bytes hold the parameter only at another value, since there were
+							   * models before it was known */
 	double low, high;         /* allowed range of v[0] (and v[1] of pairs) */
 	NnValue def;              /* default if not required */
 	const char *const *names; /* of NN_PARAM_ENUM, NULL-ended */
 } NnParam;
+
+/* Tells whether a parameter is stored and shown: always, but NN_LATER only where it differs from its default. */
+extern int nn_param_counts(const NnParam *param, const NnValue *value);
 
 /* A key that Keras knows and pneumo takes only at one value. */
 typedef struct NnRefused
@@ -127,7 +139,14 @@ typedef struct NnOpInfo
 } NnOpInfo;
 
 extern const char *const nn_activation_names[]; /* NULL-ended */
-extern const char *const nn_common_ignored[];   /* name, trainable, dtype, ... */
+
+/*
+ * Tells whether the derivative of an activation function needs the function's
+ * input, so that it can only be a layer of its own: Activation.
+ */
+extern int nn_activation_stands_alone(int kind);
+
+extern const char *const nn_common_ignored[]; /* name, trainable, dtype, ... */
 
 /* Returns the number of node types; they are numbered from 0, the InputLayer. */
 extern int nn_op_count(void);

@@ -4,8 +4,8 @@
  *	  From nodes to steps: fusion, and where every tensor lies.
  *
  * Fusion: a following Activation node joins its only source if that one can
- * take it (convolutions, Dense, BatchNormalization, Add) and has no activation
- * of its own; after that a 2x2 max pooling of stride 2 joins a Conv2D, and the
+ * take it (convolutions, Dense, normalisations, sums) and has no activation
+ * of its own, unless its derivative needs its input; after that a 2x2 max pooling of stride 2 joins a Conv2D, and the
  * unpooled map is never a tensor.  The sigmoid or softmax at the end belongs
  * to the loss, so the last step gives logits.
  *
@@ -231,9 +231,11 @@ fuse(NnStep *step, int *fused, const NnGraph *graph, const NnPlanOptions *option
 {
 	const NnOp *op = nn_node_op(&graph->nodes[step->node]);
 	int next = only_consumer(graph, options, step->out_node);
+	float slope;
 
 	if (next >= 0 && (op->flags & NN_FUSE_ACTIVATION) && step->activation == NN_LINEAR &&
-		(nn_node_op(&graph->nodes[next])->flags & NN_IS_ACTIVATION))
+		(nn_node_op(&graph->nodes[next])->flags & NN_IS_ACTIVATION) &&
+		!nn_activation_stands_alone(node_activation(&graph->nodes[next], &slope)))
 	{
 		step->activation = node_activation(&graph->nodes[next], &step->slope);
 		step->out_node = next;
@@ -396,7 +398,7 @@ backward_buffers(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *option
 			NnTensor *src = &tensors[step->src[j]];
 			size_t bytes = nn_mul_size(src->floats, sizeof(float));
 
-			if (op->flags & NN_NEEDS_SRC)
+			if ((op->flags & NN_NEEDS_SRC) || nn_activation_stands_alone(step->activation))
 				extend(plan, src->buffer, keep_until);
 			if (!src->need_gradient)
 				continue;

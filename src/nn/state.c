@@ -116,7 +116,8 @@ nn_state_fingerprint(const NnGraph *graph, const NnTrainConfig *c, const NnTrain
 		hash = hash_bytes(hash, info->class_name, strlen(info->class_name));
 		hash = hash_bytes(hash, spec->inputs, (size_t) spec->n_inputs * sizeof(int));
 		for (j = 0; info->params[j].key != NULL; j++)
-			hash = hash_bytes(hash, &spec->params[j], sizeof(NnValue));
+			if (nn_param_counts(&info->params[j], &spec->params[j]))
+				hash = hash_bytes(hash, &spec->params[j], sizeof(NnValue));
 		hash = hash_bytes(hash, shape, sizeof(*shape));
 	}
 	hash = hash_int(hash, (uint64_t) c->batch_size);

@@ -57,6 +57,7 @@ NnStatus
 nn_train_check(const NnTrainConfig *c, const NnGraph *graph, NnError *error)
 {
 	NnStatus status;
+	size_t trainable = 0;
 	int i;
 
 	if (!graph->finished)
@@ -77,6 +78,11 @@ nn_train_check(const NnTrainConfig *c, const NnGraph *graph, NnError *error)
 		if (!(c->class_weight[i] >= 0 && c->class_weight[i] <= 1e9))
 			return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
 						   "class weight %d is %g, but must be between 0 and 1e9", i, c->class_weight[i]);
+	for (i = 0; i < graph->n_nodes; i++)
+		trainable = nn_add_size(trainable, graph->nodes[i].n_trainable);
+	if (trainable == 0)
+		return nn_fail(error, NN_BAD_ARGUMENT, -1, "Leave \"trainable\" out of at least one layer.",
+					   "no layer with weights is trainable");
 	status = nn_optimizer_check(&c->optimizer, error);
 	if (status == NN_OK)
 		status = check_callbacks(c, error);

@@ -47,6 +47,7 @@ static void
 choose_value(NnValue *value, const NnParam *param, Bytes *bytes)
 {
 	unsigned int how = take(bytes);
+	int k;
 	double low = param->low;
 	double high = param->high;
 
@@ -71,6 +72,23 @@ choose_value(NnValue *value, const NnParam *param, Bytes *bytes)
 			value->v[1] = take(bytes) / 64.0 - 1;
 			value->v[2] = take(bytes) % 4;
 			value->v[3] = take(bytes) % 4;
+			break;
+		case NN_PARAM_BORDER:
+		case NN_PARAM_INTS:
+		case NN_PARAM_FLOATS:
+			for (k = 0; k < 4; k++)
+				value->v[k] = take(bytes) % 9;
+			if (how < 64)
+				value->v[0] = -1;
+			if (how == 255)
+				value->v[1] = high;
+			if (how == 254)
+				value->v[3] = NAN;
+			break;
+		case NN_PARAM_ACTIVATION:
+			value->v[0] = how % 18;
+			value->v[1] = take(bytes) / 255.0;
+			value->v[2] = how > 240 ? take(bytes) / 64.0 : 0;
 			break;
 		default:
 			value->v[0] = how % 8;
@@ -103,7 +121,7 @@ add_node(NnGraph *graph, int n_nodes, Bytes *bytes, NnError *error)
 		spec.inputs[i] = back < 160 ? n_nodes - 1 : n_nodes - 1 - (int) (back % (unsigned int) n_nodes);
 	}
 	for (i = 0; i < NN_MAX_PARAMS && info->params != NULL && info->params[i].key != NULL; i++)
-		if (info->params[i].required || take(bytes) > 128)
+		if (info->params[i].required == 1 || take(bytes) > 128)
 			choose_value(&spec.params[i], &info->params[i], bytes);
 	return nn_graph_add(graph, &spec, &index, error) == NN_OK ? index : -1;
 }

@@ -31,7 +31,7 @@ kernels [KH,KW,IC,OC], DepthwiseConv2D [KH,KW,C,M], Dense [inputs,outputs]):
     val_loss            loss of that output: smoothing yes, class weights no,
                         sample weights yes
     out/NODE            output of every node in training mode, activation included;
-                        a Flatten node, being its source in another shape, has no
+                        a Flatten or Reshape node, being its source in another shape, has no
                         out and no dout
     loss                training loss: sum of weight * loss over the batch / N
     accuracy            fraction of the batch right in training mode, unweighted
@@ -60,9 +60,10 @@ from keras import layers  # noqa: E402
 from keras.src.trainers.data_adapters import data_adapter_utils  # noqa: E402
 
 NODE_KEYS = {
-    "Conv2D": ["filters", "kernel_size", "strides", "padding", "use_bias", "activation"],
+    "Conv2D": ["filters", "kernel_size", "strides", "padding", "use_bias", "activation",
+               "dilation_rate", "groups"],
     "DepthwiseConv2D": ["depth_multiplier", "kernel_size", "strides", "padding", "use_bias",
-                        "activation"],
+                        "activation", "dilation_rate"],
     "MaxPooling2D": ["pool_size", "strides", "padding"],
     "AveragePooling2D": ["pool_size", "strides", "padding"],
     "GlobalAveragePooling2D": ["keepdims"],
@@ -75,6 +76,19 @@ NODE_KEYS = {
     "Add": [],
     "Concatenate": ["axis"],
     "Rescaling": ["scale", "offset"],
+    "ReLU": ["negative_slope", "max_value"],
+    "ELU": ["alpha"],
+    "Reshape": ["target_shape"],
+    "ZeroPadding2D": ["padding"],
+    "Cropping2D": ["cropping"],
+    "UpSampling2D": ["size", "interpolation"],
+    "Multiply": [],
+    "Average": [],
+    "Maximum": [],
+    "Minimum": [],
+    "Subtract": [],
+    "LayerNormalization": ["epsilon", "center", "scale"],
+    "GroupNormalization": ["groups", "epsilon", "center", "scale"],
 }
 
 CASES = {}
@@ -239,6 +253,56 @@ def residual(x):
     y = layers.Activation("relu", name="block2_relu")(y)
     y = layers.GlobalAveragePooling2D(name="pool")(y)
     return layers.Dense(1, activation="sigmoid", name="head")(y)
+
+
+# ------------------------------------------------------ layers that came later
+
+stack("conv_dilated_same", (6, 7, 2), conv(2, 3, padding="same", dilation_rate=(2, 3)))
+stack("conv_dilated_valid", (6, 7, 2), conv(2, (3, 2), dilation_rate=2), batch=2)
+stack("conv_groups", (4, 3, 6), conv(6, 3, padding="same", groups=3), batch=2)
+stack("conv_relu6", (4, 3, 2), conv(3, 3, padding="same", activation="relu6"))
+stack("depthwise_dilated", (5, 6, 3), depthwise(3, padding="same", dilation_rate=2), batch=2)
+for activation in ("relu6", "elu", "selu", "hard_sigmoid", "softplus", "silu", "hard_silu", "gelu",
+                   "mish"):
+    stack("activation_" + activation, (2, 3, 3),
+          lambda a=activation: layers.Rescaling(4.0, offset=-2.0, name="wide"),
+          lambda a=activation: layers.Activation(a, name="activation"))
+stack("relu_max_value", (2, 3, 3), lambda: layers.ReLU(max_value=0.7, name="relu"))
+stack("elu_alpha", (2, 3, 3), lambda: layers.Rescaling(4.0, offset=-2.0, name="wide"),
+      lambda: layers.ELU(alpha=0.7, name="elu"))
+stack("reshape", (4, 3, 4), lambda: layers.Reshape((2, -1, 3), name="reshape"),
+      conv(2, 2))
+stack("zero_padding", (4, 5, 2), lambda: layers.ZeroPadding2D(((1, 2), (0, 3)), name="padding"),
+      conv(3, 2))
+stack("cropping", (5, 6, 2), lambda: layers.Cropping2D(((1, 0), (2, 1)), name="cropping"), conv(3, 2))
+stack("up_sampling", (3, 2, 2), lambda: layers.UpSampling2D((2, 3), name="up"), conv(2, 2))
+stack("up_sampling_bilinear", (3, 4, 2),
+      lambda: layers.UpSampling2D((3, 2), interpolation="bilinear", name="up"), conv(2, 2))
+stack("layer_norm_images", (3, 4, 5), lambda: layers.LayerNormalization(name="norm"))
+stack("layer_norm_vectors", (7,), lambda: layers.LayerNormalization(epsilon=1e-2, name="norm"), batch=5)
+stack("group_norm", (4, 3, 6), lambda: layers.GroupNormalization(groups=3, name="norm"))
+
+
+@case((4, 3, 3), batch=2)
+def squeeze_excite(x):
+    a = layers.Conv2D(4, 3, padding="same", activation="relu", name="a")(x)
+    s = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(a)
+    s = layers.Conv2D(4, 1, activation="sigmoid", name="excite")(s)
+    return head(layers.Multiply(name="multiply")([a, s]))
+
+
+def merged(kind):
+    def build(x):
+        a = layers.Conv2D(4, 3, padding="same", activation="tanh", name="a")(x)
+        b = layers.Conv2D(4, 1, padding="same", name="b")(x)
+        c = [] if kind == "Subtract" else [layers.Conv2D(4, 3, padding="same", name="c")(x)]
+        return head(getattr(layers, kind)(name="merge")([a, b] + c))
+
+    return build
+
+
+for kind in ("Subtract", "Average", "Maximum", "Minimum", "Multiply"):
+    CASES["merge_" + kind.lower()] = dict(shape=(3, 2, 3), build=merged(kind), batch=2)
 
 
 # ---------------------------------------------------------------------- losses
@@ -428,13 +492,13 @@ def make(name, spec):
         loss, [[out[n.name] for n in inner], logits, x64,
                [w.value for w in model.trainable_weights]])
     for layer, _ in nodes[1:]:
-        if isinstance(layer, layers.Flatten):
+        if isinstance(layer, (layers.Flatten, layers.Reshape)):
             continue
         golden.tensor("out/" + layer.name, out[layer.name])
     golden.tensor("loss", loss)
     golden.tensor("accuracy", accuracy(y, out[output].numpy()))
     for layer, gradient in zip(inner, gradients[0]):
-        if isinstance(layer, layers.Flatten):
+        if isinstance(layer, (layers.Flatten, layers.Reshape)):
             continue
         golden.tensor("dout/" + layer.name, gradient)
     golden.tensor("dlogits", gradients[1])

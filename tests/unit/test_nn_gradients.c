@@ -276,6 +276,85 @@ static const Case cases[] = {
 	  "Softmax"}},
 	{"relu layer", 3, 3, 4, 1, {"Conv2D filters=4 kernel_size=2", "ReLU negative_slope=0.1"}},
 	{"rescaling", 3, 3, 2, 1, {"Rescaling scale=0.7 offset=0.1"}},
+	{"conv dilated same", 8, 7, 2, 1, {"Conv2D filters=3 kernel_size=3 dilation_rate=2,3 padding=same"}},
+	{"conv dilated valid", 8, 9, 2, 1, {"Conv2D filters=3 kernel_size=3,2 dilation_rate=2 activation=tanh"}},
+	{"conv groups", 5, 6, 6, 1, {"Conv2D filters=9 kernel_size=3 groups=3 padding=same activation=relu"}},
+	{"conv groups 1x1 stride 2", 5, 6, 4, 1, {"Conv2D filters=8 kernel_size=1 groups=4 strides=2"}},
+	{"depthwise dilated", 7, 8, 3, 1, {"DepthwiseConv2D kernel_size=3 dilation_rate=2 padding=same"}},
+	{"frozen in the middle",
+	 5,
+	 5,
+	 2,
+	 1,
+	 {"Conv2D filters=4 kernel_size=3 padding=same", "BatchNormalization trainable=0",
+	  "Conv2D filters=3 kernel_size=3 padding=same activation=relu trainable=0", "Flatten",
+	  "Dense units=5 activation=tanh trainable=0"}},
+	{"fixed statistics",
+	 4,
+	 4,
+	 3,
+	 1,
+	 {"Conv2D filters=4 kernel_size=2", "BatchNormalization training=0", "ReLU"}},
+	{"activations from the output",
+	 3,
+	 3,
+	 4,
+	 1,
+	 {"Conv2D filters=5 kernel_size=2 activation=elu", "Activation activation=selu",
+	  "Activation activation=hard_sigmoid", "Activation activation=softplus", "ELU alpha=0.7",
+	  "ReLU max_value=2"}},
+	{"relu6", 3, 3, 4, 1, {"Conv2D filters=5 kernel_size=2 activation=relu6"}},
+	{"silu", 3, 3, 4, 1, {"Conv2D filters=5 kernel_size=2", "Activation activation=silu"}},
+	{"hard silu", 3, 3, 4, 1, {"Conv2D filters=5 kernel_size=2", "Activation activation=hard_silu"}},
+	{"gelu", 3, 3, 4, 1, {"Conv2D filters=5 kernel_size=2", "Activation activation=gelu"}},
+	{"gelu tanh", 3, 3, 4, 1, {"Conv2D filters=5 kernel_size=2", "Activation activation=gelu_tanh"}},
+	{"mish pool",
+	 4,
+	 4,
+	 4,
+	 1,
+	 {"Conv2D filters=5 kernel_size=1", "Activation activation=mish", "MaxPooling2D"}},
+	{"padding and cropping",
+	 4,
+	 5,
+	 2,
+	 1,
+	 {"ZeroPadding2D padding=1,2,0,3", "Conv2D filters=3 kernel_size=2", "Cropping2D cropping=2,1,1,0"}},
+	{"reshape",
+	 4,
+	 3,
+	 4,
+	 1,
+	 {"Conv2D filters=6 kernel_size=2", "Reshape target_shape=2,-1,3", "Conv2D filters=2 kernel_size=2"}},
+	{"up sampling", 3, 2, 2, 1, {"UpSampling2D size=2,3", "Conv2D filters=2 kernel_size=3"}},
+	{"up sampling bilinear",
+	 3,
+	 4,
+	 2,
+	 1,
+	 {"UpSampling2D size=3,2 interpolation=bilinear", "Conv2D filters=2 kernel_size=3"}},
+	{"layer normalization",
+	 3,
+	 4,
+	 5,
+	 1,
+	 {"Conv2D filters=6 kernel_size=2", "LayerNormalization", "Activation activation=tanh"}},
+	{"layer normalization of rows", 1, 1, 6, 1, {"Flatten", "Dense units=5", "LayerNormalization center=0"}},
+	{"group normalization",
+	 3,
+	 4,
+	 2,
+	 1,
+	 {"Conv2D filters=6 kernel_size=2", "GroupNormalization groups=3", "ReLU"}},
+	{"instance normalization",
+	 3,
+	 4,
+	 2,
+	 1,
+	 {"Conv2D filters=4 kernel_size=2", "GroupNormalization groups=-1 scale=0"}},
+	{"spatial dropout", 4, 4, 2, 1, {"Conv2D filters=6 kernel_size=2", "SpatialDropout2D rate=0.4"}},
+	{"sample dropout", 4, 4, 2, 1, {"Conv2D filters=6 kernel_size=2", "Dropout rate=0.4 noise_shape=sample"}},
+	{"rescaling by channel", 3, 3, 3, 1, {"Rescaling scale=0.7,-1,2 offset=0.1,0.2,0"}},
 	{"keras's long way",
 	 6,
 	 6,
@@ -343,6 +422,27 @@ check_branches(int by_nodes, NnPath path)
 	last = env_add_inputs(g, "Concatenate", "join", "", 3, three);
 	last = env_add(g, "Conv2D", "b", "filters=3 kernel_size=2 activation=tanh", last);
 	check("branches", g, add_head(g, last, 3), by_nodes, path);
+	free(g);
+}
+
+/* Two maps, a row of channels and one value a pixel, joined by element. */
+static void
+check_merge(const char *class_name, int n, int by_nodes, NnPath path)
+{
+	NnGraph *g = env_graph(24, 5, 4, 2);
+	int inputs[4], last;
+
+	inputs[0] = env_add(g, "Conv2D", "a", "filters=4 kernel_size=3 padding=same activation=tanh", 0);
+	inputs[2] = env_add(g, "GlobalAveragePooling2D", "squeeze", "", inputs[0]);
+	inputs[1] = env_add(g, "Dense", "excite", "units=4 activation=sigmoid", inputs[2]);
+	inputs[2] = env_add(g, "Conv2D", "one", "filters=1 kernel_size=3 padding=same", 0);
+	inputs[3] = env_add(g, "Conv2D", "b", "filters=4 kernel_size=1", 0);
+	last = env_add_inputs(g, class_name, "spread", "", n, inputs);
+	last = env_add(g, "ReLU", "relu", "negative_slope=0.2", last);
+	inputs[0] = inputs[3];
+	inputs[1] = last;
+	last = env_add_inputs(g, class_name, "same", "", 2, inputs);
+	check(class_name, g, add_head(g, last, 1), by_nodes, path);
 	free(g);
 }
 
@@ -429,6 +529,7 @@ check_explain(void)
 int
 main(void)
 {
+	static const char *const merges[] = {"Add", "Multiply", "Average", "Maximum", "Subtract"};
 	NnPath path;
 	int by_nodes;
 	size_t i;
@@ -439,6 +540,8 @@ main(void)
 			for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 				check_case(&cases[i], by_nodes, path);
 			check_branches(by_nodes, path);
+			for (i = 0; i < 5; i++)
+				check_merge(merges[i], i == 4 ? 2 : 4, by_nodes, path);
 		}
 	check_explain();
 	return unit_done();

@@ -81,6 +81,74 @@ model_free(Model *m)
 	free(m->bytes);
 }
 
+/* The layers and parameters that came after the first ones. */
+static NnGraph *
+later_graph(void)
+{
+	NnGraph *g = env_graph(40, 8, 8, 4);
+	int three[3];
+	int a = env_add(g, "ZeroPadding2D", "padding", "padding=1,0,2,1", 0);
+
+	a = env_add(g, "Cropping2D", "cropping", "cropping=1,0,2,1", a);
+	a = env_add(g, "Rescaling", "rescaling", "scale=1,2,3 offset=0",
+				env_add(g, "Conv2D", "c3", "filters=3 kernel_size=1", a));
+	a = env_add(g, "Conv2D", "dilated", "filters=4 kernel_size=3 padding=same dilation_rate=2 trainable=0",
+				a);
+	a = env_add(g, "Conv2D", "groups", "filters=4 kernel_size=3 padding=same groups=2 activation=relu6", a);
+	a = env_add(g, "BatchNormalization", "bn", "training=0", a);
+	a = env_add(g, "Activation", "mish", "activation=mish", a);
+	a = env_add(g, "LayerNormalization", "layer", "epsilon=0.01", a);
+	a = env_add(g, "GroupNormalization", "group", "groups=2", a);
+	a = env_add(g, "ReLU", "relu6", "max_value=6", a);
+	a = env_add(g, "ELU", "elu", "alpha=0.5", a);
+	a = env_add(g, "SpatialDropout2D", "spatial", "rate=0.5", a);
+	a = env_add(g, "UpSampling2D", "up", "size=1,2 interpolation=bilinear", a);
+	three[0] = three[1] = a;
+	three[2] = env_add(g, "GlobalAveragePooling2D", "squeeze", "", a);
+	a = env_add_inputs(g, "Multiply", "multiply", "", 3, three);
+	three[0] = a;
+	a = env_add_inputs(g, "Average", "average", "", 2, three);
+	a = env_add_inputs(g, "Subtract", "subtract", "", 2, three);
+	three[1] = a;
+	a = env_add_inputs(g, "Maximum", "maximum", "", 2, three);
+	three[1] = a;
+	a = env_add_inputs(g, "Minimum", "minimum", "", 2, three);
+	a = env_add(g, "Reshape", "reshape", "target_shape=-1", a);
+	a = env_add(g, "Dense", "head", "units=1 activation=sigmoid", a);
+	env_finish(g, a);
+	return g;
+}
+
+/* Checks that a graph keeps every parameter, and its scores, through its stored form. */
+static void
+test_later(void)
+{
+	NnGraph *g = later_graph();
+	NnGraph *again = env_alloc(nn_graph_bytes(40));
+	float *weights = env_alloc(nn_graph_weight_count(g) * sizeof(float));
+	size_t n = nn_model_bytes(g, NULL, 0);
+	unsigned char *bytes = env_alloc(n);
+	NnModelView view;
+	NnError error;
+	int i, k;
+
+	nn_weights_init(weights, g, 3, NULL);
+	unit_ok(nn_model_write(bytes, n, g, weights, NULL, 0, &error) == NN_OK, "write");
+	unit_ok(nn_model_open(&view, bytes, n, &error) == NN_OK &&
+				nn_model_graph(again, &view, bytes, &error) == NN_OK,
+			"read: %s", error.message);
+	unit_ok(nn_graph_node_count(again) == nn_graph_node_count(g), "as many nodes");
+	for (i = 0; i < nn_graph_node_count(g); i++)
+		for (k = 0; k < NN_MAX_PARAMS; k++)
+			unit_ok(memcmp(&g->nodes[i].spec.params[k], &again->nodes[i].spec.params[k], sizeof(NnValue)) ==
+						0,
+					"parameter %d of %s", k, g->nodes[i].spec.name);
+	free(g);
+	free(again);
+	free(weights);
+	free(bytes);
+}
+
 static void
 test_round_trip(void)
 {
@@ -305,7 +373,22 @@ test_refused(void)
 		{"Conv2D", "filters=4 kernel_size=9", NN_BAD_ARGUMENT},
 		{"Conv2D", "filters=4 kernel_size=3,0", NN_BAD_ARGUMENT},
 		{"Conv2D", "filters=4 kernel_size=3 padding=full", NN_BAD_ARGUMENT},
-		{"Conv2D", "filters=4 kernel_size=3 activation=gelu", NN_BAD_ARGUMENT},
+		{"Conv2D", "filters=4 kernel_size=3 activation=gleu", NN_BAD_ARGUMENT},
+		{"Conv2D", "filters=4 kernel_size=3 activation=gelu", NN_UNSUPPORTED},
+		{"Conv2D", "filters=4 kernel_size=3 dilation_rate=5", NN_BAD_ARGUMENT},
+		{"Conv2D", "filters=4 kernel_size=3 groups=3", NN_BAD_ARGUMENT},
+		{"ReLU", "negative_slope=0.1 max_value=6", NN_UNSUPPORTED},
+		{"ZeroPadding2D", "padding=-1,0,0,0", NN_BAD_ARGUMENT},
+		{"ZeroPadding2D", "padding=4096,4096,0,0", NN_TOO_LARGE},
+		{"Cropping2D", "cropping=4,4,0,0", NN_BAD_ARGUMENT},
+		{"UpSampling2D", "size=0", NN_BAD_ARGUMENT},
+		{"Reshape", "target_shape=5,-1", NN_UNSUPPORTED},
+		{"Reshape", "target_shape=3,-1,1", NN_BAD_ARGUMENT},
+		{"Reshape", "target_shape=-1,-1,1", NN_BAD_ARGUMENT},
+		{"Reshape", "target_shape=0", NN_BAD_ARGUMENT},
+		{"Rescaling", "scale=1,2,3", NN_BAD_ARGUMENT},
+		{"LayerNormalization", "axis=1", NN_UNSUPPORTED},
+		{"GroupNormalization", "groups=0", NN_BAD_ARGUMENT},
 		{"MaxPooling2D", "pool_size=20", NN_BAD_ARGUMENT},
 		{"Dense", "units=4", NN_BAD_ARGUMENT},
 		{"Dropout", "rate=1", NN_BAD_ARGUMENT},
@@ -574,6 +657,7 @@ main(void)
 	test_truncated();
 	test_mutated();
 	test_hostile();
+	test_later();
 	test_refused();
 	test_queries();
 	test_initializers();

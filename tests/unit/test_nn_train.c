@@ -221,6 +221,87 @@ test_threads(void)
 	free(graph);
 }
 
+/* Layers that are not trainable, and the layers that came after the first ones. */
+static NnGraph *
+frozen_graph(void)
+{
+	NnGraph *g = env_graph(24, 8, 8, 2);
+	int both[2];
+	int a = env_add(g, "ZeroPadding2D", "padding", "padding=0,1,0,1", 0);
+
+	a = env_add(g, "Conv2D", "frozen_conv", "filters=6 kernel_size=3 padding=same trainable=0", a);
+	a = env_add(g, "BatchNormalization", "frozen_bn", "trainable=0", a);
+	a = env_add(g, "Activation", "silu", "activation=silu", a);
+	a = env_add(g, "Conv2D", "groups", "filters=6 kernel_size=3 dilation_rate=2 groups=2 activation=elu", a);
+	a = env_add(g, "BatchNormalization", "fixed_bn", "training=0", a);
+	a = env_add(g, "DepthwiseConv2D", "frozen_depthwise", "kernel_size=3 padding=same trainable=0", a);
+	a = env_add(g, "GroupNormalization", "group", "groups=3", a);
+	a = env_add(g, "SpatialDropout2D", "spatial", "rate=0.2", a);
+	both[0] = a;
+	both[1] = env_add(g, "Dense", "excite", "units=6 activation=sigmoid",
+					  env_add(g, "GlobalAveragePooling2D", "squeeze", "", a));
+	a = env_add_inputs(g, "Multiply", "multiply", "", 2, both);
+	a = env_add(g, "UpSampling2D", "up", "interpolation=bilinear", a);
+	a = env_add(g, "LayerNormalization", "frozen_layer", "trainable=0", a);
+	a = env_add(g, "Flatten", "flat", "", a);
+	a = env_add(g, "Dense", "frozen_dense", "units=9 activation=tanh trainable=0", a);
+	a = env_add(g, "Dense", "head", "units=1 activation=sigmoid", a);
+	env_finish(g, a);
+	return g;
+}
+
+/* Checks that frozen weights stay, the others move, and both are the same on any number of threads. */
+static void
+test_frozen(void)
+{
+	static const NnOptimizerKind kinds[] = {NN_SGD, NN_ADAMW};
+	NnGraph *graph = frozen_graph();
+	float *before = env_alloc(nn_graph_weight_count(graph) * sizeof(float));
+	EnvData data;
+	int k, i, v;
+
+	env_data_init(&data, graph, 45, 13, 1);
+	for (k = 0; k < 4; k++)
+	{
+		float *weights[2];
+		NnTrainConfig config;
+		NnStatus status;
+
+		env_config_init(&config, kinds[k % 2]);
+		config.batch_size = 8;
+		config.optimizer.clipnorm = k < 2 ? 0 : 0.1;
+		nn_weights_init(before, graph, config.seed, NULL);
+		for (i = 0; i < 2; i++)
+		{
+			Watch watch;
+
+			memset(&watch, 0, sizeof(watch));
+			weights[i] = train(graph, &config, &data.data, 1 + 2 * i, NULL, &watch, &status);
+			unit_ok(status == NN_OK, "trains on %d threads", 1 + 2 * i);
+		}
+		unit_ok(same(weights[0], weights[1], graph), "same weights on 1 and 3 threads");
+		for (v = 0; v < nn_graph_variable_count(graph); v++)
+		{
+			NnVariable variable;
+			int stays;
+
+			nn_graph_variable(&variable, graph, v);
+			stays = memcmp(before + variable.offset, weights[0] + variable.offset,
+						   variable.count * sizeof(float)) == 0;
+			unit_ok(stays == !variable.trainable, "%s %s", variable.name,
+					variable.trainable ? "moves" : "stays");
+			unit_ok(variable.trainable || strncmp(variable.name, "frozen", 6) == 0 ||
+						strncmp(variable.name, "fixed_bn/moving", 15) == 0,
+					"%s is not trainable", variable.name);
+		}
+		free(weights[0]);
+		free(weights[1]);
+	}
+	free(before);
+	env_data_free(&data);
+	free(graph);
+}
+
 static void
 test_resume(void)
 {
@@ -629,6 +710,7 @@ main(void)
 {
 	test_permutation();
 	test_threads();
+	test_frozen();
 	test_resume();
 	test_learning();
 	test_early_stopping();

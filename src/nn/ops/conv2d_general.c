@@ -25,7 +25,7 @@
 static size_t
 taps_of(const NnNode *node)
 {
-	return (size_t) node->window.kh * (size_t) node->window.kw * (size_t) node->in.c;
+	return (size_t) node->window.kh * (size_t) node->window.kw * (size_t) (node->in.c / node->groups);
 }
 
 /* Returns how many rows of patches are gathered at a time. */
@@ -46,24 +46,24 @@ nn_conv2d_patch_bytes(const NnNode *node)
 	return nn_align_size(nn_mul_size(tile_rows(node), taps_of(node) * sizeof(float)));
 }
 
-/* Tells whether the patches are the source itself: a 1x1 convolution of stride 1. */
+/* Tells whether the patches are the source itself: a 1x1 convolution of stride 1 in one group. */
 static int
 is_pointwise(const NnNode *node)
 {
 	const NnWindow *w = &node->window;
 
-	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1;
+	return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && node->groups == 1;
 }
 
 /*
  * Copies the patches of rows output pixels from first on as rows of KH*KW*IC
- * values, zero outside the source.
+ * values, the IC channels of a group, zero outside the source.
  */
 static void
-gather_patches(float *patches, const float *src, const NnNode *node, size_t first, size_t rows)
+gather_patches(float *patches, const float *src, const NnNode *node, int group, size_t first, size_t rows)
 {
 	const NnWindow *w = &node->window;
-	size_t ic = (size_t) node->in.c;
+	size_t ic = (size_t) (node->in.c / node->groups);
 	size_t work = 0;
 	size_t r;
 	int y, x;
@@ -81,17 +81,27 @@ gather_patches(float *patches, const float *src, const NnNode *node, size_t firs
 				if (at < 0)
 					memset(patches, 0, ic * sizeof(float));
 				else
-					memcpy(patches, src + at, ic * sizeof(float));
+					memcpy(patches, src + at + (size_t) group * ic, ic * sizeof(float));
 			}
 	}
 }
 
+/* Returns the patches of a group: the source itself, or gathered. */
+static const float *
+group_patches(float *patches, const NnCall *call, int group, size_t first, size_t rows)
+{
+	if (is_pointwise(call->node))
+		return call->src[0] + first * taps_of(call->node);
+	gather_patches(patches, call->src[0], call->node, group, first, rows);
+	return patches;
+}
+
 /* Adds patches to where they came from: the transpose of gather_patches(). */
 static void
-scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t first, size_t rows)
+scatter_patches(float *dsrc, const float *patches, const NnNode *node, int group, size_t first, size_t rows)
 {
 	const NnWindow *w = &node->window;
-	size_t ic = (size_t) node->in.c;
+	size_t ic = (size_t) (node->in.c / node->groups);
 	size_t work = 0;
 	size_t r, c;
 	int y, x;
@@ -109,7 +119,7 @@ scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t fi
 				if (at < 0)
 					continue;
 				for (c = 0; c < ic; c++)
-					dsrc[(size_t) at + c] += patches[c];
+					dsrc[(size_t) at + (size_t) group * ic + c] += patches[c];
 			}
 	}
 }
@@ -119,7 +129,7 @@ scatter_patches(float *dsrc, const float *patches, const NnNode *node, size_t fi
 /* Multiplies as call->sgemm does with alpha 1, a few rows at a time where they are much work. */
 static void
 product(const NnCall *call, int transpose_a, int transpose_b, size_t m, size_t n, size_t k, const float *a,
-		size_t lda, const float *b, size_t ldb, float beta, float *c)
+		size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
 {
 	size_t most = PRODUCT_WORK / k / n;
 	size_t count, i;
@@ -130,7 +140,7 @@ product(const NnCall *call, int transpose_a, int transpose_b, size_t m, size_t n
 	{
 		count = m - i < most ? m - i : most;
 		call->sgemm(transpose_a, transpose_b, (int) count, (int) n, (int) k, 1.0f,
-					a + (transpose_a ? i : i * lda), (int) lda, b, (int) ldb, beta, c + i * n, (int) n);
+					a + (transpose_a ? i : i * lda), (int) lda, b, (int) ldb, beta, c + i * ldc, (int) ldc);
 	}
 }
 
@@ -142,20 +152,19 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 	size_t oc = (size_t) node->shape.c;
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
+	size_t width = oc / (size_t) node->groups;
 	const float *bias = nn_bias(node, call->weights);
 	size_t first, r, c;
+	int g;
 
 	for (first = 0; first < pixels; first += rows)
 	{
 		size_t count = pixels - first < rows ? pixels - first : rows;
-		const float *a = patches;
 		float *out = dst + first * oc;
 
-		if (is_pointwise(node))
-			a = call->src[0] + first * taps;
-		else
-			gather_patches(patches, call->src[0], node, first, count);
-		product(call, 0, 0, count, oc, taps, a, taps, call->weights, oc, 0.0f, out);
+		for (g = 0; g < node->groups && !nn_stopped(); g++)
+			product(call, 0, 0, count, width, taps, group_patches(patches, call, g, first, count), taps,
+					call->weights + (size_t) g * width, oc, 0.0f, out + (size_t) g * width, oc);
 		if (nn_stopped())
 			return;
 		if (bias != NULL)
@@ -245,20 +254,20 @@ nn_conv2d_weights(const NnCall *call, const float *dfull, float *patches)
 	size_t oc = (size_t) node->shape.c;
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
+	size_t width = oc / (size_t) node->groups;
 	float *dbias = nn_bias_gradient(node, call->dweights);
 	size_t work = 0;
 	size_t first, c;
+	int g;
 
 	for (first = 0; first < pixels; first += rows)
 	{
 		size_t count = pixels - first < rows ? pixels - first : rows;
-		const float *a = patches;
 
-		if (is_pointwise(node))
-			a = call->src[0] + first * taps;
-		else
-			gather_patches(patches, call->src[0], node, first, count);
-		product(call, 1, 0, taps, oc, count, a, taps, dfull + first * oc, oc, 1.0f, call->dweights);
+		for (g = 0; g < node->groups && !nn_stopped(); g++)
+			product(call, 1, 0, taps, width, count, group_patches(patches, call, g, first, count), taps,
+					dfull + first * oc + (size_t) g * width, oc, 1.0f, call->dweights + (size_t) g * width,
+					oc);
 		if (nn_stopped())
 			return;
 	}
@@ -276,7 +285,9 @@ nn_conv2d_data(const NnCall *call, const float *dfull, float *patches)
 	size_t oc = (size_t) node->shape.c;
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
+	size_t width = oc / (size_t) node->groups;
 	size_t first;
+	int g;
 
 	if (!is_pointwise(node))
 		nn_stop_zero(call->dsrc[0], nn_shape_floats(&node->in) * sizeof(float));
@@ -285,10 +296,14 @@ nn_conv2d_data(const NnCall *call, const float *dfull, float *patches)
 		size_t count = pixels - first < rows ? pixels - first : rows;
 		float *to = is_pointwise(node) ? call->dsrc[0] + first * taps : patches;
 
-		product(call, 0, 1, count, taps, oc, dfull + first * oc, oc, call->weights, oc, 0.0f, to);
+		for (g = 0; g < node->groups && !nn_stopped(); g++)
+		{
+			product(call, 0, 1, count, taps, width, dfull + first * oc + (size_t) g * width, oc,
+					call->weights + (size_t) g * width, oc, 0.0f, to, taps);
+			if (!is_pointwise(node) && !nn_stopped())
+				scatter_patches(call->dsrc[0], patches, node, g, first, count);
+		}
 		if (nn_stopped())
 			return;
-		if (!is_pointwise(node))
-			scatter_patches(call->dsrc[0], patches, node, first, count);
 	}
 }

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * op_activation.c
- *	  Activation, and ReLU, LeakyReLU and Softmax as layers of their own.
+ *	  Activation, and ReLU, LeakyReLU, ELU and Softmax as layers of their own.
  *
  * They run only where they could not join the step before them.
  *
  *-------------------------------------------------------------------------
  */
 #include "../activations.h"
+#include "../error.h"
 #include "../graph.h"
 #include "../nn.h"
 #include "../op.h"
@@ -22,12 +23,17 @@ static const NnParam activation_params[] = {
 
 static const NnParam relu_params[] = {
 	{"negative_slope", NN_PARAM_FLOAT, 0, 0, 1e6, {{0}}, NULL},
+	{"max_value", NN_PARAM_FLOAT, NN_LATER, 0, 1e6, {{0}}, NULL}, /* 0: none */
 	{0},
 };
 
 static const NnRefused relu_refused[] = {
-	{"max_value", "null"},
 	{"threshold", "0|0.0"},
+	{0},
+};
+
+static const NnParam elu_params[] = {
+	{"alpha", NN_PARAM_FLOAT, 0, 0, 1e6, {{1}}, NULL},
 	{0},
 };
 
@@ -52,6 +58,9 @@ activation_kind(const NnNode *node, float *slope)
 static NnActivation
 relu_kind(const NnNode *node, float *slope)
 {
+	*slope = (float) node->spec.params[1].v[0];
+	if (*slope > 0.0f)
+		return NN_RELU6;
 	*slope = (float) node->spec.params[0].v[0];
 	return *slope > 0.0f ? NN_LEAKY_RELU : NN_RELU;
 }
@@ -66,11 +75,27 @@ leaky_relu_kind(const NnNode *node, float *slope)
 }
 
 static NnActivation
+elu_kind(const NnNode *node, float *slope)
+{
+	*slope = (float) node->spec.params[0].v[0];
+	return NN_ELU;
+}
+
+static NnActivation
 softmax_kind(const NnNode *node, float *slope)
 {
 	(void) node;
 	*slope = 0.0f;
 	return NN_SOFTMAX;
+}
+
+static NnStatus
+relu_shape(NnNode *node, const NnShape *inputs, NnError *error)
+{
+	if (node->spec.params[0].v[0] > 0 && node->spec.params[1].v[0] > 0)
+		return nn_fail(error, NN_UNSUPPORTED, -1, "Leave one of the two out.",
+					   "layer \"%s\" (ReLU) has both \"negative_slope\" and \"max_value\"", node->spec.name);
+	return nn_same_shape(node, inputs, error);
 }
 
 static void
@@ -92,8 +117,9 @@ activation_backward(const NnCall *call)
 	if (call->dsrc[0] == NULL)
 		return;
 	nn_stop_copy(call->dsrc[0], call->ddst, nn_shape_floats(shape));
-	nn_activation_backward(call->dsrc[0], call->dst, rows, (size_t) shape->c, call->step->activation,
-						   call->step->slope);
+	nn_activation_backward(call->dsrc[0],
+						   nn_activation_stands_alone(call->step->activation) ? call->src[0] : call->dst,
+						   rows, (size_t) shape->c, call->step->activation, call->step->slope);
 }
 
 const NnOp nn_op_activation = {
@@ -106,9 +132,9 @@ const NnOp nn_op_activation = {
 };
 
 const NnOp nn_op_relu = {
-	.info = {"ReLU", 1, 1, relu_params, nn_no_ignored, relu_refused, "max(x, 0)."},
+	.info = {"ReLU", 1, 1, relu_params, nn_no_ignored, relu_refused, "max(x, 0), or up to max_value."},
 	.flags = NN_NEEDS_DST | NN_IS_ACTIVATION,
-	.shape = nn_same_shape,
+	.shape = relu_shape,
 	.activation = relu_kind,
 	.forward = activation_forward,
 	.backward = activation_backward,
@@ -120,6 +146,15 @@ const NnOp nn_op_leaky_relu = {
 	.flags = NN_NEEDS_DST | NN_IS_ACTIVATION,
 	.shape = nn_same_shape,
 	.activation = leaky_relu_kind,
+	.forward = activation_forward,
+	.backward = activation_backward,
+};
+
+const NnOp nn_op_elu = {
+	.info = {"ELU", 1, 1, elu_params, nn_no_ignored, nn_no_refused, "x, or alpha * (exp(x) - 1) below zero."},
+	.flags = NN_NEEDS_DST | NN_IS_ACTIVATION,
+	.shape = nn_same_shape,
+	.activation = elu_kind,
 	.forward = activation_forward,
 	.backward = activation_backward,
 };

@@ -9,6 +9,10 @@
  * moving statistics are used.  Both ways dst = src * a + b per channel, with
  * a = gamma / sqrt(variance + epsilon) and b = beta - mean * a.
  *
+ * With fixed statistics training uses the moving ones, too, and leaves them as
+ * they are: in a layer that is not trainable, as in Keras, and in one that
+ * Keras 2 called with training=False.
+ *
  *-------------------------------------------------------------------------
  */
 #include "../activations.h"
@@ -38,7 +42,9 @@ enum
 	P_BETA_INITIALIZER,
 	P_GAMMA_INITIALIZER,
 	P_MEAN_INITIALIZER,
-	P_VARIANCE_INITIALIZER
+	P_VARIANCE_INITIALIZER,
+	P_TRAINABLE,
+	P_TRAINING
 };
 
 static const NnParam params[] = {
@@ -51,6 +57,8 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_ONES("gamma_initializer"),
 	NN_PARAM_ROW_ZEROS("moving_mean_initializer"),
 	NN_PARAM_ROW_ONES("moving_variance_initializer"),
+	NN_PARAM_ROW_TRAINABLE,
+	{"training", NN_PARAM_BOOL, NN_LATER, 0, 1, {{1}}, NULL},
 	{0},
 };
 
@@ -110,6 +118,12 @@ parts_of(const NnNode *node)
 	parts.mean = at;
 	parts.variance = at + c;
 	return parts;
+}
+
+static int
+has_fixed_statistics(const NnNode *node)
+{
+	return node->spec.params[P_TRAINABLE].v[0] == 0 || node->spec.params[P_TRAINING].v[0] == 0;
 }
 
 static float
@@ -284,6 +298,12 @@ sum_rows(double *sum, double *sum_sq, double *dot, const float *x, const float *
 	}
 }
 
+static size_t
+statistics_items(const NnTrainer *trainer, const NnStep *step)
+{
+	return has_fixed_statistics(nn_batch_node(trainer, step)) ? 0 : nn_chunk_items(trainer, step);
+}
+
 static void
 sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -328,14 +348,23 @@ make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *w
 
 	(void) item;
 	(void) worker;
-	for (k = 0; k < c && !nn_stop_due(&work, 16 * NN_CHUNKS); k++)
+	if (has_fixed_statistics(node))
 	{
-		double mean = total(trainer, step, 0, k) / rows;
-		double variance = total(trainer, step, 1, k) / rows - mean * mean;
+		const float *weights = trainer->weights + node->weights;
+		Parts parts = parts_of(node);
 
-		kept(trainer, step, KEEP_MEAN)[k] = (float) mean;
-		kept(trainer, step, KEEP_VARIANCE)[k] = (float) (variance > 0.0 ? variance : 0.0);
+		memcpy(kept(trainer, step, KEEP_MEAN), weights + parts.mean, c * sizeof(float));
+		memcpy(kept(trainer, step, KEEP_VARIANCE), weights + parts.variance, c * sizeof(float));
 	}
+	else
+		for (k = 0; k < c && !nn_stop_due(&work, 16 * NN_CHUNKS); k++)
+		{
+			double mean = total(trainer, step, 0, k) / rows;
+			double variance = total(trainer, step, 1, k) / rows - mean * mean;
+
+			kept(trainer, step, KEEP_MEAN)[k] = (float) mean;
+			kept(trainer, step, KEEP_VARIANCE)[k] = (float) (variance > 0.0 ? variance : 0.0);
+		}
 	make_affine(kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node,
 				trainer->weights + node->weights, kept(trainer, step, KEEP_MEAN),
 				kept(trainer, step, KEEP_VARIANCE));
@@ -374,7 +403,8 @@ backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
  * With x = (src - mean) f the normalised source and f = 1 / sqrt(variance +
  * epsilon) they are dgamma = sum ddst x, dbeta = sum ddst, and
  *		dsrc = a (ddst - mean(ddst) - x mean(ddst x))
- * which is ddst, src and a constant, each times a factor of the channel.
+ * which is ddst, src and a constant, each times a factor of the channel.  With
+ * fixed statistics it is a ddst.
  */
 static void
 make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
@@ -382,6 +412,7 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	const NnNode *node = nn_batch_node(trainer, step);
 	Parts parts = parts_of(node);
 	float *dweights = trainer->gradients + node->weights;
+	int fixed = has_fixed_statistics(node);
 	double rows = batch_rows(trainer, step);
 	size_t c = (size_t) node->in.c;
 	size_t work = 0;
@@ -397,13 +428,13 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 		double sum = total(trainer, step, 0, k);
 		double sum_x = (total(trainer, step, 1, k) - mean * sum) * f;
 
-		if (parts.beta >= 0)
+		if (parts.beta >= 0 && node->n_trainable > 0)
 			dweights[(size_t) parts.beta + k] = (float) sum;
-		if (parts.gamma >= 0)
+		if (parts.gamma >= 0 && node->n_trainable > 0)
 			dweights[(size_t) parts.gamma + k] = (float) sum_x;
 		kept(trainer, step, KEEP_BY_DDST)[k] = (float) a;
-		kept(trainer, step, KEEP_BY_SRC)[k] = (float) (-a * f * sum_x / rows);
-		kept(trainer, step, KEEP_CONSTANT)[k] = (float) (a * (mean * f * sum_x - sum) / rows);
+		kept(trainer, step, KEEP_BY_SRC)[k] = fixed ? 0.0f : (float) (-a * f * sum_x / rows);
+		kept(trainer, step, KEEP_CONSTANT)[k] = fixed ? 0.0f : (float) (a * (mean * f * sum_x - sum) / rows);
 	}
 }
 
@@ -445,6 +476,8 @@ norm_commit(NnTrainer *trainer, const NnStep *step)
 	size_t c = (size_t) node->in.c;
 	size_t k;
 
+	if (has_fixed_statistics(node))
+		return;
 	for (k = 0; k < c; k++)
 	{
 		float *mean = &w[(size_t) parts.mean + k];
@@ -456,7 +489,7 @@ norm_commit(NnTrainer *trainer, const NnStep *step)
 }
 
 static const NnOpPhase train_forward[] = {
-	{nn_chunk_items, sum_chunk},
+	{statistics_items, sum_chunk},
 	{nn_one_item, make_statistics},
 	{nn_sample_items, normalize_sample},
 	{NULL, NULL},

@@ -62,7 +62,8 @@ window_side(int in, int kernel, int stride, int same, int *before)
 }
 
 NnStatus
-nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, int *ow, NnError *error)
+nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int dh, int dw, int same, int *oh, int *ow,
+			   NnError *error)
 {
 	NnWindow *window = &node->window;
 
@@ -70,6 +71,10 @@ nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, 
 	window->kw = kw;
 	window->sh = sh;
 	window->sw = sw;
+	window->dh = dh;
+	window->dw = dw;
+	kh = (kh - 1) * dh + 1;
+	kw = (kw - 1) * dw + 1;
 	*oh = window_side(node->in.h, kh, sh, same, &window->top);
 	*ow = window_side(node->in.w, kw, sw, same, &window->left);
 	if (*oh < 1 || *ow < 1)
@@ -78,6 +83,19 @@ nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, 
 					   "layer \"%s\" has a window of %d x %d, but its input is only %d x %d", node->spec.name,
 					   kh, kw, node->in.h, node->in.w);
 	return NN_OK;
+}
+
+/* Tells whether the weights of a node are trained: its parameter "trainable", where it has one. */
+static int
+is_trainable(const NnNode *node)
+{
+	const NnParam *params = nn_node_op(node)->info.params;
+	int i;
+
+	for (i = 0; params[i].key != NULL; i++)
+		if (strcmp(params[i].key, "trainable") == 0)
+			return node->spec.params[i].v[0] != 0;
+	return 1;
 }
 
 NnNodeVariable *
@@ -97,11 +115,11 @@ nn_add_variable(NnNode *node, const char *name, int trainable, const NnValue *in
 		variable->dims[i] = dims[i];
 		variable->count = nn_mul_size(variable->count, (size_t) dims[i]);
 	}
-	variable->trainable = trainable;
+	variable->trainable = trainable && is_trainable(node);
 	variable->initializer = *initializer;
 	variable->offset = node->n_weights;
 	node->n_weights = nn_add_size(node->n_weights, variable->count);
-	if (trainable)
+	if (variable->trainable)
 		node->n_trainable = nn_add_size(node->n_trainable, variable->count);
 	return variable;
 }
@@ -109,6 +127,15 @@ nn_add_variable(NnNode *node, const char *name, int trainable, const NnValue *in
 NnActivation
 nn_value_activation(const NnValue *value, float *slope)
 {
-	*slope = (float) value->v[1];
-	return (NnActivation) (int) value->v[0];
+	NnActivation kind = (NnActivation) (int) value->v[0];
+	double number = value->v[1];
+
+	if (kind == NN_RELU6)
+		number = value->v[2] > 0 ? value->v[2] : 6.0;
+	else if (kind == NN_ELU)
+		number = value->v[2] > 0 ? value->v[2] : 1.0;
+	else if (kind == NN_HARD_SIGMOID)
+		number = value->v[2] > 0 ? value->v[2] : 1.0 / 6.0;
+	*slope = (float) number;
+	return kind;
 }

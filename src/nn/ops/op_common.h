@@ -28,6 +28,8 @@ extern const char *const nn_padding_names[];
 
 #define NN_PARAM_ROW_ACTIVATION {"activation", NN_PARAM_ACTIVATION, 0, 0, 0, {{NN_LINEAR, 0.2}}, NULL}
 #define NN_PARAM_ROW_BOOL(key, def) {key, NN_PARAM_BOOL, 0, 0, 1, {{def}}, NULL}
+#define NN_PARAM_ROW_TRAINABLE {"trainable", NN_PARAM_BOOL, NN_LATER, 0, 1, {{1}}, NULL}
+#define NN_PARAM_ROW_DILATION {"dilation_rate", NN_PARAM_INT_PAIR, NN_LATER, 1, 255, {{1, 1}}, NULL}
 #define NN_PARAM_ROW_ZEROS(key) {key, NN_PARAM_INITIALIZER, 0, 0, 0, {{NN_INIT_CONSTANT, 0}}, NULL}
 #define NN_PARAM_ROW_ONES(key) {key, NN_PARAM_INITIALIZER, 0, 0, 0, {{NN_INIT_CONSTANT, 1}}, NULL}
 #define NN_PARAM_ROW_GLOROT(key) \
@@ -45,8 +47,8 @@ extern NnStatus nn_same_shape(NnNode *node, const NnShape *inputs, NnError *erro
 extern NnStatus nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error);
 
 /* Fills the node's window and returns the size of its output, padded as TensorFlow pads. */
-extern NnStatus nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int same, int *oh, int *ow,
-							   NnError *error);
+extern NnStatus nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int dh, int dw, int same,
+							   int *oh, int *ow, NnError *error);
 
 /*
  * Returns where in the source the pixel under tap (y, x) of an output pixel's
@@ -56,8 +58,8 @@ static inline ptrdiff_t
 nn_tap_pixel(const NnNode *node, int oy, int ox, int y, int x)
 {
 	const NnWindow *w = &node->window;
-	int sy = oy * w->sh + y - w->top;
-	int sx = ox * w->sw + x - w->left;
+	int sy = oy * w->sh + y * w->dh - w->top;
+	int sx = ox * w->sw + x * w->dw - w->left;
 
 	if (sy < 0 || sy >= node->in.h || sx < 0 || sx >= node->in.w)
 		return -1;
@@ -68,7 +70,8 @@ nn_tap_pixel(const NnNode *node, int oy, int ox, int y, int x)
 
 /*
  * Appends a variable to the node and to its weights.  The caller has checked
- * that the number of floats is within limits.
+ * that the number of floats is within limits.  A node whose parameter
+ * "trainable" is 0 has no trainable ones.
  */
 extern NnNodeVariable *nn_add_variable(NnNode *node, const char *name, int trainable,
 									   const NnValue *initializer, int rank, int d0, int d1, int d2, int d3);

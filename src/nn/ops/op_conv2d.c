@@ -32,7 +32,10 @@ enum
 	P_ACTIVATION,
 	P_USE_BIAS,
 	P_KERNEL_INITIALIZER,
-	P_BIAS_INITIALIZER
+	P_BIAS_INITIALIZER,
+	P_DILATION_RATE,
+	P_GROUPS,
+	P_TRAINABLE
 };
 
 static const NnParam params[] = {
@@ -44,6 +47,9 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_BOOL("use_bias", 1),
 	NN_PARAM_ROW_GLOROT("kernel_initializer"),
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
+	NN_PARAM_ROW_DILATION,
+	{"groups", NN_PARAM_INT, NN_LATER, 1, 65536, {{1}}, NULL},
+	NN_PARAM_ROW_TRAINABLE,
 	{0},
 };
 
@@ -51,8 +57,6 @@ static const char *const ignored[] = {"rank", NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
-	{"dilation_rate", "1|[1, 1]"},
-	{"groups", "1"},
 	{"kernel_regularizer", "null"},
 	{"bias_regularizer", "null"},
 	{"activity_regularizer", "null"},
@@ -68,22 +72,30 @@ conv2d_shape(NnNode *node, const NnShape *inputs, NnError *error)
 	int kh = (int) p[P_KERNEL_SIZE].v[0];
 	int kw = (int) p[P_KERNEL_SIZE].v[1];
 	int oc = (int) p[P_FILTERS].v[0];
+	int groups = (int) p[P_GROUPS].v[0];
 	int oh, ow;
 	size_t taps;
 	NnStatus status = nn_need_rank(node, &inputs[0], 3, error);
 
 	if (status == NN_OK)
 		status = nn_window_init(node, kh, kw, (int) p[P_STRIDES].v[0], (int) p[P_STRIDES].v[1],
+								(int) p[P_DILATION_RATE].v[0], (int) p[P_DILATION_RATE].v[1],
 								(int) p[P_PADDING].v[0], &oh, &ow, error);
 	if (status == NN_OK)
 		status = nn_set_shape(node, 3, oh, ow, (size_t) oc, error);
 	if (status != NN_OK)
 		return status;
-	taps = (size_t) kh * (size_t) kw * (size_t) node->in.c;
+	if (node->in.c % groups != 0 || oc % groups != 0)
+		return nn_fail(
+			error, NN_BAD_ARGUMENT, -1, "",
+			"layer \"%s\" (Conv2D) has %d groups, which divide its %d inputs or %d filters unevenly",
+			node->spec.name, groups, node->in.c, oc);
+	node->groups = groups;
+	taps = (size_t) kh * (size_t) kw * (size_t) (node->in.c / groups);
 	if (taps > (size_t) 1 << 24)
 		return nn_fail(error, NN_TOO_LARGE, -1, "", "layer \"%s\" has a kernel that is too large",
 					   node->spec.name);
-	nn_add_variable(node, "kernel", 1, &p[P_KERNEL_INITIALIZER], 4, kh, kw, node->in.c, oc);
+	nn_add_variable(node, "kernel", 1, &p[P_KERNEL_INITIALIZER], 4, kh, kw, node->in.c / groups, oc);
 	if (p[P_USE_BIAS].v[0] != 0)
 		nn_add_variable(node, "bias", 1, &p[P_BIAS_INITIALIZER], 1, oc, 0, 0, 0);
 	node->multiply_adds = (uint64_t) nn_mul_size(nn_mul_size((size_t) oh * (size_t) ow, taps), (size_t) oc);
@@ -110,8 +122,9 @@ conv3_shape(NnConv3 *c, const NnNode *node, const NnStep *step, NnMode mode, NnP
 
 	if (mode == NN_EXPLAIN || path == NN_PATH_REFERENCE)
 		return 0;
-	if (w->kh != 3 || w->kw != 3 || w->sh != 1 || w->sw != 1 || w->top != 1 || w->left != 1 ||
-		node->shape.h != node->in.h || node->shape.w != node->in.w)
+	if (w->kh != 3 || w->kw != 3 || w->sh != 1 || w->sw != 1 || w->dh != 1 || w->dw != 1 ||
+		node->groups != 1 || w->top != 1 || w->left != 1 || node->shape.h != node->in.h ||
+		node->shape.w != node->in.w)
 		return 0;
 	if (node->in.c > NN_CONV3_DIRECT_IC && (node->in.c < 8 || node->in.h < 4 || node->in.w < 4))
 		return 0;

@@ -34,7 +34,8 @@ enum
 	P_ACTIVATION,
 	P_USE_BIAS,
 	P_KERNEL_INITIALIZER,
-	P_BIAS_INITIALIZER
+	P_BIAS_INITIALIZER,
+	P_TRAINABLE
 };
 
 #define BACKWARD_ROWS 512 /* inputs of a backward item */
@@ -46,6 +47,7 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_BOOL("use_bias", 1),
 	NN_PARAM_ROW_GLOROT("kernel_initializer"),
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
+	NN_PARAM_ROW_TRAINABLE,
 	{0},
 };
 

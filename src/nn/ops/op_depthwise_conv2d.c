@@ -29,7 +29,9 @@ enum
 	P_ACTIVATION,
 	P_USE_BIAS,
 	P_DEPTHWISE_INITIALIZER,
-	P_BIAS_INITIALIZER
+	P_BIAS_INITIALIZER,
+	P_DILATION_RATE,
+	P_TRAINABLE
 };
 
 static const NnParam params[] = {
@@ -41,6 +43,8 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_BOOL("use_bias", 1),
 	NN_PARAM_ROW_GLOROT("depthwise_initializer"),
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
+	NN_PARAM_ROW_DILATION,
+	NN_PARAM_ROW_TRAINABLE,
 	{0},
 };
 
@@ -50,7 +54,6 @@ static const char *const ignored[] =
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
-	{"dilation_rate", "1|[1, 1]"},
 	{"groups", "1"},
 	{"depthwise_regularizer", "null"},
 	{"bias_regularizer", "null"},
@@ -72,6 +75,7 @@ depthwise_shape(NnNode *node, const NnShape *inputs, NnError *error)
 
 	if (status == NN_OK)
 		status = nn_window_init(node, kh, kw, (int) p[P_STRIDES].v[0], (int) p[P_STRIDES].v[1],
+								(int) p[P_DILATION_RATE].v[0], (int) p[P_DILATION_RATE].v[1],
 								(int) p[P_PADDING].v[0], &oh, &ow, error);
 	if (status == NN_OK)
 		status = nn_set_shape(node, 3, oh, ow, (size_t) node->in.c * (size_t) multiplier, error);
@@ -96,9 +100,9 @@ is_depthwise3(const NnNode *node, NnPath path)
 {
 	const NnWindow *w = &node->window;
 
-	return path != NN_PATH_REFERENCE && w->kh == 3 && w->kw == 3 && w->sh == 1 && w->sw == 1 && w->top == 1 &&
-		   w->left == 1 && node->shape.h == node->in.h && node->shape.w == node->in.w &&
-		   node->shape.c == node->in.c;
+	return path != NN_PATH_REFERENCE && w->kh == 3 && w->kw == 3 && w->sh == 1 && w->sw == 1 && w->dh == 1 &&
+		   w->dw == 1 && w->top == 1 && w->left == 1 && node->shape.h == node->in.h &&
+		   node->shape.w == node->in.w && node->shape.c == node->in.c;
 }
 
 /* Computes dst = convolution + bias for any kernel, strides and multiplier. */

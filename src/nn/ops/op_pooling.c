@@ -53,8 +53,8 @@ pooling_shape(NnNode *node, const NnShape *inputs, NnError *error)
 	NnStatus status = nn_need_rank(node, &inputs[0], 3, error);
 
 	if (status == NN_OK)
-		status = nn_window_init(node, kh, kw, sh > 0 ? sh : kh, sw > 0 ? sw : kw, (int) p[P_PADDING].v[0],
-								&oh, &ow, error);
+		status = nn_window_init(node, kh, kw, sh > 0 ? sh : kh, sw > 0 ? sw : kw, 1, 1,
+								(int) p[P_PADDING].v[0], &oh, &ow, error);
 	if (status == NN_OK)
 		status = nn_set_shape(node, 3, oh, ow, (size_t) node->in.c, error);
 	return status;

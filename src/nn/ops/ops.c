@@ -35,6 +35,19 @@ static const NnOp *const ops[] = {
 	&nn_op_add,
 	&nn_op_concatenate,
 	&nn_op_rescaling,
+	&nn_op_elu,
+	&nn_op_reshape,
+	&nn_op_zero_padding,
+	&nn_op_cropping,
+	&nn_op_up_sampling,
+	&nn_op_multiply,
+	&nn_op_average,
+	&nn_op_maximum,
+	&nn_op_minimum,
+	&nn_op_subtract,
+	&nn_op_spatial_dropout,
+	&nn_op_layer_normalization,
+	&nn_op_group_normalization,
 };
 
 #define N_OPS ((int) (sizeof(ops) / sizeof(ops[0])))

@@ -60,7 +60,8 @@ typedef struct PneumoConfig
 	ImgPreprocess preprocess; /* image_size, color_mode, interpolation */
 	bool image_size_given;
 	bool color_mode_given;
-	double rescale;
+	double rescale; /* 1 where the network rescales by itself and the key is not given */
+	bool rescale_given;
 
 	char *image_column;
 	char *label_column;
@@ -124,7 +125,9 @@ extern int pneumo_config_threads(const PneumoConfig *config);
 /*
  * Builds the network of a config for so many classes (0: they are not known,
  * any network will do).  Sets config->preprocess from the network's input;
- * errors if a given key says otherwise.
+ * errors if a given key says otherwise.  Sets config->rescale to 1 where the
+ * network expects 0 to 255, unless the key is given.  All that is wrong with
+ * the layers is one error, with a line of detail for each thing.
  */
 extern NnGraph *pneumo_layers_graph(PneumoConfig *config, int n_classes);
 

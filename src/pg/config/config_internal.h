@@ -136,31 +136,90 @@ extern Jsonb *pneumo_preset_layers(const char *name, int n_classes);
 
 /* -------------------------------------------------------------- layers */
 
+/* LayerArg.source of what the network itself gets. */
+#define LAYER_SOURCE_INPUT (-2)
+
+/* Most nodes that one layer becomes. */
+#define LAYER_MAX_PARTS 3
+
+/* One argument of a layer's call: the output of a layer, or a number. */
+typedef struct LayerArg
+{
+	char *name;      /* of the layer; NULL: a number */
+	int64 node;      /* which call of that layer */
+	int source;      /* its place in the list, once it is known */
+	double constant; /* the number */
+} LayerArg;
+
+typedef enum LayerTraining
+{
+	LAYER_TRAINING_OPEN, /* as fit() and predict() say */
+	LAYER_TRAINING_FALSE,
+	LAYER_TRAINING_TRUE
+} LayerTraining;
+
+typedef enum LayerRole
+{
+	LAYER_NODE,   /* a layer as such */
+	LAYER_INPUT,  /* the network's input */
+	LAYER_NETWORK /* a network inside the network, or its input: the output of its source */
+} LayerRole;
+
+/* A key of a Keras layer, and where its value goes. */
+typedef struct LayerBinding
+{
+	const char *key;
+	int part;
+	const char *param; /* of the part's node type */
+} LayerBinding;
+
 typedef struct Layer
 {
-	int number; /* from 1, for messages */
+	int number;    /* from 1 in its network, for messages */
+	int scope;     /* number of the network that it is in; 0: the outer one */
+	int arg_scope; /* of the names in its args */
+	LayerRole role;
 	char *class_name;
-	char *name;
+	char *name;             /* with the names of the networks around it, "stem/conv" */
+	char *local_name;       /* without */
+	char *module;           /* NULL: none given */
+	char *function;         /* of a TFOpLambda */
 	JsonbContainer *config; /* NULL: none given */
 	JsonbValue *inbound;    /* inbound_nodes, or NULL */
-	bool is_input;
-	int node; /* -1: not added yet */
+	bool frozen;            /* "trainable": false, of it or of a network around it */
+	LayerTraining training; /* the call's argument */
+	int n_args;
+	LayerArg args[NN_MAX_INPUTS];
+	double negative_slope;        /* the call's argument, NaN: none; likewise approximate */
+	int approximate;              /* -1: none */
+	int n_parts;                  /* 0: gives its source */
+	const LayerBinding *bindings; /* ended by a NULL key; NULL: to the parameters of the same names */
+	const char *const *own_keys;  /* that pneumo_layer_kind() reads itself, ended by NULL; or NULL */
+	NnNodeSpec parts[LAYER_MAX_PARTS];
+	bool on_second; /* the first part takes the second source alone, the second both */
+	int node;       /* in the graph; -1: not added yet */
 } Layer;
 
 typedef struct LayerList
 {
-	bool functional;
+	bool keras2;
 	int n;
-	Layer *layers;
-	char *output;            /* name of the output layer; NULL: the last */
-	char *input;             /* name of the input layer, or NULL */
+	int room;
+	Layer **layers;
+	int n_scopes;
+	int output;              /* place of the output layer */
 	JsonbValue *build_shape; /* build_input_shape, or NULL */
+	struct LayerProblems *problems;
 } LayerList;
 
-/* ------------------------------------------- the list (layer_list.c) */
+/* ------------------------- what is wrong, and what is worth a notice (layer_problems.c) */
 
 /* Raises ERRCODE_INVALID_PARAMETER_VALUE with a message like printf's. */
 extern void pneumo_layers_error(const char *format, ...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+
+/* Raises ERRCODE_FEATURE_NOT_SUPPORTED: what Keras has and pneumo does not; hint may be NULL. */
+extern void pneumo_layers_unsupported(const char *hint, const char *format, ...) pg_attribute_printf(2, 3)
+	pg_attribute_noreturn();
 
 /* Returns the subject of a message: layer 2 "dense" (Dense). */
 extern char *pneumo_layer_subject(const Layer *layer);
@@ -168,15 +227,83 @@ extern char *pneumo_layer_subject(const Layer *layer);
 /* Returns the subject of a message: layer 2 "dense" (Dense): key "units". */
 extern char *pneumo_layer_key(const Layer *layer, const char *key);
 
-/* Reads the list of layers out of any of the forms that layer_list.c names. */
+/*
+ * Calls read(list, layer, arg) and keeps the error that it raises, if it is one
+ * of the two kinds above, among the network's problems.  What read does must
+ * leave nothing behind but memory.
+ */
+extern void pneumo_layers_try(LayerList *list, Layer *layer, const char *arg,
+							  void (*read)(LayerList *list, Layer *layer, const char *arg));
+
+/* Raises all problems at once, if there are any. */
+extern void pneumo_layers_raise(const LayerList *list);
+
+/* Keeps a notice, unless the same is there already; pneumo_layers_tell() sends them. */
+extern void pneumo_layers_notice(LayerList *list, const char *format, ...) pg_attribute_printf(2, 3);
+extern void pneumo_layers_tell(const LayerList *list);
+
+/* ------------------------------------------- the list (layer_list.c) */
+
+/* Reads the layers out of any of the forms that layer_list.c names, and which feeds which. */
 extern void pneumo_layers_read(LayerList *list, Jsonb *layers);
 
 /* Sets config->preprocess from the network's input; errors where a given key says otherwise. */
-extern void pneumo_layers_input(PneumoConfig *config, const LayerList *list);
+extern void pneumo_layers_input(PneumoConfig *config, LayerList *list);
+
+/* ------------------------------------- a layer's call (layer_calls.c) */
+
+/* Reads inbound_nodes into the layer's args and the arguments of its call. */
+extern void pneumo_layer_call(LayerList *list, Layer *layer);
+
+/* Returns whether the layer is an operator of Keras 3, or one of TensorFlow's that Keras 2 wrapped. */
+extern bool pneumo_layer_is_operator(const Layer *layer);
+
+/* ----------------------------- what a layer becomes (layer_kinds.c) */
+
+/* Chooses the nodes that the layer becomes, fills their constants, and sets where its keys go. */
+extern void pneumo_layer_kind(LayerList *list, Layer *layer);
+
+/* Applies what is not a key: the call's arguments, "trainable", activations that need a node of their own. */
+extern void pneumo_layer_finish(LayerList *list, Layer *layer);
+
+/* Turns a Dense after a map into the convolution that it is. */
+extern void pneumo_layer_dense_on_map(NnNodeSpec *spec);
+
+/*
+ * Sets config->rescale to 1 where the network rescales 0 to 255 itself and the
+ * key is not given.
+ */
+extern void pneumo_layers_rescale(PneumoConfig *config, LayerList *list);
 
 /* --------------------------------------- one layer's keys (layer_params.c) */
 
-/* Fills the parameters of a node from the keys of its layer; errors on a key that the layer does not have. */
-extern void pneumo_layer_params(NnNodeSpec *spec, const Layer *layer, const NnOpInfo *op);
+/* Fills the parameters of the layer's nodes from its keys; what is wrong goes to the problems. */
+extern void pneumo_layer_params(LayerList *list, Layer *layer);
+
+/* Checks the keys of an InputLayer. */
+extern void pneumo_layer_input_keys(LayerList *list, Layer *layer);
+
+/* Returns the place of a parameter in the node type's table; -1: it has none. */
+extern int pneumo_param_index(int op, const char *key);
+
+/* Reads an activation function in any of Keras's forms. */
+extern void pneumo_layer_activation(const char *what, NnValue *value, JsonbValue *v, bool keras2);
+
+/* Returns the number of an activation function by pneumo's name. */
+extern int pneumo_activation_index(const char *name);
+
+/* ------------------------- what Keras writes by itself (keras_defaults.c) */
+
+/* The text of a key that nobody has set, as jsonb prints it; a key has a row for each text. */
+typedef struct KerasDefault
+{
+	const char *class_name;
+	const char *key;
+	const char *text;
+} KerasDefault;
+
+extern const KerasDefault pneumo_keras_defaults[];
+extern const char *const pneumo_keras_layers[];      /* all layers of Keras */
+extern const char *const pneumo_keras_activations[]; /* all activation functions */
 
 #endif /* PNEUMO_PG_CONFIG_INTERNAL_H */

@@ -71,6 +71,11 @@ const ConfigKey pneumo_config_network_keys[] = {
 	CONFIG_READ_GIVEN("image_size", read_image_size, image_size_given),
 	CONFIG_READ_GIVEN("color_mode", read_color_mode, color_mode_given),
 	CONFIG_READ("interpolation", read_interpolation),
-	CONFIG_NUMBER("rescale", KEY_DOUBLE, rescale, 1e-6, 1e6),
+	{.name = "rescale",
+	 .kind = KEY_DOUBLE,
+	 .offset = CONFIG_AT(rescale),
+	 .low = 1e-6,
+	 .high = 1e6,
+	 .given = CONFIG_AT(rescale_given)},
 	CONFIG_END,
 };

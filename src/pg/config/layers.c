@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * layers.c
- *	  Keras's description of a network to a graph: which layer feeds which.
+ *	  Keras's description of a network to a graph.
  *
- * Reads both forms of inbound_nodes, those of Keras 2 and 3.  In a Sequential
- * network each layer feeds the next.
+ * First all layers are read, and everything that is wrong with them is said at
+ * once; then the nodes join the graph, which knows the shapes, one by one.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,204 +16,134 @@
 #include "nn/nn.h"
 
 #include "pg/base/base.h"
-#include "pg/base/json.h"
 #include "pg/config/config.h"
 #include "pg/config/config_internal.h"
 
-/* ------------------------------------------------------------------ edges */
+/* ---------------------------------------------------------------- reading */
 
 static void
-add_source(const Layer *layer, char **names, int *n, JsonbValue *name, JsonbValue *node, JsonbValue *tensor)
+try_kind(LayerList *list, Layer *layer, const char *unused)
 {
-	char *text = pneumo_json_cstring(name);
-	double number;
-
-	if (text == NULL)
-		pneumo_layers_error("%s: key \"inbound_nodes\" does not name a layer", pneumo_layer_subject(layer));
-	if ((pneumo_json_double(node, &number) && number != 0) ||
-		(pneumo_json_double(tensor, &number) && number != 0))
-		pneumo_layers_error("%s: takes call %s of layer \"%s\"; a layer that is called more than once "
-							"(a shared layer) is not supported",
-							pneumo_layer_subject(layer), pneumo_json_text(node), pneumo_clip(text));
-	if (*n >= NN_MAX_INPUTS)
-		pneumo_layers_error("%s: has more than %d inputs", pneumo_layer_subject(layer), NN_MAX_INPUTS);
-	names[(*n)++] = text;
-}
-
-/* Collects Keras 3's keras_history wherever it is in the call's arguments. */
-static void
-collect_histories(const Layer *layer, char **names, int *n, JsonbValue *value)
-{
-	JsonbContainer *object = pneumo_json_object(value);
-	JsonbContainer *array = pneumo_json_array(value);
-	int i;
-
-	check_stack_depth();
-	if (object != NULL)
-	{
-		JsonbContainer *config = pneumo_json_object(pneumo_json_get(object, "config"));
-		JsonbContainer *history = NULL;
-
-		if (config != NULL)
-			history = pneumo_json_array(pneumo_json_get(config, "keras_history"));
-		if (history == NULL || pneumo_json_array_length(history) != 3)
-			pneumo_layers_error("%s: argument %s is not a layer's output", pneumo_layer_subject(layer),
-								pneumo_json_text(value));
-		add_source(layer, names, n, getIthJsonbValueFromContainer(history, 0),
-				   getIthJsonbValueFromContainer(history, 1), getIthJsonbValueFromContainer(history, 2));
-	}
-	else if (array != NULL)
-	{
-		for (i = 0; i < pneumo_json_array_length(array); i++)
-			collect_histories(layer, names, n, getIthJsonbValueFromContainer(array, i));
-	}
+	pneumo_layer_kind(list, layer);
 }
 
 static void
-check_call_kwargs(const Layer *layer, JsonbValue *kwargs)
+try_finish(LayerList *list, Layer *layer, const char *unused)
 {
-	JsonbContainer *object = pneumo_json_object(kwargs);
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue item;
+	pneumo_layer_finish(list, layer);
+}
 
-	if (object == NULL)
+static void
+read_layer(LayerList *list, Layer *layer)
+{
+	if (layer->role == LAYER_INPUT)
+		pneumo_layer_input_keys(list, layer);
+	if (layer->role != LAYER_NODE)
 		return;
-	it = JsonbIteratorInit(object);
-	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
-	{
-		char *key;
-		JsonbValue *v;
-
-		if (token != WJB_KEY)
-			continue;
-		key = pnstrdup(item.val.string.val, item.val.string.len);
-		v = pneumo_json_get(object, key);
-		if (!pneumo_json_is_null(v))
-			pneumo_layers_error("%s: call argument \"%s\" is %s, only null is supported",
-								pneumo_layer_subject(layer), pneumo_clip(key), pneumo_json_text(v));
-	}
-}
-
-/* Reads the names of the layers that feed this one (names: room for NN_MAX_INPUTS); returns their number. */
-static int
-read_sources(const Layer *layer, char **names)
-{
-	JsonbContainer *calls = pneumo_json_array(layer->inbound);
-	JsonbValue *call;
-	JsonbContainer *array;
-	int n = 0;
-	int i;
-
-	if (calls == NULL || pneumo_json_array_length(calls) == 0)
-		pneumo_layers_error("%s: key \"inbound_nodes\" is missing or empty", pneumo_layer_subject(layer));
-	if (pneumo_json_array_length(calls) > 1)
-		pneumo_layers_error("%s: is called %d times; shared layers are not supported",
-							pneumo_layer_subject(layer), pneumo_json_array_length(calls));
-
-	call = getIthJsonbValueFromContainer(calls, 0);
-	if (pneumo_json_object(call) != NULL)
-	{
-		JsonbContainer *object = pneumo_json_object(call);
-		JsonbValue *args = pneumo_json_get(object, "args");
-
-		if (pneumo_json_array(args) == NULL)
-			pneumo_layers_error("%s: key \"inbound_nodes\" has no list \"args\"",
-								pneumo_layer_subject(layer));
-		collect_histories(layer, names, &n, args);
-		check_call_kwargs(layer, pneumo_json_get(object, "kwargs"));
-		return n;
-	}
-
-	array = pneumo_json_array(call);
-	if (array == NULL)
-		pneumo_layers_error("%s: key \"inbound_nodes\" is %s, which is no Keras form",
-							pneumo_layer_subject(layer), pneumo_json_text(layer->inbound));
-	for (i = 0; i < pneumo_json_array_length(array); i++)
-	{
-		JsonbContainer *entry = pneumo_json_array(getIthJsonbValueFromContainer(array, i));
-
-		if (entry == NULL || pneumo_json_array_length(entry) < 3)
-			pneumo_layers_error("%s: key \"inbound_nodes\" is %s, which is no Keras form",
-								pneumo_layer_subject(layer), pneumo_json_text(layer->inbound));
-		add_source(layer, names, &n, getIthJsonbValueFromContainer(entry, 0),
-				   getIthJsonbValueFromContainer(entry, 1), getIthJsonbValueFromContainer(entry, 2));
-		if (pneumo_json_array_length(entry) > 3)
-			check_call_kwargs(layer, getIthJsonbValueFromContainer(entry, 3));
-	}
-	return n;
-}
-
-static Layer *
-find_layer(const LayerList *list, const char *name)
-{
-	int i;
-
-	for (i = 0; i < list->n; i++)
-		if (strcmp(list->layers[i].name, name) == 0)
-			return &list->layers[i];
-	return NULL;
+	layer->n_parts = -1; /* stays where the class is not supported */
+	pneumo_layers_try(list, layer, NULL, try_kind);
+	if (layer->n_parts < 0)
+		return;
+	if (layer->n_parts > 0)
+		pneumo_layer_params(list, layer);
+	pneumo_layers_try(list, layer, NULL, try_finish);
 }
 
 /* ------------------------------------------------------------------ graph */
 
-static int
-find_op(const Layer *layer)
-{
-	int op = nn_op_find(layer->class_name);
-	const char **names;
-	int i;
-
-	if (op >= 0)
-		return op;
-	if (strcmp(layer->class_name, "Sequential") == 0 || strcmp(layer->class_name, "Functional") == 0 ||
-		strcmp(layer->class_name, "Model") == 0)
-		pneumo_layers_error("%s: a network inside a network is not supported", pneumo_layer_subject(layer));
-
-	names = palloc(sizeof(char *) * (nn_op_count() + 1));
-	for (i = 0; i < nn_op_count(); i++)
-		names[i] = nn_op_info(i)->class_name;
-	names[i] = NULL;
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("layer %d \"%s\": unknown class \"%s\"", layer->number, layer->name,
-						   pneumo_clip(layer->class_name)),
-					errdetail("It can be %s.", pneumo_list_names(names)),
-					pneumo_hint_nearest(layer->class_name, names)));
-	return -1;
-}
-
 /* Sets the name of a node, in UTF-8: the graph becomes part of the model's bytes. */
 static void
-set_node_name(NnNodeSpec *spec, const Layer *layer)
+set_node_name(NnNodeSpec *spec, const Layer *layer, const char *name)
 {
-	char *utf8 = pg_server_to_any(layer->name, (int) strlen(layer->name), PG_UTF8);
+	char *utf8 = pg_server_to_any(name, (int) strlen(name), PG_UTF8);
 
 	if (strlen(utf8) >= NN_NAME_LEN)
 		pneumo_layers_error("layer %d: key \"name\" is \"%s\", must have 1 to %d bytes in UTF-8",
-							layer->number, layer->name, NN_NAME_LEN - 1);
+							layer->number, name, NN_NAME_LEN - 1);
 	strlcpy(spec->name, utf8, NN_NAME_LEN);
 }
 
+/* Returns the name of a part: the layer's for the one whose output is the layer's, else with the part's class. */
+static const char *
+part_name(const Layer *layer, int part)
+{
+	const char *class_name = nn_op_info(layer->parts[part].op)->class_name;
+
+	if (part == layer->n_parts - 1 || part < 0)
+		return layer->name;
+	if (strcmp(class_name, "DepthwiseConv2D") == 0)
+		return psprintf("%s/depthwise", layer->name);
+	if (strcmp(class_name, "Rescaling") == 0)
+		return psprintf("%s/scale", layer->name);
+	return psprintf("%s/linear", layer->name);
+}
+
+static int
+add_node(NnGraph *graph, NnNodeSpec *spec, const Layer *layer, const char *name, const int *inputs,
+		 int n_inputs)
+{
+	NnError error;
+	NnNodeInfo source;
+	int node;
+
+	memset(&error, 0, sizeof(error));
+	set_node_name(spec, layer, name);
+	spec->n_inputs = n_inputs;
+	memcpy(spec->inputs, inputs, sizeof(int) * n_inputs);
+	if (n_inputs == 1 && strcmp(nn_op_info(spec->op)->class_name, "Dense") == 0)
+	{
+		nn_graph_node(&source, graph, inputs[0]);
+		if (source.shape.rank == 3)
+			pneumo_layer_dense_on_map(spec);
+	}
+	if (nn_graph_add(graph, spec, &node, &error) != NN_OK)
+		ereport(ERROR, (errcode(error.status == NN_UNSUPPORTED ? ERRCODE_FEATURE_NOT_SUPPORTED
+															   : ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s", error.message), error.hint[0] ? errhint("%s", error.hint) : 0));
+	return node;
+}
+
+/* Adds the nodes of a layer whose sources are there. */
 static void
 add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 {
-	NnNodeSpec spec;
-	NnError error;
-	int op = find_op(layer);
+	int chain[2];
+	int i;
 
-	nn_node_spec_init(&spec, op);
-	set_node_name(&spec, layer);
-	pneumo_layer_params(&spec, layer, nn_op_info(op));
-	spec.n_inputs = n_inputs;
-	memcpy(spec.inputs, inputs, sizeof(int) * n_inputs);
-	if (nn_graph_add(graph, &spec, &layer->node, &error) != NN_OK)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", error.message),
-						error.hint[0] ? errhint("%s", error.hint) : 0));
+	if (layer->n_parts == 0)
+	{
+		if (n_inputs != 1)
+			pneumo_layers_error("%s: has %d inputs, must have one", pneumo_layer_subject(layer), n_inputs);
+		layer->node = inputs[0];
+		return;
+	}
+	if (layer->on_second)
+	{
+		if (n_inputs != 2)
+			pneumo_layers_error("%s: has %d inputs, must have two", pneumo_layer_subject(layer), n_inputs);
+		chain[0] = inputs[0];
+		chain[1] = add_node(graph, &layer->parts[0], layer, part_name(layer, 0), &inputs[1], 1);
+		layer->node = add_node(graph, &layer->parts[1], layer, part_name(layer, 1), chain, 2);
+		return;
+	}
+	for (i = 0; i < layer->n_parts; i++)
+	{
+		layer->node = add_node(graph, &layer->parts[i], layer, part_name(layer, i), i == 0 ? inputs : chain,
+							   i == 0 ? n_inputs : 1);
+		chain[0] = layer->node;
+	}
+}
+
+/* Returns the node of a layer's argument, -1: it is not there yet. */
+static int
+source_node(const LayerList *list, const LayerArg *arg)
+{
+	return arg->source == LAYER_SOURCE_INPUT ? 0 : list->layers[arg->source]->node;
 }
 
 /* Adds layers as their inputs become known: Keras's list need not be in order. */
 static void
-add_functional(NnGraph *graph, LayerList *list)
+add_layers(NnGraph *graph, LayerList *list)
 {
 	int left = 0;
 	bool progress = true;
@@ -221,45 +151,44 @@ add_functional(NnGraph *graph, LayerList *list)
 
 	for (i = 0; i < list->n; i++)
 	{
-		if (list->layers[i].is_input)
-			list->layers[i].node = 0;
+		if (list->layers[i]->role == LAYER_INPUT)
+			list->layers[i]->node = 0;
 		else
 			left++;
 	}
 	while (left > 0 && progress)
 	{
 		progress = false;
+		CHECK_FOR_INTERRUPTS();
 		for (i = 0; i < list->n; i++)
 		{
-			Layer *layer = &list->layers[i];
-			char *names[NN_MAX_INPUTS];
+			Layer *layer = list->layers[i];
 			int inputs[NN_MAX_INPUTS];
-			int n;
 			int k;
 
 			if (layer->node >= 0)
 				continue;
-			n = read_sources(layer, names);
-			for (k = 0; k < n; k++)
+			for (k = 0; k < layer->n_args; k++)
 			{
-				Layer *source = find_layer(list, names[k]);
-
-				if (source == NULL)
-					pneumo_layers_error("%s: its input \"%s\" does not exist", pneumo_layer_subject(layer),
-										pneumo_clip(names[k]));
-				if (source->node < 0)
+				inputs[k] = source_node(list, &layer->args[k]);
+				if (inputs[k] < 0)
 					break;
-				inputs[k] = source->node;
 			}
-			if (k < n)
+			if (k < layer->n_args)
 				continue;
-			add_layer(graph, layer, inputs, n);
+			add_layer(graph, layer, inputs, layer->n_args);
 			progress = true;
 			left--;
 		}
 	}
 	if (left > 0)
 		pneumo_layers_error("the network has a cycle: %d layers wait for each other", left);
+}
+
+static void
+try_input(LayerList *list, Layer *unused, const char *config)
+{
+	pneumo_layers_input((PneumoConfig *) config, list);
 }
 
 NnGraph *
@@ -269,41 +198,32 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes)
 	NnGraph *graph;
 	NnError error;
 	size_t bytes;
+	int n_nodes = 1;
 	int output;
 	int i;
 
+	memset(&error, 0, sizeof(error));
 	pneumo_layers_read(&list, config->layers != NULL ? config->layers
 													 : pneumo_preset_layers(config->preset, n_classes));
-	pneumo_layers_input(config, &list);
+	for (i = 0; i < list.n; i++)
+	{
+		read_layer(&list, list.layers[i]);
+		n_nodes += Max(list.layers[i]->n_parts, 0);
+	}
+	pneumo_layers_try(&list, NULL, (const char *) config, try_input);
+	pneumo_layers_raise(&list);
+	pneumo_layers_rescale(config, &list);
 
-	bytes = nn_graph_bytes(list.n + 1);
+	bytes = nn_graph_bytes(n_nodes);
 	if (bytes == 0)
-		pneumo_layers_error("the network is too large");
+		pneumo_layers_error("the network is too large: it has %d layers, some of them made of several",
+							n_nodes - 1);
 	graph = palloc0(bytes);
-	if (nn_graph_begin(graph, list.n + 1, config->preprocess.height, config->preprocess.width,
+	if (nn_graph_begin(graph, n_nodes, config->preprocess.height, config->preprocess.width,
 					   config->preprocess.channels, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
-
-	if (list.functional)
-	{
-		Layer *layer = list.output != NULL ? find_layer(&list, list.output) : &list.layers[list.n - 1];
-
-		if (layer == NULL)
-			pneumo_layers_error("the output layer \"%s\" does not exist", pneumo_clip(list.output));
-		add_functional(graph, &list);
-		output = layer->node;
-	}
-	else
-	{
-		output = 0;
-		for (i = 0; i < list.n; i++)
-		{
-			if (list.layers[i].is_input)
-				continue;
-			add_layer(graph, &list.layers[i], &output, 1);
-			output = list.layers[i].node;
-		}
-	}
+	add_layers(graph, &list);
+	output = list.layers[list.output]->node;
 
 	if (nn_graph_finish(graph, output, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
@@ -314,5 +234,6 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes)
 						errhint("End the network with a Dense layer of %s.",
 								n_classes == 2 ? "one unit with sigmoid"
 											   : psprintf("%d units with softmax", n_classes))));
+	pneumo_layers_tell(&list);
 	return graph;
 }

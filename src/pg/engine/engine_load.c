@@ -26,7 +26,7 @@
 #include "pg/engine/engine_internal.h"
 
 #define BLOCK_MAGIC 0x706e6575 /* "pneu" */
-#define BLOCK_ABI 2
+#define BLOCK_ABI 3
 #define MAX_HEAD_BYTES (64 * 1024 * 1024) /* of header, graph and sections */
 
 static void

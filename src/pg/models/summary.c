@@ -26,6 +26,17 @@
 PG_FUNCTION_INFO_V1(pneumo_summary);
 PG_FUNCTION_INFO_V1(pneumo_version);
 
+static void
+add_numbers(PneumoJson *json, const char *key, const double *numbers, int n)
+{
+	int i;
+
+	pneumo_json_open_array(json, key);
+	for (i = 0; i < n; i++)
+		pneumo_json_add_number(json, NULL, numbers[i], 9);
+	pneumo_json_close(json);
+}
+
 /* Adds one parameter as Keras writes it; leaves out what has no short form. */
 static void
 add_param(PneumoJson *json, const NnParam *param, const NnValue *value)
@@ -53,6 +64,18 @@ add_param(PneumoJson *json, const NnParam *param, const NnValue *value)
 				pneumo_json_close(json);
 			}
 			break;
+		case NN_PARAM_BORDER:
+			add_numbers(json, param->key, value->v, 4);
+			break;
+		case NN_PARAM_INTS:
+			add_numbers(json, param->key, value->v, (int) value->v[3]);
+			break;
+		case NN_PARAM_FLOATS:
+			if (value->v[3] == 0)
+				pneumo_json_add_number(json, param->key, value->v[0], 9);
+			else
+				add_numbers(json, param->key, value->v, (int) value->v[3]);
+			break;
 		case NN_PARAM_ENUM:
 			pneumo_json_add_string(json, param->key, param->names[(int) value->v[0]]);
 			break;
@@ -72,7 +95,8 @@ config_datum(const NnOpInfo *op, const NnNodeInfo *node)
 
 	pneumo_json_begin(&json);
 	for (i = 0; op->params != NULL && op->params[i].key != NULL; i++)
-		add_param(&json, &op->params[i], &node->params[i]);
+		if (nn_param_counts(&op->params[i], &node->params[i]))
+			add_param(&json, &op->params[i], &node->params[i]);
 	return JsonbPGetDatum(pneumo_json_end(&json));
 }
 
