@@ -103,7 +103,7 @@ BEGIN;
 DECLARE open CURSOR FOR SELECT pneumo_predict(image, 'first') IS NOT NULL AS predicted FROM contexts_xrays;
 FETCH 1 FROM open;
 SELECT pneumo_import(model, 'first') IS NOT NULL AS imported FROM fixture WHERE name = 'second';
-SELECT pneumo_deploy('first', max(version)) FROM pneumo.versions WHERE model = 'first';
+SELECT pneumo_deploy('first', 2);
 SELECT pneumo_cache_clear() IS NOT NULL AS cleared;
 FETCH 1 FROM open;
 ROLLBACK;

@@ -23,7 +23,7 @@ SELECT pg_temp.train('{"name": "fit temperature", "calibration": "temperature", 
 SELECT pg_temp.train('{"name": "fit limit", "operating_point": {"sensitivity": 0.8, "confidence": 0.9}, ' || :'tiny' || '}') > 0 AS trained;
 SELECT pg_temp.train('{"name": "fit given", "operating_point": {"threshold": 0.25}, ' || :'tiny' || '}') > 0 AS trained;
 SELECT model, calibration->>'kind' AS calibration, operating_point, metrics ? 'calibration' AS fitted, metrics ? 'operating_point' AS found
-FROM fit_versions WHERE model LIKE 'fit %' ORDER BY version;
+FROM fit_versions WHERE model LIKE 'fit %' ORDER BY version_id;
 
 -- the same network, whatever is fitted on top of it
 SELECT bool_and(a.raw = b.raw AND b.raw = c.raw) AS same
@@ -81,13 +81,13 @@ SET client_min_messages = notice;
 SELECT pg_temp.train('{"name": "fit better", "deploy": "if_better", ' || replace(:'tiny', '"epochs": 2', '"epochs": 1, "learning_rate": 1e-12, "seed": 3') || '}') > 0 AS trained;
 SET client_min_messages = error;
 SELECT pg_temp.train('{"name": "fit better", "deploy": "if_better", ' || replace(:'tiny', '[16, 16]', '[12, 12]') || '}') > 0 AS trained;
-SELECT row_number() OVER (ORDER BY version) AS n, metrics->'if_better'->'better' AS better, (metrics->'if_better'->>'images')::int AS images,
+SELECT version, metrics->'if_better'->'better' AS better, (metrics->'if_better'->>'images')::int AS images,
 	   (metrics->'if_better'->>'auc')::float8 > (metrics->'if_better'->>'deployed_auc')::float8 AS higher, metrics->'if_better'->>'reason' AS reason, deployed
 FROM fit_versions WHERE model = 'fit better' ORDER BY version;
 -- the deployed version's figure is the one it has by itself
 SELECT abs((b.metrics->'if_better'->>'deployed_auc')::float8 - (a.metrics->>'auc')::float8) < 1e-8 AS same
 FROM fit_versions a, fit_versions b
-WHERE b.model = 'fit better' AND a.version = (b.metrics->'if_better'->>'deployed_version')::bigint AND b.metrics->'if_better' ? 'auc';
+WHERE b.model = 'fit better' AND a.model = b.model AND a.version = (b.metrics->'if_better'->>'deployed_version')::int AND b.metrics->'if_better' ? 'auc';
 
 -- errors
 \set VERBOSITY default

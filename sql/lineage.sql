@@ -12,7 +12,7 @@ CREATE FUNCTION lineage_train(name text, more jsonb DEFAULT '{}') RETURNS boolea
 		"image_size": [16, 16], "epochs": 1, "verbose": 0, "layers": [{"class_name": "Flatten"},
 		{"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}'::jsonb
 		|| jsonb_build_object('name', name) || more) > 0 $$;
-CREATE VIEW lineage_looks AS SELECT model, version, test_looks FROM pneumo.versions WHERE model LIKE 'lin%' ORDER BY version;
+CREATE VIEW lineage_looks AS SELECT model, version, test_looks FROM pneumo.versions WHERE model LIKE 'lin%' ORDER BY version_id;
 
 -- ------------------------------------------------------------------- ancestors
 
@@ -35,6 +35,10 @@ FROM (VALUES ('lin_parent', 0), ('lin_child', 1), ('lin_grandchild', 2)) v (m, s
 	 pneumo_evaluate('lineage_xrays', m, jsonb_build_object('split', part)) e
 ORDER BY seed, part;
 
+-- the parent by its number, and by its id in case the name is given to another model
+SELECT c.provenance -> 'initial_version' AS number, (c.provenance ->> 'initial_version_id')::bigint = p.version_id AS id
+FROM pneumo.versions c, pneumo.versions p WHERE c.model = 'lin_child' AND p.model = 'lin_parent';
+
 -- ------------------------------------------------------------ export and import
 
 SELECT pneumo_import(pneumo_export('lin_child'), 'lin_copy') > 0 AS imported;
@@ -43,7 +47,7 @@ FROM pneumo_evaluate('lineage_xrays', 'lin_child', '{"split": "all", "split_seed
 	 pneumo_evaluate('lineage_xrays', 'lin_copy', '{"split": "all", "split_seed": 1, "group_column": "patient",
 		"validation_split": 0.3, "test_split": 0.4}') c;
 -- without it: said with every figure
-SELECT pneumo_import(pneumo_export('lin_child', (SELECT version FROM pneumo.versions WHERE model = 'lin_child'), false), 'lin_bare') > 0 AS imported;
+SELECT pneumo_import(pneumo_export('lin_child', 1, false), 'lin_bare') > 0 AS imported;
 SET client_min_messages = warning;
 SELECT images, left_out FROM pneumo_evaluate('lineage_xrays', 'lin_bare', '{"split": "all", "group_column": "patient"}');
 SELECT images > 0 AS images FROM pneumo_compare('lineage_xrays', 'lin_bare', 'lin_parent', '{"group_column": "patient"}');

@@ -51,8 +51,7 @@ SELECT metrics -> 'used_for_selection' AS used_for_selection FROM pneumo.version
 SELECT images, patients FROM pneumo_evaluate((SELECT 'messages_files'::regclass), 'messages halves', '{"split_column": null, "group_column": null, "split": "all"}');
 CREATE VIEW messages_other AS SELECT id, label, image, split FROM messages_xrays;
 SELECT images > 0 AS evaluated FROM pneumo_evaluate('messages_other', 'messages zero', '{"group_column": null, "split": "train"}');
-SELECT regexp_replace(pg_temp.state(format('SELECT pneumo_evaluate(''messages_files'', ''messages halves'', %L)', config)),
-					  'Version \d+', 'Version N') AS said
+SELECT pg_temp.state(format('SELECT pneumo_evaluate(''messages_files'', ''messages halves'', %L)', config)) AS said
 FROM (VALUES ('{"split_column": null}'), ('{"split_column": null, "group_column": "patients"}')) v (config);
 \set VERBOSITY default
 

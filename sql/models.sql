@@ -8,68 +8,90 @@ RESET client_min_messages;
 \i :fixtures
 \set ECHO all
 
-CREATE FUNCTION pg_temp.import(fixture text, model text) RETURNS bigint LANGUAGE sql AS
+CREATE FUNCTION pg_temp.import(fixture text, model text) RETURNS integer LANGUAGE sql AS
 	'SELECT pneumo_import(f.model, $2) FROM fixture f WHERE f.name = $1';
--- versions by their number within the model
-CREATE FUNCTION pg_temp.nth(text, bigint) RETURNS bigint LANGUAGE sql AS
-	'SELECT v.version FROM pneumo.versions v WHERE v.model = $1 ORDER BY v.version OFFSET $2 - 1 LIMIT 1';
 
-SELECT pg_temp.import('first', 'life') IS NOT NULL AS imported;
-SELECT pg_temp.import('second', 'life') IS NOT NULL AS imported;
-SELECT pg_temp.import('first', 'twin') IS NOT NULL AS imported;
+-- versions have numbers within their model
+SELECT pg_temp.import('first', 'life');
+SELECT pg_temp.import('second', 'life');
+SELECT pg_temp.import('first', 'twin');
 SELECT model, owner = current_user AS mine, classes, image_size, versions FROM pneumo.models ORDER BY model;
-SELECT model, row_number() OVER (PARTITION BY model ORDER BY version) AS n, run, parameters, bytes,
+SELECT model, version, run, parameters, bytes,
 	   threshold, operating_point, calibration, deployed, test_looks
 FROM pneumo.versions ORDER BY model, version;
+
+SELECT count(DISTINCT version_id) AS ids FROM pneumo.versions;
+SELECT d.model, d.version, d.version_id = v.version_id AS same_id, m.deployed_version, m.deployed_version_id = v.version_id AS deployed
+FROM pneumo.deployments d JOIN pneumo.versions v USING (model, version) JOIN pneumo.models m USING (model) ORDER BY 1;
 
 -- equal bytes: one hash, stored once
 SELECT count(*), count(DISTINCT sha256) FROM pneumo.versions;
 SELECT count(DISTINCT sha256), count(*) FROM pneumo.chunk;
 
 -- deploy and roll back
-SELECT pneumo_deploy('life', pg_temp.nth('life', 2));
+SELECT pneumo_deploy('life', 2);
 SET client_min_messages = warning;
-SELECT pneumo_deploy('life', pg_temp.nth('life', 2));
+SELECT pneumo_deploy('life', 2);
 RESET client_min_messages;
-SELECT pneumo_deployed('life') = sha256 AS second FROM pneumo.versions WHERE version = pg_temp.nth('life', 2);
-SELECT pneumo_rollback('life') = pg_temp.nth('life', 1) AS first_again;
+SELECT pneumo_deployed('life') = sha256 AS second FROM pneumo.versions WHERE model = 'life' AND version = 2;
 SELECT pneumo_rollback('life');
-SELECT action, version = pg_temp.nth('life', 2) AS second, role = current_user AS me, current
+SELECT pneumo_rollback('life');
+SELECT action, version, role = current_user AS me, current
 FROM pneumo.deployments WHERE model = 'life' ORDER BY deployed, action;
 SELECT pneumo_deploy('life', 0);
-\set VERBOSITY sqlstate
-SELECT pneumo_deploy('life', pg_temp.nth('twin', 1));
-\set VERBOSITY default
+SELECT pneumo_deploy('life', 9000000000000000000);
+SELECT pneumo_deploy('twin', 2);
 SELECT pneumo_deploy('no such model', 1);
 SELECT pneumo_rollback('no such model');
 
 -- a rollback of the transaction undoes a deployment
 BEGIN;
-SELECT pneumo_deploy('life', pg_temp.nth('life', 2));
+SELECT pneumo_deploy('life', 2);
 SELECT pneumo_deployed('life') = pneumo_deployed('twin') AS before;
 ROLLBACK;
 SELECT pneumo_deployed('life') = pneumo_deployed('twin') AS after;
 
 -- what it is made of
 SELECT layer, class_name, output_shape, parameters, trainable, inputs FROM pneumo_summary('life');
-SELECT layer, config FROM pneumo_summary('life', pg_temp.nth('life', 2));
+SELECT layer, config FROM pneumo_summary('life', 2);
 SELECT layer FROM pneumo_summary('life', -1);
 
 -- export and import: the same bytes, the same version
 SELECT pneumo_export('life') = f.model AS same FROM fixture f WHERE name = 'first';
-SELECT substr(pneumo_export('life', pg_temp.nth('life', 2)), 1, 8), length(pneumo_export('life'));
-\set VERBOSITY sqlstate
-SELECT pneumo_export('life', pg_temp.nth('twin', 1));
-\set VERBOSITY default
-SELECT pneumo_import(pneumo_export('life'), 'round trip') IS NOT NULL AS imported;
+SELECT substr(pneumo_export('life', 2), 1, 8), length(pneumo_export('life'));
+SELECT pneumo_export('life', 3);
+SELECT pneumo_export('life', 0, false);
+SELECT pneumo_import(pneumo_export('life'), 'round trip');
 SELECT pneumo_deployed('round trip') = pneumo_deployed('life') AS same;
 
 -- drop: not the deployed version, and bytes only with their last version
-\set VERBOSITY sqlstate
-SELECT pneumo_drop_version('life', pg_temp.nth('life', 1));
-\set VERBOSITY default
-SELECT pneumo_drop_version('life', pg_temp.nth('life', 2));
+SELECT pneumo_drop_version('life', 1);
+SELECT pneumo_drop_version('life', 2);
 SELECT count(*) FROM pneumo.chunk;
+
+-- a dropped version's number is not given again; what was deployed keeps its number
+SELECT version, sha256 IS NULL AS gone FROM pneumo.deployments WHERE model = 'life' ORDER BY deployed, version;
+SELECT pneumo_deploy('life', 2);
+SELECT pg_temp.import('second', 'life');
+SELECT pneumo_deploy('life', 2);
+SELECT pneumo_deploy('life', 4);
+BEGIN;
+SELECT pneumo_drop_version('life', 3);
+SELECT pg_temp.import('second', 'life');
+ROLLBACK;
+SELECT pg_temp.import('second', 'life');
+SELECT array_agg(version ORDER BY version) FROM pneumo.versions WHERE model = 'life';
+-- the id of a version where its number is wanted
+SELECT setval('pneumo.version_id_seq', 1000);
+SELECT pg_temp.import('second', 'twin');
+SELECT pneumo_deploy('twin', version_id) FROM pneumo.versions WHERE model = 'twin' AND version = 2;
+SELECT pneumo_summary('life', version_id) FROM pneumo.versions WHERE model = 'twin' AND version = 2;
+-- many of them
+SELECT count(*) FROM generate_series(1, 40) i, LATERAL (SELECT i, pg_temp.import('first', 'many') OFFSET 0) x;
+SELECT count(pneumo_drop_version('many', i)) FROM generate_series(3, 40) i WHERE i % 3 = 0;
+SELECT pneumo_deploy('many', 9);
+SELECT pneumo_drop_model('many');
+
 SELECT pneumo_drop_model('life');
 SELECT pneumo_drop_model('twin');
 SELECT count(*) FROM pneumo.chunk;

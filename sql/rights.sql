@@ -18,8 +18,6 @@ GRANT SELECT ON fixture TO PUBLIC;
 GRANT EXECUTE ON FUNCTION pneumo_import(bytea, text), pneumo_cache_clear() TO pneumo_owner, pneumo_member;
 CREATE TABLE rights_xrays AS SELECT pneumo_phantom(1, 'NORMAL', 64) AS image;
 GRANT SELECT ON rights_xrays TO PUBLIC;
-CREATE FUNCTION pg_temp.nth(text, bigint) RETURNS bigint LANGUAGE sql AS
-	'SELECT v.version FROM pneumo.versions v WHERE v.model = $1 ORDER BY v.version OFFSET $2 - 1 LIMIT 1';
 
 -- import is not for everybody
 SET ROLE pneumo_stranger;
@@ -75,9 +73,9 @@ SELECT count(*) FROM pneumo.versions;
 SELECT count(*) > 0 AS cached FROM pneumo.cache;
 SELECT layer FROM pneumo_summary('mine') LIMIT 1;
 SELECT pneumo_export('mine');
-SELECT pneumo_deploy('mine', pg_temp.nth('mine', 2));
+SELECT pneumo_deploy('mine', 2);
 SELECT pneumo_rollback('mine');
-SELECT pneumo_drop_version('mine', pg_temp.nth('mine', 2));
+SELECT pneumo_drop_version('mine', 2);
 SELECT pneumo_drop_model('mine');
 SELECT pneumo_grant('mine', 'pneumo_stranger', 'predict');
 SELECT pneumo_revoke('mine', 'pneumo_team', 'predict');
@@ -89,10 +87,10 @@ SET ROLE pneumo_owner;
 SELECT pneumo_grant('mine', 'pneumo_member', 'manage');
 SELECT pneumo_grant('mine', 'pneumo_stranger', 'EXPORT');
 SET ROLE pneumo_member;
-SELECT pneumo_deploy('mine', pg_temp.nth('mine', 2));
+SELECT pneumo_deploy('mine', 2);
 SELECT pneumo_rollback('mine') IS NOT NULL AS rolled_back;
 SELECT pneumo_import(model, 'mine') IS NOT NULL AS imported FROM fixture WHERE name = 'second';
-SELECT pneumo_drop_version('mine', pg_temp.nth('mine', 3));
+SELECT pneumo_drop_version('mine', 3);
 SELECT pneumo_drop_model('mine');
 SET ROLE pneumo_stranger;
 SELECT length(pneumo_export('mine')) > 0 AS exported;

@@ -35,7 +35,7 @@ WHERE a.model = 'train a' AND b.model = 'train b' AND c.model = 'train c';
 -- a second version of a model is stored, not deployed; "deploy" decides
 SELECT pneumo_train('train_xrays', ('{"name": "train a", "seed": 2, ' || :'tiny' || '}')::jsonb) > 0 AS trained;
 SELECT pneumo_train('train_xrays', ('{"name": "train a", "seed": 3, "deploy": true, "comment": "better", ' || :'tiny' || '}')::jsonb) > 0 AS trained;
-SELECT rank() OVER (ORDER BY version), deployed, comment FROM pneumo.versions WHERE model = 'train a' ORDER BY 1;
+SELECT version, deployed, comment FROM pneumo.versions WHERE model = 'train a' ORDER BY 1;
 
 -- warm start, weights of samples, a class weight
 SELECT pneumo_train('train_xrays', ('{"name": "train warm", "initial_model": "train a", "sample_weight_column": "weight", "class_weight": {"PNEUMONIA": 2}, ' || :'tiny' || '}')::jsonb) > 0 AS trained;
@@ -95,6 +95,17 @@ SELECT a.sha256 = v.sha256 AS same FROM pneumo.versions a, pneumo.versions v WHE
 SELECT pneumo_train('train_xrays', '{"name": "train nan", "optimizer": "sgd", "learning_rate": 1000, "rescale": 1e6, "early_stopping": null, "batch_size": 2, "image_size": [16, 16],
 	"layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 8}}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}');
 SELECT state, sqlstate, version IS NULL AS no_version FROM pneumo.runs WHERE model = 'train nan';
+
+-- a model that has had a version keeps its name and counts on; runs tell which version they made
+SELECT pneumo_train('train_xrays', ('{"name": "train gone", "deploy": false, ' || :'tiny' || '}')::jsonb) > 0 AS trained;
+SELECT pneumo_drop_version('train gone', 1);
+SELECT pneumo_deploy('train gone', 1);
+SELECT pneumo_train('train_xrays', '{"name": "train gone", "optimizer": "sgd", "learning_rate": 1000, "rescale": 1e6, "early_stopping": null, "batch_size": 2, "image_size": [16, 16],
+	"layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 8}}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}');
+SELECT pneumo_train('train_xrays', ('{"name": "train gone", ' || :'tiny' || '}')::jsonb) > 0 AS trained;
+SELECT model, deployed_version, versions FROM pneumo.models WHERE model = 'train gone';
+SELECT r.version, r.version_id > 0 AS has_id, v.version_id = r.version_id AS same
+FROM pneumo.runs r LEFT JOIN pneumo.versions v USING (model, version) WHERE model = 'train gone' ORDER BY r.run;
 
 SELECT count(pneumo_drop_model(model)::text) AS dropped FROM pneumo.models WHERE model LIKE 'train %';
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'train %';

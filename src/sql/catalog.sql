@@ -46,6 +46,8 @@ COMMENT ON SEQUENCE pneumo.look_id_seq IS 'ids of pneumo.look';
 -- Columns of type pneumo.role give rights: they follow a role that is renamed,
 -- and a role that was dropped leaves rows that give nothing to anybody.  Columns
 -- of type name (creator, grantor, role) say who it was, by the name at that time.
+-- Columns named model and version are ids; version_number, beside such an id, is
+-- the version's number within its model, which the views show as version.
 
 CREATE TABLE pneumo.model (
 	id bigint NOT NULL,
@@ -53,14 +55,18 @@ CREATE TABLE pneumo.model (
 	owner pneumo.role NOT NULL,
 	created timestamptz NOT NULL,
 	comment text,
+	last_number integer NOT NULL,
 	CONSTRAINT model_pkey PRIMARY KEY (id),
 	CONSTRAINT model_name_key UNIQUE (name)
 );
-COMMENT ON TABLE pneumo.model IS 'a name with versions; at most one version is deployed';
+COMMENT ON TABLE pneumo.model IS
+	'a name with versions; at most one version is deployed; last_number is the highest number that a version '
+	'has had, 0 if there was none';
 
 CREATE TABLE pneumo.version (
 	id bigint NOT NULL,
 	model bigint NOT NULL,
+	number integer NOT NULL,
 	run bigint,
 	sha256 bytea NOT NULL,
 	created timestamptz NOT NULL,
@@ -76,13 +82,14 @@ CREATE TABLE pneumo.version (
 	provenance jsonb,
 	comment text,
 	precision text NOT NULL,
-	CONSTRAINT version_pkey PRIMARY KEY (id)
+	CONSTRAINT version_pkey PRIMARY KEY (id),
+	CONSTRAINT version_number_key UNIQUE (model, number)
 );
-CREATE INDEX version_model_idx ON pneumo.version (model, id);
 CREATE INDEX version_sha256_idx ON pneumo.version (sha256, id);
 COMMENT ON TABLE pneumo.version IS
 	'immutable versions of models; sha256 is the digest of the model bytes, which cover everything that '
-	'decides a score';
+	'decides a score; number counts from 1 within the model and is never given again, id is unique in the '
+	'database';
 
 CREATE TABLE pneumo.chunk (
 	sha256 bytea NOT NULL,
@@ -121,6 +128,7 @@ CREATE TABLE pneumo.deployment (
 	id bigint NOT NULL,
 	model bigint NOT NULL,
 	version bigint NOT NULL,
+	version_number integer NOT NULL,
 	action text COLLATE "C" NOT NULL,
 	previous bigint,
 	role name NOT NULL,
@@ -136,6 +144,7 @@ CREATE TABLE pneumo.run (
 	id bigint NOT NULL,
 	model text COLLATE "C" NOT NULL,
 	version bigint,
+	version_number integer,
 	owner pneumo.role NOT NULL,
 	source text NOT NULL,
 	source_oid oid,
@@ -237,7 +246,7 @@ COMMENT ON FUNCTION pneumo_run_state(bigint, text) IS
 	'has it; on a standby the stored state';
 
 CREATE FUNCTION pneumo_cache_entries(
-		OUT sha256 bytea, OUT version bigint, OUT place text, OUT state text, OUT path text,
+		OUT sha256 bytea, OUT version_id bigint, OUT place text, OUT state text, OUT path text,
 		OUT bytes bigint, OUT hits bigint, OUT last_used timestamptz, OUT mapped boolean,
 		OUT "precision" text)
 	RETURNS SETOF record
@@ -252,22 +261,24 @@ COMMENT ON FUNCTION pneumo_cache_entries() IS
 CREATE VIEW pneumo.models WITH (security_barrier) AS
 	SELECT m.name AS model,
 		   (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid OPERATOR(pg_catalog.=) m.owner) AS owner,
-		   d.version AS deployed_version, v.sha256 AS deployed_sha256,
+		   d.version_number AS deployed_version, d.version AS deployed_version_id,
+		   v.sha256 AS deployed_sha256,
 		   v.classes, v.image_size, d.deployed,
 		   (SELECT pg_catalog.count(*) FROM pneumo.version n WHERE n.model OPERATOR(pg_catalog.=) m.id) AS versions,
 		   m.created, m.comment
 	FROM pneumo.model m
 	LEFT JOIN LATERAL (
-		SELECT l.version, l.deployed FROM pneumo.deployment l
+		SELECT l.version, l.version_number, l.deployed FROM pneumo.deployment l
 		WHERE l.model OPERATOR(pg_catalog.=) m.id ORDER BY l.id DESC LIMIT 1) d ON true
 	LEFT JOIN pneumo.version v ON v.id OPERATOR(pg_catalog.=) d.version
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
 COMMENT ON VIEW pneumo.models IS
-	'models that the current user owns or has a privilege on, with their deployed versions; owner is null if '
-	'that role was dropped';
+	'models that the current user owns or has a privilege on, with their deployed versions (deployed_version '
+	'is the number within the model, deployed_version_id unique in the database); owner is null if that role '
+	'was dropped';
 
 CREATE VIEW pneumo.versions WITH (security_barrier) AS
-	SELECT m.name AS model, v.id AS version, v.sha256, v.run, v.created, v.creator,
+	SELECT m.name AS model, v.number AS version, v.id AS version_id, v.sha256, v.run, v.created, v.creator,
 		   v.parameters, v.bytes, v.image_size, v.classes, v.threshold, v.operating_point,
 		   v.calibration, v.metrics, v.provenance, v.comment, v.precision,
 		   (SELECT pg_catalog.count(*) FROM pneumo.look l
@@ -279,12 +290,15 @@ CREATE VIEW pneumo.versions WITH (security_barrier) AS
 	JOIN pneumo.model m ON m.id OPERATOR(pg_catalog.=) v.model
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
 COMMENT ON VIEW pneumo.versions IS
-	'versions of the models that the current user owns or has a privilege on; bytes of the stored model, '
-	'image_size as [height, width], classes in label order, metrics on validation data, precision the '
-	'arithmetic of predictions (float32 or int16)';
+	'versions of the models that the current user owns or has a privilege on; version is the number within '
+	'the model, 1 for its first one and never given again, by which functions that are given a model know '
+	'it; version_id is unique in the database; bytes of the stored model, image_size as [height, width], '
+	'classes in label order, metrics on validation data, precision the arithmetic of predictions (float32 '
+	'or int16)';
 
 CREATE VIEW pneumo.deployments WITH (security_barrier) AS
-	SELECT m.name AS model, d.version, v.sha256, d.action, d.role, d.deployed,
+	SELECT m.name AS model, d.version_number AS version, d.version AS version_id, v.sha256,
+		   d.action, d.role, d.deployed,
 		   d.id OPERATOR(pg_catalog.=) (
 				SELECT pg_catalog.max(l.id) FROM pneumo.deployment l
 				WHERE l.model OPERATOR(pg_catalog.=) d.model) AS current
@@ -293,8 +307,8 @@ CREATE VIEW pneumo.deployments WITH (security_barrier) AS
 	LEFT JOIN pneumo.version v ON v.id OPERATOR(pg_catalog.=) d.version
 	WHERE @extschema@.pneumo_has_privilege(m.name, 'any');
 COMMENT ON VIEW pneumo.deployments IS
-	'which version was deployed when and by whom (action: first, deploy or rollback); sha256 is null once '
-	'the version was dropped';
+	'which version was deployed when and by whom (action: first, deploy or rollback); version is the number '
+	'within the model, version_id unique in the database; sha256 is null once the version was dropped';
 
 CREATE VIEW pneumo.privileges WITH (security_barrier) AS
 	SELECT m.name AS model,
@@ -321,13 +335,13 @@ COMMENT ON VIEW pneumo.history IS
 	'figures, learning rate, seconds of the training part and of the validation';
 
 CREATE VIEW pneumo.cache WITH (security_barrier) AS
-	SELECT c.sha256, c.version, c.place, c.state, c.path, c.bytes, c.hits, c.last_used, c.mapped, c.precision
+	SELECT c.sha256, c.version_id, c.place, c.state, c.path, c.bytes, c.hits, c.last_used, c.mapped, c.precision
 	FROM @extschema@.pneumo_cache_entries() c;
 COMMENT ON VIEW pneumo.cache IS
-	'model versions ready to predict: place is shared (one copy for the server) or local (a copy of this '
-	'session, where shared memory could not hold it), path the kernels it is packed for, mapped whether this '
-	'session has it attached, precision that of the weights there: explanations of an int16 version have its '
-	'float32 weights as a second row';
+	'model versions ready to predict: version_id is unique in the database, as in pneumo.versions; place '
+	'is shared (one copy for the server) or local (a copy of this session, where shared memory could not '
+	'hold it), path the kernels it is packed for, mapped whether this session has it attached, precision '
+	'that of the weights there: explanations of an int16 version have its float32 weights as a second row';
 
 GRANT SELECT ON pneumo.models, pneumo.versions, pneumo.deployments, pneumo.privileges,
 	pneumo.history, pneumo.cache TO PUBLIC;

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION pneumo_evaluate(
 		source regclass, model text, config jsonb DEFAULT '{}',
-		OUT split text, OUT version bigint, OUT images bigint, OUT patients bigint, OUT positive bigint,
+		OUT split text, OUT version integer, OUT images bigint, OUT patients bigint, OUT positive bigint,
 		OUT accuracy double precision, OUT sensitivity double precision, OUT specificity double precision,
 		OUT auc double precision, OUT log_loss double precision, OUT threshold double precision,
 		OUT left_out jsonb, OUT looks bigint, OUT figures pneumo_figures, OUT classes pneumo_class_figures[],
@@ -11,8 +11,8 @@ CREATE FUNCTION pneumo_evaluate(
 	AS 'MODULE_PATHNAME', 'pneumo_evaluate';
 COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS
 	'figures of a model''s deployed version on one split of a table (config: "split" test, validation, train '
-	'or all; "version"; the data keys of pneumo_train, by default as the version was trained). Rows that the '
-	'version has seen are left out; patients is NULL if the rows do not name them. looks counts the '
+	'or all; "version", by its number; the data keys of pneumo_train, by default as the version was trained). '
+	'Rows that the version has seen are left out; patients is NULL if the rows do not name them. looks counts the '
 	'evaluations of held-out rows of that split by everyone who may predict with the model, this one '
 	'included; pneumo.look tells which role looked, when, and at how many images. figures: with 95 % '
 	'intervals by patient, as pneumo_metrics gives them. More than two classes: accuracy, macro sensitivity, '
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS
 
 CREATE FUNCTION pneumo_compare(
 		source regclass, a text, b text, config jsonb DEFAULT '{}',
-		OUT split text, OUT version_a bigint, OUT version_b bigint,
+		OUT split text, OUT version_a integer, OUT version_b integer,
 		OUT images bigint, OUT patients bigint, OUT positive bigint, OUT left_out jsonb,
 		OUT auc_a pneumo_figure, OUT auc_b pneumo_figure,
 		OUT auc_difference pneumo_figure, OUT auc_p double precision,
@@ -43,5 +43,5 @@ COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS
 	'the symmetric interval and that of the logit scale), so that it leaves out 0 exactly where auc_p is below '
 	'0.05; McNemar''s exact test, by patient; notes as of pneumo_evaluate. What '
 	'the intervals take as random is in docs/metrics.md. More than two classes: macro '
-	'figures. Config: "split", "version_a", "version_b" (default: the deployed ones), and the data keys of '
-	'pneumo_train, by default as a was trained. Counts a look for both, whoever calls';
+	'figures. Config: "split", "version_a", "version_b" (numbers; default: the deployed ones), and the data '
+	'keys of pneumo_train, by default as a was trained. Counts a look for both, whoever calls';

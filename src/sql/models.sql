@@ -19,22 +19,22 @@ CREATE FUNCTION pneumo_deploy(model text, version bigint) RETURNS void
 	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_deploy';
 COMMENT ON FUNCTION pneumo_deploy(text, bigint) IS
-	'makes a version of the model the one that pneumo_predict uses, from the commit on; needs manage on the '
-	'model; recorded in pneumo.deployments';
+	'makes a version of the model, given by its number within the model, the one that pneumo_predict uses, '
+	'from the commit on; needs manage on the model; recorded in pneumo.deployments';
 
-CREATE FUNCTION pneumo_rollback(model text) RETURNS bigint
+CREATE FUNCTION pneumo_rollback(model text) RETURNS integer
 	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_rollback';
 COMMENT ON FUNCTION pneumo_rollback(text) IS
 	'deploys again the version that was deployed before the present one, further back when called again, and '
-	'returns its id; dropped versions are skipped; an error if there is none; needs manage on the model';
+	'returns its number; dropped versions are skipped; an error if there is none; needs manage on the model';
 
 CREATE FUNCTION pneumo_drop_version(model text, version bigint) RETURNS void
 	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_drop_version';
 COMMENT ON FUNCTION pneumo_drop_version(text, bigint) IS
-	'deletes a version that is not deployed, and its bytes unless another version shares them; needs manage '
-	'on the model';
+	'deletes a version, given by its number within the model, that is not deployed, and its bytes unless '
+	'another version shares them; the number is not given again; needs manage on the model';
 
 CREATE FUNCTION pneumo_drop_model(model text) RETURNS void
 	LANGUAGE C VOLATILE
@@ -79,7 +79,7 @@ CREATE FUNCTION pneumo_summary(model text, version bigint,
 	LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 20
 	AS 'MODULE_PATHNAME', 'pneumo_summary';
 COMMENT ON FUNCTION pneumo_summary(text, bigint) IS
-	'the layers of one version of the model; see pneumo_summary(text)';
+	'the layers of one version of the model, given by its number; see pneumo_summary(text)';
 
 CREATE FUNCTION pneumo_export(model text) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
@@ -94,7 +94,7 @@ CREATE FUNCTION pneumo_export(model text, version bigint) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pneumo_export';
 COMMENT ON FUNCTION pneumo_export(text, bigint) IS
-	'one version of the model as bytes for pneumo_import; see pneumo_export(text)';
+	'one version of the model, given by its number, as bytes for pneumo_import; see pneumo_export(text)';
 
 CREATE FUNCTION pneumo_export(model text, version bigint, manifest boolean) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
@@ -103,14 +103,14 @@ COMMENT ON FUNCTION pneumo_export(text, bigint, boolean) IS
 	'the same with or without the manifest; without it an imported version says with every figure that its '
 	'training images are unknown';
 
-CREATE FUNCTION pneumo_import(bytes bytea, name text) RETURNS bigint
+CREATE FUNCTION pneumo_import(bytes bytea, name text) RETURNS integer
 	LANGUAGE C VOLATILE
 	AS 'MODULE_PATHNAME', 'pneumo_import';
 REVOKE ALL ON FUNCTION pneumo_import(bytea, text) FROM PUBLIC;
 COMMENT ON FUNCTION pneumo_import(bytea, text) IS
 	'stores what pneumo_export gave as a version of the model of that name, created if there is none, and '
-	'returns its id; deployed if the model has no deployed version; every byte is checked (XX001 if '
-	'damaged); needs manage on an existing model';
+	'returns its number within that model; deployed if the model has no deployed version; every byte is '
+	'checked (XX001 if damaged); needs manage on an existing model';
 
 CREATE FUNCTION pneumo_cache_load(model text) RETURNS text
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED

@@ -106,7 +106,7 @@ COMMENT ON VIEW pneumo.progress IS
 	'live trainings of the current user''s roles (pg_monitor sees all); batch counts rows while images are '
 	'read, time_left is an upper limit';
 CREATE VIEW pneumo.runs WITH (security_barrier) AS
-	SELECT r.id AS run, r.model, r.version,
+	SELECT r.id AS run, r.model, r.version_number AS version, r.version AS version_id,
 		   (SELECT o.rolname FROM pg_catalog.pg_roles o WHERE o.oid OPERATOR(pg_catalog.=) r.owner) AS owner,
 		   r.source,
 		   @extschema@.pneumo_run_state(r.id, r.state) AS state,
@@ -117,21 +117,22 @@ CREATE VIEW pneumo.runs WITH (security_barrier) AS
 	   OR pg_catalog.pg_has_role(r.owner::pg_catalog.oid, 'USAGE')
 	UNION ALL
 	-- The row of a queued run comes with its caller's commit.
-	SELECT p.run, NULL, NULL, p.owner::pg_catalog.name, NULL, p.phase,
+	SELECT p.run, NULL, NULL, NULL, p.owner::pg_catalog.name, NULL, p.phase,
 		   NULL, NULL, NULL, p.started, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 	FROM @extschema@.pneumo_progress_entries() p
 	WHERE p.phase OPERATOR(pg_catalog.=) 'queued'
 	  AND NOT EXISTS (SELECT FROM pneumo.run r WHERE r.id OPERATOR(pg_catalog.=) p.run);
 COMMENT ON VIEW pneumo.runs IS
 	'trainings of the current user''s roles (pg_monitor sees all): queued, running, succeeded, failed, '
-	'cancelled or interrupted; owner is null if that role was dropped; samples per split and class, what was '
-	'left out and why';
+	'cancelled or interrupted; version is the number within the model, version_id unique in the database, '
+	'and both stay when the version is dropped; owner is null if that role was dropped; samples per split '
+	'and class, what was left out and why';
 
 -- A key of the config differs between runs of a source if some run has another value
 -- than the first one, or lacks the key.
 CREATE VIEW pneumo.leaderboard WITH (security_barrier) AS
 	WITH listed AS MATERIALIZED (
-		SELECT r.id, r.model, r.version, r.source, r.config, r.metrics, r.best_epoch, r.epochs,
+		SELECT r.id, r.model, r.version, r.version_number, r.source, r.config, r.metrics, r.best_epoch, r.epochs,
 			   r.started, r.finished, v.sha256, v.model AS model_id,
 			   pg_catalog.min(r.id) OVER (PARTITION BY r.source) AS first,
 			   pg_catalog.count(*) OVER (PARTITION BY r.source) AS runs
@@ -165,7 +166,7 @@ CREATE VIEW pneumo.leaderboard WITH (security_barrier) AS
 		   pg_catalog.rank() OVER (
 				PARTITION BY l.source
 				ORDER BY (l.metrics OPERATOR(pg_catalog.->>) 'log_loss')::pg_catalog.float8 NULLS LAST) AS rank,
-		   l.id AS run, l.model, l.version,
+		   l.id AS run, l.model, l.version_number AS version, l.version AS version_id,
 		   CASE WHEN a.id IS NOT NULL
 				THEN COALESCE(l.version OPERATOR(pg_catalog.=) a.deployed, false) END AS deployed,
 		   COALESCE((SELECT pg_catalog.jsonb_object_agg(k.key, k.value)

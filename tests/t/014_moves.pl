@@ -18,12 +18,16 @@ sql('CREATE SCHEMA tools; GRANT USAGE ON SCHEMA tools TO PUBLIC; CREATE EXTENSIO
 add_phantoms($node, 60, db => 'clinic');
 sql('CREATE ROLE radiologist; CREATE ROLE trainee; GRANT radiologist TO CURRENT_USER');
 my $run = train($node, tiny_config(), db => 'clinic');
+is(sql("SELECT pneumo_import(pneumo_export('tiny'), 'tiny')", 'clinic'), '2', 'a second version');
+sql("SELECT pneumo_drop_version('tiny', 2)", 'clinic');
 sql("SELECT pneumo_set_owner('tiny', 'radiologist'); SELECT pneumo_grant('tiny', 'trainee', 'predict')", 'clinic');
 my $expected = scores($node, 'tiny', db => 'clinic');
 my $catalog = q{SELECT model, owner, (SELECT count(*) FROM pneumo.versions), (SELECT count(*) FROM pneumo.runs),
-	(SELECT count(*) FROM pneumo.history), (SELECT count(*) FROM pneumo.privileges) FROM pneumo.models};
+	(SELECT count(*) FROM pneumo.history), (SELECT count(*) FROM pneumo.privileges), deployed_version,
+	(SELECT string_agg(concat_ws(' ', v.model, v.version, r.version, d.version), ', ') FROM pneumo.versions v
+	 JOIN pneumo.runs r USING (version_id) JOIN pneumo.deployments d USING (version_id)) FROM pneumo.models};
 my $rows = sql($catalog, 'clinic');
-is($rows, 'tiny|radiologist|1|1|2|1', 'the source');
+is($rows, 'tiny|radiologist|1|1|2|1|1|tiny 1 1 1', 'the source');
 
 # ---------------------------------------------------------------- copies
 
@@ -62,6 +66,7 @@ sql("CREATE DATABASE custom ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
 $node->command_ok(['pg_restore', '--exit-on-error', '-d', 'custom', "$dumps/all.custom"], 'restored from -Fc');
 same($node, 'custom', 'pg_dump -Fc');
 is(train($node, tiny_config(), db => 'custom', table => 'public.xrays'), $run + 1, 'sequences go on') if sql('ALTER DATABASE custom SET search_path = public, tools') eq '';
+is(sql('SELECT array_agg(version ORDER BY version) FROM pneumo.versions', 'custom'), '{1,3}', 'and so do numbers: that of a dropped version is not given again');
 
 sql("CREATE DATABASE plain ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
 $node->command_ok(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'plain', '-f', "$dumps/all.sql"], 'restored from a plain dump');

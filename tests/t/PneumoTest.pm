@@ -171,7 +171,7 @@ sub sha256_of
 	my ($node, $run) = @_;
 
 	return $node->safe_psql('postgres',
-		"SELECT encode(v.sha256, 'hex') FROM pneumo.versions v JOIN pneumo.runs r ON r.version = v.version WHERE r.run = $run");
+		"SELECT encode(v.sha256, 'hex') FROM pneumo.versions v JOIN pneumo.runs r USING (version_id) WHERE r.run = $run");
 }
 
 # The scores of the first images, all digits.

@@ -103,13 +103,15 @@ enum
 	Anum_model_owner,
 	Anum_model_created,
 	Anum_model_comment,
-	Natts_model = Anum_model_comment
+	Anum_model_last_number,
+	Natts_model = Anum_model_last_number
 };
 
 enum
 {
 	Anum_version_id = 1,
 	Anum_version_model,
+	Anum_version_number,
 	Anum_version_run,
 	Anum_version_sha256,
 	Anum_version_created,
@@ -159,6 +161,7 @@ enum
 	Anum_deployment_id = 1,
 	Anum_deployment_model,
 	Anum_deployment_version,
+	Anum_deployment_version_number,
 	Anum_deployment_action,
 	Anum_deployment_previous,
 	Anum_deployment_role,
@@ -171,6 +174,7 @@ enum
 	Anum_run_id = 1,
 	Anum_run_model,
 	Anum_run_version,
+	Anum_run_version_number,
 	Anum_run_owner,
 	Anum_run_source,
 	Anum_run_source_oid,

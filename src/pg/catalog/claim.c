@@ -9,8 +9,8 @@
  * must not stay with it: the worker gives it back at its end, and a name that
  * a worker could not give back (a crash, a restart) is there for whoever asks.
  *
- * A name is abandoned if its model has no version, was never deployed, has
- * nothing granted on it, and no training of that name is running.
+ * A name is abandoned if its model has never had a version, has nothing granted
+ * on it, and no training of that name is running.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,12 +41,12 @@ check_model_name(const char *name)
 						errmsg("a model name of %zu bytes, where 1 to %d are allowed", n, MAX_MODEL_NAME)));
 }
 
-/* Returns whether the relation has a row of the model; attribute is the first column of the index. */
 static bool
-has_rows(PneumoRelation relation, const char *index, int attribute, int64 model, Snapshot snapshot)
+has_grants(int64 model, Snapshot snapshot)
 {
-	Relation rel = pneumo_catalog_open(relation, AccessShareLock, false);
-	bool found = HeapTupleIsValid(pneumo_catalog_find(rel, index, attribute, Int64GetDatum(model), snapshot));
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_PRIVILEGE, AccessShareLock, false);
+	bool found = HeapTupleIsValid(pneumo_catalog_find(rel, "privilege_model_idx", Anum_privilege_model,
+													  Int64GetDatum(model), snapshot));
 
 	table_close(rel, NoLock);
 	return found;
@@ -70,12 +70,16 @@ is_being_trained(const char *name, int64 except)
 	return false;
 }
 
+
+/* Returns whether the model of a row is abandoned; the worker of the run except may train it. */
 static bool
-is_abandoned(int64 model, const char *name, int64 except, Snapshot snapshot)
+is_abandoned(Relation rel, HeapTuple tuple, const char *name, int64 except, Snapshot snapshot)
 {
-	return !has_rows(PNEUMO_REL_VERSION, "version_model_idx", Anum_version_model, model, snapshot) &&
-		   !has_rows(PNEUMO_REL_DEPLOYMENT, "deployment_model_idx", Anum_deployment_model, model, snapshot) &&
-		   !has_rows(PNEUMO_REL_PRIVILEGE, "privilege_model_idx", Anum_privilege_model, model, snapshot) &&
+	TupleDesc desc = RelationGetDescr(rel);
+	bool isnull;
+
+	return DatumGetInt32(heap_getattr(tuple, Anum_model_last_number, desc, &isnull)) == 0 &&
+		   !has_grants(DatumGetInt64(heap_getattr(tuple, Anum_model_id, desc, &isnull)), snapshot) &&
 		   !is_being_trained(name, except);
 }
 
@@ -93,9 +97,9 @@ static bool
 is_free_for(Relation rel, HeapTuple tuple, const char *name, Oid role, int64 except, Snapshot snapshot)
 {
 	bool own;
-	int64 model = model_id(rel, tuple, role, &own);
 
-	return !own && is_abandoned(model, name, except, snapshot);
+	(void) model_id(rel, tuple, role, &own);
+	return !own && is_abandoned(rel, tuple, name, except, snapshot);
 }
 
 /* Deletes the model's row unless something came of it while this waited for the lock. */
@@ -110,7 +114,7 @@ take_away(Relation rel, HeapTuple tuple, int64 model, const char *name, int64 ex
 	snapshot = pneumo_write_snapshot();
 	again = pneumo_model_tuple(rel, name, snapshot);
 	abandoned = HeapTupleIsValid(again) && ItemPointerEquals(&again->t_self, &tuple->t_self) &&
-				is_abandoned(model, name, except, snapshot);
+				is_abandoned(rel, again, name, except, snapshot);
 	UnregisterSnapshot(snapshot);
 	if (abandoned)
 	{
@@ -174,6 +178,7 @@ pneumo_model_claim(const char *name, Oid owner, int64 run)
 	values[Anum_model_owner - 1] = ObjectIdGetDatum(owner);
 	values[Anum_model_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_model_comment - 1] = true;
+	values[Anum_model_last_number - 1] = Int32GetDatum(0);
 	pneumo_catalog_insert(rel, values, nulls);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
@@ -196,7 +201,7 @@ pneumo_model_release(const char *name, Oid owner, int64 run)
 		bool own;
 		int64 model = model_id(rel, tuple, owner, &own);
 
-		if (own && is_abandoned(model, name, run, snapshot))
+		if (own && is_abandoned(rel, tuple, name, run, snapshot))
 			(void) take_away(rel, tuple, model, name, run);
 	}
 	table_close(rel, NoLock);

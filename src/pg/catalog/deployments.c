@@ -19,7 +19,8 @@
 #include "pg/catalog/records.h"
 
 void
-pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous, Oid role)
+pneumo_deployment_add(int64 model, const PneumoVersionId *version, const char *action, int64 previous,
+					  Oid role)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_DEPLOYMENT, RowExclusiveLock, false);
 	Datum values[Natts_deployment];
@@ -27,7 +28,8 @@ pneumo_deployment_add(int64 model, int64 version, const char *action, int64 prev
 
 	values[Anum_deployment_id - 1] = Int64GetDatum(pneumo_catalog_nextval(PNEUMO_REL_DEPLOYMENT));
 	values[Anum_deployment_model - 1] = Int64GetDatum(model);
-	values[Anum_deployment_version - 1] = Int64GetDatum(version);
+	values[Anum_deployment_version - 1] = Int64GetDatum(version->version);
+	values[Anum_deployment_version_number - 1] = Int32GetDatum(version->number);
 	values[Anum_deployment_action - 1] = CStringGetTextDatum(action);
 	values[Anum_deployment_previous - 1] = Int64GetDatum(previous);
 	nulls[Anum_deployment_previous - 1] = previous == 0;

@@ -183,8 +183,9 @@ pneumo_manifest_read(int64 version, PneumoManifest *manifest)
 	if (bytes == NULL)
 		return false;
 	if (!pneumo_manifest_parse(manifest, bytes, n_bytes))
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("the manifest of model version " INT64_FORMAT " is damaged", version)));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the manifest of the model version of id " INT64_FORMAT " is damaged", version)));
 	pfree(bytes);
 	return true;
 }

@@ -124,24 +124,32 @@ extern void pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, 
 
 typedef struct PneumoVersionId
 {
-	int64 version; /* row id */
+	int64 version; /* row id, unique in the database */
+	int32 number;  /* within its model, from 1: what people are told */
 	uint8 sha256[PNEUMO_SHA256_LEN];
 	bool deployed;
 	bool uncommitted; /* this transaction stored it: others cannot see it */
 } PneumoVersionId;
 
-/* Returns a copy (palloc'd) of the row of a version, or NULL. */
+/* Returns a copy (palloc'd) of the row of a version, by its id, or NULL. */
 extern HeapTuple pneumo_version_tuple(Relation rel, int64 version, Snapshot snapshot);
 
 /* Fills *id from the row of a version, as the table has it; deployed is false. */
 extern void pneumo_version_id(Relation rel, HeapTuple tuple, PneumoVersionId *id);
 
-/* Reads the whole model bytes (palloc'd, huge) of a version; checks no rights. */
+/* Reads the whole model bytes (palloc'd, huge) of a version, by its id; checks no rights. */
 extern void *pneumo_version_read(int64 version, size_t *n_bytes);
 
-/* Returns a copy (palloc'd) of the row of a version of that model; errors if the model has no such version. */
-extern HeapTuple pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 version,
+/*
+ * Returns a copy (palloc'd) of the row of a version by its number within the
+ * model.  The error for a number that the model does not have lists those that
+ * it has, and says so if what was given is the id of one of its versions.
+ */
+extern HeapTuple pneumo_version_of_model(Relation rel, const char *name, int64 model, int64 number,
 										 Snapshot snapshot);
+
+/* Fills *id with a version of a model by its number, with the calling query's snapshot; deployed is false. */
+extern void pneumo_version_numbered(const char *name, int64 model, int64 number, PneumoVersionId *id);
 
 /* Finds a version of that hash in a model on which role has the privilege; errors if there is none.  rights.c */
 extern bool pneumo_version_lookup(const uint8 *sha256, PneumoPrivilege privilege, Oid role,
@@ -241,20 +249,22 @@ typedef struct PneumoNewVersion
 } PneumoNewVersion;
 
 /*
- * Stores a version: the model's row if it is new, the version's row, its chunks
- * (which versions of an equal hash share), its manifest, its deployment.
+ * Stores a version under the next number of its model: the model's row if it is
+ * new, the version's row, its chunks (which versions of an equal hash share), its
+ * manifest, its deployment.
  */
 extern PneumoVersionId pneumo_version_store(const PneumoNewVersion *version);
 
 /* ----------------------------------------- deployments (deployments.c) */
 
 /* Appends to pneumo.deployment; previous: the deployment that a rollback goes back to, or 0. */
-extern void pneumo_deployment_add(int64 model, int64 version, const char *action, int64 previous, Oid role);
+extern void pneumo_deployment_add(int64 model, const PneumoVersionId *version, const char *action,
+								  int64 previous, Oid role);
 
-/* Reads the last deployment of a model, its id and version; false if it has none. */
+/* Reads the last deployment of a model, its id and that of its version; false if it has none. */
 extern bool pneumo_deployment_last(int64 model, Snapshot snapshot, int64 *deployment, int64 *version);
 
-/* Reads the version and the predecessor (0: none) of a deployment; false if its row is gone. */
+/* Reads the version's id and the predecessor (0: none) of a deployment; false if its row is gone. */
 extern bool pneumo_deployment_read(int64 deployment, Snapshot snapshot, int64 *version, int64 *previous);
 
 /* Fills *id with the version of a model that is deployed; false if none is. */
@@ -284,7 +294,7 @@ extern int64 pneumo_look_count(const uint8 *sha256);
 typedef struct PneumoLook
 {
 	uint8 sha256[PNEUMO_SHA256_LEN];
-	int64 version;
+	int64 version; /* id */
 	NameData role;
 	const char *split;
 	const char *source;
@@ -323,7 +333,8 @@ typedef struct PneumoRunRow
 	Jsonb *config;
 	char *error;    /* or NULL */
 	char *sqlstate; /* or NULL */
-	int64 version;  /* 0: none */
+	int64 version;  /* id; 0: none */
+	int32 number;   /* of the version within its model; 0: none */
 	int epochs,     /* wanted */
 		epoch,      /* finished */
 		best_epoch;
@@ -375,9 +386,9 @@ extern bool pneumo_run_set_data(int64 run, Jsonb *rows_by_split, Jsonb *groups_b
 /* Writes a finished epoch in place of what was there from it on; best_epoch 0: none yet. */
 extern bool pneumo_run_epoch(int64 run, const NnEpochLog *log, int best_epoch);
 
-/* Writes the end of a run; version, best_epoch (0) and metrics (NULL) are left as they are if not given. */
-extern bool pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch, Jsonb *metrics,
-							  const char *error, const char *sqlstate);
+/* Writes the end of a run; version (NULL), best_epoch (0) and metrics (NULL) are left as they are if not given. */
+extern bool pneumo_run_finish(int64 run, const char *state, const PneumoVersionId *version, int best_epoch,
+							  Jsonb *metrics, const char *error, const char *sqlstate);
 
 /* Deletes the row of a run and its epochs. */
 extern void pneumo_run_delete(int64 run);

@@ -94,6 +94,7 @@ read_row(Relation rel, HeapTuple tuple)
 	row->error = text_or_null(rel, tuple, Anum_run_error);
 	row->sqlstate = text_or_null(rel, tuple, Anum_run_sqlstate);
 	row->version = int_or_zero(rel, tuple, Anum_run_version, true);
+	row->number = (int32) int_or_zero(rel, tuple, Anum_run_version_number, false);
 	row->epochs = (int) int_or_zero(rel, tuple, Anum_run_epochs, false);
 	row->epoch = (int) int_or_zero(rel, tuple, Anum_run_epoch, false);
 	row->best_epoch = (int) int_or_zero(rel, tuple, Anum_run_best_epoch, false);
@@ -344,8 +345,8 @@ pneumo_run_epoch(int64 run, const NnEpochLog *log, int best_epoch)
 }
 
 bool
-pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch, Jsonb *metrics,
-				  const char *error, const char *sqlstate)
+pneumo_run_finish(int64 run, const char *state, const PneumoVersionId *version, int best_epoch,
+				  Jsonb *metrics, const char *error, const char *sqlstate)
 {
 	RunUpdate u;
 
@@ -353,8 +354,11 @@ pneumo_run_finish(int64 run, const char *state, int64 version, int best_epoch, J
 		return false;
 	set_text(u.values, u.nulls, u.replace, Anum_run_state, state);
 	set(u.values, u.nulls, u.replace, Anum_run_finished, TimestampTzGetDatum(GetCurrentTimestamp()), false);
-	if (version != 0)
-		set(u.values, u.nulls, u.replace, Anum_run_version, Int64GetDatum(version), false);
+	if (version != NULL)
+	{
+		set(u.values, u.nulls, u.replace, Anum_run_version, Int64GetDatum(version->version), false);
+		set(u.values, u.nulls, u.replace, Anum_run_version_number, Int32GetDatum(version->number), false);
+	}
 	if (best_epoch > 0)
 		set(u.values, u.nulls, u.replace, Anum_run_best_epoch, Int32GetDatum(best_epoch), false);
 	if (metrics != NULL)

@@ -7,11 +7,13 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -67,7 +69,35 @@ calibration_json(const PneumoModelMeta *meta)
 	return pneumo_json_end(&json);
 }
 
-/* Inserts the row of a version; id has its number and hash. */
+/*
+ * Draws the next number of a model, which the caller has locked.  A number is
+ * not given again: a version that is dropped leaves a gap.
+ */
+static int32
+next_number(const char *name, int64 model)
+{
+	Snapshot snapshot = pneumo_write_snapshot();
+	Relation rel = pneumo_catalog_open(PNEUMO_REL_MODEL, RowExclusiveLock, false);
+	HeapTuple tuple = pneumo_catalog_find(rel, "model_pkey", Anum_model_id, Int64GetDatum(model), snapshot);
+	Datum values[Natts_model];
+	bool nulls[Natts_model] = {false};
+	bool replace[Natts_model] = {false};
+	int32 number;
+	bool isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("model \"%s\" was dropped by another transaction", name)));
+	number = DatumGetInt32(heap_getattr(tuple, Anum_model_last_number, RelationGetDescr(rel), &isnull)) + 1;
+	values[Anum_model_last_number - 1] = Int32GetDatum(number);
+	replace[Anum_model_last_number - 1] = true;
+	pneumo_catalog_update(rel, tuple, values, nulls, replace);
+	table_close(rel, NoLock);
+	UnregisterSnapshot(snapshot);
+	return number;
+}
+
+/* Inserts the row of a version; id has its id, number and hash. */
 static void
 insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVersionId *id)
 {
@@ -78,6 +108,7 @@ insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVer
 
 	values[Anum_version_id - 1] = Int64GetDatum(id->version);
 	values[Anum_version_model - 1] = Int64GetDatum(model);
+	values[Anum_version_number - 1] = Int32GetDatum(id->number);
 	values[Anum_version_run - 1] = Int64GetDatum(new_version->run);
 	nulls[Anum_version_run - 1] = new_version->run == 0;
 	values[Anum_version_sha256 - 1] = PointerGetDatum(pneumo_bytea(id->sha256, PNEUMO_SHA256_LEN));
@@ -120,6 +151,8 @@ pneumo_version_store(const PneumoNewVersion *new_version)
 	pneumo_chunks_store(id.sha256, new_version->bytes, new_version->n_bytes);
 
 	id.version = pneumo_catalog_nextval(PNEUMO_REL_VERSION);
+	id.number = next_number(new_version->model, model);
+	id.uncommitted = true;
 	insert_version(new_version, model, &id);
 	if (new_version->manifest != NULL)
 		pneumo_manifest_store(id.version, new_version->manifest);
@@ -129,8 +162,7 @@ pneumo_version_store(const PneumoNewVersion *new_version)
 	UnregisterSnapshot(snapshot);
 	id.deployed = !new_version->never_deploy && (new_version->deploy || !has_deployed);
 	if (id.deployed)
-		pneumo_deployment_add(model, id.version, has_deployed ? "deploy" : "first", deployment,
-							  new_version->owner);
+		pneumo_deployment_add(model, &id, has_deployed ? "deploy" : "first", deployment, new_version->owner);
 
 	CommandCounterIncrement();
 	return id;

@@ -51,8 +51,8 @@ typedef enum PneumoDeploy
  */
 typedef struct PneumoConfig
 {
-	Jsonb *given;  /* what the user wrote */
-	int64 version; /* whose config has what the user did not write; 0: none */
+	Jsonb *given;        /* what the user wrote */
+	const char *version; /* whose config has what the user did not write, for messages, or NULL */
 
 	char *name;
 	char *preset;             /* NULL with layers */

@@ -181,7 +181,7 @@ score_both(PneumoEvaluation *a, PneumoEvaluation *b, Rival *rival, PneumoJudged 
 		a->see = score_pixels;
 		a->see_arg = rival;
 	}
-	pneumo_judged_read(judged, a, relid, split, b->id.version);
+	pneumo_judged_read(judged, a, relid, split, b);
 	if (!one_pass)
 		score_images(a, rival, judged);
 	pneumo_scores_finish(&rival->scores);
@@ -309,7 +309,7 @@ many_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoE
 	return put_found(values, nulls, desc, &found);
 }
 
-/* Returns what is stored with the look of each model. */
+/* Returns what is stored with the look of each model; the versions by their ids. */
 static Jsonb *
 look_metrics(const PneumoEvaluation *a, const PneumoEvaluation *b, double auc_difference)
 {
@@ -353,8 +353,8 @@ pneumo_compare(PG_FUNCTION_ARGS)
 		auc_difference = many_class_differences(values, nulls, desc, &a, &rival, &judged);
 
 	values[CMP_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
-	values[CMP_VERSION_A] = Int64GetDatum(a.id.version);
-	values[CMP_VERSION_B] = Int64GetDatum(b.id.version);
+	values[CMP_VERSION_A] = Int32GetDatum(a.id.number);
+	values[CMP_VERSION_B] = Int32GetDatum(b.id.number);
 	values[CMP_IMAGES] = Int64GetDatum(judged.n);
 	values[CMP_PATIENTS] = Int64GetDatum(judged.groups);
 	nulls[CMP_PATIENTS] = !judged.grouped;

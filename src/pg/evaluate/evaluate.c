@@ -157,10 +157,10 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pneumo_evaluation_begin(&e, model, given, own_keys);
-	pneumo_judged_read(&judged, &e, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split, 0);
+	pneumo_judged_read(&judged, &e, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split, NULL);
 
 	values[COL_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
-	values[COL_VERSION] = Int64GetDatum(e.id.version);
+	values[COL_VERSION] = Int32GetDatum(e.id.number);
 	values[COL_IMAGES] = Int64GetDatum(judged.n);
 	values[COL_PATIENTS] = Int64GetDatum(judged.groups);
 	nulls[COL_PATIENTS] = !judged.grouped;

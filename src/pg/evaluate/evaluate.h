@@ -66,12 +66,12 @@ extern void pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Json
 extern void pneumo_evaluation_read(PneumoEvaluation *e, Oid relid);
 
 /*
- * Leaves out scored rows that a version has seen, whatever table they come from:
+ * Leaves out scored rows that judge's version has seen, whatever table they come from:
  * in validation those that it was trained on, in test also those that it was
  * selected by.  Where all three splits are scored, rows that it was trained on or
  * selected by are left out of each.  Warns where not all that it has seen is known.
  */
-extern void pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version);
+extern void pneumo_evaluation_hold_out(PneumoEvaluation *e, const PneumoEvaluation *judge);
 
 /*
  * Counts a look at the held-out rows of a version, if the call is one: the split
@@ -120,9 +120,10 @@ extern int pneumo_judged_split(Jsonb *given, const char *function);
 
 /*
  * Reads the table and lists the rows of the split that neither the version nor,
- * if it is not 0, the version rival has seen.  Errors if none is left.
+ * if it is not NULL, the version of rival has seen.  Errors if none is left.
  */
-extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split, int64 rival);
+extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split,
+							   const PneumoEvaluation *rival);
 
 /* Below so many patients, of a class or in all, a note says that there are few. */
 #define PNEUMO_FEW_GROUPS 20

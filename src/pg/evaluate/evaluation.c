@@ -93,6 +93,7 @@ find_version(PneumoEvaluation *e, Jsonb *given)
 {
 	int64 model = pneumo_model_lookup(e->model, PNEUMO_PREDICT, GetUserId(), false);
 	JsonbValue *wanted = pneumo_json_get(&given->root, "version");
+	int64 number;
 	PneumoVersionId deployed;
 	Relation rel;
 	Snapshot snapshot;
@@ -101,13 +102,16 @@ find_version(PneumoEvaluation *e, Jsonb *given)
 	bool isnull;
 
 	if (!pneumo_json_is_null(wanted))
-		e->id.version = pneumo_json_read_int("config key \"version\"", wanted, 1, 9e15);
+		number = pneumo_json_read_int("config key \"version\"", wanted, 1, 9e15);
 	else
+	{
 		pneumo_require_deployed(e->model, model, &e->id);
+		number = e->id.number;
+	}
 
 	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
 	snapshot = pneumo_read_snapshot();
-	tuple = pneumo_version_of_model(rel, e->model, model, e->id.version, snapshot);
+	tuple = pneumo_version_of_model(rel, e->model, model, number, snapshot);
 	UnregisterSnapshot(snapshot);
 	pneumo_version_id(rel, tuple, &e->id);
 	e->id.deployed = pneumo_model_deployed(model, &deployed) && deployed.version == e->id.version;
@@ -142,7 +146,7 @@ pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Jsonb *given, co
 	}
 	e->config = pneumo_config_parse(merge_config(given, stored));
 	e->config->given = given;
-	e->config->version = e->id.version;
+	e->config->version = psprintf("version %d of model \"%s\"", e->id.number, e->model);
 	e->config->in_backend = true;
 	e->scorer = pneumo_scorer_get_batch(&e->scorers, CurrentMemoryContext, &e->id, pneumo_path());
 	e->config->preprocess = e->scorer->meta->preprocess;
@@ -182,7 +186,7 @@ label_names(const PneumoModelMeta *meta, const PneumoSource *source)
 }
 
 void
-pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version)
+pneumo_evaluation_hold_out(PneumoEvaluation *e, const PneumoEvaluation *judge)
 {
 	static const bool validation[3] = {false, true, false};
 	static const bool test[3] = {false, false, true};
@@ -190,18 +194,18 @@ pneumo_evaluation_hold_out(PneumoEvaluation *e, int64 version)
 	static const bool selected[3] = {true, true, false};
 	bool everywhere = e->score[PNEUMO_TRAIN] && e->score[PNEUMO_VALIDATION] && e->score[PNEUMO_TEST];
 	PneumoManifest manifest;
-	bool known = pneumo_manifest_read(version, &manifest);
+	bool known = pneumo_manifest_read(judge->id.version, &manifest);
 
 	if ((!known || manifest.incomplete) && (everywhere || !e->score[PNEUMO_TRAIN]))
 	{
 		e->dataset->history_unknown = true;
-		ereport(WARNING,
-				(errmsg("not all images that the version was trained on are known, so rows that it has seen "
-						"may be judged"),
-				 known
-					 ? errdetail("An ancestor of version " INT64_FORMAT " was imported without its manifest.",
-								 version)
-					 : errdetail("Version " INT64_FORMAT " was imported without its manifest.", version)));
+		ereport(
+			WARNING,
+			(errmsg("not all images that version %d of model \"%s\" was trained on are known, so rows that "
+					"it has seen may be judged",
+					judge->id.number, judge->model),
+			 known ? errdetail("An ancestor of it was imported without its manifest.")
+				   : errdetail("It was imported without its manifest.")));
 	}
 	if (!known)
 		return;
@@ -261,7 +265,7 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 	e->dataset = pneumo_dataset_read(e->source, e->config, &reading);
 	warn_of_unused_split(e);
 	pneumo_scores_finish(&e->scores);
-	pneumo_evaluation_hold_out(e, e->id.version);
+	pneumo_evaluation_hold_out(e, e);
 }
 
 int64

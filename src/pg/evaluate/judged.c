@@ -75,14 +75,15 @@ list_rows(PneumoJudged *judged, const PneumoEvaluation *e, int split)
 }
 
 void
-pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split, int64 rival)
+pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split,
+				   const PneumoEvaluation *rival)
 {
 	int i;
 
 	for (i = 0; i < 3; i++)
 		e->score[i] = split == PNEUMO_SPLIT_ALL || i == split;
 	pneumo_evaluation_read(e, relid);
-	if (rival != 0)
+	if (rival != NULL)
 		pneumo_evaluation_hold_out(e, rival);
 	list_rows(judged, e, split);
 }

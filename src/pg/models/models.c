@@ -52,7 +52,7 @@ pneumo_model_open(const char *name, PneumoPrivilege privilege, const char *funct
 
 /* Warns of a version that its training found to be of no use. */
 static void
-warn_if_useless(Relation rel, HeapTuple tuple, const char *name, int64 version)
+warn_if_useless(Relation rel, HeapTuple tuple, const char *name, int32 number)
 {
 	bool isnull;
 	Datum metrics = heap_getattr(tuple, Anum_version_metrics, RelationGetDescr(rel), &isnull);
@@ -62,7 +62,7 @@ warn_if_useless(Relation rel, HeapTuple tuple, const char *name, int64 version)
 					: pneumo_json_cstring(pneumo_json_get(&json->root, PNEUMO_METRICS_USELESS));
 
 	if (why != NULL)
-		ereport(WARNING, (errmsg("version " INT64_FORMAT " of model \"%s\" is not fit for use: %s", version,
+		ereport(WARNING, (errmsg("version %d of model \"%s\" is not fit for use: %s", number,
 								 pneumo_clip(name), why)));
 }
 
@@ -70,33 +70,38 @@ Datum
 pneumo_deploy(PG_FUNCTION_ARGS)
 {
 	char *name = pneumo_text_argument(fcinfo, 0);
-	int64 version = DatumGetInt64(pneumo_argument(fcinfo, 1));
+	int64 number = DatumGetInt64(pneumo_argument(fcinfo, 1));
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_deploy()", &snapshot);
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
+	HeapTuple tuple = pneumo_version_of_model(rel, name, model, number, snapshot);
+	PneumoVersionId id;
 	int64 deployment = 0;
 	int64 current = 0;
 	bool has_deployed;
 
-	warn_if_useless(rel, pneumo_version_of_model(rel, name, model, version, snapshot), name, version);
+	pneumo_version_id(rel, tuple, &id);
+	warn_if_useless(rel, tuple, name, id.number);
 	has_deployed = pneumo_deployment_last(model, snapshot, &deployment, &current);
-	if (has_deployed && current == version)
-		ereport(NOTICE,
-				(errmsg("version " INT64_FORMAT " of model \"%s\" is deployed already", version, name)));
+	if (has_deployed && current == id.version)
+		ereport(NOTICE, (errmsg("version %d of model \"%s\" is deployed already", id.number, name)));
 	else
-		pneumo_deployment_add(model, version, has_deployed ? "deploy" : "first", deployment, GetUserId());
+		pneumo_deployment_add(model, &id, has_deployed ? "deploy" : "first", deployment, GetUserId());
 	table_close(rel, NoLock);
 	UnregisterSnapshot(snapshot);
 	CommandCounterIncrement();
 	PG_RETURN_VOID();
 }
 
+/* Fills *id with the version of that id; false if it was dropped. */
 static bool
-version_exists(int64 version, Snapshot snapshot)
+find_version(int64 version, Snapshot snapshot, PneumoVersionId *id)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
 	HeapTuple tuple = pneumo_version_tuple(rel, version, snapshot);
 
+	if (HeapTupleIsValid(tuple))
+		pneumo_version_id(rel, tuple, id);
 	table_close(rel, NoLock);
 	return HeapTupleIsValid(tuple);
 }
@@ -112,6 +117,7 @@ pneumo_rollback(PG_FUNCTION_ARGS)
 	char *name = pneumo_text_argument(fcinfo, 0);
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_rollback()", &snapshot);
+	PneumoVersionId id;
 	int64 deployment;
 	int64 current = 0;
 	int64 version = 0;
@@ -124,7 +130,7 @@ pneumo_rollback(PG_FUNCTION_ARGS)
 		{
 			if (!pneumo_deployment_read(previous, snapshot, &version, &previous))
 				previous = 0;
-			else if (version != current && version_exists(version, snapshot))
+			else if (version != current && find_version(version, snapshot, &id))
 				break;
 			version = 0;
 		}
@@ -136,10 +142,10 @@ pneumo_rollback(PG_FUNCTION_ARGS)
 						errmsg("model \"%s\" has no earlier deployed version to go back to", name),
 						errhint("pneumo.deployments shows what was deployed; "
 								"pneumo_deploy(model, version) chooses a version.")));
-	pneumo_deployment_add(model, version, "rollback", previous, GetUserId());
+	pneumo_deployment_add(model, &id, "rollback", previous, GetUserId());
 	UnregisterSnapshot(snapshot);
 	CommandCounterIncrement();
-	PG_RETURN_INT64(version);
+	PG_RETURN_INT32(id.number);
 }
 
 /* ----------------------------------------------------------------------- drop */
@@ -193,17 +199,19 @@ Datum
 pneumo_drop_version(PG_FUNCTION_ARGS)
 {
 	char *name = pneumo_text_argument(fcinfo, 0);
-	int64 version = DatumGetInt64(pneumo_argument(fcinfo, 1));
+	int64 number = DatumGetInt64(pneumo_argument(fcinfo, 1));
 	Snapshot snapshot;
 	int64 model = pneumo_model_open(name, PNEUMO_MANAGE, "pneumo_drop_version()", &snapshot);
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
-	HeapTuple tuple = pneumo_version_of_model(rel, name, model, version, snapshot);
+	HeapTuple tuple = pneumo_version_of_model(rel, name, model, number, snapshot);
+	PneumoVersionId id;
 	int64 deployment;
 	int64 current;
 
-	if (pneumo_deployment_last(model, snapshot, &deployment, &current) && current == version)
+	pneumo_version_id(rel, tuple, &id);
+	if (pneumo_deployment_last(model, snapshot, &deployment, &current) && current == id.version)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("version " INT64_FORMAT " of model \"%s\" is deployed", version, name),
+						errmsg("version %d of model \"%s\" is deployed", id.number, name),
 						errhint("Deploy another version first, or drop the model with pneumo_drop_model.")));
 	drop_version(rel, tuple, snapshot);
 	table_close(rel, NoLock);
@@ -220,7 +228,7 @@ pneumo_drop_model(PG_FUNCTION_ARGS)
 	int64 model = pneumo_model_open(name, PNEUMO_OWNER, "pneumo_drop_model()", &snapshot);
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, RowExclusiveLock, false);
 	SysScanDesc scan =
-		pneumo_catalog_scan(rel, "version_model_idx", Anum_version_model, Int64GetDatum(model), snapshot);
+		pneumo_catalog_scan(rel, "version_number_key", Anum_version_model, Int64GetDatum(model), snapshot);
 	HeapTuple tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))

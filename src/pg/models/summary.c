@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -158,13 +157,14 @@ read_graph(int64 version)
 	return graph;
 }
 
-/* Returns the version to show.  Any privilege on its model is enough, as for the views. */
+/* Returns the id of the version to show.  Any privilege on its model is enough, as for the views. */
 static int64
-visible_version(const char *name, bool deployed, int64 version)
+visible_version(const char *name, bool deployed, int64 number)
 {
 	static const PneumoPrivilege order[] = {PNEUMO_PREDICT, PNEUMO_MANAGE, PNEUMO_EXPORT};
 	Snapshot snapshot = pneumo_read_snapshot();
 	PneumoPrivilege privilege = PNEUMO_PREDICT;
+	PneumoVersionId id;
 	int64 model;
 	size_t i;
 
@@ -177,23 +177,12 @@ visible_version(const char *name, bool deployed, int64 version)
 		}
 	}
 	model = pneumo_model_lookup_snapshot(name, privilege, GetUserId(), false, snapshot);
-	if (deployed)
-	{
-		PneumoVersionId id;
-
-		pneumo_require_deployed(name, model, &id);
-		version = id.version;
-	}
-	else
-	{
-		Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-		HeapTuple tuple = pneumo_version_of_model(rel, name, model, version, snapshot);
-
-		heap_freetuple(tuple);
-		table_close(rel, NoLock);
-	}
 	UnregisterSnapshot(snapshot);
-	return version;
+	if (deployed)
+		pneumo_require_deployed(name, model, &id);
+	else
+		pneumo_version_numbered(name, model, number, &id);
+	return id.version;
 }
 
 Datum

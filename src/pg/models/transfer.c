@@ -12,11 +12,9 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "nn/nn.h"
 
@@ -26,28 +24,6 @@
 
 PG_FUNCTION_INFO_V1(pneumo_export);
 PG_FUNCTION_INFO_V1(pneumo_import);
-
-/* Returns the id of a version of a model after checking it; 0 stands for the deployed one. */
-static int64
-version_argument(const char *name, int64 model, int64 version)
-{
-	Snapshot snapshot;
-	Relation rel;
-
-	if (version == 0)
-	{
-		PneumoVersionId id;
-
-		pneumo_require_deployed(name, model, &id);
-		return id.version;
-	}
-	snapshot = pneumo_read_snapshot();
-	rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
-	(void) pneumo_version_of_model(rel, name, model, version, snapshot);
-	table_close(rel, NoLock);
-	UnregisterSnapshot(snapshot);
-	return version;
-}
 
 /* Appends bytes and their SHA-256. */
 static void
@@ -66,9 +42,9 @@ Datum
 pneumo_export(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int64 version = PG_NARGS() > 1 ? PG_GETARG_INT64(1) : 0;
 	int64 model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
 	bool with_manifest = PG_NARGS() > 2 ? PG_GETARG_BOOL(2) : true;
+	PneumoVersionId id;
 	PneumoManifest manifest;
 	size_t n_bytes;
 	size_t trailer_bytes = 0;
@@ -78,19 +54,18 @@ pneumo_export(PG_FUNCTION_ARGS)
 	char *dst;
 	bytea *result;
 
-	if (PG_NARGS() > 1 && version <= 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("version " INT64_FORMAT " is not valid", version)));
-	version = version_argument(name, model, version);
-	bytes = pneumo_version_read(version, &n_bytes);
-	if (with_manifest && pneumo_manifest_read(version, &manifest))
+	if (PG_NARGS() > 1)
+		pneumo_version_numbered(name, model, PG_GETARG_INT64(1), &id);
+	else
+		pneumo_require_deployed(name, model, &id);
+	bytes = pneumo_version_read(id.version, &n_bytes);
+	if (with_manifest && pneumo_manifest_read(id.version, &manifest))
 		trailer = pneumo_manifest_write(&manifest, &trailer_bytes);
 	total = n_bytes + PNEUMO_SHA256_LEN + (trailer != NULL ? trailer_bytes + PNEUMO_SHA256_LEN : 0);
 	if (total > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("version " INT64_FORMAT " of model \"%s\" has %zu bytes, more than a bytea holds",
-						version, name, total)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("version %d of model \"%s\" has %zu bytes, more than a bytea holds", id.number,
+							   name, total)));
 	result = palloc(VARHDRSZ + total);
 	SET_VARSIZE(result, VARHDRSZ + total);
 	dst = VARDATA(result);
@@ -228,5 +203,5 @@ pneumo_import(PG_FUNCTION_ARGS)
 	id = pneumo_version_store(&new_version);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
-	PG_RETURN_INT64(id.version);
+	PG_RETURN_INT32(id.number);
 }

@@ -84,7 +84,7 @@ read_version(PneumoReport *r)
 
 	UnregisterSnapshot(snapshot);
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "version %lld is gone", (long long) r->e.id.version);
+		elog(ERROR, "version %d is gone", r->e.id.number);
 	r->run = int_or_zero(rel, tuple, Anum_version_run);
 	r->parameters = int_or_zero(rel, tuple, Anum_version_parameters);
 	r->bytes = int_or_zero(rel, tuple, Anum_version_bytes);
@@ -269,7 +269,7 @@ pneumo_report(PG_FUNCTION_ARGS)
 		sections[i].blocks = section->blocks;
 	}
 	memset(&page, 0, sizeof(page));
-	page.title = pneumo_utf8(psprintf("Model %s, version %lld", r->e.model, (long long) r->e.id.version));
+	page.title = pneumo_utf8(psprintf("Model %s, version %d", r->e.model, r->e.id.number));
 	page.subtitle = pneumo_utf8(psprintf(
 		"Chest radiographs of %s, read by a convolutional network. A research report, not a diagnosis.",
 		r->e.source->name));

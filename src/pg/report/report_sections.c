@@ -69,7 +69,7 @@ pneumo_report_model(PneumoSection *section, const PneumoReport *r)
 
 	section->heading = "Model";
 	facts = pneumo_facts_begin(section);
-	pneumo_fact(facts, "Model", "%s, version %lld%s", r->e.model, (long long) r->e.id.version,
+	pneumo_fact(facts, "Model", "%s, version %d%s", r->e.model, r->e.id.number,
 				r->e.id.deployed ? " (deployed)" : "");
 	pneumo_fact(facts, "SHA-256", "%s", pneumo_sha256_hex(r->e.id.sha256));
 	pneumo_fact(facts, "Stored", "%s", timestamptz_to_str(r->created));

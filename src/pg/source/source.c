@@ -86,9 +86,9 @@ detail_of_column(const PneumoConfig *config, const char *key)
 {
 	if (pneumo_json_get(&config->given->root, key) != NULL)
 		return errdetail("It is the value of config key \"%s\".", key);
-	if (config->version != 0)
-		return errdetail("Version %lld was trained with it; config key \"%s\" can name another column.",
-						 (long long) config->version, key);
+	if (config->version != NULL)
+		return errdetail("It is what %s was trained with; config key \"%s\" can name another column.",
+						 config->version, key);
 	return errdetail("It is the default of config key \"%s\".", key);
 }
 

@@ -132,7 +132,7 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	if (model == 0 || !pneumo_model_deployed(model, &id))
 		return PNEUMO_NO_RIVAL;
 	pneumo_json_open_object(achieved, "if_better");
-	pneumo_json_add_int(achieved, "deployed_version", id.version);
+	pneumo_json_add_int(achieved, "deployed_version", id.number);
 	scorer = pneumo_scorer_get_batch(&scorers, CurrentMemoryContext, &id, pneumo_path());
 	if (!same_scale(meta, scorer->meta))
 		return not_comparable(achieved, "the deployed version has other classes or another image size");

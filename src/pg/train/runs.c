@@ -214,8 +214,8 @@ pneumo_watch(PG_FUNCTION_ARGS)
 	print_warnings(row);
 	ereport(NOTICE, (errmsg("training run %lld %s%s%s", (long long) run, live_state(row),
 							row->error != NULL ? ": " : "", row->error != NULL ? row->error : ""),
-					 row->version != 0 ? errdetail("Its version is %lld of model \"%s\", from epoch %d.",
-												   (long long) row->version, row->model, row->best_epoch)
+					 row->version != 0 ? errdetail("It made version %d of model \"%s\", from epoch %d.",
+												   row->number, row->model, row->best_epoch)
 									   : 0));
 	SPI_finish();
 	PG_RETURN_VOID();

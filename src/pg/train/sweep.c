@@ -45,7 +45,7 @@ typedef struct Combination
 	char *changed; /* what the grid says, as text for messages */
 	Jsonb *config; /* merged */
 	int64 run;     /* 0: it has not succeeded */
-	int64 version;
+	int32 number;  /* of its version */
 	char *model;
 	double log_loss; /* of the validation split; NaN if there is none */
 } Combination;
@@ -242,7 +242,7 @@ set_result(const Sweep *sweep, Combination *c, const PneumoRunRow *row)
 	JsonbValue *log_loss = row->metrics != NULL ? pneumo_json_get(&row->metrics->root, "log_loss") : NULL;
 
 	c->run = row->run;
-	c->version = row->version;
+	c->number = row->number;
 	c->model = MemoryContextStrdup(sweep->cxt, row->model);
 	if (!pneumo_json_double(log_loss, &c->log_loss))
 		c->log_loss = NAN;
@@ -358,8 +358,8 @@ report_run(const Sweep *sweep, Combination *c, int number, int64 run)
 	add_figure(&line, row, "log_loss", "log loss");
 	ereport(NOTICE, (errmsg("run %lld, combination %d of %d, %s%s", (long long) run, number, sweep->n,
 							c->changed, line.data),
-					 errdetail("Its version is %lld of model \"%s\", from epoch %d.",
-							   (long long) row->version, row->model, row->best_epoch)));
+					 errdetail("It made version %d of model \"%s\", from epoch %d.", row->number, row->model,
+							   row->best_epoch)));
 }
 
 /*
@@ -429,8 +429,8 @@ report_best(const Sweep *sweep)
 					n, best->log_loss, best->changed),
 			 errdetail("The figures chose the epoch and now the run, so they are optimistic; pneumo_evaluate "
 					   "gives those of the test split."),
-			 errhint("Deploy it with SELECT pneumo_deploy(%s, %lld).", quote_literal_cstr(best->model),
-					 (long long) best->version)));
+			 errhint("Deploy it with SELECT pneumo_deploy(%s, %d).", quote_literal_cstr(best->model),
+					 best->number)));
 }
 
 Datum

@@ -337,7 +337,7 @@ add_end(StringInfo text, const PneumoRunRow *row, int n)
 	if (row->best_epoch > 0)
 		appendStringInfo(&line, ", best epoch %d", row->best_epoch);
 	if (row->version != 0)
-		appendStringInfo(&line, ", version %lld", (long long) row->version);
+		appendStringInfo(&line, ", version %d", row->number);
 	add_line(text, line.data);
 	if (row->error != NULL)
 		add_line(text, row->error);

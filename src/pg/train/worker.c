@@ -341,11 +341,11 @@ finish_badly(PneumoWorker *w, const char *state, const char *message, const char
 		pneumo_worker_begin_unchecked(w, false);
 		if (w->row_written)
 			there = pneumo_worker_has_extension(w) &&
-					pneumo_run_finish(w->run, state, 0, 0, NULL, message, sqlstate);
+					pneumo_run_finish(w->run, state, NULL, 0, NULL, message, sqlstate);
 		if (there && w->model != NULL)
 			pneumo_model_release(w->model, w->s->current_user, w->run);
 		if (there && w->row_written)
-			pneumo_worker_notify(w, state, 0);
+			pneumo_worker_notify(w, state, NULL);
 		pneumo_worker_commit(w);
 		RESUME_CANCEL_INTERRUPTS();
 	}

@@ -73,8 +73,8 @@ extern void pneumo_worker_commit(PneumoWorker *w);
  */
 extern bool pneumo_worker_has_extension(PneumoWorker *w);
 
-/* Notifies those who LISTEN of the run's new state, and of its version (0: none), at commit. */
-extern void pneumo_worker_notify(PneumoWorker *w, const char *state, int64 version);
+/* Notifies those who LISTEN of the run's new state, and of its version (NULL: none), at commit. */
+extern void pneumo_worker_notify(PneumoWorker *w, const char *state, const PneumoVersionId *version);
 
 /* Returns memory that lives as long as the worker, aligned to NN_ALIGN. */
 extern void *pneumo_worker_allocate(PneumoWorker *w, size_t bytes);

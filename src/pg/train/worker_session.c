@@ -91,15 +91,19 @@ pneumo_worker_has_extension(PneumoWorker *w)
 }
 
 void
-pneumo_worker_notify(PneumoWorker *w, const char *state, int64 version)
+pneumo_worker_notify(PneumoWorker *w, const char *state, const PneumoVersionId *version)
 {
 	PneumoJson json;
 
 	pneumo_json_begin(&json);
 	pneumo_json_add_int(&json, "run", w->run);
 	pneumo_json_add_string(&json, "state", state);
-	if (version != 0)
-		pneumo_json_add_int(&json, "version", version);
+	if (version != NULL)
+	{
+		pneumo_json_add_string(&json, "model", w->prepared->config->name);
+		pneumo_json_add_int(&json, "version", version->number);
+		pneumo_json_add_int(&json, "version_id", version->version);
+	}
 	Async_Notify(CHANNEL, pneumo_json_end_text(&json));
 }
 

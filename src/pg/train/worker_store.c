@@ -345,7 +345,10 @@ provenance(PneumoWorker *w, int epoch)
 	pneumo_json_add_jsonb(&json, "rows", pneumo_dataset_counts_json(w->dataset, false));
 	pneumo_json_add_jsonb(&json, "groups", pneumo_dataset_counts_json(w->dataset, true));
 	if (w->prepared->config->initial_model != NULL)
-		pneumo_json_add_int(&json, "initial_version", w->prepared->initial.version);
+	{
+		pneumo_json_add_int(&json, "initial_version", w->prepared->initial.number);
+		pneumo_json_add_int(&json, "initial_version_id", w->prepared->initial.version);
+	}
 	pneumo_json_add_jsonb(&json, "config", w->config_jsonb);
 	return pneumo_json_end(&json);
 }
@@ -419,7 +422,7 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 
 	snprintf(outcome->summary, PNEUMO_RUN_TEXT, "model \"%s\" %s, from epoch %d%s%s", config->name,
 			 id->deployed ? "deployed" : "stored", epoch, figures[0] ? ": validation " : "", figures);
-	snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT, "It is version %lld.%s", (long long) id->version,
+	snprintf(outcome->summary_detail, PNEUMO_RUN_TEXT, "It is version %d.%s", id->number,
 			 figures[0] == '\0' ? ""
 			 : validation_selects(w)
 				 ? " The figures chose the epoch, so they are optimistic; pneumo_evaluate "
@@ -432,8 +435,8 @@ summarize(PneumoWorker *w, const PneumoVersionId *id, int epoch, const char *fig
 			verdict == PNEUMO_NOT_BETTER ? "is as good or better on the validation rows it was not trained on"
 										 : "cannot be compared on the same pixels");
 	else if (!id->deployed)
-		snprintf(outcome->hint, PNEUMO_RUN_TEXT, "Deploy it with pneumo_deploy(%s, %lld).",
-				 quote_literal_cstr(config->name), (long long) id->version);
+		snprintf(outcome->hint, PNEUMO_RUN_TEXT, "Deploy it with pneumo_deploy(%s, %d).",
+				 quote_literal_cstr(config->name), id->number);
 }
 
 /* Errors unless the bytes of a version fit into the tablespace of pneumo.chunk, and again into the WAL. */
@@ -486,6 +489,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 	PneumoManifest manifest;
 	PneumoNewVersion version;
 	PneumoVersionId id;
+	const PneumoVersionId *made = NULL;
 	StringInfoData line;
 	const float *weights;
 	PneumoJson metrics;
@@ -557,11 +561,12 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 				(config->deploy == PNEUMO_DEPLOY_YES && !w->cancelled) || verdict == PNEUMO_BETTER;
 			version.never_deploy = w->cancelled || config->deploy == PNEUMO_DEPLOY_NO;
 			id = pneumo_version_store(&version);
+			made = &id;
 		}
 		else
 			pneumo_model_release(config->name, w->s->current_user, w->run);
-		pneumo_run_finish(w->run, state, id.version, epoch, run_metrics(w, version.metrics), NULL, NULL);
-		pneumo_worker_notify(w, state, id.version);
+		pneumo_run_finish(w->run, state, made, epoch, run_metrics(w, version.metrics), NULL, NULL);
+		pneumo_worker_notify(w, state, made);
 	}
 	pneumo_worker_commit(w);
 	if (!there)

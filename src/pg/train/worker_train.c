@@ -448,7 +448,8 @@ mark_cancelled(PneumoWorker *w)
 
 	QueryCancelPending = false;
 	pneumo_worker_begin(w, false);
-	there = pneumo_worker_has_extension(w) && pneumo_run_finish(w->run, "cancelled", 0, 0, NULL, NULL, NULL);
+	there =
+		pneumo_worker_has_extension(w) && pneumo_run_finish(w->run, "cancelled", NULL, 0, NULL, NULL, NULL);
 	pneumo_worker_commit(w);
 	pneumo_worker_report(w, "saving a checkpoint");
 	return there;
