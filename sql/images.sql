@@ -96,6 +96,7 @@ SET pneumo.predict_memory = '16MB';
 SELECT pg_temp.tags(pg_temp.element('00283002', 'US', decode(repeat('0100', 30000), 'hex'))) IS NULL;
 SET pneumo.on_bad_image = 'null';
 SELECT pg_temp.tags(pg_temp.element('00283002', 'US', decode(repeat('0100', 30000), 'hex'))) IS NULL;
+SELECT pg_temp.tags(pg_temp.element('00104000', 'LT', decode(repeat('01', 60000), 'hex'))) IS NULL;
 RESET pneumo.on_bad_image;
 RESET pneumo.predict_memory;
 SELECT pneumo_image_info(pg_temp.dicom('MONOCHROME2 ', '1.2.840.10008.1.2.4.103'));

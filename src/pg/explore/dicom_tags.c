@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(pneumo_dicom_tags);
 #define TAG_CHARACTER_SET 0x00080005
 #define GROUP_META 0x0002
 #define GROUP_PIXELS 0x7FE0
-#define CHECK_EVERY 1024 /* values */
+#define CHECK_EVERY 1024 /* calls */
 #define VALUE_BYTES 640  /* that one takes in jsonb_in() */
 #define TEXT_GROWTH 4    /* of its bytes, in conversions and copies */
 #define NUMBER_DIGITS 15
@@ -48,7 +48,7 @@ typedef struct Writer
 	PneumoJson json;
 	int encoding; /* of texts with other characters than ASCII */
 	double need;  /* bytes of memory, estimated */
-	int values;   /* that were added */
+	int calls;    /* of has_room() */
 } Writer;
 
 typedef struct CharacterSet
@@ -93,14 +93,26 @@ is_vr(const ImgDicomElement *element, const char *list)
 	return false;
 }
 
-/* Counts the memory of a value with a text of n bytes; returns whether there is room for more. */
+/* Counts the memory of n values and of a text; returns whether there is room for more. */
 static bool
-has_room(Writer *writer, Size n)
+has_room(Writer *writer, Size n, Size text_bytes)
 {
-	if (++writer->values % CHECK_EVERY == 0)
+	if (++writer->calls % CHECK_EVERY == 0)
 		CHECK_FOR_INTERRUPTS();
-	writer->need += VALUE_BYTES + n * TEXT_GROWTH;
+	writer->need += (double) n * VALUE_BYTES + (double) text_bytes * TEXT_GROWTH;
 	return writer->need <= (double) pneumo_predict_memory * 1024;
+}
+
+/* Returns how many control characters a text has that JSON can only write as numbers, which takes long. */
+static Size
+count_controls(const ImgDicomElement *element)
+{
+	Size n = 0;
+	Size i;
+
+	for (i = 0; i < element->n_bytes; i++)
+		n += element->value[i] < 32 && memchr("\b\t\n\f\r", element->value[i], 5) == NULL;
+	return n;
 }
 
 /* Converts a valid text; returns NULL if a character is missing in the encoding of the database. */
@@ -225,13 +237,13 @@ add_texts(Writer *writer, const ImgDicomElement *element)
 {
 	char *text;
 
-	if (!has_room(writer, element->n_bytes))
+	if (!has_room(writer, count_controls(element), element->n_bytes))
 		return;
 	text = text_of(writer, element->value, element->n_bytes);
 	if (text[0] == '\0')
 		return;
 	pneumo_json_open_array(&writer->json, "Value");
-	while (text != NULL && has_room(writer, 0))
+	while (text != NULL && has_room(writer, 1, 0))
 	{
 		char *next = is_vr(element, "LTSTUTUR") ? NULL : strchr(text, '\\');
 		size_t n;
@@ -288,7 +300,7 @@ add_numbers(Writer *writer, const ImgDicomElement *element)
 	if (element->n_bytes < size)
 		return;
 	pneumo_json_open_array(&writer->json, "Value");
-	for (at = 0; at + size <= element->n_bytes && has_room(writer, 0); at += size)
+	for (at = 0; at + size <= element->n_bytes && has_room(writer, 1, 0); at += size)
 	{
 		const uint8 *p = element->value + at;
 
@@ -372,7 +384,7 @@ add_elements(Writer *writer, ImgDicom *dicom, ImgError *error)
 		if (status != IMG_OK)
 			return status;
 		if (element.event != IMG_DICOM_ITEM_END && element.event != IMG_DICOM_SEQUENCE_END &&
-			!has_room(writer, 0))
+			!has_room(writer, 1, 0))
 		{
 			error->hint[0] = '\0';
 			snprintf(error->message, sizeof(error->message),
