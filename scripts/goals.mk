@@ -14,7 +14,7 @@ UNIT_WARNINGS = -Wall -Wextra -Wvla -Wmissing-prototypes -Werror
 UNIT_CFLAGS = -std=c11 -O2 -g $(UNIT_WARNINGS) $(UNIT_SANITIZE)
 UNIT_CPPFLAGS = -Isrc -Itests/unit $(IMAGE_CPPFLAGS) -MMD -MP
 UNIT_LIBS = $(IMAGE_TEST_LIBS) $(IMAGE_LIBS) -lpthread -lm
-UNIT_LEFT_OUT = $(if $(filter 0,$(WITH_DICOM)),dicom)
+UNIT_LEFT_OUT = $(if $(filter 0,$(WITH_DICOM)),dicom dicom_jpeg_2000)
 UNIT_ALL = $(filter-out $(UNIT_LEFT_OUT),$(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c))))
 UNIT_WANTED = $(if $(TESTS),$(patsubst test_%,%,$(TESTS)),$(UNIT_ALL))
 UNIT_TESTS = $(UNIT_WANTED:%=tests/unit/test_%.c)

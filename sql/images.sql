@@ -87,6 +87,18 @@ SELECT i.width, i.height FROM (SELECT pneumo_mean_image(png, 16, 16) AS image FR
 SELECT key, value FROM jsonb_each(pneumo_dicom_tags(pg_temp.dicom('MONOCHROME2 '))) ORDER BY key COLLATE "C";
 SELECT pneumo_dicom_tags('no DICOM file');
 SELECT pneumo_dicom_tags(substr(pg_temp.dicom('MONOCHROME2 '), 1, 300));
+-- a character that the encoding of the database lacks, and more elements than there is memory for
+CREATE FUNCTION pg_temp.tags(element bytea) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT pneumo_dicom_tags(decode(repeat('00', 128), 'hex') || 'DICM'
+		|| pg_temp.element('00020010', 'UI', '1.2.840.10008.1.2.1\000') || pg_temp.element('00080005', 'CS', 'ISO_IR 109') || element) $$;
+SELECT pg_temp.tags(pg_temp.element('00100010', 'PN', 'a\245b '))->'00100010';
+SET pneumo.predict_memory = '16MB';
+SELECT pg_temp.tags(pg_temp.element('00283002', 'US', decode(repeat('0100', 30000), 'hex'))) IS NULL;
+SET pneumo.on_bad_image = 'null';
+SELECT pg_temp.tags(pg_temp.element('00283002', 'US', decode(repeat('0100', 30000), 'hex'))) IS NULL;
+SELECT pg_temp.tags(pg_temp.element('00104000', 'LT', decode(repeat('01', 60000), 'hex'))) IS NULL;
+RESET pneumo.on_bad_image;
+RESET pneumo.predict_memory;
 SELECT pneumo_image_info(pg_temp.dicom('MONOCHROME2 ', '1.2.840.10008.1.2.4.103'));
 SELECT pneumo_image_info(substr(pg_temp.dicom('MONOCHROME2 '), 1, 600));
 

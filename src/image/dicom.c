@@ -138,14 +138,9 @@ read_main_element(DicomHeader *header, const ImgDicomElement *element)
 {
 	switch (element->tag)
 	{
-		case TAG(0x0002, 0x0010):
 		case TAG(0x0008, 0x0016):
-		{
-			char *uid = element->tag == TAG(0x0008, 0x0016) ? header->class_uid : header->syntax_uid;
-
-			copy_text(uid, IMG_UID_LEN, element);
+			copy_text(header->class_uid, IMG_UID_LEN, element);
 			break;
-		}
 		case TAG(0x0028, 0x0002):
 			header->samples = (int) number_at(element, 0);
 			break;
@@ -374,6 +369,8 @@ img_dicom_read_header(DicomHeader *header, ImgDicom *dicom, ImgError *error)
 		else
 			read_nested_element(header, dicom, &element);
 	}
+	/* the one by which the elements were read: another among them, after group 2, counts for nothing */
+	memcpy(header->syntax_uid, dicom->transfer_syntax, IMG_UID_LEN);
 	if (header->stored == 0)
 		header->stored = header->allocated;
 	if (header->high_bit < 0)

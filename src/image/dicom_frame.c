@@ -48,7 +48,8 @@ has_end(const uint8_t *bytes, size_t n)
  * Finds the fragments of the first frame: those before the second offset of the
  * table, if there is one; else all of a single frame, one for each frame if
  * there are as many, or those up to the first that ends a JPEG stream.  More than
- * one are joined.
+ * one are joined.  The lengths are checked again, although the reader of the
+ * elements has seen them: what is read here must not depend on how it took them.
  */
 static ImgStatus
 find_stream(Stream *stream, const DicomHeader *header, const ImgLimits *limits, ImgError *error)
@@ -70,6 +71,9 @@ find_stream(Stream *stream, const DicomHeader *header, const ImgLimits *limits, 
 	{
 		size_t length = read_u32(bytes + at + 4);
 
+		if (length > n - at - 8)
+			return img_fail(error, IMG_CORRUPT,
+							"damaged DICOM image: a fragment of its pixel data is cut off");
 		if (at > first && at >= end && header->frames > 1)
 			break;
 		total += length;

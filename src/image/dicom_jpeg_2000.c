@@ -7,6 +7,12 @@
  * all are, is decoded in strips of about STRIP_PIXELS pixels; of a picture of
  * several tiles the reading of each looks for an interrupt.
  *
+ * OpenJPEG also takes what memory the markers ask for: some hundred bytes for each
+ * code block, some thousand for each component of each tile.  A file of 400 bytes
+ * can ask for 25 GB.  So the markers are read here first (ISO/IEC 15444-1, Annex A),
+ * those that OpenJPEG would have to search for are refused, and what they ask for is
+ * estimated.
+ *
  *-------------------------------------------------------------------------
  */
 #include <stdlib.h>
@@ -18,6 +24,15 @@
 
 #define STRIP_PIXELS (1 << 20)
 #define CODE_BLOCK 64 /* rows; strips end where blocks of this usual size do */
+#define BLOCK_BYTES 512
+#define TILE_BYTES 8192
+#define TILE_COMPONENT_BYTES 1536
+#define MARKER_SIZE 0x51
+#define MARKER_CODING 0x52
+#define MARKER_COMPONENT_CODING 0x53
+#define MARKER_TILE 0x90
+#define MARKER_DATA 0x93
+#define MARKER_END 0xd9
 
 /* The compressed bytes as a stream. */
 typedef struct Source
@@ -26,6 +41,211 @@ typedef struct Source
 	size_t n_bytes, at;
 	const ImgLimits *limits;
 } Source;
+
+/* The codestream while its markers are read. */
+typedef struct Markers
+{
+	const uint8_t *bytes;
+	size_t n_bytes, at;
+	uint32_t tile_width, tile_height; /* at most those of the picture */
+	const DicomHeader *header;
+	const ImgLimits *limits;
+} Markers;
+
+static uint32_t
+read_u16(const uint8_t *p)
+{
+	return (uint32_t) p[0] << 8 | p[1];
+}
+
+static uint32_t
+read_u32(const uint8_t *p)
+{
+	return read_u16(p) << 16 | read_u16(p + 2);
+}
+
+static ImgStatus
+bad_markers(ImgError *error)
+{
+	return img_fail(error, IMG_CORRUPT, "damaged DICOM image: JPEG 2000 data with bad markers");
+}
+
+static ImgStatus
+too_large(ImgError *error, const ImgLimits *limits)
+{
+	return img_fail(error, IMG_TOO_LARGE,
+					"decoding the DICOM image needs more than the %llu bytes allowed for the decoder",
+					(unsigned long long) limits->max_codec_bytes);
+}
+
+/* Finds the codestream in the boxes of a JP2 file; returns whether it is there. */
+static int
+find_codestream(Markers *markers)
+{
+	size_t at = 0;
+
+	while (markers->n_bytes - at >= 8)
+	{
+		const uint8_t *box = markers->bytes + at;
+		size_t left = markers->n_bytes - at;
+		size_t length = read_u32(box), head = 8;
+
+		if (length == 1 && left >= 16 && read_u32(box + 8) == 0)
+		{
+			length = read_u32(box + 12);
+			head = 16;
+		}
+		if (memcmp(box + 4, "jp2c", 4) == 0)
+		{
+			markers->bytes = box + head;
+			markers->n_bytes = left - head;
+			return 1;
+		}
+		if (length < head || length > left)
+			return 0;
+		at += length;
+	}
+	return 0;
+}
+
+/* Checks the size of the picture and of its tiles. */
+static ImgStatus
+check_size_segment(Markers *markers, const uint8_t *p, size_t n, ImgError *error)
+{
+	const DicomHeader *header = markers->header;
+	uint64_t width, height, across, down, components, each;
+
+	if (n < 36)
+		return bad_markers(error);
+	width = (uint64_t) read_u32(p + 2) - read_u32(p + 10);
+	height = (uint64_t) read_u32(p + 6) - read_u32(p + 14);
+	components = read_u16(p + 34);
+	if (read_u32(p + 10) > read_u32(p + 2) || read_u32(p + 14) > read_u32(p + 6) ||
+		width != header->columns || height != header->rows || components != (uint64_t) header->samples)
+		return img_dicom_mismatch(error, "JPEG 2000", width, height, (int) components, header);
+	markers->tile_width = read_u32(p + 18);
+	markers->tile_height = read_u32(p + 22);
+	if (markers->tile_width == 0 || markers->tile_height == 0)
+		return bad_markers(error);
+	across = width / markers->tile_width + 2;
+	down = height / markers->tile_height + 2;
+	each = TILE_BYTES + components * TILE_COMPONENT_BYTES;
+	if (markers->tile_width < width || markers->tile_height < height)
+		if (across * down > markers->limits->max_codec_bytes / each)
+			return too_large(error, markers->limits);
+	if (markers->tile_width > width)
+		markers->tile_width = (uint32_t) width;
+	if (markers->tile_height > height)
+		markers->tile_height = (uint32_t) height;
+	return IMG_OK;
+}
+
+/*
+ * Checks how many code blocks a tile has by a coding style: the number of
+ * decompositions, the exponents of the block sizes, two bytes, and the exponents of
+ * the precincts if there are any.  Blocks are not larger than precincts.
+ */
+static ImgStatus
+check_style(const Markers *markers, int has_precincts, const uint8_t *p, size_t n, ImgError *error)
+{
+	uint64_t blocks = 0;
+	unsigned resolutions, x, y;
+
+	if (n < 5 || p[0] > 32 || (has_precincts && n < 6 + (size_t) p[0]) || p[1] > 8 || p[2] > 8)
+		return bad_markers(error);
+	resolutions = p[0] + 1u;
+	x = p[1] + 2u;
+	y = p[2] + 2u;
+	for (unsigned i = 0; has_precincts && i < resolutions; i++)
+	{
+		/* at all resolutions but the first the precinct of a band has half the size */
+		unsigned px = p[5 + i] & 15, py = p[5 + i] >> 4, half = i > 0;
+
+		px = px > half ? px - half : 0;
+		py = py > half ? py - half : 0;
+		x = px < x ? px : x;
+		y = py < y ? py : y;
+	}
+	for (unsigned i = 0; i < resolutions; i++)
+		blocks += (((uint64_t) markers->tile_width >> i >> x) + 2) *
+				  (((uint64_t) markers->tile_height >> i >> y) + 2);
+	blocks *= (uint64_t) markers->header->samples;
+	return blocks > markers->limits->max_codec_bytes / BLOCK_BYTES ? too_large(error, markers->limits)
+																   : IMG_OK;
+}
+
+/* Reads the segments of a header up to a marker that ends it. */
+static ImgStatus
+check_segments(Markers *markers, unsigned end, ImgError *error)
+{
+	static const uint8_t known[] = {0x50, 0x51, 0x52, 0x53, 0x55, 0x57, 0x58, 0x5c, 0x5d, 0x5e,
+									0x5f, 0x60, 0x61, 0x63, 0x64, 0x74, 0x75, 0x77, 0x78};
+
+	for (;;)
+	{
+		const uint8_t *p = markers->bytes + markers->at;
+		size_t left = markers->n_bytes - markers->at;
+		size_t n;
+		ImgStatus status = IMG_OK;
+
+		if (left < 2 || p[0] != 0xff)
+			return bad_markers(error);
+		if (p[1] == end)
+			return IMG_OK;
+		if (left < 4 || memchr(known, p[1], sizeof(known)) == NULL)
+			return bad_markers(error);
+		n = read_u16(p + 2);
+		if (n < 2 || n > left - 2)
+			return bad_markers(error);
+		markers->at += 2 + n;
+		n -= 2;
+		if (p[1] == MARKER_SIZE)
+			status = check_size_segment(markers, p + 4, n, error);
+		else if (markers->tile_width == 0)
+			status = bad_markers(error); /* the size comes first */
+		else if (p[1] == MARKER_CODING && n >= 5)
+			status = check_style(markers, p[4] & 1, p + 9, n - 5, error);
+		else if (p[1] == MARKER_COMPONENT_CODING && n >= 2)
+			status = check_style(markers, p[5] & 1, p + 6, n - 2, error);
+		if (status != IMG_OK)
+			return status;
+	}
+}
+
+/* Checks all headers of the codestream: the main one and those of the parts of tiles. */
+static ImgStatus
+check_markers(const uint8_t *bytes, size_t n_bytes, int is_file, const DicomHeader *header,
+			  const ImgLimits *limits, ImgError *error)
+{
+	Markers markers = {bytes, n_bytes, 2, 0, 0, header, limits};
+	ImgStatus status;
+
+	if ((is_file && !find_codestream(&markers)) || markers.n_bytes < 4 ||
+		memcmp(markers.bytes, "\xff\x4f", 2) != 0)
+		return bad_markers(error);
+	status = check_segments(&markers, MARKER_TILE, error);
+	while (status == IMG_OK && markers.n_bytes - markers.at >= 12)
+	{
+		size_t start = markers.at;
+		const uint8_t *p = markers.bytes + start;
+		uint32_t length = read_u32(p + 6);
+
+		if (limits->interrupt != NULL && *limits->interrupt)
+			return img_fail(error, IMG_INTERRUPTED, "interrupted while decoding a DICOM image");
+		if (p[0] == 0xff && p[1] == MARKER_END)
+			break;
+		if (p[0] != 0xff || p[1] != MARKER_TILE || read_u16(p + 2) != 10)
+			return bad_markers(error);
+		markers.at += 12;
+		status = check_segments(&markers, MARKER_DATA, error);
+		if (status != IMG_OK || length == 0 || length > markers.n_bytes - start)
+			break; /* the last part; or it is cut off, as the decoder will find */
+		if (length < markers.at + 2 - start)
+			return bad_markers(error);
+		markers.at = start + length;
+	}
+	return status == IMG_OK && markers.tile_width == 0 ? bad_markers(error) : status;
+}
 
 static OPJ_SIZE_T
 read_source(void *buffer, OPJ_SIZE_T n, void *user)
@@ -167,9 +387,7 @@ decode(opj_codec_t *codec, opj_stream_t *stream, opj_image_t **image, char *mess
 	step = strip_rows(codec, header);
 	if ((uint64_t) step * header->columns * (uint64_t) header->samples * sizeof(OPJ_INT32) >
 		limits->max_codec_bytes)
-		return img_fail(error, IMG_TOO_LARGE,
-						"decoding the DICOM image needs more than the %llu bytes allowed for the decoder",
-						(unsigned long long) limits->max_codec_bytes);
+		return too_large(error, limits);
 	for (uint32_t y = 0; y < header->rows; y += step)
 	{
 		uint32_t rows = header->rows - y < step ? header->rows - y : step;
@@ -196,12 +414,16 @@ img_dicom_decode_jpeg_2000(uint16_t *dst, const uint8_t *bytes, size_t n_bytes, 
 	static const uint8_t jp2[] = {0, 0, 0, 12, 'j', 'P', ' ', ' '};
 	int is_file = n_bytes > sizeof(jp2) && memcmp(bytes, jp2, sizeof(jp2)) == 0;
 	Source source = {bytes, n_bytes, 0, limits};
-	opj_codec_t *codec = opj_create_decompress(is_file ? OPJ_CODEC_JP2 : OPJ_CODEC_J2K);
-	opj_stream_t *stream = opj_stream_create(64 * 1024, OPJ_TRUE);
+	opj_codec_t *codec;
+	opj_stream_t *stream;
 	opj_image_t *image = NULL;
 	char message[IMG_MESSAGE_LEN] = "";
-	ImgStatus status;
+	ImgStatus status = check_markers(bytes, n_bytes, is_file, header, limits, error);
 
+	if (status != IMG_OK)
+		return status;
+	codec = opj_create_decompress(is_file ? OPJ_CODEC_JP2 : OPJ_CODEC_J2K);
+	stream = opj_stream_create(64 * 1024, OPJ_TRUE);
 	if (codec == NULL || stream == NULL)
 		status = img_fail(error, IMG_NO_MEMORY, "DICOM decoder: out of memory");
 	else

@@ -48,6 +48,7 @@ typedef struct Recipe
 	int no_preamble;
 	const uint8_t *frame; /* compressed */
 	size_t n_frame;
+	const char *late;    /* another transfer syntax, after group 2 */
 	int pieces;          /* fragments of the frame */
 	const uint16_t *lut; /* 256 entries of 8 bits: VOI */
 } Recipe;
@@ -129,20 +130,25 @@ put_pixels(File *file, const Recipe *recipe)
 		size_t at = 0;
 
 		put_head(file, 0x7FE00010, "OB", UINT32_MAX);
-		put(file, "\xfe\xff\x00\xe0\0\0\0\0", 8);
+		put_number(file, 0xFFFE, 2);
+		put_number(file, 0xE000, 2);
+		put_number(file, 0, 4);
 		for (int i = 0; i < pieces; i++)
 		{
 			size_t end = i == pieces - 1 ? recipe->n_frame
 										 : recipe->n_frame / (size_t) pieces * (size_t) (i + 1) / 2 * 2;
 
-			put(file, "\xfe\xff\x00\xe0", 4);
+			put_number(file, 0xFFFE, 2);
+			put_number(file, 0xE000, 2);
 			put_number(file, (uint32_t) (end - at + (end - at) % 2), 4);
 			put(file, recipe->frame + at, end - at);
 			if ((end - at) % 2)
 				put(file, "\0", 1);
 			at = end;
 		}
-		put(file, "\xfe\xff\xdd\xe0\0\0\0\0", 8);
+		put_number(file, 0xFFFE, 2);
+		put_number(file, 0xE0DD, 2);
+		put_number(file, 0, 4);
 		return;
 	}
 	put_head(file, 0x7FE00010, "OW", n + n % 2);
@@ -180,6 +186,7 @@ make(const Recipe *recipe)
 	file.big_endian = strcmp(syntax, BIG_ENDIAN_) == 0;
 	put_text(&file, 0x00080005, "CS", "ISO_IR 192");
 	put_text(&file, 0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.1.1");
+	put_text(&file, 0x00020010, "UI", recipe->late);
 	if (recipe->nested)
 	{
 		put_head(&file, 0x00081140, "SQ", UINT32_MAX);
@@ -836,6 +843,8 @@ test_damage(void)
 	check_failure(&(Recipe) {.bits = 8, .samples = 3, .photometric = "HSV"}, IMG_UNSUPPORTED, "HSV");
 	check_failure(&(Recipe) {.bits = 8, .photometric = "PALETTE COLOR"}, IMG_CORRUPT, "palette");
 	check_failure(&(Recipe) {.bits = 12, .syntax = LOSSLESS}, IMG_CORRUPT, "no fragments");
+	check_failure(&(Recipe) {.bits = 8, .syntax = BIG_ENDIAN_, .late = RLE, .frame = frame, .n_frame = 254},
+				  IMG_CORRUPT, "fragments in transfer syntax explicit big endian");
 	check_failure(&(Recipe) {.bits = 12, .syntax = JPEG_LS, .frame = frame, .n_frame = 40}, IMG_CORRUPT,
 				  "JPEG-LS");
 }

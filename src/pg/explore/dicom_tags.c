@@ -9,6 +9,9 @@
  * of more than MAX_INLINE bytes are left out, too: only their representation
  * stands there.
  *
+ * An element of 8 bytes takes some hundred as JSON, and a deflated file of some
+ * kilobytes can hold millions of them, so what the JSON takes has a limit.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,6 +19,7 @@
 #include <ctype.h>
 #include <math.h>
 
+#include "catalog/namespace.h"
 #include "common/base64.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
@@ -33,6 +37,9 @@ PG_FUNCTION_INFO_V1(pneumo_dicom_tags);
 #define TAG_CHARACTER_SET 0x00080005
 #define GROUP_META 0x0002
 #define GROUP_PIXELS 0x7FE0
+#define CHECK_EVERY 1024 /* calls */
+#define VALUE_BYTES 640  /* that one takes in jsonb_in() */
+#define TEXT_GROWTH 4    /* of its bytes, in conversions and copies */
 #define NUMBER_DIGITS 15
 #define FLOAT_DIGITS 9
 
@@ -40,6 +47,8 @@ typedef struct Writer
 {
 	PneumoJson json;
 	int encoding; /* of texts with other characters than ASCII */
+	double need;  /* bytes of memory, estimated */
+	int calls;    /* of has_room() */
 } Writer;
 
 typedef struct CharacterSet
@@ -84,6 +93,47 @@ is_vr(const ImgDicomElement *element, const char *list)
 	return false;
 }
 
+/* Counts the memory of n values and of a text; returns whether there is room for more. */
+static bool
+has_room(Writer *writer, Size n, Size text_bytes)
+{
+	if (++writer->calls % CHECK_EVERY == 0)
+		CHECK_FOR_INTERRUPTS();
+	writer->need += (double) n * VALUE_BYTES + (double) text_bytes * TEXT_GROWTH;
+	return writer->need <= (double) pneumo_predict_memory * 1024;
+}
+
+/* Returns how many control characters a text has that JSON can only write as numbers, which takes long. */
+static Size
+count_controls(const ImgDicomElement *element)
+{
+	Size n = 0;
+	Size i;
+
+	for (i = 0; i < element->n_bytes; i++)
+		n += element->value[i] < 32 && memchr("\b\t\n\f\r", element->value[i], 5) == NULL;
+	return n;
+}
+
+/* Converts a valid text; returns NULL if a character is missing in the encoding of the database. */
+static char *
+convert(int encoding, char *text, int n)
+{
+	Oid proc = FindDefaultConversionProc(encoding, GetDatabaseEncoding());
+	Size room = (Size) n * MAX_CONVERSION_GROWTH + 1;
+	char *result;
+
+	if (encoding == GetDatabaseEncoding() || GetDatabaseEncoding() == PG_SQL_ASCII)
+		return text;
+	if (!OidIsValid(proc))
+		return NULL;
+	result = MemoryContextAllocHuge(CurrentMemoryContext, room);
+	if (pg_do_encoding_conversion_buf(proc, encoding, GetDatabaseEncoding(), (unsigned char *) text, n,
+									  (unsigned char *) result, (int) Min(room, INT_MAX), true) != n)
+		return NULL;
+	return result;
+}
+
 /* Returns a text in the encoding of the database, without the blanks at its end; what is no text becomes "?". */
 static char *
 text_of(const Writer *writer, const uint8 *bytes, size_t n)
@@ -101,8 +151,12 @@ text_of(const Writer *writer, const uint8 *bytes, size_t n)
 	if (ascii)
 		return text;
 	if (writer->encoding >= 0 && pg_verify_mbstr(writer->encoding, text, (int) n, true))
-		return (char *) pg_do_encoding_conversion((unsigned char *) text, (int) n, writer->encoding,
-												  GetDatabaseEncoding());
+	{
+		char *converted = convert(writer->encoding, text, (int) n);
+
+		if (converted != NULL)
+			return converted;
+	}
 	for (c = text; *c != '\0'; c++)
 		if (IS_HIGHBIT_SET(*c))
 			*c = '?';
@@ -181,12 +235,15 @@ add_text(Writer *writer, const ImgDicomElement *element, char *text)
 static void
 add_texts(Writer *writer, const ImgDicomElement *element)
 {
-	char *text = text_of(writer, element->value, element->n_bytes);
+	char *text;
 
+	if (!has_room(writer, count_controls(element), element->n_bytes))
+		return;
+	text = text_of(writer, element->value, element->n_bytes);
 	if (text[0] == '\0')
 		return;
 	pneumo_json_open_array(&writer->json, "Value");
-	while (text != NULL)
+	while (text != NULL && has_room(writer, 1, 0))
 	{
 		char *next = is_vr(element, "LTSTUTUR") ? NULL : strchr(text, '\\');
 		size_t n;
@@ -243,7 +300,7 @@ add_numbers(Writer *writer, const ImgDicomElement *element)
 	if (element->n_bytes < size)
 		return;
 	pneumo_json_open_array(&writer->json, "Value");
-	for (at = 0; at + size <= element->n_bytes; at += size)
+	for (at = 0; at + size <= element->n_bytes && has_room(writer, 1, 0); at += size)
 	{
 		const uint8 *p = element->value + at;
 
@@ -324,9 +381,17 @@ add_elements(Writer *writer, ImgDicom *dicom, ImgError *error)
 		uint32 group;
 		ImgStatus status = img_dicom_next(dicom, &element, error);
 
-		CHECK_FOR_INTERRUPTS();
 		if (status != IMG_OK)
 			return status;
+		if (element.event != IMG_DICOM_ITEM_END && element.event != IMG_DICOM_SEQUENCE_END &&
+			!has_room(writer, 1, 0))
+		{
+			error->hint[0] = '\0';
+			snprintf(error->message, sizeof(error->message),
+					 "the elements of the DICOM file need more than the %s of pneumo.predict_memory as JSON",
+					 pneumo_memory_text((double) pneumo_predict_memory * 1024));
+			return IMG_TOO_LARGE;
+		}
 		if (element.event == IMG_DICOM_END)
 			return IMG_OK;
 		group = element.tag >> 16;
@@ -364,6 +429,7 @@ pneumo_dicom_tags(PG_FUNCTION_ARGS)
 	ImgLimits limits;
 	ImgError error;
 
+	memset(&writer, 0, sizeof(writer));
 	writer.encoding = -1;
 	pneumo_json_begin(&writer.json);
 	if (pneumo_image_bytes(&bytes, PG_GETARG_DATUM(0), &error))
