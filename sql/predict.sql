@@ -131,6 +131,18 @@ CALL pneumo_score_table('predict_xrays');
 RESET pneumo.on_bad_image;
 SELECT score, sha256 IS NOT NULL AS done FROM predict_xrays WHERE row = 1;
 
+-- only rows whose score was stored count
+CREATE FUNCTION predict_keep() RETURNS trigger LANGUAGE plpgsql AS
+	$$ BEGIN IF old.row <= 2 THEN RETURN NULL; END IF; RETURN new; END $$;
+CREATE TRIGGER predict_keep BEFORE UPDATE ON predict_xrays FOR EACH ROW EXECUTE FUNCTION predict_keep();
+SET pneumo.on_bad_image = 'null';
+CALL pneumo_score_table('predict_xrays', 'three');
+SELECT count(*) FILTER (WHERE sha256 = pneumo_deployed('three')) AS stored, count(*) AS rows FROM predict_xrays;
+DROP TRIGGER predict_keep ON predict_xrays;
+DROP FUNCTION predict_keep;
+CALL pneumo_score_table('predict_xrays');
+RESET pneumo.on_bad_image;
+
 -- rows are scored in groups: the same bits as alone, beside what cannot be read, and where memory is short
 INSERT INTO predict_xrays (id, label, image)
 SELECT id, label, CASE WHEN (id + n) % 4 = 0 THEN 'x' ELSE image END FROM predict_xrays, generate_series(1, 14) n;

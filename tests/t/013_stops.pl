@@ -140,7 +140,7 @@ is(sql("SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WH
 
 $run = in_phase('training', 'xrays', $slow);
 ($status, $stdout, $stderr) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT pneumo_train('xrays', \$\$$tiny\$\$)");
-like($stderr, qr/ERROR:  53400: no training can start: 1 runs are training and 0 are queued\nDETAIL:  .* Run $run of this database is one of them\./,
+like($stderr, qr/ERROR:  53400: no training can start: 1 runs are training and 0 are queued\nDETAIL:  .* Run $run of this database is yours\./,
 	'pneumo.max_training_runs');
 $node->append_conf('postgresql.conf', 'pneumo.max_training_runs = 8');
 $node->reload;

@@ -41,13 +41,29 @@ sub pid_of { return sql("SELECT pid FROM pneumo.progress WHERE run = $_[0]"); }
 
 my $first = start_training($node, $slow);
 training($first);
-my @queue = map { start_training($node, tiny_config(name => "\"queued $_\"")) } 1 .. 3;
+my @queue = map { start_training($node, tiny_config(name => "\"early $_\"")) } 1 .. 3;
 queued($_) foreach @queue;
 ($status, $stdout, $stderr) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT pneumo_train('xrays', \$\$$slow\$\$)");
-like($stderr, qr/ERROR:  53400: no training can start: 1 runs are training and 3 are queued\nDETAIL:  At most 1 may train and 3 more wait\./,
+like($stderr, qr/ERROR:  53400: no training can start: 1 runs are training and 3 are queued\nDETAIL:  At most 1 may train and 3 more wait, /,
 	'the queue is bounded');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'pneumo%' AND backend_xmin IS NOT NULL AND pid <> " . pid_of($first)),
 	'0', 'a run that waits holds no snapshot');
+
+# One role leaves the last place to another.
+sql("SELECT pneumo_cancel($_), pneumo_wait($_)") foreach @queue;
+sql('CREATE ROLE greedy; CREATE ROLE modest; GRANT EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean) TO greedy, modest;
+	GRANT SELECT ON xrays TO greedy, modest');
+sub asks
+{
+	my ($role, $name) = @_;
+	return ($node->psql('postgres', "SET ROLE $role; SELECT pneumo_train('xrays', \$\$" . tiny_config(name => "\"$name\"") . "\$\$, wait => false)"))[2];
+}
+unlike(asks('greedy', "greedy $_"), qr/ERROR/, "run $_ of a role is queued") foreach 1, 2;
+like(asks('greedy', 'greedy 3'), qr/ERROR:  no training can start: 1 runs are training and 2 are queued/, 'not the last place');
+unlike(asks('modest', 'modest'), qr/ERROR/, 'which another role gets');
+sql("SELECT pneumo_cancel(run), pneumo_wait(run) FROM pneumo.progress WHERE run <> $first");
+@queue = map { start_training($node, tiny_config(name => "\"queued $_\"")) } 1 .. 3;
+queued($_) foreach @queue;
 
 # A queued run's name is taken.
 sql('CREATE ROLE mallory; GRANT EXECUTE ON FUNCTION pneumo_train(regclass, jsonb, boolean) TO mallory; GRANT SELECT ON xrays TO mallory');

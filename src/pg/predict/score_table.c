@@ -80,6 +80,7 @@ typedef struct ScoreTable
 	SPIPlanPtr next;
 	SPIPlanPtr update;
 	int64 scored;
+	int64 refused; /* rows whose score was not stored */
 	MemoryContextCallback callback;
 } ScoreTable;
 
@@ -298,11 +299,13 @@ prepare_plans(ScoreTable *work, bool wait)
 
 /* ---------------------------------------------------------------------- batches */
 
-static void
+/* Stores the score of a row; false if a trigger or rule of the table did not let it. */
+static bool
 store_score(ScoreTable *work, Datum key, bool has_score, double score)
 {
 	Datum values[3];
 	char nulls[4] = "   ";
+	bool stored;
 
 	values[0] = Float8GetDatum(score);
 	nulls[0] = has_score ? ' ' : 'n';
@@ -310,7 +313,9 @@ store_score(ScoreTable *work, Datum key, bool has_score, double score)
 	values[2] = key;
 	if (SPI_execute_plan(work->update, values, nulls, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not store a score in %s", work->table.name);
+	stored = SPI_processed > 0;
 	pneumo_user_table_check_plan(&work->table, work->update);
+	return stored;
 }
 
 static void
@@ -363,9 +368,11 @@ score_rows(ScoreTable *work, const SPITupleTable *table, uint64 n)
 			pneumo_scores_add(&scores, (int64) i, value_of(work, table, i, COL_IMAGE), pneumo_on_bad_image);
 	pneumo_scores_finish(&scores);
 	for (i = 0; i < n; i++)
-		store_score(work, value_of(work, table, i, COL_KEY), has_score[i],
-					has_score[i] ? pneumo_score_of(meta, scores.probability + i * meta->n_classes) : 0);
-	work->scored += n;
+		if (store_score(work, value_of(work, table, i, COL_KEY), has_score[i],
+						has_score[i] ? pneumo_score_of(meta, scores.probability + i * meta->n_classes) : 0))
+			work->scored++;
+		else
+			work->refused++;
 	if (n > 0)
 		remember_key(work, value_of(work, table, n - 1, COL_KEY));
 }
@@ -450,8 +457,14 @@ pneumo_score_table(PG_FUNCTION_ARGS)
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	score_pass(work, false);
+	work->refused = 0; /* the second pass meets them again */
 	score_pass(work, true);
 	SPI_finish();
+	if (work->refused > 0)
+		ereport(WARNING,
+				(errmsg_plural("%lld row of %s has no score: a trigger or rule did not let it be stored",
+							   "%lld rows of %s have no score: a trigger or rule did not let it be stored",
+							   (unsigned long) work->refused, (long long) work->refused, work->table.name)));
 
 	MemoryContextSwitchTo(old);
 	result = Int64GetDatum(work->scored);

@@ -45,6 +45,9 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 	PneumoShared *shared = pneumo_shared();
 	int used = 0;
 	int training = 0;
+	int own = 0;
+	int most = pneumo_max_training_runs + pneumo_max_queued_runs;
+	bool trusted = superuser_arg(owner);
 	int free_slot = -1;
 	int64 other = 0;
 	bool taken = false;
@@ -57,17 +60,21 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 		{
 			used++;
 			training += shared->runs[i].stage == PNEUMO_RUN_TRAINING;
+			own += shared->runs[i].owner == owner;
 			if (shared->runs[i].database == MyDatabaseId)
 			{
-				other = shared->runs[i].run;
-				taken = taken || (run != 0 && other == run);
+				if (shared->runs[i].owner == owner)
+					other = shared->runs[i].run;
+				taken = taken || (run != 0 && shared->runs[i].run == run);
 			}
 		}
 		else if (free_slot < 0)
 			free_slot = i;
 	}
-	if (!taken && pneumo_max_training_runs > 0 && used < pneumo_max_training_runs + pneumo_max_queued_runs &&
-		free_slot >= 0)
+	/* the last place in the queue is for a role that has none */
+	if (own > 0 && pneumo_max_queued_runs > 1 && !trusted)
+		most--;
+	if (!taken && pneumo_max_training_runs > 0 && used < most && free_slot >= 0)
 	{
 		PneumoRunSlot *slot = &shared->runs[free_slot];
 		uint32 next = slot->generation + 1;
@@ -97,8 +104,8 @@ pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation)
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no training can start: %d runs are training and %d are queued", training,
 						used - training),
-				 other != 0 ? errdetail("At most %d may train and %d more wait. Run %lld of this database is "
-										"one of them.",
+				 other != 0 ? errdetail("At most %d may train and %d more wait, the last one only for a role "
+										"that has no run. Run %lld of this database is yours.",
 										pneumo_max_training_runs, pneumo_max_queued_runs, (long long) other)
 							: errdetail("At most %d may train and %d more wait.", pneumo_max_training_runs,
 										pneumo_max_queued_runs),
