@@ -194,8 +194,9 @@ typedef struct PneumoRunSegment
 extern void pneumo_run_is_running(int64 run) pg_attribute_noreturn();
 /*
  * Takes a slot for the caller; errors if as many runs train and wait as the settings
- * allow, of which the last is kept for a role that has none.  xid: the transaction that the run waits for, or invalid.  run: the one to
- * be resumed, or 0; errors if it has a slot, so that no two workers have one run.
+ * allow, of which the last is kept for a role that has none.  xid: the transaction
+ * that the run waits for, or invalid.  run: the one to be resumed, or 0; errors if it
+ * has a slot, so that no two workers have one run.
  */
 extern int pneumo_slot_reserve(Oid owner, TransactionId xid, int64 run, uint32 *generation);
 /* Makes the slot the worker's; false if the caller has given it up. */
