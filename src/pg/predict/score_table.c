@@ -102,34 +102,6 @@ find_key(Relation rel)
 	return pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), attribute - 1)->attname));
 }
 
-/* Returns the one bytea column apart from the one for the hash. */
-static char *
-find_image(Relation rel, const char *sha256)
-{
-	TupleDesc desc = RelationGetDescr(rel);
-	char *found = NULL;
-	int i;
-
-	for (i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		if (attribute->attisdropped || attribute->atttypid != BYTEAOID ||
-			strcmp(NameStr(attribute->attname), sha256) == 0)
-			continue;
-		if (found != NULL)
-			ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_COLUMN),
-							errmsg("table %s has more than one bytea column",
-								   pneumo_relation_name(RelationGetRelid(rel))),
-							errhint("Name the one with the images in image_column.")));
-		found = pstrdup(NameStr(attribute->attname));
-	}
-	if (found == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("table %s has no bytea column", pneumo_relation_name(RelationGetRelid(rel)))));
-	return found;
-}
-
 /* Adds a column by name, of this type if one is given. */
 static void
 add_column(ScoreTable *work, const char *column, Oid type)
@@ -216,7 +188,8 @@ read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 	if (key == NULL)
 		key = find_key(rel);
 	if (image == NULL)
-		image = find_image(rel, sha256);
+		image = pstrdup(
+			NameStr(TupleDescAttr(RelationGetDescr(rel), pneumo_image_column(rel, sha256) - 1)->attname));
 	add_column(work, key, InvalidOid);
 	add_column(work, image, BYTEAOID);
 	add_column(work, score, FLOAT8OID);

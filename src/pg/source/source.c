@@ -26,6 +26,8 @@
 #include "pg/config/config.h"
 #include "pg/source/source.h"
 
+#define IMAGE_COLUMN "image" /* of those that may hold the images, the one that does */
+
 /* --------------------------------------------------------------- columns */
 
 static const char *const *
@@ -148,27 +150,35 @@ require_privilege(Relation rel, AttrNumber attnum)
 								quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
-static AttrNumber
-only_bytea_column(Relation rel)
+AttrNumber
+pneumo_image_column(Relation rel, const char *other)
 {
 	TupleDesc desc = RelationGetDescr(rel);
 	AttrNumber found = InvalidAttrNumber;
+	AttrNumber second = InvalidAttrNumber;
 	int i;
 
 	for (i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (att->attisdropped || getBaseType(att->atttypid) != BYTEAOID)
+		if (att->attisdropped || getBaseType(att->atttypid) != BYTEAOID ||
+			(other != NULL && strcmp(NameStr(att->attname), other) == 0))
 			continue;
-		if (found != InvalidAttrNumber)
-			ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_COLUMN),
-							errmsg("relation \"%s\" has more than one bytea column: \"%s\" and \"%s\"",
-								   RelationGetRelationName(rel),
-								   NameStr(TupleDescAttr(desc, found - 1)->attname), NameStr(att->attname)),
-							errhint("Name the one with the images in config key \"image_column\".")));
-		found = att->attnum;
+		if (strcmp(NameStr(att->attname), IMAGE_COLUMN) == 0)
+			return att->attnum;
+		if (found == InvalidAttrNumber)
+			found = att->attnum;
+		else
+			second = att->attnum;
 	}
+	if (second != InvalidAttrNumber)
+		ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_COLUMN),
+						errmsg("relation \"%s\" has more than one bytea column: \"%s\" and \"%s\"",
+							   RelationGetRelationName(rel), NameStr(TupleDescAttr(desc, found - 1)->attname),
+							   NameStr(TupleDescAttr(desc, second - 1)->attname)),
+						errdetail("None of them is named \"%s\".", IMAGE_COLUMN),
+						errhint("Name the one with the images in \"image_column\".")));
 	if (found == InvalidAttrNumber)
 		ereport(
 			ERROR,
@@ -348,7 +358,7 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 	if (config->image_column != NULL)
 		image = find_column(rel, config, "image_column", config->image_column);
 	else
-		image = only_bytea_column(rel);
+		image = pneumo_image_column(rel, NULL);
 	if (column_type(rel, image) != BYTEAOID)
 		bad_type(rel, image, "image", "bytea");
 	require_privilege(rel, image);

@@ -119,6 +119,13 @@ typedef struct PneumoSource
 extern PneumoSource *pneumo_source_check(Oid relid, const PneumoConfig *config);
 
 /*
+ * Returns the column that holds the images if nobody has named it: that of type bytea, or
+ * of several the one named "image"; other, unless NULL, is passed over.  Errors if there
+ * is none, or no such one of several.
+ */
+extern AttrNumber pneumo_image_column(Relation rel, const char *other);
+
+/*
  * Finds the columns by which a reading tells what its config may have forgotten:
  * "split" and the patient's where the config names no such column, and "file".  A
  * key that the config gives as null is not forgotten.  Columns that the current
