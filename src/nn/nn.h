@@ -154,6 +154,9 @@ extern int nn_op_count(void);
 /* Returns what is known of a node type, NULL if its number is out of range. */
 extern const NnOpInfo *nn_op_info(int op);
 
+/* Returns the number of a parameter of a node type by its key, -1 if it has none. */
+extern int nn_op_param_find(int op, const char *key);
+
 /*
  * Returns the number of the node type with a Keras class name, -1 if there is
  * none.  "ReLU", "LeakyReLU" and "Softmax" are types of their own.

@@ -279,6 +279,16 @@ report_put_number(ReportBuffer *buffer, double value, int decimals)
 }
 
 void
+report_put_limits(ReportBuffer *buffer, double low, double high, int decimals)
+{
+	report_put(buffer, " (");
+	report_put_number(buffer, low, decimals);
+	report_put(buffer, " to ");
+	report_put_number(buffer, high, decimals);
+	report_put(buffer, ")");
+}
+
+void
 report_put_markup(ReportBuffer *buffer, const char *format, ...)
 {
 	va_list args;

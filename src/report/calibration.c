@@ -28,11 +28,7 @@ put_figures(ReportBuffer *buffer, const ReportCalibration *c)
 			report_put_number(buffer, values[i], 3);
 			if (i == 0 && isfinite(c->ece_low) && isfinite(c->ece_high))
 			{
-				report_put(buffer, " (");
-				report_put_number(buffer, c->ece_low, 3);
-				report_put(buffer, " to ");
-				report_put_number(buffer, c->ece_high, 3);
-				report_put(buffer, ")");
+				report_put_limits(buffer, c->ece_low, c->ece_high, 3);
 			}
 			first = false;
 		}

@@ -30,11 +30,8 @@ describe(ReportBuffer *buffer, const ReportForest *forest)
 		else
 		{
 			report_put_number(buffer, row->value, 3);
-			report_put(buffer, " (");
-			report_put_number(buffer, row->low, 3);
-			report_put(buffer, " to ");
-			report_put_number(buffer, row->high, 3);
-			report_put(buffer, "). ");
+			report_put_limits(buffer, row->low, row->high, 3);
+			report_put(buffer, ". ");
 		}
 	}
 }
@@ -59,11 +56,7 @@ draw_row(ReportBuffer *buffer, const ReportAxes *axes, const ReportForestRow *ro
 	report_put_number(buffer, row->value, 2);
 	if (!isnan(row->low) && !isnan(row->high))
 	{
-		report_put(buffer, " (");
-		report_put_number(buffer, row->low, 2);
-		report_put(buffer, " to ");
-		report_put_number(buffer, row->high, 2);
-		report_put(buffer, ")");
+		report_put_limits(buffer, row->low, row->high, 2);
 	}
 	report_put(buffer, "</text>\n");
 	if (!isnan(row->low) && !isnan(row->high))

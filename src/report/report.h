@@ -78,6 +78,9 @@ extern void report_put_base64(ReportBuffer *buffer, const uint8_t *bytes, size_t
  */
 extern void report_put_number(ReportBuffer *buffer, double value, int decimals);
 
+/* Appends " (low to high)", each as report_put_number does. */
+extern void report_put_limits(ReportBuffer *buffer, double low, double high, int decimals);
+
 /* ------------------------------------------------------------------------
  * Plots
  *

@@ -20,11 +20,7 @@ put_auc(ReportBuffer *buffer, const ReportRocCurve *curve)
 	report_put_number(buffer, curve->auc, 3);
 	if (isnan(curve->auc_low) || isnan(curve->auc_high))
 		return;
-	report_put(buffer, " (");
-	report_put_number(buffer, curve->auc_low, 3);
-	report_put(buffer, " to ");
-	report_put_number(buffer, curve->auc_high, 3);
-	report_put(buffer, ")");
+	report_put_limits(buffer, curve->auc_low, curve->auc_high, 3);
 }
 
 static bool

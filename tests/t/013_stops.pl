@@ -17,11 +17,7 @@ my ($status, $stdout, $stderr);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub free
-{
-	wait_for($node, "SELECT NOT EXISTS (SELECT FROM pneumo.progress) AND NOT EXISTS
-		(SELECT FROM pg_stat_activity WHERE backend_type LIKE 'pneumo%')", 'the worker to be gone');
-}
+sub free { wait_until_free($node); }
 
 sub last_state { return sql('SELECT state FROM pneumo.runs ORDER BY run DESC LIMIT 1'); }
 

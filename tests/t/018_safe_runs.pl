@@ -18,11 +18,7 @@ my $slow = slow_config();
 
 sub sql { return $node->safe_psql($_[1] // 'postgres', $_[0]); }
 
-sub free
-{
-	wait_for($node, "SELECT NOT EXISTS (SELECT FROM pneumo.progress) AND NOT EXISTS
-		(SELECT FROM pg_stat_activity WHERE backend_type LIKE 'pneumo%')", 'the worker to be gone');
-}
+sub free { wait_until_free($node); }
 
 sub checkpoint_of
 {

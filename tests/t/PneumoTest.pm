@@ -16,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_node add_phantoms tiny_config slow_config wide_config train
-  start_training wait_for_epoch worker_pid sha256_of scores wait_for run_state timed);
+  start_training wait_for_epoch wait_until_free worker_pid sha256_of scores wait_for run_state timed);
 
 # A started server with the extension in database postgres.  conf is added to
 # its configuration.
@@ -144,6 +144,15 @@ sub wait_for
 }
 
 # Until so many epochs of the run are finished.
+# Waits until no run is alive and every process of the extension has gone.
+sub wait_until_free
+{
+	my ($node) = @_;
+
+	wait_for($node, "SELECT NOT EXISTS (SELECT FROM pneumo.progress) AND NOT EXISTS
+		(SELECT FROM pg_stat_activity WHERE backend_type LIKE 'pneumo%')", 'the workers to be gone');
+}
+
 sub wait_for_epoch
 {
 	my ($node, $run, $epoch, $db) = @_;

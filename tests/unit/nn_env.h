@@ -48,18 +48,6 @@ env_graph(int max_nodes, int h, int w, int c)
 }
 
 static inline int
-env_param_index(int op, const char *key)
-{
-	const NnParam *params = nn_op_info(op)->params;
-	int i;
-
-	for (i = 0; params[i].key != NULL; i++)
-		if (strcmp(params[i].key, key) == 0)
-			return i;
-	return -1;
-}
-
-static inline int
 env_name_index(const char *const *names, const char *name)
 {
 	int i;
@@ -74,7 +62,7 @@ env_name_index(const char *const *names, const char *name)
 static inline int
 env_set(NnNodeSpec *spec, const char *key, const char *text)
 {
-	int i = env_param_index(spec->op, key);
+	int i = nn_op_param_find(spec->op, key);
 	const NnParam *param;
 	NnValue *value;
 	const char *comma = strchr(text, ',');

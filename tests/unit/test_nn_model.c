@@ -631,19 +631,19 @@ test_orthogonal(void)
 	spec.n_inputs = 1;
 	spec.inputs[0] = 0;
 	snprintf(spec.name, sizeof(spec.name), "conv");
-	spec.params[env_param_index(spec.op, "filters")].v[0] = 4;
-	spec.params[env_param_index(spec.op, "kernel_size")].v[0] = 3;
-	spec.params[env_param_index(spec.op, "kernel_size")].v[1] = 3;
-	nn_initializer_find(&spec.params[env_param_index(spec.op, "kernel_initializer")], "identity");
+	spec.params[nn_op_param_find(spec.op, "filters")].v[0] = 4;
+	spec.params[nn_op_param_find(spec.op, "kernel_size")].v[0] = 3;
+	spec.params[nn_op_param_find(spec.op, "kernel_size")].v[1] = 3;
+	nn_initializer_find(&spec.params[nn_op_param_find(spec.op, "kernel_initializer")], "identity");
 	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_BAD_ARGUMENT &&
 				strstr(error.message, "identity") != NULL,
 			"no identity for a convolution");
-	nn_initializer_find(&spec.params[env_param_index(spec.op, "kernel_initializer")], "orthogonal");
-	nn_initializer_find(&spec.params[env_param_index(spec.op, "bias_initializer")], "orthogonal");
+	nn_initializer_find(&spec.params[nn_op_param_find(spec.op, "kernel_initializer")], "orthogonal");
+	nn_initializer_find(&spec.params[nn_op_param_find(spec.op, "bias_initializer")], "orthogonal");
 	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_BAD_ARGUMENT &&
 				strstr(error.message, "bias has 1 dimension") != NULL,
 			"no orthogonal biases");
-	nn_initializer_find(&spec.params[env_param_index(spec.op, "bias_initializer")], "zeros");
+	nn_initializer_find(&spec.params[nn_op_param_find(spec.op, "bias_initializer")], "zeros");
 	unit_ok(nn_graph_add(g, &spec, NULL, &error) == NN_OK, "an orthogonal convolution");
 	free(w);
 	free(g);

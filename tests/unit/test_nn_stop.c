@@ -380,7 +380,7 @@ test_weights(void)
 		spec.n_inputs = 1;
 		spec.inputs[0] = flat;
 		env_set(&spec, "units", !orthogonal ? "64" : i == 3 ? "1400" : "2000");
-		nn_initializer_find(&spec.params[env_param_index(spec.op, "kernel_initializer")], kinds[i]);
+		nn_initializer_find(&spec.params[nn_op_param_find(spec.op, "kernel_initializer")], kinds[i]);
 		unit_ok(nn_graph_add(graph, &spec, &dense, &error) == NN_OK, "a layer for %s", kinds[i]);
 		env_finish(graph, env_add(graph, "Dense", "head", "units=1 activation=sigmoid", dense));
 		bytes = nn_graph_weight_count(graph) * sizeof(float);

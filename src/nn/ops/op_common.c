@@ -45,6 +45,16 @@ nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error)
 				   rank == 1 ? "height, width and channels" : "one dimension");
 }
 
+NnStatus
+nn_need_channel_axis(const NnNode *node, const NnShape *shape, int axis, NnError *error)
+{
+	if (axis == -1 || axis == shape->rank)
+		return NN_OK;
+	return nn_fail(error, NN_UNSUPPORTED, -1, "Use axis -1.",
+				   "layer \"%s\" (%s) has axis %d, but only channels can be normalised", node->spec.name,
+				   nn_node_op(node)->info.class_name, axis);
+}
+
 /* Returns the output's size along one axis, and the zeros before the input, as TensorFlow pads. */
 static int
 window_side(int in, int kernel, int stride, int same, int *before)

@@ -46,6 +46,9 @@ extern NnStatus nn_same_shape(NnNode *node, const NnShape *inputs, NnError *erro
 /* Checks that an input has one dimension (rank 1), or height, width and channels (3). */
 extern NnStatus nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error);
 
+/* Checks that an axis to normalise is that of the channels: -1, or the last one of the input. */
+extern NnStatus nn_need_channel_axis(const NnNode *node, const NnShape *shape, int axis, NnError *error);
+
 /* Fills the node's window and returns the size of its output, padded as TensorFlow pads. */
 extern NnStatus nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int dh, int dw, int same,
 							   int *oh, int *ow, NnError *error);

@@ -65,13 +65,11 @@ static NnStatus
 norm_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
 	const NnValue *p = node->spec.params;
-	int axis = (int) p[P_AXIS].v[0];
 	int c = inputs[0].c;
+	NnStatus status = nn_need_channel_axis(node, &inputs[0], (int) p[P_AXIS].v[0], error);
 
-	if (axis != -1 && axis != inputs[0].rank)
-		return nn_fail(error, NN_UNSUPPORTED, -1, "Use axis -1.",
-					   "layer \"%s\" (%s) has axis %d, but only channels can be normalised", node->spec.name,
-					   nn_node_op(node)->info.class_name, axis);
+	if (status != NN_OK)
+		return status;
 	node->shape = inputs[0];
 	if (p[P_SCALE].v[0] != 0)
 		nn_add_variable(node, "gamma", 1, &p[P_GAMMA_INITIALIZER], 1, c, 0, 0, 0);

@@ -70,6 +70,18 @@ nn_op_info(int op)
 }
 
 int
+nn_op_param_find(int op, const char *key)
+{
+	const NnParam *params = nn_op_info(op)->params;
+	int i;
+
+	for (i = 0; params[i].key != NULL; i++)
+		if (strcmp(params[i].key, key) == 0)
+			return i;
+	return -1;
+}
+
+int
 nn_op_find(const char *class_name)
 {
 	int op;

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * arguments.c
- *	  Arguments of SQL functions that must not be NULL.
+ *	  How an SQL function is called: arguments that must not be NULL, and whether
+ *	  it may commit.
  *
  * A function that does something, or reads a whole table, is not STRICT: it would
  * do nothing for a NULL, without a word.
@@ -14,6 +15,7 @@
 #include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -61,4 +63,11 @@ Jsonb *
 pneumo_config_argument(FunctionCallInfo fcinfo, int i)
 {
 	return PG_ARGISNULL(i) ? pneumo_json_parse("{}") : PG_GETARG_JSONB_P(i);
+}
+
+bool
+pneumo_may_commit(FunctionCallInfo fcinfo)
+{
+	return fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+		   !castNode(CallContext, fcinfo->context)->atomic;
 }

@@ -146,6 +146,9 @@ extern char *pneumo_text_argument(FunctionCallInfo fcinfo, int i);
 /* Returns a config; {} if it is null. */
 extern Jsonb *pneumo_config_argument(FunctionCallInfo fcinfo, int i);
 
+/* Returns whether a procedure was called where it may commit. */
+extern bool pneumo_may_commit(FunctionCallInfo fcinfo);
+
 /* -------------------------------------------------- digests (sha256.c) */
 
 /* Computes the SHA-256 of bytes, also where no transaction is open. */

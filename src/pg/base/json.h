@@ -95,6 +95,9 @@ extern void pneumo_json_add_number(PneumoJson *json, const char *key, double num
 extern char *pneumo_json_end_text(PneumoJson *json);
 extern Jsonb *pneumo_json_end(PneumoJson *json);
 
+/* Returns an object with the entries of both; those of b come in place of a's. */
+extern Jsonb *pneumo_json_merge(Jsonb *a, Jsonb *b);
+
 /* Reads a text that the program itself wrote. */
 extern Jsonb *pneumo_json_parse(const char *text);
 

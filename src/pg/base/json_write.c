@@ -130,6 +130,12 @@ pneumo_json_end(PneumoJson *json)
 }
 
 Jsonb *
+pneumo_json_merge(Jsonb *a, Jsonb *b)
+{
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), JsonbPGetDatum(b)));
+}
+
+Jsonb *
 pneumo_json_parse(const char *text)
 {
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));

@@ -283,9 +283,6 @@ extern void pneumo_layer_params(LayerList *list, Layer *layer);
 /* Checks the keys of an InputLayer. */
 extern void pneumo_layer_input_keys(LayerList *list, Layer *layer);
 
-/* Returns the place of a parameter in the node type's table; -1: it has none. */
-extern int pneumo_param_index(int op, const char *key);
-
 /* Reads an activation function in any of Keras's forms. */
 extern void pneumo_layer_activation(const char *what, NnValue *value, JsonbValue *v, bool keras2);
 

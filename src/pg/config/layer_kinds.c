@@ -23,23 +23,11 @@
 #include "pg/config/config.h"
 #include "pg/config/config_internal.h"
 
-int
-pneumo_param_index(int op, const char *key)
-{
-	const NnParam *params = nn_op_info(op)->params;
-	int i;
-
-	for (i = 0; params[i].key != NULL; i++)
-		if (strcmp(params[i].key, key) == 0)
-			return i;
-	return -1;
-}
-
 /* Returns a parameter that the part's node type has. */
 static NnValue *
 param_of(NnNodeSpec *spec, const char *key)
 {
-	int i = pneumo_param_index(spec->op, key);
+	int i = nn_op_param_find(spec->op, key);
 
 	Assert(i >= 0);
 	return &spec->params[i];
@@ -508,7 +496,7 @@ static void
 split_activation(Layer *layer)
 {
 	NnNodeSpec *last = &layer->parts[layer->n_parts - 1];
-	int i = pneumo_param_index(last->op, "activation");
+	int i = nn_op_param_find(last->op, "activation");
 	NnValue activation;
 
 	if (i < 0 || is_op(last, "Activation") || !nn_activation_stands_alone((int) last->params[i].v[0]))
@@ -530,7 +518,7 @@ pneumo_layer_finish(LayerList *list, Layer *layer)
 	if (layer->training != LAYER_TRAINING_OPEN)
 		apply_training(layer);
 	for (i = 0; layer->frozen && i < layer->n_parts; i++)
-		if (pneumo_param_index(layer->parts[i].op, "trainable") >= 0)
+		if (nn_op_param_find(layer->parts[i].op, "trainable") >= 0)
 			param_of(&layer->parts[i], "trainable")->v[0] = 0;
 	split_activation(layer);
 }
@@ -620,7 +608,7 @@ expects_bytes(const LayerList *list)
 		if (layer->role != LAYER_NODE || layer->n_parts != 1 || !is_op(&layer->parts[0], "Rescaling") ||
 			!gets_input(list, layer))
 			continue;
-		scale = &layer->parts[0].params[pneumo_param_index(layer->parts[0].op, "scale")];
+		scale = &layer->parts[0].params[nn_op_param_find(layer->parts[0].op, "scale")];
 		for (k = 0; k < Max(1, (int) scale->v[3]); k++)
 			if (scale->v[k] != 0 && fabs(scale->v[k]) < BYTES_SCALE)
 				return layer;

@@ -448,12 +448,12 @@ find_param(const Layer *layer, const LayerBinding *bindings, const char *key, in
 
 	*part = 0;
 	if (bindings == NULL)
-		return strcmp(key, "trainable") == 0 ? -1 : pneumo_param_index(layer->parts[0].op, key);
+		return strcmp(key, "trainable") == 0 ? -1 : nn_op_param_find(layer->parts[0].op, key);
 	for (i = 0; bindings[i].key != NULL; i++)
 		if (strcmp(bindings[i].key, key) == 0)
 		{
 			*part = bindings[i].part;
-			return pneumo_param_index(layer->parts[*part].op, bindings[i].param);
+			return nn_op_param_find(layer->parts[*part].op, bindings[i].param);
 		}
 	return -1;
 }

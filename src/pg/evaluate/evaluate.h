@@ -128,6 +128,13 @@ extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid re
 /* Below so many patients, of a class or in all, a note says that there are few. */
 #define PNEUMO_FEW_GROUPS 20
 
+/*
+ * Returns the number of groups that samples are of, only those of a class unless that is
+ * -1; *largest, unless NULL, is the number of samples of the largest one.
+ */
+extern int64 pneumo_count_groups(const PneumoEvaluation *e, const int64 *samples, int64 n_samples, int class,
+								 int64 *largest);
+
 /* A note says if one patient has more than this part of the images: a third. */
 #define PNEUMO_LARGE_SHARE 3
 

@@ -97,26 +97,38 @@ compare_groups(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Returns the largest number of rows of one patient. */
-static int64
-largest_group(const PneumoJudged *judged, const PneumoEvaluation *e)
+int64
+pneumo_count_groups(const PneumoEvaluation *e, const int64 *samples, int64 n_samples, int class,
+					int64 *largest)
 {
-	uint64 *group = MemoryContextAllocHuge(CurrentMemoryContext, judged->n * sizeof(uint64));
-	int64 largest = 0;
+	uint64 *group = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n_samples) * sizeof(uint64));
+	int64 different = 0;
+	int64 most = 0;
 	int64 first = 0;
+	int64 n = 0;
 	int64 i;
 
-	for (i = 0; i < judged->n; i++)
-		memcpy(&group[i], e->dataset->samples[judged->samples[i]].group, sizeof(uint64));
-	qsort(group, (size_t) judged->n, sizeof(uint64), compare_groups);
-	for (i = 0; i < judged->n; i++)
+	for (i = 0; i < n_samples; i++)
 	{
-		if (group[i] != group[first])
+		const PneumoSample *sample = &e->dataset->samples[samples[i]];
+
+		if (class < 0 || sample->label == class)
+			memcpy(&group[n++], sample->group, sizeof(uint64));
+	}
+	qsort(group, (size_t) n, sizeof(uint64), compare_groups);
+	for (i = 0; i < n; i++)
+	{
+		if (i == 0 || group[i] != group[first])
+		{
 			first = i;
-		largest = Max(largest, i - first + 1);
+			different++;
+		}
+		most = Max(most, i - first + 1);
 	}
 	pfree(group);
-	return largest;
+	if (largest != NULL)
+		*largest = most;
+	return different;
 }
 
 Datum
@@ -124,11 +136,12 @@ pneumo_judged_notes(const PneumoJudged *judged, const PneumoEvaluation *e, bool 
 {
 	const PneumoModelMeta *meta = e->scorer->meta;
 	const char *unit = judged->grouped ? "patients" : "images";
-	int64 largest = largest_group(judged, e);
+	int64 largest;
 	ArrayBuildState *notes = NULL;
 	StringInfoData all;
 	int c;
 
+	(void) pneumo_count_groups(e, judged->samples, judged->n, -1, &largest);
 	initStringInfo(&all);
 	for (c = -1; c <= meta->n_classes; c++)
 	{

@@ -29,7 +29,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/nodes.h"
-#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -398,8 +397,6 @@ score_pass(ScoreTable *work, bool wait)
 Datum
 pneumo_score_table(PG_FUNCTION_ARGS)
 {
-	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-					 !castNode(CallContext, fcinfo->context)->atomic;
 	MemoryContext cxt;
 	MemoryContext old;
 	ScoreTable *work;
@@ -407,7 +404,7 @@ pneumo_score_table(PG_FUNCTION_ARGS)
 	Datum result;
 	bool isnull = false;
 
-	if (!nonatomic)
+	if (!pneumo_may_commit(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 				 errmsg("pneumo_score_table commits each batch, so it cannot run inside a transaction block"),

@@ -401,38 +401,6 @@ divide(Subgroup *groups, const PneumoReport *r, int c)
 
 /* ----------------------------------------------------------------- figures */
 
-static int
-compare_clusters(const void *left, const void *right)
-{
-	uint64 a = *(const uint64 *) left;
-	uint64 b = *(const uint64 *) right;
-
-	return a < b ? -1 : a > b;
-}
-
-/* Counts the patients of a group, of one class or (-1) of all. */
-static int64
-count_patients(const Subgroup *group, const PneumoReport *r, int class)
-{
-	uint64 *clusters = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, group->n) * sizeof(uint64));
-	int64 n = 0;
-	int64 different = 0;
-	int64 i;
-
-	for (i = 0; i < group->n; i++)
-	{
-		const PneumoSample *sample = &r->e.dataset->samples[group->samples[i]];
-
-		if (class < 0 || sample->label == class)
-			memcpy(&clusters[n++], sample->group, sizeof(uint64));
-	}
-	qsort(clusters, n, sizeof(uint64), compare_clusters);
-	for (i = 0; i < n; i++)
-		different += i == 0 || clusters[i] != clusters[i - 1];
-	pfree(clusters);
-	return different;
-}
-
 static void
 two_class_group(Subgroup *group, const PneumoJudged *judged, const PneumoReport *r)
 {
@@ -510,9 +478,9 @@ compute_group(Subgroup *group, const PneumoReport *r)
 
 	CHECK_FOR_INTERRUPTS();
 	group->auc = group->sensitivity = group->specificity = none;
-	group->patients = count_patients(group, r, -1);
+	group->patients = pneumo_count_groups(&r->e, group->samples, group->n, -1, NULL);
 	for (c = 0; c < 2; c++)
-		group->patients_of[c] = count_patients(group, r, c);
+		group->patients_of[c] = pneumo_count_groups(&r->e, group->samples, group->n, c, NULL);
 	remark_on(group, r);
 	if (group->n == 0)
 		return;

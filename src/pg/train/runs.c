@@ -13,11 +13,9 @@
 #include <math.h>
 
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -62,14 +60,6 @@ require_owner(int64 run, bool mine, bool monitor_allowed)
 		run_missing(run);
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("permission denied for training run %lld", (long long) run)));
-}
-
-static const char *
-live_state(const PneumoRunRow *row)
-{
-	if ((strcmp(row->state, "running") == 0 || strcmp(row->state, "queued") == 0) && !RecoveryInProgress())
-		return "interrupted";
-	return row->state;
 }
 
 /* Returns the row of a run that no worker has; errors if there is none or it is not theirs. */
@@ -121,7 +111,7 @@ pneumo_wait(PG_FUNCTION_ARGS)
 		}
 	}
 	ConditionVariableCancelSleep();
-	PG_RETURN_TEXT_P(cstring_to_text(live_state(read_run(run, true))));
+	PG_RETURN_TEXT_P(cstring_to_text(pneumo_run_live_state(run, read_run(run, true)->state)));
 }
 
 /* ------------------------------------------------------------------- watch */
@@ -168,15 +158,13 @@ pneumo_watch(PG_FUNCTION_ARGS)
 {
 	int64 run = DatumGetInt64(pneumo_argument(fcinfo, 0));
 	PneumoShared *shared = pneumo_shared();
-	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-					 !castNode(CallContext, fcinfo->context)->atomic;
 	MemoryContext cxt;
 	PneumoRunSlot slot;
 	PneumoRunRow *row;
 	int printed = 0;
 	bool live;
 
-	if (!nonatomic)
+	if (!pneumo_may_commit(fcinfo))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 						errmsg("pneumo_watch cannot run inside a transaction block"),
 						errhint("CALL it on its own; pneumo_wait(run) works in a transaction.")));
@@ -212,11 +200,12 @@ pneumo_watch(PG_FUNCTION_ARGS)
 	if (row == NULL)
 		run_missing(run);
 	print_warnings(row);
-	ereport(NOTICE, (errmsg("training run %lld %s%s%s", (long long) run, live_state(row),
-							row->error != NULL ? ": " : "", row->error != NULL ? row->error : ""),
-					 row->version != 0 ? errdetail("It made version %d of model \"%s\", from epoch %d.",
-												   row->number, row->model, row->best_epoch)
-									   : 0));
+	ereport(NOTICE,
+			(errmsg("training run %lld %s%s%s", (long long) run, pneumo_run_live_state(run, row->state),
+					row->error != NULL ? ": " : "", row->error != NULL ? row->error : ""),
+			 row->version != 0 ? errdetail("It made version %d of model \"%s\", from epoch %d.", row->number,
+										   row->model, row->best_epoch)
+							   : 0));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -239,7 +228,7 @@ pneumo_cancel(PG_FUNCTION_ARGS)
 			PG_RETURN_BOOL(true);
 	}
 	ereport(WARNING, (errmsg("training run %lld is not running, it is %s", (long long) run,
-							 live_state(read_run(run, true)))));
+							 pneumo_run_live_state(run, read_run(run, true)->state))));
 	PG_RETURN_BOOL(false);
 }
 

@@ -18,9 +18,7 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -70,12 +68,6 @@ too_many(double n)
 			 errmsg("the grid has %.0f combinations, at most %d can be trained", n, MAX_COMBINATIONS)));
 }
 
-static Jsonb *
-concatenate(Jsonb *a, Jsonb *b)
-{
-	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), JsonbPGetDatum(b)));
-}
-
 /* Adds a combination: what the grid says, merged over the config. */
 static void
 add_combination(Sweep *sweep, Jsonb *overlay)
@@ -84,9 +76,9 @@ add_combination(Sweep *sweep, Jsonb *overlay)
 	JsonbContainer *base = &sweep->config->root;
 
 	c->changed = pneumo_clip(JsonbToCString(NULL, &overlay->root, VARSIZE(overlay)));
-	c->config = concatenate(sweep->config, overlay);
+	c->config = pneumo_json_merge(sweep->config, overlay);
 	if (pneumo_json_get(base, "deploy") == NULL && pneumo_json_get(&overlay->root, "deploy") == NULL)
-		c->config = concatenate(c->config, pneumo_json_parse("{\"deploy\": false}"));
+		c->config = pneumo_json_merge(c->config, pneumo_json_parse("{\"deploy\": false}"));
 	c->log_loss = NAN;
 }
 
@@ -436,8 +428,6 @@ report_best(const Sweep *sweep)
 Datum
 pneumo_sweep(PG_FUNCTION_ARGS)
 {
-	bool nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-					 !castNode(CallContext, fcinfo->context)->atomic;
 	Sweep sweep;
 	MemoryContext each;
 	int i;
@@ -447,7 +437,7 @@ pneumo_sweep(PG_FUNCTION_ARGS)
 						errmsg("the %s of a sweep is null", PG_ARGISNULL(0)   ? "table"
 															: PG_ARGISNULL(1) ? "config"
 																			  : "grid")));
-	if (!nonatomic)
+	if (!pneumo_may_commit(fcinfo))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 						errmsg("pneumo_sweep cannot run inside a transaction block"),
 						errhint("CALL it on its own: it commits after each training.")));

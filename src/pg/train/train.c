@@ -308,11 +308,9 @@ check_client(void)
 }
 
 static void
-check_deadlock(int64 run)
+check_deadlock(const PneumoRunSlot *slot)
 {
-	PneumoRunSlot slot;
-
-	if (pneumo_slot_find(run, &slot) && pneumo_run_blocked_by_me(&slot))
+	if (pneumo_run_blocked_by_me(slot))
 		ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
 						errmsg("the training worker waits for a lock that this transaction holds"),
 						errhint("Commit first, or use wait => false.")));
@@ -398,6 +396,7 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 	ErrorContextCallback callback = {error_context_stack, add_fate_of_run, &fate};
 	Printed printed = {0, 0, 0};
 	PneumoRunSlot slot;
+	bool live;
 	bool told = false;
 
 	error_context_stack = &callback;
@@ -417,8 +416,10 @@ follow(const Following *f, const PneumoLaunch *launch, int64 run)
 		{
 			ConditionVariableCancelSleep();
 			check_client();
-			check_deadlock(run);
-			fate.queued = pneumo_slot_find(run, &slot) && slot.stage == PNEUMO_RUN_WAITING;
+			live = pneumo_slot_find(run, &slot);
+			if (live)
+				check_deadlock(&slot);
+			fate.queued = live && slot.stage == PNEUMO_RUN_WAITING;
 			if (fate.queued && !told)
 				ereport(NOTICE,
 						(errmsg("training run %lld is queued until fewer runs train", (long long) run),

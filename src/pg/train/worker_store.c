@@ -15,7 +15,6 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -28,6 +27,7 @@
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
+#include "pg/predict/predict.h"
 #include "pg/source/source.h"
 #include "pg/train/train.h"
 #include "pg/train/worker.h"
@@ -74,21 +74,6 @@ pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_
 
 /* ------------------------------------------------------- useless versions */
 
-/* Returns the class that a version calls a row by, given the calibrated probabilities of its classes. */
-static int
-called_class(const PneumoModelMeta *meta, const double *probability)
-{
-	int called = 0;
-	int c;
-
-	if (meta->n_classes == 2)
-		return probability[1] >= meta->threshold;
-	for (c = 1; c < meta->n_classes; c++)
-		if (probability[c] > probability[called])
-			called = c;
-	return called;
-}
-
 /* Returns the class that a version calls all rows by; -1 if it calls some of them another. */
 static int
 only_class_called(const PneumoModelMeta *meta, const double *probability, size_t n)
@@ -98,7 +83,7 @@ only_class_called(const PneumoModelMeta *meta, const double *probability, size_t
 
 	for (i = 0; i < n; i++)
 	{
-		int called = called_class(meta, probability + i * meta->n_classes);
+		int called = pneumo_class_of(meta, probability + i * meta->n_classes);
 
 		if (i > 0 && called != only)
 			return -1;
@@ -120,10 +105,14 @@ validation_groups(const PneumoWorker *w)
 	return group;
 }
 
-/* Fills the AUC of two classes on the validation split with its interval; false if it is not defined. */
-static bool
-validation_auc(const PneumoWorker *w, const double *probability, StatsInterval *interval)
+/*
+ * Returns the AUC of two classes on the validation split with its interval; all NaN if
+ * it is not defined, or there are more classes.
+ */
+static StatsInterval
+validation_auc(const PneumoWorker *w, const PneumoModelMeta *meta, const double *probability)
 {
+	static const StatsInterval undefined = {NAN, NAN, NAN};
 	size_t n = w->data.n[NN_VALIDATION];
 	double *score = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(double));
 	uint8_t *label = MemoryContextAllocHuge(w->cxt, Max(1, n));
@@ -133,6 +122,8 @@ validation_auc(const PneumoWorker *w, const double *probability, StatsInterval *
 	PneumoStats stats;
 	size_t i;
 
+	if (meta->n_classes != 2)
+		return undefined;
 	for (i = 0; i < n; i++)
 	{
 		score[i] = probability[2 * i + 1];
@@ -142,9 +133,7 @@ validation_auc(const PneumoWorker *w, const double *probability, StatsInterval *
 	stats.env.stop = NULL; /* it is short, and a pending interrupt must not change what is stored */
 	status = stats_auc_interval(&auc, &rows, PNEUMO_CONFIDENCE, &stats.env);
 	pneumo_stats_end(&stats);
-	if (status == STATS_OK)
-		*interval = auc.auc;
-	return status == STATS_OK;
+	return status == STATS_OK ? auc.auc : undefined;
 }
 
 /*
@@ -153,17 +142,17 @@ validation_auc(const PneumoWorker *w, const double *probability, StatsInterval *
  * if neither is so.
  */
 static char *
-why_useless(const PneumoWorker *w, const PneumoModelMeta *meta, const double *probability)
+why_useless(const PneumoWorker *w, const PneumoModelMeta *meta, const double *probability,
+			const StatsInterval *auc)
 {
 	size_t n = w->data.n[NN_VALIDATION];
 	int only = only_class_called(meta, probability, n);
-	StatsInterval auc;
 	char *chance = NULL;
 
-	if (meta->n_classes == 2 && validation_auc(w, probability, &auc) && auc.low <= 0.5)
+	if (auc->low <= 0.5)
 		chance = psprintf("its AUC on the validation split, %.2f (95 %% interval %.2f to %.2f), is %s",
-						  auc.value, auc.low, auc.high,
-						  auc.high < 0.5 ? "worse than chance" : "not shown to be better than chance");
+						  auc->value, auc->low, auc->high,
+						  auc->high < 0.5 ? "worse than chance" : "not shown to be better than chance");
 	if (only < 0)
 		return chance;
 	return psprintf("it calls all %zu images of the validation split \"%s\"%s%s", n, meta->classes[only],
@@ -236,12 +225,13 @@ add_interval(PneumoJson *json, const char *name, const StatsInterval *interval, 
 }
 
 /*
- * Adds the 95 % limits of the figures to json, by group.  They are those of
- * formulas: a bootstrap could not be broken off here.  Limits that are not
- * defined, or that need more than pneumo.figures_memory, are left out.
+ * Adds the 95 % limits of the figures to json, by group, with those of the AUC that
+ * was computed.  Limits that are not defined, or that need more than
+ * pneumo.figures_memory, are left out.
  */
 static void
-add_limits(const PneumoWorker *w, const PneumoModelMeta *meta, const double *probability, PneumoJson *json)
+add_limits(const PneumoWorker *w, const PneumoModelMeta *meta, const double *probability,
+		   const StatsInterval *auc, PneumoJson *json)
 {
 	static const char *const names[] = {"specificity", "sensitivity", "accuracy"};
 	const int32_t *label = w->data.label[NN_VALIDATION];
@@ -265,19 +255,14 @@ add_limits(const PneumoWorker *w, const PneumoModelMeta *meta, const double *pro
 		{
 			if (f < 2 && label[i] != f)
 				continue;
-			flag[k] = called_class(meta, probability + i * meta->n_classes) == label[i];
+			flag[k] = pneumo_class_of(meta, probability + i * meta->n_classes) == label[i];
 			cluster[k++] = group[i];
 		}
 		status = stats_proportion(&interval, NULL, flag, cluster, k, PNEUMO_CONFIDENCE, &stats.env);
 		add_interval(json, names[f], &interval, status == STATS_OK);
 	}
 	pneumo_stats_end(&stats);
-	if (meta->n_classes == 2)
-	{
-		bool defined = validation_auc(w, probability, &interval);
-
-		add_interval(json, "auc", &interval, defined);
-	}
+	add_interval(json, "auc", auc, !isnan(auc->value));
 	pfree(group);
 	pfree(cluster);
 	pfree(flag);
@@ -285,12 +270,14 @@ add_limits(const PneumoWorker *w, const PneumoModelMeta *meta, const double *pro
 
 /*
  * Adds the validation figures of the stored weights to json, and to line for
- * people.  scores and probability are NULL if the validation split was not
+ * people.  interval: the AUC of two classes with its limits, or NaN.  scores and
+ * probability are NULL if the validation split was not
  * scored; the figures are those of the best epoch then.
  */
 static void
 validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *scores,
-				   const double *probability, int epoch, PneumoJson *json, StringInfo line)
+				   const double *probability, const StatsInterval *interval, int epoch, PneumoJson *json,
+				   StringInfo line)
 {
 	const PneumoDataset *dataset = w->dataset;
 	size_t n = w->data.n[NN_VALIDATION];
@@ -319,7 +306,7 @@ validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *sc
 			pneumo_json_add_number(json, "log_loss", loss, 9);
 			appendStringInfo(line, "accuracy %.4f, AUC %.4f (macro), log loss %.4f", accuracy, auc, loss);
 		}
-		add_limits(w, meta, probability, json);
+		add_limits(w, meta, probability, interval, json);
 	}
 	else if (w->best.epoch > 0 && n > 0)
 	{
@@ -477,8 +464,7 @@ run_metrics(const PneumoWorker *w, Jsonb *metrics)
 	foreach (lc, w->warnings)
 		pneumo_json_add_string(&json, NULL, lfirst(lc));
 	pneumo_json_close(&json);
-	return DatumGetJsonbP(
-		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(metrics), JsonbPGetDatum(pneumo_json_end(&json))));
+	return pneumo_json_merge(metrics, pneumo_json_end(&json));
 }
 
 bool
@@ -495,6 +481,7 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 	PneumoJson metrics;
 	float *scores = NULL;
 	double *probability = NULL;
+	StatsInterval auc = {NAN, NAN, NAN};
 	char *useless = NULL;
 	int epoch = 0;
 	NnTrainer *trainer = w->trainer;
@@ -542,9 +529,12 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 			version.run = w->run;
 			version.n_parameters = (int64) nn_graph_weight_count(w->prepared->graph);
 			version.meta = &meta;
-			validation_figures(w, &meta, scores, probability, epoch, &metrics, &line);
 			if (probability != NULL)
-				useless = why_useless(w, &meta, probability);
+			{
+				auc = validation_auc(w, &meta, probability);
+				useless = why_useless(w, &meta, probability, &auc);
+			}
+			validation_figures(w, &meta, scores, probability, &auc, epoch, &metrics, &line);
 			if (useless != NULL)
 			{
 				pneumo_worker_warn(w, psprintf("the version is not fit for use: %s", useless));
