@@ -233,6 +233,7 @@ OBJS_PG_FIGURES = \
 	$(end)
 
 OBJS_PG_MODELS = \
+	src/pg/models/foreign.o \
 	src/pg/models/grants.o \
 	src/pg/models/models.o \
 	src/pg/models/summary.o \

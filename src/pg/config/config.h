@@ -123,12 +123,27 @@ extern void pneumo_config_class_weights(PneumoConfig *config, int n_classes, cha
 extern int pneumo_config_threads(const PneumoConfig *config);
 
 /*
+ * What an import adds to a network in Keras's form.  begin() is called with the
+ * graph that has its input, node 0, and returns the node that is the network's
+ * input, before which it has added nodes; finish() takes the place of
+ * nn_graph_finish().  Together they add up to max_nodes nodes.
+ */
+typedef struct PneumoLayersHooks
+{
+	int (*begin)(NnGraph *graph, void *arg);
+	void (*finish)(NnGraph *graph, int output, void *arg);
+	int max_nodes;
+	void *arg;
+} PneumoLayersHooks;
+
+/*
  * Builds the network of a config for so many classes (0: they are not known,
  * any network will do).  Sets config->preprocess from the network's input;
  * errors if a given key says otherwise.  Sets config->rescale to 1 where the
  * network expects 0 to 255, unless the key is given.  All that is wrong with
- * the layers is one error, with a line of detail for each thing.
+ * the layers is one error, with a line of detail for each thing.  hooks may be
+ * NULL.
  */
-extern NnGraph *pneumo_layers_graph(PneumoConfig *config, int n_classes);
+extern NnGraph *pneumo_layers_graph(PneumoConfig *config, int n_classes, const PneumoLayersHooks *hooks);
 
 #endif /* PNEUMO_PG_CONFIG_H */

@@ -207,6 +207,7 @@ typedef struct LayerList
 	int room;
 	Layer **layers;
 	int n_scopes;
+	int input;               /* node that is the network's input */
 	int output;              /* place of the output layer */
 	JsonbValue *build_shape; /* build_input_shape, or NULL */
 	struct LayerProblems *problems;

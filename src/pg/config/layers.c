@@ -138,7 +138,7 @@ add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 static int
 source_node(const LayerList *list, const LayerArg *arg)
 {
-	return arg->source == LAYER_SOURCE_INPUT ? 0 : list->layers[arg->source]->node;
+	return arg->source == LAYER_SOURCE_INPUT ? list->input : list->layers[arg->source]->node;
 }
 
 /* Adds layers as their inputs become known: Keras's list need not be in order. */
@@ -152,7 +152,7 @@ add_layers(NnGraph *graph, LayerList *list)
 	for (i = 0; i < list->n; i++)
 	{
 		if (list->layers[i]->role == LAYER_INPUT)
-			list->layers[i]->node = 0;
+			list->layers[i]->node = list->input;
 		else
 			left++;
 	}
@@ -192,13 +192,13 @@ try_input(LayerList *list, Layer *unused, const char *config)
 }
 
 NnGraph *
-pneumo_layers_graph(PneumoConfig *config, int n_classes)
+pneumo_layers_graph(PneumoConfig *config, int n_classes, const PneumoLayersHooks *hooks)
 {
 	LayerList list;
 	NnGraph *graph;
 	NnError error;
 	size_t bytes;
-	int n_nodes = 1;
+	int n_nodes = 1 + (hooks != NULL ? hooks->max_nodes : 0);
 	int output;
 	int i;
 
@@ -222,10 +222,13 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes)
 	if (nn_graph_begin(graph, n_nodes, config->preprocess.height, config->preprocess.width,
 					   config->preprocess.channels, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
+	list.input = hooks != NULL ? hooks->begin(graph, hooks->arg) : 0;
 	add_layers(graph, &list);
 	output = list.layers[list.output]->node;
 
-	if (nn_graph_finish(graph, output, &error) != NN_OK)
+	if (hooks != NULL)
+		hooks->finish(graph, output, hooks->arg);
+	else if (nn_graph_finish(graph, output, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (n_classes > 0 && nn_graph_class_count(graph) != n_classes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
