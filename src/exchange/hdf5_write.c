@@ -4,9 +4,9 @@
  *	  Writing an HDF5 file of float32 datasets in groups.
  *
  * The oldest form, which h5py writes by default, too: superblock 0, object
- * headers 1, and each group a symbol table.  A group's B-tree is one node and
- * a leaf for its members, so that the superblock says how many a leaf may
- * have: as many as the largest group of the file.
+ * headers 1, and each group a symbol table.  A group's B-tree is one node, with
+ * leaves of up to LEAF_MEMBERS members.  The superblock says how many leaves a
+ * node has room for: as many as the largest group of the file needs.
  *
  * The outputs come in the order of their paths, and so do the members of a
  * group: those of one group stand together.  The writer goes over them twice,
@@ -19,19 +19,21 @@
 
 #include <string.h>
 
-#define MAX_MEMBERS 32767 /* of a leaf: its number is half of it, in 16 bits */
+#define LEAF_MEMBERS 8     /* h5py's own number */
+#define MAX_MEMBERS 500000 /* of a group: half of its leaves are a number of 16 bits */
 #define MAX_FILE ((uint64_t) 1 << 40)
 
 #define SUPERBLOCK_BYTES 96
 #define GROUP_HEADER_BYTES 40 /* an object header with a symbol table message */
 #define ENTRY_BYTES 40        /* of a member */
+#define LEAF_BYTES ((uint64_t) (8 + LEAF_MEMBERS * ENTRY_BYTES))
 
 typedef struct Writer
 {
 	uint8_t *bytes; /* NULL: only sizes are wanted */
 	uint64_t at;    /* the end of what was laid out */
 	const Hdf5Output *outputs;
-	int leaf_k; /* half of the members of the largest group */
+	int tree_k; /* half of the leaves that a node has room for */
 	volatile sig_atomic_t *stop;
 	Hdf5Status status;
 } Writer;
@@ -255,6 +257,7 @@ write_group(Writer *w, int first, int end, size_t depth, int level)
 	uint64_t leaf, data, at;
 	size_t length;
 	int n = 0;
+	int n_leaves;
 	int i, next;
 
 	if (level > HDF5_MAX_DEPTH)
@@ -267,12 +270,13 @@ write_group(Writer *w, int first, int end, size_t depth, int level)
 		names += (name_length(w->outputs[i].path, depth) + 8) / 8 * 8;
 		n++;
 	}
+	n_leaves = (n + LEAF_MEMBERS - 1) / LEAF_MEMBERS;
 	group.header = reserve(w, GROUP_HEADER_BYTES);
-	/* readers take a node whole: 32 children and 33 names; a leaf has room for 2 k members */
-	group.tree = reserve(w, 24 + 32 * 8 + 33 * 8);
+	/* readers take nodes and leaves whole */
+	group.tree = reserve(w, 24 + 32 * (uint64_t) w->tree_k + 8);
 	group.heap = reserve(w, 32);
 	data = reserve(w, names);
-	leaf = reserve(w, 8 + (uint64_t) (2 * w->leaf_k) * ENTRY_BYTES);
+	leaf = reserve(w, LEAF_BYTES * (uint64_t) n_leaves);
 
 	put_header(w, group.header, 1, 24);
 	at = group.header + 16;
@@ -286,14 +290,18 @@ write_group(Writer *w, int first, int end, size_t depth, int level)
 	put(w, group.heap + 24, data, 8);
 
 	put_bytes(w, group.tree, "TREE", 4);
-	put(w, group.tree + 6, n > 0, 2);
+	put(w, group.tree + 6, (uint64_t) n_leaves, 2);
 	put(w, group.tree + 8, HDF5_UNDEFINED, 8);
 	put(w, group.tree + 16, HDF5_UNDEFINED, 8);
-	put(w, group.tree + 32, leaf, 8);
+	for (i = 0; i < n_leaves; i++)
+	{
+		uint64_t node = leaf + LEAF_BYTES * (uint64_t) i;
 
-	put_bytes(w, leaf, "SNOD", 4);
-	put(w, leaf + 4, 1, 1);
-	put(w, leaf + 6, (uint64_t) n, 2);
+		put(w, group.tree + 24 + 16 * (uint64_t) i + 8, node, 8);
+		put_bytes(w, node, "SNOD", 4);
+		put(w, node + 4, 1, 1);
+		put(w, node + 6, (uint64_t) (i < n_leaves - 1 ? LEAF_MEMBERS : n - LEAF_MEMBERS * i), 2);
+	}
 
 	at = 8;
 	n = 0;
@@ -302,8 +310,12 @@ write_group(Writer *w, int first, int end, size_t depth, int level)
 		next = member_end(w->outputs, i, end, depth);
 		length = name_length(w->outputs[i].path, depth);
 		put_bytes(w, data + at, w->outputs[i].path + depth, length);
-		put(w, group.tree + 40, at, 8); /* the last name of the leaf */
-		write_member(w, i, next, depth, level + 1, leaf + 8 + (uint64_t) n * ENTRY_BYTES, at);
+		/* behind each leaf its last name */
+		put(w, group.tree + 40 + 16 * (uint64_t) (n / LEAF_MEMBERS), at, 8);
+		write_member(w, i, next, depth, level + 1,
+					 leaf + LEAF_BYTES * (uint64_t) (n / LEAF_MEMBERS) + 8 +
+						 (uint64_t) (n % LEAF_MEMBERS) * ENTRY_BYTES,
+					 at);
 		at += (length + 8) / 8 * 8;
 		n++;
 	}
@@ -321,14 +333,14 @@ write_file(Writer *w, int n)
 
 	if (largest > MAX_MEMBERS)
 		w->status = HDF5_TOO_LARGE;
-	w->leaf_k = largest < 8 ? 4 : (largest + 1) / 2;
+	w->tree_k = largest <= 32 * LEAF_MEMBERS ? 16 : (largest + 2 * LEAF_MEMBERS - 1) / (2 * LEAF_MEMBERS);
 	reserve(w, SUPERBLOCK_BYTES);
 	root = write_group(w, 0, n, 0, 0);
 	put_bytes(w, 0, signature, sizeof(signature));
 	put(w, 13, 8, 1);
 	put(w, 14, 8, 1);
-	put(w, 16, (uint64_t) w->leaf_k, 2);
-	put(w, 18, 16, 2); /* half of the children of a node */
+	put(w, 16, LEAF_MEMBERS / 2, 2);
+	put(w, 18, (uint64_t) w->tree_k, 2);
 	put(w, 32, HDF5_UNDEFINED, 8);
 	put(w, 40, w->at, 8);
 	put(w, 48, HDF5_UNDEFINED, 8);
@@ -341,7 +353,7 @@ write_file(Writer *w, int n)
 size_t
 hdf5_write_bytes(const Hdf5Output *outputs, int n)
 {
-	Writer w = {NULL, 0, outputs, 4, NULL, HDF5_OK};
+	Writer w = {NULL, 0, outputs, 16, NULL, HDF5_OK};
 
 	write_file(&w, n);
 	return w.status == HDF5_OK ? (size_t) w.at : 0;
@@ -351,7 +363,7 @@ Hdf5Status
 hdf5_write(void *dst, size_t dst_bytes, const Hdf5Output *outputs, int n, volatile sig_atomic_t *stop,
 		   Hdf5Error *error)
 {
-	Writer w = {NULL, 0, outputs, 4, stop, HDF5_OK};
+	Writer w = {NULL, 0, outputs, 16, stop, HDF5_OK};
 
 	write_file(&w, n);
 	if (w.status != HDF5_OK || w.at != dst_bytes)
