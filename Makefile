@@ -40,6 +40,7 @@ REGRESS = \
 	fit \
 	groups \
 	images \
+	keras \
 	layers \
 	leaderboard \
 	lineage \
@@ -77,6 +78,7 @@ OWN_GOALS = \
 	check-deep \
 	check-explain \
 	check-images \
+	check-networks \
 	check-pgspot \
 	check-readme \
 	check-report \

@@ -64,6 +64,9 @@ typedef struct Hdf5File
 	size_t steps; /* of this call */
 } Hdf5File;
 
+/* Returns whether bytes begin as an HDF5 file does. */
+extern int hdf5_is(const void *bytes, size_t n_bytes);
+
 /* Opens a file of n_bytes bytes, which have to stay as they are. */
 extern Hdf5Status hdf5_open(Hdf5File *file, const void *bytes, size_t n_bytes, volatile sig_atomic_t *stop,
 							Hdf5Error *error);

@@ -93,10 +93,17 @@ hdf5_step(Hdf5File *file, Hdf5Error *error)
 
 /* ------------------------------------------------------------- superblock */
 
+int
+hdf5_is(const void *bytes, size_t n_bytes)
+{
+	static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+
+	return n_bytes >= sizeof(signature) && memcmp(bytes, signature, sizeof(signature)) == 0;
+}
+
 Hdf5Status
 hdf5_open(Hdf5File *file, const void *bytes, size_t n_bytes, volatile sig_atomic_t *stop, Hdf5Error *error)
 {
-	static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 	const uint8_t *p = bytes;
 	uint64_t base;
 
@@ -104,7 +111,7 @@ hdf5_open(Hdf5File *file, const void *bytes, size_t n_bytes, volatile sig_atomic
 	file->bytes = bytes;
 	file->n_bytes = n_bytes;
 	file->stop = stop;
-	if (n_bytes < 48 || memcmp(p, signature, sizeof(signature)) != 0)
+	if (n_bytes < 48 || !hdf5_is(bytes, n_bytes))
 		return hdf5_fail(error, HDF5_CORRUPT, "the bytes are not an HDF5 file");
 	if (p[8] <= 1)
 	{

@@ -53,7 +53,7 @@ typedef enum PixelMode
 
 static const char *const modes[] = {"tf", "torch", "caffe", NULL};
 
-/* Returns the config of a training that has the shared keys and the layers. */
+/* Returns the config of a training that has the shared keys, unless they are null, and the layers. */
 static PneumoConfig *
 parse_shared(Jsonb *given, Jsonb *layers)
 {
@@ -65,7 +65,7 @@ parse_shared(Jsonb *given, Jsonb *layers)
 	for (i = 0; shared_keys[i] != NULL; i++)
 	{
 		value = pneumo_json_get(&given->root, shared_keys[i]);
-		if (value != NULL)
+		if (!pneumo_json_is_null(value))
 			pneumo_json_add_jsonb(&json, shared_keys[i], JsonbValueToJsonb(value));
 	}
 	value = pneumo_json_get(&given->root, "layers");

@@ -227,8 +227,12 @@ import_file(const void *bytes, size_t n_bytes, const char *name, Jsonb *given)
 	memset(&hooks, 0, sizeof(hooks));
 	if (zipfile_is(bytes, n_bytes))
 		read_keras(&file, bytes, n_bytes);
-	else
+	else if (hdf5_is(bytes, n_bytes))
 		read_hdf5(&file, bytes, n_bytes);
+	else
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("the bytes are not a file of Keras: neither a zip file nor HDF5"),
+						errhint("Save the model with Keras, as model.save(\"model.keras\").")));
 	add_version(&file);
 	if (file.defaults != NULL && JB_ROOT_IS_OBJECT(given))
 		given = pneumo_json_merge(file.defaults, given);
