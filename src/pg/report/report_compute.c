@@ -23,22 +23,21 @@
 
 /* ------------------------------------------------------------------ splits */
 
-/* Lists the scored rows of a split that were left in. */
-static PneumoJudged
-judged_rows(const PneumoReport *r, int split)
+PneumoJudged
+pneumo_report_judged(const PneumoEvaluation *e, int split)
 {
 	PneumoJudged judged;
 
 	memset(&judged, 0, sizeof(judged));
 	judged.split = split;
-	judged.n = pneumo_evaluation_split(&judged.samples, &r->e, split);
+	judged.n = pneumo_evaluation_split(&judged.samples, e, split);
 	return judged;
 }
 
 int64
 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class)
 {
-	PneumoJudged judged = judged_rows(r, split);
+	PneumoJudged judged = pneumo_report_judged(&r->e, split);
 
 	*rows = pneumo_judged_rows(&judged, &r->e, class);
 	pfree(judged.samples);
@@ -66,7 +65,7 @@ static void
 compute_classes(PneumoSplitFigures *figures, const PneumoReport *r)
 {
 	const PneumoModelMeta *meta = pneumo_report_meta(r);
-	PneumoJudged judged = judged_rows(r, figures->split);
+	PneumoJudged judged = pneumo_report_judged(&r->e, figures->split);
 	StatsOptions options;
 	PneumoStats stats;
 	StatsStatus status;

@@ -262,7 +262,7 @@ threshold_table(PneumoSection *section, const PneumoReport *r, const PneumoSplit
 	PneumoTable *table =
 		pneumo_table_begin(section,
 						   psprintf("What a threshold does, %s, with 95 %% intervals by %s",
-									pneumo_split_names[figures->split], pneumo_report_unit(r)),
+									pneumo_split_names[figures->split], pneumo_report_unit(&r->e)),
 						   lengthof(headings), headings, 0x3E);
 	int i;
 

@@ -53,14 +53,14 @@ figures_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFi
 		headings[s + 1] = splits[s].split == PNEUMO_TEST ? "Test" : "Validation";
 	table = pneumo_table_begin(section,
 							   psprintf("Figures at the operating point, with 95 %% intervals by %s",
-										pneumo_report_unit(r)),
+										pneumo_report_unit(&r->e)),
 							   n_splits + 1, headings, 6);
-	pneumo_table_cell(table, "%s", pneumo_count_heading(r));
+	pneumo_table_cell(table, "%s", pneumo_count_heading(&r->e));
 	for (s = 0; s < n_splits; s++)
-		pneumo_count_cell(table, r, splits[s].evaluation.n, splits[s].evaluation.n_clusters);
+		pneumo_count_cell(table, &r->e, splits[s].evaluation.n, splits[s].evaluation.n_clusters);
 	pneumo_table_cell(table, "of these positive");
 	for (s = 0; s < n_splits; s++)
-		pneumo_count_cell(table, r, splits[s].evaluation.n_positive,
+		pneumo_count_cell(table, &r->e, splits[s].evaluation.n_positive,
 						  splits[s].evaluation.n_clusters_positive);
 	for (f = 0; f < lengthof(figures); f++)
 	{
@@ -164,7 +164,7 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"Intervals by %s: Wilson on the effective number of images for proportions and F1, DeLong with Obuchowski's clustered variance for the AUC, the cluster-robust variance for log loss and Brier score.",
-		pneumo_report_unit(r));
+		pneumo_report_unit(&r->e));
 }
 
 /* ------------------------------------------------- more than two classes */
@@ -203,11 +203,11 @@ macro_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigu
 		return;
 	table = pneumo_table_begin(section,
 							   psprintf("Figures over all classes, with 95 %% intervals by %s",
-										pneumo_report_unit(r)),
+										pneumo_report_unit(&r->e)),
 							   n + 1, memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
-	pneumo_table_cell(table, "%s", pneumo_count_heading(r));
+	pneumo_table_cell(table, "%s", pneumo_count_heading(&r->e));
 	for (s = 0; s < n; s++)
-		pneumo_count_cell(table, r, shown[s]->classes.n, shown[s]->classes.n_clusters);
+		pneumo_count_cell(table, &r->e, shown[s]->classes.n, shown[s]->classes.n_clusters);
 	for (f = 0; f < lengthof(figures); f++)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
@@ -221,7 +221,7 @@ macro_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigu
 static void
 class_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *figures)
 {
-	const char *const headings[] = {"Class",       pneumo_count_heading(r),     "AUC", "Sensitivity",
+	const char *const headings[] = {"Class",       pneumo_count_heading(&r->e), "AUC", "Sensitivity",
 									"Specificity", "Positive predictive value", "F1"};
 	PneumoTable *table =
 		pneumo_table_begin(section,
@@ -235,7 +235,7 @@ class_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigu
 		const StatsEvaluation *e = &figures->of_class[c];
 
 		pneumo_table_cell(table, "%s", r->e.scorer->meta->classes[c]);
-		pneumo_count_cell(table, r, e->n_positive, e->n_clusters_positive);
+		pneumo_count_cell(table, &r->e, e->n_positive, e->n_clusters_positive);
 		pneumo_interval_cell(table, &e->auc);
 		pneumo_interval_cell(table, &e->sensitivity);
 		pneumo_interval_cell(table, &e->specificity);
@@ -297,7 +297,7 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, square and add of the classes' intervals for macro figures, the cluster-robust variance for losses, all by %s.",
-		pneumo_report_unit(r));
+		pneumo_report_unit(&r->e));
 }
 
 void
@@ -353,7 +353,7 @@ pneumo_report_threshold(PneumoSection *section, const PneumoReport *r)
 							meta->threshold);
 	else
 		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "An image is called by its most probable class.");
-	if (r->operating_point != NULL)
+	if (r->row.operating_point != NULL)
 		pneumo_section_text(section, REPORT_TEXT_CODE, "operating point: %s\ncalibration: %s",
-							r->operating_point, r->calibration != NULL ? r->calibration : "none");
+							r->row.operating_point, r->row.calibration != NULL ? r->row.calibration : "none");
 }

@@ -188,7 +188,7 @@ visit_image(void *arg, int64 sample, const PneumoRow *row, Datum image)
 	PneumoReport *r = visit->r;
 
 	try_phantom(r, row->key, image);
-	pneumo_subgroups_row(r, sample, row);
+	pneumo_subgroups_row(r->subgroups, &r->e, sample, row);
 	measure(r->features + sample * REPORT_N_FEATURES, image);
 	add_to_mean(visit, sample, image);
 	draw(r->samples, r->n_samples, sample, image, visit, false);
@@ -283,7 +283,7 @@ pneumo_report_images(PneumoReport *r)
 	visit.cxt = CurrentMemoryContext;
 	visit.pixels = palloc(n_pixels * e->config->preprocess.channels);
 	pneumo_map_options(&visit.options, NULL);
-	pneumo_subgroups_begin(r);
+	pneumo_subgroups_begin(r->subgroups, e, pneumo_report_main_split(r));
 	r->maps = nn_graph_last_conv_node(e->scorer->engine->engine.graph) >= 0;
 	r->features = MemoryContextAllocHuge(CurrentMemoryContext,
 										 Max(1, e->dataset->n) * REPORT_N_FEATURES * sizeof(double));

@@ -85,20 +85,20 @@ read_version(PneumoReport *r)
 	UnregisterSnapshot(snapshot);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "version %d is gone", r->e.id.number);
-	r->run = int_or_zero(rel, tuple, Anum_version_run);
-	r->parameters = int_or_zero(rel, tuple, Anum_version_parameters);
-	r->bytes = int_or_zero(rel, tuple, Anum_version_bytes);
-	r->created = (TimestampTz) int_or_zero(rel, tuple, Anum_version_created);
-	r->calibration = json_text(rel, tuple, Anum_version_calibration);
-	r->operating_point = json_text(rel, tuple, Anum_version_operating_point);
+	r->row.run = int_or_zero(rel, tuple, Anum_version_run);
+	r->row.parameters = int_or_zero(rel, tuple, Anum_version_parameters);
+	r->row.bytes = int_or_zero(rel, tuple, Anum_version_bytes);
+	r->row.created = (TimestampTz) int_or_zero(rel, tuple, Anum_version_created);
+	r->row.calibration = json_text(rel, tuple, Anum_version_calibration);
+	r->row.operating_point = json_text(rel, tuple, Anum_version_operating_point);
 	value = heap_getattr(tuple, Anum_version_comment, RelationGetDescr(rel), &isnull);
-	r->comment = isnull ? NULL : TextDatumGetCString(value);
+	r->row.comment = isnull ? NULL : TextDatumGetCString(value);
 	table_close(rel, AccessShareLock);
-	if (r->run > 0)
+	if (r->row.run > 0)
 	{
-		r->run_row = pneumo_run_read(r->run);
-		if (r->run_row != NULL && !pneumo_run_is_mine(r->run_row, true))
-			r->run_row = NULL;
+		r->row.run_row = pneumo_run_read(r->row.run);
+		if (r->row.run_row != NULL && !pneumo_run_is_mine(r->row.run_row, true))
+			r->row.run_row = NULL;
 	}
 }
 
@@ -144,16 +144,16 @@ find_source(FunctionCallInfo fcinfo, const PneumoReport *r)
 {
 	if (!PG_ARGISNULL(1))
 		return PG_GETARG_OID(1);
-	if (r->run == 0)
+	if (r->row.run == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("it is not known which table the version was trained on"),
 						errhint("Name a table: pneumo_report(model, source).")));
-	if (r->run_row == NULL || r->run_row->owner != GetUserId())
+	if (r->row.run_row == NULL || r->row.run_row->owner != GetUserId())
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("only the role that trained the version can leave out the source"),
 						errhint("Name a table that you trust: pneumo_report(model, source).")));
-	check_default_source(r->run_row);
-	return r->run_row->source_oid;
+	check_default_source(r->row.run_row);
+	return r->row.run_row->source_oid;
 }
 
 /* --------------------------------------------------------------------- page */
@@ -250,7 +250,7 @@ pneumo_report(PG_FUNCTION_ARGS)
 	r->max_failures = read_count(given, "failures", DEFAULT_FAILURES, MAX_FAILURES);
 	r->max_neighbours = NEIGHBOURS;
 	r->max_eigenimages = read_count(given, "eigenimages", DEFAULT_EIGENIMAGES, MAX_EIGENIMAGES);
-	pneumo_subgroups_config(r, given);
+	r->subgroups = pneumo_subgroups_config(&r->e, given);
 	if (r->test)
 		pneumo_prevent_write("pneumo_report() with the test split");
 	read_version(r);
