@@ -250,6 +250,8 @@ put_plot(ReportBuffer *buffer, const ReportBlock *block)
 	report_put(buffer, "<figure>");
 	if (block->type == REPORT_BLOCK_HISTORY)
 		status = report_svg_history(buffer, block->content);
+	else if (block->type == REPORT_BLOCK_HISTORIES)
+		status = report_svg_histories(buffer, block->content);
 	else if (block->type == REPORT_BLOCK_ROC)
 		status = report_svg_roc(buffer, block->content);
 	else if (block->type == REPORT_BLOCK_CALIBRATION)

@@ -77,24 +77,32 @@ add_to_mean(PictureVisit *visit, int64 sample, Datum image)
 			pre->channels == 1 ? pixels[i] : (pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2] + 1) / 3;
 }
 
+bytea *
+pneumo_report_plain(Datum image, MemoryContext cxt)
+{
+	PneumoMap map = {.empty = true};
+	PneumoMapOptions options;
+
+	pneumo_map_options(&options, NULL);
+	return copy_picture(pneumo_map_draw(&map, image, &options, PICTURE_SIDE, PNEUMO_BAD_IMAGE_ERROR), cxt);
+}
+
 /* Draws the pictures that show this image, with overlay also its map. */
 static void
 draw(PneumoReportPicture *pictures, int n, int64 sample, Datum image, PictureVisit *visit, bool overlay)
 {
-	PneumoMap map;
 	int i;
 
 	for (i = 0; i < n; i++)
 	{
+		PneumoMap map;
+
 		if (pictures[i].sample != sample)
 			continue;
-		memset(&map, 0, sizeof(map));
-		map.empty = true;
-		pictures[i].plain =
-			copy_picture(pneumo_map_draw(&map, image, &visit->options, PICTURE_SIDE, PNEUMO_BAD_IMAGE_ERROR),
-						 visit->cxt);
+		pictures[i].plain = pneumo_report_plain(image, visit->cxt);
 		if (!overlay || !visit->r->maps)
 			continue;
+		memset(&map, 0, sizeof(map));
 		(void) pneumo_map_make(&map, visit->r->e.scorer, image, &visit->options, PNEUMO_BAD_IMAGE_ERROR);
 		pictures[i].empty = map.empty;
 		pictures[i].overlay =

@@ -66,7 +66,6 @@ typedef struct PneumoSplitFigures
 	StatsEvaluation evaluation;
 
 	/* more classes */
-	StatsClassRows class_rows;
 	StatsClassEvaluation classes;
 	StatsEvaluation *of_class;
 } PneumoSplitFigures;
@@ -127,10 +126,30 @@ extern void pneumo_report_images(PneumoReport *r);
 /* Computes the eigenimages of the table. */
 extern void pneumo_report_eigenimages(PneumoReport *r, Oid relid);
 
+/* Draws an image for a page, without a map; the picture is allocated in cxt. */
+extern bytea *pneumo_report_plain(Datum image, MemoryContext cxt);
+
+/* ------------------------------------------- the call (report_page.c) */
+
+/* Reads the row of the version of an evaluation, and that of its run if the caller may see it. */
+extern void pneumo_version_row(PneumoVersionRow *row, const PneumoEvaluation *e);
+
+/* Reads a flag or a count of the config; otherwise is the default. */
+extern bool pneumo_report_flag(Jsonb *given, const char *key, bool otherwise);
+extern int pneumo_report_count(Jsonb *given, const char *key, int otherwise, int most);
+
+/* Builds the page from sections that are filled; palloc'd. */
+extern text *pneumo_report_page(const char *title, const char *subtitle, PneumoSection *const *sections,
+								int n_sections);
+
 /* ------------------------------------------ computing (report_compute.c) */
 
 /* Computes the figures of the scored splits, and how well shortcuts tell the classes. */
 extern void pneumo_report_compute(PneumoReport *r);
+
+/* Computes the figures of the rows that are judged by the scores of an evaluation; palloc'd. */
+extern void pneumo_split_figures(PneumoSplitFigures *figures, const PneumoJudged *judged,
+								 const PneumoEvaluation *e);
 
 /*
  * Fills the rows of a scored split for src/stats, with one class as the positive
@@ -253,6 +272,13 @@ extern void pneumo_table_end(PneumoTable *table);
 
 /* Adds a row that heads those below it. */
 extern void pneumo_table_heading(PneumoTable *table, const char *heading);
+
+/*
+ * Adds a table with the figures of two classes, or the macro figures of more, one
+ * column for each of n splits or versions, whose heading is in names.
+ */
+extern void pneumo_figures_table(PneumoSection *section, const PneumoEvaluation *e,
+								 const PneumoSplitFigures *const *shown, const char *const *names, int n);
 
 /* Adds a cell with a figure and its limits. */
 extern void pneumo_interval_cell(PneumoTable *table, const StatsInterval *figure);
