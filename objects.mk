@@ -296,6 +296,9 @@ OBJS_PG_EVALUATE = \
 
 OBJS_PG_REPORT = \
 	src/pg/report/report_build.o \
+	src/pg/report/report_compare.o \
+	src/pg/report/report_compare_figures.o \
+	src/pg/report/report_compare_sections.o \
 	src/pg/report/report_compute.o \
 	src/pg/report/report_curves.o \
 	src/pg/report/report_data.o \
