@@ -53,7 +53,7 @@ read_models(const char **models, ArrayType *given)
 	deconstruct_array(given, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
 	if (n < 2 || n > PNEUMO_MAX_RIVALS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%d models are to be compared, must be 2 to %d", n, PNEUMO_MAX_RIVALS),
+						errmsg("pneumo_report_compare compares 2 to %d models, not %d", PNEUMO_MAX_RIVALS, n),
 						errhint("Versions of one model are compared by naming it as often, with config key "
 								"\"versions\".")));
 	for (i = 0; i < n; i++)
@@ -92,6 +92,8 @@ begin_versions(PneumoComparison *c, const char *const *models, Jsonb *given)
 		PneumoCompared *version = &c->version[v];
 		JsonbValue *number = versions != NULL ? getIthJsonbValueFromContainer(versions, (uint32) v) : NULL;
 
+		if (!pneumo_json_is_null(number))
+			(void) pneumo_json_read_int("an element of config key \"versions\"", number, 1, 9e15);
 		pneumo_evaluation_begin(&c->e[v], models[v], pneumo_rival_config(given, version_keys, number),
 								own_keys);
 		pneumo_version_row(&version->row, &c->e[v]);

@@ -57,9 +57,8 @@ differing_versions(const PneumoComparison *c)
 		if (c->version[v].differences.auc_p < SIGNIFICANT)
 			appendStringInfo(&list, "%s%s", n++ > 0 ? ", " : "", c->version[v].label);
 	if (n == 0)
-		return psprintf("%s AUC differs from that of %s with p below 0.05: chance may have made the %s.",
-						c->n == 2 ? "The other version's" : "No version's", c->version[0].label,
-						c->n == 2 ? "difference" : "differences");
+		return psprintf("No AUC differs from that of %s with p below 0.05: chance may have made the %s.",
+						c->version[0].label, c->n == 2 ? "difference" : "differences");
 	return psprintf("With p below 0.05 the AUC differs from that of %s for: %s.", c->version[0].label,
 					list.data);
 }
