@@ -49,8 +49,8 @@ run_shell()
     local script=$WORK/$2.sh
 
     {
-        scripts/page-examples.pl shell "$page" "" before
-        scripts/page-examples.pl shell "$page" "" after
+        "$ROOT/scripts/page-examples.pl" shell "$ROOT/$page" "" before
+        "$ROOT/scripts/page-examples.pl" shell "$ROOT/$page" "" after
     } > "$script"
     [[ -s $script ]] || return 0
     as_server env -u PGSERVICE -u PGHOSTADDR PATH="$SERVER_BIN:$PATH" PGHOST="$WORK" PGPORT=5432 PGUSER=postgres \
