@@ -139,8 +139,8 @@ static ReportConfusion confusion5 = {"confusion-5", NULL, 5, five, counts5};
 
 static uint64_t above[20], below[20];
 static ReportLine line_list[4];
-static ReportLines lines = {NULL, NULL,  "threshold", "net benefit", 0.0,  1.0,   NAN,
-							NAN,  false, 3,           line_list,     0.42, "here"};
+static ReportLines lines = {NULL,  NULL,  "threshold", "net benefit", 0.0,  1.0,   NAN, NAN,
+							false, false, 3,           line_list,     0.42, "here"};
 static ReportScores scores = {NULL, NULL, "probability of <b>", 20, above, below, "<b>", "NORMAL", 0.437};
 static ReportForestRow forest_rows[] = {
 	{"all rows", false, false, 12345, 0.93, 0.91, 0.95},
@@ -314,6 +314,12 @@ test_pictures(void)
 	b.length = 0;
 	check_picture(&b, "lines", report_svg_lines(&b, &lines));
 	unit_ok(has(&b, ">here</text>"), "the mark is named");
+	lines.diagonal = true;
+	lines.mark = NAN;
+	b.length = 0;
+	check_picture(&b, "lines and a diagonal", report_svg_lines(&b, &lines));
+	unit_ok(has(&b, "class=\"mark\""), "the diagonal is drawn");
+	lines.diagonal = false;
 	lines.n_lines = REPORT_MAX_SERIES + 1;
 	unit_ok(report_svg_lines(&b, &lines) == REPORT_BAD_ARGUMENT, "too many lines are an error");
 	lines.n_lines = 3;
