@@ -30,7 +30,9 @@ report()
     fi
 }
 
-plain_folders=$(for folder in random nn image stats report exchange; do [[ -d src/$folder ]] && echo "src/$folder"; done)
+plain_folders=$(for folder in random nn image stats report exchange; do
+    [[ -d src/$folder ]] && echo "src/$folder"
+done)
 c_files=$(find src tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' | sort)
 text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) -prune -o -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' -o -name '*.pm' -o -name '*.py' \
@@ -148,7 +150,8 @@ grep -nE -e '-O(fast)|-ffast-math|-lopenblas|-lblas' Makefile scripts/goals.mk |
 
 if [[ -f $library ]]; then
     nm -D --defined-only "$library" | awk '{print $3}' |
-        grep -vE '^(nn_|img_|stats_|report_|hdf5_|zipfile_|exchange_|pneumo_|pg_finfo_pneumo_|_PG_init$|Pg_magic_func$|_init$|_fini$)' |
+        grep -vE '^(nn_|img_|stats_|report_|hdf5_|zipfile_|exchange_|pneumo_|pg_finfo_pneumo_)' |
+        grep -vE '^(_PG_init|Pg_magic_func|_init|_fini)$' |
         report "exported symbols have the project's prefixes"
     nm -D --defined-only "$library" | awk '$2 == "u" || $2 == "B" || $2 == "D" {print $3}' |
         grep -vE '^(nn_|img_|stats_|report_|pneumo_)' |

@@ -82,7 +82,10 @@ zip_ereport(ZipfileStatus status, const char *name)
 					errmsg("the .keras file is damaged: entry \"%s\" cannot be read", name)));
 }
 
-/* Reads an entry of at most so many bytes; false with missing_ok if there is none.  *data is in the file or palloc'd. */
+/*
+ * Reads an entry of at most limit bytes; false with missing_ok if there is none.
+ * *data is in the file, or palloc'd if it was compressed.
+ */
 static bool
 read_entry(const uint8_t **data, size_t *n_bytes, const void *bytes, size_t total, const char *name,
 		   size_t limit, bool missing_ok)
