@@ -33,8 +33,9 @@ PG_FUNCTION_INFO_V1(pneumo_import_keras);
 #define MAX_JSON ((size_t) 16 << 20) /* bytes of config.json */
 
 /*
- * A deflated entry of weights takes memory by what it says of itself.  Weights
- * hardly shrink, so that one that claims more is no file of weights.
+ * A deflated entry takes memory by what it says of itself, and weights by what
+ * the network says.  Weights hardly shrink, so that a file that claims to hold
+ * more than these times its bytes, and more than MIN_ROOM, is not believed.
  */
 #define MAX_RATIO 16
 #define MIN_ROOM ((size_t) 64 << 20)
@@ -215,6 +216,18 @@ find_normalization(double *mean, double *variance, const PneumoLayersHooks *hook
 	return pneumo_keras_normalization(mean, variance, ((Import *) hooks->arg)->weights, hooks, layer);
 }
 
+/* Refuses a network of more weights than a file can hold, before memory is taken for them. */
+static void
+check_size(const NnGraph *graph, size_t n_bytes)
+{
+	size_t needed = nn_graph_weight_count(graph) * sizeof(float);
+
+	if (needed > MIN_ROOM && needed / MAX_RATIO > n_bytes)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the network has %zu weights, more than the file of %zu bytes can hold",
+							   nn_graph_weight_count(graph), n_bytes)));
+}
+
 /* Builds the network of a file, reads its weights and stores it; returns the version's number. */
 static int32
 import_file(const void *bytes, size_t n_bytes, const char *name, Jsonb *given)
@@ -257,6 +270,7 @@ import_file(const void *bytes, size_t n_bytes, const char *name, Jsonb *given)
 	hooks.max_nodes = PNEUMO_FOREIGN_NODES;
 	hooks.arg = &import;
 	graph = pneumo_layers_graph(import.foreign->config, 0, &hooks);
+	check_size(graph, n_bytes);
 	weights = pneumo_foreign_weights(import.foreign, graph);
 	pneumo_keras_weights_read(weights, file.weights, &hooks, graph);
 

@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "exchange/hdf5.h"
 #include "nn/nn.h"
@@ -28,6 +29,8 @@
 #define MAX_LINES 40 /* of what does not fit */
 
 #define LEGACY_NAMES "weight_names"
+
+#define MAX_TEXT ((size_t) 16 << 20) /* bytes of an attribute of the file */
 
 /* ------------------------------------------------------------------ errors */
 
@@ -159,6 +162,7 @@ get_attribute(PneumoKerasWeights *weights, Hdf5Attribute *attribute, const char 
 	Hdf5Error error;
 	uint64_t object;
 
+	CHECK_FOR_INTERRUPTS(); /* each of these takes milliseconds at most */
 	if (hdf5_find(&weights->file, group, &object, &error) != HDF5_OK)
 		hdf5_ereport(&error);
 	if (object == 0)
@@ -168,16 +172,20 @@ get_attribute(PneumoKerasWeights *weights, Hdf5Attribute *attribute, const char 
 	return attribute->exists;
 }
 
-/* Returns string i of an attribute, as the bytes are; palloc'd. */
+/* Returns string i of an attribute, as the bytes are, of at most limit bytes; palloc'd. */
 static char *
-get_string(PneumoKerasWeights *weights, const Hdf5Attribute *attribute, uint64_t i)
+get_string(PneumoKerasWeights *weights, const Hdf5Attribute *attribute, uint64_t i, size_t limit)
 {
 	Hdf5Error error;
 	const char *text;
 	size_t length;
 
+	CHECK_FOR_INTERRUPTS();
 	if (hdf5_string(&weights->file, &text, &length, attribute, i, &error) != HDF5_OK)
 		hdf5_ereport(&error);
+	if (length > limit)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("a text of the file has %zu bytes, at most %zu are read", length, limit)));
 	return pnstrdup(text, length);
 }
 
@@ -189,7 +197,7 @@ pneumo_keras_attribute(PneumoKerasWeights *weights, const char *name)
 
 	if (!get_attribute(weights, &attribute, "", name) || attribute.count == 0)
 		return NULL;
-	text = get_string(weights, &attribute, 0);
+	text = get_string(weights, &attribute, 0, MAX_TEXT);
 	return pg_any_to_server(text, (int) strlen(text), PG_UTF8);
 }
 
@@ -314,8 +322,7 @@ listed_paths(PneumoKerasWeights *weights, const char *group, int *n)
 		paths = paths == NULL ? palloc(sizeof(char *) * Max(1, attribute.count))
 							  : repalloc(paths, sizeof(char *) * (*n + attribute.count));
 		for (i = 0; i < attribute.count; i++)
-			paths[(*n)++] = joined(group, get_string(weights, &attribute, i));
-		CHECK_FOR_INTERRUPTS();
+			paths[(*n)++] = joined(group, get_string(weights, &attribute, i, HDF5_PATH_LEN));
 		if (part < 0)
 			break;
 	}
@@ -370,6 +377,8 @@ int
 pneumo_keras_normalization(double *mean, double *variance, PneumoKerasWeights *weights,
 						   const PneumoLayersHooks *hooks, const PneumoKerasLayer *layer)
 {
+	MemoryContext cxt;
+	MemoryContext old;
 	const char *group;
 	int mean_number;
 	int variance_number;
@@ -381,8 +390,12 @@ pneumo_keras_normalization(double *mean, double *variance, PneumoKerasWeights *w
 		return 0;
 	if (weights->legacy)
 	{
+		cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo keras names", ALLOCSET_DEFAULT_SIZES);
+		old = MemoryContextSwitchTo(cxt);
 		mean_number = find_listed(weights, group, pneumo_utf8(layer->local_name), "mean");
 		variance_number = find_listed(weights, group, pneumo_utf8(layer->local_name), "variance");
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(cxt);
 	}
 	else
 	{
@@ -632,6 +645,9 @@ static void
 read_legacy(float *dst, PneumoKerasWeights *weights, const PneumoLayersHooks *hooks, const NnGraph *graph,
 			const Variables *all, Misfits *misfits)
 {
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "pneumo keras names", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
 	int i;
 	int k;
 
@@ -657,8 +673,10 @@ read_legacy(float *dst, PneumoKerasWeights *weights, const PneumoLayersHooks *ho
 		}
 		if (layer->inner < 0 && layer->n_parts > 0 && !has_node(graph, layer->parts[0]))
 			use_all(weights, weights->paths[i]);
-		pfree(wanted);
+		MemoryContextReset(cxt);
 	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
 }
 
 void
