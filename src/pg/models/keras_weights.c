@@ -222,12 +222,11 @@ pneumo_keras_weights_open(const void *bytes, size_t n_bytes)
 	{
 		uint64_t object;
 
+		/* the second is of Keras 2.12 */
 		weights->legacy = false;
-		weights->root = "layers";
-		if (hdf5_find(&weights->file, "layers", &object, &error) != HDF5_OK)
+		if (hdf5_find(&weights->file, "_layer_checkpoint_dependencies", &object, &error) != HDF5_OK)
 			hdf5_ereport(&error);
-		if (object == 0)
-			weights->root = "_layer_checkpoint_dependencies";
+		weights->root = object == 0 ? "layers" : "_layer_checkpoint_dependencies";
 	}
 	return weights;
 }
