@@ -126,7 +126,7 @@ test_hdf5_large_group(void)
 	{
 		MEMBERS = 3000
 	};
-	static char paths[MEMBERS][24];
+	static char paths[MEMBERS][32];
 	static Hdf5Output outputs[MEMBERS];
 	static Hdf5Dataset list[MEMBERS];
 	uint8_t *bytes;
