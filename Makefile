@@ -152,6 +152,7 @@ export PGOPTIONS := $(PGOPTIONS) $(shell \
 endif
 
 include $(PGXS)
+include $(srcdir)/client/client.mk
 
 # PGXS does not track headers; the bitcode has the same ones as the object.
 %.o: override CFLAGS += -MMD -MP -MF $(@:.o=.d) -MT $@ -MT $(@:.o=.bc)
@@ -172,7 +173,7 @@ SHLIB_LINK += $(SANITIZERS)
 endif
 
 .PHONY: objects-only
-objects-only: $(OBJS)
+objects-only: $(OBJS) $(CLIENT_OBJS)
 
 pneumo--$(EXTVERSION).sql: $(INSTALL_SQL:%=$(srcdir)/%) $(srcdir)/pneumo.control
 	cat $(INSTALL_SQL:%=$(srcdir)/%) > $@

@@ -72,6 +72,7 @@ OBJS_IMAGE = \
 	src/image/phantom_body.o \
 	src/image/png.o \
 	src/image/preprocess.o \
+	src/image/recognise.o \
 	src/image/resize.o \
 	src/image/status.o \
 	$(end)
@@ -143,8 +144,14 @@ OBJS_REPORT = \
 	src/report/scores.o \
 	$(end)
 
+OBJS_TREE = \
+	src/tree/names.o \
+	src/tree/understand.o \
+	src/tree/walk.o \
+	$(end)
+
 OBJS_NN = $(OBJS_NN_KERNELS) $(OBJS_NN_OPS) $(OBJS_NN_CORE)
-OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT)
+OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT) $(OBJS_TREE)
 
 # ------------------------------------------ the server: a section a room
 

@@ -90,6 +90,12 @@ typedef struct ImgInfo
 extern const char *img_format_name(ImgFormat format);
 
 /*
+ * Finds the format of an image by its first bytes, of which 512 are enough.  For bytes
+ * of another format the message says what they look like, and the hint what to do.
+ */
+extern ImgStatus img_recognise(ImgFormat *format, const uint8_t *bytes, size_t n_bytes, ImgError *error);
+
+/*
  * Reads the header of an image, whose format its first bytes tell, and checks it
  * against the limits, which may be NULL.  For bytes of another format the message
  * says what they look like, and the hint what to do.
