@@ -377,10 +377,12 @@ count_loaded(Work *work, const Row *rows, int n)
 static void
 fail(Worker *worker, const PGresult *error)
 {
-	int is_lost = PQstatus(worker->conn) != CONNECTION_OK;
+	const char *state = error != NULL ? PQresultErrorField(error, PG_DIAG_SQLSTATE) : NULL;
+	/* an administrator or a shutdown ends the session; libpq may not have noticed yet */
+	int is_lost = PQstatus(worker->conn) != CONNECTION_OK || (state != NULL && strncmp(state, "57P", 3) == 0);
 
 	if (!stopped || is_lost)
-		print_error(worker->work, worker->conn, is_lost ? NULL : error, NULL);
+		print_error(worker->work, worker->conn, error, NULL);
 	end_with(worker->work, stopped ? EXIT_STOPPED : is_lost ? EXIT_CONNECTION : EXIT_ERROR);
 }
 

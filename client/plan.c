@@ -29,12 +29,17 @@ static const char *const split_names[TREE_N_SPLITS] = {"train", "validation", "t
 int
 recognise(const uint8_t *bytes, size_t n_bytes, char *why, size_t why_bytes)
 {
+	static const char known[] = "not a JPEG, PNG or DICOM image: ";
 	ImgFormat format;
 	ImgError error;
+	const char *message = error.message;
 
 	if (img_recognise(&format, bytes, n_bytes, &error) == IMG_OK)
 		return 1;
-	snprintf(why, why_bytes, "%s", error.message);
+	/* what the reason says already */
+	if (strncmp(message, known, strlen(known)) == 0)
+		message += strlen(known);
+	snprintf(why, why_bytes, "%s", message);
 	return 0;
 }
 
