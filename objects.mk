@@ -280,6 +280,7 @@ OBJS_PG_TRAIN = \
 	$(end)
 
 OBJS_PG_EXPLORE = \
+	src/pg/explore/check_dicom.o \
 	src/pg/explore/check_duplicates.o \
 	src/pg/explore/check_shortcut.o \
 	src/pg/explore/check_source.o \
