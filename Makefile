@@ -71,6 +71,7 @@ OWN_GOALS = \
 	bench \
 	bench-build \
 	bench-profile \
+	build/% \
 	check \
 	check-avx512 \
 	check-coverage \

@@ -80,6 +80,7 @@ OBJS_IMAGE = \
 OBJS_DICOM = \
 	src/image/dicom.o \
 	src/image/dicom_data.o \
+	src/image/dicom_deidentify.o \
 	src/image/dicom_dictionary.o \
 	src/image/dicom_frame.o \
 	src/image/dicom_jpeg.o \
@@ -285,6 +286,7 @@ OBJS_PG_EXPLORE = \
 	src/pg/explore/check_shortcut.o \
 	src/pg/explore/check_source.o \
 	src/pg/explore/check_tables.o \
+	src/pg/explore/deidentify.o \
 	src/pg/explore/dicom_tags.o \
 	src/pg/explore/eigenimages.o \
 	src/pg/explore/image_aggregates.o \

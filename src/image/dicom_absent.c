@@ -37,6 +37,22 @@ img_dicom_next(ImgDicom *dicom, ImgDicomElement *element, ImgError *error)
 	return absent(error);
 }
 
+ImgStatus
+img_dicom_deidentify(uint8_t *dst, size_t room, size_t *n_written, ImgDeidentified *found,
+					 const uint8_t *bytes, size_t n_bytes, const ImgDeidentify *options,
+					 const ImgLimits *limits, ImgError *error)
+{
+	(void) dst;
+	(void) room;
+	(void) n_written;
+	(void) found;
+	(void) bytes;
+	(void) n_bytes;
+	(void) options;
+	(void) limits;
+	return absent(error);
+}
+
 void
 img_dicom_close(ImgDicom *dicom)
 {
