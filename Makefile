@@ -32,6 +32,7 @@ REGRESS = \
 	compare \
 	config \
 	contexts \
+	dicom \
 	evaluate \
 	explain \
 	failures \

@@ -30,7 +30,9 @@ report()
     fi
 }
 
-plain_folders=$(for folder in hash random nn image stats report tree; do [[ -d src/$folder ]] && echo "src/$folder"; done)
+plain_folders=$(for folder in hash random nn image stats report tree; do
+    [[ -d src/$folder ]] && echo "src/$folder"
+done)
 c_files=$(find src client tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' | sort)
 text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) -prune -o -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' -o -name '*.pm' -o -name '*.py' \

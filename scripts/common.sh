@@ -125,7 +125,8 @@ sync_tree()
                 [[ -e $ROOT/$file ]] || rm -f "$tree/$file"
             done
     fi
-    (cd "$ROOT" && find src client doc -type f \( -name '*.[ch]' -o -name '*.sql' -o -name '*.mk' -o -name '*.1' \) -print0 |
+    (cd "$ROOT" && find src client doc -type f \
+        \( -name '*.[ch]' -o -name '*.sql' -o -name '*.mk' -o -name '*.1' \) -print0 |
         xargs -0 cp -pu --parents -t "$tree")
     cp -pru "$ROOT/scripts" "$tree/"
     cp -pu "$ROOT/Makefile" "$ROOT/objects.mk" "$ROOT/pneumo.control" "$tree/"

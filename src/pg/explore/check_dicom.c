@@ -523,7 +523,11 @@ check_tags(PneumoCheck *check)
 	for (pass = 0; pass < 2; pass++)
 	{
 		for (c = first; c <= last; c++)
-			largest = Max(largest, check_class(check, &rows, c, pass > 0));
+		{
+			double auc = check_class(check, &rows, c, pass > 0);
+
+			largest = Max(largest, auc);
+		}
 		if (pass == 0)
 			pneumo_check_put(check, "shortcut by tags", pneumo_check_shortcut_severity(largest), NULL,
 							 check->n_dicom,
