@@ -135,7 +135,7 @@ put_number(Writer *writer, uint32_t number, int n_bytes)
 static void
 put_head(Writer *writer, uint32_t tag, const char *vr, uint32_t length)
 {
-	int is_long = is_vr(vr, "OBODOFOLOVOWSQSVUCUNURUTUV");
+	int is_long;
 
 	put_number(writer, tag >> 16, 2);
 	put_number(writer, tag & 0xffff, 2);
@@ -144,6 +144,7 @@ put_head(Writer *writer, uint32_t tag, const char *vr, uint32_t length)
 		put_number(writer, length, 4);
 		return;
 	}
+	is_long = is_vr(vr, "OBODOFOLOVOWSQSVUCUNURUTUV");
 	/* a value too long for its representation, which a file without representations may have */
 	if (!is_long && length > 0xffff)
 	{
