@@ -110,6 +110,9 @@ extern void read_manifest(Plan *plan, const Options *options, const char *path);
 /* Adds an image to a plan. */
 extern Item *add_item(Plan *plan, const char *path, uint64_t n_bytes);
 
+/* Writes the path of a file below the root, or an absolute one as it is; empty if it does not fit. */
+extern void full_path(char *dst, size_t n_bytes, const char *root, const char *path);
+
 /* Sets the patient of an item whose file name matches the pattern, unless it has one. */
 extern void find_patient(Item *item, const Options *options);
 

@@ -522,8 +522,7 @@ add_row(Worker *worker, const Item *item)
 	Outcome outcome;
 
 	memset(row, 0, sizeof(*row));
-	snprintf(path, sizeof(path), "%s%s%s", item->path[0] == '/' ? "" : work->plan->root,
-			 item->path[0] == '/' ? "" : "/", item->path);
+	full_path(path, sizeof(path), work->plan->root, item->path);
 	row->item = item;
 	row->bytes = read_file(path, &row->n_bytes, &reason, why, sizeof(why));
 	if (row->bytes == NULL)
@@ -597,8 +596,12 @@ run_worker(void *arg)
 		for (int i = 0; i < worker->n_rows; i++)
 			free_row(work, &worker->rows[i]);
 		pthread_mutex_lock(&work->lock);
-		work->counts->done += at - first;
-		work->counts->bytes += n_bytes;
+		/* of a batch that has failed it is not known here how much is in the table */
+		if (work->status == EXIT_DONE)
+		{
+			work->counts->done += at - first;
+			work->counts->bytes += n_bytes;
+		}
 		pthread_mutex_unlock(&work->lock);
 	}
 	pthread_mutex_lock(&work->lock);

@@ -175,7 +175,7 @@ print_end(const Counts *counts, const Plan *plan, const Table *table, int status
 	if (status != EXIT_DONE && counts->done < plan->n)
 		fprintf(stderr,
 				PROGRAM
-				": %zu of %zu files are not dealt with yet; the same command goes on where it stopped\n",
+				": %zu of %zu files may not be dealt with yet; the same command goes on where it stopped\n",
 				plan->n - counts->done, plan->n);
 }
 

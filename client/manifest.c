@@ -306,12 +306,12 @@ add_row(Plan *plan, const Options *options, Reader *reader, const Header *header
 		leave_out(reader->name, "without a path in the manifest", why, 1);
 		return;
 	}
-	snprintf(full, sizeof(full), "%s%s%s", path[0] == '/' ? "" : plan->root, path[0] == '/' ? "" : "/", path);
+	full_path(full, sizeof(full), plan->root, path);
 	if (stat(full, &st) != 0 && errno == ENOENT &&
 		find_by_name(other, sizeof(other), names, plan->root, path))
 	{
 		path = other;
-		snprintf(full, sizeof(full), "%s/%s", plan->root, path);
+		full_path(full, sizeof(full), plan->root, path);
 	}
 	if (stat(full, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ||
 		(uint64_t) st.st_size > IMG_DEFAULT_MAX_BYTES)

@@ -65,6 +65,16 @@ add_item(Plan *plan, const char *path, uint64_t n_bytes)
 }
 
 void
+full_path(char *dst, size_t n_bytes, const char *root, const char *path)
+{
+	int is_absolute = path[0] == '/';
+	int n = snprintf(dst, n_bytes, "%s%s%s", is_absolute ? "" : root, is_absolute ? "" : "/", path);
+
+	if (n < 0 || (size_t) n >= n_bytes)
+		dst[0] = '\0';
+}
+
+void
 find_patient(Item *item, const Options *options)
 {
 	regmatch_t match[2];
@@ -157,8 +167,7 @@ look_at_patients(Plan *plan)
 		Item *item = &plan->items[i];
 		size_t n;
 
-		snprintf(path, sizeof(path), "%s%s%s", item->path[0] == '/' ? "" : plan->root,
-				 item->path[0] == '/' ? "" : "/", item->path);
+		full_path(path, sizeof(path), plan->root, item->path);
 		n = item->patient == NULL ? read_beginning(head, HEAD_BYTES, path) : 0;
 		if (n > 4 && head[0] != 0xff && head[0] != 0x89 && recognise(head, n, why, sizeof(why)))
 			item->patient = dicom_patient(head, n);
@@ -171,20 +180,22 @@ static int
 find_referenced(char *path, size_t n_bytes, struct stat *st, const char *root, const ImgDicomElement *element)
 {
 	char *text = element_text(element);
+	char *name;
 	int is_found = 0;
 
 	for (char *c = text; *c != '\0'; c++)
 		if (*c == '\\')
 			*c = '/';
+	name = text + strspn(text, "/");
 	for (int pass = 0; pass < 2 && !is_found; pass++)
 	{
-		for (char *c = text; pass == 1 && *c != '\0'; c++)
+		for (char *c = name; pass == 1 && *c != '\0'; c++)
 			*c = (char) tolower((unsigned char) *c);
-		snprintf(path, n_bytes, "%s/%s", root, text);
+		full_path(path, n_bytes, root, name);
 		/* a directory of a medium does not lead out of it */
-		is_found = strstr(path + strlen(root), "/..") == NULL && stat(path, st) == 0 && S_ISREG(st->st_mode);
+		is_found = strstr(name, "..") == NULL && stat(path, st) == 0 && S_ISREG(st->st_mode);
 	}
-	snprintf(path, n_bytes, "%s", text);
+	snprintf(path, n_bytes, "%s", name);
 	free(text);
 	return is_found;
 }
