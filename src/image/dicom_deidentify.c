@@ -522,7 +522,8 @@ end_meta(Writer *writer, size_t start, const ImgDicom *dicom)
 		put_number(writer, (uint32_t) (end - start), 4);
 		writer->n = end;
 	}
-	writer->implicit_vr = dicom->implicit_vr;
+	/* a first element that is a sequence has been entered, and may have another encoding in it */
+	writer->implicit_vr = dicom->depth > 0 ? dicom->stack[0].implicit_vr : dicom->implicit_vr;
 	writer->big_endian = dicom->big_endian;
 }
 
