@@ -125,7 +125,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 include $(dir $(firstword $(MAKEFILE_LIST)))objects.mk
 PG_CPPFLAGS = -I$(srcdir)/src $(IMAGE_CPPFLAGS)
-SHLIB_LINK = $(IMAGE_LIBS) -lpthread -lm
+SHLIB_LINK = $(IMAGE_LIBS) $(EXCHANGE_LIBS) -lpthread -lm
 DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/src/sql/pneumo--*--*.sql)))
 DATA_built = pneumo--$(EXTVERSION).sql
 EXTRA_CLEAN = build $(OBJS:.o=.d)

@@ -143,8 +143,26 @@ OBJS_REPORT = \
 	src/report/scores.o \
 	$(end)
 
+OBJS_EXCHANGE = \
+	src/exchange/onnx.pb-c.o \
+	src/exchange/onnx_element.o \
+	src/exchange/onnx_export.o \
+	src/exchange/onnx_fold.o \
+	src/exchange/onnx_layout.o \
+	src/exchange/onnx_linear.o \
+	src/exchange/onnx_match.o \
+	src/exchange/onnx_memory.o \
+	src/exchange/onnx_network.o \
+	src/exchange/onnx_read.o \
+	src/exchange/onnx_view.o \
+	src/exchange/onnx_weights.o \
+	src/exchange/onnx_window.o \
+	src/exchange/onnx_write.o \
+	$(end)
+EXCHANGE_LIBS = -lprotobuf-c
+
 OBJS_NN = $(OBJS_NN_KERNELS) $(OBJS_NN_OPS) $(OBJS_NN_CORE)
-OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT)
+OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT) $(OBJS_EXCHANGE)
 
 # ------------------------------------------ the server: a section a room
 
@@ -236,6 +254,8 @@ OBJS_PG_MODELS = \
 	src/pg/models/foreign.o \
 	src/pg/models/grants.o \
 	src/pg/models/models.o \
+	src/pg/models/onnx_export.o \
+	src/pg/models/onnx_import.o \
 	src/pg/models/summary.o \
 	src/pg/models/transfer.o \
 	$(end)

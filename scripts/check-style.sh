@@ -30,7 +30,7 @@ report()
     fi
 }
 
-plain_folders=$(for folder in random nn image stats report; do [[ -d src/$folder ]] && echo "src/$folder"; done)
+plain_folders=$(for folder in random nn image stats report exchange; do [[ -d src/$folder ]] && echo "src/$folder"; done)
 c_files=$(find src tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' | sort)
 text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) -prune -o -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' -o -name '*.pm' -o -name '*.py' \
@@ -48,12 +48,13 @@ for folder in $plain_folders; do
     # src/random stands below the other folders, and its headers are independent of each other.
     own="($name/)?[a-z0-9_]+(/[a-z0-9_]+)?\.h|\.\./(\.\./)?(kernels/)?[a-z0-9_]+\.h|random/[a-z0-9_]+\.h"
     [[ $name == random ]] && own='none'
+    [[ $name == exchange ]] && own+='|nn/nn\.h'
     grep -nE '^[[:space:]]*#[[:space:]]*include' -r "$folder" --include='*.[ch]' |
         grep -vE "include[[:space:]]*<($allowed)\.h>" |
         grep -vE "include[[:space:]]*\"($own)\"" |
         report "$folder includes only C11, src/random and its own headers"
-    grep -nE "include[[:space:]]*\"(nn|image|stats|report|pg)/" -r "$folder" --include='*.[ch]' |
-        grep -vE "include[[:space:]]*\"$name/" |
+    grep -nE "include[[:space:]]*\"(nn|image|stats|report|exchange|pg)/" -r "$folder" --include='*.[ch]' |
+        grep -vE "include[[:space:]]*\"$name/" | grep -vE '^src/exchange/.*"nn/nn\.h"' |
         report "$folder includes no other folder"
 done
 

@@ -12,6 +12,7 @@
 #include "utils/jsonb.h"
 #include "utils/snapshot.h"
 
+#include "exchange/onnx.h"
 #include "nn/nn.h"
 
 #include "pg/catalog/records.h"
@@ -117,5 +118,17 @@ typedef struct PneumoForeignFile
  */
 extern int32 pneumo_foreign_store(const PneumoForeign *foreign, const char *name, const NnGraph *graph,
 								  const float *weights, const PneumoForeignFile *file);
+
+/* --------------------------------- ONNX (onnx_import.c, onnx_export.c) */
+
+/* What the keys of pneumo's properties in a file begin with. */
+#define PNEUMO_ONNX_PREFIX "pneumo."
+
+/* Returns memory of the context arg for src/exchange, aligned to NN_ALIGN; NULL where there is none. */
+extern void *pneumo_onnx_allocate(void *arg, size_t n_bytes);
+
+/* Raises what src/exchange found; what says what cannot be done. */
+extern void pneumo_onnx_ereport(OnnxStatus status, const OnnxProblems *problems, const char *what)
+	pg_attribute_noreturn();
 
 #endif /* PNEUMO_PG_MODELS_H */
