@@ -44,6 +44,7 @@ OBJS_NN_OPS = \
 	src/nn/ops/op_merge.o \
 	src/nn/ops/op_pooling.o \
 	src/nn/ops/op_rescaling.o \
+	src/nn/ops/op_select_channels.o \
 	src/nn/ops/op_up_sampling.o \
 	src/nn/ops/ops.o \
 	$(end)

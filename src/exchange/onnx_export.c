@@ -491,6 +491,28 @@ emit_activation_layer(OnnxOutput *out, const Source *s)
 	return onnx_emit_one(out, "Relu", s->input);
 }
 
+/* Writes SelectChannels as a Gather. */
+static const char *
+emit_select(OnnxOutput *out, const Source *s)
+{
+	int64_t inner = (int64_t) param(s, "inner", 0);
+	int64_t *indices = onnx_alloc_array(&out->arena, (size_t) s->info.shape.c, sizeof(int64_t));
+	const char *value;
+	int i;
+
+	if (indices == NULL)
+	{
+		out->status = onnx_no_memory(&out->arena, out->problems);
+		return s->input;
+	}
+	for (i = 0; i < s->info.shape.c; i++)
+		indices[i] = (int64_t) param(s, "start", 0) + i / inner * (int64_t) param(s, "outer_stride", 0) +
+					 i % inner * (int64_t) param(s, "inner_stride", 0);
+	value = onnx_emit_two(out, "Gather", s->input, onnx_store_wholes(out, s->info.shape.c, indices));
+	onnx_give_int(out, onnx_last(out), "axis", 1);
+	return value;
+}
+
 static const char *
 emit_flatten(OnnxOutput *out, const Source *s)
 {
@@ -534,6 +556,7 @@ static const struct
 	{"ReLU", emit_activation_layer},
 	{"Rescaling", emit_rescaling},
 	{"Reshape", emit_flatten},
+	{"SelectChannels", emit_select},
 	{"Softmax", emit_activation_layer},
 	{"SpatialDropout2D", emit_nothing},
 	{"Subtract", emit_merge},

@@ -304,6 +304,54 @@ onnx_lower_slice(OnnxNetwork *net, const OnnxNode *node)
 	onnx_set_view(net, node, 0, &result);
 }
 
+/* Takes indices of an axis that rise in two steps, as a shuffle of channels does. */
+void
+onnx_lower_gather(OnnxNetwork *net, const OnnxNode *node)
+{
+	const OnnxView *view = onnx_input_view(net, node);
+	const OnnxConstant *index = onnx_input_constant(net, node, 1);
+	int64_t axis = onnx_attribute_int(node, "axis", 0);
+	int64_t first, inner_stride, outer_stride;
+	int64_t inner = 1;
+	OnnxView result;
+	int64_t i;
+
+	if (view == NULL)
+		return;
+	axis = axis < 0 ? axis + view->rank : axis;
+	if (index == NULL || index->rank != 1 || !onnx_type_is_whole(index->type) || index->count < 1 ||
+		axis < 0 || axis >= view->rank || (int64_t) index->count > onnx_axis_size(view, (int) axis))
+	{
+		onnx_refuse(net, node, "has indices that are not supported");
+		return;
+	}
+	for (i = 0; i < (int64_t) index->count; i++)
+		if (onnx_constant_whole(index, (size_t) i) < 0 ||
+			onnx_constant_whole(index, (size_t) i) >= onnx_axis_size(view, (int) axis))
+		{
+			onnx_refuse(net, node, "has an index beyond its axis, or below 0");
+			return;
+		}
+	first = onnx_constant_whole(index, 0);
+	inner_stride = index->count > 1 ? onnx_constant_whole(index, 1) - first : 1;
+	while (inner < (int64_t) index->count &&
+		   onnx_constant_whole(index, (size_t) inner) == first + inner * inner_stride)
+		inner++;
+	outer_stride = inner < (int64_t) index->count ? onnx_constant_whole(index, (size_t) inner) - first : 1;
+	for (i = 0; i < (int64_t) index->count; i++)
+		if (onnx_constant_whole(index, (size_t) i) !=
+			first + i / inner * outer_stride + i % inner * inner_stride)
+			break;
+	result = *view;
+	if (i < (int64_t) index->count || (int64_t) index->count % inner != 0 || inner_stride < 1 ||
+		outer_stride < 1 ||
+		!onnx_view_gather(&result, (int) axis, first, (int64_t) index->count / inner, outer_stride, inner,
+						  inner_stride))
+		onnx_refuse(net, node, "has indices in an order that is not supported");
+	else
+		onnx_set_view(net, node, 0, &result);
+}
+
 void
 onnx_lower_split(OnnxNetwork *net, const OnnxNode *node)
 {

@@ -196,6 +196,13 @@ extern int onnx_view_reshape(OnnxView *view, const int64_t *dims, int rank);
 extern int onnx_view_transpose(OnnxView *view, const int *order);
 extern int onnx_view_slice(OnnxView *view, int axis, int64_t start, int64_t count, int64_t step);
 
+/*
+ * Takes of an axis the indices start + i * outer_stride + j * inner_stride, for i below outer, then for j
+ * below inner.
+ */
+extern int onnx_view_gather(OnnxView *view, int axis, int64_t start, int64_t outer, int64_t outer_stride,
+							int64_t inner, int64_t inner_stride);
+
 /* Tells whether two values lie alike in the memory of two nodes of the same shape. */
 extern int onnx_view_same(const OnnxNetwork *net, const OnnxView *a, const OnnxView *b);
 
@@ -246,6 +253,7 @@ extern void onnx_lower_average_pool(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_global_pool(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_reduce(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_pad(OnnxNetwork *net, const OnnxNode *node);
+extern void onnx_lower_resize(OnnxNetwork *net, const OnnxNode *node);
 
 extern void onnx_lower_gemm(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_mat_mul(OnnxNetwork *net, const OnnxNode *node);
@@ -268,6 +276,7 @@ extern void onnx_lower_reshape(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_flatten(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_squeeze(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_unsqueeze(OnnxNetwork *net, const OnnxNode *node);
+extern void onnx_lower_gather(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_slice(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_split(OnnxNetwork *net, const OnnxNode *node);
 

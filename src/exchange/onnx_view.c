@@ -131,6 +131,27 @@ take_axis(OnnxView *to, OnnxView *from, int *next, int64_t size)
 	return left == 1;
 }
 
+/* Joins atoms that lie one behind the other, of n in all; returns how many are left. */
+static int
+join_atoms(OnnxAtom *joined, const OnnxAtom *atoms, int n)
+{
+	int left = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (left > 0 && joined[left - 1].stride != ONNX_BATCH && atoms[i].stride != ONNX_BATCH &&
+			joined[left - 1].stride == atoms[i].stride * atoms[i].size)
+		{
+			joined[left - 1].size *= atoms[i].size;
+			joined[left - 1].stride = atoms[i].stride;
+		}
+		else
+			joined[left++] = atoms[i];
+	}
+	return left;
+}
+
 int
 onnx_view_reshape(OnnxView *view, const int64_t *dims, int rank)
 {
@@ -138,6 +159,9 @@ onnx_view_reshape(OnnxView *view, const int64_t *dims, int rank)
 	OnnxView to = *view;
 	int next = 0;
 	int i;
+
+	/* joined first, they can be divided elsewhere than before */
+	from.n_atoms = join_atoms(from.atoms, view->atoms, view->n_atoms);
 
 	if (rank < 1 || rank > ONNX_MAX_RANK)
 		return 0;
@@ -205,6 +229,35 @@ onnx_view_slice(OnnxView *view, int axis, int64_t start, int64_t count, int64_t 
 	atom->stride *= step;
 	if (atom->size == 1)
 		remove_atom(view, axis, first);
+	return 1;
+}
+
+int
+onnx_view_gather(OnnxView *view, int axis, int64_t start, int64_t outer, int64_t outer_stride, int64_t inner,
+				 int64_t inner_stride)
+{
+	int first = onnx_axis_start(view, axis);
+	int64_t sizes[2] = {outer, inner};
+	int64_t strides[2] = {outer_stride, inner_stride};
+	OnnxAtom atom;
+	int i;
+
+	if (view->n_in[axis] != 1 || view->atoms[first].stride == ONNX_BATCH || view->n_atoms >= ONNX_MAX_ATOMS)
+		return 0;
+	atom = view->atoms[first];
+	view->offset += start * atom.stride;
+	remove_atom(view, axis, first);
+	for (i = 1; i >= 0; i--)
+	{
+		if (sizes[i] == 1)
+			continue;
+		memmove(&view->atoms[first + 1], &view->atoms[first],
+				sizeof(OnnxAtom) * (size_t) (view->n_atoms - first));
+		view->atoms[first].size = sizes[i];
+		view->atoms[first].stride = strides[i] * atom.stride;
+		view->n_atoms++;
+		view->n_in[axis]++;
+	}
 	return 1;
 }
 
@@ -345,10 +398,33 @@ onnx_need_map(OnnxNetwork *net, int node)
 static int
 select_channels(OnnxNetwork *net, const OnnxView *view, const OnnxAxes *axes)
 {
-	(void) axes;
-	(void) view;
-	onnx_refuse(net, current_node(net), "takes channels in another order or a part of them");
-	return -1;
+	OnnxAtom atoms[ONNX_MAX_ATOMS];
+	int n = join_atoms(atoms, &view->atoms[onnx_axis_start(view, axes->c)], view->n_in[axes->c]);
+	NnNodeSpec spec;
+	int node;
+
+	if (n > 2)
+	{
+		onnx_refuse(net, current_node(net), "takes channels in an order that is not supported");
+		return -1;
+	}
+	onnx_begin(net, &spec, "SelectChannels", "/select");
+	onnx_param(&spec, "start")->v[0] = (double) view->offset;
+	onnx_param(&spec, "inner")->v[0] = 1;
+	if (n > 0)
+	{
+		onnx_param(&spec, "inner")->v[0] = (double) atoms[n - 1].size;
+		onnx_param(&spec, "inner_stride")->v[0] = (double) atoms[n - 1].stride;
+	}
+	if (n > 1)
+	{
+		onnx_param(&spec, "outer")->v[0] = (double) atoms[0].size;
+		onnx_param(&spec, "outer_stride")->v[0] = (double) atoms[0].stride;
+	}
+	node = onnx_add_one(net, &spec, view->node);
+	if (node > 0)
+		net->positive[node] = net->positive[view->node];
+	return node;
 }
 
 int

@@ -565,3 +565,77 @@ onnx_lower_pad(OnnxNetwork *net, const OnnxNode *node)
 	onnx_view_image(&result, net, image, axes);
 	onnx_set_view(net, node, 0, &result);
 }
+
+/* ----------------------------------------------------------------- Resize */
+
+/* Reads how many times as large a Resize makes height and width, whole numbers. */
+static int
+read_factors(const OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, const OnnxAxes *axes,
+			 double *factors)
+{
+	const OnnxConstant *scales = onnx_input_constant(net, node, node->n_input == 2 ? 1 : 2);
+	int64_t sizes[4];
+	int i;
+
+	if (scales != NULL && scales->count == 4 && scales->type == ONNX_FLOAT)
+		for (i = 0; i < 4; i++)
+			factors[i] = onnx_constant_number(scales, (size_t) i);
+	else if (onnx_ints(net, node, NULL, 3, sizes, 4) == 4)
+		for (i = 0; i < 4; i++)
+			factors[i] = (double) sizes[i] / (double) onnx_axis_size(view, i);
+	else
+		return 0;
+	for (i = 0; i < 4; i++)
+		if (!(factors[i] >= 1 && factors[i] <= 255 && factors[i] == (double) (int) factors[i]))
+			return 0;
+	return factors[0] == 1 && factors[axes->c] == 1;
+}
+
+/* Resize as far as UpSampling2D does the same. */
+void
+onnx_lower_resize(OnnxNetwork *net, const OnnxNode *node)
+{
+	const OnnxView *view = onnx_input_view(net, node);
+	const OnnxAxes *axes = &onnx_channels_first;
+	int linear = onnx_attribute_is(node, "mode", "nearest", "linear");
+	int half_pixel =
+		onnx_attribute_is(node, "coordinate_transformation_mode", "half_pixel", "half_pixel") ||
+		onnx_attribute_is(node, "coordinate_transformation_mode", "half_pixel", "pytorch_half_pixel");
+	int floors = onnx_attribute_is(node, "coordinate_transformation_mode", "half_pixel", "asymmetric") &&
+				 onnx_attribute_is(node, "nearest_mode", "round_prefer_floor", "floor");
+	int rounds =
+		half_pixel && (onnx_attribute_is(node, "nearest_mode", "round_prefer_floor", "round_prefer_floor") ||
+					   onnx_attribute_is(node, "nearest_mode", "round_prefer_floor", "round_prefer_ceil"));
+	double factors[4];
+	OnnxView result;
+	NnNodeSpec spec;
+	int input, added;
+
+	if (view == NULL)
+		return;
+	if (view->rank == 4 && onnx_view_fit(net, view, axes) != ONNX_FIT_AS_IS)
+		axes = &onnx_channels_last;
+	if (view->rank != 4 || !read_factors(net, node, view, axes, factors) ||
+		!(linear ? half_pixel
+				 : (floors || rounds) && onnx_attribute_is(node, "mode", "nearest", "nearest")) ||
+		onnx_attribute_int(node, "antialias", 0) != 0)
+	{
+		onnx_refuse(net, node, "is not one that makes a map larger by whole numbers as UpSampling2D does");
+		return;
+	}
+	input = onnx_need_image(net, view, axes);
+	if (input >= 0)
+		input = onnx_need_map(net, input);
+	if (input < 0)
+		return;
+	onnx_begin(net, &spec, "UpSampling2D", "");
+	onnx_param(&spec, "size")->v[0] = factors[axes->h];
+	onnx_param(&spec, "size")->v[1] = factors[axes->w];
+	onnx_param(&spec, "interpolation")->v[0] = linear;
+	added = onnx_add_one(net, &spec, input);
+	if (added < 0)
+		return;
+	net->positive[added] = net->positive[input];
+	onnx_view_image(&result, net, added, axes);
+	onnx_set_view(net, node, 0, &result);
+}
