@@ -28,7 +28,8 @@ if ((${#targets[@]} == 0)); then
         targets+=("$(basename "$source" .c)")
     done
 fi
-mkdir -p "$folder"/seeds/fuzz_{jpeg,png,dicom,model,graph}
+mkdir -p "$folder"/seeds/fuzz_{jpeg,png,dicom,model,graph,onnx}
+cp tests/onnx/*.onnx "$folder/seeds/fuzz_onnx/"
 "$folder/make_seeds" "$folder/seeds"
 for target in "${targets[@]}"; do
     mkdir -p "$folder/$target/corpus"
