@@ -45,6 +45,7 @@ REGRESS = \
 	lineage \
 	messages \
 	models \
+	onnx \
 	plots \
 	precision \
 	predict \

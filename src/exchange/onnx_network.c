@@ -390,7 +390,10 @@ lower_node(OnnxNetwork *net, const OnnxNode *node)
 	size_t j;
 
 	if (match->activation >= 0)
+	{
+		broken = net->values[match->input].kind != ONNX_VIEW;
 		onnx_lower_match(net, node, match);
+	}
 	else if (!has_inputs(net, node))
 		broken = 1;
 	else if (!onnx_fold(net, node))

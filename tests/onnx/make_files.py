@@ -150,7 +150,7 @@ def make_torch(name, kind, shape, way):
     x = torch.zeros(shape)
     if way == "old":
         # in training mode batch normalisation stays a node of its own
-        torch.onnx.export(model, (x,), path, dynamo=False, opset_version=13, input_names=["x"],
+        torch.onnx.export(model, (x,), path, dynamo=False, opset_version=17, input_names=["x"],
                           dynamic_axes={"x": {0: "N"}}, training=torch.onnx.TrainingMode.PRESERVE,
                           do_constant_folding=False)
     else:
