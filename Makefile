@@ -78,6 +78,7 @@ OWN_GOALS = \
 	check-deep \
 	check-explain \
 	check-images \
+	check-networks \
 	check-pgspot \
 	check-readme \
 	check-report \

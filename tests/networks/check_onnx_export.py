@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from database import get, quote, sql
+from networks_database import get, quote, sql
 
 LIMIT = 1e-4
 IMAGES = 4

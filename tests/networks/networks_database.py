@@ -1,15 +1,18 @@
-"""The server that the checks of networks use, through psql.
+"""The server that the checks of ONNX use, through psql.
 
-PSQL is the command that reaches it, as a superuser; FOLDER a folder that both
-the server and this program may read and write.
+PSQL is the command that reaches it, as a superuser (psql by default);
+PNEUMO_SHARED_FOLDER a folder in which both the server and this program may
+read, and this program write; IMAGES a query with columns i and image.
 """
 import os
 import shlex
 import subprocess
 from pathlib import Path
 
-FOLDER = Path(os.environ["FOLDER"])
-PSQL = shlex.split(os.environ["PSQL"])
+FOLDER = Path(os.environ.get("PNEUMO_SHARED_FOLDER", "/tmp"))
+PSQL = shlex.split(os.environ.get("PSQL", "psql"))
+IMAGES = os.environ.get("IMAGES", "SELECT i, pneumo_phantom(i, CASE WHEN i % 2 = 1 THEN 'PNEUMONIA' ELSE 'NORMAL' END, 256)"
+                        " AS image FROM generate_series(1, 8) i")
 
 
 def sql(text):
