@@ -157,8 +157,9 @@ onnx_lower_activation(OnnxNetwork *net, const OnnxNode *node)
 	{
 		double beta = onnx_attribute_float(node, "beta", 0.5);
 
-		if (beta != 0.5)
-			onnx_refuse(net, node, "has a beta of %g, supported is 0.5", beta);
+		if (beta != 0.5 || alpha <= 0)
+			onnx_refuse(net, node, "has an alpha of %g and a beta of %g, supported is 0.5 as beta", alpha,
+						beta);
 		else
 			add_activation(net, node, view, activation_number("hard_sigmoid"), isnan(alpha) ? 0.2 : alpha);
 	}
@@ -390,9 +391,11 @@ onnx_absorb(OnnxNetwork *net, const OnnxNode *node, int rank, int axis, int64_t 
 {
 	for (;;)
 	{
-		OnnxValue *value = &net->values[onnx_value_find(net->file, node->output[0])];
-		const OnnxNode *next =
-			value->n_consumers == 1 && value->consumer >= 0 ? net->file->nodes[value->consumer] : NULL;
+		int output = node->output[0][0] != '\0' ? onnx_value_find(net->file, node->output[0]) : -1;
+		OnnxValue *value = output >= 0 ? &net->values[output] : NULL;
+		const OnnxNode *next = value != NULL && value->n_consumers == 1 && value->consumer >= 0
+								   ? net->file->nodes[value->consumer]
+								   : NULL;
 		const OnnxConstant *constant;
 		int first, spread_axis;
 		int64_t count;
@@ -618,6 +621,12 @@ onnx_lower_arithmetic(OnnxNetwork *net, const OnnxNode *node)
 	int first = 0;
 	size_t j;
 
+	for (j = 0; j < node->n_input; j++)
+		if (!onnx_has_input(net, node, j))
+		{
+			onnx_refuse(net, node, "lacks an input");
+			return;
+		}
 	if (strcmp(node->op_type, "Neg") == 0)
 	{
 		const OnnxView *view = onnx_input_view(net, node);

@@ -134,7 +134,7 @@ fold_shape(OnnxNetwork *net, const OnnxNode *node)
 	for (i = 0; i < rank; i++)
 	{
 		dims[i] = value->kind == ONNX_VIEW ? onnx_axis_size(&value->view, i) : value->constant.dims[i];
-		product *= dims[i];
+		product = (int64_t) ((uint64_t) product * (uint64_t) dims[i]);
 	}
 	start = onnx_attribute_int(node, "start", 0);
 	end = onnx_attribute_int(node, "end", rank);
@@ -292,7 +292,7 @@ strides_of(int64_t *strides, const OnnxConstant *constant)
 	for (i = constant->rank - 1; i >= 0; i--)
 	{
 		strides[i] = stride;
-		stride *= constant->dims[i];
+		stride = (int64_t) ((uint64_t) stride * (uint64_t) constant->dims[i]); /* of no use if it overflows */
 	}
 }
 
@@ -339,7 +339,7 @@ fold_slice(OnnxNetwork *net, const OnnxNode *node)
 		int64_t step = n_steps > i ? steps[i] : 1;
 		int64_t size, start, end;
 
-		if (axis < 0 || axis >= from->rank || step < 1)
+		if (axis < 0 || axis >= from->rank || step < 1 || step > INT32_MAX)
 			return 0;
 		size = dims[axis];
 		start = starts[i] < 0 ? starts[i] + size : starts[i];
@@ -380,7 +380,7 @@ fold_gather(OnnxNetwork *net, const OnnxNode *node)
 	for (i = (size_t) axis + 1; i < (size_t) from->rank; i++)
 		inner *= (size_t) (dims[rank++] = from->dims[i]);
 	data = begin_constant(net, &constant, from->type, rank, dims);
-	for (i = 0; data != NULL && i < outer; i++)
+	for (i = 0; data != NULL && constant.count > 0 && i < outer; i++)
 		for (k = 0; k < index->count; k++)
 		{
 			int64_t at = onnx_constant_whole(index, k);
@@ -438,7 +438,7 @@ fold_concat(OnnxNetwork *net, const OnnxNode *node)
 		inner *= k > axis ? (size_t) dims[k] : 1;
 	}
 	data = begin_constant(net, &constant, first->type, first->rank, dims);
-	for (j = 0; data != NULL && j < node->n_input; j++)
+	for (j = 0; data != NULL && constant.count > 0 && j < node->n_input; j++)
 	{
 		const OnnxConstant *from = onnx_input_constant(net, node, j);
 		size_t run = (size_t) from->dims[axis] * inner * width;

@@ -464,14 +464,15 @@ static OnnxStatus
 set_input(OnnxNetwork *net, int input)
 {
 	const OnnxValueInfo *info = net->file->inputs[net->file->input];
-	OnnxValue *value = &net->values[onnx_value_find(net->file, info->name)];
+	const char *name = info->name != NULL ? info->name : "";
+	OnnxValue *value = &net->values[onnx_value_find(net->file, name)];
 	OnnxSummary summary;
 
 	onnx_summary(&summary, net->file);
 	if (info->type != NULL && info->type->tensor_type != NULL && info->type->tensor_type->shape != NULL &&
 		info->type->tensor_type->shape->n_dim != 4)
 		return onnx_fail(net->problems, ONNX_UNSUPPORTED,
-						 "the input \"%.100s\" has %zu dimensions, where images have 4", info->name,
+						 "the input \"%.100s\" has %zu dimensions, where images have 4", name,
 						 info->type->tensor_type->shape->n_dim);
 	net->batch = summary.batch > 0 ? summary.batch : 1;
 	value->kind = ONNX_VIEW;

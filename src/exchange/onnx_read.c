@@ -317,6 +317,7 @@ static OnnxStatus
 constant_shape(OnnxConstant *constant, const OnnxTensor *tensor, OnnxProblems *problems)
 {
 	const char *name = tensor->name != NULL ? tensor->name : "";
+	int64_t room = (int64_t) 1 << 32;
 	size_t i;
 
 	if (tensor->n_external_data > 0 || tensor->data_location != 0)
@@ -340,9 +341,11 @@ constant_shape(OnnxConstant *constant, const OnnxTensor *tensor, OnnxProblems *p
 	{
 		int64_t dim = tensor->dims[i];
 
-		if (dim < 0 || (dim > 0 && constant->count > ((size_t) 1 << 32) / (size_t) dim))
+		/* a dimension of 0 does not excuse large ones: strides are products of them */
+		if (dim < 0 || (dim > 0 && room / dim < 1))
 			return onnx_fail(problems, ONNX_CORRUPT, "tensor \"%.100s\" has a dimension of %lld", name,
 							 (long long) dim);
+		room /= dim > 0 ? dim : 1;
 		constant->dims[i] = dim;
 		constant->count *= (size_t) dim;
 	}
@@ -623,7 +626,8 @@ number_names(OnnxFile *file, OnnxProblems *problems)
 		if (file->input >= 0)
 			return onnx_fail(problems, ONNX_UNSUPPORTED,
 							 "the model has more than one input: \"%.100s\", \"%.100s\"",
-							 file->inputs[file->input]->name, name);
+							 file->inputs[file->input]->name != NULL ? file->inputs[file->input]->name : "",
+							 name);
 		file->input = i;
 	}
 	if (file->input < 0)
