@@ -339,16 +339,26 @@ fold_slice(OnnxNetwork *net, const OnnxNode *node)
 		int64_t step = n_steps > i ? steps[i] : 1;
 		int64_t size, start, end;
 
-		if (axis < 0 || axis >= from->rank || step < 1 || step > INT32_MAX)
+		if (axis < 0 || axis >= from->rank || step == 0 || step > INT32_MAX || step < -INT32_MAX)
 			return 0;
 		size = dims[axis];
 		start = starts[i] < 0 ? starts[i] + size : starts[i];
 		end = ends[i] < 0 ? ends[i] + size : ends[i];
-		start = start < 0 ? 0 : start > size ? size : start;
-		end = end < start ? start : end > size ? size : end;
-		offset += start * strides[axis];
-		dims[axis] = (end - start + step - 1) / step;
-		strides[axis] *= step;
+		if (step > 0)
+		{
+			start = start < 0 ? 0 : start > size ? size : start;
+			end = end < start ? start : end > size ? size : end;
+			dims[axis] = (end - start + step - 1) / step;
+		}
+		else
+		{
+			start = start < 0 ? -1 : start >= size ? size - 1 : start;
+			end = end < 0 ? -1 : end > start ? start : end;
+			dims[axis] = start < 0 ? 0 : (start - end - step - 1) / -step;
+		}
+		/* an axis that is there twice may overflow, but then nothing is left of it */
+		offset += start > 0 ? (int64_t) ((uint64_t) start * (uint64_t) strides[axis]) : 0;
+		strides[axis] = (int64_t) ((uint64_t) strides[axis] * (uint64_t) step);
 	}
 	return copy_strided(net, node, 0, from, from->rank, dims, strides, offset);
 }

@@ -181,6 +181,13 @@ draw_weights(PneumoPrepared *prepared)
 		elog(ERROR, "weights cannot be drawn");
 }
 
+/* Returns whether the user's config has a key; those of a preset do not count. */
+static bool
+is_given(JsonbContainer *given, const char *key)
+{
+	return !pneumo_json_is_null(pneumo_json_get(given, key));
+}
+
 /*
  * Trains the network of the initial model instead of the one that the config
  * has by default; false where the config says which network, or images or
@@ -192,16 +199,15 @@ take_network(PneumoPrepared *prepared, const Start *start, const PneumoModelMeta
 	PneumoConfig *config = prepared->config;
 	JsonbContainer *given = &config->given->root;
 
-	if (!pneumo_json_is_null(pneumo_json_get(given, "model")) ||
-		!pneumo_json_is_null(pneumo_json_get(given, "layers")) || !same_class_names(meta, prepared) ||
-		(config->image_size_given && (config->preprocess.height != meta->preprocess.height ||
-									  config->preprocess.width != meta->preprocess.width)) ||
-		(config->color_mode_given && config->preprocess.channels != meta->preprocess.channels))
+	if (is_given(given, "model") || is_given(given, "layers") || !same_class_names(meta, prepared) ||
+		(is_given(given, "image_size") && (config->preprocess.height != meta->preprocess.height ||
+										   config->preprocess.width != meta->preprocess.width)) ||
+		(is_given(given, "color_mode") && config->preprocess.channels != meta->preprocess.channels))
 		return false;
 	config->preprocess.height = meta->preprocess.height;
 	config->preprocess.width = meta->preprocess.width;
 	config->preprocess.channels = meta->preprocess.channels;
-	if (!config->rescale_given)
+	if (!is_given(given, "rescale"))
 		config->rescale = meta->rescale;
 	prepared->graph = (NnGraph *) start->from;
 	pfree(prepared->initial_weights);
