@@ -92,7 +92,7 @@ factors_of(Product *product, const OnnxNetwork *net, int value)
 		int at = open[--n_open];
 		const OnnxNode *node = node_of(net, at, "Mul");
 
-		if (++looks > MAX_PARTS)
+		if (++looks > MAX_PARTS || at < 0)
 			return 0;
 		if (node == NULL)
 			node = node_of(net, at, "Div");
