@@ -112,6 +112,7 @@ RESET ROLE;
 SELECT pneumo_revoke('onnx source', 'pneumo_onnx_reader', 'export');
 
 SELECT count(pneumo_drop_model(model)) FROM pneumo.models WHERE model LIKE 'onnx %';
+SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'onnx %';
 DROP TABLE onnx_xrays, onnx_files, onnx_hand;
 REVOKE EXECUTE ON FUNCTION pneumo_import_onnx(bytea, text, jsonb) FROM pneumo_onnx_reader;
 DROP ROLE pneumo_onnx_reader;
