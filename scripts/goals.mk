@@ -82,7 +82,7 @@ check-explain: ## whether the maps are about the score (minutes)
 check-images: ## how images are read against pydicom and Pillow, in a virtual environment; VENV=, IMAGES=
 	@VENV="$(VENV)" IMAGES="$(IMAGES)" scripts/check-images.sh
 
-check-networks: ## networks of other programs through SQL, against those programs (an hour); VENV=, TESTS= of tests/networks
+check-networks: ## networks of other programs against those programs (an hour); VENV=, TESTS= of tests/networks
 	@VENV="$(VENV)" PNEUMO_DATA="$(PNEUMO_DATA)" scripts/check-networks.sh $(TESTS)
 
 check-avx512: ## the kernels on an emulated processor with AVX-512 (half an hour); TESTS= of tests/unit

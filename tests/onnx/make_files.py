@@ -2,8 +2,8 @@
 
     python3 tests/onnx/make_files.py [NAME...]
 
-Needs torch, onnx, onnxscript, onnxruntime; keras with tensorflow and tf2onnx for
-the files of Keras.  Next to NAME.onnx stands NAME.txt: a line with height,
+Needs torch, onnx, onnxscript, onnxruntime; with tensorflow, keras and tf2onnx the name
+"tf2onnx" makes another one.  Next to NAME.onnx stands NAME.txt: a line with height,
 width and channels, "logits" or "probabilities"; a line of the input's values, height by
 width by channels; a line of the output.  tests/unit/test_onnx.c reads both, sql/onnx.sql
 some of the files.
@@ -232,9 +232,53 @@ def make_hand(name):
     finish(name, model.SerializeToString())
 
 
+def make_channels_last(name):
+    """What tf2onnx makes of a Keras network: channels last, and Transposes around each operator that has them first."""
+    from onnx import helper, numpy_helper
+
+    rng = np.random.default_rng(9)
+    weights = {"w": rng.normal(size=(6, 1, 3, 3)), "scale": rng.uniform(.5, 1, 6), "shift": rng.normal(size=6),
+               "p": rng.normal(size=(6, 5)), "pb": rng.normal(size=5), "m": rng.normal(size=(100, 4)) / 5,
+               "k": rng.normal(size=4), "half": np.float32(0.5)}
+    first, last = [0, 3, 1, 2], [0, 2, 3, 1]
+    nodes = [
+        helper.make_node("Mul", ["x", "half"], ["x1"]),
+        helper.make_node("Transpose", ["x1"], ["a"], perm=first),
+        helper.make_node("Conv", ["a", "w"], ["b"], auto_pad="SAME_UPPER", strides=[2, 2], kernel_shape=[3, 3]),
+        helper.make_node("Transpose", ["b"], ["c"], perm=last),
+        helper.make_node("Mul", ["c", "scale"], ["d"]),
+        helper.make_node("Add", ["d", "shift"], ["e"]),
+        helper.make_node("Sigmoid", ["e"], ["e1"]),
+        helper.make_node("Mul", ["e", "e1"], ["f"]),
+        helper.make_node("MatMul", ["f", "p"], ["g"]),
+        helper.make_node("Add", ["g", "pb"], ["h"]),
+        helper.make_node("Tanh", ["h"], ["i"]),
+        helper.make_node("Transpose", ["i"], ["j"], perm=first),
+        helper.make_node("AveragePool", ["j"], ["l"], auto_pad="SAME_UPPER", kernel_shape=[3, 3], strides=[1, 1]),
+        helper.make_node("Transpose", ["l"], ["o"], perm=last),
+        helper.make_node("ReduceMean", ["i"], ["r"], axes=[1, 2], keepdims=1),
+        helper.make_node("Mul", ["o", "r"], ["s"]),
+        helper.make_node("Reshape", ["s", "flat"], ["t"]),
+        helper.make_node("MatMul", ["t", "m"], ["u"]),
+        helper.make_node("Add", ["u", "k"], ["v"]),
+        helper.make_node("Softmax", ["v"], ["y"], axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes, name, [helper.make_tensor_value_info("x", 1, ["N", 9, 8, 1])],
+        [helper.make_tensor_value_info("y", 1, ["N", 4])],
+        [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in weights.items()] +
+        [helper.make_tensor("flat", 7, [2], [-1, 100])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+    onnx.checker.check_model(model)
+    finish(name, model.SerializeToString(), channels_last=True)
+
+
 def main():
     wanted = sys.argv[1:]
-    makers = {"hand_opset9": lambda: make_hand("hand_opset9"), "tf2onnx": lambda: make_keras("tf2onnx")}
+    makers = {"hand_opset9": lambda: make_hand("hand_opset9"),
+              "hand_channels_last": lambda: make_channels_last("hand_channels_last")}
+    if "tf2onnx" in wanted:
+        makers["tf2onnx"] = lambda: make_keras("tf2onnx")
     for name, kind, shape, way in torch_networks():
         makers[name] = lambda n=name, k=kind, s=shape, w=way: make_torch(n, k, s, w)
     for name, make in makers.items():
