@@ -29,6 +29,7 @@
 PG_FUNCTION_INFO_V1(pneumo_export_onnx);
 
 #define MAX_PROPERTIES 16
+#define PIECE ((size_t) 4 << 20) /* floats that are copied between two looks for interrupts */
 
 static const char *const option_keys[] = {"preprocessing", "calibration", NULL};
 
@@ -163,6 +164,7 @@ open_model(const char *bytes, size_t n_bytes, float **weights, PneumoModelMeta *
 	NnModelView view;
 	NnError error;
 	NnGraph *graph;
+	size_t at;
 
 	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
@@ -171,7 +173,13 @@ open_model(const char *bytes, size_t n_bytes, float **weights, PneumoModelMeta *
 		pneumo_nn_ereport(&error);
 	*meta = pneumo_meta_from_view(&view, CurrentMemoryContext);
 	*weights = pneumo_align(pneumo_scratch(view.n_weights * sizeof(float)));
-	memcpy(*weights, bytes + view.weights_offset, view.n_weights * sizeof(float));
+	/* in pieces, as the copy of a large network takes long */
+	for (at = 0; at < view.n_weights; at += PIECE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memcpy(*weights + at, bytes + view.weights_offset + at * sizeof(float),
+			   Min(PIECE, view.n_weights - at) * sizeof(float));
+	}
 	return graph;
 }
 
