@@ -149,10 +149,10 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	pneumo_fit_check_classes(config, prepared->labels.n);
 
 	prepared->graph = pneumo_layers_graph(config, prepared->labels.n, NULL);
-	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)
-		pneumo_nn_ereport(&error);
 	if (config->initial_model != NULL)
 		pneumo_prepare_initial_model(prepared);
+	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
 
 	prepared->threads = pneumo_config_threads(config);
 	memset(&data, 0, sizeof(data));
