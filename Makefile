@@ -37,6 +37,7 @@ REGRESS = \
 	failures \
 	explore \
 	figures \
+	findings \
 	fit \
 	groups \
 	images \

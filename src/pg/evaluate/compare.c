@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "nn/nn.h"
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
@@ -121,6 +122,12 @@ check_comparable(const PneumoEvaluation *a, const PneumoEvaluation *b)
 	const PneumoModelMeta *y = b->scorer->meta;
 	int i;
 
+	if (x->multi_label != y->multi_label)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("model \"%s\" tells findings, of which an image can have several, \"%s\" one class "
+						"an image",
+						x->multi_label ? a->model : b->model, x->multi_label ? b->model : a->model)));
 	if (x->n_classes != y->n_classes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the models have different classes: \"%s\" has %d, \"%s\" has %d", a->model,
@@ -225,10 +232,19 @@ put_found(Datum *values, bool *nulls, TupleDesc desc, const Found *found)
 	return found->differences[AUC_DIFFERENCE]->value;
 }
 
-/* Fills the scores of both models with label and patient of the rows. */
-static void
-fill_pair(StatsPair *pair, const PneumoJudged *judged, const PneumoEvaluation *a, const Rival *rival)
+/*
+ * Fills the scores that both models give the positive class with label and patient of
+ * the rows, or those of a finding (not -1) of the rows of which it is known; returns
+ * how many are positive.
+ */
+static int64
+fill_pair(StatsPair *pair, const PneumoJudged *judged, const PneumoEvaluation *a, const Rival *rival,
+		  int finding)
 {
+	int k = a->scorer->meta->n_classes;
+	int class = finding < 0 ? 1 : finding;
+	int64 positive = 0;
+	Size known = 0;
 	Size n = (Size) judged->n;
 	double *score_a = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
 	double *score_b = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
@@ -239,24 +255,30 @@ fill_pair(StatsPair *pair, const PneumoJudged *judged, const PneumoEvaluation *a
 	for (i = 0; i < n; i++)
 	{
 		const PneumoSample *sample = &a->dataset->samples[judged->samples[i]];
+		int target = finding < 0 ? sample->label : pneumo_sample_target(sample, finding);
 
-		score_a[i] = a->scores.probability[2 * sample->slot + 1];
-		score_b[i] = rival->scores.probability[2 * sample->slot + 1];
-		label[i] = sample->label == 1;
-		memcpy(&cluster[i], sample->group, sizeof(uint64_t));
+		if (target == NN_UNKNOWN)
+			continue;
+		score_a[known] = a->scores.probability[k * sample->slot + class];
+		score_b[known] = rival->scores.probability[k * sample->slot + class];
+		label[known] = target == 1;
+		positive += target == 1;
+		memcpy(&cluster[known++], sample->group, sizeof(uint64_t));
 	}
 	pair->score_a = score_a;
 	pair->score_b = score_b;
 	pair->label = label;
 	pair->cluster = cluster;
-	pair->n = n;
+	pair->n = known;
+	return positive;
 }
 
-/* Compares two models of two classes, each at its own threshold. */
+/* Compares two models of two classes, or their answers about a finding, each at its own threshold. */
 static double
 two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEvaluation *a,
-					  const PneumoEvaluation *b, const Rival *rival, const PneumoJudged *judged)
+					  const PneumoEvaluation *b, const Rival *rival, const PneumoJudged *judged, int finding)
 {
+	int64 positive;
 	StatsPair pair;
 	StatsRows rows;
 	StatsOptions options;
@@ -265,9 +287,9 @@ two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEv
 	Found found = {.differences = {&c.auc_a, &c.auc_b, &c.auc, &c.accuracy, &c.sensitivity, &c.specificity,
 								   &c.log_loss, &c.brier}};
 
-	fill_pair(&pair, judged, a, rival);
-	pair.threshold_a = a->scorer->meta->threshold;
-	pair.threshold_b = b->scorer->meta->threshold;
+	positive = fill_pair(&pair, judged, a, rival, finding);
+	pair.threshold_a = pneumo_meta_threshold(a->scorer->meta, finding);
+	pair.threshold_b = pneumo_meta_threshold(b->scorer->meta, finding);
 	rows = (StatsRows) {pair.score_a, pair.label, pair.cluster, pair.n};
 	pneumo_stats_options(&options, 0);
 	pneumo_stats_begin(&stats);
@@ -278,7 +300,8 @@ two_class_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoEv
 	found.only_a = c.only_a_right;
 	found.only_b = c.only_b_right;
 	found.mcnemar_p = c.mcnemar_p;
-	values[CMP_POSITIVE] = Int64GetDatum(judged->positive);
+	values[CMP_IMAGES] = Int64GetDatum((int64) pair.n);
+	values[CMP_POSITIVE] = Int64GetDatum(positive);
 	return put_found(values, nulls, desc, &found);
 }
 
@@ -327,13 +350,14 @@ look_metrics(const PneumoEvaluation *a, const PneumoEvaluation *b, double auc_di
 Datum
 pneumo_compare(PG_FUNCTION_ARGS)
 {
-	static const char *const own_keys[] = {"split", NULL};
+	static const char *const own_keys[] = {"split", "class", NULL};
 	Oid relid = DatumGetObjectId(pneumo_argument(fcinfo, 0));
 	Jsonb *given = pneumo_config_argument(fcinfo, 3);
 	int split = pneumo_judged_split(given, "pneumo_compare()");
 	PneumoEvaluation a;
 	PneumoEvaluation b;
 	Rival rival;
+	int finding;
 	PneumoJudged judged;
 	TupleDesc desc;
 	Datum values[N_CMP];
@@ -346,16 +370,17 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	pneumo_evaluation_begin(&a, pneumo_text_argument(fcinfo, 1), config_of(given, "version_a"), own_keys);
 	pneumo_evaluation_begin(&b, pneumo_text_argument(fcinfo, 2), config_of(given, "version_b"), own_keys);
 	check_comparable(&a, &b);
+	finding = pneumo_judged_finding(&a, given, true, "a comparison");
 	score_both(&a, &b, &rival, &judged, relid, split);
-	if (a.scorer->meta->n_classes == 2)
-		auc_difference = two_class_differences(values, nulls, desc, &a, &b, &rival, &judged);
+	values[CMP_IMAGES] = Int64GetDatum(judged.n);
+	if (finding >= 0 || a.scorer->meta->n_classes == 2)
+		auc_difference = two_class_differences(values, nulls, desc, &a, &b, &rival, &judged, finding);
 	else
 		auc_difference = many_class_differences(values, nulls, desc, &a, &rival, &judged);
 
 	values[CMP_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
 	values[CMP_VERSION_A] = Int32GetDatum(a.id.number);
 	values[CMP_VERSION_B] = Int32GetDatum(b.id.number);
-	values[CMP_IMAGES] = Int64GetDatum(judged.n);
 	values[CMP_PATIENTS] = Int64GetDatum(judged.groups);
 	nulls[CMP_PATIENTS] = !judged.grouped;
 	values[CMP_NOTES] = pneumo_judged_notes(&judged, &a, &nulls[CMP_NOTES]);

@@ -227,7 +227,7 @@ static void
 choose_right(PneumoReport *r)
 {
 	PneumoFailure *all;
-	int64 n = pneumo_failures_find(&all, &r->e, PNEUMO_VALIDATION, true, PG_INT64_MAX);
+	int64 n = pneumo_failures_find(&all, &r->e, PNEUMO_VALIDATION, true, -1, PG_INT64_MAX);
 	int n_of_class[NN_MAX_CLASSES] = {0};
 	int64 i;
 

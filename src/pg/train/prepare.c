@@ -91,12 +91,15 @@ pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, vo
 }
 
 void
-pneumo_prepare_no_labels(NnTrainData *data)
+pneumo_prepare_no_labels(NnTrainData *data, const PneumoConfig *config)
 {
 	size_t n = Max(1, Max(data->n[NN_TRAIN], data->n[NN_VALIDATION]));
-	int32_t *labels = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32_t),
-												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int32_t *labels;
 
+	if (config->multi_label)
+		return;
+	labels = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32_t),
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	data->label[NN_TRAIN] = labels;
 	data->label[NN_VALIDATION] = labels;
 }
@@ -126,6 +129,21 @@ pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data)
 						 "raise the setting.")));
 }
 
+/* Raises an error if one of initial model and config has findings and the other classes. */
+static void
+check_initial_labels(const PneumoPrepared *prepared, const PneumoModelMeta *meta)
+{
+	static const char *const kinds[] = {"one class an image", "any number of findings an image"};
+
+	if (meta->multi_label == prepared->config->multi_label)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("initial model \"%s\" tells %s, the labels have %s", prepared->config->initial_model,
+					kinds[meta->multi_label], kinds[prepared->config->multi_label]),
+			 errdetail("The last layer of the one is of no use to the other.")));
+}
+
 /* Reads the weights of the deployed version of initial_model; errors unless its network is the same. */
 static void
 read_initial_model(PneumoPrepared *prepared)
@@ -147,6 +165,7 @@ read_initial_model(PneumoPrepared *prepared)
 	bytes = pneumo_version_read(prepared->initial.version, &n_bytes);
 	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
+	check_initial_labels(prepared, pneumo_meta_from_view(&view, CurrentMemoryContext));
 	graph = palloc0(nn_graph_bytes(view.n_nodes));
 	if (nn_model_graph(graph, &view, bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
@@ -191,10 +210,20 @@ pneumo_prepare(Oid relid, Jsonb *given)
 		pneumo_prepare_no_validation(config);
 	pneumo_model_check_claim(config->name, GetUserId());
 
-	pneumo_source_labels(&prepared->labels, prepared->source);
-	pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name, prepared->source,
-						 config->positive_class);
-	pneumo_config_class_weights(config, prepared->labels.n, prepared->classes, NULL);
+	pneumo_source_labels(&prepared->labels, prepared->source, config);
+	if (config->multi_label)
+		pneumo_order_findings(prepared->classes, &prepared->labels, prepared->source, config);
+	else
+	{
+		if (config->n_classes > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("config key \"classes\" applies to a label column of arrays, not to \"%s\"",
+							prepared->source->label_column)));
+		pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name, prepared->source,
+							 config->positive_class);
+	}
+	pneumo_config_class_weights(config, prepared->labels.n, prepared->classes, NULL, NULL);
 	pneumo_fit_check_classes(config, prepared->labels.n);
 
 	prepared->graph = pneumo_layers_graph(config, prepared->labels.n);
@@ -208,7 +237,7 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	data.n[NN_TRAIN] = (size_t) Max(1, prepared->labels.total);
 	data.n[NN_VALIDATION] = (size_t) Max(1, prepared->labels.total / 4);
 	data.load_scratch_bytes = pneumo_loader_scratch_bytes(config);
-	pneumo_prepare_no_labels(&data);
+	pneumo_prepare_no_labels(&data, config);
 	pneumo_prepare_plan(prepared, &data);
 	return prepared;
 }
