@@ -17,7 +17,9 @@ COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS
 	'included; pneumo.look tells which role looked, when, and at how many images. figures: with 95 % '
 	'intervals by patient, as pneumo_metrics gives them. More than two classes: accuracy, macro sensitivity, '
 	'specificity, F1 and AUC (means over the classes that have rows), and classes: each class against the '
-	'rest, for unnest. notes: why the intervals rest on little (fewer than 20 patients, of a class or in all; one '
+	'rest, for unnest. Models of findings: means over the findings for which a figure is defined (square and '
+	'add), and classes: each finding at its threshold, of the rows of which it is known. notes: '
+	'why the intervals rest on little (fewer than 20 patients, of a class or in all; one '
 	'patient with more than a third of the images), NULL if nothing; a NOTICE says the same. Errors as in '
 	'pneumo_metrics';
 
@@ -43,5 +45,6 @@ COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS
 	'the symmetric interval and that of the logit scale), so that it leaves out 0 exactly where auc_p is below '
 	'0.05; McNemar''s exact test, by patient; notes as of pneumo_evaluate. What '
 	'the intervals take as random is in docs/metrics.md. More than two classes: macro '
-	'figures. Config: "split", "version_a", "version_b" (numbers; default: the deployed ones), and the data '
+	'figures. Models of findings: on one of them, config key "class", of the rows of which it is known. '
+	'Config: "split", "version_a", "version_b" (numbers; default: the deployed ones), and the data '
 	'keys of pneumo_train, by default as a was trained. Counts a look for both, whoever calls';

@@ -12,6 +12,7 @@ COMMENT ON FUNCTION pneumo_report(text, regclass, jsonb) IS
 	'neighbours, provenance, limits. Config: test (true; the test split is looked at, and the look is '
 	'counted), images (true; false leaves out the images of patients), failures (6, at most 50), eigenimages '
 	'(4, at most 16), subgroups (an array of at most 8 columns of the source, or objects with column and '
-	'breaks; none), version, and the data keys of pneumo_train, by default as the version was trained. '
+	'breaks; none), class (of a model of findings: the one that the page is about, in addition to a table of '
+	'all; the first), version, and the data keys of pneumo_train, by default as the version was trained. '
 	'source may be left out by the role that trained the version, which then means that very table: anybody '
 	'else must name a table, because reading one can run code of its owner';

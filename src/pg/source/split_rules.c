@@ -120,8 +120,11 @@ settle_duplicates(PneumoDataset *dataset)
 				dataset->left_out[PNEUMO_OUT_DUPLICATE]++;
 			}
 		}
-		dataset->samples[best].present = all.present;
-		dataset->samples[best].known = all.known;
+		if (!conflict)
+		{
+			dataset->samples[best].present = all.present;
+			dataset->samples[best].known = all.known;
+		}
 		if (conflict && n_named++ < NAMED_CONFLICTS)
 		{
 			if (conflicts.len > 0)
