@@ -219,7 +219,9 @@ pneumo_prepare(Oid relid, Jsonb *given)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("config key \"classes\" applies to a label column of arrays, not to \"%s\"",
-							prepared->source->label_column)));
+							prepared->source->label_column),
+					 errhint(
+						 "The classes are those of the labels; \"positive_class\" names the positive one.")));
 		pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name, prepared->source,
 							 config->positive_class);
 	}
