@@ -34,7 +34,6 @@
 
 #include "pg/catalog/records.h"
 
-#define MAX_CLASS_NAME 1024      /* bytes */
 #define MAX_OPERATING_POINT 8192 /* bytes of JSON */
 
 enum
@@ -290,7 +289,7 @@ read_classes(PneumoModelMeta *meta, Reader *reader)
 	meta->classes = palloc(sizeof(char *) * meta->n_classes);
 	for (i = 0; i < meta->n_classes; i++)
 	{
-		meta->classes[i] = get_text(reader, 1, MAX_CLASS_NAME);
+		meta->classes[i] = get_text(reader, 1, PNEUMO_MAX_CLASS_NAME);
 		for (j = 0; j < i; j++)
 		{
 			if (strcmp(meta->classes[i], meta->classes[j]) == 0)

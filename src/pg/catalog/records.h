@@ -123,6 +123,8 @@ typedef struct PneumoFinding
 
 #define PNEUMO_META_SECTIONS 6 /* at most */
 
+#define PNEUMO_MAX_CLASS_NAME 1024 /* bytes in UTF-8; the least is 1 */
+
 /* Returns the metadata of a finding alone, as those of two classes; palloc'd. */
 extern PneumoModelMeta *pneumo_meta_view(const PneumoModelMeta *meta, int finding);
 

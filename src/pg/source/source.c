@@ -23,6 +23,7 @@
 
 #include "pg/base/base.h"
 #include "pg/base/json.h"
+#include "pg/catalog/records.h"
 #include "pg/config/config.h"
 #include "pg/source/source.h"
 
@@ -541,6 +542,19 @@ typedef struct LabelCounter
 	MemoryContext cxt; /* of the names */
 } LabelCounter;
 
+/* Raises an error if a version could not have a class of that name. */
+static void
+check_class_name(const PneumoSource *source, const char *name)
+{
+	size_t n = strlen(pneumo_utf8(name));
+
+	if (n < 1 || n > PNEUMO_MAX_CLASS_NAME)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("label column \"%s\" has a text of %zu bytes, the name of a class has 1 to %d",
+							   source->label_column, n, PNEUMO_MAX_CLASS_NAME),
+						n < 1 ? errhint("A row without label has NULL.") : 0));
+}
+
 /* Adds a class that no row had before. */
 static int
 add_label(LabelCounter *counter, const char *label)
@@ -553,6 +567,7 @@ add_label(LabelCounter *counter, const char *label)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("label column \"%s\" has the value %s, must be 0 or 1", source->label_column, label),
 				 errhint("Use text or an enum for more than two classes.")));
+	check_class_name(source, label);
 	if (labels->n >= NN_MAX_CLASSES)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("label column \"%s\" has more than %d different values", source->label_column,
@@ -624,7 +639,10 @@ pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source, const Pne
 
 	memset(labels, 0, sizeof(PneumoLabels));
 	for (i = 0; i < source->n_findings; i++)
+	{
+		check_class_name(source, source->finding[i]);
 		labels->name[labels->n++] = source->finding[i];
+	}
 	(void) pneumo_source_label_rows(source, count_label, &counter);
 }
 

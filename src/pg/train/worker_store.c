@@ -406,7 +406,7 @@ fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, Pneu
 	foreach (lc, not_fitted)
 		pneumo_worker_warn(w, psprintf("calibration or threshold of finding \"%s\" cannot be fitted to the "
 									   "validation split: its threshold is %g",
-									   (char *) lfirst(lc), w->prepared->config->threshold));
+									   pneumo_clip(lfirst(lc)), w->prepared->config->threshold));
 	return probability;
 }
 
