@@ -108,16 +108,17 @@ add_finding(PneumoJson *json, const char *name, const StatsEvaluation *e)
 static char *
 why_useless(const char *name, const StatsEvaluation *e)
 {
+	const char *shown = pneumo_clip(name);
 	size_t called = (size_t) (e->counts.tp + e->counts.fp);
 
 	if (e->n_positive == 0 || e->n_negative == 0)
 		return NULL;
 	if (called == 0 || called == e->n)
 		return psprintf("it calls %s of the %zu images of the validation split \"%s\"",
-						called == 0 ? "none" : "all", e->n, name);
+						called == 0 ? "none" : "all", e->n, shown);
 	if (e->auc.low <= 0.5)
 		return psprintf(
-			"its AUC of \"%s\" on the validation split, %.2f (95 %% interval %.2f to %.2f), is %s", name,
+			"its AUC of \"%s\" on the validation split, %.2f (95 %% interval %.2f to %.2f), is %s", shown,
 			e->auc.value, e->auc.low, e->auc.high,
 			e->auc.high < 0.5 ? "worse than chance" : "not shown to be better than chance");
 	return NULL;
