@@ -258,6 +258,7 @@ OBJS_PG_TRAIN = \
 	src/pg/train/fit.o \
 	src/pg/train/fit_findings.o \
 	src/pg/train/if_better.o \
+	src/pg/train/initial_model.o \
 	src/pg/train/prepare.o \
 	src/pg/train/progress.o \
 	src/pg/train/run_slots.o \

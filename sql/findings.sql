@@ -97,6 +97,8 @@ FROM pneumo_report('findings', config => '{"class": "pneumonia", "eigenimages": 
 
 -- a model of findings is one of its kind
 SELECT pneumo_train('findings_xrays', ('{"name": "classes", "label_column": "sick", "initial_model": "findings", "epochs": 1, ' || :'data' || '}')::jsonb);
+SELECT pneumo_train('findings_xrays', ('{"name": "classes", "label_column": "sick", "initial_model": "findings", "epochs": 1, "layers": [' || :'conv' || ', {"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 2, "activation": "softmax"}}], ' || :'data' || '}')::jsonb) > 0 AS trained;
+SELECT m.w->0 AS warning FROM (SELECT metrics->'warnings' FROM pneumo.runs WHERE model = 'classes' ORDER BY run DESC LIMIT 1) m (w);
 SELECT pneumo_train('findings_xrays', ('{"name": "more", "label_column": "findings", "initial_model": "columns", "epochs": 1, "layers": [' || :'dense' || '], ' || :'data' || '}')::jsonb) > 0 AS trained;
 SELECT pneumo_train('findings_xrays', ('{"name": "no", "label_column": "findings", "layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 2, "activation": "softmax"}}], ' || :'data' || '}')::jsonb);
 SELECT pneumo_train('findings_xrays', ('{"name": "no", "label_column": "sick", "layers": [' || :'dense' || '], ' || :'data' || '}')::jsonb);
@@ -152,7 +154,7 @@ CREATE TABLE findings_copies AS SELECT id, patient, image, pneumonia, light FROM
 	UNION ALL SELECT id + 2000, patient, image, NOT sick, NULL FROM findings_xrays WHERE id = 2;
 SELECT left_out, rows->'train'->'pneumonia'->'unknown' AS unknown FROM pneumo_plan('findings_copies', ('{"label_columns": ["light", "pneumonia"], ' || :'data' || '}')::jsonb);
 
-SELECT count(pneumo_drop_model(model)::text) AS dropped FROM pneumo.models WHERE model IN ('findings', 'columns', 'one', 'more', 'copy');
+SELECT count(pneumo_drop_model(model)::text) AS dropped FROM pneumo.models WHERE model IN ('findings', 'columns', 'one', 'more', 'copy', 'classes');
 DROP TABLE findings_xrays, findings_scored, findings_bad, findings_empty, findings_copies;
 DROP DOMAIN findings_list, findings_flag;
 DROP TYPE findings_enum;

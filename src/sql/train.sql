@@ -43,7 +43,8 @@ CREATE FUNCTION pneumo_plan(
 	AS 'MODULE_PATHNAME', 'pneumo_plan';
 COMMENT ON FUNCTION pneumo_plan(regclass, jsonb) IS
 	'what pneumo_train would do, without doing it: rows and groups (NULL without a group column) per split '
-	'and class (of findings: present, absent and unknown), what is left out (images are hashed, not decoded), parameters, bytes of memory and of '
+	'and class (of findings: present, absent and unknown), what is left out (images are hashed, not '
+	'decoded), parameters, bytes of memory and of '
 	'temporary disk, estimated seconds of an epoch, warnings';
 
 CREATE FUNCTION pneumo_wait(run bigint)

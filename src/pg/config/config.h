@@ -136,7 +136,8 @@ extern int pneumo_config_threads(const PneumoConfig *config);
 
 /*
  * Builds the network of a config for so many classes (0: they are not known,
- * any network will do); with config->multi_label it ends with a sigmoid for each.  Sets config->preprocess from the network's input;
+ * any network will do); with config->multi_label it ends with a sigmoid for each.
+ * Sets config->preprocess from the network's input;
  * errors if a given key says otherwise.  Sets config->rescale to 1 where the
  * network expects 0 to 255, unless the key is given.  All that is wrong with
  * the layers is one error, with a line of detail for each thing.

@@ -237,7 +237,7 @@ typedef struct PneumoMapOptions
 
 typedef struct PneumoMap
 {
-	int height, width; /* of the last convolution's output */
+	int height, width; /* of the map that is explained */
 	int class_index;   /* explained */
 	double max_abs;    /* of the values */
 	bool empty;

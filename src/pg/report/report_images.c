@@ -284,7 +284,7 @@ pneumo_report_images(PneumoReport *r)
 	visit.pixels = palloc(n_pixels * e->config->preprocess.channels);
 	pneumo_map_options(&visit.options, NULL);
 	pneumo_subgroups_begin(r);
-	r->maps = nn_graph_last_conv_node(e->scorer->engine->engine.graph) >= 0;
+	r->maps = nn_graph_map_node(e->scorer->engine->engine.graph) >= 0;
 	r->features = MemoryContextAllocHuge(CurrentMemoryContext,
 										 Max(1, e->dataset->n) * REPORT_N_FEATURES * sizeof(double));
 	for (i = 0; i < e->dataset->n * REPORT_N_FEATURES; i++)
