@@ -95,6 +95,8 @@ SELECT (pneumo_heatmap(image, 'findings', '{"class": "bright"}')).class, length(
 SELECT n, position(t IN r) > 0 AS there
 FROM pneumo_report('findings', config => '{"class": "pneumonia", "eigenimages": 0}') r, (VALUES (1, 'finding pneumonia'), (2, 'All findings of the model, test'), (3, 'no pneumonia'), (4, 'ROC curve')) x (n, t) ORDER BY n;
 
+SELECT position('All findings of the model, test' IN pneumo_report('columns')) > 0 AS report;
+
 -- a model of findings is one of its kind
 SELECT pneumo_train('findings_xrays', ('{"name": "classes", "label_column": "sick", "initial_model": "findings", "epochs": 1, ' || :'data' || '}')::jsonb);
 SELECT pneumo_train('findings_xrays', ('{"name": "classes", "label_column": "sick", "initial_model": "findings", "epochs": 1, "layers": [' || :'conv' || ', {"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 2, "activation": "softmax"}}], ' || :'data' || '}')::jsonb) > 0 AS trained;

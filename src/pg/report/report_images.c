@@ -261,6 +261,18 @@ choose_failures(PneumoReport *r)
 	}
 }
 
+/* Adds the columns of findings as config key "label_columns". */
+static void
+add_label_columns(PneumoJson *json, const PneumoSource *source)
+{
+	int i;
+
+	pneumo_json_open_array(json, "label_columns");
+	for (i = 0; i < source->n_findings; i++)
+		pneumo_json_add_string(json, NULL, source->table.column[source->col_finding[i] - 1].name);
+	pneumo_json_close(json);
+}
+
 void
 pneumo_report_images(PneumoReport *r)
 {
@@ -304,7 +316,10 @@ eigenimages_config(const PneumoReport *r)
 
 	pneumo_json_begin(&json);
 	pneumo_json_add_string(&json, "image_column", r->e.source->image_column);
-	pneumo_json_add_string(&json, "label_column", r->e.source->label_column);
+	if (r->e.source->n_findings > 0)
+		add_label_columns(&json, r->e.source);
+	else
+		pneumo_json_add_string(&json, "label_column", r->e.source->label_column);
 	pneumo_json_add_int(&json, "n_components", r->max_eigenimages);
 	pneumo_json_add_int(&json, "max_images", EIGENIMAGES_OF);
 	return pneumo_json_end(&json);
