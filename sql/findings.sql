@@ -96,6 +96,7 @@ SELECT n, position(t IN r) > 0 AS there
 FROM pneumo_report('findings', config => '{"class": "pneumonia", "eigenimages": 0}') r, (VALUES (1, 'finding pneumonia'), (2, 'All findings of the model, test'), (3, 'no pneumonia'), (4, 'ROC curve')) x (n, t) ORDER BY n;
 
 SELECT position('All findings of the model, test' IN pneumo_report('columns')) > 0 AS report;
+SELECT position('2 versions on the same rows: finding bright' IN pneumo_report_compare('findings_xrays', ARRAY['findings', 'columns'], '{"class": "bright"}')) > 0 AS compared;
 
 -- a model of findings is one of its kind
 SELECT pneumo_train('findings_xrays', ('{"name": "classes", "label_column": "sick", "initial_model": "findings", "epochs": 1, ' || :'data' || '}')::jsonb);

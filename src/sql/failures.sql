@@ -15,5 +15,5 @@ COMMENT ON FUNCTION pneumo_failures(regclass, text, jsonb) IS
 	'rows that are right), class (of a model of findings: one of them; by default a row for each image and '
 	'finding that is wrong, with the truth and the prediction as "effusion" or "no effusion"), '
 	'neighbours (3, at most 50), distance (cosine: 1 minus the cosine; or euclidean), '
-	'version (its number), and the data keys of pneumo_train, by default as the version was trained. A call '
-	'on the test split counts as a look at it';
+	'version (its number within the model), and the data keys of pneumo_train, by default as the version was '
+	'trained. A call on the test split counts as a look at it';

@@ -171,10 +171,10 @@ score_sample(void *arg, const PneumoSample *sample, const uint8 *pixels)
 {
 	PneumoEvaluation *e = arg;
 
-	if (e->see != NULL)
-		e->see(e->see_arg, sample, pixels);
 	if (!e->score[sample->split])
 		return -1;
+	if (e->see != NULL)
+		e->see(e->see_arg, e->n_scored, pixels);
 	pneumo_scores_add_pixels(&e->scores, e->n_scored, pixels);
 	return e->n_scored++;
 }
@@ -320,7 +320,7 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 	memset(&reading, 0, sizeof(reading));
 	reading.decode = true;
 	for (i = 0; i < 3; i++)
-		reading.want[i] = e->score[i] || e->see != NULL;
+		reading.want[i] = e->score[i];
 	reading.sink = score_sample;
 	reading.sink_arg = e;
 	reading.n_classes = e->scorer->meta->n_classes;
@@ -350,8 +350,9 @@ pneumo_evaluation_split(int64 **samples, const PneumoEvaluation *e, int split)
 	return n;
 }
 
-void
-pneumo_evaluation_view(PneumoEvaluation *e, int finding)
+/* Turns the scores and the scorer of an evaluation to one finding. */
+static void
+view_scores(PneumoEvaluation *e, int finding)
 {
 	PneumoScorer *scorer = palloc(sizeof(PneumoScorer));
 	int k = e->scorer->meta->n_classes;
@@ -368,7 +369,16 @@ pneumo_evaluation_view(PneumoEvaluation *e, int finding)
 	scorer->meta = pneumo_meta_view(e->scorer->meta, finding);
 	scorer->calibrated = palloc(2 * sizeof(double));
 	e->scorer = scorer;
-	pneumo_dataset_view(e->dataset, finding, scorer->meta->classes);
+}
+
+void
+pneumo_evaluation_view(PneumoEvaluation *e, int n, int finding)
+{
+	int v;
+
+	for (v = 0; v < n; v++)
+		view_scores(&e[v], finding);
+	pneumo_dataset_view(e->dataset, finding, e->scorer->meta->classes);
 }
 
 const double *

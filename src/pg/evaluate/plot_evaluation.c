@@ -131,7 +131,7 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 	class = finding < 0 ? 1 : finding;
 	if (plot != PLOT_CONFUSION && finding < 0)
 		require_two_classes(&e);
-	pneumo_judged_read(&judged, &e, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split, NULL);
+	pneumo_judged_read(&judged, &e, 1, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split);
 	if (plot == PLOT_CONFUSION && finding >= 0)
 		svg = draw_finding_confusion(&e, &judged, finding);
 	else if (plot == PLOT_CONFUSION)
