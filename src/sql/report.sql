@@ -30,6 +30,7 @@ COMMENT ON FUNCTION pneumo_report_compare(regclass, text[], jsonb) IS
 	'ROC curves of each class. models has one name for each version; a model may be named several times. '
 	'Config: versions (an array of numbers within the models, in the order of models; null and by default: '
 	'the deployed ones), split (test, validation, train or all; test), images (true; false leaves out the '
-	'images of patients), class (of models of findings: the one that is compared), disagreements (6 rows, at most 50), subgroups (as of pneumo_report), and the data '
+	'images of patients), class (of models of findings: the one that is compared), '
+	'disagreements (6 rows, at most 50), subgroups (as of pneumo_report), and the data '
 	'keys of pneumo_train, by default as the first version was trained. The page of the test split is a look '
 	'for each version, whoever calls. Needs the privilege predict on each model, and SELECT on source';
