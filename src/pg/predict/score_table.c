@@ -171,6 +171,7 @@ static void
 read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 {
 	Relation rel;
+	AttrNumber number;
 	char *key = name_argument(fcinfo, 2);
 	char *image = name_argument(fcinfo, 3);
 	char *score = name_argument(fcinfo, 4);
@@ -193,8 +194,8 @@ read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 			NameStr(TupleDescAttr(RelationGetDescr(rel), pneumo_image_column(rel, sha256) - 1)->attname));
 	add_column(work, key, InvalidOid);
 	add_column(work, image, BYTEAOID);
-	work->of_findings =
-		getBaseType(get_atttype(work->table.relid, get_attnum(work->table.relid, score))) == JSONBOID;
+	number = get_attnum(work->table.relid, score);
+	work->of_findings = number > 0 && getBaseType(get_atttype(work->table.relid, number)) == JSONBOID;
 	add_column(work, score, work->of_findings ? JSONBOID : FLOAT8OID);
 	add_column(work, sha256, BYTEAOID);
 	find_key_type(work);
