@@ -38,6 +38,7 @@ REGRESS = \
 	failures \
 	explore \
 	figures \
+	findings \
 	fit \
 	groups \
 	images \

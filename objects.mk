@@ -116,6 +116,7 @@ OBJS_STATS = \
 	src/stats/distribution.o \
 	src/stats/eigen.o \
 	src/stats/evaluate.o \
+	src/stats/findings.o \
 	src/stats/intervals.o \
 	src/stats/logistic.o \
 	src/stats/means.o \
@@ -295,6 +296,7 @@ OBJS_PG_TRAIN = \
 	src/pg/train/disk.o \
 	src/pg/train/dry_run.o \
 	src/pg/train/fit.o \
+	src/pg/train/fit_findings.o \
 	src/pg/train/if_better.o \
 	src/pg/train/initial_model.o \
 	src/pg/train/prepare.o \
@@ -307,6 +309,7 @@ OBJS_PG_TRAIN = \
 	src/pg/train/views.o \
 	src/pg/train/watch_text.o \
 	src/pg/train/worker.o \
+	src/pg/train/worker_findings.o \
 	src/pg/train/worker_queue.o \
 	src/pg/train/worker_session.o \
 	src/pg/train/worker_store.o \

@@ -427,6 +427,12 @@ test_refused(void)
 	unit_ok(nn_graph_finish(g, d, &error) == NN_UNSUPPORTED && strstr(error.hint, "sigmoid") != NULL, "%s",
 			error.message);
 	d = env_add(g, "Dense", "wide", "units=3 activation=sigmoid", 1);
+	unit_ok(nn_graph_finish(g, d, &error) == NN_OK && nn_graph_is_multi_label(g) &&
+				nn_graph_class_count(g) == 3,
+			"three findings");
+	nn_graph_begin(g, 4, 8, 8, 1, &error);
+	d = env_add(g, "Flatten", "flat", "", 0);
+	d = env_add(g, "Dense", "wide", "units=3 activation=tanh", d);
 	unit_ok(nn_graph_finish(g, d, &error) == NN_UNSUPPORTED && strstr(error.hint, "softmax") != NULL, "%s",
 			error.message);
 	unit_ok(nn_graph_begin(g, 4, 0, 4, 1, &error) == NN_BAD_ARGUMENT, "%s", error.message);

@@ -8,9 +8,10 @@
  * layers are called.  Of another one those layers are taken that have the name
  * and the shapes of a layer of the network to be trained; the others begin as
  * they would without an initial model.  The layer that gives the scores is
- * taken only if the classes are the same.  Where no layer can be taken and the
- * config names no network, the initial model's own is trained: a network from
- * elsewhere (pneumo_import_onnx) need not be written down again.
+ * taken only if the classes are the same, and findings on both sides or on
+ * neither.  Where no layer can be taken and the config names no network, the
+ * initial model's own is trained: a network from elsewhere (pneumo_import_onnx)
+ * need not be written down again.
  *
  *-------------------------------------------------------------------------
  */
@@ -157,7 +158,7 @@ same_class_names(const PneumoModelMeta *meta, const PneumoPrepared *prepared)
 {
 	int i;
 
-	if (meta->n_classes != prepared->labels.n)
+	if (meta->n_classes != prepared->labels.n || meta->multi_label != prepared->config->multi_label)
 		return false;
 	for (i = 0; i < meta->n_classes; i++)
 		if (strcmp(meta->classes[i], prepared->classes[i]) != 0)
