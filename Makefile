@@ -32,6 +32,7 @@ REGRESS = \
 	compare \
 	config \
 	contexts \
+	dicom \
 	evaluate \
 	explain \
 	failures \
@@ -41,11 +42,13 @@ REGRESS = \
 	fit \
 	groups \
 	images \
+	keras \
 	layers \
 	leaderboard \
 	lineage \
 	messages \
 	models \
+	onnx \
 	plots \
 	precision \
 	predict \
@@ -72,12 +75,14 @@ OWN_GOALS = \
 	bench \
 	bench-build \
 	bench-profile \
+	build/% \
 	check \
 	check-avx512 \
 	check-coverage \
 	check-deep \
 	check-explain \
 	check-images \
+	check-networks \
 	check-pgspot \
 	check-readme \
 	check-report \
@@ -126,7 +131,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 include $(dir $(firstword $(MAKEFILE_LIST)))objects.mk
 PG_CPPFLAGS = -I$(srcdir)/src $(IMAGE_CPPFLAGS)
-SHLIB_LINK = $(IMAGE_LIBS) -lpthread -lm
+SHLIB_LINK = $(IMAGE_LIBS) $(EXCHANGE_LIBS) -lpthread -lm
 DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/src/sql/pneumo--*--*.sql)))
 DATA_built = pneumo--$(EXTVERSION).sql
 EXTRA_CLEAN = build $(OBJS:.o=.d)
@@ -153,6 +158,7 @@ export PGOPTIONS := $(PGOPTIONS) $(shell \
 endif
 
 include $(PGXS)
+include $(srcdir)/client/client.mk
 
 # PGXS does not track headers; the bitcode has the same ones as the object.
 %.o: override CFLAGS += -MMD -MP -MF $(@:.o=.d) -MT $@ -MT $(@:.o=.bc)
@@ -164,6 +170,8 @@ $(OBJS_PG): override CFLAGS += -Wno-unused-parameter -Wno-missing-field-initiali
 $(OBJS_PLAIN): override CFLAGS += -Wno-declaration-after-statement
 $(OBJS_NN): override CFLAGS += -O3
 $(OBJS_IMAGE): override CFLAGS += -O3
+# What protoc-c writes has assertions, which would end the server.
+src/exchange/onnx.pb-c.o: override CFLAGS += -DNDEBUG
 
 # make check-sanitize; the kernels, which take minutes to compile with the
 # sanitizers, are checked by the unit tests (make unit SANITIZE=1).
@@ -173,7 +181,7 @@ SHLIB_LINK += $(SANITIZERS)
 endif
 
 .PHONY: objects-only
-objects-only: $(OBJS)
+objects-only: $(OBJS) $(CLIENT_OBJS)
 
 pneumo--$(EXTVERSION).sql: $(INSTALL_SQL:%=$(srcdir)/%) $(srcdir)/pneumo.control
 	cat $(INSTALL_SQL:%=$(srcdir)/%) > $@

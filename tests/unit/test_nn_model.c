@@ -99,6 +99,7 @@ later_graph(void)
 	a = env_add(g, "Activation", "mish", "activation=mish", a);
 	a = env_add(g, "LayerNormalization", "layer", "epsilon=0.01", a);
 	a = env_add(g, "GroupNormalization", "group", "groups=2", a);
+	a = env_add(g, "SelectChannels", "select", "start=0 outer=2 outer_stride=1 inner=2 inner_stride=2", a);
 	a = env_add(g, "ReLU", "relu6", "max_value=6", a);
 	a = env_add(g, "ELU", "elu", "alpha=0.5", a);
 	a = env_add(g, "SpatialDropout2D", "spatial", "rate=0.5", a);
@@ -389,6 +390,9 @@ test_refused(void)
 		{"Rescaling", "scale=1,2,3", NN_BAD_ARGUMENT},
 		{"LayerNormalization", "axis=1", NN_UNSUPPORTED},
 		{"GroupNormalization", "groups=0", NN_BAD_ARGUMENT},
+		{"SelectChannels", "inner=2", NN_BAD_ARGUMENT},
+		{"SelectChannels", "inner=16777216 outer=16777216 outer_stride=16777216 inner_stride=16777216",
+		 NN_BAD_ARGUMENT},
 		{"MaxPooling2D", "pool_size=20", NN_BAD_ARGUMENT},
 		{"Dense", "units=4", NN_BAD_ARGUMENT},
 		{"Dropout", "rate=1", NN_BAD_ARGUMENT},

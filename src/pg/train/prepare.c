@@ -163,11 +163,11 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	pneumo_config_class_weights(config, prepared->labels.n, prepared->classes, NULL, NULL);
 	pneumo_fit_check_classes(config, prepared->labels.n);
 
-	prepared->graph = pneumo_layers_graph(config, prepared->labels.n);
-	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)
-		pneumo_nn_ereport(&error);
+	prepared->graph = pneumo_layers_graph(config, prepared->labels.n, NULL);
 	if (config->initial_model != NULL)
 		pneumo_prepare_initial_model(prepared);
+	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
 
 	prepared->threads = pneumo_config_threads(config);
 	memset(&data, 0, sizeof(data));
