@@ -404,6 +404,14 @@ make_meta(const PneumoForeign *foreign, const NnGraph *graph)
 	meta->calibration = PNEUMO_CALIBRATION_NONE;
 	meta->calibration_a = 1;
 	meta->threshold = foreign->threshold;
+	meta->multi_label = nn_graph_is_multi_label(graph);
+	if (meta->multi_label)
+		meta->findings = palloc0(sizeof(PneumoFinding) * meta->n_classes);
+	for (i = 0; i < meta->n_classes && meta->multi_label; i++)
+	{
+		meta->findings[i].a = 1;
+		meta->findings[i].threshold = foreign->threshold;
+	}
 	double_to_shortest_decimal_buf(foreign->threshold, number);
 	meta->operating_point = psprintf("{\"threshold\": %s}", number);
 	return meta;
