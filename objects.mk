@@ -73,6 +73,7 @@ OBJS_IMAGE = \
 	src/image/phantom_body.o \
 	src/image/png.o \
 	src/image/preprocess.o \
+	src/image/recognise.o \
 	src/image/resize.o \
 	src/image/status.o \
 	$(end)
@@ -80,6 +81,7 @@ OBJS_IMAGE = \
 OBJS_DICOM = \
 	src/image/dicom.o \
 	src/image/dicom_data.o \
+	src/image/dicom_deidentify.o \
 	src/image/dicom_dictionary.o \
 	src/image/dicom_frame.o \
 	src/image/dicom_jpeg.o \
@@ -145,6 +147,11 @@ OBJS_REPORT = \
 	$(end)
 
 OBJS_EXCHANGE = \
+	src/exchange/hdf5_data.o \
+	src/exchange/hdf5_file.o \
+	src/exchange/hdf5_object.o \
+	src/exchange/hdf5_write.o \
+	src/exchange/inflate.o \
 	src/exchange/onnx.pb-c.o \
 	src/exchange/onnx_element.o \
 	src/exchange/onnx_export.o \
@@ -159,11 +166,18 @@ OBJS_EXCHANGE = \
 	src/exchange/onnx_weights.o \
 	src/exchange/onnx_window.o \
 	src/exchange/onnx_write.o \
+	src/exchange/zipfile.o \
 	$(end)
-EXCHANGE_LIBS = -lprotobuf-c
+EXCHANGE_LIBS = -lz -lprotobuf-c
+
+OBJS_TREE = \
+	src/tree/names.o \
+	src/tree/understand.o \
+	src/tree/walk.o \
+	$(end)
 
 OBJS_NN = $(OBJS_NN_KERNELS) $(OBJS_NN_OPS) $(OBJS_NN_CORE)
-OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT) $(OBJS_EXCHANGE)
+OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT) $(OBJS_EXCHANGE) $(OBJS_TREE)
 
 # ------------------------------------------ the server: a section a room
 
@@ -254,6 +268,10 @@ OBJS_PG_FIGURES = \
 OBJS_PG_MODELS = \
 	src/pg/models/foreign.o \
 	src/pg/models/grants.o \
+	src/pg/models/keras_export.o \
+	src/pg/models/keras_import.o \
+	src/pg/models/keras_weights.o \
+	src/pg/models/layer_config.o \
 	src/pg/models/models.o \
 	src/pg/models/onnx_export.o \
 	src/pg/models/onnx_import.o \
@@ -296,10 +314,12 @@ OBJS_PG_TRAIN = \
 	$(end)
 
 OBJS_PG_EXPLORE = \
+	src/pg/explore/check_dicom.o \
 	src/pg/explore/check_duplicates.o \
 	src/pg/explore/check_shortcut.o \
 	src/pg/explore/check_source.o \
 	src/pg/explore/check_tables.o \
+	src/pg/explore/deidentify.o \
 	src/pg/explore/dicom_tags.o \
 	src/pg/explore/eigenimages.o \
 	src/pg/explore/image_aggregates.o \

@@ -28,6 +28,7 @@ if [[ ! -x $venv/bin/python ]]; then
     python3 -m venv "$venv" || die "no virtual environment (Debian: apt-get install python3-venv)"
     "$venv/bin/pip" -q install -r tests/networks/requirements.txt || die "pip failed"
 fi
+venv=$(cd "$venv" && pwd)
 
 build_private_server networks
 if [[ -n ${PNEUMO_DATA:-} ]]; then

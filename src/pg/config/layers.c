@@ -191,8 +191,54 @@ try_input(LayerList *list, Layer *unused, const char *config)
 	pneumo_layers_input((PneumoConfig *) config, list);
 }
 
+/* Fills the hooks' layers; their parts are added by tell_parts(). */
+static void
+tell_layers(PneumoLayersHooks *hooks, LayerList *list)
+{
+	int i;
+
+	hooks->layers = palloc0(sizeof(PneumoKerasLayer) * list->n);
+	list->listed = palloc(sizeof(int) * list->n);
+	hooks->n_layers = 0;
+	for (i = 0; i < list->n; i++)
+	{
+		const Layer *layer = list->layers[i];
+		PneumoKerasLayer *told = &hooks->layers[hooks->n_layers];
+
+		list->listed[i] = -1;
+		if (layer->number == 0)
+			continue;
+		list->listed[i] = hooks->n_layers++;
+		told->class_name = layer->class_name;
+		told->name = layer->name;
+		told->local_name = layer->local_name;
+		told->scope = layer->scope;
+		told->inner = layer->inner;
+		told->is_operator = pneumo_layer_is_operator(layer);
+	}
+}
+
+static void
+tell_parts(PneumoLayersHooks *hooks, const LayerList *list)
+{
+	int i;
+	int k;
+
+	for (i = 0; i < list->n; i++)
+	{
+		PneumoKerasLayer *told;
+
+		if (list->listed[i] < 0)
+			continue;
+		told = &hooks->layers[list->listed[i]];
+		told->n_parts = Max(list->layers[i]->n_parts, 0);
+		for (k = 0; k < told->n_parts; k++)
+			told->parts[k] = list->layers[i]->parts[k].name;
+	}
+}
+
 NnGraph *
-pneumo_layers_graph(PneumoConfig *config, int n_classes, const PneumoLayersHooks *hooks)
+pneumo_layers_graph(PneumoConfig *config, int n_classes, PneumoLayersHooks *hooks)
 {
 	LayerList list;
 	NnGraph *graph;
@@ -203,8 +249,12 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes, const PneumoLayersHooks
 	int i;
 
 	memset(&error, 0, sizeof(error));
+	memset(&list, 0, sizeof(list));
+	list.hooks = hooks;
 	pneumo_layers_read(&list, config->layers != NULL ? config->layers
 													 : pneumo_preset_layers(config->preset, n_classes));
+	if (hooks != NULL)
+		tell_layers(hooks, &list);
 	for (i = 0; i < list.n; i++)
 	{
 		read_layer(&list, list.layers[i]);
@@ -237,6 +287,8 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes, const PneumoLayersHooks
 						errhint("End the network with a Dense layer of %s.",
 								n_classes == 2 ? "one unit with sigmoid"
 											   : psprintf("%d units with softmax", n_classes))));
+	if (hooks != NULL)
+		tell_parts(hooks, &list);
 	pneumo_layers_tell(&list);
 	return graph;
 }

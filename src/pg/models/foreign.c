@@ -53,9 +53,9 @@ typedef enum PixelMode
 
 static const char *const modes[] = {"tf", "torch", "caffe", NULL};
 
-/* Returns the config of a training that has the shared keys and the layers. */
+/* Returns the config of a training that has the shared keys, unless they are null, and the layers. */
 static PneumoConfig *
-parse_shared(Jsonb *given, const char *layers)
+parse_shared(Jsonb *given, Jsonb *layers)
 {
 	PneumoJson json;
 	JsonbValue *value;
@@ -65,16 +65,18 @@ parse_shared(Jsonb *given, const char *layers)
 	for (i = 0; shared_keys[i] != NULL; i++)
 	{
 		value = pneumo_json_get(&given->root, shared_keys[i]);
-		if (value != NULL)
+		if (!pneumo_json_is_null(value))
 			pneumo_json_add_jsonb(&json, shared_keys[i], JsonbValueToJsonb(value));
 	}
 	value = pneumo_json_get(&given->root, "layers");
 	if (layers != NULL)
-		pneumo_json_add_string(&json, "layers", layers);
+		pneumo_json_add_jsonb(&json, "layers", layers);
+	else if (pneumo_json_is_null(value))
+		pneumo_json_add_jsonb(&json, "layers", pneumo_json_parse("[]"));
+	else if (value->type == jbvString)
+		pneumo_json_add_string(&json, "layers", pneumo_json_cstring(value));
 	else
-		pneumo_json_add_jsonb(&json, "layers",
-							  pneumo_json_is_null(value) ? pneumo_json_parse("[]")
-														 : JsonbValueToJsonb(value));
+		pneumo_json_add_jsonb(&json, "layers", JsonbValueToJsonb(value));
 	return pneumo_config_parse(pneumo_json_end(&json));
 }
 
@@ -170,7 +172,7 @@ apply_mode(PneumoForeign *foreign, PixelMode mode)
 }
 
 PneumoForeign *
-pneumo_foreign_parse(Jsonb *given, const char *layers)
+pneumo_foreign_parse(Jsonb *given, Jsonb *layers)
 {
 	PneumoForeign *foreign = palloc0(sizeof(PneumoForeign));
 	JsonbContainer *root = &given->root;

@@ -12,9 +12,11 @@
 #include "utils/jsonb.h"
 #include "utils/snapshot.h"
 
+#include "exchange/hdf5.h"
 #include "exchange/onnx.h"
 #include "nn/nn.h"
 
+#include "pg/base/json.h"
 #include "pg/catalog/records.h"
 #include "pg/config/config.h"
 
@@ -73,7 +75,7 @@ typedef struct PneumoForeign
  * value.  layers is the network in Keras's form, if the file has it, else NULL;
  * then it is the config's key "layers", or an empty list.
  */
-extern PneumoForeign *pneumo_foreign_parse(Jsonb *given, const char *layers);
+extern PneumoForeign *pneumo_foreign_parse(Jsonb *given, Jsonb *layers);
 
 /*
  * Adds the nodes that do what the network expects to be done to pixels, after
@@ -118,6 +120,46 @@ typedef struct PneumoForeignFile
  */
 extern int32 pneumo_foreign_store(const PneumoForeign *foreign, const char *name, const NnGraph *graph,
 								  const float *weights, const PneumoForeignFile *file);
+
+/* --------------------------- a Keras file's weights (keras_weights.c) */
+
+/* The weights of a Keras file: an HDF5 file, and how it names them. */
+typedef struct PneumoKerasWeights
+{
+	Hdf5File file;
+	Hdf5Dataset *datasets; /* in the order of their paths */
+	bool *used;            /* by dataset: some layer's */
+	int n;
+	bool legacy; /* a group a layer by its name, with the attribute weight_names; else by class and number */
+	const char *root;               /* path of the groups of layers: "layers", "model_weights" or "" */
+	const PneumoLayersHooks *hooks; /* has the layers */
+	char **paths;                   /* by layer: of its group, palloc'd, or NULL; once the layers are known */
+} PneumoKerasWeights;
+
+/* Opens an HDF5 file, which has to stay as it is, and lists its datasets. */
+extern PneumoKerasWeights *pneumo_keras_weights_open(const void *bytes, size_t n_bytes);
+
+/* Returns an attribute of the root group that is a text, in the database's encoding; NULL: there is none. */
+extern char *pneumo_keras_attribute(PneumoKerasWeights *weights, const char *name);
+
+/* Finds mean and variance of a Normalization, as PneumoLayersHooks.normalization() does. */
+extern int pneumo_keras_normalization(double *mean, double *variance, PneumoKerasWeights *weights,
+									  const PneumoLayersHooks *hooks, const PneumoKerasLayer *layer);
+
+/*
+ * Fills the weights of a graph.  One error names all variables that the file
+ * lacks, that it has in another shape, or that no layer has.
+ */
+extern void pneumo_keras_weights_read(float *dst, PneumoKerasWeights *weights, const PneumoLayersHooks *hooks,
+									  const NnGraph *graph);
+
+/* --------------------------------- a layer's config (layer_config.c) */
+
+/*
+ * Adds parameter i of a node with Keras's key, numbers with so many digits; not
+ * one that has no short form, or that is not stored.
+ */
+extern void pneumo_layer_param(PneumoJson *json, const NnNodeInfo *node, int i, int digits);
 
 /* --------------------------------- ONNX (onnx_import.c, onnx_export.c) */
 
