@@ -38,14 +38,17 @@ REGRESS = \
 	failures \
 	explore \
 	figures \
+	findings \
 	fit \
 	groups \
 	images \
+	keras \
 	layers \
 	leaderboard \
 	lineage \
 	messages \
 	models \
+	onnx \
 	plots \
 	precision \
 	predict \
@@ -79,6 +82,7 @@ OWN_GOALS = \
 	check-deep \
 	check-explain \
 	check-images \
+	check-networks \
 	check-pgspot \
 	check-readme \
 	check-report \
@@ -127,7 +131,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 include $(dir $(firstword $(MAKEFILE_LIST)))objects.mk
 PG_CPPFLAGS = -I$(srcdir)/src $(IMAGE_CPPFLAGS)
-SHLIB_LINK = $(IMAGE_LIBS) -lpthread -lm
+SHLIB_LINK = $(IMAGE_LIBS) $(EXCHANGE_LIBS) -lpthread -lm
 DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/src/sql/pneumo--*--*.sql)))
 DATA_built = pneumo--$(EXTVERSION).sql
 EXTRA_CLEAN = build $(OBJS:.o=.d)
@@ -166,6 +170,8 @@ $(OBJS_PG): override CFLAGS += -Wno-unused-parameter -Wno-missing-field-initiali
 $(OBJS_PLAIN): override CFLAGS += -Wno-declaration-after-statement
 $(OBJS_NN): override CFLAGS += -O3
 $(OBJS_IMAGE): override CFLAGS += -O3
+# What protoc-c writes has assertions, which would end the server.
+src/exchange/onnx.pb-c.o: override CFLAGS += -DNDEBUG
 
 # make check-sanitize; the kernels, which take minutes to compile with the
 # sanitizers, are checked by the unit tests (make unit SANITIZE=1).

@@ -395,11 +395,11 @@ fill_rows(Rows *rows, const PneumoCheck *check, int feature, int class)
 		const PneumoCheckItem *item = &check->items[i];
 		double *row = rows->feature + rows->n * rows->n_features;
 
-		if (item->label < 0)
+		if (pneumo_check_target(check, item, class) == NN_UNKNOWN)
 			continue;
 		memset(row, 0, rows->n_features * sizeof(double));
 		row[item->tag_value[feature]] = 1;
-		rows->label[rows->n] = item->label == class;
+		rows->label[rows->n] = pneumo_check_target(check, item, class) == 1;
 		rows->cluster[rows->n++] = item->cluster;
 	}
 }
@@ -455,7 +455,7 @@ has_two_values(const PneumoCheck *check, int feature)
 	{
 		const PneumoCheckItem *item = &check->items[i];
 
-		if (item->label < 0)
+		if (item->label < 0 && item->known == 0)
 			continue;
 		if (first >= 0 && item->tag_value[feature] != first)
 			return true;
@@ -511,13 +511,13 @@ check_tags(PneumoCheck *check)
 	int pass;
 	int c;
 
-	if (check->source->col_label == 0 || check->n_classes < 2)
+	if (!pneumo_source_labelled(check->source) || (check->n_classes < 2 && !check->multi_label))
 		return;
 	rows.feature =
 		MemoryContextAllocHuge(check->cxt, n * (OWN_VALUES + PNEUMO_CHECK_VALUES) * sizeof(double));
 	rows.label = MemoryContextAllocHuge(check->cxt, n);
 	rows.cluster = MemoryContextAllocHuge(check->cxt, n * sizeof(uint64));
-	if (check->n_classes == 2)
+	if (check->n_classes == 2 && !check->multi_label)
 		first = last = pneumo_check_positive_class(check);
 	/* first the summary, then the tags */
 	for (pass = 0; pass < 2; pass++)
