@@ -161,9 +161,9 @@ print_values(FILE *out, const char *title, const char **values, size_t n, size_t
 	fputs("\n", out);
 }
 
-/* Prints the number of patients, and whether some are on several splits. */
+/* Prints the number of patients; a dry run has read the tags. */
 static void
-print_patients(FILE *out, const Plan *plan, const char **values)
+print_patients(FILE *out, const Plan *plan, const Options *options, const char **values)
 {
 	size_t n = sort_values(values, plan, KIND_PATIENT);
 	size_t different = 0;
@@ -172,7 +172,8 @@ print_patients(FILE *out, const Plan *plan, const char **values)
 		different += i == 0 || strcmp(values[i], values[i - 1]) != 0;
 	if (n == 0)
 		fprintf(out, "  %-9s%s\n", "patients",
-				plan->dicom ? "by the images' tags" : "not known: see --patient-pattern, or a manifest");
+				plan->dicom && !options->dry_run ? "by the images' tags"
+												 : "not known: see --patient-pattern, or a manifest");
 	else
 		fprintf(out, "  %-9s%zu, of %zu images\n", "patients", different, n);
 }
@@ -183,7 +184,6 @@ print_plan(FILE *out, const Plan *plan, const Options *options)
 	const char **values = need(sizeof(char *) * (plan->n + 1));
 	size_t n;
 
-	(void) options;
 	fprintf(out, "%s ", plan->from);
 	print_clean(out, plan->root);
 	fprintf(out, ": %zu image%s, %.1f MB\n", plan->n, plan->n == 1 ? "" : "s", (double) plan->n_bytes / 1e6);
@@ -209,7 +209,7 @@ print_plan(FILE *out, const Plan *plan, const Options *options)
 			print_clean(out, plan->tree.labels[i].name);
 			fputs("\n", out);
 		}
-	print_patients(out, plan, values);
+	print_patients(out, plan, options, values);
 	if (plan->n_extra > 0)
 	{
 		fprintf(out, "  %-9s", "also");
