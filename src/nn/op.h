@@ -78,6 +78,7 @@ typedef struct NnOpPhase
 #define NN_IS_ACTIVATION 64   /* nothing but an activation function */
 #define NN_IS_MAX_POOLING 128 /* the maximum over node->window */
 #define NN_IS_CONVOLUTION 256 /* its output is a map to explain (nn_graph_last_conv_node) */
+#define NN_FUSE_AFFINE 512    /* in prediction takes a following op with affine(), folded into its kernel */
 
 typedef struct NnOp
 {
@@ -98,12 +99,20 @@ typedef struct NnOp
 	 * Packs the weights in the order and format that a kernel likes; NULL, or 0
 	 * bytes: the step runs from the float32 weights.  Precision int16 (only with
 	 * NN_INFER): what is packed is all that forward() gets, the bias too;
-	 * call->weights is NULL then.
+	 * call->weights is NULL then.  Where step->affine is set (NN_FUSE_AFFINE),
+	 * something must be packed, and weights are the folded kernel and a bias
+	 * behind it (nn_step_bias()).
 	 */
 	size_t (*packed_bytes)(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
 						   NnPrecision precision);
 	void (*pack)(void *packed, const NnNode *node, const NnStep *step, const float *weights, NnMode mode,
 				 NnPath path, NnPrecision precision);
+
+	/*
+	 * Computes the factor a and the constant b of each channel, for an operation
+	 * that outside training is dst = src * a + b; NULL for all others.
+	 */
+	void (*affine)(float *a, float *b, const NnNode *node, const float *weights);
 
 	/* Run one sample. */
 	void (*forward)(const NnCall *call);

@@ -53,6 +53,7 @@ typedef struct NnTensor
 typedef struct NnStep
 {
 	int node;     /* whose operation runs */
+	int affine;   /* node whose factors are folded into the weights, or -1 */
 	int out_node; /* the last node fused into it */
 	NnActivation activation;
 	float slope;  /* of leaky_relu */

@@ -19,7 +19,7 @@
 #include "../batch.h"
 #include "../error.h"
 #include "../graph.h"
-#include "../kernels/kernels.h"
+#include "../kernels/maps.h"
 #include "../nn.h"
 #include "../op.h"
 #include "../plan.h"
@@ -172,28 +172,36 @@ static void
 apply_affine(float *dst, const float *src, const float *a, const float *b, const NnNode *node,
 			 const NnStep *step, NnPath path)
 {
-	int relu = (step->activation == NN_RELU);
 	size_t c = (size_t) node->in.c;
 	size_t rows = pixels_of(node);
 	size_t most = nn_stop_items(c);
+	NnClip clip;
+	int clipped = nn_step_clip(&clip, step);
 	size_t i;
 
 	for (i = 0; i < rows && !nn_stopped(); i += most)
-		nn_kernels(path)->channel_affine(dst + i * c, src + i * c, a, b, rows - i < most ? rows - i : most,
-										 node->in.c, relu);
-	if (!relu)
-		nn_activation_forward(dst, pixels_of(node), (size_t) node->in.c, step->activation, step->slope);
+		nn_map_kernels(path)->channel_affine(dst + i * c, src + i * c, a, b,
+											 rows - i < most ? rows - i : most, node->in.c, clip);
+	if (!clipped)
+		nn_activation_forward(dst, rows, c, step->activation, step->slope);
+}
+
+static void
+norm_affine(float *a, float *b, const NnNode *node, const float *weights)
+{
+	Parts parts = parts_of(node);
+
+	make_affine(a, b, node, weights, weights + parts.mean, weights + parts.variance);
 }
 
 static void
 norm_forward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	Parts parts = parts_of(node);
 	float *a = call->scratch;
 	float *b = a + node->in.c;
 
-	make_affine(a, b, node, call->weights, call->weights + parts.mean, call->weights + parts.variance);
+	norm_affine(a, b, node, call->weights);
 	apply_affine(call->dst, call->src[0], a, b, node, call->step, call->path);
 }
 
@@ -201,7 +209,6 @@ static void
 norm_backward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	Parts parts = parts_of(node);
 	size_t c = (size_t) node->in.c;
 	size_t pixels = pixels_of(node);
 	float *a = call->scratch;
@@ -212,7 +219,7 @@ norm_backward(const NnCall *call)
 	nn_activation_backward(call->ddst, call->dst, pixels, c, call->step->activation, call->step->slope);
 	if (call->dsrc[0] == NULL)
 		return;
-	make_affine(a, b, node, call->weights, call->weights + parts.mean, call->weights + parts.variance);
+	norm_affine(a, b, node, call->weights);
 	for (i = 0; i < pixels && !nn_stop_due(&work, c); i++)
 		for (k = 0; k < c; k++)
 			call->dsrc[0][i * c + k] = call->ddst[i * c + k] * a[k];
@@ -275,44 +282,28 @@ chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *f
 	return (size_t) (end - start) * pixels;
 }
 
-/*
- * Sums by channel: sum of x, sum_sq of its squares, dot of x times y; each may
- * be NULL.
- */
-static void
-sum_rows(double *sum, double *sum_sq, double *dot, const float *x, const float *y, size_t rows, size_t c,
-		 NnPath path)
-{
-	const NnKernels *kernels = nn_kernels(path);
-	size_t most = nn_stop_items(c);
-	size_t count, i;
-
-	for (i = 0; i < rows && !nn_stopped(); i += count)
-	{
-		count = rows - i < most ? rows - i : most;
-		kernels->channel_sums(sum, sum_sq, x + i * c, count, (int) c);
-		if (dot != NULL)
-			kernels->channel_dots(dot, x + i * c, y + i * c, count, (int) c);
-	}
-}
-
 static size_t
 statistics_items(const NnTrainer *trainer, const NnStep *step)
 {
 	return has_fixed_statistics(nn_batch_node(trainer, step)) ? 0 : nn_chunk_items(trainer, step);
 }
 
+/* Sums src and its squares. */
 static void
 sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t first, rows = chunk_rows(trainer, step, item, &first);
+	const float *src = nn_batch_tensor(trainer, step->src[0]) + first * c;
 	double *sum = chunk_sums(trainer, step, item);
+	size_t most = nn_stop_items(c);
+	size_t i;
 
 	(void) worker;
 	memset(sum, 0, 2 * c * sizeof(double));
-	sum_rows(sum, sum + c, NULL, nn_batch_tensor(trainer, step->src[0]) + first * c, NULL, rows, c,
-			 trainer->path);
+	for (i = 0; i < rows && !nn_stopped(); i += most)
+		nn_map_kernels(trainer->path)
+			->channel_sums(sum, sum + c, src + i * c, rows - i < most ? rows - i : most, (int) c);
 }
 
 /* Returns the sum over the chunks of part (0 or 1) of channel k. */
@@ -379,21 +370,43 @@ normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *
 				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step, trainer->path);
 }
 
-/* Applies the activation's derivative, then sums ddst and ddst * src. */
+/*
+ * Fills what of the activation the backward passes do while they read the
+ * gradient; any other has been applied to it by backward_chunk().
+ */
+static NnClip
+gradient_clip(const NnStep *step)
+{
+	NnClip clip;
+
+	if (!nn_step_clip(&clip, step))
+		clip.on = 0;
+	return clip;
+}
+
+/* Sums the gradient before the activation, and that times src. */
 static void
 backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
 	size_t first, rows = chunk_rows(trainer, step, item, &first);
+	const float *src = nn_batch_tensor(trainer, step->src[0]) + first * c;
 	float *ddst = nn_batch_gradient(trainer, step->dst) + first * c;
 	double *sum = chunk_sums(trainer, step, item);
+	NnClip clip = gradient_clip(step);
+	size_t most = nn_stop_items(c);
+	size_t i;
 
 	(void) worker;
-	nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c, step->activation,
-						   step->slope);
+	if (!clip.on)
+		nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c,
+							   step->activation, step->slope);
 	memset(sum, 0, 2 * c * sizeof(double));
-	sum_rows(sum, NULL, sum + c, ddst, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, c,
-			 trainer->path);
+	for (i = 0; i < rows && !nn_stopped(); i += most)
+		nn_map_kernels(trainer->path)
+			->channel_gradient_sums(sum, sum + c, ddst + i * c, src + i * c, kept(trainer, step, KEEP_A),
+									kept(trainer, step, KEEP_B), rows - i < most ? rows - i : most, (int) c,
+									clip);
 }
 
 /*
@@ -446,22 +459,22 @@ static void
 data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = nn_batch_node(trainer, step);
-	const float *by_ddst = kept(trainer, step, KEEP_BY_DDST);
-	const float *by_src = kept(trainer, step, KEEP_BY_SRC);
-	const float *constant = kept(trainer, step, KEEP_CONSTANT);
 	size_t c = (size_t) node->in.c;
 	size_t pixels = pixels_of(node);
 	size_t first = item * pixels * c;
 	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
 	const float *ddst = nn_batch_gradient(trainer, step->dst) + first;
 	float *dsrc = nn_batch_buffer(trainer, step->dsrc[0]) + first;
-	size_t work = 0;
-	size_t i, k;
+	size_t most = nn_stop_items(c);
+	size_t i;
 
 	(void) worker;
-	for (i = 0; i < pixels && !nn_stop_due(&work, c); i++, src += c, ddst += c, dsrc += c)
-		for (k = 0; k < c; k++)
-			dsrc[k] = ddst[k] * by_ddst[k] + src[k] * by_src[k] + constant[k];
+	for (i = 0; i < pixels && !nn_stopped(); i += most)
+		nn_map_kernels(trainer->path)
+			->channel_gradient(dsrc + i * c, ddst + i * c, src + i * c, kept(trainer, step, KEEP_A),
+							   kept(trainer, step, KEEP_B), kept(trainer, step, KEEP_BY_DDST),
+							   kept(trainer, step, KEEP_BY_SRC), kept(trainer, step, KEEP_CONSTANT),
+							   pixels - i < most ? pixels - i : most, (int) c, gradient_clip(step));
 }
 
 static void
@@ -506,6 +519,7 @@ const NnOp nn_op_batch_normalization = {
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = norm_shape,
 	.scratch_bytes = norm_scratch_bytes,
+	.affine = norm_affine,
 	.forward = norm_forward,
 	.backward = norm_backward,
 	.train_forward = train_forward,
