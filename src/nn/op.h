@@ -145,6 +145,15 @@ typedef struct NnOp
 	const NnOpPhase *train_forward;
 	const NnOpPhase *train_backward;
 	const NnOpPhase *train_weights;
+
+	/*
+	 * Do the work of one sample of the first phase of train_forward or of
+	 * train_backward, called as soon as its source or the gradient of its output
+	 * is made, and the first phase is left out: what has just been written is
+	 * read from the cache.  The samples of a chunk come in order.  NULL: none.
+	 */
+	void (*observe_src)(NnTrainer *trainer, const NnStep *step, size_t sample);
+	void (*observe_ddst)(NnTrainer *trainer, const NnStep *step, size_t sample);
 	size_t (*keep_bytes)(const NnNode *node);               /* per step, forward to update */
 	size_t (*shared_bytes)(const NnNode *node, int batch);  /* during one step */
 	void (*commit)(NnTrainer *trainer, const NnStep *step); /* at the update */

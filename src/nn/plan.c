@@ -289,7 +289,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 		fused[i] = 0;
 	}
 	node_tensor[0] = 0;
-	tensors[0] = (NnTensor) {0, nn_shape_floats(&graph->nodes[0].shape), 0, -1, -1};
+	tensors[0] = (NnTensor) {0, nn_shape_floats(&graph->nodes[0].shape), 0, -1, -1, 0};
 	plan->n_tensors = 1;
 	plan->n_steps = 0;
 	for (i = 1; i <= last; i++)
@@ -321,7 +321,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 		}
 		step->need_weights = (options->mode == NN_TRAINING && node->n_trainable > 0);
 		step->dst = plan->n_tensors;
-		tensors[plan->n_tensors] = (NnTensor) {step->out_node, nn_shape_floats(&step->out), 0, -1, -1};
+		tensors[plan->n_tensors] = (NnTensor) {step->out_node, nn_shape_floats(&step->out), 0, -1, -1, 0};
 		node_tensor[step->out_node] = plan->n_tensors++;
 		plan->n_steps++;
 	}
@@ -411,6 +411,7 @@ backward_buffers(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *option
 				extend(plan, src->buffer, keep_until);
 			if (!src->need_gradient)
 				continue;
+			src->n_gradients++;
 			step->add[j] = (src->gradient >= 0);
 			if (step->add[j])
 				step->dsrc[j] = add_buffer(plan, bytes, now, now);

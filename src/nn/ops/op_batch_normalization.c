@@ -4,7 +4,7 @@
  *	  BatchNormalization over the channels.
  *
  * In training, mean and biased variance are those of the batch (sums and sums
- * of squares in double, over fixed chunks of samples), and the moving
+ * of squares of each sample in double, added in order), and the moving
  * statistics move by 1 - momentum when the step is committed.  Otherwise the
  * moving statistics are used.  Both ways dst = src * a + b per channel, with
  * a = gamma / sqrt(variance + epsilon) and b = beta - mean * a.
@@ -24,6 +24,7 @@
 #include "../op.h"
 #include "../plan.h"
 #include "../pool.h"
+#include "../sizes.h"
 #include "../stop.h"
 #include "../trainer.h"
 #include "op_common.h"
@@ -243,81 +244,100 @@ enum
 	KEEP_COUNT
 };
 
+/* Returns the bytes of a part of what is kept. */
+static size_t
+part_bytes(const NnNode *node)
+{
+	return nn_align_size((size_t) node->in.c * sizeof(float));
+}
+
+/* Makes room for two sums of the gradient per channel and chunk, too, in double. */
 static size_t
 norm_keep_bytes(const NnNode *node)
 {
-	return (size_t) KEEP_COUNT * (size_t) node->in.c * sizeof(float);
+	return (size_t) KEEP_COUNT * part_bytes(node) +
+		   2 * (size_t) NN_CHUNKS * (size_t) node->in.c * sizeof(double);
 }
 
-/* Makes room for two sums per channel of every chunk, in double. */
+/* Makes room for two sums per channel and sample, in double. */
 static size_t
 norm_shared_bytes(const NnNode *node, int batch)
 {
-	(void) batch;
-	return 2 * (size_t) NN_CHUNKS * (size_t) node->in.c * sizeof(double);
+	return 2 * (size_t) batch * (size_t) node->in.c * sizeof(double);
+}
+
+static char *
+kept_bytes(const NnTrainer *trainer, const NnStep *step)
+{
+	return trainer->keep + trainer->keep_offset[nn_step_index(trainer, step)];
 }
 
 static float *
 kept(const NnTrainer *trainer, const NnStep *step, int part)
 {
-	return (float *) (trainer->keep + trainer->keep_offset[nn_step_index(trainer, step)]) +
-		   (size_t) part * (size_t) nn_batch_node(trainer, step)->in.c;
+	return (float *) (kept_bytes(trainer, step) + (size_t) part * part_bytes(nn_batch_node(trainer, step)));
 }
 
+/* Returns the sums of a sample's source. */
 static double *
-chunk_sums(const NnTrainer *trainer, const NnStep *step, size_t chunk)
+sample_sums(const NnTrainer *trainer, const NnStep *step, size_t sample)
 {
-	return (double *) trainer->shared + 2 * chunk * (size_t) nn_batch_node(trainer, step)->in.c;
+	return (double *) trainer->shared + 2 * sample * (size_t) nn_batch_node(trainer, step)->in.c;
 }
 
-/* Returns the rows (pixels) of a chunk of samples, and where they begin. */
-static size_t
-chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *first)
+/* Returns the sums of a chunk's gradient; other steps run between their making and their use. */
+static double *
+gradient_sums(const NnTrainer *trainer, const NnStep *step, size_t chunk)
 {
-	size_t pixels = pixels_of(nn_batch_node(trainer, step));
-	int start = nn_chunk_start(trainer->n, chunk);
-	int end = nn_chunk_start(trainer->n, chunk + 1);
+	const NnNode *node = nn_batch_node(trainer, step);
 
-	*first = (size_t) start * pixels;
-	return (size_t) (end - start) * pixels;
+	return (double *) (kept_bytes(trainer, step) + (size_t) KEEP_COUNT * part_bytes(node)) +
+		   2 * chunk * (size_t) node->in.c;
+}
+
+/* Returns the sum over n pairs of sums of part (0 or 1) of channel k. */
+static double
+total(const double *sums, size_t n, size_t c, int part, size_t k)
+{
+	double sum = 0.0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		sum += sums[(2 * i + (size_t) part) * c + k];
+	return sum;
 }
 
 static size_t
 statistics_items(const NnTrainer *trainer, const NnStep *step)
 {
-	return has_fixed_statistics(nn_batch_node(trainer, step)) ? 0 : nn_chunk_items(trainer, step);
+	return has_fixed_statistics(nn_batch_node(trainer, step)) ? 0 : nn_sample_items(trainer, step);
 }
 
-/* Sums src and its squares. */
+/* Sums a sample's source and its squares. */
 static void
-sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+observe_src(NnTrainer *trainer, const NnStep *step, size_t sample)
 {
-	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
-	size_t first, rows = chunk_rows(trainer, step, item, &first);
-	const float *src = nn_batch_tensor(trainer, step->src[0]) + first * c;
-	double *sum = chunk_sums(trainer, step, item);
+	const NnNode *node = nn_batch_node(trainer, step);
+	size_t c = (size_t) node->in.c;
+	size_t rows = pixels_of(node);
+	const float *src = nn_batch_tensor(trainer, step->src[0]) + sample * rows * c;
+	double *sum = sample_sums(trainer, step, sample);
 	size_t most = nn_stop_items(c);
 	size_t i;
 
-	(void) worker;
+	if (has_fixed_statistics(node))
+		return;
 	memset(sum, 0, 2 * c * sizeof(double));
 	for (i = 0; i < rows && !nn_stopped(); i += most)
 		nn_map_kernels(trainer->path)
 			->channel_sums(sum, sum + c, src + i * c, rows - i < most ? rows - i : most, (int) c);
 }
 
-/* Returns the sum over the chunks of part (0 or 1) of channel k. */
-static double
-total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
+static void
+sum_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
-	size_t n_chunks = (size_t) nn_chunk_count(trainer->n);
-	double sum = 0.0;
-	size_t i;
-
-	for (i = 0; i < n_chunks; i++)
-		sum += chunk_sums(trainer, step, i)[(size_t) part * c + k];
-	return sum;
+	(void) worker;
+	observe_src(trainer, step, item);
 }
 
 static double
@@ -331,6 +351,8 @@ make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *w
 {
 	const NnNode *node = nn_batch_node(trainer, step);
 	size_t c = (size_t) node->in.c;
+	const double *sums = sample_sums(trainer, step, 0);
+	size_t n = (size_t) trainer->n;
 	double rows = batch_rows(trainer, step);
 	size_t work = 0;
 	size_t k;
@@ -346,10 +368,10 @@ make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *w
 		memcpy(kept(trainer, step, KEEP_VARIANCE), weights + parts.variance, c * sizeof(float));
 	}
 	else
-		for (k = 0; k < c && !nn_stop_due(&work, 16 * NN_CHUNKS); k++)
+		for (k = 0; k < c && !nn_stop_due(&work, 16 * n); k++)
 		{
-			double mean = total(trainer, step, 0, k) / rows;
-			double variance = total(trainer, step, 1, k) / rows - mean * mean;
+			double mean = total(sums, n, c, 0, k) / rows;
+			double variance = total(sums, n, c, 1, k) / rows - mean * mean;
 
 			kept(trainer, step, KEEP_MEAN)[k] = (float) mean;
 			kept(trainer, step, KEEP_VARIANCE)[k] = (float) (variance > 0.0 ? variance : 0.0);
@@ -384,29 +406,43 @@ gradient_clip(const NnStep *step)
 	return clip;
 }
 
-/* Sums the gradient before the activation, and that times src. */
+/* Sums a sample's gradient before the activation, and that times src. */
 static void
-backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+observe_ddst(NnTrainer *trainer, const NnStep *step, size_t sample)
 {
-	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
-	size_t first, rows = chunk_rows(trainer, step, item, &first);
-	const float *src = nn_batch_tensor(trainer, step->src[0]) + first * c;
-	float *ddst = nn_batch_gradient(trainer, step->dst) + first * c;
-	double *sum = chunk_sums(trainer, step, item);
+	const NnNode *node = nn_batch_node(trainer, step);
+	size_t c = (size_t) node->in.c;
+	size_t rows = pixels_of(node);
+	size_t first = sample * rows * c;
+	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
+	float *ddst = nn_batch_gradient(trainer, step->dst) + first;
+	size_t chunk = nn_chunk_of(trainer->n, (int) sample);
+	double *sum = gradient_sums(trainer, step, chunk);
 	NnClip clip = gradient_clip(step);
 	size_t most = nn_stop_items(c);
 	size_t i;
 
-	(void) worker;
 	if (!clip.on)
-		nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c,
-							   step->activation, step->slope);
-	memset(sum, 0, 2 * c * sizeof(double));
+		nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first, rows, c, step->activation,
+							   step->slope);
+	if ((int) sample == nn_chunk_start(trainer->n, chunk))
+		memset(sum, 0, 2 * c * sizeof(double));
 	for (i = 0; i < rows && !nn_stopped(); i += most)
 		nn_map_kernels(trainer->path)
 			->channel_gradient_sums(sum, sum + c, ddst + i * c, src + i * c, kept(trainer, step, KEEP_A),
 									kept(trainer, step, KEEP_B), rows - i < most ? rows - i : most, (int) c,
 									clip);
+}
+
+static void
+backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+{
+	int end = nn_chunk_start(trainer->n, item + 1);
+	int i;
+
+	(void) worker;
+	for (i = nn_chunk_start(trainer->n, item); i < end && !nn_stopped(); i++)
+		observe_ddst(trainer, step, (size_t) i);
 }
 
 /*
@@ -424,6 +460,8 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	Parts parts = parts_of(node);
 	float *dweights = trainer->gradients + node->weights;
 	int fixed = has_fixed_statistics(node);
+	const double *sums = gradient_sums(trainer, step, 0);
+	size_t n = (size_t) nn_chunk_count(trainer->n);
 	double rows = batch_rows(trainer, step);
 	size_t c = (size_t) node->in.c;
 	size_t work = 0;
@@ -436,8 +474,8 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 		double mean = kept(trainer, step, KEEP_MEAN)[k];
 		double f = 1.0 / sqrt((double) kept(trainer, step, KEEP_VARIANCE)[k] + epsilon_of(node));
 		double a = kept(trainer, step, KEEP_A)[k];
-		double sum = total(trainer, step, 0, k);
-		double sum_x = (total(trainer, step, 1, k) - mean * sum) * f;
+		double sum = total(sums, n, c, 0, k);
+		double sum_x = (total(sums, n, c, 1, k) - mean * sum) * f;
 
 		if (parts.beta >= 0 && node->n_trainable > 0)
 			dweights[(size_t) parts.beta + k] = (float) sum;
@@ -500,7 +538,7 @@ norm_commit(NnTrainer *trainer, const NnStep *step)
 }
 
 static const NnOpPhase train_forward[] = {
-	{statistics_items, sum_chunk},
+	{statistics_items, sum_sample},
 	{nn_one_item, make_statistics},
 	{nn_sample_items, normalize_sample},
 	{NULL, NULL},
@@ -524,6 +562,8 @@ const NnOp nn_op_batch_normalization = {
 	.backward = norm_backward,
 	.train_forward = train_forward,
 	.train_backward = train_backward,
+	.observe_src = observe_src,
+	.observe_ddst = observe_ddst,
 	.keep_bytes = norm_keep_bytes,
 	.shared_bytes = norm_shared_bytes,
 	.commit = norm_commit,
