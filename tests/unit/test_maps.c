@@ -246,6 +246,33 @@ test_channels(const Path *p)
 	unit_ok(same, "%s: sums by channel and gates are exact", p->name);
 }
 
+static void
+test_max_gradient(const Path *p)
+{
+	int same = 1;
+	int c;
+
+	for (c = 1; c < 40; c++)
+	{
+		size_t line = 5 * (size_t) c;
+		size_t n = 4 * line;
+		float *src = floats(n, 1), *ddst = floats((size_t) c, 1);
+		float *want = floats(n, 0), *got = floats(n, 0);
+		size_t i;
+
+		for (i = 0; i < n; i++)
+			src[i] = floorf(2.0f * src[i]); /* many equal ones */
+		nn_map_kernels_ref.max_gradient(want, ddst, src, 3, 1 + c % 3, line, c);
+		p->k->max_gradient(got, ddst, src, 3, 1 + c % 3, line, c);
+		same &= guarded(got, n) && memcmp(want, got, n * sizeof(float)) == 0;
+		free(src);
+		free(ddst);
+		free(want);
+		free(got);
+	}
+	unit_ok(same, "%s: the first maximum gets the gradient", p->name);
+}
+
 /* A NaN passes an activation, so that the loss shows it. */
 static void
 test_not_finite(const Path *p)
@@ -270,6 +297,7 @@ main(void)
 		test_convolutions(&paths[i], 0);
 		test_convolutions(&paths[i], 1);
 		test_channels(&paths[i]);
+		test_max_gradient(&paths[i]);
 		test_not_finite(&paths[i]);
 	}
 	return unit_done();

@@ -392,3 +392,34 @@ map_gate(float *d0, float *d1, const float *ddst, const float *dst, size_t n, Nn
 			v_store_n(d1 + i, g, (int) (n - i));
 	}
 }
+
+/* --------------------------------------------------------------- pooling */
+
+static void
+max_gradient(float *dsrc, const float *ddst, const float *src, int rows, int columns, size_t line, int c)
+{
+	int k, y, x;
+
+	for (k = 0; k < c; k += VW)
+	{
+		int n = c - k < VW ? c - k : VW;
+		unsigned left = (1u << n) - 1;
+		vf g = v_load_n(ddst + k, n);
+		vf best = v_load_n(src + k, n);
+
+		for (y = 0; y < rows; y++)
+			for (x = 0; x < columns; x++)
+				best = v_max(v_load_n(src + (size_t) y * line + (size_t) (x * c + k), n), best);
+		for (y = 0; y < rows && left != 0; y++)
+			for (x = 0; x < columns && left != 0; x++)
+			{
+				size_t at = (size_t) y * line + (size_t) (x * c + k);
+				unsigned won = left & ~v_gt_bits(best, v_load_n(src + at, n));
+
+				if (won == 0)
+					continue;
+				v_store_n(dsrc + at, v_add(v_load_n(dsrc + at, n), v_keep(g, won)), n);
+				left &= ~won;
+			}
+	}
+}

@@ -611,10 +611,19 @@ cv_pack_taps(float *to, const float *weight, const NnConv *c, const CvAxis *ay, 
 			{
 				size_t tap = (size_t) ((ay->first + i * ay->step) * c->kw + ax->first + j * ax->step);
 				const float *from = weight + tap * (size_t) c->ic * (size_t) c->oc + (size_t) v * VW * n_step;
+				int count = n_all - v * VW < nv * VW ? n_all - v * VW : nv * VW;
 
-				for (k = 0; k < k_all && !nn_stop_due(&work, (size_t) (nv * VW)); k++, to += nv * VW)
-					for (n = 0; n < nv * VW; n++)
-						to[n] = v * VW + n < n_all ? from[(size_t) k * k_step + (size_t) n * n_step] : 0.0f;
+				if (count < nv * VW)
+					memset(to, 0, sizeof(float) * (size_t) k_all * (size_t) (nv * VW));
+				if (!transposed)
+					for (k = 0; k < k_all && !nn_stop_due(&work, (size_t) count); k++)
+						memcpy(to + k * nv * VW, from + (size_t) k * k_step, sizeof(float) * (size_t) count);
+				else
+					for (n = 0; n < count && !nn_stop_due(&work, (size_t) k_all); n++)
+						for (k = 0; k < k_all; k++)
+							to[(size_t) k * (size_t) (nv * VW) + (size_t) n] =
+								from[(size_t) n * n_step + (size_t) k];
+				to += (size_t) k_all * (size_t) (nv * VW);
 			}
 	}
 	return to;

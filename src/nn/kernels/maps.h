@@ -109,6 +109,14 @@ typedef struct NnMapKernels
 	 */
 	void (*sum)(float *dst, const float *x, const float *y, size_t n, NnClip clip);
 	void (*gate)(float *d0, float *d1, const float *ddst, const float *dst, size_t n, NnClip clip);
+
+	/*
+	 * Adds the gradient of a pixel's maximum (c values) to the pixels of its
+	 * window, rows by columns of them, line values from row to row: for each
+	 * channel to the first that has the maximum.
+	 */
+	void (*max_gradient)(float *dsrc, const float *ddst, const float *src, int rows, int columns, size_t line,
+						 int c);
 } NnMapKernels;
 
 /* Returns the kernels of a path; those of the portable one where the path is not built. */

@@ -35,4 +35,5 @@ const NnMapKernels NN_FN(nn_map_kernels) = {
 	.channel_gradient = channel_gradient,
 	.sum = map_sum,
 	.gate = map_gate,
+	.max_gradient = max_gradient,
 };

@@ -308,6 +308,23 @@ gate_ref(float *d0, float *d1, const float *ddst, const float *dst, size_t n, Nn
 	}
 }
 
+static void
+max_gradient_ref(float *dsrc, const float *ddst, const float *src, int rows, int columns, size_t line, int c)
+{
+	int k, y, x;
+
+	for (k = 0; k < c; k++)
+	{
+		size_t best = (size_t) k;
+
+		for (y = 0; y < rows; y++)
+			for (x = 0; x < columns; x++)
+				if (src[(size_t) y * line + (size_t) (x * c + k)] > src[best])
+					best = (size_t) y * line + (size_t) (x * c + k);
+		dsrc[best] += ddst[k];
+	}
+}
+
 const NnMapKernels nn_map_kernels_ref = {
 	.path = NN_PATH_REFERENCE,
 	.conv_packed_floats = conv_packed_floats_ref,
@@ -326,6 +343,7 @@ const NnMapKernels nn_map_kernels_ref = {
 	.channel_gradient = channel_gradient_ref,
 	.sum = sum_ref,
 	.gate = gate_ref,
+	.max_gradient = max_gradient_ref,
 };
 
 const NnMapKernels *

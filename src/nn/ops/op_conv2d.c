@@ -142,6 +142,23 @@ is_conv3(NnConv3 *c, const NnNode *node, const NnStep *step)
 	return 1;
 }
 
+#define FEW_TILES 16
+#define MUCH_WEIGHT 65536 /* channels in times out */
+
+/*
+ * Tells whether a map is so small and its channels so many that the transformed
+ * weights, four times the kernel, are what takes the time.  A version without
+ * normalisation keeps the bits of its scores.
+ */
+static int
+is_all_weights(const NnConv3 *c3, const NnStep *step, NnMode mode)
+{
+	int tiles = ((c3->h + 3) / 4) * ((c3->w + 3) / 4);
+
+	return (mode == NN_TRAINING || step->affine >= 0) && tiles <= FEW_TILES &&
+		   (size_t) c3->ic * (size_t) c3->oc >= MUCH_WEIGHT;
+}
+
 /*
  * Returns the form that a step runs by; fills the shape of CONV3 or that of
  * MAPS.  Explanations take the general form, as their plans are built too late
@@ -152,7 +169,7 @@ form_of(NnConv3 *c3, NnConv *c, const NnNode *node, const NnStep *step, NnMode m
 {
 	if (mode == NN_EXPLAIN || path == NN_PATH_REFERENCE)
 		return GENERAL;
-	if (is_conv3(c3, node, step))
+	if (is_conv3(c3, node, step) && !is_all_weights(c3, step, mode))
 		return CONV3;
 	if (node->groups != 1 || !nn_map_window(node, path))
 		return GENERAL;
