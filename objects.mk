@@ -260,6 +260,7 @@ OBJS_PG_TRAIN = \
 	src/pg/train/dry_run.o \
 	src/pg/train/fit.o \
 	src/pg/train/if_better.o \
+	src/pg/train/initial_model.o \
 	src/pg/train/prepare.o \
 	src/pg/train/progress.o \
 	src/pg/train/run_slots.o \
@@ -295,10 +296,14 @@ OBJS_PG_EVALUATE = \
 	src/pg/evaluate/failures.o \
 	src/pg/evaluate/judged.o \
 	src/pg/evaluate/plot_evaluation.o \
+	src/pg/evaluate/rivals.o \
 	$(end)
 
 OBJS_PG_REPORT = \
 	src/pg/report/report_build.o \
+	src/pg/report/report_compare.o \
+	src/pg/report/report_compare_figures.o \
+	src/pg/report/report_compare_sections.o \
 	src/pg/report/report_compute.o \
 	src/pg/report/report_curves.o \
 	src/pg/report/report_data.o \
@@ -306,6 +311,7 @@ OBJS_PG_REPORT = \
 	src/pg/report/report_images.o \
 	src/pg/report/report_page.o \
 	src/pg/report/report_sections.o \
+	src/pg/report/report_subgroup_figures.o \
 	src/pg/report/report_subgroups.o \
 	src/pg/report/report_summary.o \
 	$(end)

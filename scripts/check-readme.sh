@@ -6,7 +6,8 @@
 # README has a database of its own, in which nothing is made before it; the
 # pages of docs/ share another one and follow each other in the order below.
 # With PAGE only these pages run, and what they need from earlier ones must be
-# among them.  Takes a few minutes.
+# among them.  Takes a few minutes.  The bash blocks of docs/ run after their page,
+# except those of docs/recipes.md, which need files: scripts/check-bare.sh has them.
 #
 #   INSTALLED=1   not a private server but the one that psql reaches, with the
 #                 extension installed: README in the user's database, the pages
@@ -41,6 +42,25 @@ fi
 private_psql -d docs -c "CREATE EXTENSION pneumo"
 mkdir -p "$ROOT/build/readme"
 
+# Runs the bash blocks of a page in a folder of their own, where psql means the private server.
+run_shell()
+{
+    local page=$1
+    local script=$WORK/$2.sh
+
+    {
+        "$ROOT/scripts/page-examples.pl" shell "$ROOT/$page" "" before
+        "$ROOT/scripts/page-examples.pl" shell "$ROOT/$page" "" after
+    } > "$script"
+    [[ -s $script ]] || return 0
+    as_server env -u PGSERVICE -u PGHOSTADDR PATH="$SERVER_BIN:$PATH" PGHOST="$WORK" PGPORT=5432 PGUSER=postgres \
+        PGDATABASE=docs PGOPTIONS= bash -c 'cd "$1" && timeout 300 bash -euo pipefail "$2"' bash "$WORK" "$script" ||
+        {
+            echo "$page: a bash block failed"
+            return 1
+        }
+}
+
 failed=0
 settled=
 for page in "${pages[@]}"; do
@@ -59,5 +79,6 @@ for page in "${pages[@]}"; do
     private_psql -d "$database" -v ON_ERROR_STOP=0 -v VERBOSITY=terse -P null= -f "$WORK/$name.sql" \
         > "$made.out" 2> "$made.err" || true
     (cd "$ROOT" && scripts/page-examples.pl compare "$page" "$made.sql" "$made.out" "$made.err") || failed=1
+    [[ -n ${INSTALLED:-} || $page == README.md || $page == docs/recipes.md ]] || run_shell "$page" "$name" || failed=1
 done
 exit "$failed"

@@ -53,6 +53,9 @@ CREATE TABLE classes_none AS SELECT * FROM classes_xrays LIMIT 0;
 SELECT pneumo_evaluate('classes_none', 'classes a');
 SELECT pneumo_compare('classes_none', 'classes a', 'classes b');
 SELECT pneumo_failures('classes_none', 'classes a', '{"split": "test"}');
+SELECT t, position('>' || t IN p) > 0 AS shown
+FROM pneumo_report_compare('classes_xrays', '{classes a,classes b}', '{"images": false}') p,
+	 (VALUES (1, 'Macro AUC<'), (2, 'AUC of each class against the rest<'), (3, 'BACTERIA<'), (4, 'ROC, BACTERIA against the rest<'), (5, 'Macro sensitivity<')) x (n, t) ORDER BY n;
 SELECT pneumo_report('classes a', 'classes_none');
 SELECT count(*) > 0 AS still FROM pneumo_failures('classes_one', 'classes a', '{"split": "test", "all_rows": true, "neighbours": 0}');
 SELECT position('rows of one class only' IN pneumo_report('classes a', 'classes_one')) > 0 AS said;

@@ -66,7 +66,67 @@ WHERE a.model = 'compare a' AND b.model = 'compare b';
 SELECT pg_temp.train('{"name": "compare a", "image_size": [16, 16], "layers": [{"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}], "epochs": 2, "seed": 3, ' || :'data' || '}') > 0 AS trained;
 SELECT version_a, version_b FROM pneumo_compare('compare_xrays', 'compare a', 'compare a', '{"version_b": 2}');
 
+-- several versions on one page
+ALTER TABLE compare_xrays ADD sex text;
+UPDATE compare_xrays SET sex = CASE WHEN id % 3 = 0 THEN 'f' ELSE 'm' END;
+CREATE TABLE compare_page AS SELECT pneumo_report_compare('compare_xrays', ARRAY['compare a', 'compare a', 'compare b', 'compare small'],
+	'{"versions": [1, 2, null, null], "key_column": "id", "disagreements": 3, "subgroups": ["sex"]}') AS page;
+SELECT regexp_matches(page, '<h2>([^<]*)</h2>', 'g') AS section FROM compare_page;
+SELECT regexp_count(page, '<svg ') AS plots, regexp_count(page, 'data:image/jpeg') AS images, regexp_count(page, '<script') AS scripts,
+	   position('<p class="note">Of 4 versions, ' IN page) < position('<dl class="tiles">' IN page) AS sentence_first,
+	   position('>D (compare small v1)<' IN page) > 0 AS label, position('>sex: f<' IN page) > 0 AS subgroup,
+	   position('>learning_rate<' IN page) > 0 AS same_key, position('>image_size<' IN page) > 0 AS different_key FROM compare_page;
+-- the figures are those of pneumo_compare and pneumo_evaluate on rows that none has seen
+SELECT position(format('>%s<', to_char((c.auc_difference).value, 'SG0.000') || ' (' || to_char((c.auc_difference).low, 'SG0.000') || ' to ' || to_char((c.auc_difference).high, 'SG0.000') || ')')
+				IN page) > 0 AS difference
+FROM compare_page, pneumo_compare('compare_xrays', 'compare small', 'compare a', '{"version_b": 1}') c;
+SELECT position(format('>%s<', to_char(((e.figures).auc).value, 'FM0.000') || ' (' || to_char(((e.figures).auc).low, 'FM0.000') || ' to ' || to_char(((e.figures).auc).high, 'FM0.000') || ')')
+				IN page) > 0 AS auc
+FROM compare_page, pneumo_evaluate('compare_xrays', 'compare small') e;
+-- rows that one of them has seen are left out, and a look is counted for each
+SELECT sum(test_looks) AS looks FROM pneumo.versions WHERE model LIKE 'compare %' \gset before_
+SELECT position('rows are left out: one of the versions' IN pneumo_report_compare('compare_xrays', '{compare a,compare b,compare elsewhere}', '{"versions": [1, 1, 1], "images": false, "disagreements": 0}')) > 0 AS left_out;
+SELECT position('optimistic' IN pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"split": "validation", "images": false}')) > 0 AS validation;
+SELECT sum(test_looks) - :before_looks AS looks FROM pneumo.versions WHERE model LIKE 'compare %';
+SELECT array_length((SELECT ARRAY(SELECT jsonb_array_elements(metrics->'compared'))), 1) AS compared, metrics ? 'auc' AS auc FROM pneumo.look ORDER BY look DESC LIMIT 1;
+SELECT regexp_count(pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"images": false}'), 'data:image') AS images;
+-- the rights of each model and of the table
+CREATE ROLE pneumo_comparer;
+SELECT pneumo_grant('compare a', 'pneumo_comparer', 'predict');
+SET ROLE pneumo_comparer;
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}');
+RESET ROLE;
+SELECT pneumo_grant('compare b', 'pneumo_comparer', 'predict');
+SET ROLE pneumo_comparer;
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}');
+RESET ROLE;
+GRANT SELECT (id, image, label, patient) ON compare_xrays TO pneumo_comparer;
+SET ROLE pneumo_comparer;
+SELECT regexp_count(pneumo_report_compare('compare_xrays', '{compare a,compare b}'), 'can be seen by its owner') AS hidden_runs;
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"subgroups": ["sex"]}');
+RESET ROLE;
+BEGIN READ ONLY;
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}');
+ROLLBACK;
+
 -- errors
+SELECT pneumo_report_compare('compare_xrays', '{compare a}');
+SELECT pneumo_report_compare('compare_xrays', '{a,b,c,d,e,f,g,h,i}');
+SELECT pneumo_report_compare('compare_xrays', '{compare a,NULL}');
+SELECT pneumo_report_compare('compare_xrays', '{{compare a},{compare b}}');
+SELECT pneumo_report_compare('compare_xrays', NULL);
+SELECT pneumo_report_compare('compare_xrays', '{compare a,nobody}');
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"versions": [1]}');
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"versions": 1}');
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"versions": [1, 7]}');
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"versions": ["1", 1]}');
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"version": 1}');
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"failures": 3}');
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b}', '{"disagreements": 51}');
+\set VERBOSITY sqlstate
+SELECT pneumo_report_compare('compare_xrays', '{compare a,compare b,compare a}');
+\set VERBOSITY terse
+SELECT pneumo_report_compare('compare_seen', '{compare a,compare elsewhere}');
 SELECT pneumo_compare('compare_xrays', 'compare a', 'nobody');
 \set VERBOSITY sqlstate
 SELECT pneumo_compare('compare_xrays', 'compare a', 'compare a');
@@ -77,7 +137,9 @@ SELECT pneumo_compare('compare_xrays', 'compare a', 'compare b', '{"version_b": 
 SELECT pneumo_compare('compare_xrays', 'compare a', 'compare b', '[]');
 CREATE TABLE compare_one AS SELECT * FROM compare_xrays WHERE label = 'NORMAL';
 SELECT pneumo_compare('compare_one', 'compare a', 'compare b');
+SELECT pneumo_report_compare('compare_one', '{compare a,compare b}');
 SELECT count(pneumo_drop_model(model)) FROM pneumo.models WHERE model LIKE 'compare %';
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs WHERE model LIKE 'compare %';
 DROP VIEW compare_rows;
-DROP TABLE compare_xrays, compare_seen, compare_one;
+DROP TABLE compare_xrays, compare_seen, compare_one, compare_page;
+DROP ROLE pneumo_comparer;

@@ -28,6 +28,14 @@ CREATE TABLE explain_three AS
 SELECT pneumo_train('explain_three', '{"name": "three", "image_size": [16, 16], "epochs": 2, "verbose": 0, "validation_split": 0.3, "test_split": 0, "layers": [
 	{"class_name": "Conv2D", "config": {"filters": 3, "kernel_size": 3, "activation": "relu"}}, {"class_name": "Flatten"},
 	{"class_name": "Dense", "config": {"units": 3, "activation": "softmax"}}]}') > 0 AS trained;
+SELECT pneumo_train('explain_xrays', '{"name": "residual", "image_size": [16, 16], "epochs": 3, "verbose": 0, "layers": {"class_name": "Functional", "config": {"name": "m", "layers": [
+	{"class_name": "InputLayer", "name": "in", "config": {"batch_input_shape": [null, 16, 16, 1], "name": "in"}, "inbound_nodes": []},
+	{"class_name": "Conv2D", "name": "a", "config": {"name": "a", "filters": 3, "kernel_size": [3, 3], "padding": "same", "activation": "relu"}, "inbound_nodes": [[["in", 0, 0, {}]]]},
+	{"class_name": "Conv2D", "name": "b", "config": {"name": "b", "filters": 3, "kernel_size": [3, 3], "padding": "same", "activation": "relu"}, "inbound_nodes": [[["a", 0, 0, {}]]]},
+	{"class_name": "Add", "name": "add", "config": {"name": "add"}, "inbound_nodes": [[["a", 0, 0, {}], ["b", 0, 0, {}]]]},
+	{"class_name": "GlobalAveragePooling2D", "name": "g", "config": {"name": "g"}, "inbound_nodes": [[["add", 0, 0, {}]]]},
+	{"class_name": "Dense", "name": "d", "config": {"name": "d", "units": 1, "activation": "sigmoid"}, "inbound_nodes": [[["g", 0, 0, {}]]]}],
+	"input_layers": [["in", 0, 0]], "output_layers": [["d", 0, 0]]}}}') > 0 AS trained;
 SET pneumo.default_model = 'dense';
 
 -- the map: resolution, class, method
@@ -43,7 +51,7 @@ CREATE FUNCTION logit(double precision) RETURNS double precision LANGUAGE sql IM
 SELECT model, max(logit - total) - min(logit - total) < 1e-4 AS same_bias, max(logit) - min(logit) > 1e-3 AS differ
 FROM (SELECT model, logit(pneumo_predict_raw(image, model)) AS logit,
 			 (SELECT sum(v::float8) FROM unnest((pneumo_heatmap(image, model)).map) v) AS total
-	  FROM explain_xrays, unnest(ARRAY['dense', 'pooled', 'softmax']) model) s
+	  FROM explain_xrays, unnest(ARRAY['dense', 'pooled', 'residual', 'softmax']) model) s
 GROUP BY model ORDER BY model;
 
 -- the other class speaks the other way

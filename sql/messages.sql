@@ -60,7 +60,7 @@ SELECT call, pg_temp.state('SELECT ' || call) FROM (VALUES
 	('pneumo_train(NULL)'), ('pneumo_train(''messages_xrays'', wait => NULL)'), ('pneumo_plan(NULL)'), ('pneumo_check(NULL)'),
 	('pneumo_eigenimages(NULL)'), ('pneumo_wait(NULL)'), ('pneumo_cancel(NULL)'), ('pneumo_resume(NULL)'), ('pneumo_forget(NULL)'),
 	('pneumo_evaluate(''messages_xrays'', NULL)'), ('pneumo_compare(''messages_xrays'', ''a'', NULL)'),
-	('pneumo_failures(NULL, ''a'')'), ('pneumo_plot_evaluation(''messages_xrays'', ''a'', NULL)'), ('pneumo_report(NULL)'),
+	('pneumo_failures(NULL, ''a'')'), ('pneumo_plot_evaluation(''messages_xrays'', ''a'', NULL)'), ('pneumo_report(NULL)'), ('pneumo_report_compare(''messages_xrays'', NULL)'),
 	('pneumo_deploy(''a'', NULL)'), ('pneumo_rollback(NULL)'), ('pneumo_drop_version(NULL, 1)'), ('pneumo_drop_model(NULL)'),
 	('pneumo_grant(''a'', NULL, ''predict'')'), ('pneumo_revoke(''a'', ''b'', NULL)'), ('pneumo_set_owner(NULL, ''b'')'),
 	('pneumo_import(NULL, ''a'')'), ('pneumo_load(NULL)'), ('pneumo_prepare_table(NULL)')) v (call);

@@ -40,6 +40,18 @@ SELECT version, deployed, comment FROM pneumo.versions WHERE model = 'train a' O
 -- warm start, weights of samples, a class weight
 SELECT pneumo_train('train_xrays', ('{"name": "train warm", "initial_model": "train a", "sample_weight_column": "weight", "class_weight": {"PNEUMONIA": 2}, ' || :'tiny' || '}')::jsonb) > 0 AS trained;
 SELECT pneumo_train('train_xrays', '{"initial_model": "train a", "image_size": [16, 16], "model": "baseline"}');
+-- to other classes and another network: layers are taken by name and shapes
+CREATE TABLE train_sizes AS SELECT id, image, (ARRAY['small', 'medium', 'large'])[1 + id % 3] AS label FROM train_xrays;
+\set other '{"name": "train other", "initial_model": "train a", "validation_split": 0.3, "test_split": 0, "image_size": [16, 16], "epochs": 1, "learning_rate": 1e-12, "layers": [{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "activation": "relu"}}, {"class_name": "Flatten"}, {"class_name": "Dense", "config": {"units": 3, "activation": "softmax"}}]}'
+SET client_min_messages = notice;
+SELECT parameters FROM pneumo_plan('train_sizes', :'other');
+SET client_min_messages = error;
+SELECT pneumo_train('train_sizes', :'other') > 0 AS trained;
+SELECT max(abs(a - b)) < 1e-6 AS same_features, max(a) > 0.01 AS features
+FROM train_xrays, unnest(pneumo_embed(image, 'train other'), pneumo_embed(image, 'train a')) AS u (a, b);
+-- not one layer of that name
+SELECT pneumo_train('train_xrays', '{"name": "train renamed", "initial_model": "train a", "image_size": [16, 16],
+	"layers": [{"class_name": "Conv2D", "config": {"name": "a", "filters": 4, "kernel_size": 3}}, {"class_name": "Flatten"}, {"class_name": "Dense", "config": {"name": "b", "units": 2, "activation": "relu"}}, {"class_name": "Dense", "config": {"name": "c", "units": 1, "activation": "sigmoid"}}]}');
 
 -- labels: boolean, 0 and 1, an enum of three classes
 CREATE TYPE finding AS ENUM ('virus', 'none', 'bacteria');

@@ -476,14 +476,33 @@ nn_graph_embedding_node(const NnGraph *graph)
 }
 
 int
-nn_graph_last_conv_node(const NnGraph *graph)
+nn_graph_map_node(const NnGraph *graph)
 {
-	int i;
+	int first_input = graph->n_nodes; /* the first node that a later one reads */
+	int first = 0, last = -1;         /* convolutions */
+	int i, j;
 
-	for (i = graph->n_nodes - 1; i > 0; i--)
+	for (i = 1; i < graph->n_nodes; i++)
 		if (nn_node_op(&graph->nodes[i])->flags & NN_IS_CONVOLUTION)
+		{
+			last = i;
+			if (first == 0)
+				first = i;
+		}
+	if (last < 0)
+		return -1;
+	for (i = graph->n_nodes - 1; i >= first; i--)
+	{
+		const NnNode *node = &graph->nodes[i];
+
+		if (first_input >= i && node->shape.rank == 3 && nn_shape_pixels(&node->shape) > 1 &&
+			!(nn_node_op(node)->flags & NN_MOVES_VALUES))
 			return i;
-	return -1;
+		for (j = 0; j < node->spec.n_inputs; j++)
+			if (node->spec.inputs[j] < first_input)
+				first_input = node->spec.inputs[j];
+	}
+	return last;
 }
 
 size_t

@@ -256,8 +256,16 @@ extern int nn_graph_class_count(const NnGraph *graph);
 /* Returns the node whose output is the embedding: the input of the last node with weights. */
 extern int nn_graph_embedding_node(const NnGraph *graph);
 
-/* Returns the last convolution, -1 where there is none. */
-extern int nn_graph_last_conv_node(const NnGraph *graph);
+/*
+ * Returns the node whose output a map explains: the last map of more than one
+ * pixel that is on every path to the output, at or behind the first convolution,
+ * and that an operation computed, rather than pooled, padded or enlarged.  In a
+ * residual network that is the sum with the skip path, not the convolution
+ * before it.  Where no such map is on every path (two towers of convolutions,
+ * joined as vectors) it is the last convolution.  Returns -1 for a network
+ * without a convolution.
+ */
+extern int nn_graph_map_node(const NnGraph *graph);
 
 /* Returns the floats of all weights. */
 extern size_t nn_graph_weight_count(const NnGraph *graph);

@@ -77,8 +77,9 @@ typedef struct NnOpPhase
 #define NN_FUSE_POOL 32       /* takes a following 2x2 NN_IS_MAX_POOLING */
 #define NN_IS_ACTIVATION 64   /* nothing but an activation function */
 #define NN_IS_MAX_POOLING 128 /* the maximum over node->window */
-#define NN_IS_CONVOLUTION 256 /* its output is a map to explain (nn_graph_last_conv_node) */
-#define NN_FUSE_AFFINE 512    /* in prediction takes a following op with affine(), folded into its kernel */
+#define NN_IS_CONVOLUTION 256
+#define NN_MOVES_VALUES 512 /* pools, pads, repeats or drops values: maps explain its input */
+#define NN_FUSE_AFFINE 1024 /* in prediction takes a following op with affine(), folded into its kernel */
 
 typedef struct NnOp
 {

@@ -7,7 +7,6 @@
  */
 #include "report_internal.h"
 
-#define N_SERIES REPORT_MAX_RUNS
 #define N_SHAPES 4 /* of markers; the second four series fill them */
 #define MAX_TICKS 20
 #define MARKERS_WANTED 10
@@ -54,7 +53,7 @@ static const char style[] =
 	".pneumo-svg .c.s7{stroke-dasharray:1 2}"
 	"</style>";
 
-static const char *const series_class[N_SERIES] = {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"};
+static const char *const series_class[REPORT_MAX_SERIES] = {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"};
 
 void
 report_svg_begin(ReportBuffer *buffer, const char *kind, const char *id, const char *title, double height)
@@ -186,7 +185,7 @@ report_svg_axes(ReportBuffer *buffer, const ReportAxes *axes, const ReportTicks 
 void
 report_svg_marker(ReportBuffer *buffer, int series, double x, double y, double size)
 {
-	const char *name = series_class[series % N_SERIES];
+	const char *name = series_class[series % REPORT_MAX_SERIES];
 
 	switch (series % N_SHAPES)
 	{
@@ -218,8 +217,8 @@ report_svg_marker(ReportBuffer *buffer, int series, double x, double y, double s
 void
 report_svg_sample(ReportBuffer *buffer, int series, double x, double y)
 {
-	report_put_markup(buffer, "<path class=\"c %s\" d=\"M%c %ch34\"/>", series_class[series % N_SERIES], x,
-					  y);
+	report_put_markup(buffer, "<path class=\"c %s\" d=\"M%c %ch34\"/>",
+					  series_class[series % REPORT_MAX_SERIES], x, y);
 	report_svg_marker(buffer, series, x + 17.0, y, 3.5);
 }
 
@@ -230,7 +229,7 @@ report_svg_curve(ReportBuffer *buffer, const ReportAxes *axes, int series, const
 	size_t every = 1 + (n - 1) / MARKERS_WANTED;
 	bool pen_down = false;
 
-	report_put_markup(buffer, "<path class=\"c %s\" d=\"", series_class[series % N_SERIES]);
+	report_put_markup(buffer, "<path class=\"c %s\" d=\"", series_class[series % REPORT_MAX_SERIES]);
 	for (size_t i = 0; i < n; i++)
 	{
 		if (!isfinite(x[i]) || !isfinite(y[i]))

@@ -196,7 +196,7 @@ report_svg_history(ReportBuffer *buffer, const ReportHistory *history)
 static bool
 histories_are_drawable(const ReportHistories *histories)
 {
-	if (histories->n_runs < 1 || histories->n_runs > REPORT_MAX_RUNS || histories->runs == NULL)
+	if (histories->n_runs < 1 || histories->n_runs > REPORT_MAX_SERIES || histories->runs == NULL)
 		return false;
 	for (size_t r = 0; r < histories->n_runs; r++)
 		if (histories->runs[r].n_epochs < 1 || histories->runs[r].loss == NULL ||

@@ -48,7 +48,7 @@ set_range(double *min, double *max, double given_min, double given_max)
 static bool
 lines_are_drawable(const ReportLines *lines)
 {
-	if (lines->n_lines < 1 || lines->n_lines > REPORT_MAX_CURVES || lines->lines == NULL)
+	if (lines->n_lines < 1 || lines->n_lines > REPORT_MAX_SERIES || lines->lines == NULL)
 		return false;
 	for (size_t i = 0; i < lines->n_lines; i++)
 		if (lines->lines[i].n_points < 1 || lines->lines[i].x == NULL || lines->lines[i].y == NULL)
@@ -124,6 +124,8 @@ report_svg_lines(ReportBuffer *buffer, const ReportLines *lines)
 	describe(buffer, lines);
 	report_svg_body(buffer, title, height);
 	report_svg_axes(buffer, &axes, &x_ticks, &y_ticks, lines->x_label, lines->y_label);
+	if (lines->diagonal)
+		report_svg_diagonal(buffer, &axes);
 	if (!isnan(lines->mark))
 		draw_mark(buffer, &axes, lines);
 	for (size_t i = 0; i < lines->n_lines; i++)

@@ -50,7 +50,7 @@ static const char style[] =
 	"caption span{display:inline-block;max-width:calc(100vw - 2.5rem)}\n"
 	"th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\n"
 	"tbody th{padding-top:.9rem}thead th{border-bottom:2px solid var(--soft)}\n"
-	"td,th{white-space:nowrap}td:first-child{white-space:normal}"
+	"td,th{white-space:nowrap}td:first-child{white-space:normal;min-width:min(7rem,26vw)}"
 	"td:last-child:not(.n){white-space:normal;min-width:min(16rem,50vw)}.n{text-align:right}\n"
 	"dl{margin:.75rem 0}.facts{display:grid;grid-template-columns:minmax(7rem,14rem) minmax(0,1fr);gap:.35rem 1rem}\n"
 	"dt{color:var(--soft)}dd{margin:0}\n"
@@ -250,6 +250,8 @@ put_plot(ReportBuffer *buffer, const ReportBlock *block)
 	report_put(buffer, "<figure>");
 	if (block->type == REPORT_BLOCK_HISTORY)
 		status = report_svg_history(buffer, block->content);
+	else if (block->type == REPORT_BLOCK_HISTORIES)
+		status = report_svg_histories(buffer, block->content);
 	else if (block->type == REPORT_BLOCK_ROC)
 		status = report_svg_roc(buffer, block->content);
 	else if (block->type == REPORT_BLOCK_CALIBRATION)

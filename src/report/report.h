@@ -90,6 +90,9 @@ extern void report_put_limits(ReportBuffer *buffer, double low, double high, int
  * ------------------------------------------------------------------------
  */
 
+/* Curves in one plot: so many differ in colour, dash pattern and marker. */
+#define REPORT_MAX_SERIES 8
+
 /*
  * Curves of a training (history.c): loss above, accuracy below.  Arrays have
  * n_epochs entries, epoch i+1 at i; any may be NULL, all but loss; NaN leaves
@@ -114,8 +117,6 @@ extern ReportStatus report_svg_history(ReportBuffer *buffer, const ReportHistory
  * Curves of several trainings (history.c): loss above, accuracy below, and a
  * legend.  Arrays as in ReportHistory; accuracy may be NULL.
  */
-#define REPORT_MAX_RUNS 8
-
 typedef struct ReportRun
 {
 	const char *name;   /* "run 7, model default" */
@@ -131,7 +132,7 @@ typedef struct ReportHistories
 {
 	const char *id;
 	const char *title;
-	size_t n_runs; /* 1 to REPORT_MAX_RUNS */
+	size_t n_runs; /* 1 to REPORT_MAX_SERIES */
 	const ReportRun *runs;
 } ReportHistories;
 
@@ -142,7 +143,6 @@ extern ReportStatus report_svg_histories(ReportBuffer *buffer, const ReportHisto
  * ROC curves (roc.c).  A curve's name is shown in the legend, with its AUC
  * and limits unless these are NaN.
  */
-#define REPORT_MAX_CURVES 4
 
 typedef struct ReportRocCurve
 {
@@ -161,7 +161,7 @@ typedef struct ReportRoc
 {
 	const char *id;
 	const char *title;
-	size_t n_curves; /* 1 to REPORT_MAX_CURVES */
+	size_t n_curves; /* 1 to REPORT_MAX_SERIES */
 	const ReportRocCurve *curves;
 	double threshold; /* of the operating points, NaN: not named */
 } ReportRoc;
@@ -242,7 +242,8 @@ typedef struct ReportLines
 	double y_min;
 	double y_max;
 	bool whole_x;   /* ticks at whole numbers only, as for epochs */
-	size_t n_lines; /* 1 to REPORT_MAX_CURVES */
+	bool diagonal;  /* drawn from the lower left to the upper right */
+	size_t n_lines; /* 1 to REPORT_MAX_SERIES */
 	const ReportLine *lines;
 	double mark; /* a vertical line there, NaN: none */
 	const char *mark_name;
@@ -397,7 +398,8 @@ typedef enum ReportBlockType
 	REPORT_BLOCK_TILES,    /* ReportTiles */
 	REPORT_BLOCK_WARNINGS, /* ReportWarnings */
 	REPORT_BLOCK_HISTORY,  /* ReportHistory: this and the following are plots, */
-	REPORT_BLOCK_ROC,      /* which stand side by side as tables do */
+	REPORT_BLOCK_HISTORIES,
+	REPORT_BLOCK_ROC, /* which stand side by side as tables do */
 	REPORT_BLOCK_CALIBRATION,
 	REPORT_BLOCK_CONFUSION,
 	REPORT_BLOCK_LINES,

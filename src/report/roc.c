@@ -84,7 +84,7 @@ draw_legend(ReportBuffer *buffer, const ReportRoc *roc, double top)
 static bool
 roc_is_drawable(const ReportRoc *roc)
 {
-	if (roc->n_curves < 1 || roc->n_curves > REPORT_MAX_CURVES || roc->curves == NULL)
+	if (roc->n_curves < 1 || roc->n_curves > REPORT_MAX_SERIES || roc->curves == NULL)
 		return false;
 	for (size_t c = 0; c < roc->n_curves; c++)
 		if (roc->curves[c].n_points < 2 || roc->curves[c].false_positive_rate == NULL ||

@@ -19,15 +19,15 @@ CREATE FUNCTION pneumo_heatmap(image bytea) RETURNS pneumo_map
 	AS 'MODULE_PATHNAME', 'pneumo_heatmap';
 COMMENT ON FUNCTION pneumo_heatmap(bytea) IS
 	'where in the image the score of pneumo.default_model comes from: the share of each place in the logit '
-	'of the positive class (more than two: of the most probable), from the last convolution; an error if the '
-	'network has none; for unreadable images see pneumo.on_bad_image';
+	'of the positive class (more than two: of the most probable), from the last feature map; an error if the '
+	'network has no convolution; for unreadable images see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_heatmap(image bytea, model text) RETURNS pneumo_map
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 60000
 	AS 'MODULE_PATHNAME', 'pneumo_heatmap';
 COMMENT ON FUNCTION pneumo_heatmap(bytea, text) IS
 	'where in the image the score comes from: the share of each place in the logit of the positive class '
-	'(more than two: of the most probable), from the last convolution; an error if the network has none; for '
+	'(more than two: of the most probable), from the last feature map; an error if the network has no convolution; for '
 	'unreadable images see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_heatmap(image bytea, model text, config jsonb) RETURNS pneumo_map
@@ -35,7 +35,7 @@ CREATE FUNCTION pneumo_heatmap(image bytea, model text, config jsonb) RETURNS pn
 	AS 'MODULE_PATHNAME', 'pneumo_heatmap';
 COMMENT ON FUNCTION pneumo_heatmap(bytea, text, jsonb) IS
 	'where in the image the score comes from: the share of each place in the logit of the positive class '
-	'(more than two: of the most probable), from the last convolution; an error if the network has none; '
+	'(more than two: of the most probable), from the last feature map; an error if the network has no convolution; '
 	'config: class (by default the positive one of two, else the most probable), method "hirescam" (default) '
 	'or "gradcam", scale and opacity are allowed and have no effect; for unreadable images see '
 	'pneumo.on_bad_image';

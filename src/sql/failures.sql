@@ -13,5 +13,5 @@ COMMENT ON FUNCTION pneumo_failures(regclass, text, jsonb) IS
 	'(minus the logarithm of what the true class got), and the nearest training images of the table by '
 	'pneumo_embed. Config: split (validation, test or train), limit (100), all_rows (false; true adds the '
 	'rows that are right), neighbours (3, at most 50), distance (cosine: 1 minus the cosine; or euclidean), '
-	'version (its number), and the data keys of pneumo_train, by default as the version was trained. A call '
-	'on the test split counts as a look at it';
+	'version (its number within the model), and the data keys of pneumo_train, by default as the version was '
+	'trained. A call on the test split counts as a look at it';

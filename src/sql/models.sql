@@ -79,7 +79,7 @@ CREATE FUNCTION pneumo_summary(model text, version bigint,
 	LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 20
 	AS 'MODULE_PATHNAME', 'pneumo_summary';
 COMMENT ON FUNCTION pneumo_summary(text, bigint) IS
-	'the layers of one version of the model, given by its number; see pneumo_summary(text)';
+	'the layers of one version, given by its number within the model; see pneumo_summary(text)';
 
 CREATE FUNCTION pneumo_export(model text) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
@@ -94,7 +94,8 @@ CREATE FUNCTION pneumo_export(model text, version bigint) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pneumo_export';
 COMMENT ON FUNCTION pneumo_export(text, bigint) IS
-	'one version of the model, given by its number, as bytes for pneumo_import; see pneumo_export(text)';
+	'one version of the model, given by its number within the model, as bytes for pneumo_import; see '
+	'pneumo_export(text)';
 
 CREATE FUNCTION pneumo_export(model text, version bigint, manifest boolean) RETURNS bytea
 	LANGUAGE C STABLE STRICT PARALLEL SAFE

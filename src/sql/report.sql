@@ -12,6 +12,23 @@ COMMENT ON FUNCTION pneumo_report(text, regclass, jsonb) IS
 	'neighbours, provenance, limits. Config: test (true; the test split is looked at, and the look is '
 	'counted), images (true; false leaves out the images of patients), failures (6, at most 50), eigenimages '
 	'(4, at most 16), subgroups (an array of at most 8 columns of the source, or objects with column and '
-	'breaks; none), version, and the data keys of pneumo_train, by default as the version was trained. '
-	'source may be left out by the role that trained the version, which then means that very table: anybody '
-	'else must name a table, because reading one can run code of its owner';
+	'breaks; none), version (its number within the model), and the data keys of pneumo_train, by default as '
+	'the version was trained. source may be left out by the role that trained the version, which then means '
+	'that very table: anybody else must name a table, because reading one can run code of its owner';
+
+CREATE FUNCTION pneumo_report_compare(source regclass, models text[], config jsonb DEFAULT '{}')
+	RETURNS text
+	LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000
+	AS 'MODULE_PATHNAME', 'pneumo_report_compare';
+COMMENT ON FUNCTION pneumo_report_compare(regclass, text[], jsonb) IS
+	'one HTML page, as of pneumo_report, about 2 to 8 versions with the same classes on the same rows of one '
+	'split of a table, which none of them was trained or selected on: a summary, figures with 95 % intervals '
+	'by patient, differences to the first version with p (those of pneumo_compare), ROC curves and '
+	'calibration in one plot each, operating points, subgroups, the rows on which the versions are furthest '
+	'apart, differences of the configs, training curves, looks. More than two classes: macro figures, and '
+	'ROC curves of each class. models has one name for each version; a model may be named several times. '
+	'Config: versions (an array of numbers within the models, in the order of models; null and by default: '
+	'the deployed ones), split (test, validation, train or all; test), images (true; false leaves out the '
+	'images of patients), disagreements (6 rows, at most 50), subgroups (as of pneumo_report), and the data '
+	'keys of pneumo_train, by default as the first version was trained. The page of the test split is a look '
+	'for each version, whoever calls. Needs the privilege predict on each model, and SELECT on source';

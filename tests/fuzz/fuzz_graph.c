@@ -160,7 +160,7 @@ explain(const NnGraph *graph, const float *weights, const float *src)
 	NnEngine engine = {graph, weights, NULL, NN_PATH_REFERENCE, NN_PRECISION_FLOAT32};
 	size_t packed_bytes = nn_engine_packed_bytes(graph, engine.path, engine.precision);
 	size_t scratch_bytes = nn_explain_scratch_bytes(&engine);
-	int node = nn_graph_last_conv_node(graph);
+	int node = nn_graph_map_node(graph);
 	float probabilities[NN_MAX_CLASSES];
 	NnNodeInfo info;
 	NnError error;

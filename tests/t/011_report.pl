@@ -1,4 +1,4 @@
-# The report opens in a browser: nothing on the console, nothing overflows, light and dark.
+# The reports open in a browser: nothing on the console, nothing overflows, light and dark.
 
 use strict;
 use warnings;
@@ -25,7 +25,8 @@ sub find_browser
 # A page that shows the report in frames and writes what it measures in them.
 sub harness
 {
-	my $frames = join '', map { qq(<iframe width="$_" height="900" style="border:0" src="report.html"></iframe>\n) } @widths;
+	my ($page) = @_;
+	my $frames = join '', map { qq(<iframe width="$_" height="900" style="border:0" src="$page.html"></iframe>\n) } @widths;
 
 	return <<"HTML";
 <!DOCTYPE html><html><body style="margin:0">$frames<pre id="result"></pre>
@@ -58,33 +59,45 @@ my $node = new_node('report');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 add_phantoms($node, 80);
 train($node, tiny_config());
-append_to_file("$folder/report.html", $node->safe_psql('postgres', "SELECT pneumo_report('tiny', config => '{\"subgroups\": [\"patient\", \"label\"]}')"));
-append_to_file("$folder/harness.html", harness());
+train($node, tiny_config(seed => 5));
+my %sections = (report => 11, compare => 10);
+my %call = (
+	report => q{pneumo_report('tiny', config => '{"subgroups": ["patient", "label"]}')},
+	compare => q{pneumo_report_compare('xrays', '{tiny,tiny}', '{"versions": [1, 2], "subgroups": ["patient", "label"]}')});
+for my $page (sort keys %call)
+{
+	append_to_file("$folder/$page.html", $node->safe_psql('postgres', "SELECT $call{$page}"));
+	append_to_file("$folder/harness-$page.html", harness($page));
+}
 $node->stop;
 
-my %paper;
-for my $scheme (0, 1)			# dark, light
+for my $page (sort keys %call)
 {
-	my $name = $scheme ? 'light' : 'dark';
-	my ($stdout, $stderr);
-	my $run = IPC::Run::run([
-			$browser, '--headless', '--no-sandbox', '--disable-gpu', '--allow-file-access-from-files',
-			"--user-data-dir=$folder/profile", "--blink-settings=preferredColorScheme=$scheme", '--enable-logging=stderr',
-			'--window-size=1500,2000', '--virtual-time-budget=20000', '--dump-dom', "file://$folder/harness.html"],
-		'>', \$stdout, '2>', \$stderr, IPC::Run::timeout(180));
+	my %paper;
 
-	ok($run, "$name: the browser opens the page");
-	is(join("\n", grep { /CONSOLE/ } split /\n/, $stderr), '', "$name: nothing on the console");
-	for my $width (@widths)
+	for my $scheme (0, 1)			# dark, light
 	{
-		my ($line) = grep { /^(<pre id="result">)?width $width,/ } split /\n/, $stdout;
+		my $name = "$page, " . ($scheme ? 'light' : 'dark');
+		my ($stdout, $stderr);
+		my $run = IPC::Run::run([
+				$browser, '--headless', '--no-sandbox', '--disable-gpu', '--allow-file-access-from-files',
+				"--user-data-dir=$folder/profile", "--blink-settings=preferredColorScheme=$scheme", '--enable-logging=stderr',
+				'--window-size=1500,2000', '--virtual-time-budget=20000', '--dump-dom', "file://$folder/harness-$page.html"],
+			'>', \$stdout, '2>', \$stderr, IPC::Run::timeout(180));
 
-		$line //= '';
-		like($line, qr/overflow 0, outside 0,/, "$name: nothing overflows at $width pixels") or diag($line);
-		like($line, qr/images [1-9]\d*, broken 0, pictures [1-9]\d*, sections 11, unnamed 0,/,
-			"$name: all is there at $width pixels") or diag($line);
-		$paper{$name} = $1 if $line =~ /paper ([^<]*)/;
+		ok($run, "$name: the browser opens the page");
+		is(join("\n", grep { /CONSOLE/ } split /\n/, $stderr), '', "$name: nothing on the console");
+		for my $width (@widths)
+		{
+			my ($line) = grep { /^(<pre id="result">)?width $width,/ } split /\n/, $stdout;
+
+			$line //= '';
+			like($line, qr/overflow 0, outside 0,/, "$name: nothing overflows at $width pixels") or diag($line);
+			like($line, qr/images [1-9]\d*, broken 0, pictures [1-9]\d*, sections $sections{$page}, unnamed 0,/,
+				"$name: all is there at $width pixels") or diag($line);
+			$paper{$scheme} = $1 if $line =~ /paper ([^<]*)/;
+		}
 	}
+	isnt($paper{0}, $paper{1}, "$page: light and dark differ");
 }
-isnt($paper{light}, $paper{dark}, 'light and dark differ');
 done_testing();

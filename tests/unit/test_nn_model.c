@@ -459,13 +459,65 @@ test_queries(void)
 	}
 	nn_graph_node(&info, g, nn_graph_embedding_node(g));
 	unit_text(info.name, "dense", "the embedding");
-	nn_graph_node(&info, g, nn_graph_last_conv_node(g));
-	unit_text(info.name, "depthwise", "the last convolution");
+	nn_graph_node(&info, g, nn_graph_map_node(g));
+	unit_text(info.name, "concatenate", "the map of two branches");
 	unit_ok(nn_graph_class_count(g) == 3 && nn_graph_output_units(g) == 3, "three classes");
 	for (i = 0; i < nn_op_count(); i++)
 		if (nn_op_find(nn_op_info(i)->class_name) != i || nn_op_info(i)->doc == NULL)
 			unit_ok(false, "node type %d is found", i);
 	unit_ok(nn_op_info(-1) == NULL && nn_op_find("Nothing") == -1, "unknown node types");
+	free(g);
+}
+
+/* Checks which node's output a map explains, in a graph that ends here with node; frees the graph. */
+static void
+map_node(NnGraph *g, int node, const char *expected, const char *network)
+{
+	NnNodeInfo info;
+
+	node = env_add(g, "Dense", "head", "units=1 activation=sigmoid", node);
+	env_finish(g, node);
+	nn_graph_node(&info, g, nn_graph_map_node(g));
+	unit_text(info.name, expected, network);
+	free(g);
+}
+
+static void
+test_map_nodes(void)
+{
+	NnGraph *g = env_graph(20, 16, 16, 1);
+	int both[2];
+	int node;
+
+	node = env_add(g, "Conv2D", "conv", "filters=4 kernel_size=3 padding=same activation=relu", 0);
+	node = env_add(g, "MaxPooling2D", "pool", "pool_size=2", node);
+	node = env_add(g, "Dropout", "dropout", "rate=0.25", node);
+	node = env_add(g, "Flatten", "flat", "", node);
+	map_node(g, node, "conv", "the convolution before pooling and dropout");
+
+	g = env_graph(20, 16, 16, 1);
+	both[0] = env_add(g, "Conv2D", "stem", "filters=4 kernel_size=3 padding=same activation=relu", 0);
+	both[1] = env_add(g, "Conv2D", "branch", "filters=4 kernel_size=3 padding=same", both[0]);
+	node = env_add_inputs(g, "Add", "sum", "", 2, both);
+	node = env_add(g, "ReLU", "relu", "", node);
+	node = env_add(g, "GlobalAveragePooling2D", "average", "keepdims=1", node);
+	node = env_add(g, "Conv2D", "pixel", "filters=4 kernel_size=1 activation=relu", node);
+	node = env_add(g, "Flatten", "flat", "", node);
+	map_node(g, node, "relu", "the sum of a residual block, not the convolution of one pixel behind it");
+
+	g = env_graph(20, 16, 16, 1);
+	both[0] = env_add(g, "Conv2D", "left", "filters=4 kernel_size=3 padding=same activation=relu", 0);
+	both[1] = env_add(g, "Conv2D", "right", "filters=4 kernel_size=5 padding=same activation=relu", 0);
+	both[0] = env_add(g, "GlobalAveragePooling2D", "left_average", "", both[0]);
+	both[1] = env_add(g, "GlobalAveragePooling2D", "right_average", "", both[1]);
+	node = env_add_inputs(g, "Concatenate", "both", "", 2, both);
+	map_node(g, node, "right", "the last convolution of two towers");
+
+	g = env_graph(20, 16, 16, 1);
+	node = env_add(g, "Flatten", "flat", "", 0);
+	node = env_add(g, "Dense", "head", "units=1 activation=sigmoid", node);
+	env_finish(g, node);
+	unit_ok(nn_graph_map_node(g) == -1, "no convolution");
 	free(g);
 }
 
@@ -660,6 +712,7 @@ main(void)
 	test_later();
 	test_refused();
 	test_queries();
+	test_map_nodes();
 	test_initializers();
 	return unit_done();
 }

@@ -139,8 +139,8 @@ static ReportConfusion confusion5 = {"confusion-5", NULL, 5, five, counts5};
 
 static uint64_t above[20], below[20];
 static ReportLine line_list[4];
-static ReportLines lines = {NULL, NULL,  "threshold", "net benefit", 0.0,  1.0,   NAN,
-							NAN,  false, 3,           line_list,     0.42, "here"};
+static ReportLines lines = {NULL,  NULL,  "threshold", "net benefit", 0.0,  1.0,   NAN, NAN,
+							false, false, 3,           line_list,     0.42, "here"};
 static ReportScores scores = {NULL, NULL, "probability of <b>", 20, above, below, "<b>", "NORMAL", 0.437};
 static ReportForestRow forest_rows[] = {
 	{"all rows", false, false, 12345, 0.93, 0.91, 0.95},
@@ -253,10 +253,10 @@ test_pictures(void)
 	ReportHistory single = {NULL, NULL, 1, &one, &one, NULL, NULL, 0};
 
 	double falling[3] = {0.7, 0.5, 0.4};
-	ReportRun runs[REPORT_MAX_RUNS];
-	ReportHistories histories = {NULL, NULL, REPORT_MAX_RUNS, runs};
+	ReportRun runs[REPORT_MAX_SERIES];
+	ReportHistories histories = {NULL, NULL, REPORT_MAX_SERIES, runs};
 
-	for (size_t r = 0; r < REPORT_MAX_RUNS; r++)
+	for (size_t r = 0; r < REPORT_MAX_SERIES; r++)
 		runs[r] = (ReportRun) {"run <7>",
 							   r > 0 ? "learning_rate 0.01" : NULL,
 							   1 + r % 3,
@@ -277,7 +277,7 @@ test_pictures(void)
 	unit_ok(report_svg_histories(&b, &histories) == REPORT_BAD_ARGUMENT,
 			"a best epoch of no run is an error");
 	runs[0].best_epoch = 0;
-	histories.n_runs = REPORT_MAX_RUNS + 1;
+	histories.n_runs = REPORT_MAX_SERIES + 1;
 	unit_ok(report_svg_histories(&b, &histories) == REPORT_BAD_ARGUMENT, "too many runs are an error");
 	b.length = 0;
 	check_picture(&b, "roc", report_svg_roc(&b, &roc));
@@ -302,7 +302,7 @@ test_pictures(void)
 	unit_ok(report_svg_history(&b, &single) == REPORT_BAD_ARGUMENT, "no epoch is an error");
 	odd.best_epoch = 4;
 	unit_ok(report_svg_history(&b, &odd) == REPORT_BAD_ARGUMENT, "a best epoch that was not is an error");
-	roc.n_curves = 5;
+	roc.n_curves = REPORT_MAX_SERIES + 1;
 	unit_ok(report_svg_roc(&b, &roc) == REPORT_BAD_ARGUMENT, "too many curves are an error");
 	roc.n_curves = 2;
 	calibration.n_bins = 0;
@@ -314,7 +314,13 @@ test_pictures(void)
 	b.length = 0;
 	check_picture(&b, "lines", report_svg_lines(&b, &lines));
 	unit_ok(has(&b, ">here</text>"), "the mark is named");
-	lines.n_lines = 5;
+	lines.diagonal = true;
+	lines.mark = NAN;
+	b.length = 0;
+	check_picture(&b, "lines and a diagonal", report_svg_lines(&b, &lines));
+	unit_ok(has(&b, "class=\"mark\""), "the diagonal is drawn");
+	lines.diagonal = false;
+	lines.n_lines = REPORT_MAX_SERIES + 1;
 	unit_ok(report_svg_lines(&b, &lines) == REPORT_BAD_ARGUMENT, "too many lines are an error");
 	lines.n_lines = 3;
 	b.length = 0;

@@ -135,6 +135,7 @@ cropping_backward(const NnCall *call)
 const NnOp nn_op_zero_padding = {
 	.info = {"ZeroPadding2D", 1, 1, padding_params, nn_no_ignored, refused,
 			 "Rows and columns of zeros around."},
+	.flags = NN_MOVES_VALUES,
 	.shape = padding_shape,
 	.forward = padding_forward,
 	.backward = padding_backward,
@@ -142,6 +143,7 @@ const NnOp nn_op_zero_padding = {
 
 const NnOp nn_op_cropping = {
 	.info = {"Cropping2D", 1, 1, cropping_params, nn_no_ignored, refused, "Cuts rows and columns off."},
+	.flags = NN_MOVES_VALUES,
 	.shape = cropping_shape,
 	.forward = cropping_forward,
 	.backward = cropping_backward,

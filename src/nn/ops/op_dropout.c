@@ -134,7 +134,7 @@ dropout_backward(const NnCall *call)
 
 const NnOp nn_op_dropout = {
 	.info = {"Dropout", 1, 1, params, ignored, nn_no_refused, "Sets random elements to zero in training."},
-	.flags = NN_ALIAS_INFERENCE,
+	.flags = NN_ALIAS_INFERENCE | NN_MOVES_VALUES,
 	.shape = nn_same_shape,
 	.forward = dropout_forward,
 	.backward = dropout_backward,
@@ -151,7 +151,7 @@ spatial_shape(NnNode *node, const NnShape *inputs, NnError *error)
 const NnOp nn_op_spatial_dropout = {
 	.info = {"SpatialDropout2D", 1, 1, spatial_params, ignored, nn_no_refused,
 			 "Sets random channels to zero in training."},
-	.flags = NN_ALIAS_INFERENCE,
+	.flags = NN_ALIAS_INFERENCE | NN_MOVES_VALUES,
 	.shape = spatial_shape,
 	.forward = dropout_forward,
 	.backward = dropout_backward,

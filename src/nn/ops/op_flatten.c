@@ -85,7 +85,7 @@ flatten_backward(const NnCall *call)
 
 const NnOp nn_op_flatten = {
 	.info = {"Flatten", 1, 1, nn_no_params, nn_no_ignored, refused, "Height, width and channels as one row."},
-	.flags = NN_ALIAS,
+	.flags = NN_ALIAS | NN_MOVES_VALUES,
 	.shape = flatten_shape,
 	.forward = flatten_forward,
 	.backward = flatten_backward,
@@ -94,7 +94,7 @@ const NnOp nn_op_flatten = {
 const NnOp nn_op_reshape = {
 	.info = {"Reshape", 1, 1, reshape_params, nn_no_ignored, nn_no_refused,
 			 "The same values in another shape."},
-	.flags = NN_ALIAS,
+	.flags = NN_ALIAS | NN_MOVES_VALUES,
 	.shape = reshape_shape,
 	.forward = flatten_forward,
 	.backward = flatten_backward,

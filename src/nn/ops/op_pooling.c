@@ -297,7 +297,7 @@ average_backward(const NnCall *call)
 
 const NnOp nn_op_max_pooling = {
 	.info = {"MaxPooling2D", 1, 1, params, nn_no_ignored, refused, "Maximum over windows."},
-	.flags = NN_NEEDS_SRC | NN_IS_MAX_POOLING,
+	.flags = NN_NEEDS_SRC | NN_IS_MAX_POOLING | NN_MOVES_VALUES,
 	.shape = pooling_shape,
 	.scratch_bytes = max_scratch_bytes,
 	.forward = max_forward,
@@ -306,6 +306,7 @@ const NnOp nn_op_max_pooling = {
 
 const NnOp nn_op_average_pooling = {
 	.info = {"AveragePooling2D", 1, 1, params, nn_no_ignored, refused, "Average over windows."},
+	.flags = NN_MOVES_VALUES,
 	.shape = pooling_shape,
 	.forward = average_forward,
 	.backward = average_backward,

@@ -140,6 +140,7 @@ up_sampling_backward(const NnCall *call)
 const NnOp nn_op_up_sampling = {
 	.info = {"UpSampling2D", 1, 1, params, nn_no_ignored, refused,
 			 "A larger map, by the nearest pixel or bilinear."},
+	.flags = NN_MOVES_VALUES,
 	.shape = up_sampling_shape,
 	.forward = up_sampling_forward,
 	.backward = up_sampling_backward,

@@ -49,6 +49,14 @@ extern bool pneumo_json_read_bool(const char *what, JsonbValue *value);
 extern char *pneumo_json_read_string(const char *what, JsonbValue *value);
 extern int pneumo_json_read_enum(const char *what, JsonbValue *value, const char *const *names);
 
+/*
+ * Visits each key that not all of n objects (NULL: empty) have with the same value,
+ * with its value in each object, NULL where it is missing.
+ */
+typedef void (*PneumoJsonDifference)(void *arg, const char *key, JsonbValue *const *values);
+extern void pneumo_json_differences(JsonbContainer *const *objects, int n, PneumoJsonDifference visit,
+									void *arg);
+
 /* Raises the readers' error: what is value, must be allowed. */
 extern void pneumo_json_bad(const char *what, JsonbValue *value, const char *allowed) pg_attribute_noreturn();
 

@@ -219,3 +219,49 @@ pneumo_json_check_keys(JsonbContainer *object, const char *prefix, const char *c
 					: n <= FEW_KEYS ? errhint("It can be %s.", pneumo_list_names(known))
 									: 0));
 }
+
+static bool
+same_value(JsonbValue *a, JsonbValue *b)
+{
+	return a != NULL && b != NULL &&
+		   compareJsonbContainers(&JsonbValueToJsonb(a)->root, &JsonbValueToJsonb(b)->root) == 0;
+}
+
+/* Visits a key of object r unless an object before it has it, too, or all have the same value. */
+static void
+visit_key(JsonbContainer *const *objects, int n, int r, const char *key, PneumoJsonDifference visit,
+		  void *arg)
+{
+	JsonbValue **values = palloc(n * sizeof(JsonbValue *));
+	bool seen = false;
+	bool same = true;
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		values[i] = objects[i] != NULL ? pneumo_json_get(objects[i], key) : NULL;
+		seen = seen || (i < r && values[i] != NULL);
+	}
+	for (i = 0; i < n; i++)
+		same = same && same_value(values[r], values[i]);
+	if (!seen && !same)
+		visit(arg, key, values);
+	pfree(values);
+}
+
+void
+pneumo_json_differences(JsonbContainer *const *objects, int n, PneumoJsonDifference visit, void *arg)
+{
+	int r;
+
+	for (r = 0; r < n; r++)
+	{
+		JsonbIterator *it = objects[r] != NULL ? JsonbIteratorInit(objects[r]) : NULL;
+		JsonbIteratorToken token;
+		JsonbValue item;
+
+		while (it != NULL && (token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+			if (token == WJB_KEY)
+				visit_key(objects, n, r, pnstrdup(item.val.string.val, item.val.string.len), visit, arg);
+	}
+}

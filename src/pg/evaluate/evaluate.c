@@ -157,7 +157,7 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pneumo_evaluation_begin(&e, model, given, own_keys);
-	pneumo_judged_read(&judged, &e, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split, NULL);
+	pneumo_judged_read(&judged, &e, 1, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split);
 
 	values[COL_SPLIT] = CStringGetTextDatum(pneumo_split_names[split]);
 	values[COL_VERSION] = Int32GetDatum(e.id.number);
@@ -168,7 +168,7 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 		two_class_figures(values, nulls, &e, &judged, desc);
 	else
 		many_class_figures(values, nulls, &e, &judged, desc);
-	values[COL_NOTES] = pneumo_judged_notes(&judged, &e, &nulls[COL_NOTES]);
+	values[COL_NOTES] = pneumo_judged_notes_datum(&judged, &e, &nulls[COL_NOTES]);
 	values[COL_LEFT_OUT] = JsonbPGetDatum(pneumo_dataset_left_out_json(e.dataset));
 	values[COL_LOOKS] =
 		Int64GetDatum(pneumo_evaluation_look(&e, &e.id, judged.split, judged.n, figures_json(values, nulls)));

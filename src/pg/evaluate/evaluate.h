@@ -32,11 +32,11 @@ typedef struct PneumoEvaluation
 	void *scorers; /* where it is kept */
 
 	/*
-	 * set by the caller: the splits to score, who sees each readable row, or NULL,
-	 * and columns of which pneumo_evaluation_visit() gives the values
+	 * set by the caller: the splits to score, who sees each row that is scored, with
+	 * its slot, or NULL, and columns of which pneumo_evaluation_visit() gives the values
 	 */
 	bool score[3];
-	void (*see)(void *arg, const PneumoSample *sample, const uint8 *pixels);
+	void (*see)(void *arg, int64 slot, const uint8 *pixels);
 	void *see_arg;
 	const char *extra_key; /* the config key that names the columns */
 	char **extra;
@@ -59,9 +59,8 @@ extern void pneumo_evaluation_begin(PneumoEvaluation *e, const char *model, Json
 									const char *const *own_keys);
 
 /*
- * Reads the table and scores the splits that e->score marks; e->see gets the
- * rows of the other splits, too.  Then leaves out what the version has seen, by
- * pneumo_evaluation_hold_out().
+ * Reads the table and scores the splits that e->score marks.  Then leaves out what
+ * the version has seen, by pneumo_evaluation_hold_out().
  */
 extern void pneumo_evaluation_read(PneumoEvaluation *e, Oid relid);
 
@@ -119,11 +118,12 @@ typedef struct PneumoJudged
 extern int pneumo_judged_split(Jsonb *given, const char *function);
 
 /*
- * Reads the table and lists the rows of the split that neither the version nor,
- * if it is not NULL, the version of rival has seen.  Errors if none is left.
+ * Reads the table and lists the rows of the split that none of n versions has seen,
+ * each scored by all of them.  The first evaluation reads; the others get its
+ * source, dataset and slots, so that what takes an evaluation takes each of them.
+ * Errors if no row is left.
  */
-extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split,
-							   const PneumoEvaluation *rival);
+extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, int n, Oid relid, int split);
 
 /* Below so many patients, of a class or in all, a note says that there are few. */
 #define PNEUMO_FEW_GROUPS 20
@@ -139,11 +139,13 @@ extern int64 pneumo_count_groups(const PneumoEvaluation *e, const int64 *samples
 #define PNEUMO_LARGE_SHARE 3
 
 /*
- * Returns, as a text[], why the intervals of the rows rest on little: few patients,
- * of a class or in all, or one with many of the images; *isnull if nothing is to be
- * said.  Raises one NOTICE with all of it.
+ * Returns why the intervals of the rows rest on little: few patients, of a class or in
+ * all, or one with many of the images.  A list of strings, NIL if nothing is to be said.
  */
-extern Datum pneumo_judged_notes(const PneumoJudged *judged, const PneumoEvaluation *e, bool *isnull);
+extern List *pneumo_judged_notes(const PneumoJudged *judged, const PneumoEvaluation *e);
+
+/* Returns the same as a text[], *isnull if nothing is to be said, and raises one NOTICE with all of it. */
+extern Datum pneumo_judged_notes_datum(const PneumoJudged *judged, const PneumoEvaluation *e, bool *isnull);
 
 /*
  * Returns score, label and patient of the rows with one class as the positive
@@ -155,6 +157,52 @@ extern StatsRows pneumo_judged_rows(const PneumoJudged *judged, const PneumoEval
 /* Returns the probabilities of all classes with class and patient of the rows. */
 extern StatsClassRows pneumo_judged_class_rows(const PneumoJudged *judged, const PneumoEvaluation *e,
 											   const double *probability);
+
+/* ------------------------------ versions on the same rows (rivals.c) */
+
+#define PNEUMO_MAX_RIVALS 8
+
+/*
+ * Returns the config of one of several versions, for pneumo_evaluation_begin():
+ * without the keys (ended by NULL) that name their versions, and with that of
+ * this one, which is NULL for the deployed one.  Errors on key "version".
+ */
+extern Jsonb *pneumo_rival_config(Jsonb *given, const char *const *version_keys, JsonbValue *version);
+
+/* Errors unless n versions have the same classes and are different ones. */
+extern void pneumo_rivals_check(const PneumoEvaluation *e, int n);
+
+/*
+ * What two versions differ in on the same rows, a - b, each at its own operating
+ * point; of more than two classes by the macro figures.
+ */
+typedef struct PneumoDifferences
+{
+	StatsInterval auc_a; /* of each version itself */
+	StatsInterval auc_b;
+	StatsInterval auc;
+	StatsInterval accuracy;
+	StatsInterval sensitivity;
+	StatsInterval specificity;
+	StatsInterval log_loss;
+	StatsInterval brier;
+	double auc_p;
+	uint64 only_a_right; /* rows */
+	uint64 only_b_right;
+	double mcnemar_p;
+} PneumoDifferences;
+
+/* Computes the differences of two versions that were read together; what is the subject of errors. */
+extern void pneumo_differences(PneumoDifferences *differences, const PneumoJudged *judged,
+							   const PneumoEvaluation *a, const PneumoEvaluation *b, const char *what);
+
+/*
+ * Counts a look for each of n versions that were read together, as
+ * pneumo_evaluation_look() does, and sets their numbers of looks.  A number with
+ * that name, of each version, is stored with its look.
+ */
+extern void pneumo_rivals_look(int64 *looks, const PneumoJudged *judged, const PneumoEvaluation *e, int n,
+							   const char *name, const double *number);
 
 /* ----------------------------------------------- failures (failures.c) */
 
@@ -218,7 +266,7 @@ typedef struct PneumoMapOptions
 
 typedef struct PneumoMap
 {
-	int height, width; /* of the last convolution's output */
+	int height, width; /* of the map that is explained */
 	int class_index;   /* explained */
 	double max_abs;    /* of the values */
 	bool empty;

@@ -159,10 +159,10 @@ score_sample(void *arg, const PneumoSample *sample, const uint8 *pixels)
 {
 	PneumoEvaluation *e = arg;
 
-	if (e->see != NULL)
-		e->see(e->see_arg, sample, pixels);
 	if (!e->score[sample->split])
 		return -1;
+	if (e->see != NULL)
+		e->see(e->see_arg, e->n_scored, pixels);
 	pneumo_scores_add_pixels(&e->scores, e->n_scored, pixels);
 	return e->n_scored++;
 }
@@ -255,7 +255,7 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 	memset(&reading, 0, sizeof(reading));
 	reading.decode = true;
 	for (i = 0; i < 3; i++)
-		reading.want[i] = e->score[i] || e->see != NULL;
+		reading.want[i] = e->score[i];
 	reading.sink = score_sample;
 	reading.sink_arg = e;
 	reading.n_classes = e->scorer->meta->n_classes;

@@ -3,8 +3,10 @@
  * explain.c
  *	  pneumo_heatmap and pneumo_explain: where a score comes from.
  *
- * Both methods read the last convolution's output A (with its activation) and
- * the gradient G of the explained class's logit by it:
+ * Both methods read the last feature map A that is on every path to the output
+ * (nn_graph_map_node(): the last convolution with its activation, or the sum
+ * with the skip path in a residual network) and the gradient G of the explained
+ * class's logit by it:
  *
  *	hirescam	map(y, x) = sum over c of G(y, x, c) A(y, x, c)
  *				(Draelos and Carin, "Use HiResCAM instead of Grad-CAM for
@@ -12,11 +14,11 @@
  *	gradcam		map(y, x) = sum over c of mean(G(., ., c)) A(y, x, c)
  *				(Selvaraju et al., ICCV 2017), with its sign: no ReLU
  *
- * Where only linear layers, pooling and ReLU without bias follow the
- * convolution, the values of hirescam sum to the logit: each says how much its
- * place adds.  With global average pooling the two agree.  With a dense head,
- * where every place has weights of its own, the averaged gradient mixes places
- * that speak for and against, which is why hirescam is the default.
+ * Where only linear layers, pooling and ReLU without bias follow the map, the
+ * values of hirescam sum to the logit: each says how much its place adds.  With
+ * global average pooling the two agree.  With a dense head, where every place
+ * has weights of its own, the averaged gradient mixes places that speak for and
+ * against, which is why hirescam is the default.
  *
  * Logits are the network's own, before calibration.  Two classes: the log-odds
  * of the explained class, so that the map of the other class is this one
@@ -119,11 +121,11 @@ find_class(const PneumoModelMeta *meta, const char *name)
 
 /* ---------------------------------------------------------------------- map */
 
-/* Returns the node of the last convolution; errors if there is none. */
+/* Returns the node whose output is explained; errors if the network has no convolution. */
 static int
-find_convolution(const NnGraph *graph)
+find_map_node(const NnGraph *graph)
 {
-	int node = nn_graph_last_conv_node(graph);
+	int node = nn_graph_map_node(graph);
 
 	if (node < 0)
 		ereport(
@@ -131,7 +133,8 @@ find_convolution(const NnGraph *graph)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg(
 				 "the model's network has no convolution, so there is no map of where its score comes from"),
-			 errdetail("A map shows the output of the last convolution, times its effect on the score.")));
+			 errdetail(
+				 "A map shows the last feature map of the convolutions, times its effect on the score.")));
 	return node;
 }
 
@@ -305,7 +308,7 @@ pneumo_map_make(PneumoMap *map, PneumoScorer *scorer, Datum image, const PneumoM
 				int on_bad_image)
 {
 	const NnGraph *graph = scorer->engine->engine.graph;
-	int node = find_convolution(graph);
+	int node = find_map_node(graph);
 	NnNodeInfo info;
 	Passes passes;
 

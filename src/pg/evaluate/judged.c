@@ -74,19 +74,109 @@ list_rows(PneumoJudged *judged, const PneumoEvaluation *e, int split)
 					 : 0));
 }
 
-void
-pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, Oid relid, int split,
-				   const PneumoEvaluation *rival)
+/* -------------------------------------------------------------- reading */
+
+/* The versions that ride along while the first one reads: those that see the same pixels. */
+typedef struct Riders
 {
+	PneumoEvaluation *e;
+	int n;
+	bool rides[PNEUMO_MAX_RIVALS];
+} Riders;
+
+static bool
+same_input(const PneumoScorer *a, const PneumoScorer *b)
+{
+	return a->meta->preprocess.height == b->meta->preprocess.height &&
+		   a->meta->preprocess.width == b->meta->preprocess.width &&
+		   a->meta->preprocess.channels == b->meta->preprocess.channels &&
+		   a->meta->preprocess.interpolation == b->meta->preprocess.interpolation;
+}
+
+static void
+score_pixels(void *arg, int64 slot, const uint8 *pixels)
+{
+	Riders *riders = arg;
+	int v;
+
+	for (v = 1; v < riders->n; v++)
+		if (riders->rides[v])
+			pneumo_scores_add_pixels(&riders->e[v].scores, slot, pixels);
+}
+
+static void
+score_image(void *arg, int64 sample, const PneumoRow *row, Datum image)
+{
+	Riders *riders = arg;
+	int v;
+
+	for (v = 1; v < riders->n; v++)
+		if (!riders->rides[v])
+			(void) pneumo_scores_add(&riders->e[v].scores, riders->e[v].dataset->samples[sample].slot, image,
+									 PNEUMO_BAD_IMAGE_ERROR);
+}
+
+/*
+ * Scores the rows that are judged with the versions that see images in another way
+ * than the first one, from their images; every row is found again, or it is an error.
+ */
+static void
+score_images(Riders *riders, const PneumoJudged *judged)
+{
+	PneumoEvaluation *e = riders->e;
+	bool *marked = MemoryContextAllocHuge(CurrentMemoryContext, e->dataset->n);
+	int64 i;
+
+	memset(marked, 0, e->dataset->n);
+	for (i = 0; i < judged->n; i++)
+		marked[judged->samples[i]] = true;
+	pneumo_evaluation_visit(e, marked, score_image, riders);
+	for (i = 0; i < judged->n; i++)
+		if (marked[judged->samples[i]])
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("%s changed while it was read", e->source->name),
+							errhint("Call the function again.")));
+	pfree(marked);
+}
+
+void
+pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, int n, Oid relid, int split)
+{
+	Riders riders = {e, n, {false}};
+	bool all_ride = true;
 	int i;
+	int v;
 
 	for (i = 0; i < 3; i++)
 		e->score[i] = split == PNEUMO_SPLIT_ALL || i == split;
+	for (v = 1; v < n; v++)
+	{
+		riders.rides[v] = same_input(e->scorer, e[v].scorer);
+		all_ride &= riders.rides[v];
+		memcpy(e[v].score, e->score, sizeof(e->score));
+		pneumo_scores_begin(&e[v].scores, e[v].scorer);
+	}
+	if (n > 1)
+	{
+		e->see = score_pixels;
+		e->see_arg = &riders;
+	}
 	pneumo_evaluation_read(e, relid);
-	if (rival != NULL)
-		pneumo_evaluation_hold_out(e, rival);
+	for (v = 1; v < n; v++)
+	{
+		e[v].source = e->source;
+		e[v].dataset = e->dataset;
+		e[v].n_scored = e->n_scored;
+		pneumo_evaluation_hold_out(e, &e[v]);
+	}
 	list_rows(judged, e, split);
+	if (!all_ride)
+		score_images(&riders, judged);
+	for (v = 1; v < n; v++)
+		pneumo_scores_finish(&e[v].scores);
 }
+
+/* ----------------------------------------------------------------- notes */
 
 static int
 compare_groups(const void *a, const void *b)
@@ -131,45 +221,58 @@ pneumo_count_groups(const PneumoEvaluation *e, const int64 *samples, int64 n_sam
 	return different;
 }
 
-Datum
-pneumo_judged_notes(const PneumoJudged *judged, const PneumoEvaluation *e, bool *isnull)
+List *
+pneumo_judged_notes(const PneumoJudged *judged, const PneumoEvaluation *e)
 {
 	const PneumoModelMeta *meta = e->scorer->meta;
 	const char *unit = judged->grouped ? "patients" : "images";
 	int64 largest;
-	ArrayBuildState *notes = NULL;
-	StringInfoData all;
+	List *notes = NIL;
 	int c;
 
 	(void) pneumo_count_groups(e, judged->samples, judged->n, -1, &largest);
-	initStringInfo(&all);
-	for (c = -1; c <= meta->n_classes; c++)
+	for (c = -1; c < meta->n_classes; c++)
 	{
 		int64 groups = c < 0 ? judged->groups : 0;
-		char *note = NULL;
 		int split;
 
-		for (split = 0; split < 3 && c >= 0 && c < meta->n_classes; split++)
+		for (split = 0; split < 3 && c >= 0; split++)
 			groups += e->score[split] ? e->dataset->groups[split][c] : 0;
-		if (c == meta->n_classes)
-			note = largest * PNEUMO_LARGE_SHARE > judged->n
-					   ? psprintf("one of the %s has %lld of %lld images", unit, (long long) largest,
-								  (long long) judged->n)
-					   : NULL;
-		else if (groups < PNEUMO_FEW_GROUPS)
-			note = c < 0 ? psprintf("few %s: %lld", unit, (long long) groups)
-						 : psprintf("few %s of class %s: %lld", unit, meta->classes[c], (long long) groups);
-		if (note == NULL)
-			continue;
-		notes = accumArrayResult(notes, CStringGetTextDatum(note), false, TEXTOID, CurrentMemoryContext);
+		if (groups < PNEUMO_FEW_GROUPS)
+			notes = lappend(notes, c < 0 ? psprintf("few %s: %lld", unit, (long long) groups)
+										 : psprintf("few %s of class %s: %lld", unit, meta->classes[c],
+													(long long) groups));
+	}
+	if (largest * PNEUMO_LARGE_SHARE > judged->n)
+		notes = lappend(notes, psprintf("one of the %s has %lld of %lld images", unit, (long long) largest,
+										(long long) judged->n));
+	return notes;
+}
+
+Datum
+pneumo_judged_notes_datum(const PneumoJudged *judged, const PneumoEvaluation *e, bool *isnull)
+{
+	List *notes = pneumo_judged_notes(judged, e);
+	ArrayBuildState *array = NULL;
+	StringInfoData all;
+	ListCell *cell;
+
+	*isnull = notes == NIL;
+	if (notes == NIL)
+		return (Datum) 0;
+	initStringInfo(&all);
+	foreach (cell, notes)
+	{
+		const char *note = lfirst(cell);
+
+		array = accumArrayResult(array, CStringGetTextDatum(note), false, TEXTOID, CurrentMemoryContext);
 		appendStringInfo(&all, "%s%s", all.len > 0 ? "; " : "", note);
 	}
-	*isnull = notes == NULL;
-	if (notes == NULL)
-		return (Datum) 0;
 	ereport(NOTICE, (errmsg("the intervals rest on little: %s", all.data)));
-	return makeArrayResult(notes, CurrentMemoryContext);
+	return makeArrayResult(array, CurrentMemoryContext);
 }
+
+/* ------------------------------------------------------------------ rows */
 
 StatsRows
 pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, int class)

@@ -102,7 +102,7 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 	pneumo_evaluation_begin(&e, model, given, own_keys);
 	if (plot != PLOT_CONFUSION)
 		require_two_classes(&e);
-	pneumo_judged_read(&judged, &e, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split, NULL);
+	pneumo_judged_read(&judged, &e, 1, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split);
 	if (plot == PLOT_CONFUSION)
 		svg = draw_confusion(&e, &judged);
 	else

@@ -82,20 +82,22 @@ best_epoch(const Curves *curves)
 }
 
 static text *
-plot_one(const Curves *curves)
+plot_run(int64 run)
 {
+	Curves curves;
 	ReportBuffer buffer;
 	ReportHistory history;
 
+	read_curves(&curves, run);
 	memset(&history, 0, sizeof(history));
 	history.title = pneumo_utf8(
-		psprintf("Training run %lld of model %s", (long long) curves->row->run, curves->row->model));
-	history.n_epochs = (size_t) curves->n;
-	history.loss = curves->loss;
-	history.accuracy = curves->accuracy;
-	history.val_loss = curves->validated ? curves->val_loss : NULL;
-	history.val_accuracy = curves->validated ? curves->val_accuracy : NULL;
-	history.best_epoch = best_epoch(curves);
+		psprintf("Training run %lld of model %s", (long long) curves.row->run, curves.row->model));
+	history.n_epochs = (size_t) curves.n;
+	history.loss = curves.loss;
+	history.accuracy = curves.accuracy;
+	history.val_loss = curves.validated ? curves.val_loss : NULL;
+	history.val_accuracy = curves.validated ? curves.val_accuracy : NULL;
+	history.best_epoch = best_epoch(&curves);
 	pneumo_report_begin(&buffer);
 	pneumo_report_check(report_svg_history(&buffer, &history), "pneumo_plot_history");
 	return pneumo_report_text(&buffer);
@@ -104,20 +106,10 @@ plot_one(const Curves *curves)
 Datum
 pneumo_plot_history(PG_FUNCTION_ARGS)
 {
-	Curves curves;
-
-	read_curves(&curves, PG_GETARG_INT64(0));
-	PG_RETURN_TEXT_P(plot_one(&curves));
+	PG_RETURN_TEXT_P(plot_run(PG_GETARG_INT64(0)));
 }
 
 /* ------------------------------------------------------------ several runs */
-
-static bool
-same_value(JsonbValue *a, JsonbValue *b)
-{
-	return a != NULL && b != NULL &&
-		   compareJsonbContainers(&JsonbValueToJsonb(a)->root, &JsonbValueToJsonb(b)->root) == 0;
-}
 
 /* Appends a key of a config with its value, or that it has the default. */
 static void
@@ -131,76 +123,65 @@ add_entry(StringInfo detail, const char *key, JsonbValue *value)
 	appendStringInfo(detail, "%s%s %s", detail->len > 0 ? ", " : "", key, shown);
 }
 
-/*
- * Fills the details: the entries of the configs that are not the same in all runs.  The
- * name is left out; the legend has it.
- */
-static void
-describe_differences(StringInfoData *detail, const Curves *curves, int n)
+/* The details of the runs that are compared. */
+typedef struct Details
 {
-	int r;
+	int n;
+	StringInfoData text[REPORT_MAX_SERIES];
+} Details;
 
-	for (r = 0; r < n; r++)
-		initStringInfo(&detail[r]);
-	for (r = 0; r < n; r++)
+/* A PneumoJsonDifference: adds an entry that is not the same in all runs; the legend has the name. */
+static void
+add_difference(void *arg, const char *key, JsonbValue *const *values)
+{
+	Details *details = arg;
+	int i;
+
+	for (i = 0; i < details->n && strcmp(key, "name") != 0; i++)
+		add_entry(&details->text[i], key, values[i]);
+}
+
+void
+pneumo_histories(ReportHistories *histories, const int64 *run, const char *const *names, int n)
+{
+	ReportRun *runs = palloc0(n * sizeof(ReportRun));
+	JsonbContainer *configs[REPORT_MAX_SERIES];
+	Details details = {.n = n};
+	int i;
+
+	for (i = 0; i < n; i++)
 	{
-		JsonbIterator *it = JsonbIteratorInit(&curves[r].row->config->root);
-		JsonbIteratorToken token;
-		JsonbValue item;
+		Curves curves;
 
-		while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
-		{
-			char *key;
-			JsonbValue *values[REPORT_MAX_RUNS];
-			bool seen = false;
-			bool same = true;
-			int i;
-
-			if (token != WJB_KEY)
-				continue;
-			key = pnstrdup(item.val.string.val, item.val.string.len);
-			for (i = 0; i < n; i++)
-			{
-				values[i] = pneumo_json_get(&curves[i].row->config->root, key);
-				seen = seen || (i < r && values[i] != NULL);
-			}
-			for (i = 0; i < n; i++)
-				same = same && same_value(values[r], values[i]);
-			if (seen || same || strcmp(key, "name") == 0)
-				continue;
-			for (i = 0; i < n; i++)
-				add_entry(&detail[i], key, values[i]);
-		}
+		read_curves(&curves, run[i]);
+		runs[i].name =
+			names != NULL
+				? names[i]
+				: pneumo_utf8(psprintf("run %lld, model %s", (long long) run[i], curves.row->model));
+		runs[i].n_epochs = (size_t) curves.n;
+		runs[i].training = !curves.validated;
+		runs[i].loss = curves.validated ? curves.val_loss : curves.loss;
+		runs[i].accuracy = curves.validated ? curves.val_accuracy : curves.accuracy;
+		runs[i].best_epoch = best_epoch(&curves);
+		configs[i] = &curves.row->config->root;
+		initStringInfo(&details.text[i]);
 	}
+	pneumo_json_differences(configs, n, add_difference, &details);
+	for (i = 0; i < n; i++)
+		runs[i].detail = details.text[i].len > 0 ? pneumo_utf8(details.text[i].data) : NULL;
+	memset(histories, 0, sizeof(*histories));
+	histories->title = psprintf("Training of %d runs", n);
+	histories->n_runs = (size_t) n;
+	histories->runs = runs;
 }
 
 static text *
-plot_several(const Curves *curves, int n)
+plot_several(const int64 *runs, int n)
 {
 	ReportBuffer buffer;
 	ReportHistories histories;
-	ReportRun runs[REPORT_MAX_RUNS];
-	StringInfoData detail[REPORT_MAX_RUNS];
-	int i;
 
-	describe_differences(detail, curves, n);
-	memset(runs, 0, sizeof(runs));
-	for (i = 0; i < n; i++)
-	{
-		const PneumoRunRow *row = curves[i].row;
-
-		runs[i].name = pneumo_utf8(psprintf("run %lld, model %s", (long long) row->run, row->model));
-		runs[i].detail = detail[i].len > 0 ? pneumo_utf8(detail[i].data) : NULL;
-		runs[i].n_epochs = (size_t) curves[i].n;
-		runs[i].training = !curves[i].validated;
-		runs[i].loss = curves[i].validated ? curves[i].val_loss : curves[i].loss;
-		runs[i].accuracy = curves[i].validated ? curves[i].val_accuracy : curves[i].accuracy;
-		runs[i].best_epoch = best_epoch(&curves[i]);
-	}
-	memset(&histories, 0, sizeof(histories));
-	histories.title = psprintf("Training of %d runs", n);
-	histories.n_runs = (size_t) n;
-	histories.runs = runs;
+	pneumo_histories(&histories, runs, NULL, n);
 	pneumo_report_begin(&buffer);
 	pneumo_report_check(report_svg_histories(&buffer, &histories), "pneumo_plot_history");
 	return pneumo_report_text(&buffer);
@@ -209,8 +190,8 @@ plot_several(const Curves *curves, int n)
 Datum
 pneumo_plot_histories(PG_FUNCTION_ARGS)
 {
-	Curves curves[REPORT_MAX_RUNS];
-	Datum *runs = NULL;
+	int64 runs[REPORT_MAX_SERIES];
+	Datum *given = NULL;
 	int n = 0;
 	int i;
 	int j;
@@ -219,18 +200,17 @@ pneumo_plot_histories(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a run to plot is null"),
 						errhint("pneumo.runs has the ids.")));
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-					  &runs, NULL, &n);
-	if (n < 1 || n > REPORT_MAX_RUNS)
+					  &given, NULL, &n);
+	if (n < 1 || n > REPORT_MAX_SERIES)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%d runs are to be plotted, must be 1 to %d", n, REPORT_MAX_RUNS)));
+						errmsg("%d runs are to be plotted, must be 1 to %d", n, REPORT_MAX_SERIES)));
 	for (i = 0; i < n; i++)
 	{
+		runs[i] = DatumGetInt64(given[i]);
 		for (j = 0; j < i; j++)
-			if (DatumGetInt64(runs[i]) == DatumGetInt64(runs[j]))
+			if (runs[i] == runs[j])
 				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-								errmsg("training run %lld is to be plotted twice",
-									   (long long) DatumGetInt64(runs[i]))));
-		read_curves(&curves[i], DatumGetInt64(runs[i]));
+								errmsg("training run %lld is to be plotted twice", (long long) runs[i])));
 	}
-	PG_RETURN_TEXT_P(n == 1 ? plot_one(&curves[0]) : plot_several(curves, n));
+	PG_RETURN_TEXT_P(n == 1 ? plot_run(runs[0]) : plot_several(runs, n));
 }

@@ -144,6 +144,8 @@ pneumo_roc_curve(ReportRocCurve *curve, const StatsRows *rows, const char *what)
 		n++;
 	}
 	pfree(points);
+	x = repalloc(x, n * sizeof(double));
+	y = repalloc(y, n * sizeof(double));
 
 	memset(curve, 0, sizeof(*curve));
 	curve->n_points = n;

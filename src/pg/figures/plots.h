@@ -29,6 +29,13 @@ extern void pneumo_calibration_diagram(ReportCalibration *diagram, const StatsRo
 									   const char *what);
 
 /*
+ * Fills a plot of several runs from their epochs; its legend has names (UTF-8; NULL:
+ * the runs and their models) and what differs in the configs.  Errors if a run does
+ * not exist, may not be seen by the user or has no epoch.
+ */
+extern void pneumo_histories(ReportHistories *histories, const int64 *run, const char *const *names, int n);
+
+/*
  * Draw a plot of rows; what is the subject of errors, title UTF-8 or NULL for the
  * default.  threshold is that of the operating point, or NaN for none.
  */

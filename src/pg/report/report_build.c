@@ -105,6 +105,64 @@ pneumo_table_end(PneumoTable *table)
 	table->table.n_rows = table->n_cells / table->table.n_columns;
 }
 
+void
+pneumo_table_heading(PneumoTable *table, const char *heading)
+{
+	size_t c;
+
+	pneumo_table_cell(table, "%s", heading);
+	for (c = 1; c < table->table.n_columns; c++)
+		pneumo_table_cell(table, "%s", "");
+}
+
+PneumoForest *
+pneumo_forest_begin(const char *id, const char *title)
+{
+	PneumoForest *forest = palloc0(sizeof(PneumoForest));
+
+	forest->plot.id = id;
+	forest->plot.title = title;
+	forest->plot.rows = forest->rows;
+	return forest;
+}
+
+static ReportForestRow *
+next_row(PneumoForest *forest, const char *name)
+{
+	ReportForestRow *row = &forest->rows[forest->plot.n_rows];
+
+	if (forest->plot.n_rows >= REPORT_MAX_FOREST)
+		elog(ERROR, "the report has too many subgroups");
+	forest->plot.n_rows++;
+	row->name = pneumo_utf8(name);
+	return row;
+}
+
+void
+pneumo_forest_heading(PneumoForest *forest, const char *name)
+{
+	next_row(forest, name)->heading = true;
+}
+
+void
+pneumo_forest_row(PneumoForest *forest, const char *name, int64 n, bool few, const StatsInterval *figure)
+{
+	ReportForestRow *row = next_row(forest, name);
+
+	row->n = (uint64_t) n;
+	row->few = few;
+	row->value = figure->value;
+	row->low = figure->low;
+	row->high = figure->high;
+}
+
+void
+pneumo_forest_end(PneumoSection *section, PneumoForest *forest, double reference)
+{
+	forest->plot.reference = reference;
+	pneumo_section_add(section, REPORT_BLOCK_FOREST, &forest->plot);
+}
+
 PneumoFacts *
 pneumo_facts_begin(PneumoSection *section)
 {
@@ -191,15 +249,15 @@ pneumo_count_text(int64 n)
 }
 
 const char *
-pneumo_report_unit(const PneumoReport *r)
+pneumo_report_unit(const PneumoEvaluation *e)
 {
-	return r->e.source->col_group > 0 ? "patient" : "image";
+	return e->source->col_group > 0 ? "patient" : "image";
 }
 
 void
-pneumo_count_cell(PneumoTable *table, const PneumoReport *r, size_t images, size_t patients)
+pneumo_count_cell(PneumoTable *table, const PneumoEvaluation *e, size_t images, size_t patients)
 {
-	if (r->e.source->col_group > 0)
+	if (e->source->col_group > 0)
 		pneumo_table_cell(table, "%s (%s)", pneumo_count_text((int64) images),
 						  pneumo_count_text((int64) patients));
 	else
@@ -207,9 +265,9 @@ pneumo_count_cell(PneumoTable *table, const PneumoReport *r, size_t images, size
 }
 
 const char *
-pneumo_count_heading(const PneumoReport *r)
+pneumo_count_heading(const PneumoEvaluation *e)
 {
-	return r->e.source->col_group > 0 ? "Images (patients)" : "Images";
+	return e->source->col_group > 0 ? "Images (patients)" : "Images";
 }
 
 void
@@ -232,15 +290,15 @@ pneumo_report_meta(const PneumoReport *r)
 }
 
 const char *
-pneumo_report_key(const PneumoReport *r, int64 sample)
+pneumo_report_key(const PneumoEvaluation *e, int64 sample)
 {
-	const char *key = r->e.dataset->samples[sample].key;
+	const char *key = e->dataset->samples[sample].key;
 
 	return key != NULL ? pneumo_clip(key) : "(no key)";
 }
 
 const char *
-pneumo_report_class(const PneumoReport *r, int64 sample)
+pneumo_report_class(const PneumoEvaluation *e, int64 sample)
 {
-	return pneumo_report_meta(r)->classes[r->e.dataset->samples[sample].label];
+	return e->scorer->meta->classes[e->dataset->samples[sample].label];
 }

@@ -23,22 +23,21 @@
 
 /* ------------------------------------------------------------------ splits */
 
-/* Lists the scored rows of a split that were left in. */
-static PneumoJudged
-judged_rows(const PneumoReport *r, int split)
+PneumoJudged
+pneumo_report_judged(const PneumoEvaluation *e, int split)
 {
 	PneumoJudged judged;
 
 	memset(&judged, 0, sizeof(judged));
 	judged.split = split;
-	judged.n = pneumo_evaluation_split(&judged.samples, &r->e, split);
+	judged.n = pneumo_evaluation_split(&judged.samples, e, split);
 	return judged;
 }
 
 int64
 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class)
 {
-	PneumoJudged judged = judged_rows(r, split);
+	PneumoJudged judged = pneumo_report_judged(&r->e, split);
 
 	*rows = pneumo_judged_rows(&judged, &r->e, class);
 	pfree(judged.samples);
@@ -46,14 +45,14 @@ pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class)
 }
 
 static void
-compute_two_classes(PneumoSplitFigures *figures, const PneumoReport *r)
+compute_two_classes(PneumoSplitFigures *figures, const PneumoJudged *judged, const PneumoEvaluation *e)
 {
 	StatsOptions options;
 	PneumoStats stats;
 	StatsStatus status;
 
-	pneumo_stats_options(&options, pneumo_report_meta(r)->threshold);
-	(void) pneumo_report_rows(&figures->rows, r, figures->split, 1);
+	pneumo_stats_options(&options, e->scorer->meta->threshold);
+	figures->rows = pneumo_judged_rows(judged, e, 1);
 	pneumo_stats_begin(&stats);
 	status = stats_evaluate(&figures->evaluation, &figures->rows, &options, &stats.env);
 	figures->one_class = status == STATS_ONE_CLASS; /* then what there is is filled */
@@ -63,24 +62,32 @@ compute_two_classes(PneumoSplitFigures *figures, const PneumoReport *r)
 }
 
 static void
-compute_classes(PneumoSplitFigures *figures, const PneumoReport *r)
+compute_classes(PneumoSplitFigures *figures, const PneumoJudged *judged, const PneumoEvaluation *e)
 {
-	const PneumoModelMeta *meta = pneumo_report_meta(r);
-	PneumoJudged judged = judged_rows(r, figures->split);
+	const PneumoModelMeta *meta = e->scorer->meta;
+	StatsClassRows rows = pneumo_judged_class_rows(judged, e, e->scores.probability);
 	StatsOptions options;
 	PneumoStats stats;
 	StatsStatus status;
 
 	pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
-	figures->class_rows = pneumo_judged_class_rows(&judged, &r->e, r->e.scores.probability);
 	figures->of_class = palloc(meta->n_classes * sizeof(StatsEvaluation));
 	pneumo_stats_begin(&stats);
-	status = stats_class_evaluate(&figures->classes, figures->of_class, &figures->class_rows, &options,
-								  &stats.env);
+	status = stats_class_evaluate(&figures->classes, figures->of_class, &rows, &options, &stats.env);
 	pneumo_stats_end(&stats);
 	figures->one_class = status == STATS_ONE_CLASS;
 	if (!figures->one_class)
-		pneumo_stats_check_classes(status, "pneumo_report", &figures->class_rows, meta->classes);
+		pneumo_stats_check_classes(status, "pneumo_report", &rows, meta->classes);
+}
+
+void
+pneumo_split_figures(PneumoSplitFigures *figures, const PneumoJudged *judged, const PneumoEvaluation *e)
+{
+	figures->split = judged->split;
+	if (e->scorer->meta->n_classes == 2)
+		compute_two_classes(figures, judged, e);
+	else
+		compute_classes(figures, judged, e);
 }
 
 int
@@ -203,16 +210,12 @@ pneumo_report_compute(PneumoReport *r)
 
 	for (split = PNEUMO_VALIDATION; split <= PNEUMO_TEST; split++)
 	{
-		PneumoSplitFigures *figures = &r->splits[r->n_splits];
+		PneumoJudged judged;
 
 		if (!r->e.score[split] || r->e.dataset->split_rows[split] == 0)
 			continue;
-		figures->split = split;
-		if (pneumo_report_meta(r)->n_classes == 2)
-			compute_two_classes(figures, r);
-		else
-			compute_classes(figures, r);
-		r->n_splits++;
+		judged = pneumo_report_judged(&r->e, split);
+		pneumo_split_figures(&r->splits[r->n_splits++], &judged, &r->e);
 	}
 	compute_shortcut(r);
 }

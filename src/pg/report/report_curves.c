@@ -37,7 +37,7 @@ new_lines(const char *id, const char *title, const char *x_label, const char *y_
 	lines->title = title;
 	lines->x_label = x_label;
 	lines->y_label = y_label;
-	lines->lines = palloc0(REPORT_MAX_CURVES * sizeof(ReportLine));
+	lines->lines = palloc0(REPORT_MAX_SERIES * sizeof(ReportLine));
 	lines->x_max = 1;
 	lines->mark = NAN;
 	return lines;
@@ -262,7 +262,7 @@ threshold_table(PneumoSection *section, const PneumoReport *r, const PneumoSplit
 	PneumoTable *table =
 		pneumo_table_begin(section,
 						   psprintf("What a threshold does, %s, with 95 %% intervals by %s",
-									pneumo_split_names[figures->split], pneumo_report_unit(r)),
+									pneumo_split_names[figures->split], pneumo_report_unit(&r->e)),
 						   lengthof(headings), headings, 0x3E);
 	int i;
 

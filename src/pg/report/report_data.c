@@ -177,7 +177,7 @@ shortcut(PneumoSection *section, const PneumoReport *r)
 		"Shortcuts: width, height, aspect ratio, bytes, colour components and brightness alone tell %s with an AUC of %.2f (%.2f to %.2f; %u folds by %s).%s%s",
 		meta->n_classes == 2 ? "the classes"
 							 : psprintf("class %s from the others", meta->classes[r->shortcut_class]),
-		auc->value, auc->low, auc->high, r->shortcut.n_folds, pneumo_report_unit(r), network,
+		auc->value, auc->low, auc->high, r->shortcut.n_folds, pneumo_report_unit(&r->e), network,
 		found
 			? " The classes come from different sources, and the network may have learnt that instead of the lungs: expect worse elsewhere."
 			: " No easy shortcut is in sight.");
@@ -201,10 +201,10 @@ pneumo_report_data(PneumoSection *section, const PneumoReport *r)
 	for (i = 0; i < r->n_samples; i++)
 		pneumo_gallery_add(gallery, r->samples[i].plain,
 						   psprintf("Radiograph of row %s, class %s",
-									pneumo_report_key(r, r->samples[i].sample),
-									pneumo_report_class(r, r->samples[i].sample)),
-						   psprintf("%s, row %s", pneumo_report_class(r, r->samples[i].sample),
-									pneumo_report_key(r, r->samples[i].sample)));
+									pneumo_report_key(&r->e, r->samples[i].sample),
+									pneumo_report_class(&r->e, r->samples[i].sample)),
+						   psprintf("%s, row %s", pneumo_report_class(&r->e, r->samples[i].sample),
+									pneumo_report_key(&r->e, r->samples[i].sample)));
 	pneumo_gallery_end(section, gallery);
 	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "Means of the training images%s:",
 						r->n_eigenimages > 0 ? ", and the first eigenimages of a sample of the table" : "");

@@ -22,54 +22,94 @@
 
 #define N_BINS PNEUMO_DEFAULT_BINS
 
-/* Adds the figures with their intervals, one column a split. */
-static void
-figures_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *splits, int n_splits)
+/* A figure of a table, and where it is. */
+typedef struct FigureRow
 {
-	static const struct
-	{
-		const char *name;
-		size_t offset;
-	} figures[] = {
-		{"AUC", offsetof(StatsEvaluation, auc)},
-		{"Sensitivity", offsetof(StatsEvaluation, sensitivity)},
-		{"Specificity", offsetof(StatsEvaluation, specificity)},
-		{"Positive predictive value", offsetof(StatsEvaluation, ppv)},
-		{"Negative predictive value", offsetof(StatsEvaluation, npv)},
-		{"Positive likelihood ratio", offsetof(StatsEvaluation, lr_positive)},
-		{"Negative likelihood ratio", offsetof(StatsEvaluation, lr_negative)},
-		{"Accuracy", offsetof(StatsEvaluation, accuracy)},
-		{"F1", offsetof(StatsEvaluation, f1)},
-		{"Log loss", offsetof(StatsEvaluation, log_loss)},
-		{"Brier score", offsetof(StatsEvaluation, brier)},
-	};
-	const char **headings = palloc((n_splits + 1) * sizeof(char *));
+	const char *name;
+	size_t offset;
+} FigureRow;
+
+static const FigureRow two_class_figures[] = {
+	{"AUC", offsetof(PneumoSplitFigures, evaluation.auc)},
+	{"Sensitivity", offsetof(PneumoSplitFigures, evaluation.sensitivity)},
+	{"Specificity", offsetof(PneumoSplitFigures, evaluation.specificity)},
+	{"Positive predictive value", offsetof(PneumoSplitFigures, evaluation.ppv)},
+	{"Negative predictive value", offsetof(PneumoSplitFigures, evaluation.npv)},
+	{"Positive likelihood ratio", offsetof(PneumoSplitFigures, evaluation.lr_positive)},
+	{"Negative likelihood ratio", offsetof(PneumoSplitFigures, evaluation.lr_negative)},
+	{"Accuracy", offsetof(PneumoSplitFigures, evaluation.accuracy)},
+	{"F1", offsetof(PneumoSplitFigures, evaluation.f1)},
+	{"Log loss", offsetof(PneumoSplitFigures, evaluation.log_loss)},
+	{"Brier score", offsetof(PneumoSplitFigures, evaluation.brier)},
+};
+
+static const FigureRow macro_figures[] = {
+	{"Macro AUC", offsetof(PneumoSplitFigures, classes.macro_auc)},
+	{"Macro sensitivity", offsetof(PneumoSplitFigures, classes.macro_sensitivity)},
+	{"Macro specificity", offsetof(PneumoSplitFigures, classes.macro_specificity)},
+	{"Macro F1", offsetof(PneumoSplitFigures, classes.macro_f1)},
+	{"Accuracy", offsetof(PneumoSplitFigures, classes.accuracy)},
+	{"Log loss", offsetof(PneumoSplitFigures, classes.log_loss)},
+	{"Brier score, 0 to 2", offsetof(PneumoSplitFigures, classes.brier)},
+};
+
+void
+pneumo_figures_table(PneumoSection *section, const PneumoEvaluation *e,
+					 const PneumoSplitFigures *const *shown, const char *const *names, int n)
+{
+	bool two = e->scorer->meta->n_classes == 2;
+	const FigureRow *figures = two ? two_class_figures : macro_figures;
+	size_t n_figures = two ? lengthof(two_class_figures) : lengthof(macro_figures);
+	const char **headings = palloc((n + 1) * sizeof(char *));
 	PneumoTable *table;
 	size_t f;
 	int s;
 
 	headings[0] = "Figure";
-	for (s = 0; s < n_splits; s++)
-		headings[s + 1] = splits[s].split == PNEUMO_TEST ? "Test" : "Validation";
+	memcpy(headings + 1, names, n * sizeof(char *));
 	table = pneumo_table_begin(section,
-							   psprintf("Figures at the operating point, with 95 %% intervals by %s",
-										pneumo_report_unit(r)),
-							   n_splits + 1, headings, 6);
-	pneumo_table_cell(table, "%s", pneumo_count_heading(r));
-	for (s = 0; s < n_splits; s++)
-		pneumo_count_cell(table, r, splits[s].evaluation.n, splits[s].evaluation.n_clusters);
-	pneumo_table_cell(table, "of these positive");
-	for (s = 0; s < n_splits; s++)
-		pneumo_count_cell(table, r, splits[s].evaluation.n_positive,
-						  splits[s].evaluation.n_clusters_positive);
-	for (f = 0; f < lengthof(figures); f++)
+							   psprintf("Figures %s, with 95 %% intervals by %s",
+										two ? "at the operating point" : "over all classes",
+										pneumo_report_unit(e)),
+							   n + 1, headings, ~(uint64) 1);
+	pneumo_table_cell(table, "%s", pneumo_count_heading(e));
+	for (s = 0; s < n; s++)
+		pneumo_count_cell(table, e, two ? shown[s]->evaluation.n : shown[s]->classes.n,
+						  two ? shown[s]->evaluation.n_clusters : shown[s]->classes.n_clusters);
+	if (two)
+	{
+		pneumo_table_cell(table, "of these positive");
+		for (s = 0; s < n; s++)
+			pneumo_count_cell(table, e, shown[s]->evaluation.n_positive,
+							  shown[s]->evaluation.n_clusters_positive);
+	}
+	for (f = 0; f < n_figures; f++)
 	{
 		pneumo_table_cell(table, "%s", figures[f].name);
-		for (s = 0; s < n_splits; s++)
-			pneumo_interval_cell(table, (const StatsInterval *) ((const char *) &splits[s].evaluation +
-																 figures[f].offset));
+		for (s = 0; s < n; s++)
+			pneumo_interval_cell(table,
+								 (const StatsInterval *) ((const char *) shown[s] + figures[f].offset));
 	}
 	pneumo_table_end(table);
+}
+
+/* Adds that table with a column for each split; of more than two classes those with more than one class. */
+static void
+splits_table(PneumoSection *section, const PneumoReport *r)
+{
+	const PneumoSplitFigures *shown[2];
+	const char *names[2];
+	int n = 0;
+	int s;
+
+	for (s = 0; s < r->n_splits; s++)
+		if (pneumo_report_meta(r)->n_classes == 2 || !r->splits[s].one_class)
+		{
+			names[n] = r->splits[s].split == PNEUMO_TEST ? "Test" : "Validation";
+			shown[n++] = &r->splits[s];
+		}
+	if (n > 0)
+		pneumo_figures_table(section, &r->e, shown, names, n);
 }
 
 /* Adds the ROC curves of the splits to one picture. */
@@ -151,7 +191,7 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 
 	if (n_splits == 0)
 		return;
-	figures_table(section, r, splits, n_splits);
+	splits_table(section, r);
 	for (s = 0; s < n_splits; s++)
 		if (isnan(splits[s].evaluation.auc.value))
 			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
@@ -164,64 +204,15 @@ two_classes(PneumoSection *section, const PneumoReport *r)
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"Intervals by %s: Wilson on the effective number of images for proportions and F1, DeLong with Obuchowski's clustered variance for the AUC, the cluster-robust variance for log loss and Brier score.",
-		pneumo_report_unit(r));
+		pneumo_report_unit(&r->e));
 }
 
 /* ------------------------------------------------- more than two classes */
 
-/* Adds the macro figures, one column a split that has more than one class. */
-static void
-macro_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *splits, int n_splits)
-{
-	static const struct
-	{
-		const char *name;
-		size_t offset;
-	} figures[] = {
-		{"Macro AUC", offsetof(StatsClassEvaluation, macro_auc)},
-		{"Macro sensitivity", offsetof(StatsClassEvaluation, macro_sensitivity)},
-		{"Macro specificity", offsetof(StatsClassEvaluation, macro_specificity)},
-		{"Macro F1", offsetof(StatsClassEvaluation, macro_f1)},
-		{"Accuracy", offsetof(StatsClassEvaluation, accuracy)},
-		{"Log loss", offsetof(StatsClassEvaluation, log_loss)},
-		{"Brier score, 0 to 2", offsetof(StatsClassEvaluation, brier)},
-	};
-	const char *headings[3] = {"Figure"};
-	const PneumoSplitFigures *shown[2];
-	int n = 0;
-	PneumoTable *table;
-	size_t f;
-	int s;
-
-	for (s = 0; s < n_splits; s++)
-		if (!splits[s].one_class)
-		{
-			shown[n++] = &splits[s];
-			headings[n] = splits[s].split == PNEUMO_TEST ? "Test" : "Validation";
-		}
-	if (n == 0)
-		return;
-	table = pneumo_table_begin(section,
-							   psprintf("Figures over all classes, with 95 %% intervals by %s",
-										pneumo_report_unit(r)),
-							   n + 1, memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 6);
-	pneumo_table_cell(table, "%s", pneumo_count_heading(r));
-	for (s = 0; s < n; s++)
-		pneumo_count_cell(table, r, shown[s]->classes.n, shown[s]->classes.n_clusters);
-	for (f = 0; f < lengthof(figures); f++)
-	{
-		pneumo_table_cell(table, "%s", figures[f].name);
-		for (s = 0; s < n; s++)
-			pneumo_interval_cell(table, (const StatsInterval *) ((const char *) &shown[s]->classes +
-																 figures[f].offset));
-	}
-	pneumo_table_end(table);
-}
-
 static void
 class_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigures *figures)
 {
-	const char *const headings[] = {"Class",       pneumo_count_heading(r),     "AUC", "Sensitivity",
+	const char *const headings[] = {"Class",       pneumo_count_heading(&r->e), "AUC", "Sensitivity",
 									"Specificity", "Positive predictive value", "F1"};
 	PneumoTable *table =
 		pneumo_table_begin(section,
@@ -235,7 +226,7 @@ class_table(PneumoSection *section, const PneumoReport *r, const PneumoSplitFigu
 		const StatsEvaluation *e = &figures->of_class[c];
 
 		pneumo_table_cell(table, "%s", r->e.scorer->meta->classes[c]);
-		pneumo_count_cell(table, r, e->n_positive, e->n_clusters_positive);
+		pneumo_count_cell(table, &r->e, e->n_positive, e->n_clusters_positive);
 		pneumo_interval_cell(table, &e->auc);
 		pneumo_interval_cell(table, &e->sensitivity);
 		pneumo_interval_cell(table, &e->specificity);
@@ -252,10 +243,10 @@ add_class_roc(PneumoSection *section, const PneumoReport *r, const PneumoSplitFi
 	const char *name = pneumo_split_names[figures->split];
 	int k = r->e.scorer->meta->n_classes;
 	ReportRoc *roc = palloc0(sizeof(ReportRoc));
-	ReportRocCurve *curves = palloc0(REPORT_MAX_CURVES * sizeof(ReportRocCurve));
+	ReportRocCurve *curves = palloc0(REPORT_MAX_SERIES * sizeof(ReportRocCurve));
 	int c;
 
-	for (c = 0; c < k && k <= REPORT_MAX_CURVES; c++)
+	for (c = 0; c < k && k <= REPORT_MAX_SERIES; c++)
 	{
 		StatsRows rows;
 
@@ -285,7 +276,7 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 		if (splits[s].one_class)
 			pneumo_section_text(section, REPORT_TEXT_WARNING, "The %s split has rows of one class only.",
 								pneumo_split_names[splits[s].split]);
-	macro_table(section, r, splits, n_splits);
+	splits_table(section, r);
 	for (s = 0; s < n_splits; s++)
 		if (!splits[s].one_class)
 			class_table(section, r, &splits[s]);
@@ -297,7 +288,7 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"Macro figures are means over the classes that have images; an image is called by its most probable class. Intervals: Wilson on the effective number of images for proportions, DeLong with Obuchowski's clustered variance for AUCs, square and add of the classes' intervals for macro figures, the cluster-robust variance for losses, all by %s.",
-		pneumo_report_unit(r));
+		pneumo_report_unit(&r->e));
 }
 
 void
@@ -353,7 +344,7 @@ pneumo_report_threshold(PneumoSection *section, const PneumoReport *r)
 							meta->threshold);
 	else
 		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "An image is called by its most probable class.");
-	if (r->operating_point != NULL)
+	if (r->row.operating_point != NULL)
 		pneumo_section_text(section, REPORT_TEXT_CODE, "operating point: %s\ncalibration: %s",
-							r->operating_point, r->calibration != NULL ? r->calibration : "none");
+							r->row.operating_point, r->row.calibration != NULL ? r->row.calibration : "none");
 }

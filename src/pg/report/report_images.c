@@ -77,24 +77,32 @@ add_to_mean(PictureVisit *visit, int64 sample, Datum image)
 			pre->channels == 1 ? pixels[i] : (pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2] + 1) / 3;
 }
 
+bytea *
+pneumo_report_plain(Datum image, MemoryContext cxt)
+{
+	PneumoMap map = {.empty = true};
+	PneumoMapOptions options;
+
+	pneumo_map_options(&options, NULL);
+	return copy_picture(pneumo_map_draw(&map, image, &options, PICTURE_SIDE, PNEUMO_BAD_IMAGE_ERROR), cxt);
+}
+
 /* Draws the pictures that show this image, with overlay also its map. */
 static void
 draw(PneumoReportPicture *pictures, int n, int64 sample, Datum image, PictureVisit *visit, bool overlay)
 {
-	PneumoMap map;
 	int i;
 
 	for (i = 0; i < n; i++)
 	{
+		PneumoMap map;
+
 		if (pictures[i].sample != sample)
 			continue;
-		memset(&map, 0, sizeof(map));
-		map.empty = true;
-		pictures[i].plain =
-			copy_picture(pneumo_map_draw(&map, image, &visit->options, PICTURE_SIDE, PNEUMO_BAD_IMAGE_ERROR),
-						 visit->cxt);
+		pictures[i].plain = pneumo_report_plain(image, visit->cxt);
 		if (!overlay || !visit->r->maps)
 			continue;
+		memset(&map, 0, sizeof(map));
 		(void) pneumo_map_make(&map, visit->r->e.scorer, image, &visit->options, PNEUMO_BAD_IMAGE_ERROR);
 		pictures[i].empty = map.empty;
 		pictures[i].overlay =
@@ -188,7 +196,7 @@ visit_image(void *arg, int64 sample, const PneumoRow *row, Datum image)
 	PneumoReport *r = visit->r;
 
 	try_phantom(r, row->key, image);
-	pneumo_subgroups_row(r, sample, row);
+	pneumo_subgroups_row(r->subgroups, &r->e, sample, row);
 	measure(r->features + sample * REPORT_N_FEATURES, image);
 	add_to_mean(visit, sample, image);
 	draw(r->samples, r->n_samples, sample, image, visit, false);
@@ -283,8 +291,8 @@ pneumo_report_images(PneumoReport *r)
 	visit.cxt = CurrentMemoryContext;
 	visit.pixels = palloc(n_pixels * e->config->preprocess.channels);
 	pneumo_map_options(&visit.options, NULL);
-	pneumo_subgroups_begin(r);
-	r->maps = nn_graph_last_conv_node(e->scorer->engine->engine.graph) >= 0;
+	pneumo_subgroups_begin(r->subgroups, e, pneumo_report_main_split(r));
+	r->maps = nn_graph_map_node(e->scorer->engine->engine.graph) >= 0;
 	r->features = MemoryContextAllocHuge(CurrentMemoryContext,
 										 Max(1, e->dataset->n) * REPORT_N_FEATURES * sizeof(double));
 	for (i = 0; i < e->dataset->n * REPORT_N_FEATURES; i++)

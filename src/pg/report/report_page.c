@@ -72,33 +72,32 @@ int_or_zero(Relation rel, HeapTuple tuple, int attnum)
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
-/* Reads the row of the version, and that of its run if the caller may see it. */
-static void
-read_version(PneumoReport *r)
+void
+pneumo_version_row(PneumoVersionRow *row, const PneumoEvaluation *e)
 {
 	Relation rel = pneumo_catalog_open(PNEUMO_REL_VERSION, AccessShareLock, false);
 	Snapshot snapshot = pneumo_read_snapshot();
-	HeapTuple tuple = pneumo_version_tuple(rel, r->e.id.version, snapshot);
+	HeapTuple tuple = pneumo_version_tuple(rel, e->id.version, snapshot);
 	Datum value;
 	bool isnull;
 
 	UnregisterSnapshot(snapshot);
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "version %d is gone", r->e.id.number);
-	r->run = int_or_zero(rel, tuple, Anum_version_run);
-	r->parameters = int_or_zero(rel, tuple, Anum_version_parameters);
-	r->bytes = int_or_zero(rel, tuple, Anum_version_bytes);
-	r->created = (TimestampTz) int_or_zero(rel, tuple, Anum_version_created);
-	r->calibration = json_text(rel, tuple, Anum_version_calibration);
-	r->operating_point = json_text(rel, tuple, Anum_version_operating_point);
+		elog(ERROR, "version %d is gone", e->id.number);
+	row->run = int_or_zero(rel, tuple, Anum_version_run);
+	row->parameters = int_or_zero(rel, tuple, Anum_version_parameters);
+	row->bytes = int_or_zero(rel, tuple, Anum_version_bytes);
+	row->created = (TimestampTz) int_or_zero(rel, tuple, Anum_version_created);
+	row->calibration = json_text(rel, tuple, Anum_version_calibration);
+	row->operating_point = json_text(rel, tuple, Anum_version_operating_point);
 	value = heap_getattr(tuple, Anum_version_comment, RelationGetDescr(rel), &isnull);
-	r->comment = isnull ? NULL : TextDatumGetCString(value);
+	row->comment = isnull ? NULL : TextDatumGetCString(value);
 	table_close(rel, AccessShareLock);
-	if (r->run > 0)
+	if (row->run > 0)
 	{
-		r->run_row = pneumo_run_read(r->run);
-		if (r->run_row != NULL && !pneumo_run_is_mine(r->run_row, true))
-			r->run_row = NULL;
+		row->run_row = pneumo_run_read(row->run);
+		if (row->run_row != NULL && !pneumo_run_is_mine(row->run_row, true))
+			row->run_row = NULL;
 	}
 }
 
@@ -144,22 +143,22 @@ find_source(FunctionCallInfo fcinfo, const PneumoReport *r)
 {
 	if (!PG_ARGISNULL(1))
 		return PG_GETARG_OID(1);
-	if (r->run == 0)
+	if (r->row.run == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("it is not known which table the version was trained on"),
 						errhint("Name a table: pneumo_report(model, source).")));
-	if (r->run_row == NULL || r->run_row->owner != GetUserId())
+	if (r->row.run_row == NULL || r->row.run_row->owner != GetUserId())
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("only the role that trained the version can leave out the source"),
 						errhint("Name a table that you trust: pneumo_report(model, source).")));
-	check_default_source(r->run_row);
-	return r->run_row->source_oid;
+	check_default_source(r->row.run_row);
+	return r->row.run_row->source_oid;
 }
 
 /* --------------------------------------------------------------------- page */
 
-static bool
-read_flag(Jsonb *given, const char *key, bool otherwise)
+bool
+pneumo_report_flag(Jsonb *given, const char *key, bool otherwise)
 {
 	JsonbValue *value = pneumo_json_get(&given->root, key);
 
@@ -167,8 +166,8 @@ read_flag(Jsonb *given, const char *key, bool otherwise)
 									  : pneumo_json_read_bool(psprintf("config key \"%s\"", key), value);
 }
 
-static int
-read_count(Jsonb *given, const char *key, int otherwise, int most)
+int
+pneumo_report_count(Jsonb *given, const char *key, int otherwise, int most)
 {
 	JsonbValue *value = pneumo_json_get(&given->root, key);
 
@@ -228,6 +227,32 @@ collect(PneumoReport *r, Oid relid)
 							   e->dataset->split_rows[PNEUMO_TEST], look_metrics(r));
 }
 
+text *
+pneumo_report_page(const char *title, const char *subtitle, PneumoSection *const *sections, int n_sections)
+{
+	ReportSection *filled = palloc(n_sections * sizeof(ReportSection));
+	ReportPage page;
+	ReportBuffer buffer;
+	int i;
+
+	for (i = 0; i < n_sections; i++)
+	{
+		filled[i].heading = sections[i]->heading;
+		filled[i].n_blocks = (size_t) sections[i]->n_blocks;
+		filled[i].blocks = sections[i]->blocks;
+	}
+	memset(&page, 0, sizeof(page));
+	page.title = pneumo_utf8(title);
+	page.subtitle = pneumo_utf8(subtitle);
+	page.n_sections = (size_t) n_sections;
+	page.sections = filled;
+	page.footer = pneumo_utf8(psprintf("pneumo %s, %s. This page needs no network and runs no script.",
+									   PNEUMO_VERSION, timestamptz_to_str(GetCurrentTimestamp())));
+	pneumo_report_begin(&buffer);
+	pneumo_report_check(report_html_page(&buffer, &page), "pneumo_report");
+	return pneumo_report_text(&buffer);
+}
+
 Datum
 pneumo_report(PG_FUNCTION_ARGS)
 {
@@ -236,48 +261,36 @@ pneumo_report(PG_FUNCTION_ARGS)
 		 pneumo_report_training, pneumo_report_figures,    pneumo_report_subgroups, pneumo_report_threshold,
 		 pneumo_report_failures, pneumo_report_provenance, pneumo_report_limits};
 	PneumoReport *r = palloc0(sizeof(PneumoReport));
-	ReportSection sections[N_SECTIONS];
-	ReportPage page;
-	ReportBuffer buffer;
+	PneumoSection *sections[N_SECTIONS];
 	Jsonb *given;
 	Oid relid;
 	int i;
 
 	given = pneumo_config_argument(fcinfo, 2);
 	pneumo_evaluation_begin(&r->e, pneumo_text_argument(fcinfo, 0), given, own_keys);
-	r->test = read_flag(given, "test", true);
-	r->images = read_flag(given, "images", true);
-	r->max_failures = read_count(given, "failures", DEFAULT_FAILURES, MAX_FAILURES);
+	r->test = pneumo_report_flag(given, "test", true);
+	r->images = pneumo_report_flag(given, "images", true);
+	r->max_failures = pneumo_report_count(given, "failures", DEFAULT_FAILURES, MAX_FAILURES);
 	r->max_neighbours = NEIGHBOURS;
-	r->max_eigenimages = read_count(given, "eigenimages", DEFAULT_EIGENIMAGES, MAX_EIGENIMAGES);
-	pneumo_subgroups_config(r, given);
+	r->max_eigenimages = pneumo_report_count(given, "eigenimages", DEFAULT_EIGENIMAGES, MAX_EIGENIMAGES);
+	r->subgroups = pneumo_subgroups_config(&r->e, given);
 	if (r->test)
 		pneumo_prevent_write("pneumo_report() with the test split");
-	read_version(r);
+	pneumo_version_row(&r->row, &r->e);
 	relid = find_source(fcinfo, r);
 	collect(r, relid);
 	pneumo_report_compute(r);
 
 	for (i = 0; i < N_SECTIONS; i++)
 	{
-		PneumoSection *section = palloc0(sizeof(PneumoSection));
-
 		CHECK_FOR_INTERRUPTS();
-		writers[i](section, r);
-		sections[i].heading = section->heading;
-		sections[i].n_blocks = (size_t) section->n_blocks;
-		sections[i].blocks = section->blocks;
+		sections[i] = palloc0(sizeof(PneumoSection));
+		writers[i](sections[i], r);
 	}
-	memset(&page, 0, sizeof(page));
-	page.title = pneumo_utf8(psprintf("Model %s, version %d", r->e.model, r->e.id.number));
-	page.subtitle = pneumo_utf8(psprintf(
-		"Chest radiographs of %s, read by a convolutional network. A research report, not a diagnosis.",
-		r->e.source->name));
-	page.n_sections = N_SECTIONS;
-	page.sections = sections;
-	page.footer = pneumo_utf8(psprintf("pneumo %s, %s. This page needs no network and runs no script.",
-									   PNEUMO_VERSION, timestamptz_to_str(GetCurrentTimestamp())));
-	pneumo_report_begin(&buffer);
-	pneumo_report_check(report_html_page(&buffer, &page), "pneumo_report");
-	PG_RETURN_TEXT_P(pneumo_report_text(&buffer));
+	PG_RETURN_TEXT_P(pneumo_report_page(
+		psprintf("Model %s, version %d", r->e.model, r->e.id.number),
+		psprintf(
+			"Chest radiographs of %s, read by a convolutional network. A research report, not a diagnosis.",
+			r->e.source->name),
+		sections, N_SECTIONS));
 }

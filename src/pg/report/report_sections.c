@@ -72,17 +72,17 @@ pneumo_report_model(PneumoSection *section, const PneumoReport *r)
 	pneumo_fact(facts, "Model", "%s, version %d%s", r->e.model, r->e.id.number,
 				r->e.id.deployed ? " (deployed)" : "");
 	pneumo_fact(facts, "SHA-256", "%s", pneumo_sha256_hex(r->e.id.sha256));
-	pneumo_fact(facts, "Stored", "%s", timestamptz_to_str(r->created));
+	pneumo_fact(facts, "Stored", "%s", timestamptz_to_str(r->row.created));
 	pneumo_fact(facts, "Classes", "%s", class_list(r));
 	pneumo_fact(facts, "Reads", "%d x %d pixels, %s", meta->preprocess.width, meta->preprocess.height,
 				meta->preprocess.channels == 1 ? "grey" : "RGB");
-	pneumo_fact(facts, "Size", "%s parameters, %.1f MB", pneumo_count_text(r->parameters),
-				r->bytes / 1048576.0);
+	pneumo_fact(facts, "Size", "%s parameters, %.1f MB", pneumo_count_text(r->row.parameters),
+				r->row.bytes / 1048576.0);
 	pneumo_fact(facts, "Gives",
 				meta->n_classes == 2 ? "the probability of %s" : "a probability for each class",
 				meta->classes[1]);
-	if (r->comment != NULL)
-		pneumo_fact(facts, "Comment", "%s", r->comment);
+	if (r->row.comment != NULL)
+		pneumo_fact(facts, "Comment", "%s", r->row.comment);
 	pneumo_section_text(
 		section, REPORT_TEXT_NOTE,
 		"Made for research on images like those of its table. It is not a medical device, and its scores are no diagnosis.%s",
@@ -120,7 +120,7 @@ pneumo_report_network(PneumoSection *section, const PneumoReport *r)
 	}
 	pneumo_table_end(table);
 	pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "%s parameters; %.1f million multiply-adds an image.",
-						pneumo_count_text(r->parameters), total);
+						pneumo_count_text(r->row.parameters), total);
 }
 
 /* Adds loss and accuracy by epoch. */
@@ -142,14 +142,15 @@ add_history(PneumoSection *section, const PneumoReport *r, const NnEpochLog *log
 		column[3][i] = logs[i].val_accuracy;
 		validated |= !isnan(logs[i].val_loss);
 	}
-	history->title = psprintf("Loss and accuracy by epoch, run %lld", (long long) r->run);
+	history->title = psprintf("Loss and accuracy by epoch, run %lld", (long long) r->row.run);
 	history->n_epochs = (size_t) n;
 	history->loss = column[0];
 	history->val_loss = validated ? column[1] : NULL;
 	history->accuracy = column[2];
 	history->val_accuracy = validated ? column[3] : NULL;
-	history->best_epoch =
-		r->run_row->best_epoch > 0 && r->run_row->best_epoch <= n ? (size_t) r->run_row->best_epoch : 0;
+	history->best_epoch = r->row.run_row->best_epoch > 0 && r->row.run_row->best_epoch <= n
+							  ? (size_t) r->row.run_row->best_epoch
+							  : 0;
 	pneumo_section_add(section, REPORT_BLOCK_HISTORY, history);
 }
 
@@ -192,7 +193,7 @@ add_epoch_curves(PneumoSection *section, const PneumoReport *r, const NnEpochLog
 	lines->whole_x = true;
 	lines->n_lines = (size_t) n_curves;
 	lines->lines = curves;
-	lines->mark = r->run_row->best_epoch > 0 ? r->run_row->best_epoch : NAN;
+	lines->mark = r->row.run_row->best_epoch > 0 ? r->row.run_row->best_epoch : NAN;
 	lines->mark_name = "best";
 	pneumo_section_add(section, REPORT_BLOCK_LINES, lines);
 }
@@ -220,7 +221,7 @@ epoch_table(PneumoSection *section, const PneumoReport *r, const NnEpochLog *log
 	for (i = 0; i < n; i++)
 	{
 		const NnEpochLog *log = &logs[i];
-		bool best = log->epoch == r->run_row->best_epoch;
+		bool best = log->epoch == r->row.run_row->best_epoch;
 
 		if (i % every != 0 && i != n - 1 && !best)
 			continue;
@@ -250,20 +251,21 @@ pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 	int n;
 
 	section->heading = "Training";
-	if (r->run == 0 || r->run_row == NULL)
+	if (r->row.run == 0 || r->row.run_row == NULL)
 	{
 		pneumo_section_text(
 			section, REPORT_TEXT_PARAGRAPH,
-			r->run == 0 ? "This version was imported: how it was trained is not known here."
-						: "The curves of training run %lld can be seen by its owner, or it was forgotten.",
-			(long long) r->run);
+			r->row.run == 0
+				? "This version was imported: how it was trained is not known here."
+				: "The curves of training run %lld can be seen by its owner, or it was forgotten.",
+			(long long) r->row.run);
 		return;
 	}
-	n = pneumo_run_epochs(r->run, 0, &logs);
+	n = pneumo_run_epochs(r->row.run, 0, &logs);
 	if (n == 0)
 	{
 		pneumo_section_text(section, REPORT_TEXT_PARAGRAPH, "Training run %lld has no epochs.",
-							(long long) r->run);
+							(long long) r->row.run);
 		return;
 	}
 	add_history(section, r, logs, n);
@@ -274,7 +276,7 @@ pneumo_report_training(PneumoSection *section, const PneumoReport *r)
 	pneumo_section_text(
 		section, REPORT_TEXT_PARAGRAPH,
 		"%d epochs of at most %d, weights of epoch %d. The training figures are running means over augmented images while the weights change, so they are not comparable with those of the validation split.",
-		n, r->run_row->epochs, r->run_row->best_epoch);
+		n, r->row.run_row->epochs, r->row.run_row->best_epoch);
 }
 
 /* Adds image and map of a row to a gallery. */
@@ -285,11 +287,12 @@ add_pair(PneumoGallery *gallery, const PneumoReport *r, const PneumoReportPictur
 	const double *probability = pneumo_evaluation_probability(&r->e, p->sample);
 	int predicted = pneumo_class_of(meta, probability);
 	int shown = meta->n_classes == 2 ? 1 : predicted;
-	const char *key = pneumo_report_key(r, p->sample);
+	const char *key = pneumo_report_key(&r->e, p->sample);
 
 	pneumo_gallery_add(gallery, p->plain, psprintf("Radiograph of row %s", key),
-					   psprintf("Row %s: is %s, called %s (%s %.2f)", key, pneumo_report_class(r, p->sample),
-								meta->classes[predicted], meta->classes[shown], probability[shown]));
+					   psprintf("Row %s: is %s, called %s (%s %.2f)", key,
+								pneumo_report_class(&r->e, p->sample), meta->classes[predicted],
+								meta->classes[shown], probability[shown]));
 	pneumo_gallery_add(gallery, p->overlay,
 					   psprintf("The same with the map of what speaks for %s", meta->classes[shown]),
 					   psprintf("Row %s, %s %s", key,
@@ -315,11 +318,11 @@ failure_pictures(PneumoSection *section, const PneumoReport *r)
 		for (k = 0; k < f->n_neighbours; k++, neighbour++)
 			pneumo_gallery_add(gallery, neighbour->plain,
 							   psprintf("Radiograph of training row %s, class %s",
-										pneumo_report_key(r, neighbour->sample),
-										pneumo_report_class(r, neighbour->sample)),
+										pneumo_report_key(&r->e, neighbour->sample),
+										pneumo_report_class(&r->e, neighbour->sample)),
 							   psprintf("Neighbour %d: training row %s, %s", k + 1,
-										pneumo_report_key(r, neighbour->sample),
-										pneumo_report_class(r, neighbour->sample)));
+										pneumo_report_key(&r->e, neighbour->sample),
+										pneumo_report_class(&r->e, neighbour->sample)));
 		pneumo_gallery_end(section, gallery);
 	}
 }
@@ -366,10 +369,10 @@ failure_table(PneumoSection *section, const PneumoReport *r)
 		initStringInfo(&near);
 		for (k = 0; k < f->n_neighbours; k++)
 			appendStringInfo(&near, "%s%s (%s)", k > 0 ? ", " : "",
-							 pneumo_report_key(r, f->neighbours[k].sample),
-							 pneumo_report_class(r, f->neighbours[k].sample));
-		pneumo_table_cell(table, "%s", pneumo_report_key(r, f->sample));
-		pneumo_table_cell(table, "%s", pneumo_report_class(r, f->sample));
+							 pneumo_report_key(&r->e, f->neighbours[k].sample),
+							 pneumo_report_class(&r->e, f->neighbours[k].sample));
+		pneumo_table_cell(table, "%s", pneumo_report_key(&r->e, f->sample));
+		pneumo_table_cell(table, "%s", pneumo_report_class(&r->e, f->sample));
 		pneumo_table_cell(table, "%s", pneumo_report_meta(r)->classes[f->predicted]);
 		pneumo_table_cell(table, "%.3f", f->score);
 		pneumo_table_cell(table, "%s", near.len > 0 ? near.data : "none");
@@ -491,7 +494,7 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 	section->heading = "Provenance";
 	facts = pneumo_facts_begin(section);
 	pneumo_fact(facts, "SHA-256 of the version", "%s", pneumo_sha256_hex(r->e.id.sha256));
-	pneumo_fact(facts, "Training run", r->run > 0 ? "%lld" : "none: imported", (long long) r->run);
+	pneumo_fact(facts, "Training run", r->row.run > 0 ? "%lld" : "none: imported", (long long) r->row.run);
 	config = r->e.provenance != NULL ? pneumo_json_get(&r->e.provenance->root, "config") : NULL;
 	for (i = 0; i < lengthof(known); i++)
 	{
@@ -536,7 +539,7 @@ few_patients(PneumoSection *section, const PneumoReport *r)
 				pneumo_section_text(section, REPORT_TEXT_WARNING,
 									"The %s split has only %s %ss of class %s: its figures say little.",
 									pneumo_split_names[s], pneumo_count_text(r->e.dataset->groups[s][c]),
-									pneumo_report_unit(r), pneumo_report_meta(r)->classes[c]);
+									pneumo_report_unit(&r->e), pneumo_report_meta(r)->classes[c]);
 }
 
 void

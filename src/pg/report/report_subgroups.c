@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * report_subgroups.c
- *	  The report's figures of subgroups: rows with the same value in a column, or
- *	  in the same band of a number.
+ *	  Divides the rows that a page judges by into subgroups: rows with the same
+ *	  value in a column, or in the same band of a number.
  *
  * The values are read with the images, of the rows alone that the page judges by:
- * 12 bytes a row and column, and at most MAX_VALUES different texts.
+ * 12 bytes a row and column, and at most REPORT_MAX_VALUES different texts.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,8 +29,7 @@
 #include "pg/report/report_page.h"
 #include "pg/source/source.h"
 
-#define MAX_LEVELS 12 /* of a column, "other" included */
-#define MAX_VALUES 1000
+#define MAX_LEVELS (REPORT_MAX_GROUPS - 1) /* of a column, "other" included */
 #define MAX_VALUE_BYTES 100
 #define MAX_BREAKS (MAX_LEVELS - 1)
 #define FEW_NUMBERS 6 /* so many different numbers are levels, not bands */
@@ -45,7 +44,7 @@ typedef struct Column
 	double breaks[MAX_BREAKS];
 	int *value;     /* by sample: index into values, or UNKNOWN */
 	double *amount; /* by sample, of a number that is finite; else NaN */
-	char **values;  /* different ones, MAX_VALUES at most */
+	char **values;  /* different ones, REPORT_MAX_VALUES at most */
 	int64 *rows;    /* that have each */
 	int n_values;
 	bool too_many; /* there are more */
@@ -58,21 +57,6 @@ struct PneumoSubgroups
 	int split; /* whose rows are counted */
 	MemoryContext cxt;
 };
-
-/* The figures of one subgroup; of more than two classes the macro figures. */
-typedef struct Subgroup
-{
-	const char *name;
-	int64 *samples;
-	int64 n;
-	int64 patients;
-	int64 patients_of[2]; /* of two classes: negative, positive */
-	StatsInterval auc;
-	StatsInterval sensitivity;
-	StatsInterval specificity;
-	char *remark;
-	bool few;
-} Subgroup;
 
 /* ------------------------------------------------------------------ config */
 
@@ -123,8 +107,8 @@ read_column(Column *column, JsonbValue *value)
 		read_breaks(column, breaks);
 }
 
-void
-pneumo_subgroups_config(PneumoReport *r, Jsonb *given)
+PneumoSubgroups *
+pneumo_subgroups_config(PneumoEvaluation *e, Jsonb *given)
 {
 	PneumoSubgroups *groups = palloc0(sizeof(PneumoSubgroups));
 	JsonbValue *value = pneumo_json_get(&given->root, "subgroups");
@@ -132,42 +116,41 @@ pneumo_subgroups_config(PneumoReport *r, Jsonb *given)
 	int n;
 	int i;
 
-	r->subgroups = groups;
 	groups->cxt = CurrentMemoryContext;
 	if (pneumo_json_is_null(value))
-		return;
+		return groups;
 	array = pneumo_json_array(value);
 	n = array != NULL ? pneumo_json_array_length(array) : 0;
 	if (array == NULL || n > PNEUMO_MAX_EXTRA_COLUMNS)
 		pneumo_json_bad("config key \"subgroups\"", value,
 						psprintf("an array of at most %d columns", PNEUMO_MAX_EXTRA_COLUMNS));
-	r->e.extra = palloc(Max(1, n) * sizeof(char *));
+	e->extra = palloc(Max(1, n) * sizeof(char *));
 	for (i = 0; i < n; i++)
 	{
 		read_column(&groups->columns[i], getIthJsonbValueFromContainer(array, i));
-		r->e.extra[i] = groups->columns[i].name;
+		e->extra[i] = groups->columns[i].name;
 	}
 	groups->n = n;
-	r->e.extra_key = "subgroups";
-	r->e.n_extra = n;
+	e->extra_key = "subgroups";
+	e->n_extra = n;
+	return groups;
 }
 
 /* ------------------------------------------------------------------ values */
 
 void
-pneumo_subgroups_begin(PneumoReport *r)
+pneumo_subgroups_begin(PneumoSubgroups *groups, const PneumoEvaluation *e, int split)
 {
-	PneumoSubgroups *groups = r->subgroups;
-	Size n = (Size) Max(1, r->e.dataset->n);
+	int64 n = Max(1, e->dataset->n);
+	int64 i;
 	int c;
-	Size i;
 
-	groups->split = pneumo_report_main_split(r);
+	groups->split = split;
 	for (c = 0; c < groups->n; c++)
 	{
 		Column *column = &groups->columns[c];
 
-		column->number = pneumo_source_extra_type(r->e.source, c) == PNEUMO_EXTRA_NUMBER;
+		column->number = pneumo_source_extra_type(e->source, c) == PNEUMO_EXTRA_NUMBER;
 		if (column->n_given > 0 && !column->number)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -175,8 +158,8 @@ pneumo_subgroups_begin(PneumoReport *r)
 							pneumo_clip(column->name))));
 		column->value = MemoryContextAllocHuge(groups->cxt, n * sizeof(int));
 		column->amount = MemoryContextAllocHuge(groups->cxt, n * sizeof(double));
-		column->values = palloc(MAX_VALUES * sizeof(char *));
-		column->rows = palloc0(MAX_VALUES * sizeof(int64));
+		column->values = palloc(REPORT_MAX_VALUES * sizeof(char *));
+		column->rows = palloc0(REPORT_MAX_VALUES * sizeof(int64));
 		for (i = 0; i < n; i++)
 		{
 			column->value[i] = UNKNOWN;
@@ -196,7 +179,7 @@ find_value(Column *column, const char *text, MemoryContext cxt)
 	for (i = 0; i < column->n_values; i++)
 		if (strcmp(column->values[i], clipped) == 0)
 			return i;
-	if (column->n_values >= MAX_VALUES)
+	if (column->n_values >= REPORT_MAX_VALUES)
 	{
 		column->too_many = true;
 		return UNKNOWN;
@@ -206,12 +189,11 @@ find_value(Column *column, const char *text, MemoryContext cxt)
 }
 
 void
-pneumo_subgroups_row(PneumoReport *r, int64 sample, const PneumoRow *row)
+pneumo_subgroups_row(PneumoSubgroups *groups, const PneumoEvaluation *e, int64 sample, const PneumoRow *row)
 {
-	PneumoSubgroups *groups = r->subgroups;
 	int c;
 
-	if (r->e.dataset->samples[sample].split != groups->split)
+	if (groups->split != PNEUMO_SPLIT_ALL && e->dataset->samples[sample].split != groups->split)
 		return;
 	for (c = 0; c < groups->n; c++)
 	{
@@ -314,9 +296,9 @@ compare_level_amounts(const void *left, const void *right)
 }
 
 static const char *
-level_name(const PneumoReport *r, int c, const char *text)
+level_name(const PneumoEvaluation *e, int c, const char *text)
 {
-	if (pneumo_source_extra_type(r->e.source, c) == PNEUMO_EXTRA_BOOLEAN)
+	if (pneumo_source_extra_type(e->source, c) == PNEUMO_EXTRA_BOOLEAN)
 		return text[0] == 't' ? "true" : "false";
 	return text[0] != '\0' ? text : "(empty)";
 }
@@ -326,9 +308,8 @@ level_name(const PneumoReport *r, int c, const char *text)
  * size, and sets which group each value is in; returns their number.
  */
 static int
-name_levels(Subgroup *groups, int *group_of, const PneumoReport *r, int c)
+name_levels(PneumoSubgroup *groups, int *group_of, const Column *column, const PneumoEvaluation *e, int c)
 {
-	const Column *column = &r->subgroups->columns[c];
 	Level *levels = palloc(Max(1, column->n_values) * sizeof(Level));
 	int kept = column->n_values > MAX_LEVELS ? MAX_LEVELS - 1 : column->n_values;
 	int i;
@@ -345,7 +326,7 @@ name_levels(Subgroup *groups, int *group_of, const PneumoReport *r, int c)
 	{
 		group_of[levels[i].value] = Min(i, kept);
 		if (i < kept)
-			groups[i].name = level_name(r, c, levels[i].text);
+			groups[i].name = level_name(e, c, levels[i].text);
 	}
 	if (kept < column->n_values)
 		groups[kept].name = psprintf("other (%d values)", column->n_values - kept);
@@ -353,345 +334,65 @@ name_levels(Subgroup *groups, int *group_of, const PneumoReport *r, int c)
 	return Min(column->n_values, kept + 1);
 }
 
-/*
- * Divides the rows that are judged into the groups of a column, of which there
- * is room for MAX_LEVELS and that of unknown values; returns their number.
- */
-static int
-divide(Subgroup *groups, const PneumoReport *r, int c)
+int
+pneumo_subgroups_count(const PneumoSubgroups *groups)
 {
-	Column *column = &r->subgroups->columns[c];
+	return groups->n;
+}
+
+const char *
+pneumo_subgroups_column(const PneumoSubgroups *groups, int c)
+{
+	return groups->columns[c].name;
+}
+
+bool
+pneumo_subgroups_too_many(const PneumoSubgroups *groups, int c)
+{
+	return !groups->columns[c].number && groups->columns[c].too_many;
+}
+
+int
+pneumo_subgroups_divide(PneumoSubgroup *divided, PneumoSubgroups *groups, int c, const PneumoEvaluation *e,
+						const PneumoJudged *judged)
+{
+	Column *column = &groups->columns[c];
 	bool bands = column->number && (column->n_given > 0 || column->n_values > FEW_NUMBERS);
 	int *group_of = palloc(Max(1, column->n_values) * sizeof(int));
-	int64 *samples;
-	int64 n_samples = pneumo_evaluation_split(&samples, &r->e, r->subgroups->split);
 	int n_groups;
 	int64 i;
 	int g;
 
-	memset(groups, 0, (MAX_LEVELS + 1) * sizeof(Subgroup));
+	memset(divided, 0, REPORT_MAX_GROUPS * sizeof(PneumoSubgroup));
 	if (bands)
 	{
 		column->n_breaks = column->n_given;
 		if (column->n_given == 0)
-			find_quartiles(column, r->e.dataset->n);
+			find_quartiles(column, e->dataset->n);
 		n_groups = column->n_breaks + 1;
 		for (g = 0; g < n_groups; g++)
-			groups[g].name = band_name(column, g);
+			divided[g].name = band_name(column, g);
 	}
 	else
-		n_groups = name_levels(groups, group_of, r, c);
-	groups[n_groups].name = "unknown";
+		n_groups = name_levels(divided, group_of, column, e, c);
+	divided[n_groups].name = "unknown";
 	for (g = 0; g <= n_groups; g++)
-		groups[g].samples = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n_samples) * sizeof(int64));
-	for (i = 0; i < n_samples; i++)
 	{
-		int64 sample = samples[i];
+		divided[g].judged.split = judged->split;
+		divided[g].judged.samples =
+			MemoryContextAllocHuge(CurrentMemoryContext, Max(1, judged->n) * sizeof(int64));
+	}
+	for (i = 0; i < judged->n; i++)
+	{
+		int64 sample = judged->samples[i];
 		bool known = bands ? !isnan(column->amount[sample]) : column->value[sample] != UNKNOWN;
-		Subgroup *group = &groups[!known  ? n_groups
-								  : bands ? band_of(column, column->amount[sample])
-										  : group_of[column->value[sample]]];
+		PneumoJudged *group = &divided[!known  ? n_groups
+									   : bands ? band_of(column, column->amount[sample])
+											   : group_of[column->value[sample]]]
+								   .judged;
 
 		group->samples[group->n++] = sample;
 	}
-	pfree(samples);
 	pfree(group_of);
-	return groups[n_groups].n > 0 ? n_groups + 1 : n_groups;
-}
-
-/* ----------------------------------------------------------------- figures */
-
-static void
-two_class_group(Subgroup *group, const PneumoJudged *judged, const PneumoReport *r)
-{
-	StatsRows rows = pneumo_judged_rows(judged, &r->e, 1);
-	double threshold = pneumo_report_meta(r)->threshold;
-	PneumoStats stats;
-	StatsAuc auc;
-	StatsStatus status;
-
-	pneumo_stats_begin(&stats);
-	status = stats_auc_interval(&auc, &rows, PNEUMO_CONFIDENCE, &stats.env);
-	if (status == STATS_OK)
-		group->auc = auc.auc;
-	else if (status != STATS_ONE_CLASS)
-		pneumo_stats_check(status, "pneumo_report", &rows);
-	pneumo_stats_end(&stats);
-	pneumo_report_rate(&group->sensitivity, &rows, threshold, true);
-	pneumo_report_rate(&group->specificity, &rows, threshold, false);
-}
-
-static void
-many_class_group(Subgroup *group, const PneumoJudged *judged, const PneumoReport *r)
-{
-	StatsClassRows rows = pneumo_judged_class_rows(judged, &r->e, r->e.scores.probability);
-	StatsClassEvaluation evaluation;
-	StatsOptions options;
-	PneumoStats stats;
-	StatsStatus status;
-
-	pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
-	pneumo_stats_begin(&stats);
-	status = stats_class_evaluate(&evaluation, NULL, &rows, &options, &stats.env);
-	pneumo_stats_end(&stats);
-	if (status == STATS_ONE_CLASS)
-		return;
-	pneumo_stats_check_classes(status, "pneumo_report", &rows, pneumo_report_meta(r)->classes);
-	group->auc = evaluation.macro_auc;
-	group->sensitivity = evaluation.macro_sensitivity;
-	group->specificity = evaluation.macro_specificity;
-}
-
-/* Says what a group has too few of; of more than two classes its patients count together. */
-static void
-remark_on(Subgroup *group, const PneumoReport *r)
-{
-	const PneumoModelMeta *meta = pneumo_report_meta(r);
-	int c;
-
-	group->remark = "";
-	if (meta->n_classes > 2)
-	{
-		group->few = group->patients < REPORT_FEW;
-		group->remark = group->few ? "too few to say much" : "";
-		return;
-	}
-	for (c = 1; c >= 0; c--)
-	{
-		if (group->patients_of[c] >= REPORT_FEW)
-			continue;
-		group->few = true;
-		group->remark =
-			psprintf("%s%s%s %s", group->remark, group->remark[0] != '\0' ? ", " : "",
-					 group->patients_of[c] == 0 ? "no"
-												: psprintf("only %lld", (long long) group->patients_of[c]),
-					 meta->classes[c]);
-	}
-}
-
-static void
-compute_group(Subgroup *group, const PneumoReport *r)
-{
-	PneumoJudged judged;
-	StatsInterval none = {NAN, NAN, NAN};
-	int c;
-
-	CHECK_FOR_INTERRUPTS();
-	group->auc = group->sensitivity = group->specificity = none;
-	group->patients = pneumo_count_groups(&r->e, group->samples, group->n, -1, NULL);
-	for (c = 0; c < 2; c++)
-		group->patients_of[c] = pneumo_count_groups(&r->e, group->samples, group->n, c, NULL);
-	remark_on(group, r);
-	if (group->n == 0)
-		return;
-	memset(&judged, 0, sizeof(judged));
-	judged.split = r->subgroups->split;
-	judged.samples = group->samples;
-	judged.n = group->n;
-	if (pneumo_report_meta(r)->n_classes == 2)
-		two_class_group(group, &judged, r);
-	else
-		many_class_group(group, &judged, r);
-}
-
-/* -------------------------------------------------------------------- page */
-
-/* A forest plot that is being filled with one figure of each group. */
-typedef struct Forest
-{
-	ReportForest *plot;
-	ReportForestRow *rows;
-	size_t offset; /* of the figure in a Subgroup */
-} Forest;
-
-#define N_FORESTS 3
-
-static const StatsInterval *
-forest_figure(const Forest *forest, const Subgroup *group)
-{
-	return (const StatsInterval *) ((const char *) group + forest->offset);
-}
-
-static void
-begin_forests(Forest *forests, const PneumoReport *r)
-{
-	static const struct
-	{
-		const char *two; /* classes */
-		const char *more;
-		const char *id;
-		size_t offset;
-	} kinds[N_FORESTS] = {
-		{"AUC", "Macro AUC", "forest-auc", offsetof(Subgroup, auc)},
-		{"Sensitivity", "Macro sensitivity", "forest-sensitivity", offsetof(Subgroup, sensitivity)},
-		{"Specificity", "Macro specificity", "forest-specificity", offsetof(Subgroup, specificity)},
-	};
-	int f;
-
-	for (f = 0; f < N_FORESTS; f++)
-	{
-		forests[f].plot = palloc0(sizeof(ReportForest));
-		forests[f].rows = palloc0(REPORT_MAX_FOREST * sizeof(ReportForestRow));
-		forests[f].plot->rows = forests[f].rows;
-		forests[f].plot->id = kinds[f].id;
-		forests[f].plot->title =
-			psprintf("%s by subgroup, %s",
-					 pneumo_report_meta(r)->n_classes == 2 ? kinds[f].two : kinds[f].more,
-					 pneumo_split_names[r->subgroups->split]);
-		forests[f].plot->reference = NAN;
-		forests[f].offset = kinds[f].offset;
-	}
-}
-
-/* Adds a row to each plot; without a group it is a heading. */
-static void
-add_to_forests(Forest *forests, const char *name, const Subgroup *group)
-{
-	int f;
-
-	for (f = 0; f < N_FORESTS; f++)
-	{
-		ReportForest *plot = forests[f].plot;
-		ReportForestRow *row = &forests[f].rows[plot->n_rows];
-		const StatsInterval *figure;
-
-		if (plot->n_rows >= REPORT_MAX_FOREST)
-			elog(ERROR, "the report has too many subgroups");
-		plot->n_rows++;
-		row->name = pneumo_utf8(name);
-		row->heading = group == NULL;
-		if (group == NULL)
-			continue;
-		figure = forest_figure(&forests[f], group);
-		row->n = (uint64_t) group->n;
-		row->few = group->few;
-		row->value = figure->value;
-		row->low = figure->low;
-		row->high = figure->high;
-	}
-}
-
-static void
-group_row(PneumoTable *table, const PneumoReport *r, const Subgroup *group)
-{
-	pneumo_table_cell(table, "%s", group->name);
-	pneumo_count_cell(table, r, (size_t) group->n, (size_t) group->patients);
-	if (pneumo_report_meta(r)->n_classes == 2)
-		pneumo_table_cell(table, "%s / %s", pneumo_count_text(group->patients_of[1]),
-						  pneumo_count_text(group->patients_of[0]));
-	pneumo_interval_cell(table, &group->auc);
-	pneumo_interval_cell(table, &group->sensitivity);
-	pneumo_interval_cell(table, &group->specificity);
-	pneumo_table_cell(table, "%s", group->remark);
-}
-
-static PneumoTable *
-begin_table(PneumoSection *section, const PneumoReport *r)
-{
-	bool two = pneumo_report_meta(r)->n_classes == 2;
-	const char **headings = palloc(7 * sizeof(char *));
-	int n = 0;
-
-	headings[n++] = "Rows";
-	headings[n++] = pneumo_count_heading(r);
-	if (two)
-		headings[n++] = r->e.source->col_group > 0 ? "Patients +/-" : "Images +/-";
-	headings[n++] = two ? "AUC" : "Macro AUC";
-	headings[n++] = two ? "Sensitivity" : "Macro sensitivity";
-	headings[n++] = two ? "Specificity" : "Macro specificity";
-	headings[n++] = "Remark";
-	return pneumo_table_begin(
-		section,
-		psprintf("Figures of subgroups at the operating point, %s, with 95 %% intervals by %s",
-				 pneumo_split_names[r->subgroups->split], pneumo_report_unit(r)),
-		n, headings, two ? 0x3E : 0x1E);
-}
-
-/* Adds a row that names a column, with empty cells. */
-static void
-column_row(PneumoTable *table, const PneumoReport *r, const Column *column)
-{
-	int n = pneumo_report_meta(r)->n_classes == 2 ? 6 : 5;
-	int i;
-
-	pneumo_table_cell(table, "%s", column->name);
-	for (i = 0; i < n; i++)
-		pneumo_table_cell(table, "%s", "");
-}
-
-static void
-column_groups(PneumoTable *table, Forest *forests, const PneumoReport *r, int c)
-{
-	Column *column = &r->subgroups->columns[c];
-	Subgroup groups[MAX_LEVELS + 1];
-	int n = divide(groups, r, c);
-	int g;
-
-	column_row(table, r, column);
-	add_to_forests(forests, column->name, NULL);
-	for (g = 0; g < n; g++)
-	{
-		compute_group(&groups[g], r);
-		group_row(table, r, &groups[g]);
-		add_to_forests(forests, groups[g].name, &groups[g]);
-		pfree(groups[g].samples);
-	}
-}
-
-/* Adds the table and the plots of all columns that make subgroups. */
-static void
-all_groups(PneumoSection *section, const PneumoReport *r)
-{
-	const PneumoSubgroups *subgroups = r->subgroups;
-	Forest forests[N_FORESTS];
-	Subgroup all;
-	PneumoTable *table;
-	int c;
-	int f;
-
-	begin_forests(forests, r);
-	memset(&all, 0, sizeof(all));
-	all.name = "all rows";
-	all.n = pneumo_evaluation_split(&all.samples, &r->e, subgroups->split);
-	compute_group(&all, r);
-	table = begin_table(section, r);
-	group_row(table, r, &all);
-	add_to_forests(forests, all.name, &all);
-	for (c = 0; c < subgroups->n; c++)
-		if (subgroups->columns[c].number || !subgroups->columns[c].too_many)
-			column_groups(table, forests, r, c);
-	pneumo_table_end(table);
-	for (f = 0; f < N_FORESTS; f++)
-	{
-		forests[f].plot->reference = forest_figure(&forests[f], &all)->value;
-		pneumo_section_add(section, REPORT_BLOCK_FOREST, forests[f].plot);
-	}
-}
-
-void
-pneumo_report_subgroups(PneumoSection *section, const PneumoReport *r)
-{
-	const PneumoSubgroups *subgroups = r->subgroups;
-	int c;
-
-	section->heading = "Subgroups";
-	if (subgroups->n == 0 || pneumo_report_main_figures(r) == NULL)
-	{
-		pneumo_section_text(
-			section, REPORT_TEXT_PARAGRAPH, "%s",
-			subgroups->n == 0
-				? "None were named. Config key \"subgroups\" of pneumo_report takes columns, such as sex, age, device and ward: look at their figures before any use."
-				: "There are no rows to divide.");
-		return;
-	}
-	for (c = 0; c < subgroups->n; c++)
-		if (!subgroups->columns[c].number && subgroups->columns[c].too_many)
-			pneumo_section_text(section, REPORT_TEXT_WARNING,
-								"Column \"%s\" has more than %s different values, so it makes no subgroups.",
-								subgroups->columns[c].name, pneumo_count_text(MAX_VALUES));
-	all_groups(section, r);
-	pneumo_section_text(
-		section, REPORT_TEXT_NOTE,
-		"Groups with fewer than %d %ss of a class are drawn hollow: they say little. The dashed line is the figure of all rows. Of many groups some differ by chance, and the intervals are not widened for that; a group whose interval lies wholly below the line deserves a look.",
-		REPORT_FEW, pneumo_report_unit(r));
+	return divided[n_groups].judged.n > 0 ? n_groups + 1 : n_groups;
 }

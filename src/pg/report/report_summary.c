@@ -206,7 +206,7 @@ warn_of_rows(Warnings *warnings, const PneumoReport *r)
 			warn(warnings,
 				 psprintf("The %s split has only %s %ss of class %s: its figures say little.",
 						  pneumo_split_names[split], pneumo_count_text(r->e.dataset->groups[split][c]),
-						  pneumo_report_unit(r), pneumo_report_meta(r)->classes[c]));
+						  pneumo_report_unit(&r->e), pneumo_report_meta(r)->classes[c]));
 }
 
 /* ----------------------------------------------------------------- verdict */

@@ -185,6 +185,8 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	reading.classes = prepared->classes;
 	dataset = pneumo_dataset_read(prepared->source, config, &reading);
 	ereport(NOTICE, (errmsg("%s", pneumo_dataset_summary(dataset))));
+	if (prepared->initial_note != NULL)
+		ereport(NOTICE, (errmsg("%s", prepared->initial_note)));
 	warnings = pneumo_dataset_require(dataset, config);
 	foreach (lc, warnings)
 		ereport(WARNING, (errmsg("%s", (char *) lfirst(lc))));

@@ -126,55 +126,6 @@ pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data)
 						 "raise the setting.")));
 }
 
-/* Reads the weights of the deployed version of initial_model; errors unless its network is the same. */
-static void
-read_initial_model(PneumoPrepared *prepared)
-{
-	const char *name = prepared->config->initial_model;
-	int64 model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
-	NnModelView view;
-	NnError error;
-	NnGraph *graph;
-	void *bytes;
-	size_t n_bytes;
-	int i;
-	bool same;
-
-	memset(&error, 0, sizeof(error));
-	if (!pneumo_model_deployed(model, &prepared->initial))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("initial model \"%s\" has no deployed version", name)));
-	bytes = pneumo_version_read(prepared->initial.version, &n_bytes);
-	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
-		pneumo_nn_ereport(&error);
-	graph = palloc0(nn_graph_bytes(view.n_nodes));
-	if (nn_model_graph(graph, &view, bytes, &error) != NN_OK)
-		pneumo_nn_ereport(&error);
-
-	same = nn_graph_variable_count(graph) == nn_graph_variable_count(prepared->graph) &&
-		   nn_graph_weight_count(graph) == nn_graph_weight_count(prepared->graph);
-	for (i = 0; same && i < nn_graph_variable_count(graph); i++)
-	{
-		NnVariable a;
-		NnVariable b;
-
-		nn_graph_variable(&a, graph, i);
-		nn_graph_variable(&b, prepared->graph, i);
-		same = a.rank == b.rank && memcmp(a.dims, b.dims, sizeof(int) * a.rank) == 0;
-	}
-	if (!same)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("initial model \"%s\" has another network", name),
-						errdetail("It has %zu weights, the network of the config has %zu.",
-								  nn_graph_weight_count(graph), nn_graph_weight_count(prepared->graph))));
-
-	prepared->initial_weights =
-		MemoryContextAllocHuge(CurrentMemoryContext, nn_graph_weight_count(graph) * sizeof(float));
-	memcpy(prepared->initial_weights, (char *) bytes + view.weights_offset,
-		   nn_graph_weight_count(graph) * sizeof(float));
-	pfree(bytes);
-}
-
 PneumoPrepared *
 pneumo_prepare(Oid relid, Jsonb *given)
 {
@@ -201,7 +152,7 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (config->initial_model != NULL)
-		read_initial_model(prepared);
+		pneumo_prepare_initial_model(prepared);
 
 	prepared->threads = pneumo_config_threads(config);
 	memset(&data, 0, sizeof(data));

@@ -57,6 +57,7 @@ typedef struct PneumoPrepared
 	NnTrainPlan plan;        /* for about labels.total samples */
 	float *initial_weights;  /* of initial_model, or NULL */
 	PneumoVersionId initial; /* valid with initial_model */
+	char *initial_note;      /* which layers it has no weights for; or NULL */
 } PneumoPrepared;
 
 /*
@@ -64,6 +65,14 @@ typedef struct PneumoPrepared
  * classes, network, memory, rights on the model names.
  */
 extern PneumoPrepared *pneumo_prepare(Oid relid, Jsonb *config);
+
+/*
+ * Reads the weights that the deployed version of initial_model gives to the
+ * network: all, or those of the layers that have the same name and shapes; the
+ * others are drawn, and initial_note names them.  Errors if there is none, or
+ * without the right to export.  initial_model.c
+ */
+extern void pneumo_prepare_initial_model(PneumoPrepared *prepared);
 
 /* Gives both splits labels of the first class, for planning before there are any. */
 extern void pneumo_prepare_no_labels(NnTrainData *data);

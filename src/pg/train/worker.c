@@ -306,6 +306,8 @@ check_data(PneumoWorker *w)
 		return false;
 
 	pneumo_worker_tell(w, pneumo_dataset_summary(w->dataset));
+	if (w->prepared->initial_note != NULL)
+		pneumo_worker_tell(w, w->prepared->initial_note);
 	if (w->dataset->left_out[PNEUMO_OUT_UNREADABLE] > 0)
 		pneumo_worker_warn(w, psprintf("%lld images cannot be read and are left out, the first is %s",
 									   (long long) w->dataset->left_out[PNEUMO_OUT_UNREADABLE],

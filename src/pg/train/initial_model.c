@@ -1,0 +1,237 @@
+/*-------------------------------------------------------------------------
+ *
+ * initial_model.c
+ *	  The weights that a training begins with, where config key initial_model
+ *	  names a model.
+ *
+ * A network of the same shape, layer by layer, is taken whole, whatever its
+ * layers are called.  Of another one those layers are taken that have the name
+ * and the shapes of a layer of the network to be trained; the others begin as
+ * they would without an initial model.  The layer that gives the scores is
+ * taken only if the classes are the same.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "nn/nn.h"
+
+#include "pg/base/base.h"
+#include "pg/catalog/records.h"
+#include "pg/engine/engine.h"
+#include "pg/train/train.h"
+
+#define MAX_NAMED_LAYERS 5
+
+/* The two networks of a start: of the initial model, and the one to be trained. */
+typedef struct Start
+{
+	const NnGraph *from;
+	const float *from_weights;
+	const NnGraph *to;
+	float *to_weights;
+} Start;
+
+static bool
+same_shape(const NnVariable *a, const NnVariable *b)
+{
+	return a->rank == b->rank && memcmp(a->dims, b->dims, sizeof(int) * a->rank) == 0;
+}
+
+/* Returns whether all variables of two networks have the same shapes, one after the other. */
+static bool
+same_network(const Start *start)
+{
+	int n = nn_graph_variable_count(start->to);
+	int i;
+
+	if (nn_graph_variable_count(start->from) != n ||
+		nn_graph_weight_count(start->from) != nn_graph_weight_count(start->to))
+		return false;
+	for (i = 0; i < n; i++)
+	{
+		NnVariable a;
+		NnVariable b;
+
+		nn_graph_variable(&a, start->from, i);
+		nn_graph_variable(&b, start->to, i);
+		if (!same_shape(&a, &b))
+			return false;
+	}
+	return true;
+}
+
+/* Finds the variable of the initial model that has this one's name and shape; false if there is none. */
+static bool
+find_variable(NnVariable *found, const Start *start, const NnVariable *wanted)
+{
+	int i;
+
+	for (i = 0; i < nn_graph_variable_count(start->from); i++)
+	{
+		nn_graph_variable(found, start->from, i);
+		if (strcmp(found->name, wanted->name) == 0)
+			return same_shape(found, wanted);
+	}
+	return false;
+}
+
+/*
+ * Takes the variables of one layer, first to before end, if the initial model
+ * has all of them; returns whether it has.
+ */
+static bool
+take_layer(const Start *start, int first, int end)
+{
+	NnVariable from;
+	NnVariable to;
+	int i;
+
+	for (i = first; i < end; i++)
+	{
+		nn_graph_variable(&to, start->to, i);
+		if (!find_variable(&from, start, &to))
+			return false;
+	}
+	for (i = first; i < end; i++)
+	{
+		nn_graph_variable(&to, start->to, i);
+		find_variable(&from, start, &to);
+		memcpy(start->to_weights + to.offset, start->from_weights + from.offset, to.count * sizeof(float));
+	}
+	return true;
+}
+
+/*
+ * Takes the layers that both networks have.  Appends the names of the others to
+ * left, with their number in *n_left, and returns the number of those taken.
+ */
+static int
+take_layers(const Start *start, bool same_classes, StringInfo left, int *n_left)
+{
+	int n = nn_graph_variable_count(start->to);
+	int taken = 0;
+	int first;
+	int end;
+
+	*n_left = 0;
+	for (first = 0; first < n; first = end)
+	{
+		NnVariable variable;
+		NnNodeInfo layer;
+		int node;
+
+		nn_graph_variable(&variable, start->to, first);
+		node = variable.node;
+		for (end = first + 1; end < n; end++)
+		{
+			nn_graph_variable(&variable, start->to, end);
+			if (variable.node != node)
+				break;
+		}
+		CHECK_FOR_INTERRUPTS();
+		if ((end < n || same_classes) && take_layer(start, first, end))
+		{
+			taken++;
+			continue;
+		}
+		nn_graph_node(&layer, start->to, node);
+		if (*n_left < MAX_NAMED_LAYERS)
+			appendStringInfo(left, "%s%s", *n_left > 0 ? ", " : "", layer.name);
+		(*n_left)++;
+	}
+	if (*n_left > MAX_NAMED_LAYERS)
+		appendStringInfo(left, " and %d more", *n_left - MAX_NAMED_LAYERS);
+	return taken;
+}
+
+static bool
+same_class_names(const PneumoModelMeta *meta, const PneumoPrepared *prepared)
+{
+	int i;
+
+	if (meta->n_classes != prepared->labels.n)
+		return false;
+	for (i = 0; i < meta->n_classes; i++)
+		if (strcmp(meta->classes[i], prepared->classes[i]) != 0)
+			return false;
+	return true;
+}
+
+/* Draws the weights that the training would begin with. */
+static void
+draw_weights(PneumoPrepared *prepared)
+{
+	PneumoAttempts attempts;
+	NnStatus status;
+
+	pneumo_attempts_begin(&attempts);
+	do
+		status = nn_weights_init(prepared->initial_weights, prepared->graph, prepared->config->train.seed,
+								 attempts.stop);
+	while (status == NN_INTERRUPTED && pneumo_attempts_next(&attempts));
+	if (status != NN_OK)
+		elog(ERROR, "weights cannot be drawn");
+}
+
+void
+pneumo_prepare_initial_model(PneumoPrepared *prepared)
+{
+	const char *name = prepared->config->initial_model;
+	int64 model = pneumo_model_lookup(name, PNEUMO_EXPORT, GetUserId(), false);
+	size_t n_floats = nn_graph_weight_count(prepared->graph);
+	Start start;
+	NnModelView view;
+	NnError error;
+	NnGraph *graph;
+	StringInfoData left;
+	void *bytes;
+	size_t n_bytes;
+	bool same_classes;
+	int taken;
+	int n_left;
+
+	memset(&error, 0, sizeof(error));
+	if (!pneumo_model_deployed(model, &prepared->initial))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("initial model \"%s\" has no deployed version", name)));
+	bytes = pneumo_version_read(prepared->initial.version, &n_bytes);
+	if (nn_model_open(&view, bytes, n_bytes, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	graph = palloc0(nn_graph_bytes(view.n_nodes));
+	if (nn_model_graph(graph, &view, bytes, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
+	same_classes = same_class_names(pneumo_meta_from_view(&view, CurrentMemoryContext), prepared);
+
+	prepared->initial_weights = MemoryContextAllocHuge(CurrentMemoryContext, n_floats * sizeof(float));
+	start.from = graph;
+	start.from_weights = (const float *) ((char *) bytes + view.weights_offset);
+	start.to = prepared->graph;
+	start.to_weights = prepared->initial_weights;
+	if (same_classes && same_network(&start))
+		memcpy(prepared->initial_weights, start.from_weights, n_floats * sizeof(float));
+	else
+	{
+		draw_weights(prepared);
+		initStringInfo(&left);
+		taken = take_layers(&start, same_classes, &left, &n_left);
+		if (taken == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("initial model \"%s\" has another network", name),
+					 errdetail("None of its layers with weights has the name and the shapes of a layer "
+							   "of the config's network; it has %zu weights, the config's network %zu.",
+							   nn_graph_weight_count(graph), n_floats),
+					 errhint("pneumo_summary() shows the layers of both; \"name\" in a layer's config "
+							 "names it.")));
+		if (n_left > 0)
+			prepared->initial_note =
+				psprintf("initial model \"%s\": its weights are taken for %d layer%s; new are %s", name,
+						 taken, taken == 1 ? "" : "s", left.data);
+	}
+	pfree(bytes);
+}
