@@ -509,21 +509,20 @@ cv_add(float *c, size_t c_step, int m, const float *a, size_t a_step, size_t a_l
 static void
 cv_add_bias(float *dbias, const float *ddst, size_t n, int oc)
 {
-	size_t work = 0;
-	size_t i;
+	size_t most = nn_stop_items((size_t) oc);
+	size_t first, i;
 	int k;
 
-	for (k = 0; k < oc; k += VW)
-	{
-		int m = oc - k < VW ? oc - k : VW;
-		vf sum = v_load_n(dbias + k, m);
+	for (first = 0; first < n && !nn_stopped(); first += most)
+		for (k = 0; k < oc; k += VW)
+		{
+			int m = oc - k < VW ? oc - k : VW;
+			vf sum = v_load_n(dbias + k, m);
 
-		for (i = 0; i < n; i++)
-			sum = v_add(sum, v_load_n(ddst + i * (size_t) oc + k, m));
-		v_store_n(dbias + k, sum, m);
-		if (nn_stop_due(&work, n * VW))
-			return;
-	}
+			for (i = first; i < n && i < first + most; i++)
+				sum = v_add(sum, v_load_n(ddst + i * (size_t) oc + k, m));
+			v_store_n(dbias + k, sum, m);
+		}
 }
 
 #define CV_DW_PIXELS 4096 /* of a row that go at once: both operands of a tile stay in the second cache */
