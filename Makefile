@@ -40,6 +40,7 @@ REGRESS = \
 	fit \
 	groups \
 	images \
+	keras \
 	layers \
 	leaderboard \
 	lineage \
@@ -77,6 +78,7 @@ OWN_GOALS = \
 	check-deep \
 	check-explain \
 	check-images \
+	check-networks \
 	check-pgspot \
 	check-readme \
 	check-report \
@@ -125,7 +127,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 include $(dir $(firstword $(MAKEFILE_LIST)))objects.mk
 PG_CPPFLAGS = -I$(srcdir)/src $(IMAGE_CPPFLAGS)
-SHLIB_LINK = $(IMAGE_LIBS) -lpthread -lm
+SHLIB_LINK = $(IMAGE_LIBS) $(EXCHANGE_LIBS) -lpthread -lm
 DATA = $(sort $(subst $(srcdir)/,,$(wildcard $(srcdir)/src/sql/pneumo--*--*.sql)))
 DATA_built = pneumo--$(EXTVERSION).sql
 EXTRA_CLEAN = build $(OBJS:.o=.d)

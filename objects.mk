@@ -147,8 +147,18 @@ OBJS_REPORT = \
 	src/report/scores.o \
 	$(end)
 
+OBJS_EXCHANGE = \
+	src/exchange/hdf5_data.o \
+	src/exchange/hdf5_file.o \
+	src/exchange/hdf5_object.o \
+	src/exchange/hdf5_write.o \
+	src/exchange/inflate.o \
+	src/exchange/zipfile.o \
+	$(end)
+EXCHANGE_LIBS = -lz
+
 OBJS_NN = $(OBJS_NN_KERNELS) $(OBJS_NN_OPS) $(OBJS_NN_CORE)
-OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT)
+OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT) $(OBJS_EXCHANGE)
 
 # ------------------------------------------ the server: a section a room
 
@@ -237,7 +247,12 @@ OBJS_PG_FIGURES = \
 	$(end)
 
 OBJS_PG_MODELS = \
+	src/pg/models/foreign.o \
 	src/pg/models/grants.o \
+	src/pg/models/keras_export.o \
+	src/pg/models/keras_import.o \
+	src/pg/models/keras_weights.o \
+	src/pg/models/layer_config.o \
 	src/pg/models/models.o \
 	src/pg/models/summary.o \
 	src/pg/models/transfer.o \

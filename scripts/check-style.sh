@@ -30,7 +30,9 @@ report()
     fi
 }
 
-plain_folders=$(for folder in random nn image stats report; do [[ -d src/$folder ]] && echo "src/$folder"; done)
+plain_folders=$(for folder in random nn image stats report exchange; do
+    [[ -d src/$folder ]] && echo "src/$folder"
+done)
 c_files=$(find src tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' | sort)
 text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) -prune -o -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' -o -name '*.pm' -o -name '*.py' \
@@ -48,26 +50,29 @@ for folder in $plain_folders; do
     # src/random stands below the other folders, and its headers are independent of each other.
     own="($name/)?[a-z0-9_]+(/[a-z0-9_]+)?\.h|\.\./(\.\./)?(kernels/)?[a-z0-9_]+\.h|random/[a-z0-9_]+\.h"
     [[ $name == random ]] && own='none'
+    [[ $name == exchange ]] && own+='|nn/nn\.h'
     grep -nE '^[[:space:]]*#[[:space:]]*include' -r "$folder" --include='*.[ch]' |
         grep -vE "include[[:space:]]*<($allowed)\.h>" |
         grep -vE "include[[:space:]]*\"($own)\"" |
         report "$folder includes only C11, src/random and its own headers"
-    grep -nE "include[[:space:]]*\"(nn|image|stats|report|pg)/" -r "$folder" --include='*.[ch]' |
-        grep -vE "include[[:space:]]*\"$name/" |
+    grep -nE "include[[:space:]]*\"(nn|image|stats|report|exchange|pg)/" -r "$folder" --include='*.[ch]' |
+        grep -vE "include[[:space:]]*\"$name/" | grep -vE '^src/exchange/.*"nn/nn\.h"' |
         report "$folder includes no other folder"
 done
 
 for header in jpeglib png zlib openjpeg charls/charls; do
-    grep -lE "<$header\.h>" -r src --include='*.[ch]' | tail -n +2 | sed "s|^|$header.h: |"
-done | report "the header of a library of a format is included in one file"
+    for folder in $plain_folders; do
+        grep -lE "<$header\.h>" -r "$folder" --include='*.[ch]' | tail -n +2 | sed "s|^|$header.h: |"
+    done
+done | report "the header of a library of a format is included in one file of a folder"
 
 for file in $(find src/pg -name '*.c'); do
     [[ $(grep -m 1 -oE '^#include.*' "$file") == '#include "postgres.h"' ]] || echo "$file"
 done | report "postgres.h comes first in each file of src/pg"
 grep -nE 'include "postgres(_fe)?\.h"' -r src --include='*.h' |
     report "no header includes postgres.h"
-grep -nE 'include "(nn|image|stats|report)/' -r src/pg --include='*.[ch]' |
-    grep -vE '"(nn/nn|image/image|stats/stats|report/report)\.h"' |
+grep -nE 'include "(nn|image|stats|report|exchange)/' -r src/pg --include='*.[ch]' |
+    grep -vE '"(nn/nn|image/image|stats/stats|report/report|exchange/(hdf5|zipfile))\.h"' |
     report "src/pg uses the other folders through their public headers"
 # The rooms of src/pg: one uses only those before it in the list of objects.mk, and
 # sees of another the headers that are not internal.
@@ -145,7 +150,8 @@ grep -nE -e '-O(fast)|-ffast-math|-lopenblas|-lblas' Makefile scripts/goals.mk |
 
 if [[ -f $library ]]; then
     nm -D --defined-only "$library" | awk '{print $3}' |
-        grep -vE '^(nn_|img_|stats_|report_|pneumo_|pg_finfo_pneumo_|_PG_init$|Pg_magic_func$|_init$|_fini$)' |
+        grep -vE '^(nn_|img_|stats_|report_|hdf5_|zipfile_|exchange_|pneumo_|pg_finfo_pneumo_)' |
+        grep -vE '^(_PG_init|Pg_magic_func|_init|_fini)$' |
         report "exported symbols have the project's prefixes"
     nm -D --defined-only "$library" | awk '$2 == "u" || $2 == "B" || $2 == "D" {print $3}' |
         grep -vE '^(nn_|img_|stats_|report_|pneumo_)' |

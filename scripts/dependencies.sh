@@ -50,8 +50,8 @@ find_missing()
         lack "PostgreSQL $version with its server headers" "postgresql-$version" "postgresql-server-dev-$version"
     have_header jpeglib.h || lack "libjpeg's headers" libjpeg62-turbo-dev
     have_header png.h || lack "libpng's headers" libpng-dev
+    have_header zlib.h || lack "zlib's headers" zlib1g-dev
     if [[ ${WITH_DICOM:-1} != 0 ]]; then
-        have_header zlib.h || lack "zlib's headers" zlib1g-dev
         [[ -n $(make -s -C "$ROOT" print-IMAGE_CPPFLAGS) ]] || lack "OpenJPEG's headers" libopenjp2-7-dev
         have_header charls/charls.h || lack "CharLS's headers" libcharls-dev
     fi

@@ -28,8 +28,11 @@ if ((${#targets[@]} == 0)); then
         targets+=("$(basename "$source" .c)")
     done
 fi
-mkdir -p "$folder"/seeds/fuzz_{jpeg,png,dicom,model,graph}
+mkdir -p "$folder"/seeds/fuzz_{jpeg,png,dicom,model,graph,keras}
 "$folder/make_seeds" "$folder/seeds"
+for file in tests/keras/files/*.gz; do
+    [[ $file == *.json.gz ]] || gunzip -c "$file" > "$folder/seeds/fuzz_keras/$(basename "$file" .gz)"
+done
 for target in "${targets[@]}"; do
     mkdir -p "$folder/$target/corpus"
     seeds=("$folder/seeds/$target")

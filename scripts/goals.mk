@@ -13,7 +13,7 @@ endif
 UNIT_WARNINGS = -Wall -Wextra -Wvla -Wmissing-prototypes -Werror
 UNIT_CFLAGS = -std=c11 -O2 -g $(UNIT_WARNINGS) $(UNIT_SANITIZE)
 UNIT_CPPFLAGS = -Isrc -Itests/unit $(IMAGE_CPPFLAGS) -MMD -MP
-UNIT_LIBS = $(IMAGE_TEST_LIBS) $(IMAGE_LIBS) -lpthread -lm
+UNIT_LIBS = $(IMAGE_TEST_LIBS) $(IMAGE_LIBS) $(EXCHANGE_LIBS) -lpthread -lm
 UNIT_LEFT_OUT = $(if $(filter 0,$(WITH_DICOM)),dicom dicom_jpeg_2000)
 UNIT_ALL = $(filter-out $(UNIT_LEFT_OUT),$(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c))))
 UNIT_WANTED = $(if $(TESTS),$(patsubst test_%,%,$(TESTS)),$(UNIT_ALL))
@@ -81,6 +81,9 @@ check-explain: ## whether the maps are about the score (minutes)
 
 check-images: ## how images are read against pydicom and Pillow, in a virtual environment; VENV=, IMAGES=
 	@VENV="$(VENV)" IMAGES="$(IMAGES)" scripts/check-images.sh
+
+check-networks: ## networks of other programs against those programs (an hour); VENV=, TESTS= of tests/networks
+	@VENV="$(VENV)" PNEUMO_DATA="$(PNEUMO_DATA)" scripts/check-networks.sh $(TESTS)
 
 check-avx512: ## the kernels on an emulated processor with AVX-512 (half an hour); TESTS= of tests/unit
 	@scripts/check-avx512.sh $(TESTS)
@@ -162,7 +165,7 @@ FUZZ_DIR ?= build/fuzz
 FUZZ_CFLAGS = -std=gnu11 -O1 -g -Wall -Wextra -Werror \
 	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%.run,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_OBJS = $(OBJS_NN:%.o=$(FUZZ_DIR)/%.o) $(OBJS_IMAGE:%.o=$(FUZZ_DIR)/%.o)
+FUZZ_OBJS = $(OBJS_NN:%.o=$(FUZZ_DIR)/%.o) $(OBJS_IMAGE:%.o=$(FUZZ_DIR)/%.o) $(OBJS_EXCHANGE:%.o=$(FUZZ_DIR)/%.o)
 
 fuzz: ## fuzz images, model bytes and graphs; TESTS= of tests/fuzz, SECONDS_EACH=
 	@scripts/fuzz.sh $(TESTS)
@@ -174,10 +177,10 @@ $(FUZZ_OBJS): $(FUZZ_DIR)/%.o: %.c
 	$(CC_FUZZ) $(FUZZ_CFLAGS) $(IMAGE_CPPFLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 $(FUZZ_PROGRAMS): $(FUZZ_DIR)/%.run: tests/fuzz/%.c $(FUZZ_OBJS)
-	$(CC_FUZZ) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -fsanitize=fuzzer -Isrc -o $@ $^ $(IMAGE_LIBS) $(EXCHANGE_LIBS) -lpthread -lm
 
 $(FUZZ_DIR)/make_seeds: tests/fuzz/make_seeds.c $(FUZZ_OBJS)
-	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ $(IMAGE_LIBS) -lpthread -lm
+	$(CC_FUZZ) $(FUZZ_CFLAGS) -Isrc -o $@ $^ $(IMAGE_LIBS) $(EXCHANGE_LIBS) -lpthread -lm
 
 -include $(wildcard $(FUZZ_OBJS:.o=.d))
 

@@ -131,7 +131,7 @@ SELECT pneumo_explain(image) IS NOT NULL AS allowed FROM explain_xrays WHERE id 
 RESET ROLE;
 
 RESET pneumo.default_model;
-SELECT count(pneumo_drop_model(model)::text) AS dropped FROM unnest(ARRAY['dense', 'pooled', 'softmax', 'flat', 'blank', 'three', 'residual']) model;
+SELECT count(pneumo_drop_model(model)::text) AS dropped FROM unnest(ARRAY['dense', 'pooled', 'softmax', 'flat', 'blank', 'residual', 'three']) model;
 SELECT count(pneumo_forget(run)::text) AS forgotten FROM pneumo.runs;
 DROP TABLE explain_xrays, explain_three, explain_maps;
 DROP FUNCTION logit(double precision);

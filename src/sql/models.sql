@@ -113,6 +113,33 @@ COMMENT ON FUNCTION pneumo_import(bytea, text) IS
 	'returns its number within that model; deployed if the model has no deployed version; every byte is '
 	'checked (XX001 if damaged); needs manage on an existing model';
 
+CREATE FUNCTION pneumo_import_keras(bytes bytea, name text, config jsonb DEFAULT '{}') RETURNS integer
+	LANGUAGE C VOLATILE
+	AS 'MODULE_PATHNAME', 'pneumo_import_keras';
+REVOKE ALL ON FUNCTION pneumo_import_keras(bytea, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION pneumo_import_keras(bytea, text, jsonb) IS
+	'stores a network that Keras trained as a version of the model of that name, created if there is none, and '
+	'returns its number within that model; bytes: a .keras file, a whole model as .h5, or a .weights.h5 with '
+	'the network''s to_json() as config key layers. Config: classes (names, in the order of the outputs; of '
+	'one output, the second is the one it is the probability of), from_logits (sigmoid or softmax is appended), '
+	'preprocessing (tf, torch or caffe, as keras.applications), or rescale, mean, std; image_size, color_mode, '
+	'interpolation, threshold (0.5), precision, deploy, comment. Needs manage on an existing model; errors: '
+	'22023 and 0A000 with all reasons, XX001 if the bytes are damaged';
+
+CREATE FUNCTION pneumo_export_keras(model text) RETURNS bytea
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_export_keras';
+COMMENT ON FUNCTION pneumo_export_keras(text) IS
+	'the deployed version as a .keras file, which keras.models.load_model of Keras 3 reads; the network takes '
+	'what pneumo_preprocess returns, and its outputs are not calibrated; needs export on the model; at most '
+	'1 GB';
+
+CREATE FUNCTION pneumo_export_keras(model text, version bigint) RETURNS bytea
+	LANGUAGE C STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pneumo_export_keras';
+COMMENT ON FUNCTION pneumo_export_keras(text, bigint) IS
+	'one version of the model, given by its number, as a .keras file; see pneumo_export_keras(text)';
+
 CREATE FUNCTION pneumo_cache_load(model text) RETURNS text
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'pneumo_cache_load';

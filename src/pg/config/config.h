@@ -122,13 +122,58 @@ extern void pneumo_config_class_weights(PneumoConfig *config, int n_classes, cha
 /* Returns the threads that the config and the setting allow, at least 1. */
 extern int pneumo_config_threads(const PneumoConfig *config);
 
+/* A layer of a network in Keras's form, for the reader of its weights. */
+typedef struct PneumoKerasLayer
+{
+	const char *class_name;
+	const char *name;       /* with the names of the networks around it, "stem/conv" */
+	const char *local_name; /* without */
+	int scope;              /* number of the network that it is in; 0: the outer one */
+	int inner;              /* number of the network that it is, -1: none */
+	bool is_operator;       /* no layer in Keras's sense */
+	int n_parts;            /* nodes that it became; names: theirs, in UTF-8 */
+	const char *parts[3];
+} PneumoKerasLayer;
+
+/*
+ * What an import adds to a network in Keras's form.
+ *
+ * begin() is called with the graph that has its input, node 0, and returns the
+ * node that is the network's input, before which it has added nodes; finish()
+ * takes the place of nn_graph_finish().  Together they add up to max_nodes nodes.
+ *
+ * normalization() finds mean and variance of a Normalization layer that has none
+ * in its config: it fills up to 3 of each and returns how many there are, 0 if
+ * there are none.
+ */
+typedef struct PneumoLayersHooks
+{
+	int (*begin)(NnGraph *graph, void *arg);
+	void (*finish)(NnGraph *graph, int output, void *arg);
+	int (*normalization)(double *mean, double *variance, const struct PneumoLayersHooks *hooks,
+						 const PneumoKerasLayer *layer);
+	int max_nodes;
+	void *arg;
+
+	/* set by pneumo_layers_graph(), before it calls any of these; parts are known at its end */
+	int n_layers;
+	PneumoKerasLayer *layers; /* in the order of the description, a network before its layers */
+} PneumoLayersHooks;
+
 /*
  * Builds the network of a config for so many classes (0: they are not known,
  * any network will do).  Sets config->preprocess from the network's input;
  * errors if a given key says otherwise.  Sets config->rescale to 1 where the
  * network expects 0 to 255, unless the key is given.  All that is wrong with
- * the layers is one error, with a line of detail for each thing.
+ * the layers is one error, with a line of detail for each thing.  hooks may be
+ * NULL.
  */
-extern NnGraph *pneumo_layers_graph(PneumoConfig *config, int n_classes);
+extern NnGraph *pneumo_layers_graph(PneumoConfig *config, int n_classes, PneumoLayersHooks *hooks);
+
+/*
+ * Returns the name that Keras gives to a layer without one, before it adds a
+ * number: MaxPooling2D is max_pooling2d; palloc'd.
+ */
+extern char *pneumo_keras_snake_case(const char *class_name);
 
 #endif /* PNEUMO_PG_CONFIG_H */

@@ -175,8 +175,9 @@ typedef struct LayerBinding
 
 typedef struct Layer
 {
-	int number;    /* from 1 in its network, for messages */
+	int number;    /* from 1 in its network, for messages; 0: stands for the input of a Sequential */
 	int scope;     /* number of the network that it is in; 0: the outer one */
+	int inner;     /* number of the network that it is, -1: none */
 	int arg_scope; /* of the names in its args */
 	LayerRole role;
 	char *class_name;
@@ -207,9 +208,12 @@ typedef struct LayerList
 	int room;
 	Layer **layers;
 	int n_scopes;
+	int input;               /* node that is the network's input */
 	int output;              /* place of the output layer */
 	JsonbValue *build_shape; /* build_input_shape, or NULL */
 	struct LayerProblems *problems;
+	PneumoLayersHooks *hooks; /* of an import, or NULL */
+	int *listed;              /* by place in the list: that in hooks->layers, or -1 */
 } LayerList;
 
 /* ------------------------- what is wrong, and what is worth a notice (layer_problems.c) */
@@ -244,7 +248,10 @@ extern void pneumo_layers_tell(const LayerList *list);
 
 /* ------------------------------------------- the list (layer_list.c) */
 
-/* Reads the layers out of any of the forms that layer_list.c names, and which feeds which. */
+/*
+ * Reads the layers out of any of the forms that layer_list.c names, and which
+ * feeds which.  Of list, hooks is set before, and nothing else.
+ */
 extern void pneumo_layers_read(LayerList *list, Jsonb *layers);
 
 /* Sets config->preprocess from the network's input; errors where a given key says otherwise. */

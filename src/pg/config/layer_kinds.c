@@ -319,6 +319,19 @@ check_axis(const Layer *layer, JsonbValue *v)
 							  pneumo_json_text(v));
 }
 
+/* Asks an import for what adapt() has found; returns how many numbers there are of each, 0: none. */
+static int
+adapted(const LayerList *list, const Layer *layer, double *mean, double *variance)
+{
+	int i;
+
+	for (i = 0; list->hooks != NULL && i < list->n; i++)
+		if (list->layers[i] == layer && list->listed[i] >= 0)
+			return list->hooks->normalization(mean, variance, list->hooks,
+											  &list->hooks->layers[list->listed[i]]);
+	return 0;
+}
+
 /* Makes (x - mean) / sqrt(variance), or the reverse, a Rescaling. */
 static void
 normalization_kind(LayerList *list, Layer *layer)
@@ -341,13 +354,20 @@ normalization_kind(LayerList *list, Layer *layer)
 		check_axis(layer, pneumo_json_get(layer->config, "axis"));
 	if (pneumo_json_is_null(mean_value) && pneumo_json_is_null(variance_value))
 	{
-		pneumo_layers_notice(
-			list, "%s: has no \"mean\" and \"variance\"; it changes nothing, as in Keras before adapt()",
-			pneumo_layer_subject(layer));
-		return;
+		n_mean = n_variance = adapted(list, layer, mean, variance);
+		if (n_mean == 0)
+		{
+			pneumo_layers_notice(
+				list, "%s: has no \"mean\" and \"variance\"; it changes nothing, as in Keras before adapt()",
+				pneumo_layer_subject(layer));
+			return;
+		}
 	}
-	n_mean = collect_numbers(mean_value, mean, 0);
-	n_variance = collect_numbers(variance_value, variance, 0);
+	else
+	{
+		n_mean = collect_numbers(mean_value, mean, 0);
+		n_variance = collect_numbers(variance_value, variance, 0);
+	}
 	if (n_mean != n_variance || (n_mean != 1 && n_mean != 3))
 		pneumo_layers_unsupported(NULL, "%s: \"mean\" and \"variance\" must be numbers, one or one a channel",
 								  pneumo_layer_subject(layer));

@@ -30,9 +30,8 @@
 
 /* ------------------------------------------------------------------ names */
 
-/* Returns the name that Keras gives to a layer without one: MaxPooling2D is max_pooling2d. */
-static char *
-snake_case(const char *class_name)
+char *
+pneumo_keras_snake_case(const char *class_name)
 {
 	StringInfoData buf;
 	const char *p;
@@ -40,7 +39,8 @@ snake_case(const char *class_name)
 	initStringInfo(&buf);
 	for (p = class_name; *p; p++)
 	{
-		if (p > class_name && isupper((unsigned char) *p) && islower((unsigned char) p[-1]))
+		if (p > class_name && isupper((unsigned char) *p) &&
+			(islower((unsigned char) p[-1]) || islower((unsigned char) p[1])))
 			appendStringInfoChar(&buf, '_');
 		appendStringInfoChar(&buf, (char) tolower((unsigned char) *p));
 	}
@@ -80,7 +80,7 @@ set_layer_name(LayerList *list, Layer *layer, const Layer *outer, JsonbValue *na
 		return;
 	}
 
-	base = snake_case(layer->class_name);
+	base = pneumo_keras_snake_case(layer->class_name);
 	if (strlen(base) >= NN_NAME_LEN - 12)
 		base[pg_mbcliplen(base, (int) strlen(base), NN_NAME_LEN - 12)] = '\0';
 	layer->local_name = base;
@@ -121,6 +121,7 @@ new_layer(LayerList *list, int scope, int number)
 	}
 	layer->number = number;
 	layer->scope = layer->arg_scope = scope;
+	layer->inner = -1;
 	layer->node = -1;
 	layer->negative_slope = NAN;
 	layer->approximate = -1;
@@ -276,7 +277,8 @@ check_wrapping(LayerList *list, JsonbContainer *object)
 {
 	JsonbContainer *compiled = pneumo_json_object(pneumo_json_get(object, "compile_config"));
 
-	if (compiled != NULL && !pneumo_json_is_null(pneumo_json_get(compiled, "optimizer")))
+	if (compiled != NULL && list->hooks == NULL &&
+		!pneumo_json_is_null(pneumo_json_get(compiled, "optimizer")))
 		pneumo_layers_notice(list,
 							 "the network's \"compile_config\" is not read: optimizer, loss and metrics "
 							 "are keys of the config");
@@ -337,6 +339,8 @@ read_layers(LayerList *list, JsonbContainer *array, bool functional, Layer *oute
 	int n = pneumo_json_array_length(array);
 	int i;
 
+	if (outer != NULL)
+		outer->inner = scope;
 	if (n == 0 && outer == NULL)
 		pneumo_layers_error("the list of layers is empty");
 	if (n == 0)
@@ -446,7 +450,6 @@ pneumo_layers_read(LayerList *list, Jsonb *layers)
 	char *text;
 	int i;
 
-	memset(list, 0, sizeof(LayerList));
 	if (JsonContainerIsArray(root))
 		list->output = read_layers(list, root, false, NULL);
 	else
@@ -490,9 +493,17 @@ apply_input_shape(PneumoConfig *config, LayerList *list, JsonbValue *shape)
 	{
 		JsonbValue *v = getIthJsonbValueFromContainer(array, i + 1);
 
+		if (pneumo_json_is_null(v) && i < 2 && config->image_size_given)
+		{
+			dims[i] = i == 0 ? pre->height : pre->width;
+			continue;
+		}
 		if (pneumo_json_is_null(v))
-			pneumo_layers_error("the network's input shape is %s, height, width and channels must be fixed",
-								pneumo_json_text(shape));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the network's input shape is %s, height, width and channels must be fixed",
+							pneumo_json_text(shape)),
+					 i < 2 ? errhint("Give the config key \"image_size\".") : 0));
 		dims[i] = (int) pneumo_json_read_int("the network's input size", v, 1, NN_MAX_SIDE);
 	}
 	if (dims[2] != 1 && dims[2] != 3)
@@ -560,4 +571,7 @@ pneumo_layers_input(PneumoConfig *config, LayerList *list)
 		shape = list->build_shape;
 	if (shape != NULL)
 		apply_input_shape(config, list, shape);
+	else if (list->hooks != NULL && !config->image_size_given)
+		pneumo_layers_error("the network does not say how large its images are; give config key "
+							"\"image_size\"");
 }

@@ -138,7 +138,7 @@ add_layer(NnGraph *graph, Layer *layer, const int *inputs, int n_inputs)
 static int
 source_node(const LayerList *list, const LayerArg *arg)
 {
-	return arg->source == LAYER_SOURCE_INPUT ? 0 : list->layers[arg->source]->node;
+	return arg->source == LAYER_SOURCE_INPUT ? list->input : list->layers[arg->source]->node;
 }
 
 /* Adds layers as their inputs become known: Keras's list need not be in order. */
@@ -152,7 +152,7 @@ add_layers(NnGraph *graph, LayerList *list)
 	for (i = 0; i < list->n; i++)
 	{
 		if (list->layers[i]->role == LAYER_INPUT)
-			list->layers[i]->node = 0;
+			list->layers[i]->node = list->input;
 		else
 			left++;
 	}
@@ -191,20 +191,70 @@ try_input(LayerList *list, Layer *unused, const char *config)
 	pneumo_layers_input((PneumoConfig *) config, list);
 }
 
+/* Fills the hooks' layers; their parts are added by tell_parts(). */
+static void
+tell_layers(PneumoLayersHooks *hooks, LayerList *list)
+{
+	int i;
+
+	hooks->layers = palloc0(sizeof(PneumoKerasLayer) * list->n);
+	list->listed = palloc(sizeof(int) * list->n);
+	hooks->n_layers = 0;
+	for (i = 0; i < list->n; i++)
+	{
+		const Layer *layer = list->layers[i];
+		PneumoKerasLayer *told = &hooks->layers[hooks->n_layers];
+
+		list->listed[i] = -1;
+		if (layer->number == 0)
+			continue;
+		list->listed[i] = hooks->n_layers++;
+		told->class_name = layer->class_name;
+		told->name = layer->name;
+		told->local_name = layer->local_name;
+		told->scope = layer->scope;
+		told->inner = layer->inner;
+		told->is_operator = pneumo_layer_is_operator(layer);
+	}
+}
+
+static void
+tell_parts(PneumoLayersHooks *hooks, const LayerList *list)
+{
+	int i;
+	int k;
+
+	for (i = 0; i < list->n; i++)
+	{
+		PneumoKerasLayer *told;
+
+		if (list->listed[i] < 0)
+			continue;
+		told = &hooks->layers[list->listed[i]];
+		told->n_parts = Max(list->layers[i]->n_parts, 0);
+		for (k = 0; k < told->n_parts; k++)
+			told->parts[k] = list->layers[i]->parts[k].name;
+	}
+}
+
 NnGraph *
-pneumo_layers_graph(PneumoConfig *config, int n_classes)
+pneumo_layers_graph(PneumoConfig *config, int n_classes, PneumoLayersHooks *hooks)
 {
 	LayerList list;
 	NnGraph *graph;
 	NnError error;
 	size_t bytes;
-	int n_nodes = 1;
+	int n_nodes = 1 + (hooks != NULL ? hooks->max_nodes : 0);
 	int output;
 	int i;
 
 	memset(&error, 0, sizeof(error));
+	memset(&list, 0, sizeof(list));
+	list.hooks = hooks;
 	pneumo_layers_read(&list, config->layers != NULL ? config->layers
 													 : pneumo_preset_layers(config->preset, n_classes));
+	if (hooks != NULL)
+		tell_layers(hooks, &list);
 	for (i = 0; i < list.n; i++)
 	{
 		read_layer(&list, list.layers[i]);
@@ -222,10 +272,13 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes)
 	if (nn_graph_begin(graph, n_nodes, config->preprocess.height, config->preprocess.width,
 					   config->preprocess.channels, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
+	list.input = hooks != NULL ? hooks->begin(graph, hooks->arg) : 0;
 	add_layers(graph, &list);
 	output = list.layers[list.output]->node;
 
-	if (nn_graph_finish(graph, output, &error) != NN_OK)
+	if (hooks != NULL)
+		hooks->finish(graph, output, hooks->arg);
+	else if (nn_graph_finish(graph, output, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (n_classes > 0 && nn_graph_class_count(graph) != n_classes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -234,6 +287,8 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes)
 						errhint("End the network with a Dense layer of %s.",
 								n_classes == 2 ? "one unit with sigmoid"
 											   : psprintf("%d units with softmax", n_classes))));
+	if (hooks != NULL)
+		tell_parts(hooks, &list);
 	pneumo_layers_tell(&list);
 	return graph;
 }

@@ -22,70 +22,10 @@
 #include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
+#include "pg/models/models.h"
 
 PG_FUNCTION_INFO_V1(pneumo_summary);
 PG_FUNCTION_INFO_V1(pneumo_version);
-
-static void
-add_numbers(PneumoJson *json, const char *key, const double *numbers, int n)
-{
-	int i;
-
-	pneumo_json_open_array(json, key);
-	for (i = 0; i < n; i++)
-		pneumo_json_add_number(json, NULL, numbers[i], 9);
-	pneumo_json_close(json);
-}
-
-/* Adds one parameter as Keras writes it; leaves out what has no short form. */
-static void
-add_param(PneumoJson *json, const NnParam *param, const NnValue *value)
-{
-	switch (param->kind)
-	{
-		case NN_PARAM_INT:
-			pneumo_json_add_int(json, param->key, (int64) value->v[0]);
-			break;
-		case NN_PARAM_FLOAT:
-			pneumo_json_add_number(json, param->key, value->v[0], 9);
-			break;
-		case NN_PARAM_BOOL:
-			pneumo_json_add_bool(json, param->key, value->v[0] != 0);
-			break;
-		case NN_PARAM_INT_PAIR:
-			/* strides of pooling that follow pool_size are null in Keras */
-			if (value->v[0] == 0)
-				pneumo_json_add_string(json, param->key, NULL);
-			else
-			{
-				pneumo_json_open_array(json, param->key);
-				pneumo_json_add_int(json, NULL, (int64) value->v[0]);
-				pneumo_json_add_int(json, NULL, (int64) value->v[1]);
-				pneumo_json_close(json);
-			}
-			break;
-		case NN_PARAM_BORDER:
-			add_numbers(json, param->key, value->v, 4);
-			break;
-		case NN_PARAM_INTS:
-			add_numbers(json, param->key, value->v, (int) value->v[3]);
-			break;
-		case NN_PARAM_FLOATS:
-			if (value->v[3] == 0)
-				pneumo_json_add_number(json, param->key, value->v[0], 9);
-			else
-				add_numbers(json, param->key, value->v, (int) value->v[3]);
-			break;
-		case NN_PARAM_ENUM:
-			pneumo_json_add_string(json, param->key, param->names[(int) value->v[0]]);
-			break;
-		case NN_PARAM_ACTIVATION:
-			pneumo_json_add_string(json, param->key, nn_activation_names[(int) value->v[0]]);
-			break;
-		case NN_PARAM_INITIALIZER:
-			break; /* of no matter once there are weights */
-	}
-}
 
 static Datum
 config_datum(const NnOpInfo *op, const NnNodeInfo *node)
@@ -95,8 +35,7 @@ config_datum(const NnOpInfo *op, const NnNodeInfo *node)
 
 	pneumo_json_begin(&json);
 	for (i = 0; op->params != NULL && op->params[i].key != NULL; i++)
-		if (nn_param_counts(&op->params[i], &node->params[i]))
-			add_param(&json, &op->params[i], &node->params[i]);
+		pneumo_layer_param(&json, node, i, 9);
 	return JsonbPGetDatum(pneumo_json_end(&json));
 }
 

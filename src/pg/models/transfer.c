@@ -21,6 +21,7 @@
 #include "pg/base/base.h"
 #include "pg/catalog/catalog.h"
 #include "pg/catalog/records.h"
+#include "pg/models/models.h"
 
 PG_FUNCTION_INFO_V1(pneumo_export);
 PG_FUNCTION_INFO_V1(pneumo_import);
@@ -75,9 +76,8 @@ pneumo_export(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-/* Rebuilds, checks and packs the network; returns the number of its parameters, and its metadata. */
-static int64
-check_model(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
+int64
+pneumo_model_check(const char *bytes, size_t n_bytes, PneumoModelMeta **meta)
 {
 	NnModelView view;
 	NnError error;
@@ -193,7 +193,7 @@ pneumo_import(PG_FUNCTION_ARGS)
 	PG_FREE_IF_COPY(exported, 0);
 
 	memset(&new_version, 0, sizeof(new_version));
-	new_version.n_parameters = check_model(bytes, n_bytes, &meta);
+	new_version.n_parameters = pneumo_model_check(bytes, n_bytes, &meta);
 	new_version.model = name;
 	new_version.owner = GetUserId();
 	new_version.bytes = bytes;

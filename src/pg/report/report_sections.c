@@ -482,6 +482,8 @@ pneumo_report_provenance(PneumoSection *section, const PneumoReport *r)
 		{"groups", "Patients trained with"},
 		{"epoch", "Epoch of the weights"},
 		{"build", "Build"},
+		{"producer", "Imported from a file of"},
+		{"file_sha256", "SHA-256 of that file"},
 		{"path", "CPU path"},
 		{"blas", "BLAS"},
 		{"threads", "Threads"},

@@ -148,7 +148,7 @@ pneumo_prepare(Oid relid, Jsonb *given)
 	pneumo_config_class_weights(config, prepared->labels.n, prepared->classes, NULL);
 	pneumo_fit_check_classes(config, prepared->labels.n);
 
-	prepared->graph = pneumo_layers_graph(config, prepared->labels.n);
+	prepared->graph = pneumo_layers_graph(config, prepared->labels.n, NULL);
 	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
 	if (config->initial_model != NULL)

@@ -206,7 +206,7 @@ check_combinations(Sweep *sweep)
 	{
 		place.number = i + 1;
 		place.changed = sweep->combinations[i].changed;
-		(void) pneumo_layers_graph(pneumo_config_parse(sweep->combinations[i].config), 0);
+		(void) pneumo_layers_graph(pneumo_config_parse(sweep->combinations[i].config), 0, NULL);
 		if (i == 0)
 			(void) pneumo_prepare(sweep->source, sweep->combinations[i].config);
 		CHECK_FOR_INTERRUPTS();
