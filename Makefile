@@ -32,6 +32,7 @@ REGRESS = \
 	compare \
 	config \
 	contexts \
+	dicom \
 	evaluate \
 	explain \
 	failures \
@@ -72,6 +73,7 @@ OWN_GOALS = \
 	bench \
 	bench-build \
 	bench-profile \
+	build/% \
 	check \
 	check-avx512 \
 	check-coverage \
@@ -154,6 +156,7 @@ export PGOPTIONS := $(PGOPTIONS) $(shell \
 endif
 
 include $(PGXS)
+include $(srcdir)/client/client.mk
 
 # PGXS does not track headers; the bitcode has the same ones as the object.
 %.o: override CFLAGS += -MMD -MP -MF $(@:.o=.d) -MT $@ -MT $(@:.o=.bc)
@@ -174,7 +177,7 @@ SHLIB_LINK += $(SANITIZERS)
 endif
 
 .PHONY: objects-only
-objects-only: $(OBJS)
+objects-only: $(OBJS) $(CLIENT_OBJS)
 
 pneumo--$(EXTVERSION).sql: $(INSTALL_SQL:%=$(srcdir)/%) $(srcdir)/pneumo.control
 	cat $(INSTALL_SQL:%=$(srcdir)/%) > $@

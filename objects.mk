@@ -76,6 +76,7 @@ OBJS_IMAGE = \
 	src/image/phantom_body.o \
 	src/image/png.o \
 	src/image/preprocess.o \
+	src/image/recognise.o \
 	src/image/resize.o \
 	src/image/status.o \
 	$(end)
@@ -83,6 +84,7 @@ OBJS_IMAGE = \
 OBJS_DICOM = \
 	src/image/dicom.o \
 	src/image/dicom_data.o \
+	src/image/dicom_deidentify.o \
 	src/image/dicom_dictionary.o \
 	src/image/dicom_frame.o \
 	src/image/dicom_jpeg.o \
@@ -157,8 +159,14 @@ OBJS_EXCHANGE = \
 	$(end)
 EXCHANGE_LIBS = -lz
 
+OBJS_TREE = \
+	src/tree/names.o \
+	src/tree/understand.o \
+	src/tree/walk.o \
+	$(end)
+
 OBJS_NN = $(OBJS_NN_KERNELS) $(OBJS_NN_OPS) $(OBJS_NN_CORE)
-OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT) $(OBJS_EXCHANGE)
+OBJS_PLAIN = $(OBJS_NN) $(OBJS_IMAGE) $(OBJS_STATS) $(OBJS_REPORT) $(OBJS_EXCHANGE) $(OBJS_TREE)
 
 # ------------------------------------------ the server: a section a room
 
@@ -293,10 +301,12 @@ OBJS_PG_TRAIN = \
 	$(end)
 
 OBJS_PG_EXPLORE = \
+	src/pg/explore/check_dicom.o \
 	src/pg/explore/check_duplicates.o \
 	src/pg/explore/check_shortcut.o \
 	src/pg/explore/check_source.o \
 	src/pg/explore/check_tables.o \
+	src/pg/explore/deidentify.o \
 	src/pg/explore/dicom_tags.o \
 	src/pg/explore/eigenimages.o \
 	src/pg/explore/image_aggregates.o \

@@ -2,7 +2,8 @@
 # check-images.sh [FILE...]
 #
 # `make check-images`: compares pydicom's test files and PNG files, or FILEs, with
-# what pydicom and Pillow read (tests/images/compare_images.py).  VENV: a virtual
+# what pydicom and Pillow read (tests/images/compare_images.py), and checks the
+# de-identified forms of the DICOM files (check_deidentified.py).  VENV: a virtual
 # environment with tests/images/requirements.txt, made below build/ if not
 # given.  IMAGES: a folder with more files, such as PngSuite.
 
@@ -15,7 +16,8 @@ if [[ ! -x $venv/bin/python ]]; then
     "$venv/bin/pip" -q install -r tests/images/requirements.txt || die "pip failed"
 fi
 program=$(make -s print-UNIT_DIR)/decode_image
-make -s -j "$(jobs)" "$program"
+deidentify=$(make -s print-UNIT_DIR)/deidentify_image
+make -s -j "$(jobs)" "$program" "$deidentify"
 if (($# == 0)); then
     data=$("$venv/bin/python" -c 'import os, pydicom; print(os.path.dirname(pydicom.__file__))')/data
     mapfile -t files < <(
@@ -24,4 +26,7 @@ if (($# == 0)); then
     )
     set -- "${files[@]}"
 fi
-"$venv/bin/python" tests/images/compare_images.py "$program" "$@"
+status=0
+"$venv/bin/python" tests/images/compare_images.py "$program" "$@" || status=1
+"$venv/bin/python" tests/images/check_deidentified.py "$deidentify" "$@" || status=1
+exit "$status"

@@ -118,14 +118,15 @@ sync_tree()
     local tree=$1
     local file
 
-    mkdir -p "$tree"
+    mkdir -p "$tree/client"
     if [[ -d $tree/src ]]; then
-        (cd "$tree" && find src -type f \( -name '*.[ch]' -o -name '*.sql' \)) |
+        (cd "$tree" && find src client -type f \( -name '*.[ch]' -o -name '*.sql' \)) |
             while read -r file; do
                 [[ -e $ROOT/$file ]] || rm -f "$tree/$file"
             done
     fi
-    (cd "$ROOT" && find src -type f \( -name '*.[ch]' -o -name '*.sql' \) -print0 |
+    (cd "$ROOT" && find src client doc -type f \
+        \( -name '*.[ch]' -o -name '*.sql' -o -name '*.mk' -o -name '*.1' \) -print0 |
         xargs -0 cp -pu --parents -t "$tree")
     cp -pru "$ROOT/scripts" "$tree/"
     cp -pu "$ROOT/Makefile" "$ROOT/objects.mk" "$ROOT/pneumo.control" "$tree/"

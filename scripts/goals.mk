@@ -27,7 +27,7 @@ $(error no unit test $(filter-out $(UNIT_ALL),$(UNIT_WANTED)); there are: $(UNIT
 endif
 endif
 
-.PHONY: $(filter-out print-%,$(OWN_GOALS))
+.PHONY: $(filter-out print-% build/%,$(OWN_GOALS))
 
 # Other goals that are asked for at the same time belong to the server's build.
 OTHER_GOALS = $(filter-out $(OWN_GOALS),$(MAKECMDGOALS))
@@ -109,7 +109,7 @@ dependencies: ## install the packages that a build and the tests need
 
 CLANG_FORMAT ?= clang-format-19
 format: ## format the C sources
-	$(CLANG_FORMAT) -i $(shell find src tests -name '*.[ch]' -not -path '*/golden/*')
+	$(CLANG_FORMAT) -i $(shell find src client tests -name '*.[ch]' -not -path '*/golden/*')
 
 print-%:
 	@echo $($*)
@@ -126,7 +126,7 @@ $(UNIT_DIR)/%: tests/unit/%.c $(UNIT_DIR)/libpneumo.a
 	@mkdir -p $(@D)
 	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/libpneumo.a $(UNIT_LIBS)
 
-$(UNIT_DIR)/decode_image: tests/images/decode_image.c $(UNIT_DIR)/libpneumo.a
+$(UNIT_DIR)/decode_image $(UNIT_DIR)/deidentify_image: $(UNIT_DIR)/%: tests/images/%.c $(UNIT_DIR)/libpneumo.a
 	$(CC_UNIT) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_DIR)/libpneumo.a $(UNIT_LIBS)
 
 -include $(wildcard $(UNIT_OBJS:.o=.d) $(UNIT_PROGRAMS:%=%.d))

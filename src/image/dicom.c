@@ -396,17 +396,6 @@ img_dicom_read_header(DicomHeader *header, ImgDicom *dicom, ImgError *error)
 	return check_header(header, error);
 }
 
-static int
-recognises(const uint8_t *bytes, size_t n_bytes)
-{
-	ImgDicom dicom;
-	ImgError error;
-	ImgStatus status = img_dicom_open(&dicom, bytes, n_bytes, &(ImgLimits) {.max_bytes = SIZE_MAX}, &error);
-
-	img_dicom_close(&dicom);
-	return status == IMG_OK;
-}
-
 static ImgStatus
 read_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits, ImgError *error)
 {
@@ -470,4 +459,4 @@ decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_by
 	return status;
 }
 
-const ImgCodec img_codec_dicom = {"DICOM", 0, recognises, read_info, decode};
+const ImgCodec img_codec_dicom = {"DICOM", 0, read_info, decode};

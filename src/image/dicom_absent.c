@@ -37,14 +37,30 @@ img_dicom_next(ImgDicom *dicom, ImgDicomElement *element, ImgError *error)
 	return absent(error);
 }
 
+ImgStatus
+img_dicom_deidentify(uint8_t *dst, size_t room, size_t *n_written, ImgDeidentified *found,
+					 const uint8_t *bytes, size_t n_bytes, const ImgDeidentify *options,
+					 const ImgLimits *limits, ImgError *error)
+{
+	(void) dst;
+	(void) room;
+	(void) n_written;
+	(void) found;
+	(void) bytes;
+	(void) n_bytes;
+	(void) options;
+	(void) limits;
+	return absent(error);
+}
+
 void
 img_dicom_close(ImgDicom *dicom)
 {
 	(void) dicom;
 }
 
-static int
-recognises(const uint8_t *bytes, size_t n_bytes)
+int
+img_dicom_recognises(const uint8_t *bytes, size_t n_bytes)
 {
 	return n_bytes >= 132 && memcmp(bytes + 128, "DICM", 4) == 0;
 }
@@ -72,4 +88,4 @@ decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_by
 	return read_info(&none, bytes, n_bytes, limits, error);
 }
 
-const ImgCodec img_codec_dicom = {"DICOM", 0, recognises, read_info, decode};
+const ImgCodec img_codec_dicom = {"DICOM", 0, read_info, decode};

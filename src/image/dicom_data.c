@@ -127,6 +127,12 @@ find_start(const uint8_t *bytes, size_t n_bytes)
 	return group == 8 && read_u32(bytes + 4, 0) <= 128 && read_u16(bytes + 2, 0) <= 0x0018 ? 0 : SIZE_MAX;
 }
 
+int
+img_dicom_recognises(const uint8_t *bytes, size_t n_bytes)
+{
+	return find_start(bytes, n_bytes) != SIZE_MAX;
+}
+
 /* Copies an identifier without the padding at its end. */
 static void
 copy_uid(char *dst, const uint8_t *value, size_t n)

@@ -58,6 +58,7 @@ ImgStatus
 img_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits, ImgError *error)
 {
 	ImgLimits resolved;
+	ImgStatus status;
 
 	memset(info, 0, sizeof(*info));
 	img_limits_resolve(&resolved, limits);
@@ -66,13 +67,9 @@ img_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *l
 	if (n_bytes > resolved.max_bytes)
 		return img_fail(error, IMG_TOO_LARGE, "image has %llu bytes; at most %llu are allowed",
 						(unsigned long long) n_bytes, (unsigned long long) resolved.max_bytes);
-	for (int i = 0; i < N_CODECS; i++)
-		if (codecs[i]->recognises(bytes, n_bytes))
-		{
-			info->format = (ImgFormat) i;
-			return codecs[i]->read_info(info, bytes, n_bytes, &resolved, error);
-		}
-	return img_foreign(bytes, n_bytes, error);
+	status = img_recognise(&info->format, bytes, n_bytes, error);
+	return status == IMG_OK ? codecs[info->format]->read_info(info, bytes, n_bytes, &resolved, error)
+							: status;
 }
 
 int
@@ -86,9 +83,10 @@ img_decode_rows(ImgSink *sink, int channels, int denom, const uint8_t *bytes, si
 				const ImgInfo *info, const ImgLimits *limits, ImgError *error)
 {
 	ImgLimits resolved;
+	ImgFormat format;
 
 	if (info->format < 0 || info->format >= N_CODECS || bytes == NULL ||
-		!codecs[info->format]->recognises(bytes, n_bytes))
+		img_recognise(&format, bytes, n_bytes, NULL) != IMG_OK || format != info->format)
 		return img_fail(error, IMG_BAD_ARGUMENT, "the bytes are not the image that was announced");
 	img_limits_resolve(&resolved, limits);
 	return codecs[info->format]->decode(sink, channels, denom, bytes, n_bytes, info, &resolved, error);

@@ -90,6 +90,12 @@ typedef struct ImgInfo
 extern const char *img_format_name(ImgFormat format);
 
 /*
+ * Finds the format of an image by its first bytes, of which 512 are enough.  For bytes
+ * of another format the message says what they look like, and the hint what to do.
+ */
+extern ImgStatus img_recognise(ImgFormat *format, const uint8_t *bytes, size_t n_bytes, ImgError *error);
+
+/*
  * Reads the header of an image, whose format its first bytes tell, and checks it
  * against the limits, which may be NULL.  For bytes of another format the message
  * says what they look like, and the hint what to do.
@@ -194,6 +200,30 @@ extern ImgStatus img_dicom_open(ImgDicom *dicom, const uint8_t *bytes, size_t n_
 								const ImgLimits *limits, ImgError *error);
 extern ImgStatus img_dicom_next(ImgDicom *dicom, ImgDicomElement *element, ImgError *error);
 extern void img_dicom_close(ImgDicom *dicom);
+
+/* How a DICOM file is de-identified. */
+typedef struct ImgDeidentify
+{
+	const void *key; /* of the hashes that take the place of UIDs and PatientID */
+	size_t n_key;
+	int shift_dates; /* by a number of days that is the patient's; 0: dates are removed */
+	int keep_private;
+	int keep_characteristics; /* the patient's sex, age, size and weight */
+} ImgDeidentify;
+
+typedef struct ImgDeidentified
+{
+	int burned_in; /* the file says that names may be in its pixels */
+} ImgDeidentified;
+
+/*
+ * De-identifies a DICOM file by the basic profile of PS3.15, Annex E; the pixel data
+ * stay byte for byte.  *n_written are the bytes of the result, which are only counted
+ * if dst is NULL; IMG_NO_SPACE if they are more than room.
+ */
+extern ImgStatus img_dicom_deidentify(uint8_t *dst, size_t room, size_t *n_written, ImgDeidentified *found,
+									  const uint8_t *bytes, size_t n_bytes, const ImgDeidentify *options,
+									  const ImgLimits *limits, ImgError *error);
 
 /* Returns the scratch bytes of img_resize(). */
 extern size_t img_resize_scratch_bytes(int src_h, int src_w, int dst_h, int dst_w, int channels);

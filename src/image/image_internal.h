@@ -81,7 +81,6 @@ typedef struct ImgCodec
 {
 	const char *name;
 	int scales;
-	int (*recognises)(const uint8_t *bytes, size_t n_bytes);
 	ImgStatus (*read_info)(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits,
 						   ImgError *error);
 	ImgStatus (*decode)(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_bytes,
@@ -98,6 +97,9 @@ extern const ImgCodec img_codec_dicom;
  */
 extern ImgStatus img_jpeg_decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_bytes,
 								 int is_rgb, const ImgInfo *info, const ImgLimits *limits, ImgError *error);
+
+/* Returns whether bytes begin like a DICOM file. */
+extern int img_dicom_recognises(const uint8_t *bytes, size_t n_bytes);
 
 /* Says in *error what bytes that no codec recognises look like, and returns IMG_NOT_IMAGE. */
 extern ImgStatus img_foreign(const uint8_t *bytes, size_t n_bytes, ImgError *error);

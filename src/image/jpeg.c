@@ -388,12 +388,6 @@ find_orientation(const uint8_t *bytes, size_t n_bytes)
 	return 0;
 }
 
-static int
-recognises(const uint8_t *bytes, size_t n_bytes)
-{
-	return n_bytes >= 2 && bytes[0] == 0xff && bytes[1] == 0xd8;
-}
-
 static ImgStatus
 read_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits, ImgError *error)
 {
@@ -534,7 +528,7 @@ decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_by
 	return img_jpeg_decode(sink, channels, denom, bytes, n_bytes, 0, info, limits, error);
 }
 
-const ImgCodec img_codec_jpeg = {"JPEG", 1, recognises, read_info, decode};
+const ImgCodec img_codec_jpeg = {"JPEG", 1, read_info, decode};
 
 static void
 begin_output(j_compress_ptr jpeg)

@@ -32,8 +32,6 @@
 
 #include "image_internal.h"
 
-#define SIGNATURE "\x89PNG\r\n\x1a\n"
-#define SIGNATURE_LEN 8
 
 typedef struct PngReader
 {
@@ -212,12 +210,6 @@ close_reader(PngReader *reader)
 	png_destroy_read_struct(&reader->png, &reader->info, NULL);
 }
 
-static int
-recognises(const uint8_t *bytes, size_t n_bytes)
-{
-	return n_bytes >= SIGNATURE_LEN && memcmp(bytes, SIGNATURE, SIGNATURE_LEN) == 0;
-}
-
 static ImgStatus
 read_info(ImgInfo *info, const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits, ImgError *error)
 {
@@ -342,4 +334,4 @@ decode(ImgSink *sink, int channels, int denom, const uint8_t *bytes, size_t n_by
 	return status;
 }
 
-const ImgCodec img_codec_png = {"PNG", 0, recognises, read_info, decode};
+const ImgCodec img_codec_png = {"PNG", 0, read_info, decode};

@@ -23,6 +23,16 @@ COMMENT ON FUNCTION pneumo_dicom_tags(bytea) IS
 	'the elements of a DICOM file in the DICOM JSON model (PS3.18, Annex F), without group 2, the pixel data and '
 	'binary values of more than 1024 bytes; a file that is no DICOM file is an error, see pneumo.on_bad_image';
 
+CREATE FUNCTION pneumo_dicom_deidentify(image bytea, options jsonb) RETURNS bytea
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000
+	AS 'MODULE_PATHNAME', 'pneumo_dicom_deidentify';
+COMMENT ON FUNCTION pneumo_dicom_deidentify(bytea, jsonb) IS
+	'a DICOM file without what names a person, by the basic profile of DICOM PS3.15 Annex E; pixel data stay byte for '
+	'byte.  options: "key" (text of at least 16 bytes; UIDs and PatientID become hashes under it), "dates" ("remove" '
+	'or "shift", by a number of days that is the patient''s), "keep_private" and "keep_characteristics" (booleans); '
+	'a notice tells of names in the pixels; NULL, or an error, for bytes that are no DICOM file, as '
+	'pneumo.on_bad_image says';
+
 CREATE FUNCTION pneumo_preprocess(image bytea) RETURNS real[]
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
 	AS 'MODULE_PATHNAME', 'pneumo_preprocess';

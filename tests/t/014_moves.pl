@@ -153,7 +153,7 @@ foreach my $encoding ('LATIN1', 'SQL_ASCII')
 # Names of files are bytes.
 my $folder = $node->basedir . '/named';
 system_or_bail('mkdir', '-p', "$folder/NORMAL");
-append_to_file("$folder/NORMAL/r\xf6ntgen.jpg", 'x');
+append_to_file("$folder/NORMAL/r\xf6ntgen.jpg", "\xff\xd8\xff");
 ($status, $stdout, $stderr) = $node->psql('sql_ascii', "SELECT count(*) FROM (SELECT pneumo_load('$folder', 'named')) x; SELECT file LIKE 'NORMAL/r%ntgen.jpg' FROM named");
 like($stdout, qr/^1\nt$/, 'a file name of LATIN1 in SQL_ASCII') or note($stderr);
 ($status, $stdout, $stderr) = $node->psql('clinic', "SELECT tools.pneumo_load('$folder', 'named')");

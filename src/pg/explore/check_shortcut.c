@@ -73,8 +73,8 @@ collect(Rows *rows, const PneumoCheck *check)
 	}
 }
 
-static const char *
-severity_of(double auc)
+const char *
+pneumo_check_shortcut_severity(double auc)
 {
 	return auc > STATS_SHORTCUT_WARNING ? "warning" : "ok";
 }
@@ -97,8 +97,8 @@ put_features(PneumoCheck *check, Rows *rows, const StatsShortcut *whole, const S
 		if (stats_shortcut(&result, NULL, rows->single, 1, rows->label, rows->cluster, rows->n,
 						   STATS_SHORTCUT_FOLDS, SEED, CONFIDENCE, env) != STATS_OK)
 			continue;
-		pneumo_check_put(check, "shortcut", severity_of(result.auc.auc.value), feature_names[f],
-						 (int64) rows->n,
+		pneumo_check_put(check, "shortcut", pneumo_check_shortcut_severity(result.auc.auc.value),
+						 feature_names[f], (int64) rows->n,
 						 psprintf("alone: AUC %.2f (%.2f to %.2f), weight %+.1f", result.auc.auc.value,
 								  result.auc.auc.low, result.auc.auc.high, whole->model.weight[f]));
 	}
@@ -127,7 +127,7 @@ check_class(PneumoCheck *check, Rows *rows, int class)
 		return;
 	}
 	pneumo_check_put(
-		check, "shortcut", severity_of(result.auc.auc.value), NULL, (int64) rows->n,
+		check, "shortcut", pneumo_check_shortcut_severity(result.auc.auc.value), NULL, (int64) rows->n,
 		psprintf(
 			"%sAUC %.2f (%.2f to %.2f) from width, height, aspect ratio, bytes, components and brightness alone, %u folds by %s",
 			against, result.auc.auc.value, result.auc.auc.low, result.auc.auc.high, result.n_folds,
@@ -136,11 +136,24 @@ check_class(PneumoCheck *check, Rows *rows, int class)
 	pneumo_stats_end(&stats);
 }
 
+int
+pneumo_check_positive_class(const PneumoCheck *check)
+{
+	int positive = 1;
+	int c;
+
+	for (c = 0; c < 2; c++)
+		if (check->config->positive_class != NULL
+				? strcmp(check->classes[c], check->config->positive_class) == 0
+				: strcmp(check->classes[c], check->classes[1 - c]) > 0)
+			positive = c;
+	return positive;
+}
+
 void
 pneumo_check_shortcut(PneumoCheck *check)
 {
 	Rows rows;
-	int positive = 1;
 	int c;
 
 	if (check->source->col_label == 0)
@@ -158,10 +171,5 @@ pneumo_check_shortcut(PneumoCheck *check)
 		return;
 	}
 	/* which one is positive only turns the signs of the weights */
-	for (c = 0; c < 2; c++)
-		if (check->config->positive_class != NULL
-				? strcmp(check->classes[c], check->config->positive_class) == 0
-				: strcmp(check->classes[c], check->classes[1 - c]) > 0)
-			positive = c;
-	check_class(check, &rows, positive);
+	check_class(check, &rows, pneumo_check_positive_class(check));
 }

@@ -166,7 +166,7 @@ measure(PneumoCheckItem *item, const uint8 *pixels)
 
 /* Fills an item from a row's image; returns false, with the error, if it cannot be read. */
 static bool
-read_image(PneumoCheckItem *item, const PneumoRow *row, ImgError *error)
+read_image(PneumoCheck *check, PneumoCheckItem *item, const PneumoRow *row, ImgError *error)
 {
 	ImgPreprocess pre = {PNEUMO_CHECK_ROWS * PNEUMO_CHECK_CELL, PNEUMO_CHECK_COLUMNS * PNEUMO_CHECK_CELL, 1,
 						 IMG_INTERPOLATION_AREA};
@@ -196,6 +196,8 @@ read_image(PneumoCheckItem *item, const PneumoRow *row, ImgError *error)
 	item->height = (int32) info.height;
 	item->components = (int16) info.components;
 	measure(item, pixels);
+	if (info.format == IMG_FORMAT_DICOM)
+		pneumo_check_read_tags(check, item, (const uint8 *) VARDATA_ANY(bytes), n_bytes);
 	return true;
 }
 
@@ -266,7 +268,7 @@ visit(void *arg, const PneumoRow *row)
 		item.label = (int16) find_class(check, row->label);
 	else if (check->source->col_label > 0)
 		add_trouble(reading, &reading->no_label, row, NULL);
-	if (!read_image(&item, row, &error))
+	if (!read_image(check, &item, row, &error))
 	{
 		add_trouble(reading, &reading->unreadable, row, pneumo_image_reason(&error));
 		return;
@@ -366,6 +368,7 @@ pneumo_check(PG_FUNCTION_ARGS)
 	pneumo_check_negatives(&check);
 	pneumo_check_classes(&check);
 	pneumo_check_shortcut(&check);
+	pneumo_check_dicom(&check);
 	MemoryContextDelete(check.cxt);
 	return (Datum) 0;
 }

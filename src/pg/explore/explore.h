@@ -28,6 +28,16 @@
 #define PNEUMO_CHECK_THUMB_COLUMNS 18
 #define PNEUMO_CHECK_THUMB (PNEUMO_CHECK_THUMB_ROWS * PNEUMO_CHECK_THUMB_COLUMNS)
 
+/* Tags of DICOM images whose values are compared with the labels, and how many values of each. */
+#define PNEUMO_CHECK_TAGS 5
+#define PNEUMO_CHECK_VALUES 29 /* and three of pneumo_check's own: STATS_MAX_FEATURES in all */
+
+typedef struct PneumoCheckValues
+{
+	int n;
+	char *text[PNEUMO_CHECK_VALUES];
+} PneumoCheckValues;
+
 /* A readable image with its label, group and split where it has them. */
 typedef struct PneumoCheckItem
 {
@@ -42,9 +52,12 @@ typedef struct PneumoCheckItem
 	float mean;   /* of brightness, 0..255 */
 	float spread; /* its standard deviation over the pixels */
 	int16 components;
-	int16 label; /* index into the classes, -1 none */
-	int16 split; /* PneumoSplit, -1 none */
+	int16 label;                        /* index into the classes, -1 none */
+	int16 split;                        /* PneumoSplit, -1 none */
+	uint16 identifying;                 /* bits of the tags that name a person */
+	uint8 tag_value[PNEUMO_CHECK_TAGS]; /* 0: no DICOM image */
 	uint8 thumb[PNEUMO_CHECK_THUMB];
+	char *tag_patient; /* PatientID; NULL without */
 } PneumoCheckItem;
 
 typedef struct PneumoCheck
@@ -61,6 +74,8 @@ typedef struct PneumoCheck
 	int max_subjects;  /* rows that name subjects, per finding */
 	int64 near_images; /* compared for near duplicates */
 	int near_distance; /* bits of the hash */
+	int64 n_dicom;
+	PneumoCheckValues tag_values[PNEUMO_CHECK_TAGS];
 } PneumoCheck;
 
 /* Adds a row to the result: severity is "ok", "note" or "warning"; subject NULL means the finding's summary. */
@@ -75,6 +90,17 @@ extern void pneumo_check_sizes(PneumoCheck *check);
 extern void pneumo_check_negatives(PneumoCheck *check);
 extern void pneumo_check_classes(PneumoCheck *check);
 extern void pneumo_check_shortcut(PneumoCheck *check);
+extern void pneumo_check_dicom(PneumoCheck *check);
+
+/* Reads the tags of a DICOM image, which has been decoded before, into its item. */
+extern void pneumo_check_read_tags(PneumoCheck *check, PneumoCheckItem *item, const uint8 *bytes,
+								   size_t n_bytes);
+
+/* Returns which of two classes is the positive one: by the config, else by name. */
+extern int pneumo_check_positive_class(const PneumoCheck *check);
+
+/* Returns "warning" if something that is no radiology tells the classes with this AUC, else "ok". */
+extern const char *pneumo_check_shortcut_severity(double auc);
 
 /* Returns "train", or "train and test", of a set of bits by split; a constant. */
 extern const char *pneumo_check_splits(int splits);

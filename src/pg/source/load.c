@@ -3,10 +3,10 @@
  * load.c
  *	  Images from a directory of the server into a table.
  *
- * The tree is either split/class/file, with splits named train, val,
- * validation or test, or class/file.  Files are read in the order of their
+ * src/tree finds out what the folders mean.  Files are read in the order of their
  * names, so that two loads give the same table.  A file that the table has with the
- * same name and content is left out, so that a load can be repeated.
+ * same name and content is left out, so that a load can be repeated.  A file that
+ * cannot be read is an error: a load does all of a directory or nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,6 +35,10 @@
 #include "utils/regproc.h"
 #include "utils/varlena.h"
 
+#include "image/image.h"
+#include "nn/nn.h"
+#include "tree/tree.h"
+
 #include "pg/base/base.h"
 #include "pg/base/compat.h"
 #include "pg/catalog/catalog.h"
@@ -42,28 +46,20 @@
 
 PG_FUNCTION_INFO_V1(pneumo_load);
 
-/* A file of a class folder. */
-typedef struct LoadFile
-{
-	char *name; /* below the directory */
-	const char *label;
-	const char *split; /* NULL without */
-} LoadFile;
-
 typedef struct Loader
 {
 	const char *directory;
+	Tree tree;
 	PneumoUserTable table;
 	SPIPlanPtr insert;
 	MemoryContext file_cxt; /* reset after each file */
-	List *files;            /* of LoadFile */
 	HTAB *there;            /* images that the table has, by the name of their file; NULL: none */
 	int64 loaded;
-	int64 skipped; /* files that are no image by their name */
-	int64 loose;   /* files beside the class folders */
-	char *loose_folder;
 	int64 same;    /* images that are there */
 	int64 changed; /* names that are there with another image */
+	int64 foreign; /* files that are named like images and are none */
+	char *foreign_name;
+	char *foreign_why;
 } Loader;
 
 /* An image that the table has; the key is the SHA-256 of the file's name. */
@@ -72,35 +68,6 @@ typedef struct There
 	uint8 name[PNEUMO_SHA256_LEN];
 	List *images; /* SHA-256 of each, as bytes */
 } There;
-
-/* Returns the name of the split that a folder is of; NULL if it is of none. */
-static const char *
-split_of_folder(const char *folder)
-{
-	PneumoSplit split;
-
-	return pneumo_split_parse(folder, &split) ? pneumo_split_names[split] : NULL;
-}
-
-/* Returns whether a file is named like an image of a format that is read. */
-static bool
-is_image_name(const char *name)
-{
-	static const char *const endings[] = {".jpg", ".jpeg", ".png", ".dcm", ".dicom"};
-	const char *dot = strrchr(name, '.');
-	int i;
-
-	for (i = 0; dot != NULL && i < (int) lengthof(endings); i++)
-		if (pg_strcasecmp(dot, endings[i]) == 0)
-			return true;
-	return false;
-}
-
-static int
-compare_names(const ListCell *a, const ListCell *b)
-{
-	return strcmp((const char *) lfirst(a), (const char *) lfirst(b));
-}
 
 static void file_error(const char *format, const char *path) pg_attribute_noreturn();
 
@@ -128,34 +95,6 @@ file_error(const char *format, const char *path)
 					   "Let that user read it, with chmod a+rX on the folder and those above it, or send the "
 					   "files from the client: see \"Files of the client\" in the manual's recipes.")
 				 : 0));
-}
-
-/* Returns the names of the folders or of the files in a directory, sorted, without hidden ones. */
-static List *
-list_names(const char *path, bool folders)
-{
-	DIR *dir = AllocateDir(path);
-	struct dirent *entry;
-	List *names = NIL;
-
-	if (dir == NULL)
-		file_error("could not open directory \"%s\": %m", path);
-	while ((entry = ReadDir(dir, path)) != NULL)
-	{
-		struct stat st;
-		char *full;
-
-		CHECK_FOR_INTERRUPTS();
-		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "__MACOSX") == 0)
-			continue;
-		full = psprintf("%s/%s", path, entry->d_name);
-		if (stat(full, &st) == 0 && (folders ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)))
-			names = lappend(names, pstrdup(entry->d_name));
-		pfree(full);
-	}
-	FreeDir(dir);
-	list_sort(names, compare_names);
-	return names;
 }
 
 static bytea *
@@ -238,24 +177,56 @@ is_there(Loader *loader, const char *name, const bytea *image)
 	return false;
 }
 
+/* Returns whether bytes are an image's by how they begin; counts them if they are not. */
+static bool
+is_image(Loader *loader, const char *name, const bytea *bytes)
+{
+	ImgFormat format;
+	ImgError error;
+
+	if (img_recognise(&format, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &error) ==
+		IMG_OK)
+		return true;
+	if (loader->foreign++ == 0)
+	{
+		loader->foreign_name = MemoryContextStrdup(loader->tree.env.arg, name);
+		loader->foreign_why = MemoryContextStrdup(loader->tree.env.arg, error.message);
+	}
+	return false;
+}
+
+/* Returns the path of an image below the directory, palloc'd. */
+static char *
+path_of(const Tree *tree, const TreeFile *file)
+{
+	char path[TREE_MAX_PATH];
+
+	if (!tree_file_path(path, sizeof(path), tree, file))
+		elog(ERROR, "the name of file \"%s\" is too long", file->name);
+	return pstrdup(path);
+}
+
+/* Inserts an image, unless the table has it. */
 static void
-load_image(Loader *loader, const LoadFile *file)
+load_image(Loader *loader, const TreeFile *file)
 {
 	MemoryContext old = MemoryContextSwitchTo(loader->file_cxt);
-	bytea *image = read_file(psprintf("%s/%s", loader->directory, file->name));
+	const TreeFolder *folder = &loader->tree.folders[file->folder];
+	char *name = path_of(&loader->tree, file);
+	bytea *image = read_file(psprintf("%s/%s", loader->directory, name));
 	Datum values[4];
 	char nulls[5] = "    ";
 
 	CHECK_FOR_INTERRUPTS();
-	if (!is_there(loader, file->name, image))
+	if (is_image(loader, name, image) && !is_there(loader, name, image))
 	{
 		values[0] = PointerGetDatum(image);
-		values[1] = CStringGetTextDatum(file->label);
-		values[2] = file->split != NULL ? CStringGetTextDatum(file->split) : (Datum) 0;
-		nulls[2] = file->split != NULL ? ' ' : 'n';
-		values[3] = CStringGetTextDatum(file->name);
+		values[1] = CStringGetTextDatum(loader->tree.labels[folder->label].name);
+		values[2] = folder->split >= 0 ? CStringGetTextDatum(pneumo_split_names[folder->split]) : (Datum) 0;
+		nulls[2] = folder->split >= 0 ? ' ' : 'n';
+		values[3] = CStringGetTextDatum(name);
 		if (SPI_execute_plan(loader->insert, values, nulls, false, 0) != SPI_OK_INSERT)
-			elog(ERROR, "could not insert file \"%s\"", file->name);
+			elog(ERROR, "could not insert file \"%s\"", name);
 		pneumo_user_table_check_plan(&loader->table, loader->insert);
 		loader->loaded++;
 	}
@@ -263,83 +234,127 @@ load_image(Loader *loader, const LoadFile *file)
 	MemoryContextReset(loader->file_cxt);
 }
 
-/* Counts the images in a folder that should only have class folders. */
-static void
-count_loose(Loader *loader, const char *path, const char *shown)
-{
-	ListCell *cell;
+/* -------------------------------------------------------------------- tree */
 
-	foreach (cell, list_names(path, false))
+/* Allocates memory for a tree, which has a folder open and must not be left by an error. */
+static void *
+allocate(void *cxt, size_t n_bytes)
+{
+	return MemoryContextAllocExtended(cxt, n_bytes, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+}
+
+static void
+release(void *cxt, void *memory)
+{
+	pfree(memory);
+}
+
+static int
+recognise(const uint8_t *bytes, size_t n_bytes, char *why, size_t why_bytes)
+{
+	ImgFormat format;
+	ImgError error;
+
+	if (img_recognise(&format, bytes, n_bytes, &error) == IMG_OK)
+		return 1;
+	strlcpy(why, error.message, why_bytes);
+	return 0;
+}
+
+/* Raises the error of a folder or file below the directory that cannot be read. */
+static void
+check_readable(const Loader *loader)
+{
+	size_t i;
+
+	for (i = 0; i < loader->tree.n_outs; i++)
 	{
-		if (!is_image_name(lfirst(cell)))
+		const TreeOut *out = &loader->tree.outs[i];
+
+		if (out->reason != TREE_UNREADABLE || out->error_number == ENOENT)
 			continue;
-		if (loader->loose++ == 0)
-			loader->loose_folder = pstrdup(shown);
+		errno = out->error_number;
+		file_error("could not open \"%s\": %m", psprintf("%s/%s", loader->directory, out->path));
 	}
 }
 
-/* Lists the files of the class folders below a split's folder, or below the top. */
+/* Raises the error of a directory without images that could be loaded. */
 static void
-list_classes(Loader *loader, const char *below, const char *split)
+no_images(const Loader *loader)
 {
-	char *path = below == NULL ? pstrdup(loader->directory) : psprintf("%s/%s", loader->directory, below);
-	List *classes = list_names(path, true);
-	ListCell *class_cell;
-	ListCell *file_cell;
+	const char *first;
+	size_t loose = tree_n_out(&loader->tree, TREE_NO_CLASS, &first);
 
-	count_loose(loader, path, below == NULL ? path : below);
-	foreach (class_cell, classes)
+	if (loose > 0 && first[0] == '\0')
+		first = loader->directory;
+	ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+					errmsg("directory \"%s\" has no images in class folders", pneumo_clip(loader->directory)),
+					loose > 0 ? errdetail_plural("%zu image is in no class folder; the first is in \"%s\".",
+												 "%zu images are in no class folder; the first is in \"%s\".",
+												 loose, loose, pneumo_clip(first))
+							  : 0,
+					errhint("Expected are train|val|validation|test/CLASS/*.jpeg, or CLASS/*.jpeg.")));
+}
+
+/* Lists the images of the directory, and finds out what its folders mean. */
+static void
+read_tree(Loader *loader)
+{
+	Tree *tree = &loader->tree;
+	TreeEnv env;
+	TreeStatus status;
+	PneumoAttempts attempts;
+	size_t i;
+
+	memset(&env, 0, sizeof(env));
+	env.allocate = allocate;
+	env.release = release;
+	env.recognise = recognise;
+	env.max_bytes = PNEUMO_MAX_IMAGE_BYTES;
+	env.arg = CurrentMemoryContext;
+	pneumo_attempts_begin(&attempts);
+	do
 	{
-		const char *label = lfirst(class_cell);
-		char *folder = below == NULL ? pstrdup(label) : psprintf("%s/%s", below, label);
-		List *files = list_names(psprintf("%s/%s", loader->directory, folder), false);
-
-		foreach (file_cell, files)
+		env.interrupt = attempts.stop;
+		status = tree_walk(tree, loader->directory, &env);
+		if (status == TREE_STOPPED)
+			tree_free(tree);
+	} while (status == TREE_STOPPED && pneumo_attempts_next(&attempts));
+	if (status == TREE_CANNOT_OPEN)
+	{
+		errno = tree->error_number;
+		file_error("could not open directory \"%s\": %m", loader->directory);
+	}
+	if (status == TREE_OK)
+		status = tree_understand(tree);
+	if (status == TREE_NO_MEMORY)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+				 errdetail("The names of the files in \"%s\" do not fit.", pneumo_clip(loader->directory))));
+	if (status == TREE_AMBIGUOUS)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("directory \"%s\" has folders of splits in several folders",
+							   pneumo_clip(loader->directory)),
+						errdetail("They are in \"%s\" and in \"%s\".", pneumo_clip(tree->example[0]),
+								  pneumo_clip(tree->example[1])),
+						errhint("Load one of them.")));
+	check_readable(loader);
+	if (tree_n_loaded(tree) == 0)
+		no_images(loader);
+	if (tree->n_labels > NN_MAX_CLASSES)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%zu folders where classes are expected, such as \"%s\"", tree->n_labels,
+							   pneumo_clip(tree->labels[0].name)),
+						errdetail("A training has at most %d classes.", NN_MAX_CLASSES),
+						errhint("Load with the client pneumo-load and a manifest that has the labels.")));
+	for (i = 0; i < tree->n_files; i++)
+		if (tree->folders[tree->files[i].folder].is_in)
 		{
-			LoadFile *file;
+			char *name = path_of(tree, &tree->files[i]);
 
-			if (!is_image_name(lfirst(file_cell)))
-			{
-				loader->skipped++;
-				continue;
-			}
-			file = palloc(sizeof(LoadFile));
-			file->name = psprintf("%s/%s", folder, (char *) lfirst(file_cell));
-			file->label = label;
-			file->split = split;
-			check_encoding(file->name);
-			loader->files = lappend(loader->files, file);
+			check_encoding(name);
+			pfree(name);
 		}
-		list_free_deep(files);
-	}
-}
-
-static void
-list_tree(Loader *loader)
-{
-	List *folders = list_names(loader->directory, true);
-	ListCell *cell;
-	bool has_splits = false;
-
-	foreach (cell, folders)
-		has_splits |= split_of_folder(lfirst(cell)) != NULL;
-	if (!has_splits)
-	{
-		list_classes(loader, NULL, NULL);
-		return;
-	}
-	count_loose(loader, loader->directory, loader->directory);
-	foreach (cell, folders)
-	{
-		const char *folder = lfirst(cell);
-
-		if (split_of_folder(folder) != NULL)
-			list_classes(loader, folder, split_of_folder(folder));
-		else
-			ereport(NOTICE,
-					(errmsg("folder \"%s\" is left out: it is none of train, val, validation and test",
-							folder)));
-	}
 }
 
 /* ------------------------------------------------------- images that are there */
@@ -357,14 +372,13 @@ may_read_column(Oid relid, const char *name)
 static Datum
 file_array(const Loader *loader)
 {
-	Datum *names =
-		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, list_length(loader->files)) * sizeof(Datum));
-	ListCell *lc;
-	int n = 0;
+	const Tree *tree = &loader->tree;
+	Datum *names = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, tree->n_files) * sizeof(Datum));
+	size_t i;
 
-	foreach (lc, loader->files)
-		names[n++] = CStringGetTextDatum(((const LoadFile *) lfirst(lc))->name);
-	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
+	for (i = 0; i < tree->n_files; i++)
+		names[i] = CStringGetTextDatum(path_of(tree, &tree->files[i]));
+	return PointerGetDatum(construct_array(names, (int) tree->n_files, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* Adds a row of the table to the images that are there. */
@@ -497,20 +511,54 @@ check_directory(const char *directory)
 						errmsg("\"%s\" is not a directory", pneumo_clip(directory))));
 }
 
-/* Says which files were not loaded, and which may be there twice. */
+/* Says which files are left out for a reason, by its number and the first one. */
+static void
+tell_reason(const Loader *loader, TreeReason reason)
+{
+	bool are_images = reason == TREE_OUTSIDE || reason == TREE_NO_CLASS;
+	const char *first;
+	size_t n = tree_n_out(&loader->tree, reason, &first);
+
+	if (n == 0)
+		return;
+	if (first[0] == '\0')
+		first = loader->directory;
+	ereport(NOTICE,
+			(errmsg("%zu %s left out: %s; the first %s \"%s\"", n,
+					are_images ? (n == 1 ? "image is" : "images are") : (n == 1 ? "file is" : "files are"),
+					tree_reason_text(reason), are_images ? "in" : "is", pneumo_clip(first))));
+}
+
+/* Says what the folders were taken for where that may surprise. */
+static void
+tell_understood(const Loader *loader)
+{
+	const Tree *tree = &loader->tree;
+	size_t i;
+
+	if (tree->inside != NULL && tree->inside[0] != '\0')
+		ereport(NOTICE, (errmsg("the folders of the %s are in \"%s\"",
+								tree->has_splits && !tree->class_first ? "splits" : "classes",
+								pneumo_clip(tree->inside))));
+	for (i = 0; i < tree->n_labels; i++)
+		if (tree->labels[i].other != NULL)
+			ereport(NOTICE, (errmsg("folders \"%s\" and \"%s\" are taken for one class, \"%s\"",
+									pneumo_clip(tree->labels[i].name), pneumo_clip(tree->labels[i].other),
+									pneumo_clip(tree->labels[i].name))));
+	for (i = 0; i < TREE_N_REASONS; i++)
+		if (i != TREE_SYSTEM)
+			tell_reason(loader, (TreeReason) i);
+}
+
+/* Says which images were not loaded, and which may be there twice. */
 static void
 tell_left_out(const Loader *loader)
 {
-	if (loader->skipped > 0)
-		ereport(NOTICE, (errmsg_plural("%lld file is left out: its name does not end as an image's",
-									   "%lld files are left out: their names do not end as an image's",
-									   (unsigned long) loader->skipped, (long long) loader->skipped),
-						 errdetail("Files named .jpg, .jpeg, .png, .dcm or .dicom are loaded.")));
-	if (loader->loose > 0)
-		ereport(NOTICE,
-				(errmsg("%lld image%s left out: not in a class folder, so of no label; the first in \"%s\"",
-						(long long) loader->loose, loader->loose == 1 ? " is" : "s are",
-						pneumo_clip(loader->loose_folder))));
+	if (loader->foreign > 0)
+		ereport(NOTICE, (errmsg("%lld file%s left out: named like an image, and none; the first is \"%s\"",
+								(long long) loader->foreign, loader->foreign == 1 ? " is" : "s are",
+								pneumo_clip(loader->foreign_name)),
+						 errdetail("It is %s.", pneumo_clip(loader->foreign_why))));
 	if (loader->same > 0)
 		ereport(NOTICE, (errmsg("%lld image%s left out: the table has the same file with the same content",
 								(long long) loader->same, loader->same == 1 ? " is" : "s are")));
@@ -527,7 +575,7 @@ pneumo_load(PG_FUNCTION_ARGS)
 	char *directory = pneumo_text_argument(fcinfo, 0);
 	char *target = pneumo_text_argument(fcinfo, 1);
 	Loader loader;
-	ListCell *lc;
+	size_t i;
 	Relation rel;
 	Oid relid;
 	bool created;
@@ -541,24 +589,16 @@ pneumo_load(PG_FUNCTION_ARGS)
 	SPI_connect();
 	loader.file_cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "pneumo load of a file", ALLOCSET_DEFAULT_SIZES);
-	list_tree(&loader);
-	if (loader.files == NIL)
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
-						errmsg("directory \"%s\" has no images in class folders", pneumo_clip(directory)),
-						loader.loose > 0
-							? errdetail_plural("%lld image is in no class folder; the first is in \"%s\".",
-											   "%lld images are in no class folder; the first is in \"%s\".",
-											   (unsigned long) loader.loose, (long long) loader.loose,
-											   pneumo_clip(loader.loose_folder))
-							: 0,
-						errhint("Expected are train|val|validation|test/CLASS/*.jpeg, or CLASS/*.jpeg.")));
+	read_tree(&loader);
+	tell_understood(&loader);
 	relid = target_table(target, &created);
 	rel = pneumo_user_table_begin(&loader.table, relid);
 	prepare_insert(&loader);
 	if (!created)
 		read_there(&loader);
-	foreach (lc, loader.files)
-		load_image(&loader, lfirst(lc));
+	for (i = 0; i < loader.tree.n_files; i++)
+		if (loader.tree.folders[loader.tree.files[i].folder].is_in)
+			load_image(&loader, &loader.tree.files[i]);
 	relation_close(rel, NoLock);
 	tell_left_out(&loader);
 	SPI_finish();

@@ -17,6 +17,8 @@
 #include "common/cryptohash.h"
 #include "utils/builtins.h"
 
+#include "tree/tree.h"
+
 #include "pg/base/base.h"
 #include "pg/source/source.h"
 
@@ -53,24 +55,11 @@ pneumo_split_key(const void *key, size_t key_bytes, int split_seed, double valid
 bool
 pneumo_split_parse(const char *name, PneumoSplit *split)
 {
-	static const struct
-	{
-		const char *name;
-		PneumoSplit split;
-	} names[] = {
-		{"train", PNEUMO_TRAIN},    {"training", PNEUMO_TRAIN},   {"validation", PNEUMO_VALIDATION},
-		{"val", PNEUMO_VALIDATION}, {"valid", PNEUMO_VALIDATION}, {"test", PNEUMO_TEST},
-		{"testing", PNEUMO_TEST},
-	};
-	size_t i;
+	int found = tree_split_of(name);
 
-	for (i = 0; i < lengthof(names); i++)
-		if (pg_strcasecmp(name, names[i].name) == 0)
-		{
-			*split = names[i].split;
-			return true;
-		}
-	return false;
+	if (found >= 0)
+		*split = (PneumoSplit) found;
+	return found >= 0;
 }
 
 PneumoSplit
