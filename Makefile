@@ -38,6 +38,7 @@ REGRESS = \
 	failures \
 	explore \
 	figures \
+	findings \
 	fit \
 	groups \
 	images \
@@ -47,6 +48,7 @@ REGRESS = \
 	lineage \
 	messages \
 	models \
+	onnx \
 	plots \
 	precision \
 	predict \
@@ -168,6 +170,8 @@ $(OBJS_PG): override CFLAGS += -Wno-unused-parameter -Wno-missing-field-initiali
 $(OBJS_PLAIN): override CFLAGS += -Wno-declaration-after-statement
 $(OBJS_NN): override CFLAGS += -O3
 $(OBJS_IMAGE): override CFLAGS += -O3
+# What protoc-c writes has assertions, which would end the server.
+src/exchange/onnx.pb-c.o: override CFLAGS += -DNDEBUG
 
 # make check-sanitize; the kernels, which take minutes to compile with the
 # sanitizers, are checked by the unit tests (make unit SANITIZE=1).

@@ -44,6 +44,7 @@ OBJS_NN_OPS = \
 	src/nn/ops/op_merge.o \
 	src/nn/ops/op_pooling.o \
 	src/nn/ops/op_rescaling.o \
+	src/nn/ops/op_select_channels.o \
 	src/nn/ops/op_up_sampling.o \
 	src/nn/ops/ops.o \
 	$(end)
@@ -119,6 +120,7 @@ OBJS_STATS = \
 	src/stats/distribution.o \
 	src/stats/eigen.o \
 	src/stats/evaluate.o \
+	src/stats/findings.o \
 	src/stats/intervals.o \
 	src/stats/logistic.o \
 	src/stats/means.o \
@@ -155,9 +157,23 @@ OBJS_EXCHANGE = \
 	src/exchange/hdf5_object.o \
 	src/exchange/hdf5_write.o \
 	src/exchange/inflate.o \
+	src/exchange/onnx.pb-c.o \
+	src/exchange/onnx_element.o \
+	src/exchange/onnx_export.o \
+	src/exchange/onnx_fold.o \
+	src/exchange/onnx_layout.o \
+	src/exchange/onnx_linear.o \
+	src/exchange/onnx_match.o \
+	src/exchange/onnx_memory.o \
+	src/exchange/onnx_network.o \
+	src/exchange/onnx_read.o \
+	src/exchange/onnx_view.o \
+	src/exchange/onnx_weights.o \
+	src/exchange/onnx_window.o \
+	src/exchange/onnx_write.o \
 	src/exchange/zipfile.o \
 	$(end)
-EXCHANGE_LIBS = -lz
+EXCHANGE_LIBS = -lz -lprotobuf-c
 
 OBJS_TREE = \
 	src/tree/names.o \
@@ -262,6 +278,8 @@ OBJS_PG_MODELS = \
 	src/pg/models/keras_weights.o \
 	src/pg/models/layer_config.o \
 	src/pg/models/models.o \
+	src/pg/models/onnx_export.o \
+	src/pg/models/onnx_import.o \
 	src/pg/models/summary.o \
 	src/pg/models/transfer.o \
 	$(end)
@@ -282,6 +300,7 @@ OBJS_PG_TRAIN = \
 	src/pg/train/disk.o \
 	src/pg/train/dry_run.o \
 	src/pg/train/fit.o \
+	src/pg/train/fit_findings.o \
 	src/pg/train/if_better.o \
 	src/pg/train/initial_model.o \
 	src/pg/train/prepare.o \
@@ -294,6 +313,7 @@ OBJS_PG_TRAIN = \
 	src/pg/train/views.o \
 	src/pg/train/watch_text.o \
 	src/pg/train/worker.o \
+	src/pg/train/worker_findings.o \
 	src/pg/train/worker_queue.o \
 	src/pg/train/worker_session.o \
 	src/pg/train/worker_store.o \

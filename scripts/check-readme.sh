@@ -17,7 +17,7 @@ source "$(dirname "$0")/common.sh"
 cd "$ROOT"
 
 # A page may use the tables and models of the pages above it.
-pages=(README.md docs/exploring.md docs/loading.md docs/images.md docs/training.md docs/metrics.md docs/explaining.md
+pages=(README.md docs/exploring.md docs/loading.md docs/images.md docs/training.md docs/metrics.md docs/findings.md docs/explaining.md
     docs/prediction.md docs/interchange.md docs/recipes.md docs/administration.md docs/keras.md docs/troubleshooting.md
     docs/performance.md docs/glossary.md)
 for page in docs/*.md; do

@@ -33,7 +33,7 @@ report()
 plain_folders=$(for folder in hash random nn image stats report exchange tree; do
     [[ -d src/$folder ]] && echo "src/$folder"
 done)
-c_files=$(find src client tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' | sort)
+c_files=$(find src client tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' -not -name '*.pb-c.[ch]' | sort)
 text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) -prune -o -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' -o -name '*.pm' -o -name '*.py' \
     -o -name '*.md' -o -name '*.spec' -o -name '*.conf' -o -name '*.out' -o -name Makefile -o -name run \
@@ -46,12 +46,13 @@ allowed='assert|complex|ctype|errno|fenv|float|inttypes|limits|math|pthread|setj
 allowed+='|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|time'
 of_files='dirent|fcntl|sys/stat|unistd'  # src/tree lists folders
 allowed+='|cpuid|dlfcn|emmintrin|immintrin|charls/charls|jerror|jpeglib|openjpeg|png|xmmintrin|zlib'
+allowed+='|protobuf-c/protobuf-c'
 for folder in $plain_folders; do
     name=${folder#src/}
     # src/random and src/hash stand below the other folders, and their headers are independent of each other.
     own="($name/)?[a-z0-9_]+(/[a-z0-9_]+)?\.h|\.\./(\.\./)?(kernels/)?[a-z0-9_]+\.h|(random|hash)/[a-z0-9_]+\.h"
     [[ $name == random || $name == hash ]] && own='none'
-    [[ $name == exchange ]] && own+='|nn/nn\.h'
+    [[ $name == exchange ]] && own+='|nn/nn\.h|onnx\.pb-c\.h'
     headers=$allowed
     [[ $name == tree ]] && headers+="|$of_files"
     grep -nE '^[[:space:]]*#[[:space:]]*include' -r "$folder" --include='*.[ch]' |
@@ -75,7 +76,7 @@ done | report "postgres.h comes first in each file of src/pg"
 grep -nE 'include "postgres(_fe)?\.h"' -r src --include='*.h' |
     report "no header includes postgres.h"
 grep -nE 'include "(nn|image|stats|report|exchange|tree)/' -r src/pg --include='*.[ch]' |
-    grep -vE '"(nn/nn|image/image|stats/stats|report/report|tree/tree|exchange/(hdf5|zipfile))\.h"' |
+    grep -vE '"(nn/nn|image/image|stats/stats|report/report|tree/tree|exchange/(hdf5|onnx|zipfile))\.h"' |
     report "src/pg uses the other folders through their public headers"
 # The rooms of src/pg: one uses only those before it in the list of objects.mk, and
 # sees of another the headers that are not internal.
@@ -112,7 +113,7 @@ calls()
 
 effects='printf|fprintf|puts|putchar|perror|exit|_exit|abort|assert|rand|srand|random|time|getenv|setenv'
 for folder in $plain_folders; do
-    for file in $(find "$folder" -name '*.[ch]'); do
+    for file in $(find "$folder" -name '*.[ch]' -not -name '*.pb-c.[ch]'); do
         calls "$file" "$effects"
     done
 done | report "the plain-C folders do not print, exit, abort or ask the environment"
@@ -153,11 +154,11 @@ grep -nE -e '-O(fast)|-ffast-math|-lopenblas|-lblas' Makefile scripts/goals.mk |
 
 if [[ -f $library ]]; then
     nm -D --defined-only "$library" | awk '{print $3}' |
-        grep -vE '^(nn_|img_|stats_|report_|tree_|hdf5_|zipfile_|exchange_|pneumo_|pg_finfo_pneumo_)' |
+        grep -vE '^(nn_|img_|stats_|report_|tree_|hdf5_|onnx_|zipfile_|exchange_|pneumo_|pg_finfo_pneumo_)' |
         grep -vE '^(_PG_init|Pg_magic_func|_init|_fini)$' |
         report "exported symbols have the project's prefixes"
     nm -D --defined-only "$library" | awk '$2 == "u" || $2 == "B" || $2 == "D" {print $3}' |
-        grep -vE '^(nn_|img_|stats_|report_|tree_|hdf5_|zipfile_|exchange_|pneumo_)' |
+        grep -vE '^(nn_|img_|stats_|report_|tree_|hdf5_|onnx_|zipfile_|exchange_|pneumo_)' |
         report "exported variables have the project's prefixes"
     readelf -d "$library" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | grep -iE 'blas|gomp|crtfastmath' |
         report "the library needs no BLAS and no OpenMP"
@@ -175,7 +176,7 @@ for file in $c_files; do
     n=$(wc -l < "$file")
     ((n <= 920)) || echo "$file: $n lines"
 done | report "no file above 920 lines"
-for file in $(find src client -name '*.[ch]'); do
+for file in $(find src client -name '*.[ch]' -not -name '*.pb-c.[ch]'); do
     expand -t 4 "$file" | awk -v f="$file" 'length($0) > 120 && !/"/ {print f ":" NR ": " length($0) " columns"}'
 done | report "no line of C above 120 columns but for messages"
 for file in src/sql/*.sql scripts/* .ci/run tests/isolation/specs/*.spec Makefile objects.mk; do

@@ -51,6 +51,7 @@ find_missing()
     have_header jpeglib.h || lack "libjpeg's headers" libjpeg62-turbo-dev
     have_header png.h || lack "libpng's headers" libpng-dev
     have_header zlib.h || lack "zlib's headers" zlib1g-dev
+    have_header protobuf-c/protobuf-c.h || lack "protobuf-c's headers" libprotobuf-c-dev
     if [[ ${WITH_DICOM:-1} != 0 ]]; then
         [[ -n $(make -s -C "$ROOT" print-IMAGE_CPPFLAGS) ]] || lack "OpenJPEG's headers" libopenjp2-7-dev
         have_header charls/charls.h || lack "CharLS's headers" libcharls-dev

@@ -28,7 +28,8 @@ if ((${#targets[@]} == 0)); then
         targets+=("$(basename "$source" .c)")
     done
 fi
-mkdir -p "$folder"/seeds/fuzz_{jpeg,png,dicom,model,graph,keras}
+mkdir -p "$folder"/seeds/fuzz_{jpeg,png,dicom,model,graph,keras,onnx}
+cp tests/onnx/*.onnx "$folder/seeds/fuzz_onnx/"
 "$folder/make_seeds" "$folder/seeds"
 for file in tests/keras/files/*.gz; do
     [[ $file == *.json.gz ]] || gunzip -c "$file" > "$folder/seeds/fuzz_keras/$(basename "$file" .gz)"

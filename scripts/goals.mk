@@ -109,7 +109,7 @@ dependencies: ## install the packages that a build and the tests need
 
 CLANG_FORMAT ?= clang-format-19
 format: ## format the C sources
-	$(CLANG_FORMAT) -i $(shell find src client tests -name '*.[ch]' -not -path '*/golden/*')
+	$(CLANG_FORMAT) -i $(shell find src client tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*.pb-c.[ch]')
 
 print-%:
 	@echo $($*)

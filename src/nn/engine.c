@@ -523,7 +523,7 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 			result = tensor_at(&batch, plan->output, (size_t) i);
 			if (logits != NULL)
 				memcpy(logits + at, result, units * sizeof(float));
-			nn_probabilities(probabilities + at, result, graph->units);
+			nn_probabilities(probabilities + at, result, graph->units, graph->output_activation);
 		}
 	}
 	nn_stop_watch(before);

@@ -176,7 +176,7 @@ run(const Explanation *e, float *probabilities, int class_index)
 		if (nn_stopped())
 			return NN_INTERRUPTED;
 	}
-	nn_probabilities(probabilities, buffer_of(e, output->buffer), units);
+	nn_probabilities(probabilities, buffer_of(e, output->buffer), units, e->engine->graph->output_activation);
 	memset(dlogits, 0, (size_t) units * sizeof(float));
 	dlogits[units == 1 ? 0 : class_index] = 1.0f;
 	for (s = e->plan->n_steps - 1; s >= 0; s--)

@@ -365,7 +365,7 @@ check_output(NnGraph *graph, const NnNode *node, NnError *error)
 					   "End the network with Dense(1, sigmoid), or Dense(K, softmax).",
 					   "the last layer \"%s\" gives %d x %d x %d values instead of one per class",
 					   node->spec.name, node->shape.h, node->shape.w, node->shape.c);
-	if (units == 1 ? kind != NN_SIGMOID : kind != NN_SOFTMAX)
+	if (kind != NN_SIGMOID && (units == 1 || kind != NN_SOFTMAX))
 		return nn_fail(error, NN_UNSUPPORTED, -1,
 					   units == 1 ? "Give it the activation \"sigmoid\"."
 								  : "Give it the activation \"softmax\", or one unit with \"sigmoid\".",
@@ -462,6 +462,12 @@ int
 nn_graph_class_count(const NnGraph *graph)
 {
 	return graph->units == 1 ? 2 : graph->units;
+}
+
+int
+nn_graph_is_multi_label(const NnGraph *graph)
+{
+	return graph->units > 1 && graph->output_activation == NN_SIGMOID;
 }
 
 int

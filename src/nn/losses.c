@@ -1,11 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * losses.c
- *	  Binary and categorical cross-entropy.
+ *	  Binary and categorical cross-entropy, and that of several findings.
  *
- * Both are computed from logits, in double: max(z, 0) - z y + log(1 + e^-|z|)
+ * All are computed from logits, in double: max(z, 0) - z y + log(1 + e^-|z|)
  * for one unit, log sum e^z - sum y z for more.  Label smoothing a is Keras's:
  * y (1 - a) + a / 2, and y (1 - a) + a / K.
+ *
+ * The loss of findings is Keras's binary cross-entropy with a mask of what is
+ * known: the sum over the known findings of a batch divided by their number, as
+ * Keras divides a masked loss, so that without unknown ones it is its mean over
+ * the last axis and over the samples.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,14 +69,52 @@ nn_loss_logits(float *gradient, int *correct, const float *logits, int units, in
 	return log(sum) - dot;
 }
 
+size_t
+nn_known_targets(const uint8_t *target, size_t n)
+{
+	size_t known = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		known += target[i] != NN_UNKNOWN;
+	return known;
+}
+
+double
+nn_loss_findings(float *gradient, int *correct, const float *logits, int units, const uint8_t *target,
+				 const NnTrainConfig *config, double weight, double known)
+{
+	double sum = 0.0;
+	int k;
+
+	*correct = 0;
+	for (k = 0; k < units; k++)
+	{
+		double own;
+		int right;
+
+		if (target[k] == NN_UNKNOWN)
+		{
+			if (gradient != NULL)
+				gradient[k] = 0.0f;
+			continue;
+		}
+		own = weight * (target[k] == 1 ? config->class_weight[k] : config->negative_weight[k]);
+		sum += own * binary_loss(gradient != NULL ? gradient + k : NULL, &right, logits[k], target[k],
+								 config->label_smoothing, own / known);
+		*correct += right;
+	}
+	return sum;
+}
+
 void
-nn_probabilities(float *probabilities, const float *logits, int units)
+nn_probabilities(float *probabilities, const float *logits, int units, NnActivation activation)
 {
 	int k;
 
 	for (k = 0; k < units; k++)
 		probabilities[k] = logits[k];
-	nn_activation_forward(probabilities, 1, (size_t) units, units == 1 ? NN_SIGMOID : NN_SOFTMAX, 0.0f);
+	nn_activation_forward(probabilities, 1, (size_t) units, activation, 0.0f);
 }
 
 static double
@@ -128,4 +171,27 @@ nn_score_loss(double *loss, double *accuracy, const float *scores, const int32_t
 	}
 	*loss = n > 0 ? sum / (double) n : NAN;
 	*accuracy = n > 0 ? (double) right / (double) n : NAN;
+}
+
+void
+nn_score_loss_findings(double *loss, double *accuracy, const float *scores, const uint8_t *targets, size_t n,
+					   int output_units, double label_smoothing)
+{
+	size_t all = n * (size_t) output_units;
+	size_t known = nn_known_targets(targets, all);
+	double sum = 0.0;
+	size_t right = 0;
+	size_t i;
+
+	for (i = 0; i < all; i++)
+	{
+		int correct;
+
+		if (targets[i] == NN_UNKNOWN)
+			continue;
+		sum += score_loss(&correct, scores + i, 1, targets[i], label_smoothing);
+		right += (size_t) correct;
+	}
+	*loss = known > 0 ? sum / (double) known : NAN;
+	*accuracy = known > 0 ? (double) right / (double) known : NAN;
 }

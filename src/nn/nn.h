@@ -211,7 +211,8 @@ extern NnStatus nn_graph_add(NnGraph *graph, const NnNodeSpec *spec, int *index,
 
 /*
  * Closes the graph with node output as its result: 1 unit with sigmoid (binary;
- * n_classes = 2), or K units with softmax (n_classes = K).  Drops nodes that do
+ * n_classes = 2), K units with softmax (n_classes = K), or K units with sigmoid
+ * (K findings, of which a sample may have any number).  Drops nodes that do
  * not lead to it, numbers the variables, fuses what can be fused.  A final
  * linear Dense is refused with a hint.
  */
@@ -252,6 +253,12 @@ extern int nn_graph_output_units(const NnGraph *graph);
 
 /* Returns the number of classes: 2 (binary) or K. */
 extern int nn_graph_class_count(const NnGraph *graph);
+
+/*
+ * Tells whether the classes may be there together: more than one unit with
+ * sigmoid.  A network of one unit serves two classes as well as one finding.
+ */
+extern int nn_graph_is_multi_label(const NnGraph *graph);
 
 /* Returns the node whose output is the embedding: the input of the last node with weights. */
 extern int nn_graph_embedding_node(const NnGraph *graph);
@@ -483,7 +490,12 @@ typedef struct NnTrainConfig
 
 	NnPrecision precision; /* of validation and nn_trainer_score(): that of
 								 * the version; training itself is float32 */
+
+	double negative_weight[NN_MAX_CLASSES]; /* of findings only: of a sample without the finding;
+											 * class_weight is that of one with it */
 } NnTrainConfig;
+
+#define NN_UNKNOWN 2
 
 typedef enum NnSplit
 {
@@ -492,7 +504,11 @@ typedef enum NnSplit
 } NnSplit;
 
 /*
- * The samples.  load() writes sample i of a split as the network's input
+ * The samples.  They have a class each, or each of them any of several findings:
+ * then target tells for a sample and a unit whether the finding is there (1),
+ * is not (0), or nobody knows (NN_UNKNOWN), and label is not looked at.  An
+ * unknown finding adds nothing to loss, gradient and accuracy, which are means
+ * over the known ones.  load() writes sample i of a split as the network's input
  * (already rescaled; augmented for NN_TRAIN by epoch) and returns 0, or
  * nonzero to fail the run.  It is called from the pool's threads, several at
  * once, with thread-private scratch of load_scratch_bytes.
@@ -505,6 +521,7 @@ typedef struct NnTrainData
 	int (*load)(void *arg, float *dst, NnSplit split, size_t i, int epoch, void *scratch);
 	void *load_arg;
 	size_t load_scratch_bytes;
+	const uint8_t *target[2]; /* n * units, or NULL: there are classes */
 } NnTrainData;
 
 /* One finished epoch, as Keras's history; epochs count from 1. */
@@ -626,5 +643,13 @@ extern const float *nn_trainer_logits(const NnTrainer *trainer);
 /* Computes mean loss and accuracy of scores (label smoothing as in val_loss; 0 for plain). */
 extern void nn_score_loss(double *loss, double *accuracy, const float *scores, const int32_t *labels,
 						  const float *weights, size_t n, int output_units, double label_smoothing);
+
+/*
+ * The same of findings, from targets as in NnTrainData: means over the known
+ * ones.  NaN where none is known.
+ */
+extern void nn_score_loss_findings(double *loss, double *accuracy, const float *scores,
+								   const uint8_t *targets, size_t n, int output_units,
+								   double label_smoothing);
 
 #endif /* PNEUMO_NN_NN_H */

@@ -133,6 +133,8 @@ nn_state_fingerprint(const NnGraph *graph, const NnTrainConfig *c, const NnTrain
 	hash = hash_int(hash, (uint64_t) c->restore_best_weights);
 	hash = hash_int(hash, (uint64_t) c->plateau);
 	hash = hash_int(hash, (uint64_t) c->precision);
+	for (i = 0; data->target[NN_TRAIN] != NULL && i < graph->units; i++)
+		hash = hash_real(hash, c->negative_weight[i]);
 	hash = hash_int(hash, data->n[NN_TRAIN]);
 	return hash_int(hash, data->n[NN_VALIDATION]);
 }

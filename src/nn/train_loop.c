@@ -213,25 +213,43 @@ nn_trainer_logits(const NnTrainer *trainer)
 	return trainer->val_logits;
 }
 
-/* Scores the validation split and computes its loss, accuracy and AUC; NaN where there is no split. */
-static NnStatus
-validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *error)
+/* Fills loss and accuracy of the validation split's findings: means over the known ones. */
+static void
+validate_findings(const NnTrainer *t, NnEpochLog *log)
 {
 	size_t n = t->data.n[NN_VALIDATION];
-	double start = now(hooks);
+	size_t units = (size_t) t->units;
+	const uint8_t *target = t->data.target[NN_VALIDATION];
+	double known = (double) nn_known_targets(target, n * units);
+	NnTrainConfig plain = {.label_smoothing = t->config.label_smoothing};
 	double sum = 0.0;
 	size_t right = 0;
 	size_t i;
-	NnStatus status;
 
-	log->val_loss = log->val_accuracy = log->val_auc = NAN;
-	log->val_seconds = 0.0;
-	if (n == 0)
-		return NN_OK;
-	t->started = start;
-	status = score_split(t, t->val_scores, t->weights, hooks, error);
-	if (status != NN_OK)
-		return status;
+	for (i = 0; i < units; i++)
+		plain.class_weight[i] = plain.negative_weight[i] = 1.0;
+	for (i = 0; i < n; i++)
+	{
+		double weight = t->data.weight[NN_VALIDATION] != NULL ? t->data.weight[NN_VALIDATION][i] : 1.0;
+		int correct;
+
+		sum += nn_loss_findings(NULL, &correct, t->val_logits + i * units, t->units, target + i * units,
+								&plain, weight, known);
+		right += (size_t) correct;
+	}
+	log->val_loss = known > 0 ? sum / known : NAN;
+	log->val_accuracy = known > 0 ? (double) right / known : NAN;
+}
+
+/* Fills loss and accuracy of the validation split's classes. */
+static void
+validate_classes(const NnTrainer *t, NnEpochLog *log)
+{
+	size_t n = t->data.n[NN_VALIDATION];
+	double sum = 0.0;
+	size_t right = 0;
+	size_t i;
+
 	for (i = 0; i < n; i++)
 	{
 		int correct;
@@ -245,6 +263,28 @@ validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *erro
 	}
 	log->val_loss = sum / (double) n;
 	log->val_accuracy = (double) right / (double) n;
+}
+
+/* Scores the validation split and computes its loss, accuracy and AUC; NaN where there is no split. */
+static NnStatus
+validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *error)
+{
+	size_t n = t->data.n[NN_VALIDATION];
+	double start = now(hooks);
+	NnStatus status;
+
+	log->val_loss = log->val_accuracy = log->val_auc = NAN;
+	log->val_seconds = 0.0;
+	if (n == 0)
+		return NN_OK;
+	t->started = start;
+	status = score_split(t, t->val_scores, t->weights, hooks, error);
+	if (status != NN_OK)
+		return status;
+	if (t->data.target[NN_VALIDATION] != NULL)
+		validate_findings(t, log);
+	else
+		validate_classes(t, log);
 	if (hooks != NULL && hooks->auc != NULL)
 		log->val_auc = hooks->auc(hooks->arg, t->val_scores, n);
 	log->val_seconds = now(hooks) - start;

@@ -96,20 +96,45 @@ sample_index(const NnTrainer *t, size_t position)
 }
 
 /*
- * Computes the weighted loss of the batch, the gradient of its logits, and how
- * many samples are right; stops the program where the loss is not finite.
+ * Fills loss and gradient of a batch of findings, and how many of the known ones
+ * are right, both per sample: a mean over the known findings times the samples.
  */
 static void
-loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+loss_of_findings(NnTrainer *t)
+{
+	size_t units = (size_t) t->units;
+	const uint8_t *target = t->data.target[NN_TRAIN];
+	double sum = 0.0;
+	double right = 0.0;
+	double known = 0.0;
+	int i;
+
+	for (i = 0; i < t->n; i++)
+		known += (double) nn_known_targets(target + sample_index(t, t->first + (size_t) i) * units, units);
+	for (i = 0; i < t->n; i++)
+	{
+		size_t index = sample_index(t, t->first + (size_t) i);
+		double weight = t->data.weight[NN_TRAIN] != NULL ? t->data.weight[NN_TRAIN][index] : 1.0;
+		int correct;
+
+		sum += nn_loss_findings(nn_batch_gradient(t, t->plan->output) + (size_t) i * units, &correct,
+								nn_batch_tensor(t, t->plan->output) + (size_t) i * units, t->units,
+								target + index * units, &t->config, weight, known);
+		right += correct;
+	}
+	t->batch_loss = known > 0 ? sum / known * t->n : 0.0;
+	t->batch_correct = known > 0 ? right / known * t->n : 0.0;
+}
+
+/* Fills loss and gradient of a batch of classes, and how many samples are right. */
+static void
+loss_of_classes(NnTrainer *t)
 {
 	size_t units = (size_t) t->units;
 	double sum = 0.0;
 	int right = 0;
 	int i;
 
-	(void) step;
-	(void) item;
-	(void) worker;
 	for (i = 0; i < t->n; i++)
 	{
 		size_t index = sample_index(t, t->first + (size_t) i);
@@ -126,7 +151,23 @@ loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	}
 	t->batch_loss = sum;
 	t->batch_correct = right;
-	if (!isfinite(sum))
+}
+
+/*
+ * Computes the weighted loss of the batch, the gradient of its logits, and how
+ * many samples are right; stops the program where the loss is not finite.
+ */
+static void
+loss_of_batch(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	(void) step;
+	(void) item;
+	(void) worker;
+	if (t->data.target[NN_TRAIN] != NULL)
+		loss_of_findings(t);
+	else
+		loss_of_classes(t);
+	if (!isfinite(t->batch_loss))
 	{
 		t->not_finite = 1;
 		nn_pool_request_stop(&t->pool);

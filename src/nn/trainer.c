@@ -89,6 +89,36 @@ nn_train_check(const NnTrainConfig *c, const NnGraph *graph, NnError *error)
 	return status;
 }
 
+/* Checks the targets of a split against the network's last layer. */
+static NnStatus
+check_targets(const NnTrainConfig *config, const NnTrainData *data, int split, const NnGraph *graph,
+			  NnError *error)
+{
+	size_t n = data->n[split] * (size_t) graph->units;
+	size_t i;
+
+	if (data->target[split] == NULL)
+	{
+		if (data->label[split] != NULL && nn_graph_is_multi_label(graph))
+			return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
+						   "the network tells %d findings, but the samples have a class each", graph->units);
+		return NN_OK;
+	}
+	if (graph->output_activation != NN_SIGMOID)
+		return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
+					   "the network tells classes, but the samples have findings");
+	for (i = 0; i < n; i++)
+		if (data->target[split][i] > NN_UNKNOWN)
+			return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "sample %zu has target %d, but it can be 0 to %d",
+						   i / (size_t) graph->units, (int) data->target[split][i], NN_UNKNOWN);
+	for (i = 0; i < (size_t) graph->units; i++)
+		if (!(config->negative_weight[i] >= 0 && config->negative_weight[i] <= 1e9))
+			return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
+						   "negative weight %zu is %g, but must be between 0 and 1e9", i,
+						   config->negative_weight[i]);
+	return NN_OK;
+}
+
 static NnStatus
 check_data(const NnTrainConfig *config, const NnTrainData *data, const NnGraph *graph, NnError *error)
 {
@@ -105,9 +135,15 @@ check_data(const NnTrainConfig *config, const NnTrainData *data, const NnGraph *
 					   "steps_per_epoch is %d, but %zu training samples make only %zu batches",
 					   config->steps_per_epoch, data->n[NN_TRAIN], batches);
 	for (split = 0; split < 2; split++)
+	{
+		NnStatus status = check_targets(config, data, split, graph, error);
+
+		if (status != NN_OK)
+			return status;
 		for (i = 0; i < data->n[split]; i++)
 		{
-			if (data->label[split] != NULL && (data->label[split][i] < 0 || data->label[split][i] >= classes))
+			if (data->target[split] == NULL && data->label[split] != NULL &&
+				(data->label[split][i] < 0 || data->label[split][i] >= classes))
 				return nn_fail(error, NN_BAD_ARGUMENT, -1, "",
 							   "sample %zu has label %d, but there are %d classes", i,
 							   (int) data->label[split][i], classes);
@@ -116,6 +152,7 @@ check_data(const NnTrainConfig *config, const NnTrainData *data, const NnGraph *
 				return nn_fail(error, NN_BAD_ARGUMENT, -1, "", "sample %zu has weight %g", i,
 							   (double) data->weight[split][i]);
 		}
+	}
 	return NN_OK;
 }
 

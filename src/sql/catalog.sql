@@ -75,13 +75,14 @@ CREATE TABLE pneumo.version (
 	bytes bigint NOT NULL,
 	image_size integer[] NOT NULL,
 	classes text[] NOT NULL,
-	threshold double precision NOT NULL,
+	threshold double precision,
 	operating_point jsonb NOT NULL,
 	calibration jsonb NOT NULL,
 	metrics jsonb,
 	provenance jsonb,
 	comment text,
 	precision text NOT NULL,
+	findings jsonb,
 	CONSTRAINT version_pkey PRIMARY KEY (id),
 	CONSTRAINT version_number_key UNIQUE (model, number)
 );
@@ -280,7 +281,7 @@ COMMENT ON VIEW pneumo.models IS
 CREATE VIEW pneumo.versions WITH (security_barrier) AS
 	SELECT m.name AS model, v.number AS version, v.id AS version_id, v.sha256, v.run, v.created, v.creator,
 		   v.parameters, v.bytes, v.image_size, v.classes, v.threshold, v.operating_point,
-		   v.calibration, v.metrics, v.provenance, v.comment, v.precision,
+		   v.calibration, v.metrics, v.provenance, v.comment, v.precision, v.findings,
 		   (SELECT pg_catalog.count(*) FROM pneumo.look l
 			WHERE l.sha256 OPERATOR(pg_catalog.=) v.sha256) AS test_looks,
 		   COALESCE(v.id OPERATOR(pg_catalog.=) (
@@ -294,7 +295,8 @@ COMMENT ON VIEW pneumo.versions IS
 	'the model, 1 for its first one and never given again, by which functions that are given a model know '
 	'it; version_id is unique in the database; bytes of the stored model, image_size as [height, width], '
 	'classes in label order, metrics on validation data, precision the arithmetic of predictions (float32 '
-	'or int16)';
+	'or int16); of a version whose images have several findings, findings has threshold and calibration of '
+	'each, threshold is NULL, and calibration is the kind of all that were fitted';
 
 CREATE VIEW pneumo.deployments WITH (security_barrier) AS
 	SELECT m.name AS model, d.version_number AS version, d.version AS version_id, v.sha256,

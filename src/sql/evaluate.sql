@@ -17,9 +17,10 @@ COMMENT ON FUNCTION pneumo_evaluate(regclass, text, jsonb) IS
 	'the model, this one included; pneumo.look tells which role looked, when, and at how many images. '
 	'figures: with 95 % intervals by patient, as pneumo_metrics gives them. More than two classes: accuracy, '
 	'macro sensitivity, specificity, F1 and AUC (means over the classes that have rows), and classes: each '
-	'class against the rest, for unnest. notes: why the intervals rest on little (fewer than 20 patients, of '
-	'a class or in all; one patient with more than a third of the images), NULL if nothing; a NOTICE says '
-	'the same. Errors as in pneumo_metrics';
+	'class against the rest, for unnest. Models of findings: means over the findings for which a figure is '
+	'defined (square and add), and classes: each finding at its threshold, of the rows of which it is known. '
+	'notes: why the intervals rest on little (fewer than 20 patients, of a class or in all; one patient with '
+	'more than a third of the images), NULL if nothing; a NOTICE says the same. Errors as in pneumo_metrics';
 
 CREATE FUNCTION pneumo_compare(
 		source regclass, a text, b text, config jsonb DEFAULT '{}',
@@ -42,6 +43,7 @@ COMMENT ON FUNCTION pneumo_compare(regclass, text, text, jsonb) IS
 	'is the level at which the interval of auc_difference touches 0 (variances of DeLong, clustered; between '
 	'the symmetric interval and that of the logit scale), so that it leaves out 0 exactly where auc_p is '
 	'below 0.05; McNemar''s exact test, by patient; notes as of pneumo_evaluate. What the intervals take as '
-	'random is in docs/metrics.md. More than two classes: macro figures. Config: "split", "version_a", '
+	'random is in docs/metrics.md. More than two classes: macro figures. Models of findings: on one of them, '
+	'config key "class", on the rows of which it is known. Config: "split", "version_a", '
 	'"version_b" (numbers within their models; default: the deployed ones), and the data keys of '
 	'pneumo_train, by default as a was trained. Counts a look for both, whoever calls';

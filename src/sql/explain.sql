@@ -36,8 +36,8 @@ CREATE FUNCTION pneumo_heatmap(image bytea, model text, config jsonb) RETURNS pn
 COMMENT ON FUNCTION pneumo_heatmap(bytea, text, jsonb) IS
 	'where in the image the score comes from: the share of each place in the logit of the positive class '
 	'(more than two: of the most probable), from the last feature map; an error if the network has no convolution; '
-	'config: class (by default the positive one of two, else the most probable), method "hirescam" (default) '
-	'or "gradcam", scale and opacity are allowed and have no effect; for unreadable images see '
+	'config: class (by default the positive one of two, else the most probable class or finding), method '
+	'"hirescam" (default) or "gradcam", scale and opacity are allowed and have no effect; for unreadable images see '
 	'pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_explain(image bytea) RETURNS bytea

@@ -24,7 +24,8 @@ COMMENT ON TYPE pneumo_figures IS
 CREATE TYPE @extschema@.pneumo_class_figures AS (class text, figures pneumo_figures);
 COMMENT ON TYPE pneumo_class_figures IS
 	'figures of one class against the rest, by its own probability; a row is called positive when the class '
-	'is the most probable one, so the threshold is NULL';
+	'is the most probable one, so the threshold is NULL. Of a finding, of which an image can have several: of '
+	'the rows of which it is known, at its own threshold';
 
 CREATE TYPE @extschema@.pneumo_roc_point AS (
 	threshold double precision, false_positive_rate double precision, true_positive_rate double precision);

@@ -111,4 +111,5 @@ CREATE FUNCTION pneumo_plot_evaluation(source regclass, model text, picture text
 COMMENT ON FUNCTION pneumo_plot_evaluation(regclass, text, text, jsonb) IS
 	'a plot of a model''s figures on one split of a table, as SVG: "roc" (with its operating point, and the '
 	'AUC with its 95 % interval by patient), "calibration", or "confusion" (any number of classes). Config, '
-	'rows and rights are those of pneumo_evaluate; a plot of the test split counts as a look';
+	'rows and rights are those of pneumo_evaluate, and key class names a finding of a model of findings; a plot '
+	'of the test split counts as a look';

@@ -65,6 +65,22 @@ COMMENT ON FUNCTION pneumo_classify(bytea, text) IS
 	'class name by the model''s stored operating point (two classes: the positive one when score >= '
 	'threshold; more: the most probable); for unreadable images see pneumo.on_bad_image';
 
+CREATE FUNCTION pneumo_findings(image bytea) RETURNS text[]
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
+	AS 'MODULE_PATHNAME', 'pneumo_findings';
+COMMENT ON FUNCTION pneumo_findings(bytea) IS
+	'the findings of an image by pneumo.default_model, a model trained on arrays or on several boolean '
+	'columns: those whose probability reaches the threshold that the version has for each, in label order; '
+	'an empty array if there is none; for unreadable images see pneumo.on_bad_image';
+
+CREATE FUNCTION pneumo_findings(image bytea, model text) RETURNS text[]
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
+	AS 'MODULE_PATHNAME', 'pneumo_findings';
+COMMENT ON FUNCTION pneumo_findings(bytea, text) IS
+	'the findings of an image by a model trained on arrays or on several boolean columns: those whose '
+	'probability reaches the threshold that the version has for each, in label order; an empty array if '
+	'there is none; needs predict on the model; for unreadable images see pneumo.on_bad_image';
+
 CREATE FUNCTION pneumo_predict_proba(image bytea, OUT class text, OUT probability double precision)
 	RETURNS SETOF record
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 ROWS 2
@@ -97,6 +113,24 @@ CREATE FUNCTION pneumo_score(image bytea, model text, OUT score double precision
 COMMENT ON FUNCTION pneumo_score(bytea, text) IS
 	'score, class and SHA-256 of the model version that gave them: what to store; for unreadable images see '
 	'pneumo.on_bad_image';
+
+CREATE FUNCTION pneumo_score_findings(
+		image bytea, OUT scores jsonb, OUT findings text[], OUT sha256 bytea)
+	RETURNS record
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
+	AS 'MODULE_PATHNAME', 'pneumo_score_findings';
+COMMENT ON FUNCTION pneumo_score_findings(bytea) IS
+	'calibrated probability of each finding, the findings that are there, and the SHA-256 of the version of '
+	'pneumo.default_model that gave them: what to store; for unreadable images see pneumo.on_bad_image';
+
+CREATE FUNCTION pneumo_score_findings(
+		image bytea, model text, OUT scores jsonb, OUT findings text[], OUT sha256 bytea)
+	RETURNS record
+	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000 SUPPORT pneumo_score_support
+	AS 'MODULE_PATHNAME', 'pneumo_score_findings';
+COMMENT ON FUNCTION pneumo_score_findings(bytea, text) IS
+	'calibrated probability of each finding, the findings that are there, and the SHA-256 of the model '
+	'version that gave them: what to store; for unreadable images see pneumo.on_bad_image';
 
 CREATE FUNCTION pneumo_embed(image bytea) RETURNS real[]
 	LANGUAGE C STABLE STRICT PARALLEL SAFE COST 25000
@@ -135,6 +169,7 @@ CREATE PROCEDURE pneumo_score_table(source regclass, model text DEFAULT NULL,
 COMMENT ON PROCEDURE pneumo_score_table(regclass, text, name, name, name, name, integer, bigint) IS
 	'scores the rows of a table whose sha256_column does not name the model''s deployed version, in batches '
 	'of 1 to 10000 with a commit after each, so that a call that was stopped can be continued; writes '
-	'score_column (double precision; NULL for an unreadable image if pneumo.on_bad_image is null) and '
+	'score_column (double precision, or jsonb with the probability of each finding for a model of findings; '
+	'NULL for an unreadable image if pneumo.on_bad_image is null) and '
 	'sha256_column (bytea); key_column by default the primary key, image_column the only other bytea column; '
 	'returns the number of rows';

@@ -12,7 +12,8 @@ COMMENT ON FUNCTION pneumo_report(text, regclass, jsonb) IS
 	'neighbours, provenance, limits. Config: test (true; the test split is looked at, and the look is '
 	'counted), images (true; false leaves out the images of patients), failures (6, at most 50), eigenimages '
 	'(4, at most 16), subgroups (an array of at most 8 columns of the source, or objects with column and '
-	'breaks; none), version (its number within the model), and the data keys of pneumo_train, by default as '
+	'breaks; none), class (of a model of findings: the one that the page is about, in addition to a table of '
+	'all; the first), version (its number within the model), and the data keys of pneumo_train, by default as '
 	'the version was trained. source may be left out by the role that trained the version, which then means '
 	'that very table: anybody else must name a table, because reading one can run code of its owner';
 
@@ -29,6 +30,7 @@ COMMENT ON FUNCTION pneumo_report_compare(regclass, text[], jsonb) IS
 	'ROC curves of each class. models has one name for each version; a model may be named several times. '
 	'Config: versions (an array of numbers within the models, in the order of models; null and by default: '
 	'the deployed ones), split (test, validation, train or all; test), images (true; false leaves out the '
-	'images of patients), disagreements (6 rows, at most 50), subgroups (as of pneumo_report), and the data '
+	'images of patients), class (of models of findings: the one that is compared), '
+	'disagreements (6 rows, at most 50), subgroups (as of pneumo_report), and the data '
 	'keys of pneumo_train, by default as the first version was trained. The page of the test split is a look '
 	'for each version, whoever calls. Needs the privilege predict on each model, and SELECT on source';

@@ -20,7 +20,9 @@ CREATE FUNCTION pneumo_train(source regclass, config jsonb DEFAULT '{}', wait bo
 	AS 'MODULE_PATHNAME', 'pneumo_train';
 COMMENT ON FUNCTION pneumo_train(regclass, jsonb, boolean) IS
 	'trains a network on the images of a table in a background worker; returns the run''s id. wait => true '
-	'follows it to its end with a notice per epoch, wait => false starts it when the transaction commits';
+	'follows it to its end with a notice per epoch, wait => false starts it when the transaction commits. '
+	'Labels that are arrays, or several boolean columns (config key label_columns), train a model of findings, '
+	'of which an image can have any number (docs/findings.md)';
 
 CREATE FUNCTION pneumo_resume(run bigint, wait boolean DEFAULT true)
 	RETURNS bigint LANGUAGE C VOLATILE PARALLEL UNSAFE
@@ -41,7 +43,8 @@ CREATE FUNCTION pneumo_plan(
 	AS 'MODULE_PATHNAME', 'pneumo_plan';
 COMMENT ON FUNCTION pneumo_plan(regclass, jsonb) IS
 	'what pneumo_train would do, without doing it: rows and groups (NULL without a group column) per split '
-	'and class, what is left out (images are hashed, not decoded), parameters, bytes of memory and of '
+	'and class (of findings: present, absent and unknown), what is left out (images are hashed, not '
+	'decoded), parameters, bytes of memory and of '
 	'temporary disk, estimated seconds of an epoch, warnings';
 
 CREATE FUNCTION pneumo_wait(run bigint)

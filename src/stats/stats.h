@@ -403,6 +403,57 @@ extern StatsStatus stats_class_evaluate(StatsClassEvaluation *result, StatsEvalu
 										const StatsEnv *env);
 
 /* ------------------------------------------------------------------------
+ * Several findings of a row (findings.c)
+ * ------------------------------------------------------------------------
+ */
+
+#define STATS_UNKNOWN 2
+
+/* Rows that may have any number of findings. */
+typedef struct StatsFindingRows
+{
+	const double *probability; /* row-major [n][n_findings], each in [0, 1] */
+	const uint8_t *target;     /* the same: 1 there, 0 not, STATS_UNKNOWN */
+	const uint64_t *cluster;   /* n, or NULL */
+	const double *threshold;   /* n_findings */
+	size_t n;
+	int32_t n_findings; /* 1 to STATS_MAX_CLASSES */
+} StatsFindingRows;
+
+/*
+ * Figures over the findings: means of those of the findings for which a figure is
+ * defined.  Limits by square and add (MOVER; Zou and Donner, Stat Med 2008) of the
+ * findings' limits, which are those of StatsEvaluation: the distance of the mean to
+ * its limit is the square root of sum r_cd d_c d_d over pairs of findings, divided
+ * by their number, d_c the distance of finding c and r_cd the correlation over
+ * clusters of what the rows add to the two figures.  With one finding they are its
+ * own limits; findings that have nothing in common correlate with nothing.
+ */
+typedef struct StatsFindingEvaluation
+{
+	size_t n; /* rows */
+	size_t n_clusters;
+	int32_t n_defined;    /* findings that some rows have and some have not */
+	StatsOptions options; /* as used; the threshold plays no part */
+	StatsInterval accuracy;
+	StatsInterval sensitivity;
+	StatsInterval specificity;
+	StatsInterval f1;
+	StatsInterval log_loss;
+	StatsInterval brier;
+	StatsInterval auc;
+} StatsFindingEvaluation;
+
+/*
+ * Evaluates rows of findings.  of_finding (n_findings) gets each of them as
+ * stats_evaluate gives it, of the rows of which it is known, at its threshold; where
+ * there are none, n is 0 and every figure NaN.
+ */
+extern StatsStatus stats_finding_evaluate(StatsFindingEvaluation *result, StatsEvaluation *of_finding,
+										  const StatsFindingRows *rows, const StatsOptions *options,
+										  const StatsEnv *env);
+
+/* ------------------------------------------------------------------------
  * ROC curve and operating points (roc.c, threshold.c)
  * ------------------------------------------------------------------------
  */

@@ -15,7 +15,8 @@ lines that all golden files share are described in keras_common.py; here:
     output NAME         the node whose output the loss sees
     loss NAME label_smoothing=A
                         binary_crossentropy or categorical_crossentropy, from
-                        probabilities whose logits Keras still holds
+                        probabilities whose logits Keras still holds; findings is
+                        binary_crossentropy of y[N,K,1] with Keras's mask
 
 Tensors (NODE and WEIGHT are names; layouts are Keras's: images NHWC, Conv2D
 kernels [KH,KW,IC,OC], DepthwiseConv2D [KH,KW,C,M], Dense [inputs,outputs]):
@@ -23,8 +24,11 @@ kernels [KH,KW,IC,OC], DepthwiseConv2D [KH,KW,C,M], Dense [inputs,outputs]):
     weight/NODE/WEIGHT  initial weights, in the order of model.weights; batch
                         normalisation has gamma beta moving_mean moving_variance
     x, y                batch of inputs and labels; y is [N,1] of 0/1 or one-hot
-                        [N,K], before smoothing
-    class_weight        [K], absent unless used; for the training loss only
+                        [N,K], before smoothing; of findings [N,K] of 0/1, or 2
+                        for unknown, which the mask takes out
+    class_weight        [K], absent unless used; for the training loss only; of
+                        findings that of y = 1
+    negative_weight     [K], of findings: that of y = 0
     sample_weight       [N], absent unless used; when both are given Keras was
                         given their product (its fit takes only one of the two)
     forward             the model's output in inference mode
@@ -33,8 +37,10 @@ kernels [KH,KW,IC,OC], DepthwiseConv2D [KH,KW,C,M], Dense [inputs,outputs]):
     out/NODE            output of every node in training mode, activation included;
                         a Flatten or Reshape node, being its source in another shape, has no
                         out and no dout
-    loss                training loss: sum of weight * loss over the batch / N
-    accuracy            fraction of the batch right in training mode, unweighted
+    loss                training loss: sum of weight * loss over the batch / N; of
+                        findings over the known ones / their number
+    accuracy            fraction of the batch right in training mode, unweighted; of
+                        findings binary_accuracy with the same mask
     dout/NODE           gradient of loss by that node's output. For the output
                         node it is absent: see dlogits
     dlogits             gradient of loss by the output node's value before its
@@ -326,6 +332,24 @@ for units, word, classes in ((1, "binary", [0.625, 1.75]), (3, "categorical", [0
     loss_case(word + "_sample_weight", units, sample_weight=SAMPLES)
     loss_case(word + "_all", units, class_weight=classes, sample_weight=SAMPLES, smoothing=0.15)
     loss_case(word + "_extreme", units, gain=120.0)
+
+
+def findings_case(name, units, **options):
+    stack(name, (7,), lambda: layers.Dense(5, activation="tanh", name="dense"),
+          lambda: layers.Dense(units, name="head", activation="sigmoid"), batch=5, head=False,
+          findings=True, **options)
+
+
+POSITIVE, NEGATIVE = [2.5, 0.75, 1.5], [0.5, 1.25, 1.0]
+findings_case("findings_plain", 3)
+findings_case("findings_smoothing", 3, smoothing=0.1)
+findings_case("findings_unknown", 3, unknown=0.4)
+findings_case("findings_one", 1, unknown=0.3)
+findings_case("findings_class_weight", 3, class_weight=POSITIVE, negative_weight=NEGATIVE)
+findings_case("findings_sample_weight", 3, unknown=0.3, sample_weight=SAMPLES)
+findings_case("findings_all", 3, unknown=0.3, class_weight=POSITIVE, negative_weight=NEGATIVE,
+              sample_weight=SAMPLES, smoothing=0.15)
+findings_case("findings_extreme", 3, unknown=0.2, gain=120.0)
 stack("categorical_conv", (6, 7, 2), conv(4, 3, padding="same"),
       lambda: layers.MaxPooling2D(2, name="pool"), lambda: layers.Flatten(name="flat"),
       lambda: layers.Dense(6, activation="relu", name="dense"), classifier(4),
@@ -402,6 +426,33 @@ def labels(random, count, units):
     return np.eye(units, dtype=np.float32)[classes]
 
 
+def targets(random, spec, count, units):
+    """Any findings of each sample; 2 where unknown, but not everywhere."""
+    y = random.integers(0, 2, (count, units)).astype(np.float32)
+    y[random.random((count, units)) < spec.get("unknown", 0.0)] = 2
+    y[0, 0] = 1
+    return y
+
+
+def masked_loss(loss_function, y, p, logits, weights):
+    """Keras's loss of y[N,K,1] with Keras's own mask of what is known."""
+    known = y < 2
+    output = tf.expand_dims(p, -1)
+    output._keras_logits = tf.expand_dims(logits, -1)
+    output._keras_mask = tf.constant(known)
+    return loss_function(tf.constant(np.where(known, y, 0).astype(np.float64)[..., None]), output, weights)
+
+
+def findings_weights(spec, y, sample_weight):
+    """Weights of the known and of the training loss, [N,K] each, or None."""
+    weights = None if sample_weight is None else np.repeat(sample_weight[:, None], y.shape[1], 1)
+    by_class = weights
+    if "class_weight" in spec:
+        by_class = np.where(y == 1, spec["class_weight"], spec["negative_weight"])
+        by_class = by_class if weights is None else by_class * weights
+    return weights, by_class
+
+
 def run(nodes, x, training):
     """Outputs of all nodes by name."""
     out = {}
@@ -438,17 +489,21 @@ def make(name, spec):
         x = random.integers(0, 256, (count,) + spec["shape"]).astype(np.float32)
     else:
         x = distinct(random, (count,) + spec["shape"])
-    y = labels(random, count, units)
+    findings = spec.get("findings", False)
+    y = targets(random, spec, count, units) if findings else labels(random, count, units)
 
     smoothing = spec.get("smoothing", 0.0)
-    kind = "binary_crossentropy" if units == 1 else "categorical_crossentropy"
-    loss_class = (keras.losses.BinaryCrossentropy if units == 1
+    kind = ("findings" if findings else "binary_crossentropy" if units == 1
+            else "categorical_crossentropy")
+    loss_class = (keras.losses.BinaryCrossentropy if units == 1 or findings
                   else keras.losses.CategoricalCrossentropy)
     loss_function = loss_class(label_smoothing=smoothing)
     sample_weight = spec.get("sample_weight")
     sample_weight = None if sample_weight is None else np.array(sample_weight, np.float64)
     weights = sample_weight
-    if "class_weight" in spec:
+    if findings:
+        known_weights, weights = findings_weights(spec, y, sample_weight)
+    elif "class_weight" in spec:
         by_class = data_adapter_utils.class_weight_to_sample_weights(
             y, dict(enumerate(spec["class_weight"])))
         weights = by_class if weights is None else weights * by_class
@@ -471,13 +526,19 @@ def make(name, spec):
     golden.tensor("y", y, given=True)
     if "class_weight" in spec:
         golden.tensor("class_weight", spec["class_weight"], given=True)
+    if "negative_weight" in spec:
+        golden.tensor("negative_weight", spec["negative_weight"], given=True)
     if sample_weight is not None:
         golden.tensor("sample_weight", sample_weight, given=True)
 
     x64 = tf.constant(x.astype(np.float64))
     forward = run(nodes, x64, False)[output]
     golden.tensor("forward", forward)
-    golden.tensor("val_loss", loss_function(y, forward, sample_weight))
+    if findings:
+        golden.tensor("val_loss", masked_loss(loss_function, y, forward, forward._keras_logits,
+                                              known_weights))
+    else:
+        golden.tensor("val_loss", loss_function(y, forward, sample_weight))
     if spec.get("inference"):
         return golden.write()
 
@@ -485,8 +546,9 @@ def make(name, spec):
     with tf.GradientTape() as tape:
         tape.watch(x64)
         out = run(nodes, x64, True)
-        loss = loss_function(y, out[output], weights)
-    logits = out[output]._keras_logits
+        logits = out[output]._keras_logits
+        loss = (masked_loss(loss_function, y, out[output], logits, weights) if findings
+                else loss_function(y, out[output], weights))
     inner = [n for n, _ in nodes[1:] if n.name != output]
     gradients = tape.gradient(
         loss, [[out[n.name] for n in inner], logits, x64,
@@ -496,7 +558,8 @@ def make(name, spec):
             continue
         golden.tensor("out/" + layer.name, out[layer.name])
     golden.tensor("loss", loss)
-    golden.tensor("accuracy", accuracy(y, out[output].numpy()))
+    golden.tensor("accuracy", findings_accuracy(y, out[output].numpy()) if findings
+                  else accuracy(y, out[output].numpy()))
     for layer, gradient in zip(inner, gradients[0]):
         if isinstance(layer, (layers.Flatten, layers.Reshape)):
             continue
@@ -507,7 +570,8 @@ def make(name, spec):
         golden.tensor("dweight/" + weight.path.removeprefix("model/"), gradient)
     for weight in moving:
         golden.tensor("after/" + weight.path.removeprefix("model/"), weight.numpy())
-    check_against_fit(model, golden, x, y, weights, loss_class(label_smoothing=smoothing), loss)
+    if not (findings and (weights is not None or (y == 2).any())):  # fit has no mask of targets
+        check_against_fit(model, golden, x, y, weights, loss_class(label_smoothing=smoothing), loss)
     return golden.write()
 
 
@@ -515,6 +579,12 @@ def accuracy(y, p):
     if y.shape[1] == 1:
         return np.mean((p > 0.5) == (y > 0.5))
     return np.mean(p.argmax(1) == y.argmax(1))
+
+
+def findings_accuracy(y, p):
+    metric = keras.metrics.BinaryAccuracy()
+    metric.update_state(np.where(y < 2, y, 0)[..., None], p[..., None], sample_weight=y < 2)
+    return float(metric.result())
 
 
 def check_against_fit(model, golden, x, y, weights, loss_function, loss):

@@ -99,6 +99,7 @@ later_graph(void)
 	a = env_add(g, "Activation", "mish", "activation=mish", a);
 	a = env_add(g, "LayerNormalization", "layer", "epsilon=0.01", a);
 	a = env_add(g, "GroupNormalization", "group", "groups=2", a);
+	a = env_add(g, "SelectChannels", "select", "start=0 outer=2 outer_stride=1 inner=2 inner_stride=2", a);
 	a = env_add(g, "ReLU", "relu6", "max_value=6", a);
 	a = env_add(g, "ELU", "elu", "alpha=0.5", a);
 	a = env_add(g, "SpatialDropout2D", "spatial", "rate=0.5", a);
@@ -389,6 +390,9 @@ test_refused(void)
 		{"Rescaling", "scale=1,2,3", NN_BAD_ARGUMENT},
 		{"LayerNormalization", "axis=1", NN_UNSUPPORTED},
 		{"GroupNormalization", "groups=0", NN_BAD_ARGUMENT},
+		{"SelectChannels", "inner=2", NN_BAD_ARGUMENT},
+		{"SelectChannels", "inner=16777216 outer=16777216 outer_stride=16777216 inner_stride=16777216",
+		 NN_BAD_ARGUMENT},
 		{"MaxPooling2D", "pool_size=20", NN_BAD_ARGUMENT},
 		{"Dense", "units=4", NN_BAD_ARGUMENT},
 		{"Dropout", "rate=1", NN_BAD_ARGUMENT},
@@ -423,6 +427,12 @@ test_refused(void)
 	unit_ok(nn_graph_finish(g, d, &error) == NN_UNSUPPORTED && strstr(error.hint, "sigmoid") != NULL, "%s",
 			error.message);
 	d = env_add(g, "Dense", "wide", "units=3 activation=sigmoid", 1);
+	unit_ok(nn_graph_finish(g, d, &error) == NN_OK && nn_graph_is_multi_label(g) &&
+				nn_graph_class_count(g) == 3,
+			"three findings");
+	nn_graph_begin(g, 4, 8, 8, 1, &error);
+	d = env_add(g, "Flatten", "flat", "", 0);
+	d = env_add(g, "Dense", "wide", "units=3 activation=tanh", d);
 	unit_ok(nn_graph_finish(g, d, &error) == NN_UNSUPPORTED && strstr(error.hint, "softmax") != NULL, "%s",
 			error.message);
 	unit_ok(nn_graph_begin(g, 4, 0, 4, 1, &error) == NN_BAD_ARGUMENT, "%s", error.message);

@@ -35,6 +35,7 @@ static double many_second[2 * MANY];
 static uint8_t many_label[MANY];
 static uint64_t many_cluster[MANY];
 static int32_t many_class[MANY];
+static uint8_t many_target[2 * MANY];
 static StatsRocPoint many_points[MANY + 1];
 static double big_matrix[250 * 250];
 
@@ -56,6 +57,10 @@ call(int which, size_t n)
 	StatsClassRows clustered = {many_feature, many_class, many_cluster, n, 2};
 	StatsClassEvaluation class_evaluation;
 	StatsClassComparison class_comparison;
+	double thresholds[2] = {0.5, 0.4};
+	StatsFindingRows findings = {many_feature, many_target, many_cluster, thresholds, n, 2};
+	StatsFindingEvaluation finding_evaluation;
+	StatsEvaluation of_finding[2];
 	StatsPlatt platt;
 	StatsShortcut shortcut;
 	StatsInterval interval;
@@ -98,12 +103,14 @@ call(int which, size_t n)
 			return stats_class_evaluate(&class_evaluation, NULL, &clustered, &options, &env);
 		case 14:
 			return stats_class_compare(&class_comparison, &clustered, many_second, &options, &env);
+		case 15:
+			return stats_finding_evaluate(&finding_evaluation, of_finding, &findings, &options, &env);
 		default:
 			return STATS_BAD_ARGUMENT;
 	}
 }
 
-#define N_CALLS 15
+#define N_CALLS 16
 
 static struct timespec last_poll;
 static double longest_wait; /* milliseconds between two looks at stop */
@@ -137,6 +144,8 @@ test_memory_and_stop(void)
 		many_cluster[i] = i / 3;
 		many_label[i] = (i / 3) % 2;
 		many_class[i] = many_label[i];
+		many_target[2 * i] = many_label[i];
+		many_target[2 * i + 1] = (uint8_t) (i % 3);
 		many_score[i] = fmin(1.0, (x.v[0] / 4294967296.0 + 0.3 * many_label[i]) / 1.3);
 		many_other[i] = x.v[1] / 4294967296.0;
 		many_feature[2 * i] = x.v[2] / 4294967296.0;

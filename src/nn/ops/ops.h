@@ -37,6 +37,7 @@ extern const NnOp nn_op_multiply;
 extern const NnOp nn_op_relu;
 extern const NnOp nn_op_rescaling;
 extern const NnOp nn_op_reshape;
+extern const NnOp nn_op_select_channels;
 extern const NnOp nn_op_softmax;
 extern const NnOp nn_op_spatial_dropout;
 extern const NnOp nn_op_subtract;

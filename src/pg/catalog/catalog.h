@@ -127,7 +127,8 @@ enum
 	Anum_version_provenance,
 	Anum_version_comment,
 	Anum_version_precision,
-	Natts_version = Anum_version_precision
+	Anum_version_findings,
+	Natts_version = Anum_version_findings
 };
 
 enum

@@ -13,9 +13,11 @@
  *	 CALI  int32 kind; float64 a, b
  *	 OPER  float64 threshold; int32 length, JSON text
  *	 PREC  int32 precision
+ *	 FIND  n times: int32 calibrated; float64 a, b, threshold
  *
  * Each must be there once, and no other: what is not understood could decide
- * a score.  Bytes may come from anywhere, so the reader trusts nothing.
+ * a score.  FIND is there where the classes are findings, of which an image may
+ * have any number.  Bytes may come from anywhere, so the reader trusts nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +34,6 @@
 
 #include "pg/catalog/records.h"
 
-#define MAX_CLASS_NAME 1024      /* bytes */
 #define MAX_OPERATING_POINT 8192 /* bytes of JSON */
 
 enum
@@ -42,10 +43,11 @@ enum
 	SECTION_CALI,
 	SECTION_OPER,
 	SECTION_PREC,
+	SECTION_FIND,
 	N_META_SECTIONS
 };
 
-static const char *const tags[] = {"PREP", "CLAS", "CALI", "OPER", "PREC"};
+static const char *const tags[] = {"PREP", "CLAS", "CALI", "OPER", "PREC", "FIND"};
 
 StaticAssertDecl(lengthof(tags) == PNEUMO_META_SECTIONS, "sections of the metadata");
 
@@ -89,10 +91,43 @@ put_text(StringInfo buffer, const char *text)
 	appendBinaryStringInfo(buffer, utf8, strlen(utf8));
 }
 
+bool
+pneumo_meta_is_two_class(const PneumoModelMeta *meta)
+{
+	return meta->n_classes == 2 && !meta->multi_label;
+}
+
+double
+pneumo_meta_threshold(const PneumoModelMeta *meta, int class)
+{
+	return meta->multi_label ? meta->findings[class].threshold : meta->threshold;
+}
+
+PneumoModelMeta *
+pneumo_meta_view(const PneumoModelMeta *meta, int finding)
+{
+	PneumoModelMeta *view = palloc(sizeof(PneumoModelMeta));
+	const PneumoFinding *own = &meta->findings[finding];
+
+	*view = *meta;
+	view->n_classes = 2;
+	view->classes = palloc(2 * sizeof(char *));
+	view->classes[0] = psprintf("no %s", meta->classes[finding]);
+	view->classes[1] = meta->classes[finding];
+	view->calibration = own->calibrated ? meta->calibration : PNEUMO_CALIBRATION_NONE;
+	view->calibration_a = own->a;
+	view->calibration_b = own->b;
+	view->threshold = own->threshold;
+	view->multi_label = false;
+	view->view = finding + 1;
+	return view;
+}
+
 int
 pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta)
 {
 	StringInfoData buffers[N_META_SECTIONS];
+	int n = meta->multi_label ? N_META_SECTIONS : SECTION_FIND;
 	int i;
 
 	for (i = 0; i < N_META_SECTIONS; i++)
@@ -117,13 +152,21 @@ pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta)
 
 	put_int32(&buffers[SECTION_PREC], meta->precision);
 
-	for (i = 0; i < N_META_SECTIONS; i++)
+	for (i = 0; i < meta->n_classes && meta->multi_label; i++)
+	{
+		put_int32(&buffers[SECTION_FIND], meta->findings[i].calibrated);
+		put_float64(&buffers[SECTION_FIND], meta->findings[i].a);
+		put_float64(&buffers[SECTION_FIND], meta->findings[i].b);
+		put_float64(&buffers[SECTION_FIND], meta->findings[i].threshold);
+	}
+
+	for (i = 0; i < n; i++)
 	{
 		memcpy(sections[i].tag, tags[i], 4);
 		sections[i].data = buffers[i].data;
 		sections[i].bytes = buffers[i].len;
 	}
-	return N_META_SECTIONS;
+	return n;
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -242,11 +285,11 @@ read_classes(PneumoModelMeta *meta, Reader *reader)
 	int i;
 	int j;
 
-	meta->n_classes = get_choice(reader, 2, NN_MAX_CLASSES, "number of classes");
+	meta->n_classes = get_choice(reader, meta->multi_label ? 1 : 2, NN_MAX_CLASSES, "number of classes");
 	meta->classes = palloc(sizeof(char *) * meta->n_classes);
 	for (i = 0; i < meta->n_classes; i++)
 	{
-		meta->classes[i] = get_text(reader, 1, MAX_CLASS_NAME);
+		meta->classes[i] = get_text(reader, 1, PNEUMO_MAX_CLASS_NAME);
 		for (j = 0; j < i; j++)
 		{
 			if (strcmp(meta->classes[i], meta->classes[j]) == 0)
@@ -266,7 +309,8 @@ read_calibration(PneumoModelMeta *meta, Reader *reader)
 		corrupt(reader->tag, "numbers must be finite");
 	if (meta->calibration == PNEUMO_CALIBRATION_TEMPERATURE && meta->calibration_a <= 0)
 		corrupt(reader->tag, "a temperature must be positive");
-	if (meta->calibration == PNEUMO_CALIBRATION_PLATT && meta->n_classes != 2)
+	if (meta->calibration == PNEUMO_CALIBRATION_PLATT && !pneumo_meta_is_two_class(meta) &&
+		!meta->multi_label)
 		corrupt(reader->tag, "Platt calibration is for two classes");
 }
 
@@ -278,6 +322,31 @@ read_operating_point(PneumoModelMeta *meta, Reader *reader)
 		corrupt(reader->tag, "threshold must be from 0 to 1");
 	meta->operating_point = get_text(reader, 2, MAX_OPERATING_POINT);
 	(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(meta->operating_point));
+}
+
+static void
+read_findings(PneumoModelMeta *meta, Reader *reader)
+{
+	int i;
+
+	meta->findings = palloc0(sizeof(PneumoFinding) * meta->n_classes);
+	for (i = 0; i < meta->n_classes; i++)
+	{
+		PneumoFinding *finding = &meta->findings[i];
+
+		finding->calibrated = get_choice(reader, 0, 1, "calibrated") != 0;
+		finding->a = get_float64(reader);
+		finding->b = get_float64(reader);
+		finding->threshold = get_float64(reader);
+		if (!isfinite(finding->a) || !isfinite(finding->b))
+			corrupt(reader->tag, "numbers must be finite");
+		if (finding->calibrated && meta->calibration == PNEUMO_CALIBRATION_NONE)
+			corrupt(reader->tag, "a finding is calibrated in no way");
+		if (finding->calibrated && meta->calibration == PNEUMO_CALIBRATION_TEMPERATURE && finding->a <= 0)
+			corrupt(reader->tag, "a temperature must be positive");
+		if (!(finding->threshold >= 0 && finding->threshold <= 1))
+			corrupt(reader->tag, "threshold must be from 0 to 1");
+	}
 }
 
 static int
@@ -316,16 +385,19 @@ pneumo_meta_from_view(const NnModelView *view, MemoryContext cxt)
 	}
 	for (i = 0; i < N_META_SECTIONS; i++)
 	{
-		if (readers[i].tag == NULL)
+		if (readers[i].tag == NULL && i != SECTION_FIND)
 			corrupt(tags[i], "missing");
 	}
 
+	meta->multi_label = readers[SECTION_FIND].tag != NULL;
 	read_preprocess(meta, &readers[SECTION_PREP]);
 	read_classes(meta, &readers[SECTION_CLAS]);
 	read_calibration(meta, &readers[SECTION_CALI]);
 	read_operating_point(meta, &readers[SECTION_OPER]);
 	meta->precision = (NnPrecision) get_choice(&readers[SECTION_PREC], NN_PRECISION_FLOAT32,
 											   NN_PRECISION_INT16, "precision");
+	if (meta->multi_label)
+		read_findings(meta, &readers[SECTION_FIND]);
 	for (i = 0; i < N_META_SECTIONS; i++)
 		finish(&readers[i]);
 
@@ -354,6 +426,16 @@ pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph)
 		if (!pg_verify_mbstr(PG_UTF8, node.name, strlen(node.name), true))
 			corrupt("NODE", psprintf("the name of layer %d is not UTF-8", i));
 	}
+	if (meta->multi_label)
+	{
+		if (nn_graph_output_units(graph) != meta->n_classes ||
+			(meta->n_classes > 1 && !nn_graph_is_multi_label(graph)))
+			corrupt(tags[SECTION_FIND],
+					psprintf("%d findings for a network that does not tell them", meta->n_classes));
+		return;
+	}
+	if (nn_graph_is_multi_label(graph))
+		corrupt(tags[SECTION_CLAS], "classes for a network that tells findings");
 	if (nn_graph_class_count(graph) != meta->n_classes)
 		corrupt(tags[SECTION_CLAS],
 				psprintf("%d classes for a network of %d", meta->n_classes, nn_graph_class_count(graph)));
@@ -361,15 +443,16 @@ pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *graph)
 
 /* -------------------------------------------------------------- calibration */
 
+/* Returns the probability of a logit by a kind of calibration and its numbers. */
 static double
-calibrate(const PneumoModelMeta *meta, double logit)
+calibrate(PneumoCalibrationKind kind, double a, double b, double logit)
 {
 	double z = logit;
 
-	if (meta->calibration == PNEUMO_CALIBRATION_PLATT)
-		z = meta->calibration_a * logit + meta->calibration_b;
-	else if (meta->calibration == PNEUMO_CALIBRATION_TEMPERATURE)
-		z = logit / meta->calibration_a;
+	if (kind == PNEUMO_CALIBRATION_PLATT)
+		z = a * logit + b;
+	else if (kind == PNEUMO_CALIBRATION_TEMPERATURE)
+		z = logit / a;
 	return z >= 0 ? 1 / (1 + exp(-z)) : exp(z) / (1 + exp(z));
 }
 
@@ -381,6 +464,23 @@ pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, int output_u
 	double sum = 0;
 	int i;
 
+	if (meta->view > 0)
+	{
+		i = meta->view - 1;
+		dst[1] = meta->calibration == PNEUMO_CALIBRATION_NONE
+					 ? probabilities[i]
+					 : calibrate(meta->calibration, meta->calibration_a, meta->calibration_b, logits[i]);
+		dst[0] = 1 - dst[1];
+		return;
+	}
+	if (meta->multi_label)
+	{
+		for (i = 0; i < meta->n_classes; i++)
+			dst[i] = meta->findings[i].calibrated
+						 ? calibrate(meta->calibration, meta->findings[i].a, meta->findings[i].b, logits[i])
+						 : probabilities[i];
+		return;
+	}
 	/* uncalibrated: the network's own numbers, to the bit */
 	if (meta->calibration == PNEUMO_CALIBRATION_NONE && output_units > 1)
 	{
@@ -393,8 +493,9 @@ pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, int output_u
 		if (meta->calibration == PNEUMO_CALIBRATION_NONE)
 			dst[1] = probabilities[0];
 		else
-			dst[1] = calibrate(meta, output_units == 1 ? (double) logits[0]
-													   : (double) logits[1] - (double) logits[0]);
+			dst[1] =
+				calibrate(meta->calibration, meta->calibration_a, meta->calibration_b,
+						  output_units == 1 ? (double) logits[0] : (double) logits[1] - (double) logits[0]);
 		dst[0] = 1 - dst[1];
 		return;
 	}

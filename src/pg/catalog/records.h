@@ -98,11 +98,43 @@ typedef struct PneumoModelMeta
 	double calibration_a, calibration_b; /* Platt: p = 1/(1+exp(-(a*logit + b))); temperature: logit / a */
 	double threshold;            /* operating point on the calibrated scale; positive: score >= threshold */
 	const char *operating_point; /* JSON text of what was asked for */
+
+	/*
+	 * Whether an image has any number of the classes, which are findings then, each
+	 * with a unit, a calibration and a threshold of its own.  calibration is the kind
+	 * of all that have one; a, b and threshold above play no part.
+	 */
+	bool multi_label;
+	struct PneumoFinding *findings; /* n_classes, or NULL */
+
+	/*
+	 * Of what pneumo_meta_view() returns the number of the finding, from 1, whose absence
+	 * and presence the two classes are; else 0.
+	 */
+	int view;
 } PneumoModelMeta;
 
-#define PNEUMO_META_SECTIONS 5
+typedef struct PneumoFinding
+{
+	bool calibrated;
+	double a, b; /* as calibration_a, calibration_b */
+	double threshold;
+} PneumoFinding;
 
-/* Fills PNEUMO_META_SECTIONS sections for nn_model_write(), in the current context; returns their number. */
+#define PNEUMO_META_SECTIONS 6 /* at most */
+
+#define PNEUMO_MAX_CLASS_NAME 1024 /* bytes in UTF-8; the least is 1 */
+
+/* Returns the metadata of a finding alone, as those of two classes; palloc'd. */
+extern PneumoModelMeta *pneumo_meta_view(const PneumoModelMeta *meta, int finding);
+
+/* Tells whether the classes are a negative and a positive one. */
+extern bool pneumo_meta_is_two_class(const PneumoModelMeta *meta);
+
+/* Returns the threshold of a class: of a finding its own, else that of the positive one of two. */
+extern double pneumo_meta_threshold(const PneumoModelMeta *meta, int class);
+
+/* Fills the sections for nn_model_write(), in the current context; returns their number. */
 extern int pneumo_meta_to_sections(NnSection *sections, const PneumoModelMeta *meta);
 
 /* Reads the sections and checks all of them; errors with ERRCODE_DATA_CORRUPTED.  Allocates in cxt. */
@@ -115,7 +147,7 @@ extern void pneumo_meta_check_graph(const PneumoModelMeta *meta, const NnGraph *
  * Computes the calibrated probabilities of all classes (dst: n_classes) of one
  * sample from the network's output_units probabilities and logits.  Without
  * calibration they are the network's own probabilities, to the bit; of a network
- * with one unit, 1 - p and p.
+ * with one unit, 1 - p and p.  Those of findings need not sum to 1.
  */
 extern void pneumo_meta_probabilities(double *dst, const PneumoModelMeta *meta, int output_units,
 									  const float *probabilities, const float *logits);

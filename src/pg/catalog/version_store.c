@@ -48,23 +48,48 @@ classes_datum(const PneumoModelMeta *meta)
 static Jsonb *
 calibration_json(const PneumoModelMeta *meta)
 {
+	static const char *const kinds[] = {"none", "platt", "temperature"};
 	PneumoJson json;
 
 	pneumo_json_begin(&json);
+	pneumo_json_add_string(&json, "kind", kinds[meta->calibration]);
+	if (meta->multi_label)
+		return pneumo_json_end(&json);
 	switch (meta->calibration)
 	{
 		case PNEUMO_CALIBRATION_NONE:
-			pneumo_json_add_string(&json, "kind", "none");
 			break;
 		case PNEUMO_CALIBRATION_PLATT:
-			pneumo_json_add_string(&json, "kind", "platt");
 			pneumo_json_add_number(&json, "a", meta->calibration_a, 17);
 			pneumo_json_add_number(&json, "b", meta->calibration_b, 17);
 			break;
 		case PNEUMO_CALIBRATION_TEMPERATURE:
-			pneumo_json_add_string(&json, "kind", "temperature");
 			pneumo_json_add_number(&json, "temperature", meta->calibration_a, 17);
 			break;
+	}
+	return pneumo_json_end(&json);
+}
+
+/* Returns threshold and calibration of each finding. */
+static Jsonb *
+findings_json(const PneumoModelMeta *meta)
+{
+	PneumoJson json;
+	int i;
+
+	pneumo_json_begin(&json);
+	for (i = 0; i < meta->n_classes; i++)
+	{
+		PneumoModelMeta one = *meta;
+
+		one.multi_label = false;
+		one.calibration = meta->findings[i].calibrated ? meta->calibration : PNEUMO_CALIBRATION_NONE;
+		one.calibration_a = meta->findings[i].a;
+		one.calibration_b = meta->findings[i].b;
+		pneumo_json_open_object(&json, meta->classes[i]);
+		pneumo_json_add_number(&json, "threshold", meta->findings[i].threshold, 17);
+		pneumo_json_add_jsonb(&json, "calibration", calibration_json(&one));
+		pneumo_json_close(&json);
 	}
 	return pneumo_json_end(&json);
 }
@@ -119,6 +144,9 @@ insert_version(const PneumoNewVersion *new_version, int64 model, const PneumoVer
 	values[Anum_version_image_size - 1] = image_size_datum(meta);
 	values[Anum_version_classes - 1] = classes_datum(meta);
 	values[Anum_version_threshold - 1] = Float8GetDatum(meta->threshold);
+	nulls[Anum_version_threshold - 1] = meta->multi_label;
+	values[Anum_version_findings - 1] = meta->multi_label ? JsonbPGetDatum(findings_json(meta)) : (Datum) 0;
+	nulls[Anum_version_findings - 1] = !meta->multi_label;
 	values[Anum_version_operating_point - 1] = JsonbPGetDatum(pneumo_json_parse(meta->operating_point));
 	values[Anum_version_calibration - 1] = JsonbPGetDatum(calibration_json(meta));
 	values[Anum_version_metrics - 1] = PointerGetDatum(new_version->metrics);

@@ -85,7 +85,16 @@ check_together(PneumoConfig *config)
 	if (config->name == NULL || strlen(config->name) > 200)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("config key \"name\" must be a string of 1 to 200 bytes")));
-	if (config->label_column == NULL)
+	if (config->label_columns != NULL)
+	{
+		if (!pneumo_json_is_null(pneumo_json_get(&config->given->root, "label_column")))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("config keys \"label_column\" and \"label_columns\" cannot both be given"),
+							errhint("\"label_columns\" names a boolean column for each finding, "
+									"\"label_column\" one column of classes or of arrays of findings.")));
+		config->label_column = NULL;
+	}
+	else if (config->label_column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("config key \"label_column\" must not be null")));
 	check_splits(config);
@@ -187,7 +196,7 @@ pneumo_explore_config(Oid relid, Jsonb *given, const char *const *own_keys)
 				pushJsonbValue(&state, token, &item);
 		}
 		config = pneumo_config_parse(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
-		if (pneumo_json_get(&given->root, "label_column") == NULL &&
+		if (pneumo_json_get(&given->root, "label_column") == NULL && config->label_columns == NULL &&
 			get_attnum(relid, config->label_column) <= 0)
 			config->label_column = NULL;
 	}

@@ -65,6 +65,11 @@ typedef struct PneumoConfig
 
 	char *image_column;
 	char *label_column;
+	char **label_columns; /* a column for each finding, or NULL */
+	char **findings;      /* their names, which are the columns' unless the key says otherwise */
+	int n_label_columns;
+	char **classes; /* the findings that are learned of a column of arrays, or NULL: all */
+	int n_classes;
 	char *positive_class;
 	char *group_column;
 	char *split_column;
@@ -94,6 +99,12 @@ typedef struct PneumoConfig
 	char *comment;
 
 	/*
+	 * No key.  A row has any number of the classes: its labels are an array, or
+	 * boolean columns.  pneumo_source_check() sets it.
+	 */
+	bool multi_label;
+
+	/*
 	 * No key.  The caller's own backend reads the table, so that a temporary
 	 * one will do; then label_column may be NULL, too.
 	 */
@@ -112,12 +123,13 @@ extern PneumoConfig *pneumo_config_parse(Jsonb *given);
 extern PneumoConfig *pneumo_explore_config(Oid relid, Jsonb *given, const char *const *own_keys);
 
 /*
- * Checks loss and class_weight against the classes and fills
- * train.class_weight.  train_rows counts the rows of the training split by
- * class, for balanced weights; NULL: they are not known yet.
+ * Checks loss and class_weight against the classes and fills train.class_weight
+ * and train.negative_weight.  train_rows counts the rows of the training split by
+ * class, for balanced weights; NULL: they are not known yet.  Of findings
+ * absent_rows counts those that are known to be without it.
  */
 extern void pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes,
-										const int64 *train_rows);
+										const int64 *train_rows, const int64 *absent_rows);
 
 /* Returns the threads that the config and the setting allow, at least 1. */
 extern int pneumo_config_threads(const PneumoConfig *config);
@@ -162,7 +174,8 @@ typedef struct PneumoLayersHooks
 
 /*
  * Builds the network of a config for so many classes (0: they are not known,
- * any network will do).  Sets config->preprocess from the network's input;
+ * any network will do); with config->multi_label it ends with a sigmoid for each.
+ * Sets config->preprocess from the network's input;
  * errors if a given key says otherwise.  Sets config->rescale to 1 where the
  * network expects 0 to 255, unless the key is given.  All that is wrong with
  * the layers is one error, with a line of detail for each thing.  hooks may be

@@ -66,6 +66,26 @@ read_given_weights(double *weight, Jsonb *given, int n_classes, char **classes)
 	}
 }
 
+/*
+ * Fills the weights of each finding and of its absence so that both count the
+ * same in all, as for two classes.
+ */
+static void
+balance_findings(NnTrainConfig *train, int n_classes, const int64 *train_rows, const int64 *absent_rows)
+{
+	int i;
+
+	for (i = 0; i < n_classes; i++)
+	{
+		double known = (double) train_rows[i] + (double) absent_rows[i];
+
+		if (train_rows[i] == 0 || absent_rows[i] == 0)
+			continue;
+		train->class_weight[i] = known / (2 * (double) train_rows[i]);
+		train->negative_weight[i] = known / (2 * (double) absent_rows[i]);
+	}
+}
+
 /* Fills weight so that each class has the same weight in all, as Keras's and scikit-learn's "balanced". */
 static void
 balance_weights(double *weight, int n_classes, const int64 *train_rows)
@@ -81,19 +101,26 @@ balance_weights(double *weight, int n_classes, const int64 *train_rows)
 }
 
 void
-pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes, const int64 *train_rows)
+pneumo_config_class_weights(PneumoConfig *config, int n_classes, char **classes, const int64 *train_rows,
+							const int64 *absent_rows)
 {
 	double *weight = config->train.class_weight;
 	int i;
 
 	for (i = 0; i < NN_MAX_CLASSES; i++)
-		weight[i] = 1;
-	if (config->loss == PNEUMO_LOSS_BINARY && n_classes > 2)
+		weight[i] = config->train.negative_weight[i] = 1;
+	if (config->multi_label && config->loss != PNEUMO_LOSS_NOT_GIVEN && config->loss != PNEUMO_LOSS_BINARY)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"loss\" must be \"binary_crossentropy\" where an image can have "
+							   "several findings")));
+	if (config->loss == PNEUMO_LOSS_BINARY && n_classes > 2 && !config->multi_label)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("config key \"loss\" is \"binary_crossentropy\", the labels have %d classes",
 							   n_classes)));
 
-	if (config->class_weight == PNEUMO_CLASS_WEIGHT_BALANCED && train_rows != NULL)
+	if (config->class_weight == PNEUMO_CLASS_WEIGHT_BALANCED && train_rows != NULL && config->multi_label)
+		balance_findings(&config->train, n_classes, train_rows, absent_rows);
+	else if (config->class_weight == PNEUMO_CLASS_WEIGHT_BALANCED && train_rows != NULL)
 		balance_weights(weight, n_classes, train_rows);
 	else if (config->class_weight == PNEUMO_CLASS_WEIGHT_GIVEN)
 		read_given_weights(weight, config->class_weight_given, n_classes, classes);

@@ -131,8 +131,8 @@ extern const Preset *pneumo_preset_find(const char *name);
 /* Returns the names of all presets, ended by NULL. */
 extern const char *const *pneumo_preset_names(void);
 
-/* Returns the preset's list of layers, ended by the Dense that n_classes need. */
-extern Jsonb *pneumo_preset_layers(const char *name, int n_classes);
+/* Returns the preset's list of layers, ended by the Dense that n_classes, or as many findings, need. */
+extern Jsonb *pneumo_preset_layers(const char *name, int n_classes, bool multi_label);
 
 /* -------------------------------------------------------------- layers */
 

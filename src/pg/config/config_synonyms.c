@@ -10,6 +10,8 @@
 #include "pg/config/config_internal.h"
 
 #define USE(example) "Use " example "."
+#define SEVERAL_FINDINGS \
+	"Images with several findings have them in a column of type text[], or \"label_columns\" lists a boolean column for each."
 #define AT_TOP(example) "The keys stand at the top of the config, as in " example "."
 
 /* Names in lower case without underscores and hyphens. */
@@ -120,7 +122,6 @@ static const struct
 	{"activation", "The activation is a key of a layer of \"layers\"."},
 	{"filters", "The filters are a key of a layer of \"layers\"."},
 	{"numclasses", "The classes are those of the labels: there is no key for their number."},
-	{"classes", "The classes are those of the labels; \"positive_class\" names the positive one."},
 	/* data */
 	{"image", USE("\"image_column\" with the name of the column")},
 	{"img", USE("\"image_column\" with the name of the column")},
@@ -129,6 +130,11 @@ static const struct
 	{"x", USE("\"image_column\" with the name of the column")},
 	{"label", USE("\"label_column\" with the name of the column")},
 	{"labels", USE("\"label_column\" with the name of the column")},
+	{"multilabel", SEVERAL_FINDINGS},
+	{"findings", SEVERAL_FINDINGS},
+	{"labelcols", SEVERAL_FINDINGS},
+	{"targets", SEVERAL_FINDINGS},
+	{"findingcolumns", SEVERAL_FINDINGS},
 	{"labelcol", USE("\"label_column\" with the name of the column")},
 	{"target", USE("\"label_column\" with the name of the column")},
 	{"class", USE("\"label_column\" with the name of the column")},

@@ -237,6 +237,46 @@ tell_parts(PneumoLayersHooks *hooks, const LayerList *list)
 	}
 }
 
+/* Raises an error unless the network's last layer is for so many classes, or for as many findings. */
+static void
+check_last_layer(const PneumoConfig *config, const NnGraph *graph, int n_classes)
+{
+	int units = nn_graph_output_units(graph);
+	bool softmax = units > 1 && !nn_graph_is_multi_label(graph);
+	NnNodeInfo last;
+
+	if (config->multi_label)
+	{
+		if (units != n_classes || softmax)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the network ends with %d unit%s of %s, the labels have %d finding%s", units,
+						units == 1 ? "" : "s", softmax ? "softmax" : "sigmoid", n_classes,
+						n_classes == 1 ? "" : "s"),
+				 errhint(
+					 "End the network with a Dense layer of %d unit%s with sigmoid: each finding is told by "
+					 "itself.",
+					 n_classes, n_classes == 1 ? "" : "s")));
+		return;
+	}
+	if (nn_graph_is_multi_label(graph))
+	{
+		nn_graph_node(&last, graph, nn_graph_node_count(graph) - 1);
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("the last layer \"%s\" has %d units and the activation \"sigmoid\"", last.name,
+							   units),
+						errhint("Give it the activation \"softmax\", or one unit with \"sigmoid\".")));
+	}
+	if (nn_graph_class_count(graph) != n_classes)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the network tells %d classes apart, the labels have %d",
+							   nn_graph_class_count(graph), n_classes),
+						errhint("End the network with a Dense layer of %s.",
+								n_classes == 2 ? "one unit with sigmoid"
+											   : psprintf("%d units with softmax", n_classes))));
+}
+
 NnGraph *
 pneumo_layers_graph(PneumoConfig *config, int n_classes, PneumoLayersHooks *hooks)
 {
@@ -251,8 +291,9 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes, PneumoLayersHooks *hook
 	memset(&error, 0, sizeof(error));
 	memset(&list, 0, sizeof(list));
 	list.hooks = hooks;
-	pneumo_layers_read(&list, config->layers != NULL ? config->layers
-													 : pneumo_preset_layers(config->preset, n_classes));
+	pneumo_layers_read(&list, config->layers != NULL
+								  ? config->layers
+								  : pneumo_preset_layers(config->preset, n_classes, config->multi_label));
 	if (hooks != NULL)
 		tell_layers(hooks, &list);
 	for (i = 0; i < list.n; i++)
@@ -280,13 +321,8 @@ pneumo_layers_graph(PneumoConfig *config, int n_classes, PneumoLayersHooks *hook
 		hooks->finish(graph, output, hooks->arg);
 	else if (nn_graph_finish(graph, output, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
-	if (n_classes > 0 && nn_graph_class_count(graph) != n_classes)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the network tells %d classes apart, the labels have %d",
-							   nn_graph_class_count(graph), n_classes),
-						errhint("End the network with a Dense layer of %s.",
-								n_classes == 2 ? "one unit with sigmoid"
-											   : psprintf("%d units with softmax", n_classes))));
+	if (n_classes > 0)
+		check_last_layer(config, graph, n_classes);
 	if (hooks != NULL)
 		tell_parts(hooks, &list);
 	pneumo_layers_tell(&list);

@@ -58,14 +58,14 @@ pneumo_preset_names(void)
 }
 
 Jsonb *
-pneumo_preset_layers(const char *name, int n_classes)
+pneumo_preset_layers(const char *name, int n_classes, bool multi_label)
 {
 	const Preset *preset = pneumo_preset_find(name);
 	char *text;
 
-	if (n_classes > 2)
-		text = psprintf("%s{\"class_name\":\"Dense\",\"config\":{\"units\":%d,\"activation\":\"softmax\"}}]",
-						preset->layers, n_classes);
+	if (n_classes > 2 || (multi_label && n_classes > 0))
+		text = psprintf("%s{\"class_name\":\"Dense\",\"config\":{\"units\":%d,\"activation\":\"%s\"}}]",
+						preset->layers, n_classes, multi_label ? "sigmoid" : "softmax");
 	else
 		text = psprintf("%s{\"class_name\":\"Dense\",\"config\":{\"units\":1,\"activation\":\"sigmoid\"}}]",
 						preset->layers);

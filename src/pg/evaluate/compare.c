@@ -89,7 +89,7 @@ put_differences(Datum *values, bool *nulls, TupleDesc desc, const PneumoDifferen
 Datum
 pneumo_compare(PG_FUNCTION_ARGS)
 {
-	static const char *const own_keys[] = {"split", NULL};
+	static const char *const own_keys[] = {"split", "class", NULL};
 	static const char *const version_keys[] = {"version_a", "version_b", NULL};
 	Oid relid = DatumGetObjectId(pneumo_argument(fcinfo, 0));
 	Jsonb *given = pneumo_config_argument(fcinfo, 3);
@@ -100,6 +100,7 @@ pneumo_compare(PG_FUNCTION_ARGS)
 	TupleDesc desc;
 	Datum values[N_CMP];
 	bool nulls[N_CMP] = {false};
+	int finding;
 	double number[2];
 	int64 looks[2];
 	int v;
@@ -112,7 +113,10 @@ pneumo_compare(PG_FUNCTION_ARGS)
 													pneumo_json_get(&given->root, version_keys[v])),
 								own_keys);
 	pneumo_rivals_check(e, 2);
+	finding = pneumo_judged_finding(&e[0], given, true, "a comparison");
 	pneumo_judged_read(&judged, e, 2, relid, split);
+	if (finding >= 0)
+		pneumo_judged_view(&judged, e, 2, finding);
 	pneumo_differences(&differences, &judged, &e[0], &e[1], "pneumo_compare");
 	put_differences(values, nulls, desc, &differences);
 

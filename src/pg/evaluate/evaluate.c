@@ -127,6 +127,33 @@ many_class_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const 
 													 TupleDescAttr(desc, COL_CLASSES)->atttypid);
 }
 
+/* Fills the columns for findings: their means, and each of them at its threshold. */
+static void
+finding_figures(Datum *values, bool *nulls, const PneumoEvaluation *e, const PneumoJudged *judged,
+				TupleDesc desc)
+{
+	const PneumoModelMeta *meta = e->scorer->meta;
+	StatsFindingRows rows = pneumo_judged_finding_rows(judged, e);
+	StatsEvaluation *of_finding = palloc(meta->n_classes * sizeof(StatsEvaluation));
+	StatsFindingEvaluation figures;
+	const StatsInterval *const single[] = {&figures.accuracy, &figures.sensitivity, &figures.specificity,
+										   &figures.auc, &figures.log_loss};
+	StatsOptions options;
+	PneumoStats stats;
+
+	pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
+	pneumo_stats_begin(&stats);
+	pneumo_stats_check(stats_finding_evaluate(&figures, of_finding, &rows, &options, &stats.env),
+					   "pneumo_evaluate", NULL);
+	pneumo_stats_end(&stats);
+	nulls[COL_POSITIVE] = true;
+	nulls[COL_THRESHOLD] = true;
+	put_single_figures(values, nulls, single);
+	values[COL_FIGURES] = pneumo_finding_figures_datum(&figures, TupleDescAttr(desc, COL_FIGURES)->atttypid);
+	values[COL_CLASSES] = pneumo_class_figures_datum(of_finding, meta->classes, meta->n_classes,
+													 TupleDescAttr(desc, COL_CLASSES)->atttypid);
+}
+
 static Jsonb *
 figures_json(const Datum *values, const bool *nulls)
 {
@@ -164,7 +191,9 @@ pneumo_evaluate(PG_FUNCTION_ARGS)
 	values[COL_IMAGES] = Int64GetDatum(judged.n);
 	values[COL_PATIENTS] = Int64GetDatum(judged.groups);
 	nulls[COL_PATIENTS] = !judged.grouped;
-	if (e.scorer->meta->n_classes == 2)
+	if (e.scorer->meta->multi_label)
+		finding_figures(values, nulls, &e, &judged, desc);
+	else if (e.scorer->meta->n_classes == 2)
 		two_class_figures(values, nulls, &e, &judged, desc);
 	else
 		many_class_figures(values, nulls, &e, &judged, desc);

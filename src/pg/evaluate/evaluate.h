@@ -84,6 +84,13 @@ extern int64 pneumo_evaluation_look(const PneumoEvaluation *e, const PneumoVersi
 /* Lists the samples of a split in *samples, palloc'd, and returns their number. */
 extern int64 pneumo_evaluation_split(int64 **samples, const PneumoEvaluation *e, int split);
 
+/*
+ * Makes of n evaluations of findings that have read the same rows evaluations of two
+ * classes: the absence and the presence of one finding, on the rows of which it is
+ * known.
+ */
+extern void pneumo_evaluation_view(PneumoEvaluation *e, int n, int finding);
+
 /* Returns the probabilities of the classes for a scored sample. */
 extern const double *pneumo_evaluation_probability(const PneumoEvaluation *e, int64 sample);
 
@@ -125,12 +132,15 @@ extern int pneumo_judged_split(Jsonb *given, const char *function);
  */
 extern void pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, int n, Oid relid, int split);
 
+/* Turns rows that are read, and their evaluations, to one finding, as pneumo_evaluation_view() does. */
+extern void pneumo_judged_view(PneumoJudged *judged, PneumoEvaluation *e, int n, int finding);
+
 /* Below so many patients, of a class or in all, a note says that there are few. */
 #define PNEUMO_FEW_GROUPS 20
 
 /*
  * Returns the number of groups that samples are of, only those of a class unless that is
- * -1; *largest, unless NULL, is the number of samples of the largest one.
+ * -1, or with a finding; *largest, unless NULL, is the number of samples of the largest one.
  */
 extern int64 pneumo_count_groups(const PneumoEvaluation *e, const int64 *samples, int64 n_samples, int class,
 								 int64 *largest);
@@ -149,10 +159,20 @@ extern Datum pneumo_judged_notes_datum(const PneumoJudged *judged, const PneumoE
 
 /*
  * Returns score, label and patient of the rows with one class as the positive
- * one, in the order of pneumo_stats_rows(), so that the figures are to the bit
- * those of the aggregates.
+ * one, of a finding those of which it is known, in the order of
+ * pneumo_stats_rows(), so that the figures are to the bit those of the aggregates.
  */
 extern StatsRows pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, int class);
+
+/* Returns the probabilities of all findings with what is known of them, their thresholds and patients. */
+extern StatsFindingRows pneumo_judged_finding_rows(const PneumoJudged *judged, const PneumoEvaluation *e);
+
+/*
+ * Returns the finding that config key "class" names; -1 of a version of classes,
+ * where the key is an error, and without the key.  With needed, the key may be left
+ * out only if there is one finding; function names the caller.
+ */
+extern int pneumo_judged_finding(const PneumoEvaluation *e, Jsonb *given, bool needed, const char *function);
 
 /* Returns the probabilities of all classes with class and patient of the rows. */
 extern StatsClassRows pneumo_judged_class_rows(const PneumoJudged *judged, const PneumoEvaluation *e,
@@ -223,9 +243,10 @@ typedef struct PneumoNeighbour
 typedef struct PneumoFailure
 {
 	int64 sample;  /* of the evaluation's dataset */
-	int predicted; /* class */
+	int finding;   /* that is judged; -1: there are classes */
+	int predicted; /* class, of a finding 1 or 0 */
 	double score;  /* probability of the positive of two classes, of the predicted one of more */
-	double loss;   /* minus the logarithm of what the true class got */
+	double loss;   /* minus the logarithm of what the true class got, or the finding or its absence */
 	bool wrong;
 	int n_neighbours;
 	PneumoNeighbour *neighbours; /* the nearest first */
@@ -233,10 +254,12 @@ typedef struct PneumoFailure
 
 /*
  * Lists the rows of a scored split that are called wrongly, worst first, and
- * with right also the other rows; returns their number, at most limit.
+ * with right also the other rows; returns their number, at most limit.  Of findings
+ * a row is there for each that is known and called wrongly, or only for one
+ * finding (-1: all).
  */
 extern int64 pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int split, bool right,
-								  int64 limit);
+								  int finding, int64 limit);
 
 /* Finds the nearest training images of the wrong ones, by reading the table twice more. */
 extern void pneumo_failures_neighbours(PneumoFailure *failures, int64 n, PneumoEvaluation *e,
@@ -258,7 +281,7 @@ typedef enum PneumoMapMethod
 
 typedef struct PneumoMapOptions
 {
-	const char *class_name; /* NULL: positive of two, else the most probable */
+	const char *class_name; /* NULL: positive of two, else the most probable; of findings, too */
 	PneumoMapMethod method;
 	double scale;   /* logits at full colour; 0: the map's largest */
 	double opacity; /* of full colour, 0 to 1 */

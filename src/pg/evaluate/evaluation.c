@@ -18,6 +18,7 @@
 #include "utils/snapmgr.h"
 
 #include "image/image.h"
+#include "nn/nn.h"
 
 #include "pg/base/base.h"
 #include "pg/base/json.h"
@@ -29,11 +30,10 @@
 #include "pg/source/source.h"
 
 /* What a call may say, and what it takes from the version's config otherwise. */
-static const char *const data_keys[] = {"image_column",   "label_column",
-										"group_column",   "split_column",
-										"key_column",     "validation_split",
-										"test_split",     "split_seed",
-										"max_bad_images", NULL};
+static const char *const data_keys[] = {
+	"image_column",     "label_column", "label_columns", "group_column",   "split_column", "key_column",
+	"validation_split", "test_split",   "split_seed",    "max_bad_images", NULL,
+};
 
 #define MAX_KEYS 32
 
@@ -66,6 +66,17 @@ is_of_drawn_split(const char *key)
 		   strcmp(key, "split_seed") == 0;
 }
 
+/* Tells whether a key names labels, and the call names them by the other one. */
+static bool
+is_other_label_key(Jsonb *given, const char *key)
+{
+	const char *other = strcmp(key, "label_column") == 0    ? "label_columns"
+						: strcmp(key, "label_columns") == 0 ? "label_column"
+															: NULL;
+
+	return other != NULL && !pneumo_json_is_null(pneumo_json_get(&given->root, other));
+}
+
 /* Returns the data keys of the version's own config, overridden by those of the call. */
 static Jsonb *
 merge_config(Jsonb *given, Jsonb *stored)
@@ -79,7 +90,8 @@ merge_config(Jsonb *given, Jsonb *stored)
 	{
 		JsonbValue *value = pneumo_json_get(&given->root, data_keys[i]);
 
-		if (value == NULL && stored != NULL && !(by_column && is_of_drawn_split(data_keys[i])))
+		if (value == NULL && stored != NULL && !(by_column && is_of_drawn_split(data_keys[i])) &&
+			!is_other_label_key(given, data_keys[i]))
 			value = pneumo_json_get(&stored->root, data_keys[i]);
 		if (value != NULL)
 			pneumo_json_add_jsonb(&json, data_keys[i], JsonbValueToJsonb(value));
@@ -221,6 +233,19 @@ pneumo_evaluation_hold_out(PneumoEvaluation *e, const PneumoEvaluation *judge)
 	pneumo_manifest_free(&manifest);
 }
 
+/* Returns the names of the classes, for a message. */
+static char *
+class_names(const PneumoModelMeta *meta)
+{
+	const char *names[NN_MAX_CLASSES + 1];
+	int i;
+
+	for (i = 0; i < meta->n_classes; i++)
+		names[i] = meta->classes[i];
+	names[i] = NULL;
+	return pneumo_list_names(names);
+}
+
 /* Tells whether the table is not the one that the version was trained on, whose warnings its training gave. */
 static bool
 is_new_table(const PneumoEvaluation *e)
@@ -229,6 +254,44 @@ is_new_table(const PneumoEvaluation *e)
 		e->provenance == NULL ? NULL : pneumo_json_cstring(pneumo_json_get(&e->provenance->root, "source"));
 
 	return source == NULL || strcmp(source, e->source->name) != 0;
+}
+
+/*
+ * Raises an error if the table has classes where the version tells findings, or the
+ * other way round, or no column for any of its findings.
+ */
+static void
+check_labels(const PneumoEvaluation *e)
+{
+	const PneumoModelMeta *meta = e->scorer->meta;
+	const PneumoSource *source = e->source;
+	int i;
+	int c;
+
+	if (pneumo_source_is_multi_label(source) != meta->multi_label)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 meta->multi_label
+					 ? errmsg("model \"%s\" tells findings, of which an image can have several, but "
+							  "label column \"%s\" holds one class an image",
+							  e->model, source->label_column)
+					 : errmsg("model \"%s\" tells one class an image, but %s holds findings, of "
+							  "which an image can have several",
+							  e->model, source->label_column),
+				 meta->multi_label
+					 ? errhint("Name a column of type text[] in \"label_column\", or boolean columns in "
+							   "\"label_columns\".")
+					 : errhint("Name a column of its classes in \"label_column\".")));
+	for (i = 0; i < source->n_findings; i++)
+		for (c = 0; c < meta->n_classes; c++)
+			if (strcmp(source->finding[i], meta->classes[c]) == 0)
+				return;
+	if (source->n_findings > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("none of the columns in \"label_columns\" is a finding of model \"%s\"", e->model),
+				 errhint("Say which is which: {\"label_columns\": {\"%s\": \"%s\"}}.", meta->classes[0],
+						 source->table.column[source->col_finding[0] - 1].name)));
 }
 
 /* Warns that a column with splits is not used, where that makes a difference. */
@@ -245,9 +308,11 @@ void
 pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 {
 	PneumoReading reading;
+	char *others;
 	int i;
 
 	e->source = pneumo_source_check(relid, e->config);
+	check_labels(e);
 	if (e->n_extra > 0)
 		pneumo_source_add_extra(e->source, e->config, e->extra_key, e->extra, e->n_extra);
 	e->n_scored = 0;
@@ -264,6 +329,10 @@ pneumo_evaluation_read(PneumoEvaluation *e, Oid relid)
 		pneumo_source_hints(e->source, e->config);
 	e->dataset = pneumo_dataset_read(e->source, e->config, &reading);
 	warn_of_unused_split(e);
+	others = pneumo_dataset_other_findings(e->dataset);
+	if (others != NULL)
+		ereport(WARNING, (errmsg("%s", others),
+						  errdetail("Model \"%s\" tells %s.", e->model, class_names(e->scorer->meta))));
 	pneumo_scores_finish(&e->scores);
 	pneumo_evaluation_hold_out(e, e);
 }
@@ -279,6 +348,37 @@ pneumo_evaluation_split(int64 **samples, const PneumoEvaluation *e, int split)
 		if (e->dataset->samples[i].split == split)
 			(*samples)[n++] = i;
 	return n;
+}
+
+/* Turns the scores and the scorer of an evaluation to one finding. */
+static void
+view_scores(PneumoEvaluation *e, int finding)
+{
+	PneumoScorer *scorer = palloc(sizeof(PneumoScorer));
+	int k = e->scorer->meta->n_classes;
+	double *two = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, e->n_scored) * 2 * sizeof(double));
+	int64 i;
+
+	for (i = 0; i < e->n_scored; i++)
+	{
+		two[2 * i + 1] = e->scores.probability[i * k + finding];
+		two[2 * i] = 1 - two[2 * i + 1];
+	}
+	e->scores.probability = two;
+	*scorer = *e->scorer;
+	scorer->meta = pneumo_meta_view(e->scorer->meta, finding);
+	scorer->calibrated = palloc(2 * sizeof(double));
+	e->scorer = scorer;
+}
+
+void
+pneumo_evaluation_view(PneumoEvaluation *e, int n, int finding)
+{
+	int v;
+
+	for (v = 0; v < n; v++)
+		view_scores(&e[v], finding);
+	pneumo_dataset_view(e->dataset, finding, e->scorer->meta->classes);
 }
 
 const double *

@@ -114,7 +114,8 @@ find_class(const PneumoModelMeta *meta, const char *name)
 		names[i] = meta->classes[i];
 	}
 	names[i] = NULL;
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the model has no class \"%s\"", name),
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("the model has no %s \"%s\"", meta->multi_label ? "finding" : "class", name),
 					errdetail("It can be %s.", pneumo_list_names(names))));
 	return -1;
 }
@@ -248,17 +249,36 @@ add_pass(Passes *passes, int class_index, double sign)
 /*
  * Adds up the map of a class.  One output unit is the log-odds of class 1; of
  * two units the log-odds are the difference of the logits; of more the class has
- * its own logit.
+ * its own logit, and so has a finding: its log-odds.
  */
 static void
 add_passes(Passes *passes, int class_index)
 {
+	bool findings = passes->scorer->meta->multi_label;
+
+	if (passes->scorer->meta->view > 0)
+	{
+		add_pass(passes, passes->scorer->meta->view - 1, class_index == 1 ? 1 : -1);
+		return;
+	}
 	if (passes->scorer->output_units == 1)
-		add_pass(passes, 1, class_index == 1 ? 1 : -1);
+		add_pass(passes, 1, class_index == 1 || findings ? 1 : -1);
 	else
 		add_pass(passes, class_index, 1);
-	if (passes->scorer->output_units == 2)
+	if (passes->scorer->output_units == 2 && !findings)
 		add_pass(passes, 1 - class_index, -1);
+}
+
+static int
+most_probable_finding(const PneumoModelMeta *meta, const double *calibrated)
+{
+	int best = 0;
+	int i;
+
+	for (i = 1; i < meta->n_classes; i++)
+		if (calibrated[i] > calibrated[best])
+			best = i;
+	return best;
 }
 
 /* Returns the class that a map is for: the one asked for, the positive of two, the most probable. */
@@ -267,6 +287,8 @@ choose_class(const PneumoScorer *scorer, const PneumoMapOptions *options)
 {
 	if (options->class_name != NULL)
 		return find_class(scorer->meta, options->class_name);
+	if (scorer->meta->multi_label)
+		return most_probable_finding(scorer->meta, scorer->calibrated);
 	return scorer->meta->n_classes == 2 ? 1 : pneumo_class_of(scorer->meta, scorer->calibrated);
 }
 
@@ -277,7 +299,7 @@ read_image(PneumoScorer *scorer, Datum image, const PneumoMapOptions *options, i
 	/* known before the image is read, if it is not to depend on it */
 	if (options->class_name != NULL)
 		(void) find_class(scorer->meta, options->class_name);
-	else if (scorer->meta->n_classes > 2)
+	else if (!pneumo_meta_is_two_class(scorer->meta))
 		return pneumo_scorer_run(scorer, image, on_bad_image, false);
 	return pneumo_scorer_decode(scorer, 0, image, on_bad_image);
 }

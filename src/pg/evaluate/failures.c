@@ -24,6 +24,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "nn/nn.h"
+
 #include "pg/base/base.h"
 #include "pg/base/json.h"
 #include "pg/catalog/catalog.h"
@@ -52,7 +54,7 @@ enum
 	N_COLS
 };
 
-static const char *const own_keys[] = {"split", "limit", "all_rows", "neighbours", "distance", NULL};
+static const char *const own_keys[] = {"split", "limit", "all_rows", "neighbours", "distance", "class", NULL};
 static const char *const splits[] = {"train", "validation", "test", NULL};
 static const char *const distances[] = {"cosine", "euclidean", NULL};
 
@@ -75,33 +77,70 @@ compare_failures(const void *left, const void *right)
 
 	if (a->loss != b->loss)
 		return a->loss > b->loss ? -1 : 1;
-	return a->sample < b->sample ? -1 : a->sample > b->sample; /* by SHA-256 */
+	if (a->sample != b->sample)
+		return a->sample < b->sample ? -1 : 1; /* by SHA-256 */
+	return a->finding - b->finding;
+}
+
+/* Fills a failure with the findings' answer about one of them; false if nobody knows whether it is there. */
+static bool
+judge_finding(PneumoFailure *f, const PneumoEvaluation *e, int64 sample, int finding)
+{
+	const double *probability = pneumo_evaluation_probability(e, sample);
+	int truth = pneumo_sample_target(&e->dataset->samples[sample], finding);
+	double p = probability[finding];
+
+	if (truth == NN_UNKNOWN)
+		return false;
+	memset(f, 0, sizeof(*f));
+	f->sample = sample;
+	f->finding = finding;
+	f->predicted = pneumo_finding_called(e->scorer->meta, probability, finding);
+	f->score = p;
+	f->loss = -log(Max(truth == 1 ? p : 1 - p, SMALLEST_PROBABILITY));
+	f->wrong = f->predicted != truth;
+	return true;
+}
+
+/* Fills a failure with the class that a sample is called by. */
+static void
+judge_class(PneumoFailure *f, const PneumoEvaluation *e, int64 sample)
+{
+	const double *probability = pneumo_evaluation_probability(e, sample);
+	int truth = e->dataset->samples[sample].label;
+
+	memset(f, 0, sizeof(*f));
+	f->sample = sample;
+	f->finding = -1;
+	f->predicted = pneumo_class_of(e->scorer->meta, probability);
+	f->score = pneumo_score_of(e->scorer->meta, probability);
+	f->loss = -log(Max(probability[truth], SMALLEST_PROBABILITY));
+	f->wrong = f->predicted != truth;
 }
 
 int64
-pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int split, bool right, int64 limit)
+pneumo_failures_find(PneumoFailure **failures, const PneumoEvaluation *e, int split, bool right, int finding,
+					 int64 limit)
 {
+	int n_judged = e->dataset->multi_label && finding < 0 ? e->dataset->n_classes : 1;
 	int64 *samples;
 	int64 n_samples = pneumo_evaluation_split(&samples, e, split);
 	PneumoFailure *found =
-		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n_samples) * sizeof(PneumoFailure));
+		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n_samples) * n_judged * sizeof(PneumoFailure));
 	int64 n = 0;
 	int64 i;
 
-	for (i = 0; i < n_samples; i++)
+	for (i = 0; i < n_samples * n_judged; i++)
 	{
-		const double *probability = pneumo_evaluation_probability(e, samples[i]);
-		int truth = e->dataset->samples[samples[i]].label;
 		PneumoFailure *f = &found[n];
+		int64 sample = samples[i / n_judged];
 
-		memset(f, 0, sizeof(*f));
-		f->sample = samples[i];
-		f->predicted = pneumo_class_of(e->scorer->meta, probability);
-		f->score = pneumo_score_of(e->scorer->meta, probability);
-		f->loss = -log(Max(probability[truth], SMALLEST_PROBABILITY));
+		if (!e->dataset->multi_label)
+			judge_class(f, e, sample);
+		else if (!judge_finding(f, e, sample, finding < 0 ? (int) (i % n_judged) : finding))
+			continue;
 		if (f->loss == 0)
 			f->loss = 0; /* not -0 */
-		f->wrong = f->predicted != truth;
 		n += f->wrong || right;
 	}
 	qsort(found, n, sizeof(PneumoFailure), compare_failures);
@@ -144,26 +183,39 @@ product(const float *a, const float *b, int n)
 	return sum;
 }
 
+/* Returns the place of the first failure of a sample, NULL if it has none: of findings a sample can have several. */
+static PneumoFailure **
+first_failure(const Search *search, int64 sample)
+{
+	PneumoFailure probe;
+	PneumoFailure *key = &probe;
+	PneumoFailure **found;
+
+	probe.sample = sample;
+	found = bsearch(&key, search->wrong, search->n, sizeof(PneumoFailure *), compare_samples);
+	while (found != NULL && found > search->wrong && found[-1]->sample == sample)
+		found--;
+	return found;
+}
+
 /* Keeps the embedding of a failure and its length. */
 static void
 keep_embedding(void *arg, int64 sample, const PneumoRow *row, Datum image)
 {
 	Search *search = arg;
-	PneumoFailure probe;
-	PneumoFailure *key = &probe;
-	PneumoFailure **found;
+	PneumoFailure **found = first_failure(search, sample);
 	int64 at;
 
-	probe.sample = sample;
-	found = bsearch(&key, search->wrong, search->n, sizeof(PneumoFailure *), compare_samples);
 	if (found == NULL)
 		return;
-	at = found - search->wrong;
 	(void) pneumo_scorer_run(search->e->scorer, image, PNEUMO_BAD_IMAGE_ERROR, true);
-	memcpy(search->embedding + at * search->units, search->e->scorer->embedding,
-		   search->units * sizeof(float));
-	search->length[at] =
-		sqrt(product(search->e->scorer->embedding, search->e->scorer->embedding, search->units));
+	for (at = found - search->wrong; at < search->n && search->wrong[at]->sample == sample; at++)
+	{
+		memcpy(search->embedding + at * search->units, search->e->scorer->embedding,
+			   search->units * sizeof(float));
+		search->length[at] =
+			sqrt(product(search->e->scorer->embedding, search->e->scorer->embedding, search->units));
+	}
 }
 
 /* Inserts a training image where it belongs among the nearest of one failure. */
@@ -305,6 +357,15 @@ read_wanted(Wanted *wanted, Jsonb *given)
 			: (PneumoDistance) pneumo_json_read_enum("config key \"distance\"", value, distances);
 }
 
+/* Returns what is said of a finding: its name, or that it is not there, or that nobody knows. */
+static const char *
+answer(const PneumoEvaluation *e, int finding, int target)
+{
+	const char *name = e->scorer->meta->classes[finding];
+
+	return target == 1 ? name : psprintf(target == 0 ? "no %s" : "unknown %s", name);
+}
+
 /* Fills the three columns of neighbours; they are NULL for a row that has none. */
 static void
 put_neighbours(Datum *values, bool *nulls, const PneumoFailure *failure, const PneumoEvaluation *e)
@@ -323,7 +384,10 @@ put_neighbours(Datum *values, bool *nulls, const PneumoFailure *failure, const P
 
 		no_key[i] = sample->key == NULL;
 		keys[i] = no_key[i] ? (Datum) 0 : CStringGetTextDatum(sample->key);
-		classes[i] = CStringGetTextDatum(e->scorer->meta->classes[sample->label]);
+		classes[i] = CStringGetTextDatum(
+			failure->finding < 0
+				? e->scorer->meta->classes[sample->label]
+				: answer(e, failure->finding, pneumo_sample_target(sample, failure->finding)));
 		far[i] = Float8GetDatum(failure->neighbours[i].distance);
 	}
 	nulls[COL_NEIGHBOUR_KEYS] = nulls[COL_NEIGHBOUR_CLASSES] = nulls[COL_NEIGHBOUR_DISTANCES] = n == 0;
@@ -346,8 +410,17 @@ put_failure(ReturnSetInfo *result, const PneumoFailure *failure, const PneumoEva
 
 	nulls[COL_KEY] = sample->key == NULL;
 	values[COL_KEY] = sample->key != NULL ? CStringGetTextDatum(sample->key) : (Datum) 0;
-	values[COL_TRUTH] = CStringGetTextDatum(e->scorer->meta->classes[sample->label]);
-	values[COL_PREDICTED] = CStringGetTextDatum(e->scorer->meta->classes[failure->predicted]);
+	if (failure->finding < 0)
+	{
+		values[COL_TRUTH] = CStringGetTextDatum(e->scorer->meta->classes[sample->label]);
+		values[COL_PREDICTED] = CStringGetTextDatum(e->scorer->meta->classes[failure->predicted]);
+	}
+	else
+	{
+		values[COL_TRUTH] =
+			CStringGetTextDatum(answer(e, failure->finding, pneumo_sample_target(sample, failure->finding)));
+		values[COL_PREDICTED] = CStringGetTextDatum(answer(e, failure->finding, failure->predicted));
+	}
 	values[COL_PROBABILITY] = Float8GetDatum(failure->score);
 	values[COL_LOSS] = Float8GetDatum(failure->loss);
 	values[COL_WRONG] = BoolGetDatum(failure->wrong);
@@ -363,6 +436,7 @@ pneumo_failures(PG_FUNCTION_ARGS)
 	PneumoEvaluation e;
 	Wanted wanted;
 	PneumoFailure *failures;
+	int finding;
 	int64 *samples;
 	int64 n_samples;
 	int64 n;
@@ -370,6 +444,7 @@ pneumo_failures(PG_FUNCTION_ARGS)
 
 	pneumo_evaluation_begin(&e, pneumo_text_argument(fcinfo, 1), given, own_keys);
 	read_wanted(&wanted, given);
+	finding = pneumo_judged_finding(&e, given, false, "pneumo_failures");
 	if (wanted.split == PNEUMO_TEST)
 		pneumo_prevent_write("pneumo_failures() of held-out rows");
 	e.score[wanted.split] = true;
@@ -383,7 +458,7 @@ pneumo_failures(PG_FUNCTION_ARGS)
 					 ? errdetail("%lld rows are left out: the version was trained or selected on them.",
 								 (long long) e.dataset->left_out[PNEUMO_OUT_SEEN])
 					 : 0));
-	n = pneumo_failures_find(&failures, &e, wanted.split, wanted.all_rows, wanted.limit);
+	n = pneumo_failures_find(&failures, &e, wanted.split, wanted.all_rows, finding, wanted.limit);
 	/* before the table is read again: that it is tells a view's functions that there are failures */
 	(void) pneumo_evaluation_look(&e, &e.id, wanted.split, n_samples, NULL);
 	pneumo_failures_neighbours(failures, n, &e, wanted.n_neighbours, wanted.distance);

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "nn/nn.h"
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
@@ -59,7 +60,7 @@ list_rows(PneumoJudged *judged, const PneumoEvaluation *e, int split)
 		if (!e->score[dataset->samples[i].split])
 			continue;
 		judged->samples[judged->n++] = i;
-		judged->positive += dataset->samples[i].label == 1;
+		judged->positive += !dataset->multi_label && dataset->samples[i].label == 1;
 	}
 	for (i = 0; i < 3; i++)
 		judged->groups += e->score[i] ? dataset->split_groups[i] : 0;
@@ -176,6 +177,13 @@ pneumo_judged_read(PneumoJudged *judged, PneumoEvaluation *e, int n, Oid relid, 
 		pneumo_scores_finish(&e[v].scores);
 }
 
+void
+pneumo_judged_view(PneumoJudged *judged, PneumoEvaluation *e, int n, int finding)
+{
+	pneumo_evaluation_view(e, n, finding);
+	list_rows(judged, e, judged->split);
+}
+
 /* ----------------------------------------------------------------- notes */
 
 static int
@@ -202,7 +210,8 @@ pneumo_count_groups(const PneumoEvaluation *e, const int64 *samples, int64 n_sam
 	{
 		const PneumoSample *sample = &e->dataset->samples[samples[i]];
 
-		if (class < 0 || sample->label == class)
+		if (class < 0 ||
+			(e->dataset->multi_label ? pneumo_sample_target(sample, class) == 1 : sample->label == class))
 			memcpy(&group[n++], sample->group, sizeof(uint64));
 	}
 	qsort(group, (size_t) n, sizeof(uint64), compare_groups);
@@ -240,8 +249,9 @@ pneumo_judged_notes(const PneumoJudged *judged, const PneumoEvaluation *e)
 			groups += e->score[split] ? e->dataset->groups[split][c] : 0;
 		if (groups < PNEUMO_FEW_GROUPS)
 			notes = lappend(notes, c < 0 ? psprintf("few %s: %lld", unit, (long long) groups)
-										 : psprintf("few %s of class %s: %lld", unit, meta->classes[c],
-													(long long) groups));
+										 : psprintf("few %s %s %s: %lld", unit,
+													meta->multi_label ? "with finding" : "of class",
+													meta->classes[c], (long long) groups));
 	}
 	if (largest * PNEUMO_LARGE_SHARE > judged->n)
 		notes = lappend(notes, psprintf("one of the %s has %lld of %lld images", unit, (long long) largest,
@@ -280,6 +290,7 @@ pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, int cl
 	PneumoFigureRow *collected =
 		MemoryContextAllocHuge(CurrentMemoryContext, Max(1, judged->n) * sizeof(PneumoFigureRow));
 	StatsRows rows;
+	int64 n = 0;
 	int64 i;
 
 	for (i = 0; i < judged->n; i++)
@@ -287,12 +298,86 @@ pneumo_judged_rows(const PneumoJudged *judged, const PneumoEvaluation *e, int cl
 		const PneumoSample *sample = &e->dataset->samples[judged->samples[i]];
 		double score = pneumo_evaluation_probability(e, judged->samples[i])[class];
 
-		collected[i].score = sample->label == class ? -score : score;
-		memcpy(&collected[i].cluster, sample->group, sizeof(uint64));
+		bool positive = sample->label == class;
+
+		if (e->dataset->multi_label)
+		{
+			if (pneumo_sample_target(sample, class) == NN_UNKNOWN)
+				continue;
+			positive = pneumo_sample_target(sample, class) == 1;
+		}
+		collected[n].score = positive ? -score : score;
+		memcpy(&collected[n++].cluster, sample->group, sizeof(uint64));
 	}
-	rows = pneumo_stats_rows(collected, judged->n, true);
+	rows = pneumo_stats_rows(collected, n, true);
 	pfree(collected);
 	return rows;
+}
+
+StatsFindingRows
+pneumo_judged_finding_rows(const PneumoJudged *judged, const PneumoEvaluation *e)
+{
+	const PneumoModelMeta *meta = e->scorer->meta;
+	int k = meta->n_classes;
+	double *copy = MemoryContextAllocHuge(CurrentMemoryContext, (Size) judged->n * k * sizeof(double));
+	uint8_t *target = MemoryContextAllocHuge(CurrentMemoryContext, (Size) judged->n * k);
+	uint64_t *group = MemoryContextAllocHuge(CurrentMemoryContext, judged->n * sizeof(uint64_t));
+	double *threshold = palloc(k * sizeof(double));
+	StatsFindingRows rows = {copy, target, group, threshold, (size_t) judged->n, k};
+	int64 i;
+	int c;
+
+	for (c = 0; c < k; c++)
+		threshold[c] = meta->findings[c].threshold;
+	for (i = 0; i < judged->n; i++)
+	{
+		const PneumoSample *sample = &e->dataset->samples[judged->samples[i]];
+
+		memcpy(copy + i * k, pneumo_evaluation_probability(e, judged->samples[i]), k * sizeof(double));
+		memcpy(&group[i], sample->group, sizeof(uint64_t));
+		for (c = 0; c < k; c++)
+			target[i * k + c] = (uint8_t) pneumo_sample_target(sample, c);
+	}
+	return rows;
+}
+
+int
+pneumo_judged_finding(const PneumoEvaluation *e, Jsonb *given, bool needed, const char *function)
+{
+	const PneumoModelMeta *meta = e->scorer->meta;
+	JsonbValue *value = pneumo_json_get(&given->root, "class");
+	const char *names[NN_MAX_CLASSES + 1];
+	char *wanted;
+	int c;
+
+	if (pneumo_json_is_null(value) && (!meta->multi_label || !needed))
+		return -1;
+	if (!meta->multi_label)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("config key \"class\" names a finding, but model \"%s\" tells one class an image",
+						e->model)));
+	for (c = 0; c < meta->n_classes; c++)
+		names[c] = meta->classes[c];
+	names[c] = NULL;
+	if (pneumo_json_is_null(value))
+	{
+		if (meta->n_classes == 1)
+			return 0;
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("%s is of one finding, model \"%s\" has %d", function, e->model, meta->n_classes),
+				 errdetail("It can be %s.", pneumo_list_names(names)),
+				 errhint("Name it in config key \"class\".")));
+	}
+	wanted = pneumo_json_read_string("config key \"class\"", value);
+	for (c = 0; c < meta->n_classes; c++)
+		if (strcmp(meta->classes[c], wanted) == 0)
+			return c;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("model \"%s\" has no finding \"%s\"", e->model, pneumo_clip(wanted)),
+					errdetail("It can be %s.", pneumo_list_names(names))));
+	return -1;
 }
 
 StatsClassRows

@@ -12,6 +12,7 @@
 
 #include "utils/builtins.h"
 
+#include "nn/nn.h"
 #include "stats/stats.h"
 
 #include "pg/base/base.h"
@@ -59,8 +60,11 @@ require_two_classes(const PneumoEvaluation *e)
 }
 
 static const char *
-title(const char *what, const PneumoEvaluation *e, const PneumoJudged *judged)
+title(const char *what, const PneumoEvaluation *e, const PneumoJudged *judged, int class)
 {
+	if (e->scorer->meta->multi_label)
+		return pneumo_utf8(psprintf("%s of %s for %s, %s", what, e->model, e->scorer->meta->classes[class],
+									pneumo_split_names[judged->split]));
 	return pneumo_utf8(psprintf("%s of %s, %s", what, e->model, pneumo_split_names[judged->split]));
 }
 
@@ -82,13 +86,34 @@ draw_confusion(const PneumoEvaluation *e, const PneumoJudged *judged)
 
 		counts[label * k + predicted]++;
 	}
-	return pneumo_plot_confusion_counts(counts, k, names, title("Confusion matrix", e, judged), FUNCTION);
+	return pneumo_plot_confusion_counts(counts, k, names, title("Confusion matrix", e, judged, 0), FUNCTION);
+}
+
+/* Draws the confusion matrix of a finding and its absence, on the rows of which it is known. */
+static text *
+draw_finding_confusion(const PneumoEvaluation *e, const PneumoJudged *judged, int finding)
+{
+	const char *names[2] = {"no", "yes"};
+	uint64_t counts[4] = {0, 0, 0, 0};
+	int64 i;
+
+	for (i = 0; i < judged->n; i++)
+	{
+		int target = pneumo_sample_target(&e->dataset->samples[judged->samples[i]], finding);
+
+		if (target != NN_UNKNOWN)
+			counts[target * 2 + pneumo_finding_called(e->scorer->meta,
+													  pneumo_evaluation_probability(e, judged->samples[i]),
+													  finding)]++;
+	}
+	return pneumo_plot_confusion_counts(counts, 2, names, title("Confusion matrix", e, judged, finding),
+										FUNCTION);
 }
 
 Datum
 pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 {
-	static const char *const own_keys[] = {"split", NULL};
+	static const char *const own_keys[] = {"split", "class", NULL};
 	char *model = pneumo_text_argument(fcinfo, 1);
 	Plot plot = read_plot(pneumo_text_argument(fcinfo, 2));
 	Jsonb *given = pneumo_config_argument(fcinfo, 3);
@@ -98,22 +123,29 @@ pneumo_plot_evaluation(PG_FUNCTION_ARGS)
 	StatsRows rows;
 	PneumoJson metrics;
 	text *svg;
+	int finding;
+	int class;
 
 	pneumo_evaluation_begin(&e, model, given, own_keys);
-	if (plot != PLOT_CONFUSION)
+	finding = pneumo_judged_finding(&e, given, true, "a plot");
+	class = finding < 0 ? 1 : finding;
+	if (plot != PLOT_CONFUSION && finding < 0)
 		require_two_classes(&e);
 	pneumo_judged_read(&judged, &e, 1, DatumGetObjectId(pneumo_argument(fcinfo, 0)), split);
-	if (plot == PLOT_CONFUSION)
+	if (plot == PLOT_CONFUSION && finding >= 0)
+		svg = draw_finding_confusion(&e, &judged, finding);
+	else if (plot == PLOT_CONFUSION)
 		svg = draw_confusion(&e, &judged);
 	else
 	{
-		rows = pneumo_judged_rows(&judged, &e, 1);
+		rows = pneumo_judged_rows(&judged, &e, class);
+		pneumo_stats_check(rows.n == 0 ? STATS_NO_ROWS : STATS_OK, FUNCTION, &rows);
 		if (plot == PLOT_ROC)
-			svg = pneumo_plot_roc_rows(&rows, e.scorer->meta->threshold, title("ROC curve", &e, &judged),
-									   FUNCTION);
+			svg = pneumo_plot_roc_rows(&rows, pneumo_meta_threshold(e.scorer->meta, class),
+									   title("ROC curve", &e, &judged, class), FUNCTION);
 		else
-			svg = pneumo_plot_calibration_rows(&rows, PNEUMO_DEFAULT_BINS, title("Calibration", &e, &judged),
-											   FUNCTION);
+			svg = pneumo_plot_calibration_rows(&rows, PNEUMO_DEFAULT_BINS,
+											   title("Calibration", &e, &judged, class), FUNCTION);
 	}
 	pneumo_json_begin(&metrics);
 	pneumo_json_add_string(&metrics, "picture", plots[plot]);

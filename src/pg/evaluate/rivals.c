@@ -70,6 +70,13 @@ check_pair(const PneumoEvaluation *a, const PneumoEvaluation *b)
 	const PneumoModelMeta *y = b->scorer->meta;
 	int i;
 
+	if (x->multi_label != y->multi_label)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg(
+				 "model \"%s\" tells findings, of which an image can have several, \"%s\" one class an image",
+				 x->multi_label ? a->model : b->model, x->multi_label ? b->model : a->model)));
 	if (x->n_classes != y->n_classes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the models have different classes: \"%s\" has %d, \"%s\" has %d", a->model,

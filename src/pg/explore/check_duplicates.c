@@ -60,6 +60,8 @@ find_copies(const PneumoCheck *check, int64 first)
 {
 	Copies copies = {first, 0, 0, false};
 	int label = -1;
+	uint64 present = 0;
+	uint64 known = 0;
 
 	while (first + copies.n < check->n && same_bytes(&check->items[first], &check->items[first + copies.n]))
 	{
@@ -67,6 +69,10 @@ find_copies(const PneumoCheck *check, int64 first)
 
 		if (item->split >= 0)
 			copies.splits |= 1 << item->split;
+		if (((item->present ^ present) & item->known & known) != 0)
+			copies.conflict = true;
+		present |= item->present;
+		known |= item->known;
 		if (item->label < 0)
 			continue;
 		if (label >= 0 && item->label != label)
@@ -228,7 +234,8 @@ put_pair(PneumoCheck *check, const Pair *pair)
 					 pair->distance, pneumo_check_splits(splits));
 	if (a->group != NULL && b->group != NULL)
 		appendStringInfo(&detail, ", %s group", strcmp(a->group, b->group) == 0 ? "the same" : "another");
-	if (a->label >= 0 && b->label >= 0 && a->label != b->label)
+	if ((a->label >= 0 && b->label >= 0 && a->label != b->label) ||
+		((a->present ^ b->present) & a->known & b->known) != 0)
 		appendStringInfoString(&detail, ", different labels");
 	pneumo_check_put(check, "near duplicates", pair->leak ? "warning" : "note",
 					 psprintf("%s; %s", a->key, b->key), 2, detail.data);

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "nn/nn.h"
 #include "stats/stats.h"
 
 #include "pg/base/stats_env.h"
@@ -39,27 +40,31 @@ typedef struct Rows
 	double *single;  /* [n] one of them */
 	uint8 *label;
 	uint64 *cluster;
-	int *class;
+	const PneumoCheckItem **item;
 } Rows;
 
+/* Collects the items of which a class is known, all that have a label where an image has one class. */
 static void
-collect(Rows *rows, const PneumoCheck *check)
+collect(Rows *rows, const PneumoCheck *check, int class)
 {
 	Size n = (Size) Max(1, check->n);
 	int64 i;
 
-	memset(rows, 0, sizeof(*rows));
-	rows->feature = MemoryContextAllocHuge(check->cxt, n * N_FEATURES * sizeof(double));
-	rows->single = MemoryContextAllocHuge(check->cxt, n * sizeof(double));
-	rows->label = MemoryContextAllocHuge(check->cxt, n);
-	rows->cluster = MemoryContextAllocHuge(check->cxt, n * sizeof(uint64));
-	rows->class = MemoryContextAllocHuge(check->cxt, n * sizeof(int));
+	if (rows->feature == NULL)
+	{
+		rows->feature = MemoryContextAllocHuge(check->cxt, n * N_FEATURES * sizeof(double));
+		rows->single = MemoryContextAllocHuge(check->cxt, n * sizeof(double));
+		rows->label = MemoryContextAllocHuge(check->cxt, n);
+		rows->cluster = MemoryContextAllocHuge(check->cxt, n * sizeof(uint64));
+		rows->item = MemoryContextAllocHuge(check->cxt, n * sizeof(PneumoCheckItem *));
+	}
+	rows->n = 0;
 	for (i = 0; i < check->n; i++)
 	{
 		const PneumoCheckItem *item = &check->items[i];
 		double *feature = rows->feature + rows->n * N_FEATURES;
 
-		if (item->label < 0)
+		if (pneumo_check_target(check, item, class) == NN_UNKNOWN)
 			continue;
 		feature[0] = item->width;
 		feature[1] = item->height;
@@ -69,7 +74,7 @@ collect(Rows *rows, const PneumoCheck *check)
 		feature[5] = item->mean;
 		feature[6] = item->spread;
 		rows->cluster[rows->n] = item->cluster;
-		rows->class[rows->n++] = item->label;
+		rows->item[rows->n++] = item;
 	}
 }
 
@@ -111,12 +116,14 @@ check_class(PneumoCheck *check, Rows *rows, int class)
 	PneumoStats stats;
 	StatsShortcut result;
 	StatsStatus status;
-	char *against = check->n_classes > 2 ? psprintf("%s against the others: ", check->classes[class]) : "";
+	char *against = check->multi_label     ? psprintf("%s: ", check->classes[class])
+					: check->n_classes > 2 ? psprintf("%s against the others: ", check->classes[class])
+										   : "";
 	size_t i;
 
 	pneumo_stats_begin(&stats);
 	for (i = 0; i < rows->n; i++)
-		rows->label[i] = rows->class[i] == class;
+		rows->label[i] = pneumo_check_target(check, rows->item[i], class) == 1;
 	status = stats_shortcut(&result, NULL, rows->feature, N_FEATURES, rows->label, rows->cluster, rows->n,
 							STATS_SHORTCUT_FOLDS, SEED, CONFIDENCE, &stats.env);
 	if (status != STATS_OK)
@@ -156,14 +163,24 @@ pneumo_check_shortcut(PneumoCheck *check)
 	Rows rows;
 	int c;
 
-	if (check->source->col_label == 0)
+	if (!pneumo_source_labelled(check->source))
 		return;
-	if (check->n_classes < 2)
+	if (check->n_classes < 2 && !check->multi_label)
 	{
 		pneumo_check_put(check, "shortcut", "note", NULL, 0, "needs at least two classes");
 		return;
 	}
-	collect(&rows, check);
+	memset(&rows, 0, sizeof(rows));
+	if (check->multi_label)
+	{
+		for (c = 0; c < check->n_classes; c++)
+		{
+			collect(&rows, check, c);
+			check_class(check, &rows, c);
+		}
+		return;
+	}
+	collect(&rows, check, 0);
 	if (check->n_classes > 2)
 	{
 		for (c = 0; c < check->n_classes; c++)

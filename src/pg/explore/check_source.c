@@ -127,6 +127,31 @@ find_class(PneumoCheck *check, const char *label)
 	return check->n_classes++;
 }
 
+int
+pneumo_check_target(const PneumoCheck *check, const PneumoCheckItem *item, int class)
+{
+	uint64 bit = UINT64CONST(1) << class;
+
+	if (!check->multi_label)
+		return item->label < 0 ? NN_UNKNOWN : item->label == class;
+	return (item->known & bit) == 0 ? NN_UNKNOWN : (item->present & bit) != 0;
+}
+
+/* Fills the findings of an item. */
+static void
+read_findings(PneumoCheckItem *item, PneumoCheck *check, const PneumoRowFindings *findings)
+{
+	int i;
+
+	for (i = 0; i < findings->n_present; i++)
+		item->present |= UINT64CONST(1) << find_class(check, findings->present[i]);
+	item->known = item->present;
+	for (i = 0; i < findings->n_absent; i++)
+		item->known |= UINT64CONST(1) << find_class(check, findings->absent[i]);
+	if (findings->complete)
+		item->known = PG_UINT64_MAX;
+}
+
 /* Fills brightness, hash and thumbnail of an item from 72 x 64 pixels. */
 static void
 measure(PneumoCheckItem *item, const uint8 *pixels)
@@ -266,7 +291,9 @@ visit(void *arg, const PneumoRow *row)
 	item.label = -1;
 	if (row->label != NULL)
 		item.label = (int16) find_class(check, row->label);
-	else if (check->source->col_label > 0)
+	else if (row->findings != NULL)
+		read_findings(&item, check, row->findings);
+	else if (pneumo_source_labelled(check->source))
 		add_trouble(reading, &reading->no_label, row, NULL);
 	if (!read_image(check, &item, row, &error))
 	{
@@ -314,7 +341,7 @@ put_rows(const Reading *reading)
 				"rows without image; training leaves them out");
 	put_trouble(check, &reading->unreadable, "unreadable", "warning",
 				"images that cannot be read; training leaves them out");
-	if (check->source->col_label > 0)
+	if (pneumo_source_labelled(check->source))
 		put_trouble(check, &reading->no_label, "no label", "note",
 					"images without label; training leaves them out");
 	else
@@ -342,18 +369,24 @@ pneumo_check(PG_FUNCTION_ARGS)
 {
 	Oid relid = DatumGetObjectId(pneumo_argument(fcinfo, 0));
 	Jsonb *given = pneumo_config_argument(fcinfo, 1);
+	PneumoConfig *config;
 	PneumoCheck check;
+	int i;
 	Reading reading;
 
 	InitMaterializedSRF(fcinfo, 0);
 	memset(&check, 0, sizeof(check));
 	memset(&reading, 0, sizeof(reading));
 	check.result = (ReturnSetInfo *) fcinfo->resultinfo;
-	check.config = pneumo_explore_config(relid, given, own_keys);
+	config = pneumo_explore_config(relid, given, own_keys);
+	check.config = config;
 	check.max_subjects = read_int(given, "max_subjects", DEFAULT_SUBJECTS, 0, 10000);
 	check.near_images = read_int(given, "near_duplicate_images", DEFAULT_NEAR_IMAGES, 0, MAX_NEAR_IMAGES);
 	check.near_distance = read_int(given, "near_duplicate_distance", DEFAULT_NEAR_DISTANCE, 0, 16);
-	check.source = pneumo_source_check(relid, check.config);
+	check.source = pneumo_source_check(relid, config);
+	check.multi_label = pneumo_source_is_multi_label(check.source);
+	for (i = 0; i < check.source->n_findings; i++)
+		check.classes[check.n_classes++] = check.source->finding[i];
 	check.cxt = AllocSetContextCreate(CurrentMemoryContext, "pneumo check", ALLOCSET_DEFAULT_SIZES);
 	check.max = 1024;
 	check.items = MemoryContextAllocHuge(check.cxt, check.max * sizeof(PneumoCheckItem));

@@ -290,10 +290,13 @@ pneumo_check_negatives(PneumoCheck *check)
 		bool negative = is_negative(&check->items[i]);
 
 		n += negative;
-		if (check->items[i].label < 0)
-			continue;
-		images[check->items[i].label]++;
-		negatives[check->items[i].label] += negative;
+		for (c = 0; c < check->n_classes; c++)
+		{
+			if (pneumo_check_target(check, &check->items[i], c) != 1)
+				continue;
+			images[c]++;
+			negatives[c] += negative;
+		}
 	}
 	initStringInfo(&detail);
 	appendStringInfoString(&detail, n == 0 ? "no image is brighter at its border than in its centre"
@@ -319,15 +322,14 @@ typedef struct ClassCounts
 	int64 split_groups[3];
 } ClassCounts;
 
+/* Orders items by split and group. */
 static int
-compare_classes(const void *left, const void *right, void *arg)
+compare_places(const void *left, const void *right, void *arg)
 {
 	const PneumoCheckItem *a = ITEM(left);
 	const PneumoCheckItem *b = ITEM(right);
 
 	(void) arg;
-	if (a->label != b->label)
-		return a->label - b->label;
 	if (a->split != b->split)
 		return a->split - b->split;
 	return (a->cluster > b->cluster) - (a->cluster < b->cluster);
@@ -336,21 +338,28 @@ compare_classes(const void *left, const void *right, void *arg)
 static void
 count_classes(ClassCounts *counts, PneumoCheck *check)
 {
-	PneumoCheckItem **order = sorted_items(check, compare_classes);
+	PneumoCheckItem **order = sorted_items(check, compare_places);
 	int64 i;
+	int c;
 
-	for (i = 0; i < check->n; i++)
+	for (c = 0; c < check->n_classes; c++)
 	{
-		const PneumoCheckItem *item = order[i];
+		int64 last = -1; /* with the class */
 
-		if (item->label < 0)
-			continue;
-		counts[item->label].images++;
-		if (item->split < 0)
-			continue;
-		counts[item->label].split_images[item->split]++;
-		counts[item->label].split_groups[item->split] +=
-			i == 0 || compare_classes(&order[i - 1], &order[i], NULL) != 0;
+		for (i = 0; i < check->n; i++)
+		{
+			const PneumoCheckItem *item = order[i];
+
+			if (pneumo_check_target(check, item, c) != 1)
+				continue;
+			counts[c].images++;
+			if (item->split < 0)
+				continue;
+			counts[c].split_images[item->split]++;
+			counts[c].split_groups[item->split] +=
+				last < 0 || compare_places(&order[last], &order[i], NULL) != 0;
+			last = i;
+		}
 	}
 }
 
@@ -402,33 +411,39 @@ pneumo_check_classes(PneumoCheck *check)
 	ClassCounts *counts;
 	int order[NN_MAX_CLASSES];
 	int64 labelled = 0;
+	int64 k;
 	int64 most = 0;
 	int64 least = PG_INT64_MAX;
 	int n = check->n_classes;
 	int i;
 	int j;
 
-	if (check->source->col_label == 0)
+	if (!pneumo_source_labelled(check->source))
 		return;
 	counts = MemoryContextAllocZero(check->cxt, sizeof(ClassCounts) * NN_MAX_CLASSES);
 	count_classes(counts, check);
 	for (i = 0; i < n; i++)
 	{
-		labelled += counts[i].images;
 		most = Max(most, counts[i].images);
 		least = Min(least, counts[i].images);
 		for (j = i; j > 0 && strcmp(check->classes[i], check->classes[order[j - 1]]) < 0; j--)
 			order[j] = order[j - 1];
 		order[j] = i;
 	}
-	pneumo_check_put(check, "classes",
-					 n < 2 || least == 0                       ? "warning"
-					 : (double) most > UNEVEN * (double) least ? "note"
-															   : "ok",
-					 NULL, n,
-					 n < 2 ? "training needs at least two classes"
-						   : psprintf("the largest has %.1f times the images of the smallest",
-									  (double) most / (double) Max(least, 1)));
+	for (k = 0; k < check->n; k++)
+		labelled += check->items[k].label >= 0 || check->items[k].known != 0;
+	if (check->multi_label)
+		pneumo_check_put(check, "classes", n == 0 || least == 0 ? "warning" : "ok", NULL, n,
+						 "findings, of which an image can have several, or none");
+	else
+		pneumo_check_put(check, "classes",
+						 n < 2 || least == 0                       ? "warning"
+						 : (double) most > UNEVEN * (double) least ? "note"
+																   : "ok",
+						 NULL, n,
+						 n < 2 ? "training needs at least two classes"
+							   : psprintf("the largest has %.1f times the images of the smallest",
+										  (double) most / (double) Max(least, 1)));
 	for (i = 0; i < n; i++)
 		put_class(check, counts, order[i], Max(labelled, 1));
 }

@@ -136,7 +136,7 @@ read_config(Gallery *gallery, PneumoConfig *config, Jsonb *given)
 	if (!pneumo_json_is_null(value))
 	{
 		gallery->only = pneumo_json_read_string("config key \"class\"", value);
-		if (config->label_column == NULL)
+		if (config->label_column == NULL && config->label_columns == NULL)
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 							errmsg("config key \"class\" needs a column of labels"),
 							errhint("Name it in config key \"label_column\".")));
@@ -194,6 +194,20 @@ insert(Gallery *gallery, int place, const uint8 *sha256, const uint8 *pixels)
 	gallery->chosen[place].pixels = memory;
 }
 
+/* Tells whether a row has the class, or the finding, of that name. */
+static bool
+has_class(const PneumoRow *row, const char *name)
+{
+	int i;
+
+	if (row->label != NULL)
+		return strcmp(row->label, name) == 0;
+	for (i = 0; row->findings != NULL && i < row->findings->n_present; i++)
+		if (strcmp(row->findings->present[i], name) == 0)
+			return true;
+	return false;
+}
+
 static void
 unreadable(Gallery *gallery, const PneumoRow *row, const ImgError *error)
 {
@@ -218,8 +232,7 @@ visit(void *arg, const PneumoRow *row)
 	int place;
 	ImgError error;
 
-	if (!row->has_image ||
-		(gallery->only != NULL && (row->label == NULL || strcmp(row->label, gallery->only) != 0)))
+	if (!row->has_image || (gallery->only != NULL && !has_class(row, gallery->only)))
 		return;
 	gallery->images++;
 	if (!pneumo_image_bytes(&bytes, row->image, &error))

@@ -52,7 +52,9 @@ typedef struct PneumoCheckItem
 	float mean;   /* of brightness, 0..255 */
 	float spread; /* its standard deviation over the pixels */
 	int16 components;
-	int16 label;                        /* index into the classes, -1 none */
+	int16 label;    /* index into the classes, -1 none; of findings always -1 */
+	uint64 present; /* findings, a bit for each class */
+	uint64 known;
 	int16 split;                        /* PneumoSplit, -1 none */
 	uint16 identifying;                 /* bits of the tags that name a person */
 	uint8 tag_value[PNEUMO_CHECK_TAGS]; /* 0: no DICOM image */
@@ -69,6 +71,7 @@ typedef struct PneumoCheck
 	PneumoCheckItem *items;
 	int64 n;
 	int64 max;
+	bool multi_label; /* the classes are findings, of which an image can have several */
 	int n_classes;
 	char *classes[NN_MAX_CLASSES];
 	int max_subjects;  /* rows that name subjects, per finding */
@@ -81,6 +84,9 @@ typedef struct PneumoCheck
 /* Adds a row to the result: severity is "ok", "note" or "warning"; subject NULL means the finding's summary. */
 extern void pneumo_check_put(PneumoCheck *check, const char *finding, const char *severity,
 							 const char *subject, int64 n, const char *detail);
+
+/* Returns whether an image has a class (1), or not (0); NN_UNKNOWN where it has no label or nobody knows. */
+extern int pneumo_check_target(const PneumoCheck *check, const PneumoCheckItem *item, int class);
 
 /* Put the findings.  All want the items sorted by hash; pneumo_check_duplicates() does that. */
 extern void pneumo_check_duplicates(PneumoCheck *check);

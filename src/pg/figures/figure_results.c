@@ -115,22 +115,41 @@ pneumo_figures_datum(const StatsEvaluation *e, Oid type)
 	return form_figures(values, nulls, figures, &e->options, lookup_rowtype_tupdesc(type, -1));
 }
 
-Datum
-pneumo_macro_figures_datum(const StatsClassEvaluation *e, Oid type)
+/* Forms means over classes or findings of n rows in so many clusters. */
+static Datum
+form_means(size_t n, size_t n_clusters, const StatsInterval *const *figures, const StatsOptions *options,
+		   Oid type)
 {
 	Datum values[N_FIG];
 	bool nulls[N_FIG];
-	const StatsInterval *const figures[N_OF_FIGURES] =
-		{&e->accuracy, &e->macro_sensitivity, &e->macro_specificity, NULL,      NULL,         NULL,
-		 NULL,         &e->macro_f1,          &e->log_loss,          &e->brier, &e->macro_auc};
 	int i;
 
 	for (i = 0; i < N_FIG; i++)
 		nulls[i] = i < FIG_FIRST;
 	nulls[FIG_N] = nulls[FIG_CLUSTERS] = false;
-	values[FIG_N] = Int64GetDatum(e->n);
-	values[FIG_CLUSTERS] = Int64GetDatum(e->n_clusters);
-	return form_figures(values, nulls, figures, &e->options, lookup_rowtype_tupdesc(type, -1));
+	values[FIG_N] = Int64GetDatum(n);
+	values[FIG_CLUSTERS] = Int64GetDatum(n_clusters);
+	return form_figures(values, nulls, figures, options, lookup_rowtype_tupdesc(type, -1));
+}
+
+Datum
+pneumo_macro_figures_datum(const StatsClassEvaluation *e, Oid type)
+{
+	const StatsInterval *const figures[N_OF_FIGURES] =
+		{&e->accuracy, &e->macro_sensitivity, &e->macro_specificity, NULL,      NULL,         NULL,
+		 NULL,         &e->macro_f1,          &e->log_loss,          &e->brier, &e->macro_auc};
+
+	return form_means(e->n, e->n_clusters, figures, &e->options, type);
+}
+
+Datum
+pneumo_finding_figures_datum(const StatsFindingEvaluation *e, Oid type)
+{
+	const StatsInterval *const figures[N_OF_FIGURES] =
+		{&e->accuracy, &e->sensitivity, &e->specificity, NULL,      NULL,   NULL,
+		 NULL,         &e->f1,          &e->log_loss,    &e->brier, &e->auc};
+
+	return form_means(e->n, e->n_clusters, figures, &e->options, type);
 }
 
 Datum

@@ -57,6 +57,9 @@ extern Datum pneumo_figure_datum(const StatsInterval *figure, Oid type, bool *is
 /* Forms a pneumo_figures of row type type; a threshold of NaN is NULL. */
 extern Datum pneumo_figures_datum(const StatsEvaluation *e, Oid type);
 
+/* Forms the same for the means over findings; the others are NULL. */
+extern Datum pneumo_finding_figures_datum(const StatsFindingEvaluation *e, Oid type);
+
 /* Forms the same for more than two classes: macro figures, the others NULL. */
 extern Datum pneumo_macro_figures_datum(const StatsClassEvaluation *e, Oid type);
 

@@ -13,6 +13,7 @@
 #include "utils/snapshot.h"
 
 #include "exchange/hdf5.h"
+#include "exchange/onnx.h"
 #include "nn/nn.h"
 
 #include "pg/base/json.h"
@@ -159,5 +160,16 @@ extern void pneumo_keras_weights_read(float *dst, PneumoKerasWeights *weights, c
  * one that has no short form, or that is not stored.
  */
 extern void pneumo_layer_param(PneumoJson *json, const NnNodeInfo *node, int i, int digits);
+/* --------------------------------- ONNX (onnx_import.c, onnx_export.c) */
+
+/* What the keys of pneumo's properties in a file begin with. */
+#define PNEUMO_ONNX_PREFIX "pneumo."
+
+/* Returns memory of the context arg for src/exchange, aligned to NN_ALIGN; NULL where there is none. */
+extern void *pneumo_onnx_allocate(void *arg, size_t n_bytes);
+
+/* Raises what src/exchange found; what says what cannot be done. */
+extern void pneumo_onnx_ereport(OnnxStatus status, const OnnxProblems *problems, const char *what)
+	pg_attribute_noreturn();
 
 #endif /* PNEUMO_PG_MODELS_H */

@@ -35,6 +35,8 @@ PG_FUNCTION_INFO_V1(pneumo_predict_raw);
 PG_FUNCTION_INFO_V1(pneumo_classify);
 PG_FUNCTION_INFO_V1(pneumo_predict_proba);
 PG_FUNCTION_INFO_V1(pneumo_score);
+PG_FUNCTION_INFO_V1(pneumo_findings);
+PG_FUNCTION_INFO_V1(pneumo_score_findings);
 PG_FUNCTION_INFO_V1(pneumo_embed);
 PG_FUNCTION_INFO_V1(pneumo_predict_version);
 PG_FUNCTION_INFO_V1(pneumo_deployed);
@@ -45,7 +47,9 @@ typedef enum ScoreKind
 	SCORE_PROBABILITY, /* pneumo_predict: float8 */
 	SCORE_RAW,         /* pneumo_predict_raw: float8 */
 	SCORE_CLASS,       /* pneumo_classify: text */
-	SCORE_ROW          /* pneumo_score: (score, class, sha256) */
+	SCORE_ROW,         /* pneumo_score: (score, class, sha256) */
+	SCORE_FINDINGS,    /* pneumo_findings: text[] */
+	SCORE_FINDINGS_ROW /* pneumo_score_findings: (scores, findings, sha256) */
 } ScoreKind;
 
 /* By ScoreKind. */
@@ -54,10 +58,9 @@ static const struct
 	PGFunction address;
 	const char *name;
 } score_functions[] = {
-	{pneumo_predict, "pneumo_predict"},
-	{pneumo_predict_raw, "pneumo_predict_raw"},
-	{pneumo_classify, "pneumo_classify"},
-	{pneumo_score, "pneumo_score"},
+	{pneumo_predict, "pneumo_predict"},   {pneumo_predict_raw, "pneumo_predict_raw"},
+	{pneumo_classify, "pneumo_classify"}, {pneumo_score, "pneumo_score"},
+	{pneumo_findings, "pneumo_findings"}, {pneumo_score_findings, "pneumo_score_findings"},
 };
 
 /* --------------------------------------------------------------- which version */
@@ -108,7 +111,7 @@ class_named(const PneumoModelMeta *meta, const char *class_name)
 	int i;
 
 	if (class_name == NULL)
-		return meta->n_classes == 2 ? 1 : -1;
+		return pneumo_meta_is_two_class(meta) ? 1 : meta->n_classes == 1 ? 0 : -1;
 	for (i = 0; i < meta->n_classes; i++)
 	{
 		if (strcmp(meta->classes[i], class_name) == 0)
@@ -122,19 +125,21 @@ class_argument(FunctionCallInfo fcinfo, int arg, const PneumoModelMeta *meta, co
 {
 	char *name = PG_NARGS() > arg ? text_to_cstring(PG_GETARG_TEXT_PP(arg)) : NULL;
 	int class_index = class_named(meta, name);
+	const char *noun = meta->multi_label ? "findings" : "classes";
 
 	if (class_index < 0 && name == NULL)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
-			 errmsg("the model has %d classes, so %s needs one of them", meta->n_classes, function),
-			 errdetail("The classes are %s.", class_list(meta)),
-			 errhint(
-				 "Name the class in a further argument, or use pneumo_classify or pneumo_predict_proba.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("the model has %d %s, so %s needs one of them", meta->n_classes, noun, function),
+				 errdetail("The %s are %s.", noun, class_list(meta)),
+				 errhint("Name the %s in a further argument, or use %s or pneumo_predict_proba.",
+						 meta->multi_label ? "finding" : "class",
+						 meta->multi_label ? "pneumo_findings" : "pneumo_classify")));
 	if (class_index < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the model has no class \"%s\"", pneumo_clip(name)),
-						errdetail("The classes are %s.", class_list(meta))));
+						errmsg("the model has no %s \"%s\"", meta->multi_label ? "finding" : "class",
+							   pneumo_clip(name)),
+						errdetail("The %s are %s.", noun, class_list(meta))));
 	if (name != NULL)
 		pfree(name);
 	return class_index;
@@ -152,7 +157,7 @@ typedef struct ImageScores
 static double
 raw_probability(const PneumoScorer *scorer, const ImageScores *scores, int class_index)
 {
-	if (scorer->output_units > 1)
+	if (scorer->output_units > 1 || scorer->meta->multi_label)
 		return scores->raw[class_index];
 	return class_index == 1 ? (double) scores->raw[0] : 1 - (double) scores->raw[0];
 }
@@ -174,6 +179,48 @@ score_row(FunctionCallInfo fcinfo, const PneumoScorer *scorer, const ImageScores
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
+/* Returns (scores, findings, sha256). */
+static Datum
+findings_row(FunctionCallInfo fcinfo, const PneumoScorer *scorer, const ImageScores *scores)
+{
+	TupleDesc desc;
+	Datum values[3];
+	bool nulls[3] = {false, false, false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "pneumo_score_findings must return a row");
+	values[0] = JsonbPGetDatum(pneumo_findings_json(scorer->meta, scores->calibrated));
+	values[1] = pneumo_findings_datum(scorer->meta, scores->calibrated);
+	values[2] = PointerGetDatum(pneumo_bytea(scorer->engine->id.sha256, PNEUMO_SHA256_LEN));
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/* Raises an error if a call is for the other kind of model. */
+static void
+check_kind(const PneumoModelMeta *meta, ScoreKind kind)
+{
+	const char *name = score_functions[kind].name;
+
+	switch (kind)
+	{
+		case SCORE_PROBABILITY:
+		case SCORE_RAW:
+			return;
+		case SCORE_CLASS:
+			pneumo_require_findings(meta, false, name, "pneumo_findings returns those that are there.");
+			return;
+		case SCORE_ROW:
+			pneumo_require_findings(meta, false, name, "Store what pneumo_score_findings returns.");
+			return;
+		case SCORE_FINDINGS:
+			pneumo_require_findings(meta, true, name, "pneumo_classify returns it.");
+			return;
+		case SCORE_FINDINGS_ROW:
+			pneumo_require_findings(meta, true, name, "Store what pneumo_score returns.");
+			return;
+	}
+}
+
 /*
  * Scores one image; the arguments are image, model and, for a number, class.
  * The score may come from a batch, which never raises an error: if it has none,
@@ -188,6 +235,7 @@ score_one(FunctionCallInfo fcinfo, ScoreKind kind)
 	int class_index = 0;
 	ImageScores scores;
 
+	check_kind(scorer->meta, kind);
 	if (has_class)
 		class_index = class_argument(fcinfo, 2, scorer->meta, score_functions[kind].name);
 	if (!pneumo_batch_scores(PG_GETARG_DATUM(0), scorer, &scores.calibrated, &scores.raw))
@@ -206,6 +254,10 @@ score_one(FunctionCallInfo fcinfo, ScoreKind kind)
 		case SCORE_CLASS:
 			return CStringGetTextDatum(
 				scorer->meta->classes[pneumo_class_of(scorer->meta, scores.calibrated)]);
+		case SCORE_FINDINGS:
+			return pneumo_findings_datum(scorer->meta, scores.calibrated);
+		case SCORE_FINDINGS_ROW:
+			return findings_row(fcinfo, scorer, &scores);
 		case SCORE_ROW:
 			break;
 	}
@@ -234,6 +286,18 @@ Datum
 pneumo_score(PG_FUNCTION_ARGS)
 {
 	return score_one(fcinfo, SCORE_ROW);
+}
+
+Datum
+pneumo_findings(PG_FUNCTION_ARGS)
+{
+	return score_one(fcinfo, SCORE_FINDINGS);
+}
+
+Datum
+pneumo_score_findings(PG_FUNCTION_ARGS)
+{
+	return score_one(fcinfo, SCORE_FINDINGS_ROW);
 }
 
 bool

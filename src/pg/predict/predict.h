@@ -13,6 +13,7 @@
 #define PNEUMO_PG_PREDICT_H
 
 #include "utils/array.h"
+#include "utils/jsonb.h"
 
 #include "image/image.h"
 #include "nn/nn.h"
@@ -94,11 +95,27 @@ extern void pneumo_scorer_calibrate(double *calibrated, const PneumoScorer *scor
 /* Calibrates the output of a row, and returns false if the probabilities are not finite. */
 extern bool pneumo_scorer_is_finite(double *calibrated, const PneumoScorer *scorer, int row);
 
-/* Returns the class of calibrated probabilities: by the operating point of two classes, or the most probable. */
+/*
+ * Returns the class of calibrated probabilities: by the operating point of two
+ * classes, or the most probable.  Not for a version of findings.
+ */
 extern int pneumo_class_of(const PneumoModelMeta *meta, const double *calibrated);
 
 /* Returns the score of that class, or of the positive one of two. */
 extern double pneumo_score_of(const PneumoModelMeta *meta, const double *calibrated);
+
+/* Tells whether a finding is there by its threshold. */
+extern bool pneumo_finding_called(const PneumoModelMeta *meta, const double *calibrated, int finding);
+
+/* Returns the names of the findings that are there by their thresholds, as a text[]. */
+extern Datum pneumo_findings_datum(const PneumoModelMeta *meta, const double *calibrated);
+
+/* Returns the probabilities of the findings by name. */
+extern Jsonb *pneumo_findings_json(const PneumoModelMeta *meta, const double *calibrated);
+
+/* Raises an error unless the version tells findings (wanted), or classes; function names the call. */
+extern void pneumo_require_findings(const PneumoModelMeta *meta, bool wanted, const char *function,
+									const char *hint);
 
 /* ------------------------------------------ batches by slot (scores.c) */
 

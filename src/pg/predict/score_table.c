@@ -31,6 +31,7 @@
 #include "nodes/nodes.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
@@ -78,6 +79,7 @@ typedef struct ScoreTable
 	SPIPlanPtr first; /* query plans: without and with a last key; waiting or not */
 	SPIPlanPtr next;
 	SPIPlanPtr update;
+	bool of_findings; /* the score column is of type jsonb: a probability for each finding */
 	int64 scored;
 	int64 refused; /* rows whose score was not stored */
 	MemoryContextCallback callback;
@@ -169,6 +171,7 @@ static void
 read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 {
 	Relation rel;
+	AttrNumber number;
 	char *key = name_argument(fcinfo, 2);
 	char *image = name_argument(fcinfo, 3);
 	char *score = name_argument(fcinfo, 4);
@@ -191,7 +194,9 @@ read_arguments(ScoreTable *work, FunctionCallInfo fcinfo)
 			NameStr(TupleDescAttr(RelationGetDescr(rel), pneumo_image_column(rel, sha256) - 1)->attname));
 	add_column(work, key, InvalidOid);
 	add_column(work, image, BYTEAOID);
-	add_column(work, score, FLOAT8OID);
+	number = get_attnum(work->table.relid, score);
+	work->of_findings = number > 0 && getBaseType(get_atttype(work->table.relid, number)) == JSONBOID;
+	add_column(work, score, work->of_findings ? JSONBOID : FLOAT8OID);
 	add_column(work, sha256, BYTEAOID);
 	find_key_type(work);
 	relation_close(rel, NoLock);
@@ -258,7 +263,7 @@ static void
 prepare_plans(ScoreTable *work, bool wait)
 {
 	Oid select_types[2] = {BYTEAOID, work->key_type};
-	Oid update_types[3] = {FLOAT8OID, BYTEAOID, work->key_type};
+	Oid update_types[3] = {work->of_findings ? JSONBOID : FLOAT8OID, BYTEAOID, work->key_type};
 	char *command;
 
 	free_plans(work);
@@ -271,15 +276,24 @@ prepare_plans(ScoreTable *work, bool wait)
 
 /* ---------------------------------------------------------------------- batches */
 
+/* Returns the value of the score column from the probabilities of a row. */
+static Datum
+score_datum(const ScoreTable *work, const PneumoModelMeta *meta, const double *probability)
+{
+	if (work->of_findings)
+		return JsonbPGetDatum(pneumo_findings_json(meta, probability));
+	return Float8GetDatum(pneumo_score_of(meta, probability));
+}
+
 /* Stores the score of a row; false if a trigger or rule of the table did not let it. */
 static bool
-store_score(ScoreTable *work, Datum key, bool has_score, double score)
+store_score(ScoreTable *work, Datum key, bool has_score, Datum score)
 {
 	Datum values[3];
 	char nulls[4] = "   ";
 	bool stored;
 
-	values[0] = Float8GetDatum(score);
+	values[0] = score;
 	nulls[0] = has_score ? ' ' : 'n';
 	values[1] = PointerGetDatum(work->hash);
 	values[2] = key;
@@ -341,7 +355,8 @@ score_rows(ScoreTable *work, const SPITupleTable *table, uint64 n)
 	pneumo_scores_finish(&scores);
 	for (i = 0; i < n; i++)
 		if (store_score(work, value_of(work, table, i, COL_KEY), has_score[i],
-						has_score[i] ? pneumo_score_of(meta, scores.probability + i * meta->n_classes) : 0))
+						has_score[i] ? score_datum(work, meta, scores.probability + i * meta->n_classes)
+									 : (Datum) 0))
 			work->scored++;
 		else
 			work->refused++;
@@ -394,6 +409,23 @@ score_pass(ScoreTable *work, bool wait)
 	}
 }
 
+/* Raises an error if the score column is not of the type that the version's scores need. */
+static void
+check_score_column(ScoreTable *work)
+{
+	const PneumoModelMeta *meta =
+		pneumo_scorer_get_batch(&work->scorers, work->cxt, &work->id, pneumo_path())->meta;
+
+	if (meta->multi_label == work->of_findings)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+					errmsg("column \"%s\" of table %s is not of type %s", work->table.column[COL_SCORE].name,
+						   work->table.name, format_type_be(meta->multi_label ? JSONBOID : FLOAT8OID)),
+					meta->multi_label
+						? errdetail("Model \"%s\" gives a probability for each of its findings.", work->model)
+						: errdetail("Model \"%s\" gives one number.", work->model)));
+}
+
 Datum
 pneumo_score_table(PG_FUNCTION_ARGS)
 {
@@ -423,6 +455,7 @@ pneumo_score_table(PG_FUNCTION_ARGS)
 	MemoryContextRegisterResetCallback(cxt, &work->callback);
 	read_arguments(work, fcinfo);
 	pneumo_resolve(work->model, &work->id);
+	check_score_column(work);
 	work->hash = pneumo_bytea(work->id.sha256, PNEUMO_SHA256_LEN);
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);

@@ -14,12 +14,15 @@
 
 #include "access/detoast.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "image/image.h"
 #include "nn/nn.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/catalog/records.h"
 #include "pg/engine/engine.h"
 #include "pg/predict/predict.h"
@@ -262,6 +265,7 @@ pneumo_class_of(const PneumoModelMeta *meta, const double *calibrated)
 	int best = 0;
 	int i;
 
+	Assert(!meta->multi_label);
 	if (meta->n_classes == 2)
 		return calibrated[1] >= meta->threshold ? 1 : 0;
 	for (i = 1; i < meta->n_classes; i++)
@@ -276,4 +280,48 @@ double
 pneumo_score_of(const PneumoModelMeta *meta, const double *calibrated)
 {
 	return calibrated[meta->n_classes == 2 ? 1 : pneumo_class_of(meta, calibrated)];
+}
+
+bool
+pneumo_finding_called(const PneumoModelMeta *meta, const double *calibrated, int finding)
+{
+	return calibrated[finding] >= meta->findings[finding].threshold;
+}
+
+Datum
+pneumo_findings_datum(const PneumoModelMeta *meta, const double *calibrated)
+{
+	Datum *names = palloc(sizeof(Datum) * meta->n_classes);
+	int n = 0;
+	int i;
+
+	for (i = 0; i < meta->n_classes; i++)
+		if (pneumo_finding_called(meta, calibrated, i))
+			names[n++] = CStringGetTextDatum(meta->classes[i]);
+	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+Jsonb *
+pneumo_findings_json(const PneumoModelMeta *meta, const double *calibrated)
+{
+	PneumoJson json;
+	int i;
+
+	pneumo_json_begin(&json);
+	for (i = 0; i < meta->n_classes; i++)
+		pneumo_json_add_number(&json, meta->classes[i], calibrated[i], 17);
+	return pneumo_json_end(&json);
+}
+
+void
+pneumo_require_findings(const PneumoModelMeta *meta, bool wanted, const char *function, const char *hint)
+{
+	if (meta->multi_label == wanted)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 wanted ? errmsg("%s is for models of findings, this one tells one class an image", function)
+					: errmsg("%s is for models of one class an image, this one tells %d finding%s", function,
+							 meta->n_classes, meta->n_classes == 1 ? "" : "s"),
+			 errhint("%s", hint)));
 }

@@ -33,7 +33,7 @@ PG_FUNCTION_INFO_V1(pneumo_report_compare);
 #define MAX_DISAGREEMENTS 50
 #define N_SECTIONS 10
 
-static const char *const own_keys[] = {"split", "images", "disagreements", "subgroups", NULL};
+static const char *const own_keys[] = {"split", "images", "disagreements", "subgroups", "class", NULL};
 static const char *const version_keys[] = {"versions", NULL};
 
 /* ----------------------------------------------------------------- versions */
@@ -215,6 +215,7 @@ pneumo_report_compare(PG_FUNCTION_ARGS)
 	Oid relid = DatumGetObjectId(pneumo_argument(fcinfo, 0));
 	const char *models[PNEUMO_MAX_RIVALS];
 	Jsonb *given;
+	int finding;
 	int split;
 	int i;
 
@@ -227,7 +228,10 @@ pneumo_report_compare(PG_FUNCTION_ARGS)
 	c->max_disagreements =
 		pneumo_report_count(given, "disagreements", DEFAULT_DISAGREEMENTS, MAX_DISAGREEMENTS);
 	c->subgroups = pneumo_subgroups_config(&c->e[0], given);
+	finding = pneumo_judged_finding(&c->e[0], given, true, "a comparison");
 	pneumo_judged_read(&c->judged, c->e, c->n, relid, split);
+	if (finding >= 0)
+		pneumo_judged_view(&c->judged, c->e, c->n, finding);
 	pneumo_compare_compute(c);
 	find_disagreements(c);
 	visit_images(c);
@@ -240,7 +244,8 @@ pneumo_report_compare(PG_FUNCTION_ARGS)
 		writers[i](sections[i], c);
 	}
 	PG_RETURN_TEXT_P(pneumo_report_page(
-		psprintf("%d versions on the same rows", c->n),
+		psprintf("%d versions on the same rows%s%s", c->n, finding < 0 ? "" : ": finding ",
+				 finding < 0 ? "" : c->e[0].scorer->meta->classes[1]),
 		psprintf(
 			"Chest radiographs of %s, split %s, read by convolutional networks. A research report, not a diagnosis.",
 			c->e[0].source->name, pneumo_split_names[split]),

@@ -219,3 +219,35 @@ pneumo_report_compute(PneumoReport *r)
 	}
 	compute_shortcut(r);
 }
+
+void
+pneumo_report_compute_findings(PneumoReport *r)
+{
+	const PneumoModelMeta *meta = pneumo_report_meta(r);
+	int split;
+
+	r->findings = meta->classes;
+	r->n_findings = meta->n_classes;
+	for (split = 0; split < 3; split++)
+	{
+		PneumoJudged judged;
+		StatsFindingRows rows;
+		StatsOptions options;
+		StatsStatus status;
+		PneumoStats stats;
+
+		memset(&judged, 0, sizeof(judged));
+		if (r->e.score[split])
+			judged.n = pneumo_evaluation_split(&judged.samples, &r->e, split);
+		if (judged.n == 0)
+			continue;
+		r->of_split[split].of_finding = palloc(sizeof(StatsEvaluation) * meta->n_classes);
+		rows = pneumo_judged_finding_rows(&judged, &r->e);
+		pneumo_stats_options(&options, PNEUMO_DEFAULT_THRESHOLD);
+		pneumo_stats_begin(&stats);
+		status = stats_finding_evaluate(&r->of_split[split].means, r->of_split[split].of_finding, &rows,
+										&options, &stats.env);
+		pneumo_stats_end(&stats);
+		pneumo_stats_check(status, "pneumo_report", NULL);
+	}
+}

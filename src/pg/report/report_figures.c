@@ -291,6 +291,55 @@ many_classes(PneumoSection *section, const PneumoReport *r)
 		pneumo_report_unit(&r->e));
 }
 
+/* Adds the table of all findings on a split, with their means. */
+static void
+findings_table(PneumoSection *section, const PneumoReport *r, int split)
+{
+	const char *const headings[] = {"Finding",     "Images",      "With it",  "AUC",
+									"Sensitivity", "Specificity", "Threshold"};
+	const StatsFindingEvaluation *means = &r->of_split[split].means;
+	PneumoTable *table;
+	int f;
+
+	if (r->of_split[split].of_finding == NULL)
+		return;
+	table = pneumo_table_begin(section, psprintf("All findings of the model, %s", pneumo_split_names[split]),
+							   lengthof(headings),
+							   memcpy(palloc(sizeof(headings)), headings, sizeof(headings)), 0x7E);
+	for (f = 0; f < r->n_findings; f++)
+	{
+		const StatsEvaluation *e = &r->of_split[split].of_finding[f];
+
+		pneumo_table_cell(table, "%s", r->findings[f]);
+		pneumo_table_cell(table, "%s", pneumo_count_text((int64) e->n));
+		pneumo_table_cell(table, "%s", pneumo_count_text((int64) e->n_positive));
+		pneumo_interval_cell(table, &e->auc);
+		pneumo_interval_cell(table, &e->sensitivity);
+		pneumo_interval_cell(table, &e->specificity);
+		pneumo_table_cell(table, "%.4g", e->options.threshold);
+	}
+	pneumo_table_cell(table, "mean");
+	pneumo_table_cell(table, "%s", pneumo_count_text((int64) means->n));
+	pneumo_table_cell(table, "%s", "");
+	pneumo_interval_cell(table, &means->auc);
+	pneumo_interval_cell(table, &means->sensitivity);
+	pneumo_interval_cell(table, &means->specificity);
+	pneumo_table_cell(table, "%s", "");
+	pneumo_table_end(table);
+}
+
+/* Adds the tables of all findings and says which of them the rest is about. */
+static void
+all_findings(PneumoSection *section, const PneumoReport *r)
+{
+	findings_table(section, r, PNEUMO_VALIDATION);
+	findings_table(section, r, PNEUMO_TEST);
+	pneumo_section_text(
+		section, REPORT_TEXT_NOTE,
+		"An image can have several findings. Figures are of the images of which a finding is known, at its own threshold. All other figures and plots of this page are about one of them, %s; config key \"class\" chooses it.",
+		r->findings[r->finding]);
+}
+
 void
 pneumo_report_figures(PneumoSection *section, const PneumoReport *r)
 {
@@ -302,6 +351,8 @@ pneumo_report_figures(PneumoSection *section, const PneumoReport *r)
 							"There is neither a validation nor a test split, so there are no figures.");
 		return;
 	}
+	if (r->finding >= 0)
+		all_findings(section, r);
 	if (r->e.scorer->meta->n_classes == 2)
 		two_classes(section, r);
 	else

@@ -235,7 +235,7 @@ static void
 choose_right(PneumoReport *r)
 {
 	PneumoFailure *all;
-	int64 n = pneumo_failures_find(&all, &r->e, PNEUMO_VALIDATION, true, PG_INT64_MAX);
+	int64 n = pneumo_failures_find(&all, &r->e, PNEUMO_VALIDATION, true, -1, PG_INT64_MAX);
 	int n_of_class[NN_MAX_CLASSES] = {0};
 	int64 i;
 
@@ -267,6 +267,18 @@ choose_failures(PneumoReport *r)
 		for (k = 0; k < f->n_neighbours; k++)
 			r->neighbours[r->n_neighbours++].sample = f->neighbours[k].sample;
 	}
+}
+
+/* Adds the columns of findings as config key "label_columns". */
+static void
+add_label_columns(PneumoJson *json, const PneumoSource *source)
+{
+	int i;
+
+	pneumo_json_open_array(json, "label_columns");
+	for (i = 0; i < source->n_findings; i++)
+		pneumo_json_add_string(json, NULL, source->table.column[source->col_finding[i] - 1].name);
+	pneumo_json_close(json);
 }
 
 void
@@ -312,7 +324,10 @@ eigenimages_config(const PneumoReport *r)
 
 	pneumo_json_begin(&json);
 	pneumo_json_add_string(&json, "image_column", r->e.source->image_column);
-	pneumo_json_add_string(&json, "label_column", r->e.source->label_column);
+	if (r->e.source->n_findings > 0)
+		add_label_columns(&json, r->e.source);
+	else
+		pneumo_json_add_string(&json, "label_column", r->e.source->label_column);
 	pneumo_json_add_int(&json, "n_components", r->max_eigenimages);
 	pneumo_json_add_int(&json, "max_images", EIGENIMAGES_OF);
 	return pneumo_json_end(&json);

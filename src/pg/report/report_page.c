@@ -48,7 +48,8 @@ PG_FUNCTION_INFO_V1(pneumo_report);
 #define NEIGHBOURS 3
 #define N_SECTIONS 11
 
-static const char *const own_keys[] = {"test", "images", "failures", "eigenimages", "subgroups", NULL};
+static const char *const own_keys[] = {"test",      "images", "failures", "eigenimages",
+									   "subgroups", "class",  NULL};
 
 /* ------------------------------------------------------------------ version */
 
@@ -213,10 +214,15 @@ collect(PneumoReport *r, Oid relid)
 	e->score[PNEUMO_VALIDATION] = true;
 	e->score[PNEUMO_TEST] = r->test;
 	pneumo_evaluation_read(e, relid);
+	if (r->finding >= 0 && e->dataset->n > 0)
+	{
+		pneumo_report_compute_findings(r);
+		pneumo_evaluation_view(e, 1, r->finding);
+	}
 	if (e->dataset->n == 0)
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
 						errmsg("%s has no row that the report could be about", e->source->name)));
-	r->n_failures = pneumo_failures_find(&r->failures, e, PNEUMO_VALIDATION, false, r->max_failures);
+	r->n_failures = pneumo_failures_find(&r->failures, e, PNEUMO_VALIDATION, false, -1, r->max_failures);
 	pneumo_failures_neighbours(r->failures, r->n_failures, e, r->max_neighbours, PNEUMO_DISTANCE_COSINE);
 	pneumo_report_images(r);
 	pneumo_report_eigenimages(r, relid);
@@ -268,6 +274,9 @@ pneumo_report(PG_FUNCTION_ARGS)
 
 	given = pneumo_config_argument(fcinfo, 2);
 	pneumo_evaluation_begin(&r->e, pneumo_text_argument(fcinfo, 0), given, own_keys);
+	r->finding = pneumo_judged_finding(&r->e, given, false, "pneumo_report");
+	if (r->finding < 0 && r->e.scorer->meta->multi_label)
+		r->finding = 0;
 	r->test = pneumo_report_flag(given, "test", true);
 	r->images = pneumo_report_flag(given, "images", true);
 	r->max_failures = pneumo_report_count(given, "failures", DEFAULT_FAILURES, MAX_FAILURES);
@@ -288,7 +297,8 @@ pneumo_report(PG_FUNCTION_ARGS)
 		writers[i](sections[i], r);
 	}
 	PG_RETURN_TEXT_P(pneumo_report_page(
-		psprintf("Model %s, version %d", r->e.model, r->e.id.number),
+		psprintf("Model %s, version %d%s%s", r->e.model, r->e.id.number, r->finding < 0 ? "" : ": finding ",
+				 r->finding < 0 ? "" : r->findings[r->finding]),
 		psprintf(
 			"Chest radiographs of %s, read by a convolutional network. A research report, not a diagnosis.",
 			r->e.source->name),

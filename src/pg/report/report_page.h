@@ -108,6 +108,16 @@ typedef struct PneumoReport
 	PneumoSubgroups *subgroups;
 	int64 test_looks;
 
+	/* of a version of findings, one of which the page is about: all of them, by split */
+	int finding; /* -1: there are classes */
+	char **findings;
+	int n_findings;
+	struct
+	{
+		StatsFindingEvaluation means;
+		StatsEvaluation *of_finding; /* NULL: the split is not scored, or has no rows */
+	} of_split[3];
+
 	/* computed of it */
 	PneumoSplitFigures splits[2];
 	int n_splits;
@@ -156,6 +166,9 @@ extern void pneumo_split_figures(PneumoSplitFigures *figures, const PneumoJudged
  * one (of two classes it is 1); returns their number.
  */
 extern int64 pneumo_report_rows(StatsRows *rows, const PneumoReport *r, int split, int class);
+
+/* Computes the figures of all findings, before the page turns to one of them. */
+extern void pneumo_report_compute_findings(PneumoReport *r);
 
 /* Lists the scored rows of a split that were left in. */
 extern PneumoJudged pneumo_report_judged(const PneumoEvaluation *e, int split);

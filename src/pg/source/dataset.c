@@ -67,6 +67,47 @@ find_label(Reader *reader, const PneumoRow *row)
 	return -1;
 }
 
+/* Returns the bit of a finding; 0 if it is no class. */
+static uint64
+finding_bit(const PneumoReading *reading, const char *name)
+{
+	int i;
+
+	for (i = 0; i < reading->n_classes; i++)
+		if (strcmp(name, reading->classes[i]) == 0)
+			return UINT64CONST(1) << i;
+	return 0;
+}
+
+/* Fills the findings of a sample; false if none of the classes is known of the row. */
+static bool
+read_findings(Reader *reader, const PneumoRowFindings *findings, PneumoSample *sample)
+{
+	const PneumoReading *reading = reader->reading;
+	PneumoDataset *dataset = reader->dataset;
+	bool others = false;
+	int i;
+
+	for (i = 0; i < findings->n_present; i++)
+	{
+		uint64 bit = finding_bit(reading, findings->present[i]);
+
+		sample->present |= bit;
+		if (bit != 0)
+			continue;
+		others = true;
+		if (dataset->first_other == NULL)
+			dataset->first_other = MemoryContextStrdup(dataset->cxt, findings->present[i]);
+	}
+	dataset->rows_with_others += others;
+	sample->known = sample->present;
+	for (i = 0; i < findings->n_absent; i++)
+		sample->known |= finding_bit(reading, findings->absent[i]);
+	if (findings->complete)
+		sample->known = PG_UINT64_MAX >> (64 - reading->n_classes);
+	return sample->known != 0;
+}
+
 static PneumoSplit
 split_of(const PneumoRow *row)
 {
@@ -181,7 +222,7 @@ read_row(Reader *reader, const PneumoRow *row)
 		dataset->left_out[PNEUMO_OUT_NO_IMAGE]++;
 		return;
 	}
-	if (row->label == NULL)
+	if (row->label == NULL && row->findings == NULL)
 	{
 		dataset->left_out[PNEUMO_OUT_UNLABELLED]++;
 		return;
@@ -195,7 +236,13 @@ read_row(Reader *reader, const PneumoRow *row)
 	memset(&sample, 0, sizeof(sample));
 	sample.key = row->key;
 	sample.slot = -1;
-	sample.label = (int16) find_label(reader, row);
+	if (row->findings == NULL)
+		sample.label = (int16) find_label(reader, row);
+	else if (!read_findings(reader, row->findings, &sample))
+	{
+		dataset->left_out[PNEUMO_OUT_UNLABELLED]++;
+		return;
+	}
 	sample.weight = read_weight(reader, row);
 
 	if (toast_raw_datum_size(row->image) - VARHDRSZ > PNEUMO_MAX_IMAGE_BYTES)
@@ -258,6 +305,7 @@ pneumo_dataset_read(const PneumoSource *source, const PneumoConfig *config, cons
 	int i;
 
 	dataset->cxt = cxt;
+	dataset->multi_label = pneumo_source_is_multi_label(source);
 	dataset->n_classes = reading->n_classes;
 	for (i = 0; i < reading->n_classes; i++)
 		dataset->classes[i] = MemoryContextStrdup(cxt, reading->classes[i]);

@@ -31,6 +31,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -222,6 +223,17 @@ prepare_output(Reader *reader)
 	}
 }
 
+/* Returns a text without the blanks at its end. */
+static char *
+without_padding(char *text)
+{
+	size_t len = strlen(text);
+
+	while (len > 0 && text[len - 1] == ' ')
+		text[--len] = '\0';
+	return text;
+}
+
 /* Returns a column as text, without the blanks of char(n); NULL if it is null or not read. */
 static char *
 column_text(Reader *reader, HeapTuple tuple, int column)
@@ -236,14 +248,7 @@ column_text(Reader *reader, HeapTuple tuple, int column)
 	if (isnull)
 		return NULL;
 	text = OutputFunctionCall(&reader->output[column - 1], value);
-	if (reader->padded[column - 1])
-	{
-		size_t len = strlen(text);
-
-		while (len > 0 && text[len - 1] == ' ')
-			text[--len] = '\0';
-	}
-	return text;
+	return reader->padded[column - 1] ? without_padding(text) : text;
 }
 
 static char *
@@ -265,6 +270,135 @@ key_text(Reader *reader, HeapTuple tuple)
 	return buf.data;
 }
 
+/* --------------------------------------------------------- findings of a row */
+
+#define MAX_ROW_FINDINGS 1000 /* elements of an array */
+
+/* Raises an error about the labels of a row; what says what is wrong. */
+static void bad_findings(const PneumoRow *row, const PneumoSource *source, const char *what)
+	pg_attribute_noreturn();
+
+static void
+bad_findings(const PneumoRow *row, const PneumoSource *source, const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("row %s has %s in label column \"%s\"", pneumo_clip(pneumo_row_name(row)), what,
+						   source->label_column),
+					errdetail("Allowed are arrays of one dimension without nulls and empty texts."),
+					errhint("An empty array says that no finding is there, a null in place of the array that "
+							"nobody knows.")));
+	pg_unreachable();
+}
+
+/* Adds a name to a list unless it is there already. */
+static void
+add_name(char **names, int *n, char *name)
+{
+	int i;
+
+	for (i = 0; i < *n; i++)
+		if (strcmp(names[i], name) == 0)
+			return;
+	names[(*n)++] = name;
+}
+
+/* Reads an array of findings; those that are not in it are not there. */
+static PneumoRowFindings *
+read_array(const PneumoRow *row, Reader *reader, Datum value)
+{
+	PneumoRowFindings *findings = palloc0(sizeof(PneumoRowFindings));
+	ArrayType *array = DatumGetArrayTypeP(value);
+	Oid type = ARR_ELEMTYPE(array);
+	Datum *elements;
+	bool *nulls;
+	int n;
+	int i;
+	int16 length;
+	bool by_value;
+	char align;
+	Oid output;
+	bool varlena;
+
+	if (ARR_NDIM(array) > 1)
+		bad_findings(row, reader->source, psprintf("an array of %d dimensions", ARR_NDIM(array)));
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	deconstruct_array(array, type, length, by_value, align, &elements, &nulls, &n);
+	if (n > MAX_ROW_FINDINGS)
+		bad_findings(row, reader->source,
+					 psprintf("an array of %d elements, where at most %d are allowed,", n, MAX_ROW_FINDINGS));
+	getTypeOutputInfo(type, &output, &varlena);
+	findings->present = palloc(Max(1, n) * sizeof(char *));
+	findings->complete = true;
+	for (i = 0; i < n; i++)
+	{
+		char *name;
+
+		if (nulls[i])
+			bad_findings(row, reader->source, "a null in the array");
+		name = OidOutputFunctionCall(output, elements[i]);
+		if (getBaseType(type) == BPCHAROID)
+			name = without_padding(name);
+		if (name[0] == '\0')
+			bad_findings(row, reader->source, "an empty text in the array");
+		add_name(findings->present, &findings->n_present, name);
+	}
+	return findings;
+}
+
+/* Reads a column for each finding; NULL if no one knows any of them. */
+static PneumoRowFindings *
+read_finding_columns(const PneumoRow *row, Reader *reader, HeapTuple tuple)
+{
+	const PneumoSource *source = reader->source;
+	PneumoRowFindings *findings = palloc0(sizeof(PneumoRowFindings));
+	int i;
+
+	findings->present = palloc(source->n_findings * sizeof(char *));
+	findings->absent = palloc(source->n_findings * sizeof(char *));
+	for (i = 0; i < source->n_findings; i++)
+	{
+		char *text = column_text(reader, tuple, source->col_finding[i]);
+
+		if (text == NULL)
+			continue;
+		if (strcmp(text, "t") == 0 || strcmp(text, "1") == 0)
+			findings->present[findings->n_present++] = source->finding[i];
+		else if (strcmp(text, "f") == 0 || strcmp(text, "0") == 0)
+			findings->absent[findings->n_absent++] = source->finding[i];
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("row %s has the value %s in column \"%s\", must be 0 or 1",
+							pneumo_clip(pneumo_row_name(row)), text,
+							source->table.column[source->col_finding[i] - 1].name),
+					 errhint("Where nobody knows whether the finding is there, the column must be null.")));
+	}
+	return findings->n_present + findings->n_absent > 0 ? findings : NULL;
+}
+
+/* Reads label or findings of a row. */
+static void
+read_labels(PneumoRow *row, Reader *reader, HeapTuple tuple)
+{
+	const PneumoSource *source = reader->source;
+	Datum value;
+	bool isnull;
+
+	row->label = NULL;
+	row->findings = NULL;
+	if (source->n_findings > 0)
+		row->findings = read_finding_columns(row, reader, tuple);
+	else if (source->col_label > 0 && source->label_kind == PNEUMO_LABEL_ARRAY)
+	{
+		value = SPI_getbinval(tuple, reader->desc, source->col_label, &isnull);
+		row->findings = isnull ? NULL : read_array(row, reader, value);
+	}
+	else
+		row->label = column_text(reader, tuple, source->col_label);
+	if (row->label != NULL && source->label_kind == PNEUMO_LABEL_BOOLEAN)
+		row->label = row->label[0] == 't' ? "true" : "false";
+}
+
 static void
 read_row(PneumoRow *row, Reader *reader, HeapTuple tuple)
 {
@@ -275,9 +409,7 @@ read_row(PneumoRow *row, Reader *reader, HeapTuple tuple)
 	row->image = SPI_getbinval(tuple, reader->desc, source->col_image, &isnull);
 	row->has_image = !isnull;
 	row->key = key_text(reader, tuple);
-	row->label = column_text(reader, tuple, source->col_label);
-	if (row->label != NULL && source->label_kind == PNEUMO_LABEL_BOOLEAN)
-		row->label = row->label[0] == 't' ? "true" : "false";
+	read_labels(row, reader, tuple);
 	row->group = column_text(reader, tuple, source->col_group);
 	row->split = column_text(reader, tuple, source->col_split);
 	row->weight = column_text(reader, tuple, source->col_weight);
@@ -376,7 +508,11 @@ pneumo_source_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg)
 int64
 pneumo_source_label_rows(const PneumoSource *source, PneumoRowVisit visit, void *arg)
 {
-	return read_columns(source, Max(source->col_image, source->col_label), visit, arg);
+	int last = Max(source->col_image, source->col_label);
+
+	if (source->n_findings > 0)
+		last = Max(last, source->col_finding[source->n_findings - 1]);
+	return read_columns(source, last, visit, arg);
 }
 
 char *

@@ -23,6 +23,7 @@
 
 #include "pg/base/base.h"
 #include "pg/base/json.h"
+#include "pg/catalog/records.h"
 #include "pg/config/config.h"
 #include "pg/source/source.h"
 
@@ -195,6 +196,21 @@ is_text(Oid type)
 	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID || type == NAMEOID;
 }
 
+/* Returns the base type of an array's elements; InvalidOid if the type is no array. */
+static Oid
+array_element_type(Oid type)
+{
+	Oid element = get_element_type(type);
+
+	return OidIsValid(element) ? getBaseType(element) : InvalidOid;
+}
+
+static bool
+is_text_or_enum(Oid type)
+{
+	return OidIsValid(type) && (is_text(type) || get_typtype(type) == TYPTYPE_ENUM);
+}
+
 static PneumoLabelKind
 label_kind(Relation rel, AttrNumber attnum)
 {
@@ -214,9 +230,28 @@ label_kind(Relation rel, AttrNumber attnum)
 		case NAMEOID:
 			return PNEUMO_LABEL_TEXT;
 		default:
+			if (is_text_or_enum(array_element_type(type)))
+				return PNEUMO_LABEL_ARRAY;
 			if (get_typtype(type) != TYPTYPE_ENUM)
-				bad_type(rel, attnum, "label", "boolean, integer (0 or 1), text or an enum");
+				bad_type(rel, attnum, "label",
+						 "boolean, integer (0 or 1), text, an enum, or an array of text or of an enum");
 			return PNEUMO_LABEL_ENUM;
+	}
+}
+
+/* Checks the type of a column that says whether a finding is there. */
+static void
+check_finding_type(Relation rel, AttrNumber attnum)
+{
+	switch (column_type(rel, attnum))
+	{
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return;
+		default:
+			bad_type(rel, attnum, "finding", "boolean or integer (0 or 1)");
 	}
 }
 
@@ -338,14 +373,60 @@ add_primary_key(PneumoSource *source, Relation rel)
 	}
 }
 
+bool
+pneumo_source_labelled(const PneumoSource *source)
+{
+	return source->col_label > 0 || source->n_findings > 0;
+}
+
+bool
+pneumo_source_is_multi_label(const PneumoSource *source)
+{
+	return source->n_findings > 0 || (source->col_label > 0 && source->label_kind == PNEUMO_LABEL_ARRAY);
+}
+
+/* Adds the columns of findings. */
+static void
+add_finding_columns(PneumoSource *source, Relation rel, const PneumoConfig *config)
+{
+	int i;
+
+	for (i = 0; i < config->n_label_columns; i++)
+	{
+		AttrNumber attnum = find_column(rel, config, "label_columns", config->label_columns[i]);
+
+		check_finding_type(rel, attnum);
+		require_privilege(rel, attnum);
+		source->col_finding[i] = pneumo_user_table_add_column(&source->table, attnum);
+		source->finding[i] = config->findings[i];
+	}
+	source->n_findings = config->n_label_columns;
+	source->label_kind = PNEUMO_LABEL_COLUMNS;
+	source->label_column = pneumo_list_names((const char *const *) config->label_columns);
+}
+
+/* Adds the column of labels. */
+static void
+add_label_column(PneumoSource *source, Relation rel, const PneumoConfig *config)
+{
+	AttrNumber label = find_column(rel, config, "label_column", config->label_column);
+
+	source->label_kind = label_kind(rel, label);
+	source->label_type = column_type(rel, label);
+	if (source->label_kind == PNEUMO_LABEL_ARRAY)
+		source->label_type = array_element_type(source->label_type);
+	require_privilege(rel, label);
+	source->col_label = pneumo_user_table_add_column(&source->table, label);
+	source->label_column = source->table.column[source->col_label - 1].name;
+}
+
 PneumoSource *
-pneumo_source_check(Oid relid, const PneumoConfig *config)
+pneumo_source_check(Oid relid, PneumoConfig *config)
 {
 	PneumoSource *source = palloc0(sizeof(PneumoSource));
 	PneumoUserTable *table = &source->table;
 	Relation rel = pneumo_user_table_begin(table, relid);
 	AttrNumber image;
-	AttrNumber label;
 
 	check_persistence(rel, config->in_backend);
 	source->name = table->name;
@@ -365,15 +446,11 @@ pneumo_source_check(Oid relid, const PneumoConfig *config)
 	source->col_image = pneumo_user_table_add_column(table, image);
 	source->image_column = table->column[source->col_image - 1].name;
 
-	if (config->label_column != NULL)
-	{
-		label = find_column(rel, config, "label_column", config->label_column);
-		source->label_kind = label_kind(rel, label);
-		source->label_type = column_type(rel, label);
-		require_privilege(rel, label);
-		source->col_label = pneumo_user_table_add_column(table, label);
-		source->label_column = table->column[source->col_label - 1].name;
-	}
+	if (config->n_label_columns > 0)
+		add_finding_columns(source, rel, config);
+	else if (config->label_column != NULL)
+		add_label_column(source, rel, config);
+	config->multi_label = pneumo_source_is_multi_label(source);
 	source->col_group =
 		add_optional(table, rel, config, "group_column", config->group_column, check_group_type);
 	source->col_split =
@@ -460,9 +537,23 @@ pneumo_source_extra_type(const PneumoSource *source, int extra)
 typedef struct LabelCounter
 {
 	const PneumoSource *source;
+	const PneumoConfig *config;
 	PneumoLabels *labels;
 	MemoryContext cxt; /* of the names */
 } LabelCounter;
+
+/* Raises an error if a version could not have a class of that name. */
+static void
+check_class_name(const PneumoSource *source, const char *name)
+{
+	size_t n = strlen(pneumo_utf8(name));
+
+	if (n < 1 || n > PNEUMO_MAX_CLASS_NAME)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("label column \"%s\" has a text of %zu bytes, the name of a class has 1 to %d",
+							   source->label_column, n, PNEUMO_MAX_CLASS_NAME),
+						n < 1 ? errhint("A row without label has NULL.") : 0));
+}
 
 /* Adds a class that no row had before. */
 static int
@@ -476,6 +567,7 @@ add_label(LabelCounter *counter, const char *label)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("label column \"%s\" has the value %s, must be 0 or 1", source->label_column, label),
 				 errhint("Use text or an enum for more than two classes.")));
+	check_class_name(source, label);
 	if (labels->n >= NN_MAX_CLASSES)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("label column \"%s\" has more than %d different values", source->label_column,
@@ -484,35 +576,73 @@ add_label(LabelCounter *counter, const char *label)
 	return labels->n++;
 }
 
+/* Returns the number of a name, added if it is new. */
+static int
+number_of_label(LabelCounter *counter, const char *name)
+{
+	PneumoLabels *labels = counter->labels;
+	int i;
+
+	for (i = 0; i < labels->n; i++)
+		if (strcmp(labels->name[i], name) == 0)
+			return i;
+	return add_label(counter, name);
+}
+
+/* Tells whether a finding is among those that the config names, or it names none. */
+static bool
+is_wanted(const PneumoConfig *config, const char *finding)
+{
+	int i;
+
+	for (i = 0; i < config->n_classes; i++)
+		if (strcmp(config->classes[i], finding) == 0)
+			return true;
+	return config->n_classes == 0;
+}
+
+static void
+count_findings(LabelCounter *counter, const PneumoRowFindings *findings)
+{
+	int i;
+
+	for (i = 0; i < findings->n_present; i++)
+		if (is_wanted(counter->config, findings->present[i]))
+			counter->labels->rows[number_of_label(counter, findings->present[i])]++;
+}
+
 static void
 count_label(void *arg, const PneumoRow *row)
 {
 	LabelCounter *counter = arg;
 	PneumoLabels *labels = counter->labels;
-	int i;
 
 	labels->total++;
-	if (row->label == NULL)
+	if (row->label == NULL && row->findings == NULL)
 	{
 		labels->unlabelled++;
 		return;
 	}
 	if (!row->has_image)
 		return;
-	for (i = 0; i < labels->n; i++)
-		if (strcmp(labels->name[i], row->label) == 0)
-			break;
-	if (i == labels->n)
-		i = add_label(counter, row->label);
-	labels->rows[i]++;
+	if (row->findings != NULL)
+		count_findings(counter, row->findings);
+	else
+		labels->rows[number_of_label(counter, row->label)]++;
 }
 
 void
-pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source)
+pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source, const PneumoConfig *config)
 {
-	LabelCounter counter = {source, labels, CurrentMemoryContext};
+	LabelCounter counter = {source, config, labels, CurrentMemoryContext};
+	int i;
 
 	memset(labels, 0, sizeof(PneumoLabels));
+	for (i = 0; i < source->n_findings; i++)
+	{
+		check_class_name(source, source->finding[i]);
+		labels->name[labels->n++] = source->finding[i];
+	}
 	(void) pneumo_source_label_rows(source, count_label, &counter);
 }
 
@@ -533,17 +663,15 @@ enum_order(Oid type, const char *label)
 static bool
 comes_before(const PneumoSource *source, const char *a, const char *b)
 {
-	if (source->label_kind == PNEUMO_LABEL_ENUM)
+	if (source->label_kind != PNEUMO_LABEL_COLUMNS && get_typtype(source->label_type) == TYPTYPE_ENUM)
 		return enum_order(source->label_type, a) < enum_order(source->label_type, b);
 	return strcmp(a, b) < 0;
 }
 
-void
-pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSource *source,
-					 const char *positive_class)
+/* Sorts names into ordered. */
+static void
+sort_names(char **ordered, int n, char *const *names, const PneumoSource *source)
 {
-	const char *list[NN_MAX_CLASSES + 1];
-	const char *positive = positive_class;
 	int i;
 	int j;
 
@@ -553,6 +681,65 @@ pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSour
 			ordered[j] = ordered[j - 1];
 		ordered[j] = names[i];
 	}
+}
+
+/* Raises an error if a finding that the config names is in no row. */
+static void
+require_findings(const PneumoLabels *labels, const PneumoSource *source, const PneumoConfig *config)
+{
+	int i;
+	int k;
+
+	for (i = 0; i < config->n_classes; i++)
+	{
+		for (k = 0; k < labels->n && strcmp(labels->name[k], config->classes[i]) != 0; k++)
+			;
+		if (k == labels->n)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("config key \"classes\" names the finding \"%s\", which no row has",
+								   pneumo_clip(config->classes[i])),
+							errdetail("Label column \"%s\" is an array of findings.", source->label_column),
+							errhint("Findings are compared letter by letter, case included.")));
+	}
+}
+
+void
+pneumo_order_findings(char **ordered, const PneumoLabels *labels, const PneumoSource *source,
+					  const PneumoConfig *config)
+{
+	if (config->positive_class != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"positive_class\" applies to two classes, not to findings")));
+	if (config->n_classes > 0 && source->n_findings > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("config key \"classes\" applies to a column of arrays, not to \"label_columns\""),
+				 errhint("Leave columns out of \"label_columns\" instead.")));
+	require_findings(labels, source, config);
+	if (labels->total == labels->unlabelled || labels->n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("%s has no rows with an image and a finding", source->name),
+				 labels->unlabelled > 0 ? errdetail("%lld of %lld rows are not labelled.",
+													(long long) labels->unlabelled, (long long) labels->total)
+										: 0));
+	if (source->n_findings > 0)
+		memcpy(ordered, labels->name, sizeof(char *) * labels->n);
+	else if (config->n_classes > 0)
+		memcpy(ordered, config->classes, sizeof(char *) * config->n_classes);
+	else
+		sort_names(ordered, labels->n, labels->name, source);
+}
+
+void
+pneumo_order_classes(char **ordered, int n, char *const *names, const PneumoSource *source,
+					 const char *positive_class)
+{
+	const char *list[NN_MAX_CLASSES + 1];
+	const char *positive = positive_class;
+	int i;
+
+	sort_names(ordered, n, names, source);
 	for (i = 0; i < n; i++)
 		list[i] = ordered[i];
 	list[n] = NULL;

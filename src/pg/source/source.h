@@ -26,7 +26,7 @@
 
 #define PNEUMO_MAX_KEY_COLUMNS 8
 #define PNEUMO_MAX_EXTRA_COLUMNS 8
-#define PNEUMO_MAX_COLUMNS (7 + PNEUMO_MAX_KEY_COLUMNS + PNEUMO_MAX_EXTRA_COLUMNS)
+#define PNEUMO_MAX_COLUMNS (7 + PNEUMO_MAX_KEY_COLUMNS + PNEUMO_MAX_EXTRA_COLUMNS + NN_MAX_CLASSES)
 
 typedef struct PneumoColumn
 {
@@ -89,7 +89,9 @@ typedef enum PneumoLabelKind
 	PNEUMO_LABEL_BOOLEAN,
 	PNEUMO_LABEL_INTEGER,
 	PNEUMO_LABEL_TEXT,
-	PNEUMO_LABEL_ENUM
+	PNEUMO_LABEL_ENUM,
+	PNEUMO_LABEL_ARRAY,  /* of texts or an enum: the findings of the row */
+	PNEUMO_LABEL_COLUMNS /* a boolean one for each finding, null if unknown */
 } PneumoLabelKind;
 
 typedef struct PneumoSource
@@ -97,7 +99,7 @@ typedef struct PneumoSource
 	PneumoUserTable table;
 	char *name; /* the table's */
 	PneumoLabelKind label_kind;
-	Oid label_type; /* base type */
+	Oid label_type; /* base type, of an array that of its elements */
 	int col_image,  /* positions in the table, from 1; 0: not there */
 		col_label, col_group, col_split, col_weight, col_key[PNEUMO_MAX_KEY_COLUMNS];
 	int n_key;
@@ -105,8 +107,11 @@ typedef struct PneumoSource
 	int col_file;
 	int col_extra[PNEUMO_MAX_EXTRA_COLUMNS];
 	int n_extra;
+	int col_finding[NN_MAX_CLASSES]; /* of PNEUMO_LABEL_COLUMNS, with the findings' names */
+	char *finding[NN_MAX_CLASSES];
+	int n_findings;
 	char *image_column; /* names, resolved */
-	char *label_column;
+	char *label_column; /* of PNEUMO_LABEL_COLUMNS a list of them */
 	char *unused_split_column;
 	char *patient_column; /* that may name the patients where the config names no group_column */
 } PneumoSource;
@@ -116,7 +121,13 @@ typedef struct PneumoSource
  * relation in share mode until the end of the transaction.  What is checked here
  * is compared again with each reading.
  */
-extern PneumoSource *pneumo_source_check(Oid relid, const PneumoConfig *config);
+extern PneumoSource *pneumo_source_check(Oid relid, PneumoConfig *config);
+
+/* Tells whether the rows of a source have labels. */
+extern bool pneumo_source_labelled(const PneumoSource *source);
+
+/* Tells whether a row may have several findings, or none. */
+extern bool pneumo_source_is_multi_label(const PneumoSource *source);
 
 /*
  * Returns the column that holds the images if nobody has named it: that of type bytea, or
@@ -162,8 +173,20 @@ typedef struct PneumoLabels
 	int64 total;
 } PneumoLabels;
 
-/* Counts the labels of rows with an image, without reading the images. */
-extern void pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source);
+/*
+ * Counts the labels of rows with an image, without reading the images.  Of arrays
+ * only the findings of config key "classes" count, if it is given.
+ */
+extern void pneumo_source_labels(PneumoLabels *labels, const PneumoSource *source,
+								 const PneumoConfig *config);
+
+/*
+ * Orders the findings: as the config names them, else as the columns are given,
+ * else by name or as the enum has them.  Raises an error if there is none, or if no
+ * row has one that the config names.
+ */
+extern void pneumo_order_findings(char **ordered, const PneumoLabels *labels, const PneumoSource *source,
+								  const PneumoConfig *config);
 
 /*
  * Orders the classes as their kind demands; two become [negative, positive].
@@ -174,11 +197,23 @@ extern void pneumo_order_classes(char **ordered, int n, char *const *names, cons
 
 /* -------------------------------------------------------- rows (read.c) */
 
+/* The findings of a row, each once.  What is in neither list is unknown, or with complete not there. */
+typedef struct PneumoRowFindings
+{
+	char **present;
+	char **absent;
+	int n_present;
+	int n_absent;
+	bool complete;
+} PneumoRowFindings;
+
 typedef struct PneumoRow
 {
 	int64 number; /* from 1, in the order of reading */
 	char *key;    /* texts, NULL where null or not read; char(n) without its blanks */
 	char *label;  /* booleans as true and false */
+	const PneumoRowFindings
+		*findings; /* in place of the label where there may be several; NULL: unlabelled */
 	char *group;
 	char *split;
 	char *weight;
@@ -265,9 +300,11 @@ typedef struct PneumoSample
 	int64 slot;                      /* what the sink returned; -1 none */
 	char *key;                       /* text of the row's key; NULL without key */
 	float weight;
-	int16 label;  /* class index */
-	int8 split;   /* PneumoSplit */
-	bool dropped; /* by the duplicate rules */
+	uint64 present; /* findings, a bit for each class */
+	uint64 known;   /* those that are known to be there or not */
+	int16 label;    /* class index; 0 of findings */
+	int8 split;     /* PneumoSplit */
+	bool dropped;   /* by the duplicate rules */
 } PneumoSample;
 
 typedef enum PneumoLeftOut
@@ -287,6 +324,7 @@ extern const char *const pneumo_left_out_names[PNEUMO_N_LEFT_OUT];
 typedef struct PneumoDataset
 {
 	MemoryContext cxt;
+	bool multi_label; /* the samples have findings, not a class each */
 	int n_classes;
 	char *classes[NN_MAX_CLASSES];
 	int64 n_rows; /* read */
@@ -305,6 +343,11 @@ typedef struct PneumoDataset
 	PneumoFileNames *file_names;   /* NULL: not looked at */
 	int64 rows[3][NN_MAX_CLASSES]; /* by split and class, of counted samples */
 	int64 groups[3][NN_MAX_CLASSES];
+	int64 absent_rows[3][NN_MAX_CLASSES]; /* the same of samples known to be without a finding */
+	int64 absent_groups[3][NN_MAX_CLASSES];
+	int64 rows_without_finding[3]; /* known to have none of them */
+	int64 rows_with_others;        /* that have findings which are no class */
+	char *first_other;             /* one of those */
 	int64 split_rows[3];
 	int64 split_groups[3];
 	uint8 fingerprint[PNEUMO_SHA256_LEN];
@@ -324,7 +367,7 @@ typedef struct PneumoReading
 	void *sink_arg;
 	void (*progress)(void *arg, int64 rows); /* may be NULL */
 	void *progress_arg;
-	int n_classes; /* in order; a label that is none of them is an error */
+	int n_classes; /* in order; a label that is none of them is an error, a finding that is none is counted */
 	char **classes;
 } PneumoReading;
 
@@ -340,6 +383,12 @@ extern PneumoDataset *pneumo_dataset_read(const PneumoSource *source, const Pneu
 extern void pneumo_dataset_settle(PneumoDataset *dataset, const PneumoConfig *config);
 
 /*
+ * Makes of a dataset of findings one of two classes, the absence and the presence of
+ * one of them; samples of which it is unknown are left out as unlabelled.
+ */
+extern void pneumo_dataset_view(PneumoDataset *dataset, int finding, char *const *classes);
+
+/*
  * Raises an error for what no training can do without (a class without a group
  * on a split); returns the warnings, strings, for splits with fewer than 20
  * groups of a class.
@@ -351,6 +400,21 @@ extern List *pneumo_dataset_require(const PneumoDataset *dataset, const PneumoCo
  * and classes with their images, the negative one and the positive one named.
  */
 extern char *pneumo_dataset_summary(const PneumoDataset *dataset);
+
+/* Tells whether a sample has a finding: 1 or 0, or NN_UNKNOWN. */
+static inline int
+pneumo_sample_target(const PneumoSample *sample, int class)
+{
+	uint64 bit = UINT64CONST(1) << class;
+
+	return (sample->known & bit) == 0 ? NN_UNKNOWN : (sample->present & bit) != 0;
+}
+
+/*
+ * Returns, palloc'd, what is to be said of findings that are no class: they are not
+ * looked at; NULL if there are none.
+ */
+extern char *pneumo_dataset_other_findings(const PneumoDataset *dataset);
 
 /* Returns the warning that a column with splits is not used, palloc'd; NULL if there is nothing to say. */
 extern char *pneumo_dataset_unused_split(const PneumoDataset *dataset);

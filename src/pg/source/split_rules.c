@@ -35,6 +35,10 @@ compare_samples(const void *left, const void *right)
 		return c;
 	if (a->label != b->label)
 		return a->label < b->label ? -1 : 1;
+	if (a->present != b->present)
+		return a->present < b->present ? -1 : 1;
+	if (a->known != b->known)
+		return a->known < b->known ? -1 : 1;
 	c = memcmp(a->group, b->group, PNEUMO_SHA256_LEN);
 	if (c != 0)
 		return c;
@@ -47,9 +51,33 @@ compare_samples(const void *left, const void *right)
 	return 0;
 }
 
+/* Returns the label of a sample, or its findings, for a message. */
+static char *
+label_text(const PneumoDataset *dataset, const PneumoSample *sample)
+{
+	StringInfoData text;
+	int c;
+
+	if (!dataset->multi_label)
+		return dataset->classes[sample->label];
+	initStringInfo(&text);
+	for (c = 0; c < dataset->n_classes; c++)
+		if (pneumo_sample_target(sample, c) == 1)
+			appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", dataset->classes[c]);
+	return text.len > 0 ? text.data : "none";
+}
+
+/* Tells whether two samples cannot both be right: other labels, or a finding that one has and one has not. */
+static bool
+contradict(const PneumoSample *a, const PneumoSample *b)
+{
+	return a->label != b->label || ((a->present ^ b->present) & a->known & b->known) != 0;
+}
+
 /*
  * Drops all but one of identical images: the copy on the most held-out split
- * counts, and none if their labels differ.
+ * counts, and none if their labels contradict each other.  What is known of the
+ * findings of one copy is known of the other, too.
  */
 static void
 settle_duplicates(PneumoDataset *dataset)
@@ -63,6 +91,7 @@ settle_duplicates(PneumoDataset *dataset)
 	for (i = 0; i < dataset->n; i = end)
 	{
 		PneumoSample *first = &dataset->samples[i];
+		PneumoSample all = *first;
 		bool conflict = false;
 		int64 best = i;
 		int64 k;
@@ -71,8 +100,10 @@ settle_duplicates(PneumoDataset *dataset)
 			 end < dataset->n && memcmp(dataset->samples[end].sha256, first->sha256, PNEUMO_SHA256_LEN) == 0;
 			 end++)
 		{
-			if (dataset->samples[end].label != first->label)
+			if (contradict(&dataset->samples[end], &all))
 				conflict = true;
+			all.present |= dataset->samples[end].present;
+			all.known |= dataset->samples[end].known;
 			if (dataset->samples[end].split > dataset->samples[best].split)
 				best = end;
 		}
@@ -89,6 +120,11 @@ settle_duplicates(PneumoDataset *dataset)
 				dataset->left_out[PNEUMO_OUT_DUPLICATE]++;
 			}
 		}
+		if (!conflict)
+		{
+			dataset->samples[best].present = all.present;
+			dataset->samples[best].known = all.known;
+		}
 		if (conflict && n_named++ < NAMED_CONFLICTS)
 		{
 			if (conflicts.len > 0)
@@ -96,7 +132,7 @@ settle_duplicates(PneumoDataset *dataset)
 			for (k = i; k < Min(end, i + 4); k++)
 				appendStringInfo(&conflicts, "%s%s (%s)", k > i ? ", " : "",
 								 dataset->samples[k].key ? dataset->samples[k].key : "a row",
-								 dataset->classes[dataset->samples[k].label]);
+								 label_text(dataset, &dataset->samples[k]));
 		}
 	}
 	if (conflicts.len > 0)
@@ -129,6 +165,44 @@ compare_groups(const void *left, const void *right)
 	return a->label - b->label;
 }
 
+/*
+ * Counts rows and distinct groups by split and finding.  order lists the samples,
+ * those of a group side by side.
+ */
+static void
+count_findings(PneumoDataset *dataset, PneumoSample *const *order)
+{
+	uint64 all = PG_UINT64_MAX >> (64 - dataset->n_classes);
+	uint64 present = 0; /* in any sample of the group */
+	uint64 absent = 0;
+	int64 i;
+	int c;
+
+	for (i = 0; i < dataset->n; i++)
+	{
+		const PneumoSample *s = order[i];
+		const PneumoSample *next = i + 1 < dataset->n ? order[i + 1] : NULL;
+		bool last = next == NULL || memcmp(next->group, s->group, PNEUMO_SHA256_LEN) != 0;
+
+		present |= s->present;
+		absent |= s->known & ~s->present;
+		dataset->rows_without_finding[s->split] += s->known == all && s->present == 0;
+		for (c = 0; c < dataset->n_classes; c++)
+		{
+			int target = pneumo_sample_target(s, c);
+
+			dataset->rows[s->split][c] += target == 1;
+			dataset->absent_rows[s->split][c] += target == 0;
+			if (!last)
+				continue;
+			dataset->groups[s->split][c] += (present >> c) & 1;
+			dataset->absent_groups[s->split][c] += (absent >> c) & 1;
+		}
+		if (last)
+			present = absent = 0;
+	}
+}
+
 /* Counts rows and distinct groups by split and class; a group on two splits is an error. */
 static void
 count_samples(PneumoDataset *dataset)
@@ -140,6 +214,9 @@ count_samples(PneumoDataset *dataset)
 	memset(dataset->groups, 0, sizeof(dataset->groups));
 	memset(dataset->split_rows, 0, sizeof(dataset->split_rows));
 	memset(dataset->split_groups, 0, sizeof(dataset->split_groups));
+	memset(dataset->absent_rows, 0, sizeof(dataset->absent_rows));
+	memset(dataset->absent_groups, 0, sizeof(dataset->absent_groups));
+	memset(dataset->rows_without_finding, 0, sizeof(dataset->rows_without_finding));
 	if (dataset->n == 0)
 		return;
 
@@ -154,7 +231,8 @@ count_samples(PneumoDataset *dataset)
 		const PneumoSample *previous = i > 0 ? order[i - 1] : NULL;
 		bool same = previous != NULL && memcmp(previous->group, s->group, PNEUMO_SHA256_LEN) == 0;
 
-		dataset->rows[s->split][s->label]++;
+		if (!dataset->multi_label)
+			dataset->rows[s->split][s->label]++;
 		dataset->split_rows[s->split]++;
 		if (!same)
 			dataset->split_groups[s->split]++;
@@ -166,9 +244,11 @@ count_samples(PneumoDataset *dataset)
 								   previous->key ? pneumo_clip(previous->key) : "(no key)",
 								   pneumo_split_names[s->split], s->key ? pneumo_clip(s->key) : "(no key)"),
 							errhint("Correct the split column, or leave \"split_column\" out.")));
-		if (!same || previous->label != s->label)
+		if (!dataset->multi_label && (!same || previous->label != s->label))
 			dataset->groups[s->split][s->label]++;
 	}
+	if (dataset->multi_label)
+		count_findings(dataset, order);
 	pfree(order);
 }
 
@@ -192,6 +272,11 @@ make_fingerprint(PneumoDataset *dataset)
 		pneumo_sha256_add(ctx, s->sha256, PNEUMO_SHA256_LEN);
 		pneumo_sha256_add(ctx, s->group, PNEUMO_SHA256_LEN);
 		pneumo_sha256_add(ctx, tail, sizeof(tail));
+		if (dataset->multi_label)
+		{
+			pneumo_sha256_add(ctx, &s->present, sizeof(s->present));
+			pneumo_sha256_add(ctx, &s->known, sizeof(s->known));
+		}
 	}
 	pneumo_sha256_end(dataset->fingerprint, ctx);
 }
@@ -204,6 +289,27 @@ pneumo_dataset_settle(PneumoDataset *dataset, const PneumoConfig *config)
 	remove_dropped(dataset);
 	count_samples(dataset);
 	make_fingerprint(dataset);
+}
+
+void
+pneumo_dataset_view(PneumoDataset *dataset, int finding, char *const *classes)
+{
+	int64 i;
+
+	for (i = 0; i < dataset->n; i++)
+	{
+		int target = pneumo_sample_target(&dataset->samples[i], finding);
+
+		dataset->samples[i].dropped = target == NN_UNKNOWN;
+		dataset->samples[i].label = target == 1;
+		dataset->left_out[PNEUMO_OUT_UNLABELLED] += target == NN_UNKNOWN;
+	}
+	dataset->multi_label = false;
+	dataset->n_classes = 2;
+	for (i = 0; i < 2; i++)
+		dataset->classes[i] = classes[i];
+	remove_dropped(dataset);
+	count_samples(dataset);
 }
 
 /* ------------------------------------------------------------ requirements */
@@ -262,6 +368,16 @@ warn_of_splits(List *warnings, const PneumoDataset *dataset, const PneumoConfig 
 	return warnings;
 }
 
+char *
+pneumo_dataset_other_findings(const PneumoDataset *dataset)
+{
+	if (dataset->rows_with_others == 0)
+		return NULL;
+	return psprintf("%lld row%s findings that are not looked at, as \"%s\"",
+					(long long) dataset->rows_with_others, dataset->rows_with_others == 1 ? " has" : "s have",
+					pneumo_clip(dataset->first_other));
+}
+
 /* Warns of groups or classes in several spellings, and of rows without a group. */
 static List *
 warn_of_names(List *warnings, const PneumoDataset *dataset)
@@ -291,15 +407,61 @@ warn_of_names(List *warnings, const PneumoDataset *dataset)
 	return warnings;
 }
 
+/* Adds to few what a split has too few groups of. */
+static void
+note_few(StringInfo few, int split, int64 groups, const char *with, const char *class)
+{
+	if (groups < MIN_GROUPS)
+		appendStringInfo(few, "%s %s %lld %s \"%s\"", few->len == 0 ? "" : ",", pneumo_split_names[split],
+						 (long long) groups, with, class);
+}
+
+/*
+ * Raises an error for a finding that all or none of the training split's rows have,
+ * and notes in few where there are few groups, in none where a split cannot tell
+ * anything of a finding.
+ */
+static void
+require_findings(const PneumoDataset *dataset, int split, StringInfo few, StringInfo none)
+{
+	int c;
+
+	for (c = 0; c < dataset->n_classes; c++)
+	{
+		int64 with = dataset->groups[split][c];
+		int64 without = dataset->absent_groups[split][c];
+		const char *name = dataset->classes[c];
+
+		if (split == PNEUMO_TRAIN && (with == 0 || without == 0))
+			ereport(ERROR,
+					(errcode(ERRCODE_NO_DATA_FOUND),
+					 errmsg("the train split has no rows %s finding \"%s\"", with == 0 ? "with" : "without",
+							name),
+					 errhint("Leave the finding out with \"classes\" or \"label_columns\", or use more "
+							 "data or another split.")));
+		if (with == 0 || without == 0)
+			appendStringInfo(none, "%s no row on %s %s \"%s\"", none->len == 0 ? "" : ",",
+							 pneumo_split_names[split], with == 0 ? "with" : "without", name);
+		else
+		{
+			note_few(few, split, with, "with", name);
+			note_few(few, split, without, "without", name);
+		}
+	}
+}
+
 List *
 pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 {
 	List *warnings = NIL;
 	StringInfoData few;
+	StringInfoData none;
+	char *others = pneumo_dataset_other_findings(dataset);
 	int split;
 	int c;
 
 	initStringInfo(&few);
+	initStringInfo(&none);
 	if (dataset->n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
@@ -314,7 +476,9 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 	{
 		if (!split_is_wanted(dataset, config, split))
 			continue;
-		for (c = 0; c < dataset->n_classes; c++)
+		if (dataset->multi_label)
+			require_findings(dataset, split, &few, &none);
+		for (c = 0; c < dataset->n_classes && !dataset->multi_label; c++)
 		{
 			int64 groups = dataset->groups[split][c];
 
@@ -325,11 +489,15 @@ pneumo_dataset_require(const PneumoDataset *dataset, const PneumoConfig *config)
 								config->split_column != NULL
 									? 0
 									: errhint("Use more data, another \"split_seed\", or other fractions.")));
-			if (groups < MIN_GROUPS)
-				appendStringInfo(&few, "%s %s %lld of \"%s\"", few.len == 0 ? "" : ",",
-								 pneumo_split_names[split], (long long) groups, dataset->classes[c]);
+			note_few(&few, split, groups, "of", dataset->classes[c]);
 		}
 	}
+	if (none.len > 0)
+		warnings =
+			lappend(warnings, psprintf("figures of a finding are not defined where all or no rows have it:%s",
+									   none.data));
+	if (others != NULL && config->n_classes == 0)
+		warnings = lappend(warnings, others);
 	if (few.len > 0)
 		warnings =
 			lappend(warnings, psprintf("figures from fewer than %d %s of a class say little:%s", MIN_GROUPS,
@@ -437,6 +605,39 @@ pneumo_dataset_has(const PneumoDataset *dataset, const bool *sample_splits, cons
 
 /* ----------------------------------------------------------------- summary */
 
+/* Returns the sum of what the splits have of a class. */
+static int64
+on_all_splits(const int64 (*rows)[NN_MAX_CLASSES], int class)
+{
+	return rows[PNEUMO_TRAIN][class] + rows[PNEUMO_VALIDATION][class] + rows[PNEUMO_TEST][class];
+}
+
+/* Adds how many images have each finding, and of how many that is known. */
+static void
+append_findings(StringInfo text, const PneumoDataset *dataset)
+{
+	int64 all = dataset->split_rows[PNEUMO_TRAIN] + dataset->split_rows[PNEUMO_VALIDATION] +
+				dataset->split_rows[PNEUMO_TEST];
+	int64 none = dataset->rows_without_finding[PNEUMO_TRAIN] +
+				 dataset->rows_without_finding[PNEUMO_VALIDATION] +
+				 dataset->rows_without_finding[PNEUMO_TEST];
+	int c;
+
+	for (c = 0; c < dataset->n_classes; c++)
+	{
+		int64 with = on_all_splits(dataset->rows, c);
+		int64 unknown = all - with - on_all_splits(dataset->absent_rows, c);
+
+		appendStringInfo(text, "%s%s %lld", c == 0 ? "; findings " : ", ", pneumo_clip(dataset->classes[c]),
+						 (long long) with);
+		if (unknown > 0)
+			appendStringInfo(text, " (unknown of %lld)", (long long) unknown);
+	}
+	appendStringInfo(text, "; none of them %lld", (long long) none);
+	if (dataset->rows_with_others > 0)
+		appendStringInfo(text, "; other findings in %lld rows", (long long) dataset->rows_with_others);
+}
+
 char *
 pneumo_dataset_summary(const PneumoDataset *dataset)
 {
@@ -458,11 +659,12 @@ pneumo_dataset_summary(const PneumoDataset *dataset)
 	appendStringInfoString(&text, " images");
 	if (dataset->group_keys != NULL)
 		appendStringInfo(&text, " of %lld patients", (long long) groups);
-	for (c = 0; c < dataset->n_classes; c++)
+	if (dataset->multi_label)
+		append_findings(&text, dataset);
+	for (c = 0; c < dataset->n_classes && !dataset->multi_label; c++)
 		appendStringInfo(&text, "%s%s%s %lld", c == 0 ? "; classes " : ", ", pneumo_clip(dataset->classes[c]),
 						 dataset->n_classes == 2 ? roles[c] : "",
-						 (long long) (dataset->rows[PNEUMO_TRAIN][c] + dataset->rows[PNEUMO_VALIDATION][c] +
-									  dataset->rows[PNEUMO_TEST][c]));
+						 (long long) on_all_splits(dataset->rows, c));
 	for (i = 0; i < PNEUMO_N_LEFT_OUT; i++)
 	{
 		if (dataset->left_out[i] == 0)
@@ -488,8 +690,23 @@ pneumo_dataset_counts_json(const PneumoDataset *dataset, bool groups)
 	{
 		pneumo_json_open_object(&json, pneumo_split_names[split]);
 		for (c = 0; c < dataset->n_classes; c++)
-			pneumo_json_add_int(&json, dataset->classes[c],
-								groups ? dataset->groups[split][c] : dataset->rows[split][c]);
+		{
+			int64 with = groups ? dataset->groups[split][c] : dataset->rows[split][c];
+
+			if (!dataset->multi_label)
+			{
+				pneumo_json_add_int(&json, dataset->classes[c], with);
+				continue;
+			}
+			pneumo_json_open_object(&json, dataset->classes[c]);
+			pneumo_json_add_int(&json, "present", with);
+			pneumo_json_add_int(&json, "absent",
+								groups ? dataset->absent_groups[split][c] : dataset->absent_rows[split][c]);
+			if (!groups)
+				pneumo_json_add_int(&json, "unknown",
+									dataset->split_rows[split] - with - dataset->absent_rows[split][c]);
+			pneumo_json_close(&json);
+		}
 		pneumo_json_close(&json);
 	}
 	return pneumo_json_end(&json);

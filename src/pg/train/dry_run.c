@@ -198,7 +198,7 @@ pneumo_plan(PG_FUNCTION_ARGS)
 	data.n[NN_TRAIN] = (size_t) dataset->split_rows[PNEUMO_TRAIN];
 	data.n[NN_VALIDATION] = (size_t) dataset->split_rows[PNEUMO_VALIDATION];
 	data.load_scratch_bytes = pneumo_loader_scratch_bytes(config);
-	pneumo_prepare_no_labels(&data);
+	pneumo_prepare_no_labels(&data, config);
 	pneumo_prepare_plan(prepared, &data);
 	fixed = prepared->plan.state_bytes + prepared->plan.work_bytes;
 	pixels = (size_t) config->preprocess.height * config->preprocess.width * config->preprocess.channels *

@@ -32,7 +32,7 @@
 void
 pneumo_fit_check_classes(const PneumoConfig *config, int n_classes)
 {
-	if (n_classes == 2)
+	if (n_classes == 2 || config->multi_label)
 		return;
 	if (config->calibration == PNEUMO_CALIBRATION_PLATT)
 		ereport(
@@ -75,7 +75,7 @@ pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset
 	size_t k = 0;
 
 	if (config->operating_point.rule != STATS_THRESHOLD_SENSITIVITY_LIMIT || n == 0 ||
-		dataset->n_classes != 2)
+		dataset->n_classes != 2 || dataset->multi_label)
 		return;
 	score = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(double));
 	label = MemoryContextAllocHuge(CurrentMemoryContext, n);
@@ -278,6 +278,23 @@ fit_calibration(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoF
 	pneumo_json_close(achieved);
 }
 
+const char *
+pneumo_fit_rule(const StatsThresholdDemand *demand)
+{
+	switch (demand->rule)
+	{
+		case STATS_THRESHOLD_FIXED:
+			return psprintf("{\"threshold\": %s}", shortest(demand->threshold));
+		case STATS_THRESHOLD_YOUDEN:
+			return "\"youden\"";
+		case STATS_THRESHOLD_SENSITIVITY:
+			return psprintf("{\"sensitivity\": %s}", shortest(demand->sensitivity));
+		default:
+			return psprintf("{\"sensitivity\": %s, \"confidence\": %s}", shortest(demand->sensitivity),
+							shortest(demand->confidence));
+	}
+}
+
 static void
 add_figure(PneumoJson *json, const char *name, const StatsInterval *figure)
 {
@@ -286,6 +303,22 @@ add_figure(PneumoJson *json, const char *name, const StatsInterval *figure)
 	pneumo_json_add_number(json, "low", figure->low, 9);
 	pneumo_json_add_number(json, "high", figure->high, 9);
 	pneumo_json_close(json);
+}
+
+void
+pneumo_fit_add_point(PneumoJson *achieved, const StatsOperatingPoint *point,
+					 const StatsThresholdDemand *demand)
+{
+	pneumo_json_add_number(achieved, "threshold", point->threshold, 9);
+	pneumo_json_add_number(achieved, "confidence", demand->confidence, 9);
+	add_figure(achieved, "sensitivity", &point->sensitivity);
+	add_figure(achieved, "specificity", &point->specificity);
+	if (demand->rule == STATS_THRESHOLD_SENSITIVITY_LIMIT)
+		pneumo_json_add_number(achieved, "sensitivity_limit", point->sensitivity_limit, 9);
+	pneumo_json_add_int(achieved, "true_positive", (int64) point->counts.tp);
+	pneumo_json_add_int(achieved, "false_positive", (int64) point->counts.fp);
+	pneumo_json_add_int(achieved, "true_negative", (int64) point->counts.tn);
+	pneumo_json_add_int(achieved, "false_negative", (int64) point->counts.fn);
 }
 
 /*
@@ -307,40 +340,29 @@ fit_operating_point(PneumoModelMeta *meta, const PneumoConfig *config, const dou
 	pneumo_stats_end(&stats);
 	free_rows(&rows);
 	meta->threshold = point.threshold;
-	switch (demand->rule)
-	{
-		case STATS_THRESHOLD_YOUDEN:
-			meta->operating_point = "\"youden\"";
-			break;
-		case STATS_THRESHOLD_SENSITIVITY:
-			meta->operating_point = psprintf("{\"sensitivity\": %s}", shortest(demand->sensitivity));
-			break;
-		default:
-			meta->operating_point = psprintf("{\"sensitivity\": %s, \"confidence\": %s}",
-											 shortest(demand->sensitivity), shortest(demand->confidence));
-	}
+	meta->operating_point = pneumo_fit_rule(demand);
 	pneumo_json_open_object(achieved, "operating_point");
-	pneumo_json_add_number(achieved, "threshold", point.threshold, 9);
-	pneumo_json_add_number(achieved, "confidence", demand->confidence, 9);
-	add_figure(achieved, "sensitivity", &point.sensitivity);
-	add_figure(achieved, "specificity", &point.specificity);
-	if (demand->rule == STATS_THRESHOLD_SENSITIVITY_LIMIT)
-		pneumo_json_add_number(achieved, "sensitivity_limit", point.sensitivity_limit, 9);
-	pneumo_json_add_int(achieved, "true_positive", (int64) point.counts.tp);
-	pneumo_json_add_int(achieved, "false_positive", (int64) point.counts.fp);
-	pneumo_json_add_int(achieved, "true_negative", (int64) point.counts.tn);
-	pneumo_json_add_int(achieved, "false_negative", (int64) point.counts.fn);
+	pneumo_fit_add_point(achieved, &point, demand);
 	pneumo_json_close(achieved);
 }
 
 void
 pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config)
 {
+	int i;
+
 	meta->calibration = PNEUMO_CALIBRATION_NONE;
 	meta->calibration_a = 1;
 	meta->calibration_b = 0;
 	meta->threshold = config->threshold;
 	meta->operating_point = psprintf("{\"threshold\": %s}", shortest(config->threshold));
+	for (i = 0; i < meta->n_classes && meta->multi_label; i++)
+	{
+		meta->findings[i].calibrated = false;
+		meta->findings[i].a = 1;
+		meta->findings[i].b = 0;
+		meta->findings[i].threshold = config->threshold;
+	}
 }
 
 double *

@@ -73,8 +73,9 @@ same_scale(const PneumoModelMeta *a, const PneumoModelMeta *b)
 {
 	int i;
 
-	if (a->n_classes != b->n_classes || a->preprocess.height != b->preprocess.height ||
-		a->preprocess.width != b->preprocess.width || a->preprocess.channels != b->preprocess.channels ||
+	if (a->n_classes != b->n_classes || a->multi_label != b->multi_label ||
+		a->preprocess.height != b->preprocess.height || a->preprocess.width != b->preprocess.width ||
+		a->preprocess.channels != b->preprocess.channels ||
 		a->preprocess.interpolation != b->preprocess.interpolation)
 		return false;
 	for (i = 0; i < a->n_classes; i++)
@@ -95,6 +96,22 @@ auc_of(const double *probability, const int32_t *label, int64 n, int n_classes)
 	status = stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env);
 	pneumo_stats_end(&stats);
 	return status == STATS_OK ? figures.macro_auc : NAN;
+}
+
+/* Returns the mean of the findings' AUC, from n rows of targets; NaN if none has one. */
+static double
+findings_auc_of(const double *probability, const uint8_t *target, int64 n, int n_classes)
+{
+	float *scores = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * n_classes * sizeof(float));
+	double auc = NAN;
+	int64 i;
+
+	for (i = 0; i < n * n_classes; i++)
+		scores[i] = (float) probability[i];
+	if (!pneumo_worker_findings_auc(&auc, scores, target, (size_t) n, n_classes))
+		auc = NAN;
+	pfree(scores);
+	return auc;
 }
 
 static PneumoVerdict
@@ -122,6 +139,7 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	bool *slots;
 	double *ours;
 	int32_t *label;
+	uint8_t *target;
 	double auc = NAN;
 	double deployed_auc = NAN;
 	int64 n;
@@ -140,6 +158,7 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 	ours = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * k * sizeof(double));
 	pneumo_scores_begin(&scores, scorer);
 	label = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * sizeof(int32_t));
+	target = MemoryContextAllocHuge(CurrentMemoryContext, Max(1, n) * k);
 	pixels = pneumo_align(pneumo_scratch(loader->pixel_bytes));
 	for (i = 0; i < n_validation && m < n; i++)
 	{
@@ -152,10 +171,17 @@ pneumo_worker_if_better(PneumoWorker *w, const PneumoModelMeta *meta, const doub
 			ereport(ERROR, (errcode_for_file_access(), errmsg("could not read the sample store: %m")));
 		pneumo_scores_add_pixels(&scores, m, stored);
 		memcpy(ours + m * k, probability + i * k, k * sizeof(double));
+		if (meta->multi_label)
+			memcpy(target + m * k, w->data.target[NN_VALIDATION] + i * k, k);
 		label[m++] = w->data.label[NN_VALIDATION][i];
 	}
 	pneumo_scores_finish(&scores);
-	if (m > 0)
+	if (m > 0 && meta->multi_label)
+	{
+		auc = findings_auc_of(ours, target, m, k);
+		deployed_auc = findings_auc_of(scores.probability, target, m, k);
+	}
+	else if (m > 0)
 	{
 		auc = auc_of(ours, label, m, k);
 		deployed_auc = auc_of(scores.probability, label, m, k);

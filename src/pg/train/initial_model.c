@@ -8,7 +8,10 @@
  * layers are called.  Of another one those layers are taken that have the name
  * and the shapes of a layer of the network to be trained; the others begin as
  * they would without an initial model.  The layer that gives the scores is
- * taken only if the classes are the same.
+ * taken only if the classes are the same, and findings on both sides or on
+ * neither.  Where no layer can be taken and the config names no network, the
+ * initial model's own is trained: a network from elsewhere (pneumo_import_onnx)
+ * need not be written down again.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +24,7 @@
 #include "nn/nn.h"
 
 #include "pg/base/base.h"
+#include "pg/base/json.h"
 #include "pg/catalog/records.h"
 #include "pg/engine/engine.h"
 #include "pg/train/train.h"
@@ -154,7 +158,7 @@ same_class_names(const PneumoModelMeta *meta, const PneumoPrepared *prepared)
 {
 	int i;
 
-	if (meta->n_classes != prepared->labels.n)
+	if (meta->n_classes != prepared->labels.n || meta->multi_label != prepared->config->multi_label)
 		return false;
 	for (i = 0; i < meta->n_classes; i++)
 		if (strcmp(meta->classes[i], prepared->classes[i]) != 0)
@@ -178,6 +182,44 @@ draw_weights(PneumoPrepared *prepared)
 		elog(ERROR, "weights cannot be drawn");
 }
 
+/* Returns whether the user's config has a key; those of a preset do not count. */
+static bool
+is_given(JsonbContainer *given, const char *key)
+{
+	return !pneumo_json_is_null(pneumo_json_get(given, key));
+}
+
+/*
+ * Trains the network of the initial model instead of the one that the config
+ * has by default; false where the config says which network, or images or
+ * classes are not those of the initial model.
+ */
+static bool
+take_network(PneumoPrepared *prepared, const Start *start, const PneumoModelMeta *meta)
+{
+	PneumoConfig *config = prepared->config;
+	JsonbContainer *given = &config->given->root;
+
+	if (is_given(given, "model") || is_given(given, "layers") || !same_class_names(meta, prepared) ||
+		(is_given(given, "image_size") && (config->preprocess.height != meta->preprocess.height ||
+										   config->preprocess.width != meta->preprocess.width)) ||
+		(is_given(given, "color_mode") && config->preprocess.channels != meta->preprocess.channels))
+		return false;
+	config->preprocess.height = meta->preprocess.height;
+	config->preprocess.width = meta->preprocess.width;
+	config->preprocess.channels = meta->preprocess.channels;
+	if (!is_given(given, "rescale"))
+		config->rescale = meta->rescale;
+	prepared->graph = (NnGraph *) start->from;
+	pfree(prepared->initial_weights);
+	prepared->initial_weights =
+		MemoryContextAllocHuge(CurrentMemoryContext, nn_graph_weight_count(start->from) * sizeof(float));
+	memcpy(prepared->initial_weights, start->from_weights,
+		   nn_graph_weight_count(start->from) * sizeof(float));
+	prepared->initial_note = psprintf("the network is that of initial model \"%s\"", config->initial_model);
+	return true;
+}
+
 void
 pneumo_prepare_initial_model(PneumoPrepared *prepared)
 {
@@ -191,6 +233,7 @@ pneumo_prepare_initial_model(PneumoPrepared *prepared)
 	StringInfoData left;
 	void *bytes;
 	size_t n_bytes;
+	PneumoModelMeta *meta;
 	bool same_classes;
 	int taken;
 	int n_left;
@@ -205,7 +248,8 @@ pneumo_prepare_initial_model(PneumoPrepared *prepared)
 	graph = palloc0(nn_graph_bytes(view.n_nodes));
 	if (nn_model_graph(graph, &view, bytes, &error) != NN_OK)
 		pneumo_nn_ereport(&error);
-	same_classes = same_class_names(pneumo_meta_from_view(&view, CurrentMemoryContext), prepared);
+	meta = pneumo_meta_from_view(&view, CurrentMemoryContext);
+	same_classes = same_class_names(meta, prepared);
 
 	prepared->initial_weights = MemoryContextAllocHuge(CurrentMemoryContext, n_floats * sizeof(float));
 	start.from = graph;
@@ -219,7 +263,7 @@ pneumo_prepare_initial_model(PneumoPrepared *prepared)
 		draw_weights(prepared);
 		initStringInfo(&left);
 		taken = take_layers(&start, same_classes, &left, &n_left);
-		if (taken == 0)
+		if (taken == 0 && !take_network(prepared, &start, meta))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("initial model \"%s\" has another network", name),
@@ -228,7 +272,7 @@ pneumo_prepare_initial_model(PneumoPrepared *prepared)
 							   nn_graph_weight_count(graph), n_floats),
 					 errhint("pneumo_summary() shows the layers of both; \"name\" in a layer's config "
 							 "names it.")));
-		if (n_left > 0)
+		if (taken > 0 && n_left > 0)
 			prepared->initial_note =
 				psprintf("initial model \"%s\": its weights are taken for %d layer%s; new are %s", name,
 						 taken, taken == 1 ? "" : "s", left.data);

@@ -91,12 +91,15 @@ pneumo_loader_load(void *arg, float *dst, NnSplit split, size_t i, int epoch, vo
 }
 
 void
-pneumo_prepare_no_labels(NnTrainData *data)
+pneumo_prepare_no_labels(NnTrainData *data, const PneumoConfig *config)
 {
 	size_t n = Max(1, Max(data->n[NN_TRAIN], data->n[NN_VALIDATION]));
-	int32_t *labels = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32_t),
-												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int32_t *labels;
 
+	if (config->multi_label)
+		return;
+	labels = MemoryContextAllocExtended(CurrentMemoryContext, n * sizeof(int32_t),
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	data->label[NN_TRAIN] = labels;
 	data->label[NN_VALIDATION] = labels;
 }
@@ -142,24 +145,36 @@ pneumo_prepare(Oid relid, Jsonb *given)
 		pneumo_prepare_no_validation(config);
 	pneumo_model_check_claim(config->name, GetUserId());
 
-	pneumo_source_labels(&prepared->labels, prepared->source);
-	pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name, prepared->source,
-						 config->positive_class);
-	pneumo_config_class_weights(config, prepared->labels.n, prepared->classes, NULL);
+	pneumo_source_labels(&prepared->labels, prepared->source, config);
+	if (config->multi_label)
+		pneumo_order_findings(prepared->classes, &prepared->labels, prepared->source, config);
+	else
+	{
+		if (config->n_classes > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("config key \"classes\" applies to a label column of arrays, not to \"%s\"",
+							prepared->source->label_column),
+					 errhint(
+						 "The classes are those of the labels; \"positive_class\" names the positive one.")));
+		pneumo_order_classes(prepared->classes, prepared->labels.n, prepared->labels.name, prepared->source,
+							 config->positive_class);
+	}
+	pneumo_config_class_weights(config, prepared->labels.n, prepared->classes, NULL, NULL);
 	pneumo_fit_check_classes(config, prepared->labels.n);
 
 	prepared->graph = pneumo_layers_graph(config, prepared->labels.n, NULL);
-	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)
-		pneumo_nn_ereport(&error);
 	if (config->initial_model != NULL)
 		pneumo_prepare_initial_model(prepared);
+	if (nn_train_check(&config->train, prepared->graph, &error) != NN_OK)
+		pneumo_nn_ereport(&error);
 
 	prepared->threads = pneumo_config_threads(config);
 	memset(&data, 0, sizeof(data));
 	data.n[NN_TRAIN] = (size_t) Max(1, prepared->labels.total);
 	data.n[NN_VALIDATION] = (size_t) Max(1, prepared->labels.total / 4);
 	data.load_scratch_bytes = pneumo_loader_scratch_bytes(config);
-	pneumo_prepare_no_labels(&data);
+	pneumo_prepare_no_labels(&data, config);
 	pneumo_prepare_plan(prepared, &data);
 	return prepared;
 }

@@ -17,6 +17,7 @@
 
 #include "image/image.h"
 #include "nn/nn.h"
+#include "stats/stats.h"
 
 #include "pg/base/json.h"
 #include "pg/base/shmem.h"
@@ -74,8 +75,8 @@ extern PneumoPrepared *pneumo_prepare(Oid relid, Jsonb *config);
  */
 extern void pneumo_prepare_initial_model(PneumoPrepared *prepared);
 
-/* Gives both splits labels of the first class, for planning before there are any. */
-extern void pneumo_prepare_no_labels(NnTrainData *data);
+/* Gives both splits labels of the first class, for planning before there are any; none to findings. */
+extern void pneumo_prepare_no_labels(NnTrainData *data, const PneumoConfig *config);
 
 /* Plans again for the samples that there are; errors above pneumo.train_memory. */
 extern void pneumo_prepare_plan(PneumoPrepared *prepared, const NnTrainData *data);
@@ -113,10 +114,30 @@ typedef struct PneumoFitRows
 	const float *probability; /* n * units */
 	const float *logit;       /* n * units */
 	const int32_t *label;     /* n */
+	const uint8_t *target;    /* n * units, of findings in place of the label: 0, 1 or NN_UNKNOWN */
 	const uint64_t *group;    /* n: the patient */
 	size_t n;
 	int units; /* output units of the network: 1, or n_classes */
 } PneumoFitRows;
+
+/* Rows of one finding, as src/stats wants them. */
+typedef struct PneumoFindingRows
+{
+	StatsRows rows; /* those of which it is known */
+	double *logit;  /* rows.n, or NULL */
+	size_t n_positive;
+} PneumoFindingRows;
+
+/*
+ * Fills the rows of which a finding is known, palloc'd; probability is n *
+ * n_classes.  The logits are taken from in.
+ */
+extern void pneumo_finding_rows(PneumoFindingRows *rows, const PneumoFitRows *in, const double *probability,
+								int finding);
+extern void pneumo_finding_rows_free(PneumoFindingRows *rows);
+
+/* Tells whether rows are of both kinds, with and without the finding. */
+extern bool pneumo_finding_is_mixed(const PneumoFindingRows *rows);
 
 /* Errors for what cannot be fitted with so many classes, or on such a validation split. */
 extern void pneumo_fit_check_classes(const PneumoConfig *config, int n_classes);
@@ -129,6 +150,21 @@ extern void pneumo_fit_check_groups(const PneumoConfig *config, const PneumoData
  */
 extern double *pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in,
 						  PneumoJson *achieved);
+
+/*
+ * Does the same for findings (fit_findings.c); a finding that all or none of the
+ * known rows have is left without calibration and at the threshold 0.5, and is named in
+ * *not_fitted.
+ */
+extern double *pneumo_fit_findings(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in,
+								   PneumoJson *achieved, List **not_fitted);
+
+/* Returns the text of the rule by which a threshold was chosen, as a version's bytes have it; palloc'd. */
+extern const char *pneumo_fit_rule(const StatsThresholdDemand *demand);
+
+/* Adds what a threshold achieves to an open object. */
+extern void pneumo_fit_add_point(PneumoJson *achieved, const StatsOperatingPoint *point,
+								 const StatsThresholdDemand *demand);
 /* Fills meta for a version without scores: uncalibrated, with the given threshold. */
 extern void pneumo_fit_none(PneumoModelMeta *meta, const PneumoConfig *config);
 

@@ -323,7 +323,7 @@ check_data(PneumoWorker *w)
 		pneumo_prepare_no_validation(config);
 	pneumo_fit_check_groups(config, w->dataset);
 	pneumo_config_class_weights(config, w->dataset->n_classes, w->dataset->classes,
-								w->dataset->rows[PNEUMO_TRAIN]);
+								w->dataset->rows[PNEUMO_TRAIN], w->dataset->absent_rows[PNEUMO_TRAIN]);
 	return true;
 }
 

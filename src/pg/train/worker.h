@@ -130,12 +130,23 @@ extern bool pneumo_worker_wait_for_turn(PneumoWorker *w);
 /* ------------------------------------------- version (worker_store.c) */
 
 /*
- * Computes the AUC of the validation split (macro for more than two classes);
- * false if it is not defined or does not fit into pneumo.figures_memory.
- * Interrupts are not processed in it.
+ * Computes the AUC of the validation split (macro for more than two classes, the
+ * mean over findings); false if it is not defined or does not fit into
+ * pneumo.figures_memory.  Interrupts are not processed in it.
  */
-extern bool pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n, int units,
-							  int n_classes);
+extern bool pneumo_worker_auc(double *auc, const PneumoWorker *w, const float *scores, size_t n);
+
+/* The same of findings (worker_findings.c), from targets as the network core has them. */
+extern bool pneumo_worker_findings_auc(double *auc, const float *scores, const uint8_t *target, size_t n,
+									   int units);
+
+/*
+ * Adds the validation figures of findings to json, the means to line for people,
+ * and returns why the version is of no use for some of them, palloc'd, or NULL
+ * (worker_findings.c).
+ */
+extern char *pneumo_worker_findings_figures(const PneumoModelMeta *meta, const PneumoFitRows *in,
+											const double *probability, PneumoJson *json, StringInfo line);
 
 /*
  * Stores the trainer's result as a version and ends the run, which is cancelled

@@ -35,14 +35,18 @@
 /* ------------------------------------------------------------------ figures */
 
 bool
-pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_t n, int units, int n_classes)
+pneumo_worker_auc(double *auc, const PneumoWorker *w, const float *scores, size_t n)
 {
+	const int32_t *labels = w->data.label[NN_VALIDATION];
+	int units = nn_graph_output_units(w->prepared->graph);
 	PneumoStats stats;
 	double *wide;
 	uint8_t *label;
 	StatsStatus status = STATS_NO_MEMORY;
 	size_t i;
 
+	if (w->dataset->multi_label)
+		return pneumo_worker_findings_auc(auc, scores, w->data.target[NN_VALIDATION], n, units);
 	pneumo_stats_begin(&stats);
 	stats.env.stop = NULL; /* within the network core its polling sees to interrupts */
 	wide = stats.env.allocate(stats.env.arg, n * units * sizeof(double));
@@ -62,7 +66,7 @@ pneumo_worker_auc(double *auc, const float *scores, const int32_t *labels, size_
 		else
 		{
 			StatsClassFigures figures;
-			StatsClassRows rows = {wide, labels, NULL, n, n_classes};
+			StatsClassRows rows = {wide, labels, NULL, n, w->dataset->n_classes};
 
 			status = stats_class_figures(&figures, NULL, NULL, NULL, &rows, &stats.env);
 			*auc = figures.macro_auc;
@@ -122,7 +126,7 @@ validation_auc(const PneumoWorker *w, const PneumoModelMeta *meta, const double 
 	PneumoStats stats;
 	size_t i;
 
-	if (meta->n_classes != 2)
+	if (!pneumo_meta_is_two_class(meta))
 		return undefined;
 	for (i = 0; i < n; i++)
 	{
@@ -202,6 +206,19 @@ two_class_figures(PneumoWorker *w, const PneumoModelMeta *meta, const double *pr
 					 figures.accuracy, figures.sensitivity, figures.specificity, auc, loss);
 }
 
+/* Fills the scored rows of the validation split. */
+static void
+validation_rows(PneumoFitRows *in, const PneumoWorker *w, const float *scores)
+{
+	in->probability = scores;
+	in->logit = NULL;
+	in->label = w->data.label[NN_VALIDATION];
+	in->target = w->data.target[NN_VALIDATION];
+	in->group = validation_groups(w);
+	in->n = w->data.n[NN_VALIDATION];
+	in->units = nn_graph_output_units(w->prepared->graph);
+}
+
 /* Tells whether the validation split chose anything about the version, so that its figures are optimistic. */
 static bool
 validation_selects(const PneumoWorker *w)
@@ -272,12 +289,13 @@ add_limits(const PneumoWorker *w, const PneumoModelMeta *meta, const double *pro
  * Adds the validation figures of the stored weights to json, and to line for
  * people.  interval: the AUC of two classes with its limits, or NaN.  scores and
  * probability are NULL if the validation split was not
- * scored; the figures are those of the best epoch then.
+ * scored; the figures are those of the best epoch then.  Sets *useless, of findings,
+ * as why_useless() returns it.
  */
 static void
 validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *scores,
 				   const double *probability, const StatsInterval *interval, int epoch, PneumoJson *json,
-				   StringInfo line)
+				   StringInfo line, char **useless)
 {
 	const PneumoDataset *dataset = w->dataset;
 	size_t n = w->data.n[NN_VALIDATION];
@@ -289,14 +307,21 @@ validation_figures(PneumoWorker *w, const PneumoModelMeta *meta, const float *sc
 	pneumo_json_add_int(json, "images", (int64) n);
 	if (dataset->group_keys != NULL)
 		pneumo_json_add_int(json, "groups", dataset->split_groups[PNEUMO_VALIDATION]);
-	if (probability != NULL)
+	if (probability != NULL && meta->multi_label)
+	{
+		PneumoFitRows in;
+
+		validation_rows(&in, w, scores);
+		*useless = pneumo_worker_findings_figures(meta, &in, probability, json, line);
+	}
+	else if (probability != NULL)
 	{
 		double loss;
 		double accuracy;
 		double auc = NAN;
 
 		nn_score_loss(&loss, &accuracy, scores, w->data.label[NN_VALIDATION], NULL, n, units, 0);
-		(void) pneumo_worker_auc(&auc, scores, w->data.label[NN_VALIDATION], n, units, dataset->n_classes);
+		(void) pneumo_worker_auc(&auc, w, scores, n);
 		if (meta->n_classes == 2)
 			two_class_figures(w, meta, probability, auc, loss, json, line);
 		else
@@ -369,14 +394,20 @@ static double *
 fit_validation(PneumoWorker *w, PneumoModelMeta *meta, const float *scores, PneumoJson *metrics)
 {
 	PneumoFitRows in;
+	List *not_fitted;
+	ListCell *lc;
+	double *probability;
 
-	in.probability = scores;
+	validation_rows(&in, w, scores);
 	in.logit = nn_trainer_logits(w->trainer);
-	in.label = w->data.label[NN_VALIDATION];
-	in.group = validation_groups(w);
-	in.n = w->data.n[NN_VALIDATION];
-	in.units = nn_graph_output_units(w->prepared->graph);
-	return pneumo_fit(meta, w->prepared->config, &in, metrics);
+	if (!meta->multi_label)
+		return pneumo_fit(meta, w->prepared->config, &in, metrics);
+	probability = pneumo_fit_findings(meta, w->prepared->config, &in, metrics, &not_fitted);
+	foreach (lc, not_fitted)
+		pneumo_worker_warn(w, psprintf("calibration or threshold of finding \"%s\" cannot be fitted to the "
+									   "validation split: its threshold is %g",
+									   pneumo_clip(lfirst(lc)), w->prepared->config->threshold));
+	return probability;
 }
 
 /* Returns the scores of the validation split by the stored weights; NULL if it is empty or a cancel came. */
@@ -503,6 +534,9 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 		meta.rescale = (float) config->rescale;
 		meta.n_classes = w->dataset->n_classes;
 		meta.classes = w->dataset->classes;
+		meta.multi_label = w->dataset->multi_label;
+		if (meta.multi_label)
+			meta.findings = MemoryContextAllocZero(w->cxt, sizeof(PneumoFinding) * meta.n_classes);
 		meta.precision = config->train.precision;
 		if (scores != NULL)
 			probability = fit_validation(w, &meta, scores, &metrics);
@@ -529,12 +563,12 @@ pneumo_worker_store(PneumoWorker *w, const NnTrainHooks *hooks)
 			version.run = w->run;
 			version.n_parameters = (int64) nn_graph_weight_count(w->prepared->graph);
 			version.meta = &meta;
-			if (probability != NULL)
+			if (probability != NULL && !meta.multi_label)
 			{
 				auc = validation_auc(w, &meta, probability);
 				useless = why_useless(w, &meta, probability, &auc);
 			}
-			validation_figures(w, &meta, scores, probability, &auc, epoch, &metrics, &line);
+			validation_figures(w, &meta, scores, probability, &auc, epoch, &metrics, &line, &useless);
 			if (useless != NULL)
 			{
 				pneumo_worker_warn(w, psprintf("the version is not fit for use: %s", useless));

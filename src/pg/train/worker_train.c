@@ -61,8 +61,7 @@ hook_auc(void *arg, const float *scores, size_t n)
 	{
 		double found;
 
-		if (pneumo_worker_auc(&found, scores, w->data.label[NN_VALIDATION], n,
-							  nn_graph_output_units(w->prepared->graph), w->dataset->n_classes))
+		if (pneumo_worker_auc(&found, w, scores, n))
 			auc = found;
 	}
 	PG_CATCH();
@@ -281,14 +280,19 @@ fill_data(PneumoWorker *w)
 		size_t n = (size_t) dataset->split_rows[wanted];
 		int32_t *label = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int32_t));
 		float *weight = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(float));
+		uint8_t *target =
+			dataset->multi_label ? MemoryContextAllocHuge(w->cxt, Max(1, n) * dataset->n_classes) : NULL;
 		int64 *slot = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(int64));
 		uint32 *number = MemoryContextAllocHuge(w->cxt, Max(1, n) * sizeof(uint32));
 		size_t k = 0;
+		int c;
 
 		for (i = 0; i < dataset->n; i++)
 		{
 			if (dataset->samples[i].split != (int8) wanted)
 				continue;
+			for (c = 0; c < dataset->n_classes && target != NULL; c++)
+				target[k * dataset->n_classes + c] = (uint8_t) pneumo_sample_target(&dataset->samples[i], c);
 			label[k] = dataset->samples[i].label;
 			weight[k] = dataset->samples[i].weight;
 			slot[k] = dataset->samples[i].slot;
@@ -297,6 +301,7 @@ fill_data(PneumoWorker *w)
 		}
 		w->data.n[split] = n;
 		w->data.label[split] = label;
+		w->data.target[split] = target;
 		w->data.weight[split] = weighted ? weight : NULL;
 		w->loader.slot[split] = slot;
 		w->loader.number[split] = number;
