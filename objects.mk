@@ -58,6 +58,10 @@ OBJS_NN_KERNELS = \
 	src/nn/kernels/kernels_avx512.o \
 	src/nn/kernels/kernels_portable.o \
 	src/nn/kernels/kernels_ref.o \
+	src/nn/kernels/maps_avx2.o \
+	src/nn/kernels/maps_avx512.o \
+	src/nn/kernels/maps_portable.o \
+	src/nn/kernels/maps_ref.o \
 	src/nn/kernels/sgemm.o \
 	$(end)
 

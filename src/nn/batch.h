@@ -53,6 +53,17 @@ nn_chunk_start(int n, size_t i)
 	return (int) ((size_t) n * i / (size_t) nn_chunk_count(n));
 }
 
+/* Returns the chunk that a sample of a batch of n belongs to. */
+static inline size_t
+nn_chunk_of(int n, int sample)
+{
+	size_t i = 0;
+
+	while (i + 1 < (size_t) nn_chunk_count(n) && nn_chunk_start(n, i + 1) <= sample)
+		i++;
+	return i;
+}
+
 /* Return the items of a phase that is done once, by sample, and by chunk of samples. */
 extern size_t nn_one_item(const NnTrainer *trainer, const NnStep *step);
 extern size_t nn_sample_items(const NnTrainer *trainer, const NnStep *step);

@@ -17,6 +17,10 @@
  * the float32 weights of the steps that pack nothing follow them, so that a
  * prediction needs no others; their offset has RAW_WEIGHTS set.
  *
+ * Where a normalisation is folded into a convolution (NN_FUSE_AFFINE), the
+ * kernel is multiplied by its factors before it is packed.  At the end of the
+ * packed form there is room for the largest such kernel.
+ *
  *-------------------------------------------------------------------------
  */
 #include "engine.h"
@@ -89,6 +93,52 @@ nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGraph *graph, NnMo
 	return bytes;
 }
 
+/* Returns the bytes in which the folded weights of a step are made, before they are packed; 0 where nothing is. */
+static size_t
+folded_bytes(const NnPlan *plan, const NnGraph *graph)
+{
+	const NnStep *steps = nn_plan_steps(plan);
+	size_t most = 0;
+	int s;
+
+	for (s = 0; s < plan->n_steps; s++)
+	{
+		const NnNode *node = &graph->nodes[steps[s].node];
+		size_t floats = steps[s].affine < 0 ? 0 : node->vars[0].count + 3 * (size_t) node->shape.c;
+
+		if (floats > most)
+			most = floats;
+	}
+	return nn_align_size(nn_mul_size(most, sizeof(float)));
+}
+
+/*
+ * Fills the weights of a convolution with the normalisation behind it: the
+ * kernel, whose last dimension is that of the output's channels, times their
+ * factors, and a bias behind it.
+ */
+static void
+fold(float *folded, const NnStep *step, const NnGraph *graph, const float *weights)
+{
+	const NnNode *node = &graph->nodes[step->node];
+	const NnNode *affine = &graph->nodes[step->affine];
+	const float *from = weights + node->weights;
+	size_t count = node->vars[0].count;
+	size_t c = (size_t) node->shape.c;
+	float *bias = folded + count;
+	float *a = bias + c;
+	float *b = a + c;
+	size_t work = 0;
+	size_t i, k;
+
+	nn_node_op(affine)->affine(a, b, affine, weights + affine->weights);
+	for (i = 0; i < count && !nn_stop_due(&work, c); i += c)
+		for (k = 0; k < c; k++)
+			folded[i + k] = from[i + k] * a[k];
+	for (k = 0; k < c; k++)
+		bias[k] = b[k] + (node->n_vars > 1 ? from[node->vars[1].offset + k] * a[k] : 0.0f);
+}
+
 static size_t
 packed_head_bytes(const NnPlan *plan)
 {
@@ -108,6 +158,7 @@ nn_engine_packed_bytes(const NnGraph *graph, NnPath path, NnPrecision precision)
 	size_t bytes =
 		nn_grow(packed_head_bytes(plan), nn_packed_layout(NULL, plan, graph, NN_INFER, path, precision));
 
+	bytes = nn_grow(bytes, folded_bytes(plan, graph));
 	return bytes > SIZE_MAX / 2 ? 0 : bytes;
 }
 
@@ -122,6 +173,7 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	char *base = (char *) packed + packed_head_bytes(plan);
 	volatile sig_atomic_t *before;
 	unsigned int saved;
+	float *folded;
 	int s, stopped;
 
 	if (precision < NN_PRECISION_FLOAT32 || precision > NN_PRECISION_INT16 || path < NN_PATH_REFERENCE ||
@@ -134,7 +186,7 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 	header->path = path;
 	header->precision = precision;
 	header->n_steps = plan->n_steps;
-	nn_packed_layout(offsets, plan, graph, NN_INFER, path, precision);
+	folded = (float *) (base + nn_packed_layout(offsets, plan, graph, NN_INFER, path, precision));
 	before = nn_stop_watch(stop);
 	saved = nn_fpenv_set();
 	for (s = 0; s < plan->n_steps && !nn_stopped(); s++)
@@ -142,11 +194,14 @@ nn_engine_pack(void *packed, const NnGraph *graph, const float *weights, NnPath 
 		{
 			const NnNode *node = &graph->nodes[steps[s].node];
 
+			if (steps[s].affine >= 0)
+				fold(folded, &steps[s], graph, weights);
 			if (offsets[s] & RAW_WEIGHTS)
 				nn_stop_copy((float *) (base + offsets[s] - RAW_WEIGHTS), weights + node->weights,
 							 node->n_weights);
 			else
-				nn_node_op(node)->pack(base + offsets[s], node, &steps[s], weights + node->weights, NN_INFER,
+				nn_node_op(node)->pack(base + offsets[s], node, &steps[s],
+									   steps[s].affine >= 0 ? folded : weights + node->weights, NN_INFER,
 									   path, precision);
 		}
 	nn_fpenv_restore(saved);
@@ -472,6 +527,20 @@ nn_engine_samples(float *probabilities, float *logits, float *embedding, const f
 		}
 	}
 	nn_stop_watch(before);
+	return status;
+}
+
+NnStatus
+nn_engine_step(const NnEngine *engine, const float *src, int step, void *scratch)
+{
+	RowBatch batch;
+	unsigned int saved = nn_fpenv_set();
+	NnStatus status;
+
+	batch_init(&batch, engine, scratch, -1, 1);
+	batch.src = src;
+	status = run_steps(&batch, step, step + 1, 0);
+	nn_fpenv_restore(saved);
 	return status;
 }
 

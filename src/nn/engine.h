@@ -29,4 +29,10 @@ extern size_t nn_packed_layout(size_t *offsets, const NnPlan *plan, const NnGrap
 extern NnStatus nn_engine_samples(float *probabilities, float *logits, float *embedding, const float *src,
 								  int n, const NnEngine *engine, void *scratch, volatile sig_atomic_t *stop);
 
+/*
+ * Runs one step of the plan for one sample, on what an earlier run has left in
+ * the scratch: a bench measures the steps one by one.
+ */
+extern NnStatus nn_engine_step(const NnEngine *engine, const float *src, int step, void *scratch);
+
 #endif /* PNEUMO_NN_ENGINE_H */

@@ -64,7 +64,7 @@ scratch_bound(const NnGraph *graph, NnPath path)
 		memset(&step, 0, sizeof(step));
 		step.node = step.out_node = i;
 		step.full = step.out = node->shape;
-		step.mask = -1;
+		step.mask = step.affine = -1;
 		step.pool = (op->flags & NN_FUSE_POOL) != 0;
 		bytes = op->scratch_bytes != NULL
 					? op->scratch_bytes(node, &step, NN_EXPLAIN, path, NN_PRECISION_FLOAT32)

@@ -79,6 +79,7 @@ typedef struct NnOpPhase
 #define NN_IS_MAX_POOLING 128 /* the maximum over node->window */
 #define NN_IS_CONVOLUTION 256
 #define NN_MOVES_VALUES 512 /* pools, pads, repeats or drops values: maps explain its input */
+#define NN_FUSE_AFFINE 1024 /* in prediction takes a following op with affine(), folded into its kernel */
 
 typedef struct NnOp
 {
@@ -99,12 +100,20 @@ typedef struct NnOp
 	 * Packs the weights in the order and format that a kernel likes; NULL, or 0
 	 * bytes: the step runs from the float32 weights.  Precision int16 (only with
 	 * NN_INFER): what is packed is all that forward() gets, the bias too;
-	 * call->weights is NULL then.
+	 * call->weights is NULL then.  Where step->affine is set (NN_FUSE_AFFINE),
+	 * something must be packed, and weights are the folded kernel and a bias
+	 * behind it (nn_step_bias()).
 	 */
 	size_t (*packed_bytes)(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
 						   NnPrecision precision);
 	void (*pack)(void *packed, const NnNode *node, const NnStep *step, const float *weights, NnMode mode,
 				 NnPath path, NnPrecision precision);
+
+	/*
+	 * Computes the factor a and the constant b of each channel, for an operation
+	 * that outside training is dst = src * a + b; NULL for all others.
+	 */
+	void (*affine)(float *a, float *b, const NnNode *node, const float *weights);
 
 	/* Run one sample. */
 	void (*forward)(const NnCall *call);
@@ -137,6 +146,15 @@ typedef struct NnOp
 	const NnOpPhase *train_forward;
 	const NnOpPhase *train_backward;
 	const NnOpPhase *train_weights;
+
+	/*
+	 * Do the work of one sample of the first phase of train_forward or of
+	 * train_backward, called as soon as its source or the gradient of its output
+	 * is made, and the first phase is left out: what has just been written is
+	 * read from the cache.  The samples of a chunk come in order.  NULL: none.
+	 */
+	void (*observe_src)(NnTrainer *trainer, const NnStep *step, size_t sample);
+	void (*observe_ddst)(NnTrainer *trainer, const NnStep *step, size_t sample);
 	size_t (*keep_bytes)(const NnNode *node);               /* per step, forward to update */
 	size_t (*shared_bytes)(const NnNode *node, int batch);  /* during one step */
 	void (*commit)(NnTrainer *trainer, const NnStep *step); /* at the update */

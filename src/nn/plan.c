@@ -3,9 +3,11 @@
  * plan.c
  *	  From nodes to steps: fusion, and where every tensor lies.
  *
- * Fusion: a following Activation node joins its only source if that one can
- * take it (convolutions, Dense, normalisations, sums) and has no activation
- * of its own, unless its derivative needs its input; after that a 2x2 max pooling of stride 2 joins a Conv2D, and the
+ * Fusion: in prediction a batch normalisation joins the convolution before it,
+ * whose weights it changes (engine.c).  A following Activation node joins its
+ * only source if that one can take it (convolutions, Dense, normalisations,
+ * sums) and has no activation of its own, unless its derivative needs its
+ * input; after that a 2x2 max pooling of stride 2 joins a Conv2D, and the
  * unpooled map is never a tensor.  The sigmoid or softmax at the end belongs
  * to the loss, so the last step gives logits.
  *
@@ -233,6 +235,13 @@ fuse(NnStep *step, int *fused, const NnGraph *graph, const NnPlanOptions *option
 	int next = only_consumer(graph, options, step->out_node);
 	float slope;
 
+	if (next >= 0 && options->mode == NN_INFER && (op->flags & NN_FUSE_AFFINE) &&
+		step->activation == NN_LINEAR && nn_node_op(&graph->nodes[next])->affine != NULL)
+	{
+		step->affine = step->out_node = next;
+		fused[next] = 1;
+		next = only_consumer(graph, options, next);
+	}
 	if (next >= 0 && (op->flags & NN_FUSE_ACTIVATION) && step->activation == NN_LINEAR &&
 		(nn_node_op(&graph->nodes[next])->flags & NN_IS_ACTIVATION) &&
 		!nn_activation_stands_alone(node_activation(&graph->nodes[next], &slope)))
@@ -280,7 +289,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 		fused[i] = 0;
 	}
 	node_tensor[0] = 0;
-	tensors[0] = (NnTensor) {0, nn_shape_floats(&graph->nodes[0].shape), 0, -1, -1};
+	tensors[0] = (NnTensor) {0, nn_shape_floats(&graph->nodes[0].shape), 0, -1, -1, 0};
 	plan->n_tensors = 1;
 	plan->n_steps = 0;
 	for (i = 1; i <= last; i++)
@@ -298,7 +307,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 		memset(step, 0, sizeof(*step));
 		step->node = step->out_node = i;
 		step->activation = node_activation(node, &step->slope);
-		step->mask = -1;
+		step->mask = step->affine = -1;
 		fuse(step, fused, graph, options);
 		if (step->out_node == last)
 			step->activation = NN_LINEAR; /* the loss's */
@@ -312,7 +321,7 @@ make_steps(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *options)
 		}
 		step->need_weights = (options->mode == NN_TRAINING && node->n_trainable > 0);
 		step->dst = plan->n_tensors;
-		tensors[plan->n_tensors] = (NnTensor) {step->out_node, nn_shape_floats(&step->out), 0, -1, -1};
+		tensors[plan->n_tensors] = (NnTensor) {step->out_node, nn_shape_floats(&step->out), 0, -1, -1, 0};
 		node_tensor[step->out_node] = plan->n_tensors++;
 		plan->n_steps++;
 	}
@@ -402,6 +411,7 @@ backward_buffers(NnPlan *plan, const NnGraph *graph, const NnPlanOptions *option
 				extend(plan, src->buffer, keep_until);
 			if (!src->need_gradient)
 				continue;
+			src->n_gradients++;
 			step->add[j] = (src->gradient >= 0);
 			if (step->add[j])
 				step->dsrc[j] = add_buffer(plan, bytes, now, now);

@@ -42,8 +42,9 @@ typedef struct NnTensor
 	int node;      /* whose output it is */
 	size_t floats; /* of one sample */
 	int need_gradient;
-	int buffer;   /* -1: the network's input, which lies elsewhere */
-	int gradient; /* buffer, or -1 */
+	int buffer;      /* -1: the network's input, which lies elsewhere */
+	int gradient;    /* buffer, or -1 */
+	int n_gradients; /* steps that make its gradient or a part of it */
 } NnTensor;
 
 /*
@@ -53,6 +54,7 @@ typedef struct NnTensor
 typedef struct NnStep
 {
 	int node;     /* whose operation runs */
+	int affine;   /* node whose factors are folded into the weights, or -1 */
 	int out_node; /* the last node fused into it */
 	NnActivation activation;
 	float slope;  /* of leaky_relu */

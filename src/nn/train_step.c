@@ -63,6 +63,18 @@ pack_step(NnTrainer *t, const NnStep *unused, size_t item, NnWorker *worker)
 							   NN_TRAINING, t->path, NN_PRECISION_FLOAT32);
 }
 
+/* Tells whether the step after a step takes part in each sample that this one makes (observe_src). */
+static int
+next_observes(const NnTrainer *t, const NnStep *step)
+{
+	const NnStep *next = step + 1;
+
+	if ((int) nn_step_index(t, step) + 1 >= t->plan->n_steps ||
+		nn_node_op(nn_batch_node(t, step))->train_forward != NULL)
+		return 0;
+	return nn_node_op(nn_batch_node(t, next))->observe_src != NULL && next->src[0] == step->dst;
+}
+
 static void
 forward_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
@@ -70,6 +82,8 @@ forward_sample(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 	nn_batch_call(&call, t, step, (int) item, worker);
 	nn_node_op(call.node)->forward(&call);
+	if (next_observes(t, step))
+		nn_node_op(nn_batch_node(t, step + 1))->observe_src(t, step + 1, item);
 }
 
 /* -------------------------------------------------------------------- loss */
@@ -173,13 +187,44 @@ partial_stride(const NnTrainer *t, const NnStep *step)
 	return nn_align_size(floats * sizeof(float)) / sizeof(float);
 }
 
+/*
+ * Returns the step that made source j of a step and takes part in each sample of
+ * its gradient (observe_ddst): where this step alone makes it, sample by sample.
+ * NULL where there is none.
+ */
+static const NnStep *
+observer(const NnTrainer *t, const NnStep *step, int j)
+{
+	const NnTensor *tensor = &nn_plan_tensors(t->plan)[step->src[j]];
+	const NnStep *maker = nn_plan_steps(t->plan) + step->src[j] - 1; /* each step makes one tensor */
+
+	if (step->dsrc[j] < 0 || step->src[j] == 0 || tensor->n_gradients != 1 ||
+		nn_node_op(nn_batch_node(t, step))->train_backward != NULL)
+		return NULL;
+	return nn_node_op(nn_batch_node(t, maker))->observe_ddst != NULL ? maker : NULL;
+}
+
+/* Tells whether a step takes part in each sample of the gradient of its output. */
+static int
+observes_gradient(const NnTrainer *t, const NnStep *step)
+{
+	const NnStep *steps = nn_plan_steps(t->plan);
+	int s, j;
+
+	for (s = 0; s < t->plan->n_steps; s++)
+		for (j = 0; j < steps[s].n_src; j++)
+			if (steps[s].src[j] == step->dst && observer(t, &steps[s], j) == step)
+				return 1;
+	return 0;
+}
+
 static void
 backward_chunk(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 {
 	size_t stride = partial_stride(t, step);
 	float *partial = t->partial + item * stride;
 	int end = nn_chunk_start(t->n, item + 1);
-	int i;
+	int i, j;
 
 	if (step->need_weights)
 		nn_stop_zero(partial, stride * sizeof(float));
@@ -190,6 +235,13 @@ backward_chunk(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 		nn_batch_call(&call, t, step, i, worker);
 		call.dweights = step->need_weights ? partial : NULL;
 		nn_node_op(call.node)->backward(&call);
+		for (j = 0; j < step->n_src; j++)
+		{
+			const NnStep *maker = observer(t, step, j);
+
+			if (maker != NULL)
+				nn_node_op(nn_batch_node(t, maker))->observe_ddst(t, maker, (size_t) i);
+		}
 	}
 }
 
@@ -412,7 +464,7 @@ add_backward(NnTrainer *t, const NnStep *step)
 	if (!nn_plan_tensors(t->plan)[step->dst].need_gradient)
 		return;
 	if (op->train_backward != NULL)
-		add_op_phases(t, op->train_backward, step);
+		add_op_phases(t, op->train_backward + observes_gradient(t, step), step);
 	else
 	{
 		add_phase(t, nn_chunk_items, backward_chunk, step);
@@ -453,7 +505,7 @@ nn_step_build(NnTrainer *t)
 		const NnOp *op = nn_node_op(nn_batch_node(t, &steps[s]));
 
 		if (op->train_forward != NULL)
-			add_op_phases(t, op->train_forward, &steps[s]);
+			add_op_phases(t, op->train_forward + (s > 0 && next_observes(t, &steps[s - 1])), &steps[s]);
 		else
 			add_phase(t, nn_sample_items, forward_sample, &steps[s]);
 	}

@@ -5,7 +5,7 @@
  *		bench_nn [--task train|forward] [--preset baseline|deep] [--size 256]
  *				 [--batch 32] [--threads N] [--precision float32|int16] [--seconds S]
  *				 [--path NAME] [--augment] [--cold] [--dsm]
- *				 [--model FILE --pixels FILE]
+ *				 [--model FILE --pixels FILE] [--network FILE] [--steps]
  *
  * Prints one JSON object on a line, as measure.py describes: milliseconds an
  * image (least, median and mean over the measured batches), on generated
@@ -20,6 +20,10 @@
  * Forward is on initial weights, or with --model on those that pneumo_export
  * gave, and on the samples of --pixels (float32, repeated to fill the batch):
  * one image is faster there, for its activations have more zeros.
+ *
+ * --network names a network of layered.py instead of a preset; it is trained by
+ * RMSprop.  --steps prints before the result where the time goes: for each step
+ * of the plan the milliseconds an image that all threads together spend in it.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -32,9 +36,18 @@
 #include <unistd.h>
 
 #include "image/image.h"
+#include "network_file.h"
+#include "nn/engine.h"
+#include "nn/graph.h"
 #include "nn/nn.h"
+#include "nn/op.h"
+#include "nn/plan.h"
+#include "nn/pool.h"
+#include "nn/trainer.h"
 
 #define MAX_TIMES 100000
+#define MAX_PHASES 32768
+#define MAX_THREADS 16
 
 typedef struct Options
 {
@@ -48,6 +61,8 @@ typedef struct Options
 	NnPath path;
 	int augment, cold, dsm;
 	const char *model, *pixels;
+	const char *network;
+	int steps;
 } Options;
 
 typedef struct Bench
@@ -79,6 +94,16 @@ now(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
+}
+
+/* Processor time: what else the machine does is left out. */
+static double
+thread_cpu(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
 }
 
@@ -295,8 +320,8 @@ print(Bench *b)
 		: b->o.cold          ? "cold"
 		: b->o.dsm           ? "dsm"
 							 : "warm",
-		b->o.preset, b->o.size, b->o.batch, b->o.threads, nn_path_name(b->o.path),
-		nn_precision_name(b->o.precision), b->n_times, b->times[0] * 1e3 / images,
+		b->o.network != NULL ? b->o.network : b->o.preset, b->o.size, b->o.batch, b->o.threads,
+		nn_path_name(b->o.path), nn_precision_name(b->o.precision), b->n_times, b->times[0] * 1e3 / images,
 		b->times[b->n_times / 2] * 1e3 / images, sum * 1e3 / images / b->n_times,
 		cpu_time * 1e3 / images / b->n_times, (double) usage.ru_maxrss / 1024.0);
 }
@@ -341,6 +366,74 @@ poll_hook(void *arg)
 	return 0;
 }
 
+/* The phases as they were, and the seconds that each thread has spent in them. */
+static void (*phase_run[MAX_PHASES])(NnTrainer *, const NnStep *, size_t, NnWorker *);
+static double phase_seconds[MAX_THREADS][MAX_PHASES];
+static NnTrainer *timed_trainer;
+
+static void
+timed_phase(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+{
+	int phase = trainer->pool.phase;
+	double t = thread_cpu();
+
+	phase_run[phase](trainer, step, item, worker);
+	phase_seconds[worker->index][phase] += thread_cpu() - t;
+}
+
+static void
+time_phases(NnTrainer *trainer)
+{
+	int i;
+
+	if (trainer->n_phases > MAX_PHASES || trainer->pool.n_threads > MAX_THREADS)
+		die("too many phases or threads for --steps", NULL);
+	for (i = 0; i < trainer->n_phases; i++)
+	{
+		phase_run[i] = trainer->phases[i].run;
+		trainer->phases[i].run = timed_phase;
+	}
+	timed_trainer = trainer;
+}
+
+static void
+print_step(const NnGraph *graph, const NnStep *step, const char *what, double ms)
+{
+	const NnNode *node = step != NULL ? &graph->nodes[step->node] : NULL;
+
+	if (node == NULL)
+		printf("%9.4f  %s\n", ms, what);
+	else
+		printf("%9.4f  %-8s %s %s, %dx%dx%d to %dx%dx%d\n", ms, what, nn_op(node->spec.op)->info.class_name,
+			   node->spec.name, node->in.h, node->in.w, node->in.c, step->out.h, step->out.w, step->out.c);
+}
+
+/* Prints the phases in their order; those of a step after one another are one line. */
+static void
+print_phases(const Bench *b)
+{
+	const NnTrainer *trainer = timed_trainer;
+	int loss = 0;
+	int i, j, k;
+
+	for (i = 0; i < trainer->n_phases; i = j)
+	{
+		const NnStep *step = trainer->phases[i].step;
+		double seconds = 0.0;
+
+		for (j = i; j < trainer->n_phases && (j == i || (step != NULL && trainer->phases[j].step == step));
+			 j++)
+			for (k = 0; k < MAX_THREADS; k++)
+				seconds += phase_seconds[k][j];
+		loss |= (i > 0 && step == NULL);
+		print_step(trainer->graph, step,
+				   step == NULL ? "other"
+				   : loss       ? "backward"
+								: "forward",
+				   seconds * 1e3 / b->n_times / b->o.batch);
+	}
+}
+
 /* The first two steps warm up. */
 static int
 step_hook(void *arg, const NnProgress *progress)
@@ -354,6 +447,7 @@ step_hook(void *arg, const NnProgress *progress)
 	{
 		b->started = t;
 		b->cpu_started = cpu();
+		memset(phase_seconds, 0, sizeof(phase_seconds));
 	}
 	if (b->n_steps > 2 && b->n_times < MAX_TIMES)
 		b->times[b->n_times++] = t - b->last;
@@ -379,7 +473,7 @@ clock_hook(void *arg)
 static void
 bench_train(Bench *b, const NnGraph *graph)
 {
-	int deep = strcmp(b->o.preset, "deep") == 0;
+	int deep = b->o.network == NULL && strcmp(b->o.preset, "deep") == 0;
 	size_t n = (size_t) b->o.batch * 1000;
 	int32_t *labels = memory(n * sizeof(int32_t));
 	NnTrainConfig config;
@@ -416,14 +510,47 @@ bench_train(Bench *b, const NnGraph *graph)
 						NULL, 0, NULL, &error) != NN_OK ||
 		nn_trainer_start(trainer, &error) != NN_OK)
 		die("trainer", &error);
+	if (b->o.steps)
+		time_phases(trainer);
 	status = nn_train_run(trainer, &hooks, &error);
 	if (status != NN_INTERRUPTED)
 		die("training", &error);
 	nn_trainer_stop(trainer);
+	if (b->o.steps)
+		print_phases(b);
 	print(b);
 }
 
 /* -------------------------------------------------------------------- forward */
+
+/* Runs every step of the plan of inference by itself, many times, and prints the least time of each. */
+static void
+print_steps(const NnEngine *engine, const float *pixels, double seconds)
+{
+	const NnGraph *graph = engine->graph;
+	const NnPlan *plan = nn_graph_plan(graph);
+	const NnStep *steps = nn_plan_steps(plan);
+	double *least = memory((size_t) plan->n_steps * sizeof(double));
+	double until = now() + seconds;
+	void *scratch = memory(nn_engine_scratch_bytes(engine, 1));
+	int s;
+
+	for (s = 0; s < plan->n_steps; s++)
+		least[s] = 1e9;
+	while (now() < until)
+		for (s = 0; s < plan->n_steps; s++)
+		{
+			double t = now();
+
+			if (nn_engine_step(engine, pixels, s, scratch) != NN_OK)
+				die("a step", NULL);
+			t = now() - t;
+			if (t < least[s])
+				least[s] = t;
+		}
+	for (s = 0; s < plan->n_steps; s++)
+		print_step(graph, &steps[s], "forward", least[s] * 1e3);
+}
 
 static void
 bench_forward(Bench *b, const NnGraph *graph, const float *trained)
@@ -453,6 +580,8 @@ bench_forward(Bench *b, const NnGraph *graph, const float *trained)
 		die("out of memory", NULL);
 	else if (!b->o.dsm)
 		scratch = memory(scratch_bytes);
+	if (b->o.steps)
+		print_steps(&engine, b->pixels, b->o.seconds);
 	for (round = 0; round < MAX_TIMES; round++)
 	{
 		double t;
@@ -500,6 +629,11 @@ parse(Options *o, int argc, char **argv)
 			o->dsm = 1;
 			continue;
 		}
+		if (strcmp(argv[i], "--steps") == 0)
+		{
+			o->steps = 1;
+			continue;
+		}
 		if (i + 1 == argc)
 			break;
 		if (strcmp(argv[i], "--task") == 0)
@@ -508,6 +642,8 @@ parse(Options *o, int argc, char **argv)
 			o->model = value;
 		else if (strcmp(argv[i], "--pixels") == 0)
 			o->pixels = value;
+		else if (strcmp(argv[i], "--network") == 0)
+			o->network = value;
 		else if (strcmp(argv[i], "--preset") == 0)
 			o->preset = value;
 		else if (strcmp(argv[i], "--size") == 0)
@@ -542,7 +678,7 @@ parse(Options *o, int argc, char **argv)
 		(strcmp(o->task, "train") != 0 && strcmp(o->task, "forward") != 0))
 		die("usage: bench_nn [--task train|forward] [--preset baseline|deep] [--size 256] [--batch 32] "
 			"[--threads N] [--precision float32|int16] [--seconds S] [--path NAME] [--augment] [--cold] [--dsm] "
-			"[--model FILE --pixels FILE]",
+			"[--model FILE --pixels FILE] [--network FILE] [--steps]",
 			NULL);
 }
 
@@ -552,14 +688,22 @@ main(int argc, char **argv)
 	Bench b;
 	NnGraph *graph;
 	const float *trained = NULL;
+	NnError error;
 	size_t i, n;
 
 	memset(&b, 0, sizeof(b));
-	b.o = (Options) {"train", "deep", 256, 32,   2,   NN_PRECISION_FLOAT32, 10.0, nn_path_best(),
-					 0,       0,      0,   NULL, NULL};
+	b.o = (Options) {"train", "deep", 256,  32,   2, NN_PRECISION_FLOAT32, 10.0, nn_path_best(), 0, 0,
+					 0,       NULL,   NULL, NULL, 0};
 	parse(&b.o, argc, argv);
-	graph = b.o.model != NULL ? read_model(b.o.model, &trained) : build(&b.o);
-	b.floats = (size_t) b.o.size * (size_t) b.o.size;
+	graph = b.o.model != NULL     ? read_model(b.o.model, &trained)
+			: b.o.network != NULL ? network_read(b.o.network, &error)
+								  : build(&b.o);
+	if (graph == NULL)
+		die(b.o.network, &error);
+	b.o.size = graph->nodes[0].shape.h;
+	b.floats = nn_shape_floats(&graph->nodes[0].shape);
+	if (b.o.augment && b.floats != (size_t) b.o.size * (size_t) b.o.size)
+		die("--augment is for one channel", NULL);
 	n = b.floats * (size_t) b.o.batch;
 	b.pixels = memory(n * sizeof(float));
 	b.times = memory(MAX_TIMES * sizeof(double));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Forward pass of a preset in Keras, PyTorch or ONNX Runtime, per image.
+"""Forward pass of a network in Keras, PyTorch, ONNX Runtime or OpenVINO, per image.
 
 Batches are ready in memory as float32 0..1. --cold writes 64 MB of other memory
 between repetitions, as in a server that has other work between two calls.
@@ -68,19 +68,32 @@ def onnxruntime_step(arguments, images):
             {"onnxruntime": onnxruntime.__version__})
 
 
-ENGINES = {"keras": keras_step, "torch": torch_step, "onnxruntime": onnxruntime_step}
+def openvino_step(arguments, images):
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(networks.onnx_model(arguments.preset, arguments.size))
+    model.reshape([arguments.batch] + list(images.transpose(0, 3, 1, 2).shape[1:]))
+    settings = {"INFERENCE_NUM_THREADS": arguments.threads, "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    batch = openvino.Tensor(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return lambda: request.infer([batch]), {"openvino": openvino.__version__}
+
+
+ENGINES = {"keras": keras_step, "torch": torch_step, "onnxruntime": onnxruntime_step, "openvino": openvino_step}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    measure.common_arguments(parser, networks.PRESETS)
+    measure.common_arguments(parser, networks.NAMES)
     parser.add_argument("--engine", choices=sorted(ENGINES), required=True)
     parser.add_argument("--cold", action="store_true", help="evict the caches between calls")
     parser.add_argument("--jit", action="store_true", help="Keras: compile with XLA")
     parser.add_argument("--onednn", choices=("0", "1"), help="Keras: TensorFlow's oneDNN")
     arguments = parser.parse_args()
     random = np.random.default_rng(0)
-    images = random.random((arguments.batch, arguments.size, arguments.size, 1), np.float32)
+    shape = (arguments.batch, arguments.size, arguments.size, networks.channels_of(arguments.preset))
+    images = random.random(shape, np.float32)
     step, versions = ENGINES[arguments.engine](arguments, images)
     if arguments.cold:
         timing = time_cold(step, arguments)

@@ -8,6 +8,7 @@ Every program prints one JSON object on one line with at least
     preset, size, batch, threads, precision
     ms_per_image            smallest time of a repetition / images in it
     ms_per_image_median     the median one
+    cpu_ms_per_image        processor time of all threads / images: what a busy machine changes least
     repetitions             how many there were
     peak_rss_mb             highest resident memory of the process
 """
@@ -18,17 +19,19 @@ import time
 
 
 def time_repetitions(step, images, seconds, least=5, warm_up=2):
-    """Run step() until the seconds are over; returns (min, median, n) in ms an image."""
+    """Run step() until the seconds are over; returns (min, median, n, processor time) in ms an image."""
     for _ in range(warm_up):
         step()
     times = []
+    cpu = time.process_time()
     until = time.perf_counter() + seconds
     while len(times) < least or time.perf_counter() < until:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
     scale = 1000.0 / images
-    return min(times) * scale, statistics.median(times) * scale, len(times)
+    cpu = (time.process_time() - cpu) * scale / len(times)
+    return min(times) * scale, statistics.median(times) * scale, len(times), cpu
 
 
 def memory_mb(field="VmHWM"):
@@ -41,7 +44,7 @@ def memory_mb(field="VmHWM"):
 
 
 def report(arguments, peer, task, variant, timing, **more):
-    least, median, count = timing
+    least, median, count = timing[:3]
     line = {
         "peer": peer, "task": task, "variant": variant, "preset": arguments.preset,
         "size": arguments.size, "batch": arguments.batch, "threads": arguments.threads,
@@ -49,6 +52,8 @@ def report(arguments, peer, task, variant, timing, **more):
         "ms_per_image_median": round(median, 4), "repetitions": count,
         "peak_rss_mb": memory_mb(),
     }
+    if len(timing) > 3:
+        line["cpu_ms_per_image"] = round(timing[3], 4)
     line.update(more)
     print(json.dumps(line), flush=True)
 

@@ -11,6 +11,8 @@ have Keras's defaults.
 
 import os
 
+import layered
+
 PRESETS = {
     "baseline": {"conv": [32], "dense": [64, 32], "augmentation": None},
     "deep": {
@@ -20,6 +22,12 @@ PRESETS = {
                          "shear_range": 5, "zoom_range": 0.1},
     },
 }
+
+NAMES = list(PRESETS) + list(layered.NETWORKS)  # the networks of layered.py too, where a peer builds them
+
+
+def channels_of(preset):
+    return layered.layers_of(preset)[1] if preset in layered.NETWORKS else 1
 
 
 def quiet_tensorflow(threads):
@@ -35,7 +43,9 @@ def quiet_tensorflow(threads):
 
 
 def keras_model(preset, size, jit="auto", **compile_settings):
-    """The compiled Keras model for [N, size, size, 1] of values 0..1."""
+    """The compiled Keras model for [N, size, size, channels] of values 0..1."""
+    if preset in layered.NETWORKS:
+        return layered.keras_model(preset, size)
     import keras
     from keras import layers
 
@@ -85,6 +95,8 @@ def onnx_model(preset, size, weights=None):
 
     weights: Keras's get_weights() of the same preset and size, or None for random ones.
     """
+    if preset in layered.NETWORKS:
+        return layered.onnx_model(preset, size)
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 

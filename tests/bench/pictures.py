@@ -21,9 +21,11 @@ def draw(rows, best, connections, facts, folder):
 
 
 def draw_bars(plt, rows, best, facts, folder):
-    """A column for each preset, the same tasks side by side; growth.png has the rows about growth."""
+    """A column for each preset (not for other networks), the same tasks side by side; growth.png has the rows about growth."""
     columns = {}
     for row in rows:
+        if row.key["preset"] not in ("baseline", "deep"):
+            continue
         if row.key["task"] != "train_memory" and not row.growth and any((row.title, n) in best for n, _, _ in row.contestants):
             columns.setdefault(row.key["preset"], {})[row.title.replace(row.key["preset"], "")] = row
     tasks = list(dict.fromkeys(task for column in columns.values() for task in column))

@@ -34,6 +34,7 @@ import re
 import subprocess
 import sys
 
+import layered
 from pictures import draw, is_pneumo
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -191,6 +192,35 @@ def end_to_end_row(arguments, preset, size, table, **key):
     return row
 
 
+def network_file(arguments, name, size):
+    """The file of a network of layered.py for bench_nn, written beside that."""
+    path = pathlib.Path(arguments.bench_nn).parent / ("%s_%d.net" % (name, size))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(layered.description(name, size))
+    return path
+
+
+def layered_rows(arguments, name):
+    """Training and forward of a network of layered.py, on one thread and on arguments.threads."""
+    size = 224 if name in ("resnet18", "mobilenet_v2") else 192
+    given = ["--network", network_file(arguments, name, size)]
+    rows = []
+    for threads in sorted({1, arguments.threads}):
+        options = common(arguments, name, size, arguments.batch, threads)
+        train = Row("train %s, %d pixels, %s" % (name, size, counted(threads)), task="train", preset=name,
+                    size=size, threads=threads)
+        train.add("pneumo", pneumo(arguments, "train", options, *given))
+        train.add("keras", peer("train_keras.py", *options))
+        forward = Row("forward %s, batch %d, %d pixels, %s" % (name, arguments.batch, size, counted(threads)),
+                      task="forward", preset=name, size=size, threads=threads, batch=arguments.batch, cold=False)
+        alone = common(arguments, name, size, arguments.batch, 1)
+        forward.add("pneumo", pneumo(arguments, "forward", alone, *given), threads)
+        for engine in ("openvino", "onnxruntime", "keras"):
+            forward.add(engine, peer("forward.py", "--engine", engine, *options))
+        rows += [train, forward]
+    return rows
+
+
 def memory_row(arguments, preset, size, table):
     row = Row("memory of training %s on table %s, %d pixels" % (preset, table, size),
               task="train_memory", preset=preset, size=size, table=table)
@@ -228,6 +258,8 @@ def rows_of(arguments):
         for threads in arguments.thread_counts:
             if threads != arguments.threads:
                 rows.append(train_row(arguments, preset, size, threads, growth=True))
+    for name in arguments.networks:
+        rows += layered_rows(arguments, name)
     return rows
 
 
@@ -323,6 +355,7 @@ def table_text(rows, best, facts):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--presets", nargs="+", default=["baseline", "deep"])
+    parser.add_argument("--networks", nargs="*", default=sorted(layered.NETWORKS), choices=sorted(layered.NETWORKS))
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)

@@ -78,7 +78,8 @@ def augment_layers(tf, settings):
 def batches(tf, arguments):
     random = np.random.default_rng(0)
     count = arguments.batch * (1 if arguments.variant == "step" else 8)
-    images = random.integers(0, 256, (count, arguments.size, arguments.size, 1), np.uint8)
+    channels = networks.channels_of(arguments.preset)
+    images = random.integers(0, 256, (count, arguments.size, arguments.size, channels), np.uint8)
     labels = (np.arange(count) % 2).astype(np.float32)[:, None]
     if arguments.variant == "step":
         ready = (tf.constant(images.astype(np.float32) / 255), tf.constant(labels))
@@ -96,7 +97,7 @@ def batches(tf, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    measure.common_arguments(parser, networks.PRESETS)
+    measure.common_arguments(parser, networks.NAMES)
     parser.add_argument("--variant", choices=("step", "tfdata", "layers"), default="step")
     parser.add_argument("--jit", action="store_true", help="compile the step with XLA")
     parser.add_argument("--onednn", choices=("0", "1"), help="default: TensorFlow's choice")

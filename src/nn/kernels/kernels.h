@@ -8,9 +8,9 @@
  * (aligned to NN_ALIGN), and calls.  Nothing checks its arguments: the graph
  * has.  FTZ and DAZ are the caller's to set.  A kernel whose call may be long
  * returns early, its results unfinished, when the calling thread is to stop
- * (../stop.h).  Those over a row of numbers (update, add, sum_squares,
- * channel_*) and the references of the convolution, which no network reaches,
- * do not: the caller hands over as much as may go at once.
+ * (../stop.h).  Those over a row of numbers (update, add, sum_squares) and the
+ * references of the convolution, which no network reaches, do not: the caller
+ * hands over as much as may go at once.
  *
  * Every kernel has a reference in double precision or plain loops (*_ref), and
  * forms for portable C (4-lane vectors of the compiler), AVX2 with FMA, and
@@ -278,25 +278,6 @@ typedef struct NnKernels
 	 */
 	void (*maxpool2)(float *dst, uint16_t *mask, const float *src, int h, int w, int c);
 	void (*maxpool2_backward)(float *dsrc, const float *ddst, const uint16_t *mask, int h, int w, int c);
-
-	/*
-	 * Depthwise 3 x 3, stride 1, same, one sample (h, w, c), weight (3, 3, c),
-	 * bias and relu as above.
-	 */
-	void (*depthwise3)(float *dst, const float *src, const float *weight, const float *bias, int h, int w,
-					   int c, int relu);
-
-	/*
-	 * Per-channel sums of rows (pixels) [rows][c] in double, in ascending
-	 * order: sum[c] += x, sum_sq[c] += x * x (either may be NULL), and
-	 * dot[c] += x * y.  One call is one chunk; chunks are added by the caller.
-	 */
-	void (*channel_sums)(double *sum, double *sum_sq, const float *x, size_t rows, int c);
-	void (*channel_dots)(double *dot, const float *x, const float *y, size_t rows, int c);
-
-	/* dst[r][c] = src[r][c] * a[c] + b[c]; in place allowed; relu 0 or 1. */
-	void (*channel_affine)(float *dst, const float *src, const float *a, const float *b, size_t rows, int c,
-						   int relu);
 } NnKernels;
 
 #define NN_DENSE_TURN 64 /* samples of the data gradient at a time */

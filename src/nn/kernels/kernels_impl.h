@@ -50,8 +50,4 @@ const NnKernels NN_FN(nn_kernels) = {
 	.sum_squares = sum_squares,
 	.maxpool2 = maxpool2,
 	.maxpool2_backward = maxpool2_backward,
-	.depthwise3 = depthwise3,
-	.channel_sums = channel_sums,
-	.channel_dots = channel_dots,
-	.channel_affine = channel_affine,
 };

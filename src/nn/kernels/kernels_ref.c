@@ -85,69 +85,6 @@ maxpool2_backward_ref(float *dsrc, const float *ddst, const uint16_t *mask, int 
 			}
 }
 
-static void
-depthwise3_ref(float *dst, const float *src, const float *weight, const float *bias, int h, int w, int c,
-			   int relu)
-{
-	int x, y, e, k;
-
-	for (y = 0; y < h; y++)
-		for (x = 0; x < w; x++)
-			for (k = 0; k < c; k++)
-			{
-				double sum = bias != NULL ? bias[k] : 0.0;
-
-				for (e = 0; e < 9; e++)
-				{
-					int sy = y + e / 3 - 1;
-					int sx = x + e % 3 - 1;
-
-					if (sy >= 0 && sx >= 0 && sy < h && sx < w)
-						sum +=
-							(double) weight[(size_t) e * (size_t) c + (size_t) k] *
-							(double) src[((size_t) sy * (size_t) w + (size_t) sx) * (size_t) c + (size_t) k];
-				}
-				dst[((size_t) y * (size_t) w + (size_t) x) * (size_t) c + (size_t) k] =
-					(float) (relu && !(sum > 0.0) ? 0.0 : sum);
-			}
-}
-
-static void
-channel_sums_ref(double *sum, double *sum_sq, const float *x, size_t rows, int c)
-{
-	size_t i;
-
-	for (i = 0; i < rows * (size_t) c; i++)
-	{
-		if (sum != NULL)
-			sum[i % (size_t) c] += (double) x[i];
-		if (sum_sq != NULL)
-			sum_sq[i % (size_t) c] += (double) x[i] * (double) x[i];
-	}
-}
-
-static void
-channel_dots_ref(double *dot, const float *x, const float *y, size_t rows, int c)
-{
-	size_t i;
-
-	for (i = 0; i < rows * (size_t) c; i++)
-		dot[i % (size_t) c] += (double) x[i] * (double) y[i];
-}
-
-static void
-channel_affine_ref(float *dst, const float *src, const float *a, const float *b, size_t rows, int c, int relu)
-{
-	size_t i;
-
-	for (i = 0; i < rows * (size_t) c; i++)
-	{
-		float v = src[i] * a[i % (size_t) c] + b[i % (size_t) c];
-
-		dst[i] = relu && !(v > 0.0f) ? 0.0f : v;
-	}
-}
-
 static size_t
 no_int16(const NnConv3 *c)
 {
@@ -177,10 +114,6 @@ const NnKernels nn_kernels_ref = {
 	.sum_squares = sum_squares_ref,
 	.maxpool2 = maxpool2_ref,
 	.maxpool2_backward = maxpool2_backward_ref,
-	.depthwise3 = depthwise3_ref,
-	.channel_sums = channel_sums_ref,
-	.channel_dots = channel_dots_ref,
-	.channel_affine = channel_affine_ref,
 };
 
 const NnKernels *

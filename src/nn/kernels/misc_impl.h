@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * misc_impl.h
- *	  Element-wise passes, pooling, depthwise convolution and sums by channel,
- *	  compiled per instruction set.
+ *	  A sum of squares and the 2 x 2 pooling, compiled per instruction set.
  *
  *-------------------------------------------------------------------------
  */
@@ -91,92 +90,4 @@ maxpool2_backward(float *dsrc, const float *ddst, const uint16_t *mask, int h, i
 			}
 		}
 	}
-}
-
-/* Convolves row by row; an output pixel sums those of its nine taps that are inside the image. */
-static void
-depthwise3(float *dst, const float *src, const float *weight, const float *bias, int h, int w, int c,
-		   int relu)
-{
-	size_t work = 0;
-	int e, k, x, y;
-
-	for (y = 0; y < h; y++)
-		for (k = 0; k < c && !nn_stop_due(&work, 9 * VW * (size_t) w); k += VW)
-		{
-			int n = c - k < VW ? c - k : VW;
-			vf b = bias != NULL ? v_load_n(bias + k, n) : v_zero();
-			vf g[9];
-
-			for (e = 0; e < 9; e++)
-				g[e] = v_load_n(weight + (size_t) e * (size_t) c + k, n);
-			for (x = 0; x < w; x++)
-			{
-				vf a = v_zero();
-
-				for (e = 0; e < 9; e++)
-				{
-					int sy = y + e / 3 - 1;
-					int sx = x + e % 3 - 1;
-
-					if (sy >= 0 && sy < h && sx >= 0 && sx < w)
-						a = v_fma(g[e],
-								  v_load_n(src + ((size_t) sy * (size_t) w + (size_t) sx) * (size_t) c + k,
-										   n),
-								  a);
-				}
-				a = v_add(a, b);
-				if (relu)
-					a = v_max(a, v_zero());
-				v_store_n(dst + ((size_t) y * (size_t) w + (size_t) x) * (size_t) c + k, a, n);
-			}
-		}
-}
-
-/*
- * Adds the sums by channel.  The loops are left to the compiler's vectoriser:
- * conversions to double dominate.
- */
-static void
-channel_sums(double *sum, double *sum_sq, const float *x, size_t rows, int c)
-{
-	size_t r;
-	int k;
-
-	for (r = 0; r < rows; r++, x += c)
-	{
-		if (sum != NULL)
-			for (k = 0; k < c; k++)
-				sum[k] += (double) x[k];
-		if (sum_sq != NULL)
-			for (k = 0; k < c; k++)
-				sum_sq[k] += (double) x[k] * (double) x[k];
-	}
-}
-
-static void
-channel_dots(double *dot, const float *x, const float *y, size_t rows, int c)
-{
-	size_t r;
-	int k;
-
-	for (r = 0; r < rows; r++, x += c, y += c)
-		for (k = 0; k < c; k++)
-			dot[k] += (double) x[k] * (double) y[k];
-}
-
-static void
-channel_affine(float *dst, const float *src, const float *a, const float *b, size_t rows, int c, int relu)
-{
-	size_t r;
-	int k;
-
-	for (r = 0; r < rows; r++, dst += c, src += c)
-		for (k = 0; k < c; k += VW)
-		{
-			int n = c - k < VW ? c - k : VW;
-			vf v = v_fma(v_load_n(src + k, n), v_load_n(a + k, n), v_load_n(b + k, n));
-
-			v_store_n(dst + k, relu ? v_max(v, v_zero()) : v, n);
-		}
 }

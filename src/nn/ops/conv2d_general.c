@@ -153,7 +153,7 @@ nn_conv2d_forward(const NnCall *call, float *dst, float *patches)
 	size_t pixels = nn_shape_pixels(&node->shape);
 	size_t rows = tile_rows(node);
 	size_t width = oc / (size_t) node->groups;
-	const float *bias = nn_bias(node, call->weights);
+	const float *bias = nn_step_bias(call->step, node, call->weights);
 	size_t first, r, c;
 	int g;
 

@@ -4,7 +4,7 @@
  *	  BatchNormalization over the channels.
  *
  * In training, mean and biased variance are those of the batch (sums and sums
- * of squares in double, over fixed chunks of samples), and the moving
+ * of squares of each sample in double, added in order), and the moving
  * statistics move by 1 - momentum when the step is committed.  Otherwise the
  * moving statistics are used.  Both ways dst = src * a + b per channel, with
  * a = gamma / sqrt(variance + epsilon) and b = beta - mean * a.
@@ -19,11 +19,12 @@
 #include "../batch.h"
 #include "../error.h"
 #include "../graph.h"
-#include "../kernels/kernels.h"
+#include "../kernels/maps.h"
 #include "../nn.h"
 #include "../op.h"
 #include "../plan.h"
 #include "../pool.h"
+#include "../sizes.h"
 #include "../stop.h"
 #include "../trainer.h"
 #include "op_common.h"
@@ -172,28 +173,36 @@ static void
 apply_affine(float *dst, const float *src, const float *a, const float *b, const NnNode *node,
 			 const NnStep *step, NnPath path)
 {
-	int relu = (step->activation == NN_RELU);
 	size_t c = (size_t) node->in.c;
 	size_t rows = pixels_of(node);
 	size_t most = nn_stop_items(c);
+	NnClip clip;
+	int clipped = nn_step_clip(&clip, step);
 	size_t i;
 
 	for (i = 0; i < rows && !nn_stopped(); i += most)
-		nn_kernels(path)->channel_affine(dst + i * c, src + i * c, a, b, rows - i < most ? rows - i : most,
-										 node->in.c, relu);
-	if (!relu)
-		nn_activation_forward(dst, pixels_of(node), (size_t) node->in.c, step->activation, step->slope);
+		nn_map_kernels(path)->channel_affine(dst + i * c, src + i * c, a, b,
+											 rows - i < most ? rows - i : most, node->in.c, clip);
+	if (!clipped)
+		nn_activation_forward(dst, rows, c, step->activation, step->slope);
+}
+
+static void
+norm_affine(float *a, float *b, const NnNode *node, const float *weights)
+{
+	Parts parts = parts_of(node);
+
+	make_affine(a, b, node, weights, weights + parts.mean, weights + parts.variance);
 }
 
 static void
 norm_forward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	Parts parts = parts_of(node);
 	float *a = call->scratch;
 	float *b = a + node->in.c;
 
-	make_affine(a, b, node, call->weights, call->weights + parts.mean, call->weights + parts.variance);
+	norm_affine(a, b, node, call->weights);
 	apply_affine(call->dst, call->src[0], a, b, node, call->step, call->path);
 }
 
@@ -201,7 +210,6 @@ static void
 norm_backward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	Parts parts = parts_of(node);
 	size_t c = (size_t) node->in.c;
 	size_t pixels = pixels_of(node);
 	float *a = call->scratch;
@@ -212,7 +220,7 @@ norm_backward(const NnCall *call)
 	nn_activation_backward(call->ddst, call->dst, pixels, c, call->step->activation, call->step->slope);
 	if (call->dsrc[0] == NULL)
 		return;
-	make_affine(a, b, node, call->weights, call->weights + parts.mean, call->weights + parts.variance);
+	norm_affine(a, b, node, call->weights);
 	for (i = 0; i < pixels && !nn_stop_due(&work, c); i++)
 		for (k = 0; k < c; k++)
 			call->dsrc[0][i * c + k] = call->ddst[i * c + k] * a[k];
@@ -236,97 +244,100 @@ enum
 	KEEP_COUNT
 };
 
+/* Returns the bytes of a part of what is kept. */
+static size_t
+part_bytes(const NnNode *node)
+{
+	return nn_align_size((size_t) node->in.c * sizeof(float));
+}
+
+/* Makes room for two sums of the gradient per channel and chunk, too, in double. */
 static size_t
 norm_keep_bytes(const NnNode *node)
 {
-	return (size_t) KEEP_COUNT * (size_t) node->in.c * sizeof(float);
+	return (size_t) KEEP_COUNT * part_bytes(node) +
+		   2 * (size_t) NN_CHUNKS * (size_t) node->in.c * sizeof(double);
 }
 
-/* Makes room for two sums per channel of every chunk, in double. */
+/* Makes room for two sums per channel and sample, in double. */
 static size_t
 norm_shared_bytes(const NnNode *node, int batch)
 {
-	(void) batch;
-	return 2 * (size_t) NN_CHUNKS * (size_t) node->in.c * sizeof(double);
+	return 2 * (size_t) batch * (size_t) node->in.c * sizeof(double);
+}
+
+static char *
+kept_bytes(const NnTrainer *trainer, const NnStep *step)
+{
+	return trainer->keep + trainer->keep_offset[nn_step_index(trainer, step)];
 }
 
 static float *
 kept(const NnTrainer *trainer, const NnStep *step, int part)
 {
-	return (float *) (trainer->keep + trainer->keep_offset[nn_step_index(trainer, step)]) +
-		   (size_t) part * (size_t) nn_batch_node(trainer, step)->in.c;
+	return (float *) (kept_bytes(trainer, step) + (size_t) part * part_bytes(nn_batch_node(trainer, step)));
 }
 
+/* Returns the sums of a sample's source. */
 static double *
-chunk_sums(const NnTrainer *trainer, const NnStep *step, size_t chunk)
+sample_sums(const NnTrainer *trainer, const NnStep *step, size_t sample)
 {
-	return (double *) trainer->shared + 2 * chunk * (size_t) nn_batch_node(trainer, step)->in.c;
+	return (double *) trainer->shared + 2 * sample * (size_t) nn_batch_node(trainer, step)->in.c;
 }
 
-/* Returns the rows (pixels) of a chunk of samples, and where they begin. */
-static size_t
-chunk_rows(const NnTrainer *trainer, const NnStep *step, size_t chunk, size_t *first)
+/* Returns the sums of a chunk's gradient; other steps run between their making and their use. */
+static double *
+gradient_sums(const NnTrainer *trainer, const NnStep *step, size_t chunk)
 {
-	size_t pixels = pixels_of(nn_batch_node(trainer, step));
-	int start = nn_chunk_start(trainer->n, chunk);
-	int end = nn_chunk_start(trainer->n, chunk + 1);
+	const NnNode *node = nn_batch_node(trainer, step);
 
-	*first = (size_t) start * pixels;
-	return (size_t) (end - start) * pixels;
+	return (double *) (kept_bytes(trainer, step) + (size_t) KEEP_COUNT * part_bytes(node)) +
+		   2 * chunk * (size_t) node->in.c;
 }
 
-/*
- * Sums by channel: sum of x, sum_sq of its squares, dot of x times y; each may
- * be NULL.
- */
-static void
-sum_rows(double *sum, double *sum_sq, double *dot, const float *x, const float *y, size_t rows, size_t c,
-		 NnPath path)
+/* Returns the sum over n pairs of sums of part (0 or 1) of channel k. */
+static double
+total(const double *sums, size_t n, size_t c, int part, size_t k)
 {
-	const NnKernels *kernels = nn_kernels(path);
-	size_t most = nn_stop_items(c);
-	size_t count, i;
+	double sum = 0.0;
+	size_t i;
 
-	for (i = 0; i < rows && !nn_stopped(); i += count)
-	{
-		count = rows - i < most ? rows - i : most;
-		kernels->channel_sums(sum, sum_sq, x + i * c, count, (int) c);
-		if (dot != NULL)
-			kernels->channel_dots(dot, x + i * c, y + i * c, count, (int) c);
-	}
+	for (i = 0; i < n; i++)
+		sum += sums[(2 * i + (size_t) part) * c + k];
+	return sum;
 }
 
 static size_t
 statistics_items(const NnTrainer *trainer, const NnStep *step)
 {
-	return has_fixed_statistics(nn_batch_node(trainer, step)) ? 0 : nn_chunk_items(trainer, step);
+	return has_fixed_statistics(nn_batch_node(trainer, step)) ? 0 : nn_sample_items(trainer, step);
+}
+
+/* Sums a sample's source and its squares. */
+static void
+observe_src(NnTrainer *trainer, const NnStep *step, size_t sample)
+{
+	const NnNode *node = nn_batch_node(trainer, step);
+	size_t c = (size_t) node->in.c;
+	size_t rows = pixels_of(node);
+	const float *src = nn_batch_tensor(trainer, step->src[0]) + sample * rows * c;
+	double *sum = sample_sums(trainer, step, sample);
+	size_t most = nn_stop_items(c);
+	size_t i;
+
+	if (has_fixed_statistics(node))
+		return;
+	memset(sum, 0, 2 * c * sizeof(double));
+	for (i = 0; i < rows && !nn_stopped(); i += most)
+		nn_map_kernels(trainer->path)
+			->channel_sums(sum, sum + c, src + i * c, rows - i < most ? rows - i : most, (int) c);
 }
 
 static void
-sum_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
+sum_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
-	size_t first, rows = chunk_rows(trainer, step, item, &first);
-	double *sum = chunk_sums(trainer, step, item);
-
 	(void) worker;
-	memset(sum, 0, 2 * c * sizeof(double));
-	sum_rows(sum, sum + c, NULL, nn_batch_tensor(trainer, step->src[0]) + first * c, NULL, rows, c,
-			 trainer->path);
-}
-
-/* Returns the sum over the chunks of part (0 or 1) of channel k. */
-static double
-total(const NnTrainer *trainer, const NnStep *step, int part, size_t k)
-{
-	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
-	size_t n_chunks = (size_t) nn_chunk_count(trainer->n);
-	double sum = 0.0;
-	size_t i;
-
-	for (i = 0; i < n_chunks; i++)
-		sum += chunk_sums(trainer, step, i)[(size_t) part * c + k];
-	return sum;
+	observe_src(trainer, step, item);
 }
 
 static double
@@ -340,6 +351,8 @@ make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *w
 {
 	const NnNode *node = nn_batch_node(trainer, step);
 	size_t c = (size_t) node->in.c;
+	const double *sums = sample_sums(trainer, step, 0);
+	size_t n = (size_t) trainer->n;
 	double rows = batch_rows(trainer, step);
 	size_t work = 0;
 	size_t k;
@@ -355,10 +368,10 @@ make_statistics(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *w
 		memcpy(kept(trainer, step, KEEP_VARIANCE), weights + parts.variance, c * sizeof(float));
 	}
 	else
-		for (k = 0; k < c && !nn_stop_due(&work, 16 * NN_CHUNKS); k++)
+		for (k = 0; k < c && !nn_stop_due(&work, 16 * n); k++)
 		{
-			double mean = total(trainer, step, 0, k) / rows;
-			double variance = total(trainer, step, 1, k) / rows - mean * mean;
+			double mean = total(sums, n, c, 0, k) / rows;
+			double variance = total(sums, n, c, 1, k) / rows - mean * mean;
 
 			kept(trainer, step, KEEP_MEAN)[k] = (float) mean;
 			kept(trainer, step, KEEP_VARIANCE)[k] = (float) (variance > 0.0 ? variance : 0.0);
@@ -379,21 +392,57 @@ normalize_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *
 				 kept(trainer, step, KEEP_A), kept(trainer, step, KEEP_B), node, step, trainer->path);
 }
 
-/* Applies the activation's derivative, then sums ddst and ddst * src. */
+/*
+ * Fills what of the activation the backward passes do while they read the
+ * gradient; any other has been applied to it by backward_chunk().
+ */
+static NnClip
+gradient_clip(const NnStep *step)
+{
+	NnClip clip;
+
+	if (!nn_step_clip(&clip, step))
+		clip.on = 0;
+	return clip;
+}
+
+/* Sums a sample's gradient before the activation, and that times src. */
+static void
+observe_ddst(NnTrainer *trainer, const NnStep *step, size_t sample)
+{
+	const NnNode *node = nn_batch_node(trainer, step);
+	size_t c = (size_t) node->in.c;
+	size_t rows = pixels_of(node);
+	size_t first = sample * rows * c;
+	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
+	float *ddst = nn_batch_gradient(trainer, step->dst) + first;
+	size_t chunk = nn_chunk_of(trainer->n, (int) sample);
+	double *sum = gradient_sums(trainer, step, chunk);
+	NnClip clip = gradient_clip(step);
+	size_t most = nn_stop_items(c);
+	size_t i;
+
+	if (!clip.on)
+		nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first, rows, c, step->activation,
+							   step->slope);
+	if ((int) sample == nn_chunk_start(trainer->n, chunk))
+		memset(sum, 0, 2 * c * sizeof(double));
+	for (i = 0; i < rows && !nn_stopped(); i += most)
+		nn_map_kernels(trainer->path)
+			->channel_gradient_sums(sum, sum + c, ddst + i * c, src + i * c, kept(trainer, step, KEEP_A),
+									kept(trainer, step, KEEP_B), rows - i < most ? rows - i : most, (int) c,
+									clip);
+}
+
 static void
 backward_chunk(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
-	size_t c = (size_t) nn_batch_node(trainer, step)->in.c;
-	size_t first, rows = chunk_rows(trainer, step, item, &first);
-	float *ddst = nn_batch_gradient(trainer, step->dst) + first * c;
-	double *sum = chunk_sums(trainer, step, item);
+	int end = nn_chunk_start(trainer->n, item + 1);
+	int i;
 
 	(void) worker;
-	nn_activation_backward(ddst, nn_batch_tensor(trainer, step->dst) + first * c, rows, c, step->activation,
-						   step->slope);
-	memset(sum, 0, 2 * c * sizeof(double));
-	sum_rows(sum, NULL, sum + c, ddst, nn_batch_tensor(trainer, step->src[0]) + first * c, rows, c,
-			 trainer->path);
+	for (i = nn_chunk_start(trainer->n, item); i < end && !nn_stopped(); i++)
+		observe_ddst(trainer, step, (size_t) i);
 }
 
 /*
@@ -411,6 +460,8 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 	Parts parts = parts_of(node);
 	float *dweights = trainer->gradients + node->weights;
 	int fixed = has_fixed_statistics(node);
+	const double *sums = gradient_sums(trainer, step, 0);
+	size_t n = (size_t) nn_chunk_count(trainer->n);
 	double rows = batch_rows(trainer, step);
 	size_t c = (size_t) node->in.c;
 	size_t work = 0;
@@ -423,8 +474,8 @@ make_gradients(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *wo
 		double mean = kept(trainer, step, KEEP_MEAN)[k];
 		double f = 1.0 / sqrt((double) kept(trainer, step, KEEP_VARIANCE)[k] + epsilon_of(node));
 		double a = kept(trainer, step, KEEP_A)[k];
-		double sum = total(trainer, step, 0, k);
-		double sum_x = (total(trainer, step, 1, k) - mean * sum) * f;
+		double sum = total(sums, n, c, 0, k);
+		double sum_x = (total(sums, n, c, 1, k) - mean * sum) * f;
 
 		if (parts.beta >= 0 && node->n_trainable > 0)
 			dweights[(size_t) parts.beta + k] = (float) sum;
@@ -446,22 +497,22 @@ static void
 data_sample(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *worker)
 {
 	const NnNode *node = nn_batch_node(trainer, step);
-	const float *by_ddst = kept(trainer, step, KEEP_BY_DDST);
-	const float *by_src = kept(trainer, step, KEEP_BY_SRC);
-	const float *constant = kept(trainer, step, KEEP_CONSTANT);
 	size_t c = (size_t) node->in.c;
 	size_t pixels = pixels_of(node);
 	size_t first = item * pixels * c;
 	const float *src = nn_batch_tensor(trainer, step->src[0]) + first;
 	const float *ddst = nn_batch_gradient(trainer, step->dst) + first;
 	float *dsrc = nn_batch_buffer(trainer, step->dsrc[0]) + first;
-	size_t work = 0;
-	size_t i, k;
+	size_t most = nn_stop_items(c);
+	size_t i;
 
 	(void) worker;
-	for (i = 0; i < pixels && !nn_stop_due(&work, c); i++, src += c, ddst += c, dsrc += c)
-		for (k = 0; k < c; k++)
-			dsrc[k] = ddst[k] * by_ddst[k] + src[k] * by_src[k] + constant[k];
+	for (i = 0; i < pixels && !nn_stopped(); i += most)
+		nn_map_kernels(trainer->path)
+			->channel_gradient(dsrc + i * c, ddst + i * c, src + i * c, kept(trainer, step, KEEP_A),
+							   kept(trainer, step, KEEP_B), kept(trainer, step, KEEP_BY_DDST),
+							   kept(trainer, step, KEEP_BY_SRC), kept(trainer, step, KEEP_CONSTANT),
+							   pixels - i < most ? pixels - i : most, (int) c, gradient_clip(step));
 }
 
 static void
@@ -487,7 +538,7 @@ norm_commit(NnTrainer *trainer, const NnStep *step)
 }
 
 static const NnOpPhase train_forward[] = {
-	{statistics_items, sum_chunk},
+	{statistics_items, sum_sample},
 	{nn_one_item, make_statistics},
 	{nn_sample_items, normalize_sample},
 	{NULL, NULL},
@@ -506,10 +557,13 @@ const NnOp nn_op_batch_normalization = {
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = norm_shape,
 	.scratch_bytes = norm_scratch_bytes,
+	.affine = norm_affine,
 	.forward = norm_forward,
 	.backward = norm_backward,
 	.train_forward = train_forward,
 	.train_backward = train_backward,
+	.observe_src = observe_src,
+	.observe_ddst = observe_ddst,
 	.keep_bytes = norm_keep_bytes,
 	.shared_bytes = norm_shared_bytes,
 	.commit = norm_commit,

@@ -12,8 +12,10 @@
 #include "../nn.h"
 #include "../op.h"
 #include "../sizes.h"
+#include "../stop.h"
 #include "op_common.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -148,4 +150,51 @@ nn_value_activation(const NnValue *value, float *slope)
 		number = value->v[2] > 0 ? value->v[2] : 1.0 / 6.0;
 	*slope = (float) number;
 	return kind;
+}
+
+int
+nn_step_clip(NnClip *clip, const NnStep *step)
+{
+	clip->on = (step->activation == NN_RELU || step->activation == NN_RELU6);
+	clip->high = step->activation == NN_RELU6 ? step->slope : INFINITY;
+	return clip->on || step->activation == NN_LINEAR;
+}
+
+void
+nn_step_activation_backward(float *ddst, const float *dst, const NnShape *shape, const NnStep *step,
+							NnPath path)
+{
+	size_t n = nn_shape_floats(shape);
+	size_t count, i;
+	NnClip clip;
+
+	if (!nn_step_clip(&clip, step))
+		nn_activation_backward(ddst, dst, nn_shape_pixels(shape), (size_t) shape->c, step->activation,
+							   step->slope);
+	else if (clip.on)
+		for (i = 0; i < n && !nn_stopped(); i += count)
+		{
+			count = n - i < NN_STOP_WORK ? n - i : NN_STOP_WORK;
+			nn_map_kernels(path)->gate(ddst + i, NULL, ddst + i, dst + i, count, clip);
+		}
+}
+
+void
+nn_map_conv(NnConv *c, const NnNode *node)
+{
+	const NnWindow *w = &node->window;
+
+	*c = (NnConv) {node->in.h, node->in.w, node->in.c, node->shape.h, node->shape.w, node->shape.c, w->kh,
+				   w->kw,      w->sh,      w->sw,      w->dh,         w->dw,         w->top,        w->left};
+}
+
+#define WINDOW_MOST 16
+
+int
+nn_map_window(const NnNode *node, NnPath path)
+{
+	const NnWindow *w = &node->window;
+
+	return path != NN_PATH_REFERENCE && (w->kh - 1) * w->dh < WINDOW_MOST &&
+		   (w->kw - 1) * w->dw < WINDOW_MOST;
 }

@@ -12,7 +12,9 @@
 #include "../activations.h"
 #include "../graph.h"
 #include "../initializers.h"
+#include "../kernels/maps.h"
 #include "../nn.h"
+#include "../plan.h"
 
 #include <stddef.h>
 
@@ -95,5 +97,30 @@ nn_bias_gradient(const NnNode *node, float *dweights)
 {
 	return node->n_vars > 1 ? dweights + node->vars[1].offset : NULL;
 }
+
+/* Returns the bias that a step's weights have: the node's own, or that of folded weights (NN_FUSE_AFFINE). */
+static inline const float *
+nn_step_bias(const NnStep *step, const NnNode *node, const float *weights)
+{
+	return step->affine >= 0 ? weights + node->vars[0].count : nn_bias(node, weights);
+}
+
+/* ------------------------------------------------------------- activations */
+
+/* Fills what a kernel does with a step's activation; returns 0 where the kernels have no form of it. */
+extern int nn_step_clip(NnClip *clip, const NnStep *step);
+
+/* Takes the gradient of a map back through the step's activation, in place. */
+extern void nn_step_activation_backward(float *ddst, const float *dst, const NnShape *shape,
+										const NnStep *step, NnPath path);
+
+/* Fills the convolution of a node as the kernels of maps see it. */
+extern void nn_map_conv(NnConv *c, const NnNode *node);
+
+/*
+ * Tells whether the kernels of maps take the node's window: they copy the rows
+ * of a window, which takes memory where it spreads far.
+ */
+extern int nn_map_window(const NnNode *node, NnPath path);
 
 #endif /* PNEUMO_NN_OPS_OP_COMMON_H */

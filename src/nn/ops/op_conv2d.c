@@ -4,8 +4,9 @@
  *	  Conv2D: convolution + bias + activation + 2x2 max pooling in one step.
  *
  * Where NnKernels has a convolution made for the shape (conv3_*), that one
- * runs; conv3_shape() decides, forward, backward and packing follow it.  The
- * general form is in conv2d_general.c.
+ * runs, else the convolution of NnMapKernels; form_of() decides, forward,
+ * backward and packing follow it.  The general form, for groups, very large
+ * windows, explanations and the reference, is in conv2d_general.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,10 +14,12 @@
 #include "../error.h"
 #include "../graph.h"
 #include "../kernels/kernels.h"
+#include "../kernels/maps.h"
 #include "../nn.h"
 #include "../op.h"
 #include "../plan.h"
 #include "../sizes.h"
+#include "../stop.h"
 #include "conv2d.h"
 #include "op_common.h"
 #include "ops.h"
@@ -108,24 +111,26 @@ conv2d_activation(const NnNode *node, float *slope)
 	return nn_value_activation(&node->spec.params[P_ACTIVATION], slope);
 }
 
-/* ----------------------------------------------- the kernels made for 3 x 3 */
+/* ------------------------------------------------------------------- forms */
 
-/*
- * Tells whether a step runs by conv3_*, and its shape there.  Explanations take
- * the general form, as their plans are built too late to pack for.  For very
- * small maps and odd numbers of channels the general form is as good.
- */
+typedef enum Form
+{
+	GENERAL, /* conv2d_general.c */
+	CONV3,   /* NnKernels.conv3_*: 3 x 3, stride 1, "same" */
+	MAPS     /* NnMapKernels.conv_*: other windows */
+} Form;
+
+/* Tells whether a convolution is one of conv3_*, and its shape there. */
 static int
-conv3_shape(NnConv3 *c, const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+is_conv3(NnConv3 *c, const NnNode *node, const NnStep *step)
 {
 	const NnWindow *w = &node->window;
 
-	if (mode == NN_EXPLAIN || path == NN_PATH_REFERENCE)
-		return 0;
 	if (w->kh != 3 || w->kw != 3 || w->sh != 1 || w->sw != 1 || w->dh != 1 || w->dw != 1 ||
 		node->groups != 1 || w->top != 1 || w->left != 1 || node->shape.h != node->in.h ||
 		node->shape.w != node->in.w)
 		return 0;
+	/* for very small maps and odd numbers of channels the other forms are as good */
 	if (node->in.c > NN_CONV3_DIRECT_IC && (node->in.c < 8 || node->in.h < 4 || node->in.w < 4))
 		return 0;
 	c->h = node->in.h;
@@ -135,6 +140,41 @@ conv3_shape(NnConv3 *c, const NnNode *node, const NnStep *step, NnMode mode, NnP
 	c->relu = (step->activation == NN_RELU);
 	c->pool = step->pool;
 	return 1;
+}
+
+#define FEW_TILES 16
+#define MUCH_WEIGHT 65536 /* channels in times out */
+
+/*
+ * Tells whether a map is so small and its channels so many that the transformed
+ * weights, four times the kernel, are what takes the time.  A version without
+ * normalisation keeps the bits of its scores.
+ */
+static int
+is_all_weights(const NnConv3 *c3, const NnStep *step, NnMode mode)
+{
+	int tiles = ((c3->h + 3) / 4) * ((c3->w + 3) / 4);
+
+	return (mode == NN_TRAINING || step->affine >= 0) && tiles <= FEW_TILES &&
+		   (size_t) c3->ic * (size_t) c3->oc >= MUCH_WEIGHT;
+}
+
+/*
+ * Returns the form that a step runs by; fills the shape of CONV3 or that of
+ * MAPS.  Explanations take the general form, as their plans are built too late
+ * to pack for.
+ */
+static Form
+form_of(NnConv3 *c3, NnConv *c, const NnNode *node, const NnStep *step, NnMode mode, NnPath path)
+{
+	if (mode == NN_EXPLAIN || path == NN_PATH_REFERENCE)
+		return GENERAL;
+	if (is_conv3(c3, node, step) && !is_all_weights(c3, step, mode))
+		return CONV3;
+	if (node->groups != 1 || !nn_map_window(node, path))
+		return GENERAL;
+	nn_map_conv(c, node);
+	return MAPS;
 }
 
 /* Tells whether the data gradient takes the general form: few channels have no kernel for it. */
@@ -151,32 +191,40 @@ has_int16(const NnConv3 *c, NnPath path)
 	return nn_kernels(path)->conv3_int16_packed_bytes(c) > 0;
 }
 
+/* ----------------------------------------------------------------- packing */
+
+/* Returns the bytes of the packed kernel, forward or that of the data gradient; the general form has none. */
 static size_t
-packed_forward_bytes(const NnConv3 *c, NnPath path)
+packed_kernel_bytes(Form form, const NnConv3 *c3, const NnConv *c, NnPath path, int transposed)
 {
-	return nn_align_size(nn_mul_size(nn_kernels(path)->conv3_packed_floats(c, 0), sizeof(float)));
+	size_t floats = form == CONV3  ? nn_kernels(path)->conv3_packed_floats(c3, transposed)
+					: form == MAPS ? nn_map_kernels(path)->conv_packed_floats(c, transposed)
+								   : 0;
+
+	return nn_align_size(nn_mul_size(floats, sizeof(float)));
 }
 
 /*
- * Counts the forward weights; in training, those of the data gradient behind
- * them.  Where int16 has no kernel for the shape, the float32 weights and the
- * bias are packed.
+ * Counts the forward kernel; behind it in prediction the bias, in training the
+ * kernel of the data gradient.  The general form packs folded weights only.
  */
 static size_t
 conv2d_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
-	NnConv3 c;
-	size_t bytes;
+	size_t oc = (size_t) node->shape.c;
+	NnConv3 c3;
+	NnConv c;
+	Form form = form_of(&c3, &c, node, step, mode, path);
+	size_t bytes = packed_kernel_bytes(form, &c3, &c, path, 0);
 
-	if (!conv3_shape(&c, node, step, mode, path))
-		return 0;
-	if (precision == NN_PRECISION_INT16 && has_int16(&c, path))
-		return nn_align_size(nn_kernels(path)->conv3_int16_packed_bytes(&c));
-	bytes = packed_forward_bytes(&c, path);
-	if (precision == NN_PRECISION_INT16)
-		return nn_grow(bytes, nn_mul_size((size_t) c.oc, sizeof(float)));
-	if (mode == NN_TRAINING && step->dsrc[0] >= 0)
-		bytes = nn_grow(bytes, nn_mul_size(nn_kernels(path)->conv3_packed_floats(&c, 1), sizeof(float)));
+	if (form == GENERAL)
+		return step->affine >= 0 ? nn_mul_size(node->vars[0].count + oc, sizeof(float)) : 0;
+	if (precision == NN_PRECISION_INT16 && form == CONV3 && has_int16(&c3, path))
+		return nn_align_size(nn_kernels(path)->conv3_int16_packed_bytes(&c3));
+	if (mode == NN_INFER)
+		return nn_grow(bytes, nn_mul_size(oc, sizeof(float)));
+	if (step->dsrc[0] >= 0)
+		bytes = nn_add_size(bytes, packed_kernel_bytes(form, &c3, &c, path, 1));
 	return bytes;
 }
 
@@ -184,87 +232,68 @@ static void
 conv2d_pack(void *packed, const NnNode *node, const NnStep *step, const float *weights, NnMode mode,
 			NnPath path, NnPrecision precision)
 {
-	const NnKernels *kernels = nn_kernels(path);
-	const float *bias = nn_bias(node, weights);
-	NnConv3 c;
+	const float *bias = nn_step_bias(step, node, weights);
+	size_t oc = (size_t) node->shape.c;
+	NnConv3 c3;
+	NnConv c;
+	Form form = form_of(&c3, &c, node, step, mode, path);
+	float *behind = (float *) ((char *) packed + packed_kernel_bytes(form, &c3, &c, path, 0));
+	int back = (mode == NN_TRAINING && step->dsrc[0] >= 0);
 
-	if (!conv3_shape(&c, node, step, mode, path))
+	if (form == GENERAL)
+	{
+		nn_stop_copy(packed, weights, node->vars[0].count + oc);
 		return;
-	if (precision == NN_PRECISION_INT16 && has_int16(&c, path))
+	}
+	if (precision == NN_PRECISION_INT16 && form == CONV3 && has_int16(&c3, path))
 	{
-		kernels->conv3_int16_pack(packed, weights, bias, &c);
+		nn_kernels(path)->conv3_int16_pack(packed, weights, bias, &c3);
 		return;
 	}
-	kernels->conv3_pack(packed, weights, &c, 0, 0, c.ic);
-	if (precision == NN_PRECISION_INT16)
-	{
-		float *to = (float *) ((char *) packed + packed_forward_bytes(&c, path));
-
-		if (bias != NULL)
-			memcpy(to, bias, (size_t) c.oc * sizeof(float));
-		else
-			memset(to, 0, (size_t) c.oc * sizeof(float));
-	}
-	else if (mode == NN_TRAINING && step->dsrc[0] >= 0)
-		kernels->conv3_pack((float *) ((char *) packed + packed_forward_bytes(&c, path)), weights, &c, 1, 0,
-							c.oc);
-}
-
-static void
-conv3_forward(const NnCall *call, const NnConv3 *c)
-{
-	const NnNode *node = call->node;
-	const NnKernels *kernels = nn_kernels(call->path);
-	const float *bias = NULL;
-
-	if (call->precision == NN_PRECISION_INT16)
-	{
-		if (has_int16(c, call->path))
-		{
-			kernels->conv3_int16_forward(call->dst, call->src[0], call->packed, c, call->scratch);
-			return;
-		}
-		bias = (const float *) ((const char *) call->packed + packed_forward_bytes(c, call->path));
-	}
+	if (form == CONV3)
+		nn_kernels(path)->conv3_pack(packed, weights, &c3, 0, 0, c3.ic);
 	else
-		bias = nn_bias(node, call->weights);
-	kernels->conv3_forward(call->dst, call->mask, call->src[0], call->packed, bias, c, call->scratch);
+		nn_map_kernels(path)->conv_pack(packed, weights, &c, 0);
+	if (back && form == CONV3)
+		nn_kernels(path)->conv3_pack(behind, weights, &c3, 1, 0, c3.oc);
+	else if (back)
+		nn_map_kernels(path)->conv_pack(behind, weights, &c, 1);
+	if (mode != NN_INFER)
+		return;
+	if (bias != NULL)
+		memcpy(behind, bias, oc * sizeof(float));
+	else
+		memset(behind, 0, oc * sizeof(float));
 }
 
-/* Runs backward; ddst is that of the map before the activation, unless that is relu. */
-static void
-conv3_backward(const NnCall *call, const NnConv3 *c)
+/* Returns what lies behind the packed forward kernel. */
+static const float *
+packed_behind(const NnCall *call, Form form, const NnConv3 *c3, const NnConv *c)
 {
-	const NnKernels *kernels = nn_kernels(call->path);
-	const char *turned = (const char *) call->packed + packed_forward_bytes(c, call->path);
-
-	if (call->dweights != NULL)
-		kernels->conv3_dweight(call->dweights, call->src[0], call->ddst, call->mask, call->dst, c,
-							   call->scratch);
-	if (call->dsrc[0] != NULL && c->ic > NN_CONV3_DIRECT_IC)
-		kernels->conv3_dsrc(call->dsrc[0], call->ddst, call->mask, call->dst, (const float *) turned, c,
-							call->scratch);
+	return (const float *) ((const char *) call->packed + packed_kernel_bytes(form, c3, c, call->path, 0));
 }
 
 #define FINISH_CHANNELS 8    /* input channels of a finishing item */
-#define FINISH_WEIGHTS 16384 /* weights of one in the general form */
+#define FINISH_WEIGHTS 16384 /* weights of one in the other forms */
 
 static size_t
 conv2d_partial_floats(const NnNode *node, const NnStep *step, NnPath path)
 {
-	NnConv3 c;
+	NnConv3 c3;
+	NnConv c;
 
-	return conv3_shape(&c, node, step, NN_TRAINING, path) ? nn_kernels(path)->conv3_acc_floats(&c)
-														  : node->n_weights;
+	return form_of(&c3, &c, node, step, NN_TRAINING, path) == CONV3 ? nn_kernels(path)->conv3_acc_floats(&c3)
+																	: node->n_weights;
 }
 
 static size_t
 conv2d_finish_items(const NnNode *node, const NnStep *step, NnPath path)
 {
-	NnConv3 c;
+	NnConv3 c3;
+	NnConv c;
 
-	if (conv3_shape(&c, node, step, NN_TRAINING, path))
-		return ((size_t) c.ic + FINISH_CHANNELS - 1) / FINISH_CHANNELS;
+	if (form_of(&c3, &c, node, step, NN_TRAINING, path) == CONV3)
+		return ((size_t) c3.ic + FINISH_CHANNELS - 1) / FINISH_CHANNELS;
 	return (node->n_weights + FINISH_WEIGHTS - 1) / FINISH_WEIGHTS;
 }
 
@@ -272,18 +301,19 @@ static void
 conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride, const NnNode *node,
 			  const NnStep *step, NnPath path, size_t item)
 {
-	NnConv3 c;
+	NnConv3 c3;
+	NnConv c;
 	size_t start = item * FINISH_WEIGHTS;
 	size_t count;
 	int k;
 
-	if (conv3_shape(&c, node, step, NN_TRAINING, path))
+	if (form_of(&c3, &c, node, step, NN_TRAINING, path) == CONV3)
 	{
 		int ic0 = (int) item * FINISH_CHANNELS;
-		int ic1 = c.ic - ic0 < FINISH_CHANNELS ? c.ic : ic0 + FINISH_CHANNELS;
+		int ic1 = c3.ic - ic0 < FINISH_CHANNELS ? c3.ic : ic0 + FINISH_CHANNELS;
 
 		nn_kernels(path)->conv3_dweight_finish(dweights, nn_bias_gradient(node, dweights), partial, n_chunks,
-											   stride, &c, ic0, ic1);
+											   stride, &c3, ic0, ic1);
 		return;
 	}
 	count = node->n_weights - start < FINISH_WEIGHTS ? node->n_weights - start : FINISH_WEIGHTS;
@@ -294,101 +324,175 @@ conv2d_finish(float *dweights, const float *partial, int n_chunks, size_t stride
 
 /* ------------------------------------------------------------ the operation */
 
-/*
- * Makes room for patches, then for the unpooled map where there is pooling; or
- * for what conv3_* needs.
- */
+/* Returns the bytes of scratch before the unpooled map: patches, or what a kernel needs. */
+static size_t
+own_scratch_bytes(Form form, const NnConv3 *c3, const NnConv *c, const NnNode *node, NnPath path,
+				  NnPrecision precision)
+{
+	size_t bytes;
+
+	if (form == CONV3)
+		bytes = precision == NN_PRECISION_INT16 && has_int16(c3, path)
+					? nn_kernels(path)->conv3_int16_scratch_bytes(c3)
+					: nn_kernels(path)->conv3_scratch_bytes(c3);
+	else if (form == MAPS)
+		bytes = nn_map_kernels(path)->conv_scratch_bytes(c);
+	else
+		bytes = nn_conv2d_patch_bytes(node);
+	return nn_align_size(bytes);
+}
+
+/* Adds room for the unpooled map where a form has no pooling of its own. */
 static size_t
 conv2d_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path, NnPrecision precision)
 {
-	size_t bytes = nn_conv2d_patch_bytes(node);
-	NnConv3 c;
+	NnConv3 c3;
+	NnConv c;
+	Form form = form_of(&c3, &c, node, step, mode, path);
+	size_t bytes = own_scratch_bytes(form, &c3, &c, node, path, precision);
+	size_t general = nn_align_size(nn_conv2d_patch_bytes(node));
+	size_t full = step->pool ? nn_shape_floats(&step->full) * sizeof(float) : 0;
 
-	if (step->pool)
-		bytes = nn_grow(bytes, nn_shape_floats(&step->full) * sizeof(float));
-	if (conv3_shape(&c, node, step, mode, path))
-	{
-		const NnKernels *kernels = nn_kernels(path);
-		size_t own = nn_align_size(precision == NN_PRECISION_INT16 && has_int16(&c, path)
-									   ? kernels->conv3_int16_scratch_bytes(&c)
-									   : kernels->conv3_scratch_bytes(&c));
-
-		if (!needs_general_data(&c, step, mode) || own > bytes)
-			bytes = own;
-	}
-	return bytes;
+	if (form != CONV3)
+		return nn_grow(bytes, full);
+	general = nn_grow(general, full);
+	return needs_general_data(&c3, step, mode) && general > bytes ? general : bytes;
 }
 
+/* Returns the unpooled map's place in the scratch of a form. */
 static float *
-unpooled_scratch(const NnCall *call)
+unpooled_scratch(const NnCall *call, Form form, const NnConv *c)
 {
-	return (float *) ((char *) call->scratch + nn_conv2d_patch_bytes(call->node));
+	size_t own =
+		form == MAPS ? nn_map_kernels(call->path)->conv_scratch_bytes(c) : nn_conv2d_patch_bytes(call->node);
+
+	return (float *) ((char *) call->scratch + nn_align_size(own));
+}
+
+static void
+conv3_forward(const NnCall *call, const NnConv3 *c3)
+{
+	const NnKernels *kernels = nn_kernels(call->path);
+	const float *bias =
+		call->mode == NN_INFER ? packed_behind(call, CONV3, c3, NULL) : nn_bias(call->node, call->weights);
+
+	if (call->precision == NN_PRECISION_INT16 && has_int16(c3, call->path))
+		kernels->conv3_int16_forward(call->dst, call->src[0], call->packed, c3, call->scratch);
+	else
+		kernels->conv3_forward(call->dst, call->mask, call->src[0], call->packed, bias, c3, call->scratch);
+}
+
+/* Runs the kernels of maps or the general form; returns 1 where the activation is done too. */
+static int
+other_forward(const NnCall *call, Form form, const NnConv *c)
+{
+	const NnStep *step = call->step;
+	float *full = step->pool ? unpooled_scratch(call, form, c) : call->dst;
+	NnClip clip = {0, 0};
+	int done = 0;
+
+	if (form == MAPS)
+	{
+		if (!step->pool)
+			done = nn_step_clip(&clip, step);
+		nn_map_kernels(call->path)
+			->conv_forward(full, call->src[0], call->packed,
+						   call->mode == NN_INFER ? packed_behind(call, form, NULL, c)
+												  : nn_bias(call->node, call->weights),
+						   c, clip, call->scratch);
+	}
+	else
+	{
+		NnCall folded = *call;
+
+		if (step->affine >= 0)
+			folded.weights = call->packed;
+		nn_conv2d_forward(&folded, full, call->scratch);
+	}
+	if (step->pool)
+		nn_conv2d_pool(call->dst, call->mask, full, step);
+	return done;
 }
 
 static void
 conv2d_forward(const NnCall *call)
 {
 	const NnStep *step = call->step;
-	NnConv3 c;
+	NnConv3 c3;
+	NnConv c;
+	Form form = form_of(&c3, &c, call->node, step, call->mode, call->path);
 
-	if (conv3_shape(&c, call->node, step, call->mode, call->path))
+	if (form == CONV3)
 	{
-		conv3_forward(call, &c);
-		if (c.relu)
+		conv3_forward(call, &c3);
+		if (c3.relu)
 			return;
 	}
-	else
-	{
-		float *full = step->pool ? unpooled_scratch(call) : call->dst;
-
-		nn_conv2d_forward(call, full, call->scratch);
-		if (step->pool)
-			nn_conv2d_pool(call->dst, call->mask, full, step);
-	}
+	else if (other_forward(call, form, &c))
+		return;
 	nn_activation_forward(call->dst, nn_shape_pixels(&step->out), (size_t) step->out.c, step->activation,
 						  step->slope);
 }
 
+/* Runs conv3_* backward; ddst is that of the map before the activation, unless that is relu. */
+static void
+conv3_backward(const NnCall *call, const NnConv3 *c3)
+{
+	const NnKernels *kernels = nn_kernels(call->path);
+
+	if (call->dweights != NULL)
+		kernels->conv3_dweight(call->dweights, call->src[0], call->ddst, call->mask, call->dst, c3,
+							   call->scratch);
+	if (call->dsrc[0] != NULL && c3->ic > NN_CONV3_DIRECT_IC)
+		kernels->conv3_dsrc(call->dsrc[0], call->ddst, call->mask, call->dst,
+							packed_behind(call, CONV3, c3, NULL), c3, call->scratch);
+}
+
 /*
  * Takes the gradient back through activation and pooling, then to the weights
- * and to the source, by conv3_* where it has a form and by the general one
- * where not.
+ * and to the source, by conv3_* where it has a form, else by the kernels of
+ * maps or the general form.
  */
 static void
 conv2d_backward(const NnCall *call)
 {
+	const NnMapKernels *maps = nn_map_kernels(call->path);
 	const NnStep *step = call->step;
 	float *dfull = call->ddst;
-	NnConv3 c;
-	int fast = conv3_shape(&c, call->node, step, call->mode, call->path);
+	NnConv3 c3;
+	NnConv c;
+	Form form = form_of(&c3, &c, call->node, step, call->mode, call->path);
 
 	/* relu's derivative is in the mask already, or in conv3_*; others come from the output */
-	if (!(step->activation == NN_RELU && (step->pool || fast)))
-		nn_activation_backward(call->ddst, call->dst, nn_shape_pixels(&step->out), (size_t) step->out.c,
-							   step->activation, step->slope);
-	if (fast)
+	if (!(step->activation == NN_RELU && (step->pool || form == CONV3)))
+		nn_step_activation_backward(call->ddst, call->dst, &step->out, step, call->path);
+	if (form == CONV3)
 	{
-		conv3_backward(call, &c);
-		if (call->dsrc[0] == NULL || c.ic > NN_CONV3_DIRECT_IC)
+		conv3_backward(call, &c3);
+		if (call->dsrc[0] == NULL || c3.ic > NN_CONV3_DIRECT_IC)
 			return;
-		if (!step->pool)
-			nn_activation_backward(call->ddst, call->dst, nn_shape_pixels(&step->out), (size_t) step->out.c,
-								   c.relu ? NN_RELU : NN_LINEAR, 0.0f);
+		if (!step->pool && c3.relu)
+			nn_step_activation_backward(call->ddst, call->dst, &step->out, step, call->path);
 	}
 	if (step->pool)
 	{
-		dfull = unpooled_scratch(call);
+		dfull = unpooled_scratch(call, form, &c);
 		nn_conv2d_unpool(dfull, call->ddst, call->mask, step);
 	}
-	if (call->dweights != NULL && !fast)
+	if (call->dweights != NULL && form == MAPS)
+		maps->conv_dweight(call->dweights, nn_bias_gradient(call->node, call->dweights), call->src[0], dfull,
+						   &c, call->scratch);
+	else if (call->dweights != NULL && form == GENERAL)
 		nn_conv2d_weights(call, dfull, call->scratch);
-	if (call->dsrc[0] != NULL)
+	if (call->dsrc[0] != NULL && form == MAPS)
+		maps->conv_dsrc(call->dsrc[0], dfull, packed_behind(call, form, NULL, &c), &c, call->scratch);
+	else if (call->dsrc[0] != NULL)
 		nn_conv2d_data(call, dfull, call->scratch);
 }
 
 const NnOp nn_op_conv2d = {
 	.info = {"Conv2D", 1, 1, params, ignored, refused, "2-D convolution with bias and activation."},
-	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_POOL | NN_IS_CONVOLUTION,
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_POOL | NN_FUSE_AFFINE | NN_IS_CONVOLUTION,
 	.shape = conv2d_shape,
 	.activation = conv2d_activation,
 	.scratch_bytes = conv2d_scratch_bytes,

@@ -10,7 +10,7 @@
  */
 #include "../activations.h"
 #include "../graph.h"
-#include "../kernels/kernels.h"
+#include "../kernels/maps.h"
 #include "../nn.h"
 #include "../op.h"
 #include "../sizes.h"
@@ -94,20 +94,52 @@ depthwise_activation(const NnNode *node, float *slope)
 	return nn_value_activation(&node->spec.params[P_ACTIVATION], slope);
 }
 
-/* Tells whether the kernels' 3 x 3 of stride 1 does it. */
+/* Tells whether the kernels of maps do it: with one kernel a channel, and a window that they take. */
 static int
-is_depthwise3(const NnNode *node, NnPath path)
+has_kernel(const NnNode *node, NnMode mode, NnPath path)
 {
-	const NnWindow *w = &node->window;
+	return mode != NN_EXPLAIN && node->shape.c == node->in.c && nn_map_window(node, path);
+}
 
-	return path != NN_PATH_REFERENCE && w->kh == 3 && w->kw == 3 && w->sh == 1 && w->sw == 1 && w->dh == 1 &&
-		   w->dw == 1 && w->top == 1 && w->left == 1 && node->shape.h == node->in.h &&
-		   node->shape.w == node->in.w && node->shape.c == node->in.c;
+static size_t
+depthwise_scratch_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+						NnPrecision precision)
+{
+	NnConv c;
+
+	(void) step;
+	(void) precision;
+	if (!has_kernel(node, mode, path))
+		return 0;
+	nn_map_conv(&c, node);
+	return nn_map_kernels(path)->depthwise_scratch_bytes(&c);
+}
+
+/* Counts folded weights; others are used as they are. */
+static size_t
+depthwise_packed_bytes(const NnNode *node, const NnStep *step, NnMode mode, NnPath path,
+					   NnPrecision precision)
+{
+	(void) mode;
+	(void) path;
+	(void) precision;
+	return step->affine < 0 ? 0 : nn_mul_size(node->vars[0].count + (size_t) node->shape.c, sizeof(float));
+}
+
+static void
+depthwise_pack(void *packed, const NnNode *node, const NnStep *step, const float *weights, NnMode mode,
+			   NnPath path, NnPrecision precision)
+{
+	(void) step;
+	(void) mode;
+	(void) path;
+	(void) precision;
+	nn_stop_copy(packed, weights, node->vars[0].count + (size_t) node->shape.c);
 }
 
 /* Computes dst = convolution + bias for any kernel, strides and multiplier. */
 static void
-forward_general(const NnCall *call, const float *bias)
+forward_general(const NnCall *call, const float *weights, const float *bias)
 {
 	const NnNode *node = call->node;
 	size_t oc = (size_t) node->shape.c;
@@ -122,7 +154,7 @@ forward_general(const NnCall *call, const float *bias)
 	for (oy = 0; oy < node->shape.h; oy++)
 		for (ox = 0; ox < node->shape.w; ox++, dst += oc)
 		{
-			const float *kernel = call->weights;
+			const float *kernel = weights;
 
 			if (bias != NULL)
 				memcpy(dst, bias, oc * sizeof(float));
@@ -155,15 +187,25 @@ static void
 depthwise_forward(const NnCall *call)
 {
 	const NnNode *node = call->node;
-	const float *bias = nn_bias(node, call->weights);
+	const NnStep *step = call->step;
+	const float *weights = step->affine >= 0 ? call->packed : call->weights;
+	const float *bias = nn_step_bias(step, node, weights);
+	NnClip clip;
+	NnConv c;
+	int clipped = nn_step_clip(&clip, step);
 
-	if (is_depthwise3(node, call->path))
-		nn_kernels(call->path)
-			->depthwise3(call->dst, call->src[0], call->weights, bias, node->in.h, node->in.w, node->in.c, 0);
+	if (has_kernel(node, call->mode, call->path))
+	{
+		nn_map_conv(&c, node);
+		nn_map_kernels(call->path)
+			->depthwise_forward(call->dst, call->src[0], weights, bias, &c, clip, call->scratch);
+		if (clipped)
+			return;
+	}
 	else
-		forward_general(call, bias);
-	nn_activation_forward(call->dst, nn_shape_pixels(&node->shape), (size_t) node->shape.c,
-						  call->step->activation, call->step->slope);
+		forward_general(call, weights, bias);
+	nn_activation_forward(call->dst, nn_shape_pixels(&node->shape), (size_t) node->shape.c, step->activation,
+						  step->slope);
 }
 
 /*
@@ -171,7 +213,7 @@ depthwise_forward(const NnCall *call)
  * gradients, of the weights and of the source.
  */
 static void
-depthwise_backward(const NnCall *call)
+backward_general(const NnCall *call)
 {
 	const NnNode *node = call->node;
 	size_t oc = (size_t) node->shape.c;
@@ -184,8 +226,6 @@ depthwise_backward(const NnCall *call)
 	int oy, ox, y, x;
 	size_t c, k;
 
-	nn_activation_backward(call->ddst, call->dst, nn_shape_pixels(&node->shape), oc, call->step->activation,
-						   call->step->slope);
 	if (call->dsrc[0] != NULL)
 		nn_stop_zero(call->dsrc[0], nn_shape_floats(&node->in) * sizeof(float));
 	for (oy = 0; oy < node->shape.h; oy++)
@@ -221,11 +261,35 @@ depthwise_backward(const NnCall *call)
 		}
 }
 
+static void
+depthwise_backward(const NnCall *call)
+{
+	const NnMapKernels *kernels = nn_map_kernels(call->path);
+	const NnNode *node = call->node;
+	NnConv c;
+
+	nn_step_activation_backward(call->ddst, call->dst, &node->shape, call->step, call->path);
+	if (!has_kernel(node, call->mode, call->path))
+	{
+		backward_general(call);
+		return;
+	}
+	nn_map_conv(&c, node);
+	if (call->dweights != NULL)
+		kernels->depthwise_dweight(call->dweights, nn_bias_gradient(node, call->dweights), call->src[0],
+								   call->ddst, &c, call->scratch);
+	if (call->dsrc[0] != NULL)
+		kernels->depthwise_dsrc(call->dsrc[0], call->ddst, call->weights, &c, call->scratch);
+}
+
 const NnOp nn_op_depthwise_conv2d = {
 	.info = {"DepthwiseConv2D", 1, 1, params, ignored, refused, "2-D convolution of each channel by itself."},
-	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_IS_CONVOLUTION,
+	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION | NN_FUSE_AFFINE | NN_IS_CONVOLUTION,
 	.shape = depthwise_shape,
 	.activation = depthwise_activation,
+	.scratch_bytes = depthwise_scratch_bytes,
+	.packed_bytes = depthwise_packed_bytes,
+	.pack = depthwise_pack,
 	.forward = depthwise_forward,
 	.backward = depthwise_backward,
 };

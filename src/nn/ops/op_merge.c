@@ -9,6 +9,7 @@
 #include "../activations.h"
 #include "../error.h"
 #include "../graph.h"
+#include "../kernels/maps.h"
 #include "../nn.h"
 #include "../op.h"
 #include "../stop.h"
@@ -182,6 +183,30 @@ run_forward(float *dst, const NnCall *call, const Run *run, Merge kind)
 	}
 }
 
+/* Adds inputs of the same shape and applies the activation in one pass; returns 0 where there is no such form. */
+static int
+sum_forward(const NnCall *call)
+{
+	const NnMapKernels *kernels = nn_map_kernels(call->path);
+	size_t n = nn_shape_floats(&call->node->shape);
+	int last = call->step->n_src - 1;
+	NnClip none = {0, 0};
+	NnClip clip;
+	size_t count, i;
+	int j;
+
+	if (!nn_step_clip(&clip, call->step))
+		return 0;
+	for (i = 0; i < n && !nn_stopped(); i += count)
+	{
+		count = n - i < NN_STOP_WORK ? n - i : NN_STOP_WORK;
+		for (j = 1; j <= last; j++)
+			kernels->sum(call->dst + i, j == 1 ? call->src[0] + i : call->dst + i, call->src[j] + i, count,
+						 j == last ? clip : none);
+	}
+	return 1;
+}
+
 static void
 merge_forward(const NnCall *call, Merge kind, float factor)
 {
@@ -192,6 +217,8 @@ merge_forward(const NnCall *call, Merge kind, float factor)
 	size_t i;
 	Run run;
 
+	if (kind == SUM && factor == 1.0f && !spread && sum_forward(call))
+		return;
 	for (run.at = run.n = 0; run.at < n && !nn_stop_due(&work, run.n); run.at += run.n)
 	{
 		set_run(&run, call->node, spread, run.at);
@@ -248,6 +275,30 @@ derivative(const NnCall *call, const Run *run, Merge kind, size_t i, int j)
 	}
 }
 
+/*
+ * Hands the gradient of a sum of two maps of one shape to both in one pass;
+ * returns 0 where there is no such form.
+ */
+static int
+sum_backward(const NnCall *call)
+{
+	float *first = call->dsrc[0] != NULL ? call->dsrc[0] : call->dsrc[1];
+	float *second = call->dsrc[0] != NULL ? call->dsrc[1] : NULL;
+	size_t n = nn_shape_floats(&call->node->shape);
+	size_t count, i;
+	NnClip clip;
+
+	if (call->step->n_src != 2 || first == NULL || !nn_step_clip(&clip, call->step))
+		return 0;
+	for (i = 0; i < n && !nn_stopped(); i += count)
+	{
+		count = n - i < NN_STOP_WORK ? n - i : NN_STOP_WORK;
+		nn_map_kernels(call->path)
+			->gate(first + i, second != NULL ? second + i : NULL, call->ddst + i, call->dst + i, count, clip);
+	}
+	return 1;
+}
+
 /* Computes the gradients of the inputs; that of one that is spread is the sum over what it served. */
 static void
 merge_backward(const NnCall *call, Merge kind, float factor)
@@ -260,8 +311,9 @@ merge_backward(const NnCall *call, Merge kind, float factor)
 	Run run;
 	int j;
 
-	nn_activation_backward(call->ddst, call->dst, n / (size_t) shape->c, (size_t) shape->c,
-						   call->step->activation, call->step->slope);
+	if (kind == SUM && factor == 1.0f && !spread && sum_backward(call))
+		return;
+	nn_step_activation_backward(call->ddst, call->dst, shape, call->step, call->path);
 	for (j = 0; j < call->step->n_src; j++)
 	{
 		float *dsrc = call->dsrc[j];

@@ -11,6 +11,7 @@
  */
 #include "../graph.h"
 #include "../kernels/kernels.h"
+#include "../kernels/maps.h"
 #include "../nn.h"
 #include "../op.h"
 #include "../plan.h"
@@ -178,7 +179,7 @@ max_forward(const NnCall *call)
 }
 
 static void
-max_gradient_of_window(const NnCall *call, const Patch *p, size_t at, size_t *work)
+max_gradient_of_large(const NnCall *call, const Patch *p, size_t at, size_t *work)
 {
 	const NnNode *node = call->node;
 	const float *src = call->src[0];
@@ -195,6 +196,23 @@ max_gradient_of_window(const NnCall *call, const Patch *p, size_t at, size_t *wo
 					best = pixel(node, y, x) + k;
 		call->dsrc[0][best] += call->ddst[at + k];
 	}
+}
+
+static void
+max_gradient_of_window(const NnCall *call, const Patch *p, size_t at, size_t *work)
+{
+	const NnNode *node = call->node;
+	int columns = p->x1 - p->x0;
+	int rows = (int) nn_stop_items(row_values(node, p));
+	size_t first = pixel(node, p->y0, p->x0);
+
+	/* of a window that takes long the kernel would not look whether to stop */
+	if (rows >= p->y1 - p->y0 && !nn_stop_due(work, (size_t) (p->y1 - p->y0) * row_values(node, p)))
+		nn_map_kernels(call->path)
+			->max_gradient(call->dsrc[0] + first, call->ddst + at, call->src[0] + first, p->y1 - p->y0,
+						   columns, pixel(node, 1, 0), node->in.c);
+	else
+		max_gradient_of_large(call, p, at, work);
 }
 
 static void
