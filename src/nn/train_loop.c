@@ -15,6 +15,7 @@
 #include "error.h"
 #include "graph.h"
 #include "losses.h"
+#include "penalties.h"
 #include "nn.h"
 #include "optimizers.h"
 #include "plan.h"
@@ -243,7 +244,7 @@ validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *erro
 		sum += loss;
 		right += (size_t) correct;
 	}
-	log->val_loss = sum / (double) n;
+	log->val_loss = sum / (double) n + nn_graph_penalty(t->graph, t->weights);
 	log->val_accuracy = (double) right / (double) n;
 	if (hooks != NULL && hooks->auc != NULL)
 		log->val_auc = hooks->auc(hooks->arg, t->val_scores, n);
