@@ -16,6 +16,7 @@ OBJS_NN_CORE = \
 	src/nn/losses.o \
 	src/nn/model_bytes.o \
 	src/nn/optimizers.o \
+	src/nn/penalties.o \
 	src/nn/plan.o \
 	src/nn/pool.o \
 	src/nn/random.o \
@@ -43,6 +44,7 @@ OBJS_NN_OPS = \
 	src/nn/ops/op_layer_normalization.o \
 	src/nn/ops/op_merge.o \
 	src/nn/ops/op_pooling.o \
+	src/nn/ops/op_prelu.o \
 	src/nn/ops/op_rescaling.o \
 	src/nn/ops/op_select_channels.o \
 	src/nn/ops/op_up_sampling.o \

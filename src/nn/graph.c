@@ -162,7 +162,7 @@ check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, 
 		case NN_PARAM_INTS:
 		case NN_PARAM_FLOATS:
 			count = v[3] == 0 && param->kind == NN_PARAM_FLOATS ? 1 : v[3];
-			if (!(is_whole(count) && count >= 1 && count <= 3))
+			if (!(is_whole(count) && count >= (param->required == NN_LATER ? 0 : 1) && count <= 3))
 				return bad_param(spec, param, isnan(v[0]) ? v[0] : count, error);
 			for (i = 0; i < (int) count; i++)
 				if (!in_range(param, v[i]) || (param->kind == NN_PARAM_INTS && !is_whole(v[i])))
@@ -171,6 +171,13 @@ check_param(const NnNodeSpec *spec, const NnParam *param, const NnValue *value, 
 			break;
 		case NN_PARAM_INITIALIZER:
 			good = nn_initializer_valid(value);
+			break;
+		case NN_PARAM_REGULARIZER:
+			good = v[0] >= 0 && v[0] <= 1e6 && v[1] >= 0 && v[1] <= 1e6;
+			break;
+		case NN_PARAM_CONSTRAINT:
+			good = is_whole(v[0]) && v[0] >= 0 && v[0] < NN_CONSTRAINTS && v[1] >= 0 && v[1] <= 1e6 &&
+				   is_whole(v[2]) && v[2] >= 0 && v[2] < 16;
 			break;
 	}
 	return good ? NN_OK : bad_param(spec, param, v[0], error);

@@ -43,6 +43,8 @@ typedef struct NnNodeVariable
 	size_t count;
 	int trainable;
 	NnValue initializer;
+	NnValue regularizer;
+	NnValue constraint;
 } NnNodeVariable;
 
 typedef struct NnNode

@@ -83,20 +83,34 @@ typedef struct NnError
  */
 typedef enum NnParamKind
 {
-	NN_PARAM_INT,        /* v[0] */
-	NN_PARAM_FLOAT,      /* v[0] */
-	NN_PARAM_BOOL,       /* v[0]: 0 or 1 */
-	NN_PARAM_INT_PAIR,   /* n or [a, b]: v[0], v[1] (height, width) */
-	NN_PARAM_ENUM,       /* v[0]: index into names */
-	NN_PARAM_BORDER,     /* n, [h, w] or [[t, b], [l, r]]: v[0..3] top, bottom, left, right */
-	NN_PARAM_INTS,       /* a list of 1 to 3: v[0..2], their number in v[3] */
-	NN_PARAM_FLOATS,     /* a number: v[0], with 0 in v[3]; or a list as NN_PARAM_INTS */
-	NN_PARAM_ACTIVATION, /* v[0]: index into nn_activation_names; v[1]: negative_slope of
+	NN_PARAM_INT,         /* v[0] */
+	NN_PARAM_FLOAT,       /* v[0] */
+	NN_PARAM_BOOL,        /* v[0]: 0 or 1 */
+	NN_PARAM_INT_PAIR,    /* n or [a, b]: v[0], v[1] (height, width) */
+	NN_PARAM_ENUM,        /* v[0]: index into names */
+	NN_PARAM_BORDER,      /* n, [h, w] or [[t, b], [l, r]]: v[0..3] top, bottom, left, right */
+	NN_PARAM_INTS,        /* a list of 1 to 3: v[0..2], their number in v[3]; where 0 is the
+								 * default, the list may be missing */
+	NN_PARAM_FLOATS,      /* a number: v[0], with 0 in v[3]; or a list as NN_PARAM_INTS */
+	NN_PARAM_ACTIVATION,  /* v[0]: index into nn_activation_names; v[1]: negative_slope of
 								 * leaky_relu; v[2]: the number of another function, 0 for
 								 * Keras's: the ceiling of relu6, alpha of elu, the slope of
 								 * hard_sigmoid */
-	NN_PARAM_INITIALIZER /* v[0]: NnInitializer; v[1..3] its numbers */
+	NN_PARAM_INITIALIZER, /* v[0]: NnInitializer; v[1..3] its numbers */
+	NN_PARAM_REGULARIZER, /* adds v[0] |w| + v[1] w^2 of each weight w to the loss */
+	NN_PARAM_CONSTRAINT   /* v[0]: NnConstraint; v[1]: the largest norm; v[2]: the axes of
+								 * the norm, bit i for axis i of the variable */
 } NnParamKind;
+
+/* What each update does to a variable (Keras's constraints). */
+typedef enum NnConstraint
+{
+	NN_UNCONSTRAINED,
+	NN_MAX_NORM,  /* w min(norm, largest) / (1e-7 + norm) */
+	NN_NON_NEG,   /* max(w, 0) */
+	NN_UNIT_NORM, /* w / (1e-7 + norm) */
+	NN_CONSTRAINTS
+} NnConstraint;
 
 typedef struct NnValue
 {

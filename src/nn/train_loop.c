@@ -15,6 +15,7 @@
 #include "error.h"
 #include "graph.h"
 #include "losses.h"
+#include "penalties.h"
 #include "nn.h"
 #include "optimizers.h"
 #include "plan.h"
@@ -261,7 +262,7 @@ validate_classes(const NnTrainer *t, NnEpochLog *log)
 		sum += loss;
 		right += (size_t) correct;
 	}
-	log->val_loss = sum / (double) n;
+	log->val_loss = sum / (double) n + nn_graph_penalty(t->graph, t->weights);
 	log->val_accuracy = (double) right / (double) n;
 }
 

@@ -17,6 +17,7 @@
 #include "losses.h"
 #include "nn.h"
 #include "op.h"
+#include "penalties.h"
 #include "plan.h"
 #include "pool.h"
 #include "sizes.h"
@@ -309,7 +310,7 @@ add_gradients(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 /* ------------------------------------------------------------------ update */
 
 size_t
-nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *graph, int need_norms)
+nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *graph, int keep_gradients)
 {
 	size_t n = 0;
 	int i, j;
@@ -319,7 +320,7 @@ nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *gr
 	{
 		const NnNode *node = &graph->nodes[i];
 
-		if (nn_node_op(node)->train_weights != NULL && !need_norms)
+		if (nn_node_op(node)->train_weights != NULL && !keep_gradients)
 			continue; /* applied as they are made */
 		for (j = 0; j < node->n_vars; j++)
 		{
@@ -334,11 +335,46 @@ nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *gr
 					blocks[n].offset = node->weights + v->offset + start;
 					blocks[n].count = v->count - start < UPDATE_BLOCK ? v->count - start : UPDATE_BLOCK;
 					blocks[n].variable = *n_variables;
+					blocks[n].of = v;
 				}
 			(*n_variables)++;
 		}
 	}
 	return n;
+}
+
+/* Adds the regulariser's gradient of a block, and keeps its penalty. */
+static void
+penalize_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnUpdateBlock *block = &t->blocks[item];
+
+	(void) step;
+	(void) worker;
+	t->block_sums[item] = nn_is_regularized(block->of)
+							  ? nn_penalize(t->gradients + block->offset, t->weights + block->offset,
+											block->count, &block->of->regularizer)
+							  : 0.0;
+}
+
+/* Adds the penalties to the loss of the batch, which is a sum over its samples. */
+static void
+add_penalties(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	double sum = 0.0;
+	size_t b;
+
+	(void) step;
+	(void) item;
+	(void) worker;
+	for (b = 0; b < t->n_blocks; b++)
+		sum += t->block_sums[b];
+	t->batch_loss += sum * t->n;
+	if (!isfinite(t->batch_loss))
+	{
+		t->not_finite = 1;
+		nn_pool_request_stop(&t->pool);
+	}
 }
 
 static void
@@ -348,7 +384,7 @@ norm_of_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 
 	(void) step;
 	(void) worker;
-	t->block_norms[item] = nn_kernels(t->path)->sum_squares(t->gradients + block->offset, block->count);
+	t->block_sums[item] = nn_kernels(t->path)->sum_squares(t->gradients + block->offset, block->count);
 }
 
 /*
@@ -372,7 +408,7 @@ make_scales(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 		double sum = 0.0;
 
 		for (; b < t->n_blocks && t->blocks[b].variable == v; b++)
-			sum += t->block_norms[b];
+			sum += t->block_sums[b];
 		total += sum;
 		t->scales[v] = (float) (sqrt(sum) > limit ? limit / sqrt(sum) : 1.0);
 	}
@@ -409,6 +445,18 @@ update_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
 	(void) worker;
 	nn_batch_update(t, block->offset, t->gradients + block->offset, block->count,
 					t->need_norms ? t->scales[block->variable] : 1.0f);
+}
+
+/* Brings the variable that begins with this block to its constraint. */
+static void
+constrain_block(NnTrainer *t, const NnStep *step, size_t item, NnWorker *worker)
+{
+	const NnUpdateBlock *block = &t->blocks[item];
+
+	(void) step;
+	(void) worker;
+	if (nn_is_constrained(block->of) && (item == 0 || t->blocks[item - 1].variable != block->variable))
+		nn_constrain(t->weights + block->offset, block->of);
 }
 
 /* -------------------------------------------------------------- background */
@@ -512,16 +560,24 @@ nn_step_build(NnTrainer *t)
 	add_phase(t, nn_one_item, loss_of_batch, NULL);
 	for (s = t->plan->n_steps - 1; s >= 0; s--)
 		add_backward(t, &steps[s]);
+	if (t->keep_gradients)
+		add_weights(t);
+	if (t->penalized)
+	{
+		add_phase(t, block_items, penalize_block, NULL);
+		add_phase(t, nn_one_item, add_penalties, NULL);
+	}
 	if (t->need_norms)
 	{
-		add_weights(t);
 		add_phase(t, block_items, norm_of_block, NULL);
 		add_phase(t, nn_one_item, make_scales, NULL);
 	}
 	add_phase(t, nn_one_item, begin_update, NULL)->commit = 1;
-	if (!t->need_norms)
+	if (!t->keep_gradients)
 		add_weights(t);
 	add_phase(t, block_items, update_block, NULL);
+	if (t->constrained)
+		add_phase(t, block_items, constrain_block, NULL);
 
 	t->program.phases = t->phases;
 	t->program.n_phases = t->n_phases;

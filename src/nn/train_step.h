@@ -29,6 +29,6 @@ extern void nn_step_background(NnTrainer *trainer, size_t item, NnWorker *worker
  * variables.
  */
 extern size_t nn_step_update_blocks(NnUpdateBlock *blocks, int *n_variables, const NnGraph *graph,
-									int need_norms);
+									int keep_gradients);
 
 #endif /* PNEUMO_NN_TRAIN_STEP_H */

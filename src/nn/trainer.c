@@ -17,6 +17,7 @@
 #include "nn.h"
 #include "op.h"
 #include "optimizers.h"
+#include "penalties.h"
 #include "plan.h"
 #include "pool.h"
 #include "sizes.h"
@@ -210,7 +211,7 @@ step_sizes(const NnTrainer *t, size_t *keep, size_t *shared, size_t *partial)
 
 /*
  * Returns the floats of the gradient block.  Where nodes apply their gradients
- * as they are made (train_weights, no norms), the block ends with the last
+ * as they are made (train_weights, not kept), the block ends with the last
  * weight of the others.
  */
 static size_t
@@ -219,7 +220,7 @@ gradient_floats(const NnTrainer *t)
 	size_t n = 0;
 	int i;
 
-	if (t->need_norms)
+	if (t->keep_gradients)
 		return t->graph->n_weights;
 	for (i = 0; i < t->graph->n_nodes; i++)
 	{
@@ -321,9 +322,9 @@ lay_out(NnTrainer *t, void *base, int n_threads)
 	t->packed = carve(&c, nn_packed_layout(t->packed_offset, t->plan, t->graph, NN_TRAINING, t->path,
 										   NN_PRECISION_FLOAT32));
 	t->gradients = carve(&c, nn_mul_size(gradient_floats(t), sizeof(float)));
-	t->n_blocks = nn_step_update_blocks(NULL, &t->n_block_variables, t->graph, t->need_norms);
+	t->n_blocks = nn_step_update_blocks(NULL, &t->n_block_variables, t->graph, t->keep_gradients);
 	t->blocks = carve(&c, t->n_blocks * sizeof(NnUpdateBlock));
-	t->block_norms = carve(&c, t->n_blocks * sizeof(double));
+	t->block_sums = carve(&c, t->n_blocks * sizeof(double));
 	t->scales = carve(&c, (size_t) t->n_block_variables * sizeof(float));
 	t->input[0] = carve(&c, nn_mul_size(in, batch));
 	t->input[1] = carve(&c, nn_mul_size(in, batch));
@@ -347,6 +348,9 @@ fill_basics(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config, con
 	t->plan = nn_graph_train_plan(graph);
 	t->units = graph->units;
 	t->need_norms = (config->optimizer.clipnorm > 0 || config->optimizer.global_clipnorm > 0);
+	t->penalized = nn_graph_is_regularized(graph);
+	t->constrained = nn_graph_is_constrained(graph);
+	t->keep_gradients = t->need_norms || t->penalized || t->constrained;
 	t->n_steps = config->steps_per_epoch > 0
 					 ? (size_t) config->steps_per_epoch
 					 : (data->n[NN_TRAIN] + (size_t) config->batch_size - 1) / (size_t) config->batch_size;
@@ -438,7 +442,7 @@ nn_trainer_init(NnTrainer *t, const NnGraph *graph, const NnTrainConfig *config,
 	lay_out(t, work, n_threads);
 	workers = t->pool.workers;
 	nn_pool_init(&t->pool, t, workers, n_threads);
-	nn_step_update_blocks(t->blocks, &t->n_block_variables, graph, t->need_norms);
+	nn_step_update_blocks(t->blocks, &t->n_block_variables, graph, t->keep_gradients);
 	t->order_epoch = -1;
 	t->engine = (NnEngine) {graph, NULL, t->engine_packed, path, config->precision};
 	atomic_init(&t->load_failed, 0);

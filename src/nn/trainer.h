@@ -34,6 +34,7 @@ typedef struct NnUpdateBlock
 {
 	size_t offset, count;
 	int variable; /* number among the blocks' variables */
+	const NnNodeVariable *of;
 } NnUpdateBlock;
 
 struct NnTrainer
@@ -44,8 +45,11 @@ struct NnTrainer
 	NnPath path;
 	NnSgemm sgemm;
 	int units;
-	size_t n_steps; /* of an epoch */
-	int need_norms; /* clipping by a norm: gradients are kept */
+	size_t n_steps;     /* of an epoch */
+	int need_norms;     /* clipping by a norm */
+	int penalized;      /* a trainable variable has a regulariser */
+	int constrained;    /* ... a constraint */
+	int keep_gradients; /* one of these: the gradients of all variables are made before any update */
 
 	NnPool pool;
 	NnState *state;
@@ -63,8 +67,8 @@ struct NnTrainer
 	NnUpdateBlock *blocks;
 	size_t n_blocks;
 	int n_block_variables;
-	double *block_norms; /* sum of squares of each block */
-	float *scales;       /* of each block's variable */
+	double *block_sums; /* of each block: its penalty, then its sum of squares */
+	float *scales;      /* of each block's variable */
 
 	float *input[2]; /* the batch and the next */
 	int current;

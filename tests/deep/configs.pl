@@ -25,7 +25,7 @@ my @inner = (qw(monitor patience min_delta mode class_name config units filters 
   pool_size rate axis momentum inbound_nodes name build_input_shape batch_input_shape layers input_layers output_layers
   sensitivity confidence threshold factor cooldown min_lr NORMAL PNEUMONIA 0 1 mean stddev seed), '');
 my @classes = qw(Conv2D SeparableConv2D ZeroPadding2D Cropping2D UpSampling2D Reshape ELU Multiply Average Maximum
-  Minimum Subtract SpatialDropout2D LayerNormalization GroupNormalization SelectChannels Normalization Identity DepthwiseConv2D MaxPooling2D AveragePooling2D GlobalAveragePooling2D GlobalMaxPooling2D Flatten
+  Minimum Subtract SpatialDropout2D LayerNormalization GroupNormalization PReLU SelectChannels Normalization Identity DepthwiseConv2D MaxPooling2D AveragePooling2D GlobalAveragePooling2D GlobalMaxPooling2D Flatten
   Dense Dropout BatchNormalization Activation ReLU LeakyReLU Softmax Add Concatenate Rescaling InputLayer Sequential
   Functional Lambda);
 my @words = (qw(deep baseline grayscale rgb area bilinear adam sgd rmsprop adamw relu sigmoid softmax same valid patient

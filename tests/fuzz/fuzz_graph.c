@@ -73,6 +73,8 @@ choose_value(NnValue *value, const NnParam *param, Bytes *bytes)
 			value->v[2] = take(bytes) % 4;
 			value->v[3] = take(bytes) % 4;
 			break;
+		case NN_PARAM_REGULARIZER:
+		case NN_PARAM_CONSTRAINT:
 		case NN_PARAM_BORDER:
 		case NN_PARAM_INTS:
 		case NN_PARAM_FLOATS:

@@ -95,7 +95,28 @@ NODE_KEYS = {
     "Subtract": [],
     "LayerNormalization": ["epsilon", "center", "scale"],
     "GroupNormalization": ["groups", "epsilon", "center", "scale"],
+    "PReLU": ["shared_axes"],
 }
+
+# what a layer asks of each of its variables: written where it is not None
+PENALTIES = ["kernel", "depthwise", "bias", "gamma", "beta", "alpha"]
+
+
+def penalty_settings(layer):
+    """The regularizers and constraints of a layer, as the tests write them."""
+    settings = {}
+    for name in PENALTIES:
+        regularizer = getattr(layer, name + "_regularizer", None)
+        if regularizer is not None:
+            settings[name + "_regularizer"] = [float(getattr(regularizer, "l1", 0.0)),
+                                               float(getattr(regularizer, "l2", 0.0))]
+        constraint = getattr(layer, name + "_constraint", None)
+        if constraint is not None:
+            kind = ["", "MaxNorm", "NonNeg", "UnitNorm"].index(type(constraint).__name__)
+            axes = np.atleast_1d(getattr(constraint, "axis", []))
+            settings[name + "_constraint"] = [kind, float(getattr(constraint, "max_value", 0.0)),
+                                              int(sum(1 << int(a) for a in axes))]
+    return settings
 
 CASES = {}
 
@@ -287,6 +308,31 @@ stack("up_sampling_bilinear", (3, 4, 2),
 stack("layer_norm_images", (3, 4, 5), lambda: layers.LayerNormalization(name="norm"))
 stack("layer_norm_vectors", (7,), lambda: layers.LayerNormalization(epsilon=1e-2, name="norm"), batch=5)
 stack("group_norm", (4, 3, 6), lambda: layers.GroupNormalization(groups=3, name="norm"))
+
+
+stack("prelu_channels", (3, 4, 3), lambda: layers.Rescaling(4.0, offset=-2.0, name="wide"),
+      lambda: layers.PReLU(shared_axes=[1, 2], alpha_initializer="glorot_uniform", name="prelu"))
+stack("prelu_places", (3, 2, 2), lambda: layers.Rescaling(4.0, offset=-2.0, name="wide"),
+      lambda: layers.PReLU(shared_axes=[3], name="prelu"), conv(2, 2))
+stack("prelu_vectors", (7,), lambda: layers.Rescaling(4.0, offset=-2.0, name="wide"),
+      lambda: layers.PReLU(name="prelu"), batch=5)
+stack("regularized", (5, 4, 2),
+      conv(3, 3, padding="same", kernel_regularizer=keras.regularizers.L1L2(0.02, 0.03),
+           bias_regularizer="l2"),
+      lambda: layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise",
+                                     depthwise_regularizer="l1"),
+      lambda: layers.BatchNormalization(name="norm", gamma_regularizer="l2", beta_regularizer="l1"),
+      lambda: layers.PReLU(shared_axes=[1, 2], name="prelu", alpha_regularizer="l2"),
+      lambda: layers.Flatten(name="rows"),
+      lambda: layers.Dense(4, name="dense", kernel_regularizer=keras.regularizers.L2(0.1),
+                           activation="relu"), batch=4)
+stack("constrained", (5, 4, 2),
+      conv(3, 3, padding="same", kernel_constraint=keras.constraints.MaxNorm(0.7, axis=[0, 1, 2]),
+           bias_constraint="non_neg"),
+      lambda: layers.DepthwiseConv2D(3, name="depthwise",
+                                     depthwise_constraint=keras.constraints.MaxNorm(0.5)),
+      lambda: layers.Flatten(name="rows"),
+      lambda: layers.Dense(4, name="dense", kernel_constraint="unit_norm", activation="relu"))
 
 
 @case((4, 3, 3), batch=2)
@@ -517,6 +563,7 @@ def make(name, spec):
         class_name = type(layer).__name__
         config = layer.get_config()
         settings = {k: config[k] for k in NODE_KEYS[class_name]}
+        settings.update(penalty_settings(layer))
         golden.fact("node", layer.name, class_name, ",".join(sources), **settings)
     golden.fact("output", output)
     golden.fact("loss", kind, label_smoothing=float(smoothing))
@@ -549,6 +596,9 @@ def make(name, spec):
         logits = out[output]._keras_logits
         loss = (masked_loss(loss_function, y, out[output], logits, weights) if findings
                 else loss_function(y, out[output], weights))
+        for weight in model.trainable_weights:
+            if weight.regularizer is not None:
+                loss += tf.cast(weight.regularizer(weight.value), loss.dtype)
     inner = [n for n, _ in nodes[1:] if n.name != output]
     gradients = tape.gradient(
         loss, [[out[n.name] for n in inner], logits, x64,
@@ -568,6 +618,10 @@ def make(name, spec):
     golden.tensor("dx", gradients[2])
     for weight, gradient in zip(model.trainable_weights, gradients[3]):
         golden.tensor("dweight/" + weight.path.removeprefix("model/"), gradient)
+    for weight in model.trainable_weights:
+        if weight.constraint is not None:
+            golden.tensor("after/" + weight.path.removeprefix("model/"),
+                          weight.constraint(weight.value).numpy())
     for weight in moving:
         golden.tensor("after/" + weight.path.removeprefix("model/"), weight.numpy())
     if not (findings and (weights is not None or (y == 2).any())):  # fit has no mask of targets

@@ -85,13 +85,15 @@ env_set(NnNodeSpec *spec, const char *key, const char *text)
 		value->v[0] = atof(text);
 		if (param->kind == NN_PARAM_INT_PAIR)
 			value->v[1] = comma != NULL ? atof(comma + 1) : value->v[0];
-		if (param->kind == NN_PARAM_BORDER || param->kind == NN_PARAM_INTS || param->kind == NN_PARAM_FLOATS)
+		if (param->kind == NN_PARAM_BORDER || param->kind == NN_PARAM_INTS ||
+			param->kind == NN_PARAM_FLOATS || param->kind == NN_PARAM_REGULARIZER ||
+			param->kind == NN_PARAM_CONSTRAINT)
 		{
 			int n = 1;
 
 			for (; comma != NULL && n < 4; comma = strchr(comma + 1, ','))
 				value->v[n++] = atof(comma + 1);
-			if (param->kind != NN_PARAM_BORDER)
+			if (param->kind == NN_PARAM_INTS || param->kind == NN_PARAM_FLOATS)
 				value->v[3] = n == 1 && param->kind == NN_PARAM_FLOATS ? 0 : n;
 		}
 	}

@@ -599,7 +599,7 @@ check_optimizer(const Golden *golden, NnPath path)
 			const Tensor *var = tensor_named(golden, "var/%d", v);
 
 			offset[v + 1] = offset[v] + var->n;
-			blocks[v] = (NnUpdateBlock) {offset[v], var->n, v};
+			blocks[v] = (NnUpdateBlock) {offset[v], var->n, v, NULL};
 			for (k = 0; k < var->n; k++)
 				t->weights[offset[v] + k] = (float) var->values[k];
 		}
@@ -607,7 +607,7 @@ check_optimizer(const Golden *golden, NnPath path)
 		t->n_blocks = 3;
 		t->n_block_variables = 3;
 		t->gradients = gradients;
-		t->block_norms = env_alloc(3 * sizeof(double));
+		t->block_sums = env_alloc(3 * sizeof(double));
 		t->scales = env_alloc(3 * sizeof(float));
 		for (first = 0; t->phases[first].commit == 0; first++)
 			;
@@ -634,7 +634,7 @@ check_optimizer(const Golden *golden, NnPath path)
 		}
 		unit_ok(check.worst <= 2e-6 && check.compared == 4 * steps, "%s %s: %d tensors, worst %s %.2g",
 				golden->lines[0], nn_path_name(path), check.compared, check.worst_name, check.worst);
-		free(t->block_norms);
+		free(t->block_sums);
 		free(t->scales);
 	}
 	env_trainer_free(&env);

@@ -100,6 +100,8 @@ later_graph(void)
 	a = env_add(g, "LayerNormalization", "layer", "epsilon=0.01", a);
 	a = env_add(g, "GroupNormalization", "group", "groups=2", a);
 	a = env_add(g, "SelectChannels", "select", "start=0 outer=2 outer_stride=1 inner=2 inner_stride=2", a);
+	a = env_add(g, "PReLU", "prelu", "shared_axes=1,2 alpha_regularizer=0.1,0.2 alpha_constraint=1,2,7", a);
+	a = env_add(g, "PReLU", "places", "", a);
 	a = env_add(g, "ReLU", "relu6", "max_value=6", a);
 	a = env_add(g, "ELU", "elu", "alpha=0.5", a);
 	a = env_add(g, "SpatialDropout2D", "spatial", "rate=0.5", a);
@@ -393,6 +395,10 @@ test_refused(void)
 		{"SelectChannels", "inner=2", NN_BAD_ARGUMENT},
 		{"SelectChannels", "inner=16777216 outer=16777216 outer_stride=16777216 inner_stride=16777216",
 		 NN_BAD_ARGUMENT},
+		{"PReLU", "shared_axes=4", NN_BAD_ARGUMENT},
+		{"Conv2D", "filters=1 kernel_size=1 kernel_regularizer=-1,0", NN_BAD_ARGUMENT},
+		{"Conv2D", "filters=1 kernel_size=1 kernel_constraint=4,0,0", NN_BAD_ARGUMENT},
+		{"Conv2D", "filters=1 kernel_size=1 kernel_constraint=1,2,16", NN_BAD_ARGUMENT},
 		{"MaxPooling2D", "pool_size=20", NN_BAD_ARGUMENT},
 		{"Dense", "units=4", NN_BAD_ARGUMENT},
 		{"Dropout", "rate=1", NN_BAD_ARGUMENT},

@@ -183,6 +183,7 @@ static const Case cases[] = {
 	{1, 1, 16777216, "LayerNormalization", "", 1, 0},
 	{4096, 4096, 4, "GroupNormalization", "groups=2", 1, 0},
 	{4096, 4096, 4, "SelectChannels", "inner=4", 1, 0},
+	{4096, 4096, 4, "PReLU", "shared_axes=1,2", 1, 0},
 	{1024, 1024, 4, "Conv2D", "filters=4 kernel_size=63 padding=same dilation_rate=4 groups=4", 1, 0},
 	{1024, 1024, 4, "DepthwiseConv2D", "kernel_size=63 padding=same dilation_rate=4", 1, 0},
 	{1, 1, 16777216, "Dense", "units=100", 1, 0},

@@ -60,14 +60,18 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_ONES("moving_variance_initializer"),
 	NN_PARAM_ROW_TRAINABLE,
 	{"training", NN_PARAM_BOOL, NN_LATER, 0, 1, {{1}}, NULL},
+	NN_PARAM_ROW_REGULARIZER("beta"),
+	NN_PARAM_ROW_CONSTRAINT("beta"),
+	NN_PARAM_ROW_REGULARIZER("gamma"),
+	NN_PARAM_ROW_CONSTRAINT("gamma"),
 	{0},
 };
 
 static const NnRefused refused[] = {
-	{"beta_regularizer", "null"},   {"gamma_regularizer", "null"},
-	{"beta_constraint", "null"},    {"gamma_constraint", "null"},
-	{"synchronized", "false"},      {"renorm", "false"},
-	{"virtual_batch_size", "null"}, {0},
+	{"synchronized", "false"},
+	{"renorm", "false"},
+	{"virtual_batch_size", "null"},
+	{0},
 };
 
 static NnStatus

@@ -133,7 +133,24 @@ nn_add_variable(NnNode *node, const char *name, int trainable, const NnValue *in
 	node->n_weights = nn_add_size(node->n_weights, variable->count);
 	if (variable->trainable)
 		node->n_trainable = nn_add_size(node->n_trainable, variable->count);
+	nn_set_penalty(node, variable, name);
 	return variable;
+}
+
+void
+nn_set_penalty(NnNode *node, NnNodeVariable *variable, const char *key)
+{
+	char name[48];
+	int i;
+
+	snprintf(name, sizeof(name), "%s_regularizer", key);
+	i = nn_op_param_find(node->spec.op, name);
+	if (i >= 0)
+		variable->regularizer = node->spec.params[i];
+	snprintf(name, sizeof(name), "%s_constraint", key);
+	i = nn_op_param_find(node->spec.op, name);
+	if (i >= 0)
+		variable->constraint = node->spec.params[i];
 }
 
 NnActivation

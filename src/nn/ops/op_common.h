@@ -37,6 +37,9 @@ extern const char *const nn_padding_names[];
 #define NN_PARAM_ROW_GLOROT(key) \
 	{key, NN_PARAM_INITIALIZER, 0, 0, 0, {{NN_INIT_VARIANCE, 1, NN_FAN_AVG, NN_DRAW_UNIFORM}}, NULL}
 
+#define NN_PARAM_ROW_REGULARIZER(key) {key "_regularizer", NN_PARAM_REGULARIZER, NN_LATER, 0, 0, {{0}}, NULL}
+#define NN_PARAM_ROW_CONSTRAINT(key) {key "_constraint", NN_PARAM_CONSTRAINT, NN_LATER, 0, 0, {{0}}, NULL}
+
 /* Returns the activation function that a parameter names, and its slope. */
 extern NnActivation nn_value_activation(const NnValue *value, float *slope);
 
@@ -80,6 +83,13 @@ nn_tap_pixel(const NnNode *node, int oy, int ox, int y, int x)
  */
 extern NnNodeVariable *nn_add_variable(NnNode *node, const char *name, int trainable,
 									   const NnValue *initializer, int rank, int d0, int d1, int d2, int d3);
+
+/*
+ * Gives the variable the regulariser and the constraint that the node's
+ * parameters KEY_regularizer and KEY_constraint name, where it has them.
+ * nn_add_variable() does it with the variable's own name.
+ */
+extern void nn_set_penalty(NnNode *node, NnNodeVariable *variable, const char *key);
 
 /*
  * Returns the bias among the node's weights, NULL where there is none.  The

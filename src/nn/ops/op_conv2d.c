@@ -53,6 +53,10 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_DILATION,
 	{"groups", NN_PARAM_INT, NN_LATER, 1, 65536, {{1}}, NULL},
 	NN_PARAM_ROW_TRAINABLE,
+	NN_PARAM_ROW_REGULARIZER("kernel"),
+	NN_PARAM_ROW_CONSTRAINT("kernel"),
+	NN_PARAM_ROW_REGULARIZER("bias"),
+	NN_PARAM_ROW_CONSTRAINT("bias"),
 	{0},
 };
 
@@ -60,11 +64,7 @@ static const char *const ignored[] = {"rank", NULL};
 
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
-	{"kernel_regularizer", "null"},
-	{"bias_regularizer", "null"},
 	{"activity_regularizer", "null"},
-	{"kernel_constraint", "null"},
-	{"bias_constraint", "null"},
 	{0},
 };
 

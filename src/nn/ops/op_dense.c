@@ -48,14 +48,18 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_GLOROT("kernel_initializer"),
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
 	NN_PARAM_ROW_TRAINABLE,
+	NN_PARAM_ROW_REGULARIZER("kernel"),
+	NN_PARAM_ROW_CONSTRAINT("kernel"),
+	NN_PARAM_ROW_REGULARIZER("bias"),
+	NN_PARAM_ROW_CONSTRAINT("bias"),
 	{0},
 };
 
 static const NnRefused refused[] = {
-	{"kernel_regularizer", "null"},   {"bias_regularizer", "null"},
-	{"activity_regularizer", "null"}, {"kernel_constraint", "null"},
-	{"bias_constraint", "null"},      {"lora_rank", "null"},
-	{"lora_alpha", "null"},           {0},
+	{"activity_regularizer", "null"},
+	{"lora_rank", "null"},
+	{"lora_alpha", "null"},
+	{0},
 };
 
 static NnStatus
@@ -290,10 +294,10 @@ bias_item(NnTrainer *trainer, const NnStep *step, NnWorker *worker)
 	const NnNode *node = nn_batch_node(trainer, step);
 	size_t out = (size_t) node->shape.c;
 	size_t offset = node->weights + node->vars[1].offset;
-	float *gradient = trainer->need_norms ? trainer->gradients + offset : worker->scratch;
+	float *gradient = trainer->keep_gradients ? trainer->gradients + offset : worker->scratch;
 
 	bias_gradient(gradient, nn_batch_gradient(trainer, step->dst), trainer->n, out);
-	if (!trainer->need_norms)
+	if (!trainer->keep_gradients)
 		nn_batch_update(trainer, offset, gradient, out, 1.0f);
 }
 
@@ -311,7 +315,7 @@ weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *work
 		bias_item(trainer, step, worker);
 		return;
 	}
-	if (trainer->need_norms)
+	if (trainer->keep_gradients)
 		gradients = trainer->gradients + node->weights;
 	nn_batch_slots(&slots, trainer, node->weights);
 	nn_kernels(trainer->path)
@@ -319,7 +323,7 @@ weight_block(NnTrainer *trainer, const NnStep *step, size_t item, NnWorker *work
 						 nn_batch_tensor(trainer, step->src[0]), nn_batch_gradient(trainer, step->dst),
 						 trainer->n, node->in.c, node->shape.c, row,
 						 row + block_size(node->in.c, item, BACKWARD_ROWS),
-						 trainer->need_norms ? NULL : &trainer->update, worker->scratch);
+						 trainer->keep_gradients ? NULL : &trainer->update, worker->scratch);
 }
 
 static size_t

@@ -45,6 +45,10 @@ static const NnParam params[] = {
 	NN_PARAM_ROW_ZEROS("bias_initializer"),
 	NN_PARAM_ROW_DILATION,
 	NN_PARAM_ROW_TRAINABLE,
+	NN_PARAM_ROW_REGULARIZER("depthwise"),
+	NN_PARAM_ROW_CONSTRAINT("depthwise"),
+	NN_PARAM_ROW_REGULARIZER("bias"),
+	NN_PARAM_ROW_CONSTRAINT("bias"),
 	{0},
 };
 
@@ -55,11 +59,7 @@ static const char *const ignored[] =
 static const NnRefused refused[] = {
 	{"data_format", "\"channels_last\"|null"},
 	{"groups", "1"},
-	{"depthwise_regularizer", "null"},
-	{"bias_regularizer", "null"},
 	{"activity_regularizer", "null"},
-	{"depthwise_constraint", "null"},
-	{"bias_constraint", "null"},
 	{0},
 };
 
@@ -81,7 +81,10 @@ depthwise_shape(NnNode *node, const NnShape *inputs, NnError *error)
 		status = nn_set_shape(node, 3, oh, ow, (size_t) node->in.c * (size_t) multiplier, error);
 	if (status != NN_OK)
 		return status;
-	nn_add_variable(node, "kernel", 1, &p[P_DEPTHWISE_INITIALIZER], 4, kh, kw, node->in.c, multiplier);
+	nn_set_penalty(node,
+				   nn_add_variable(node, "kernel", 1, &p[P_DEPTHWISE_INITIALIZER], 4, kh, kw, node->in.c,
+								   multiplier),
+				   "depthwise");
 	if (p[P_USE_BIAS].v[0] != 0)
 		nn_add_variable(node, "bias", 1, &p[P_BIAS_INITIALIZER], 1, node->shape.c, 0, 0, 0);
 	node->multiply_adds = (uint64_t) nn_mul_size(nn_shape_floats(&node->shape), (size_t) kh * (size_t) kw);

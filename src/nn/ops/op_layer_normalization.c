@@ -43,6 +43,10 @@ enum
 
 static const NnParam layer_params[] = {
 	COMMON_PARAMS,
+	NN_PARAM_ROW_REGULARIZER("beta"),
+	NN_PARAM_ROW_CONSTRAINT("beta"),
+	NN_PARAM_ROW_REGULARIZER("gamma"),
+	NN_PARAM_ROW_CONSTRAINT("gamma"),
 	{0},
 };
 
@@ -50,14 +54,10 @@ static const NnParam layer_params[] = {
 static const NnParam group_params[] = {
 	COMMON_PARAMS,
 	{"groups", NN_PARAM_INT, 0, -1, NN_MAX_CHANNELS, {{32}}, NULL},
-	{0},
-};
-
-static const NnRefused refused[] = {
-	{"beta_regularizer", "null"},
-	{"gamma_regularizer", "null"},
-	{"beta_constraint", "null"},
-	{"gamma_constraint", "null"},
+	NN_PARAM_ROW_REGULARIZER("beta"),
+	NN_PARAM_ROW_CONSTRAINT("beta"),
+	NN_PARAM_ROW_REGULARIZER("gamma"),
+	NN_PARAM_ROW_CONSTRAINT("gamma"),
 	{0},
 };
 
@@ -274,7 +274,7 @@ norm_backward(const NnCall *call)
 }
 
 const NnOp nn_op_layer_normalization = {
-	.info = {"LayerNormalization", 1, 1, layer_params, nn_no_ignored, refused,
+	.info = {"LayerNormalization", 1, 1, layer_params, nn_no_ignored, nn_no_refused,
 			 "Normalises the channels of each pixel."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = layer_shape,
@@ -283,7 +283,7 @@ const NnOp nn_op_layer_normalization = {
 };
 
 const NnOp nn_op_group_normalization = {
-	.info = {"GroupNormalization", 1, 1, group_params, nn_no_ignored, refused,
+	.info = {"GroupNormalization", 1, 1, group_params, nn_no_ignored, nn_no_refused,
 			 "Normalises each group of channels of a sample."},
 	.flags = NN_NEEDS_SRC | NN_FUSE_ACTIVATION,
 	.shape = group_shape,

@@ -49,6 +49,7 @@ static const NnOp *const ops[] = {
 	&nn_op_layer_normalization,
 	&nn_op_group_normalization,
 	&nn_op_select_channels,
+	&nn_op_prelu,
 };
 
 #define N_OPS ((int) (sizeof(ops) / sizeof(ops[0])))

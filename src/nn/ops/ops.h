@@ -34,6 +34,7 @@ extern const NnOp nn_op_max_pooling;
 extern const NnOp nn_op_maximum;
 extern const NnOp nn_op_minimum;
 extern const NnOp nn_op_multiply;
+extern const NnOp nn_op_prelu;
 extern const NnOp nn_op_relu;
 extern const NnOp nn_op_rescaling;
 extern const NnOp nn_op_reshape;

@@ -400,11 +400,17 @@ static const LayerBinding separable[] = {
 	{"dilation_rate", 0, "dilation_rate"},
 	{"depth_multiplier", 0, "depth_multiplier"},
 	{"depthwise_initializer", 0, "depthwise_initializer"},
+	{"depthwise_regularizer", 0, "depthwise_regularizer"},
+	{"depthwise_constraint", 0, "depthwise_constraint"},
 	{"filters", 1, "filters"},
 	{"pointwise_initializer", 1, "kernel_initializer"},
+	{"pointwise_regularizer", 1, "kernel_regularizer"},
+	{"pointwise_constraint", 1, "kernel_constraint"},
 	{"activation", 1, "activation"},
 	{"use_bias", 1, "use_bias"},
 	{"bias_initializer", 1, "bias_initializer"},
+	{"bias_regularizer", 1, "bias_regularizer"},
+	{"bias_constraint", 1, "bias_constraint"},
 	{NULL, 0, NULL},
 };
 

@@ -218,6 +218,58 @@ pneumo_layer_activation(const char *what, NnValue *value, JsonbValue *v, bool ke
 	pneumo_json_bad(what, v, pneumo_list_names(nn_activation_names));
 }
 
+/* --------------------------------------------- regularisers and constraints */
+
+static const char *const regularizer_keys[] = {"l1", "l2", NULL};
+static const char *const constraint_keys[] = {"max_value", "axis", NULL};
+
+/*
+ * Returns the class name of an object of Keras, or the name that stands for one,
+ * and its config, or NULL; NULL where the value is null.
+ */
+static char *
+class_of_object(const char *what, JsonbValue *v, JsonbContainer **config)
+{
+	JsonbContainer *object = pneumo_json_object(v);
+	char *name = pneumo_json_cstring(v);
+
+	*config = NULL;
+	if (pneumo_json_is_null(v))
+		return NULL;
+	if (object != NULL)
+	{
+		name = pneumo_json_cstring(pneumo_json_get(object, "class_name"));
+		*config = pneumo_json_object(pneumo_json_get(object, "config"));
+	}
+	if (name == NULL)
+		pneumo_json_bad(what, v, "null, a name of Keras's, or an object with \"class_name\"");
+	return name;
+}
+
+/* Refuses a key of an object's config that is not among the names. */
+static void
+check_object_keys(const char *what, JsonbContainer *config, const char *const *names)
+{
+	JsonbIterator *it = JsonbIteratorInit(config);
+	JsonbValue *v;
+	char *key;
+
+	while ((key = next_key(&it, config, &v)) != NULL)
+		if (!in_names(key, names))
+			pneumo_layers_unsupported(NULL, "%s has the key \"%s\" = %s, which is not supported", what,
+									  pneumo_clip(key), pneumo_json_text(v));
+}
+
+/* Reads a number of an object's config, if it is there. */
+static void
+read_object_number(const char *what, JsonbContainer *config, const char *key, double *number)
+{
+	JsonbValue *v = pneumo_json_get(config, key);
+
+	if (!pneumo_json_is_null(v))
+		*number = pneumo_json_read_number(what, v, 0, 1e6);
+}
+
 /* -------------------------------------------------------------- parameters */
 
 /* Reads integers of a list of the expected length, or one for all of them. */
@@ -267,6 +319,8 @@ read_numbers(const char *what, NnValue *value, JsonbValue *v, const NnParam *par
 		value->v[0] = pneumo_json_read_number(what, v, param->low, param->high);
 		return;
 	}
+	if (param->required == NN_LATER && (pneumo_json_is_null(v) || (array != NULL && n == 0)))
+		return;
 	if (n < 1 || n > 3)
 		pneumo_json_bad(what, v, "a list of 1 to 3 numbers");
 	for (i = 0; i < n; i++)
@@ -278,6 +332,92 @@ read_numbers(const char *what, NnValue *value, JsonbValue *v, const NnParam *par
 						  : pneumo_json_read_number(what, item, param->low, param->high);
 	}
 	value->v[3] = n;
+}
+
+/*
+ * Reads a regulariser: null, "l1", "l2", "l1_l2", or {"class_name": "L2",
+ * "config": {"l2": 0.01}}; a number that is not given is Keras's default.
+ */
+static void
+read_regularizer(const char *what, NnValue *value, JsonbValue *v)
+{
+	static const struct
+	{
+		const char *class_name, *name;
+		double l1, l2; /* Keras's defaults */
+	} kinds[] = {
+		{"L1", "l1", 0.01, 0},
+		{"L2", "l2", 0, 0.01},
+		{"L1L2", "l1_l2", 0, 0},
+		{"L1L2", "l1l2", 0, 0},
+	};
+	JsonbContainer *config;
+	char *name = class_of_object(what, v, &config);
+	int i;
+
+	if (name == NULL)
+		return;
+	for (i = 0; i < lengthof(kinds); i++)
+		if (strcmp(name, kinds[i].class_name) == 0 || strcmp(name, kinds[i].name) == 0)
+			break;
+	if (i == lengthof(kinds))
+		pneumo_layers_unsupported(NULL, "%s is \"%s\", only L1, L2 and L1L2 are supported", what,
+								  pneumo_clip(name));
+	value->v[0] = kinds[i].l1;
+	value->v[1] = kinds[i].l2;
+	if (config == NULL)
+		return;
+	check_object_keys(what, config, regularizer_keys);
+	read_object_number(what, config, "l1", &value->v[0]);
+	read_object_number(what, config, "l2", &value->v[1]);
+}
+
+/* Reads a constraint: null, "max_norm", or {"class_name": "MaxNorm", "config": {"max_value": 3, "axis": 0}}. */
+static void
+read_constraint(const char *what, NnValue *value, JsonbValue *v)
+{
+	static const struct
+	{
+		const char *class_name, *name;
+		NnConstraint kind;
+	} kinds[] = {
+		{"MaxNorm", "max_norm", NN_MAX_NORM},
+		{"NonNeg", "non_neg", NN_NON_NEG},
+		{"UnitNorm", "unit_norm", NN_UNIT_NORM},
+	};
+	JsonbContainer *config;
+	char *name = class_of_object(what, v, &config);
+	JsonbValue *axis;
+	JsonbContainer *axes;
+	int i;
+
+	if (name == NULL)
+		return;
+	for (i = 0; i < lengthof(kinds); i++)
+		if (strcmp(name, kinds[i].class_name) == 0 || strcmp(name, kinds[i].name) == 0)
+			break;
+	if (i == lengthof(kinds))
+		pneumo_layers_unsupported(NULL, "%s is \"%s\", only MaxNorm, NonNeg and UnitNorm are supported", what,
+								  pneumo_clip(name));
+	value->v[0] = kinds[i].kind;
+	value->v[1] = 2; /* Keras's default */
+	value->v[2] = kinds[i].kind == NN_NON_NEG ? 0 : 1;
+	if (config == NULL)
+		return;
+	check_object_keys(what, config, constraint_keys);
+	read_object_number(what, config, "max_value", &value->v[1]);
+	axis = pneumo_json_get(config, "axis");
+	if (axis == NULL || kinds[i].kind == NN_NON_NEG)
+		return;
+	axes = pneumo_json_array(axis);
+	value->v[2] = 0;
+	for (i = 0; i < (axes != NULL ? pneumo_json_array_length(axes) : 1); i++)
+	{
+		int one =
+			pneumo_json_read_int(what, axes != NULL ? getIthJsonbValueFromContainer(axes, i) : axis, 0, 3);
+
+		value->v[2] = (int) value->v[2] | 1 << one;
+	}
 }
 
 /* Reads the value of one parameter, by its kind. */
@@ -324,6 +464,12 @@ read_param(LayerList *list, const char *what, const NnParam *param, NnValue *val
 			break;
 		case NN_PARAM_INITIALIZER:
 			read_initializer(list, what, value, v);
+			break;
+		case NN_PARAM_REGULARIZER:
+			read_regularizer(what, value, v);
+			break;
+		case NN_PARAM_CONSTRAINT:
+			read_constraint(what, value, v);
 			break;
 	}
 }

@@ -23,6 +23,44 @@ add_numbers(PneumoJson *json, const char *key, const double *numbers, int n, int
 	pneumo_json_close(json);
 }
 
+/* Adds a regulariser as Keras writes it. */
+static void
+add_regularizer(PneumoJson *json, const char *key, const NnValue *value, int digits)
+{
+	pneumo_json_open_object(json, key);
+	pneumo_json_add_string(json, "class_name", "L1L2");
+	pneumo_json_open_object(json, "config");
+	pneumo_json_add_number(json, "l1", value->v[0], digits);
+	pneumo_json_add_number(json, "l2", value->v[1], digits);
+	pneumo_json_close(json);
+	pneumo_json_close(json);
+}
+
+/* Adds a constraint as Keras writes it. */
+static void
+add_constraint(PneumoJson *json, const char *key, const NnValue *value, int digits)
+{
+	static const char *const names[] = {NULL, "MaxNorm", "NonNeg", "UnitNorm"};
+	int kind = (int) value->v[0];
+	int i;
+
+	pneumo_json_open_object(json, key);
+	pneumo_json_add_string(json, "class_name", names[kind]);
+	pneumo_json_open_object(json, "config");
+	if (kind == NN_MAX_NORM)
+		pneumo_json_add_number(json, "max_value", value->v[1], digits);
+	if (kind != NN_NON_NEG)
+	{
+		pneumo_json_open_array(json, "axis");
+		for (i = 0; i < 4; i++)
+			if ((int) value->v[2] >> i & 1)
+				pneumo_json_add_int(json, NULL, i);
+		pneumo_json_close(json);
+	}
+	pneumo_json_close(json);
+	pneumo_json_close(json);
+}
+
 /* Adds one parameter as Keras writes it; leaves out what has no short form. */
 static void
 add_param(PneumoJson *json, const NnParam *param, const NnValue *value, int digits)
@@ -70,6 +108,12 @@ add_param(PneumoJson *json, const NnParam *param, const NnValue *value, int digi
 			break;
 		case NN_PARAM_INITIALIZER:
 			break; /* of no matter once there are weights */
+		case NN_PARAM_REGULARIZER:
+			add_regularizer(json, param->key, value, digits);
+			break;
+		case NN_PARAM_CONSTRAINT:
+			add_constraint(json, param->key, value, digits);
+			break;
 	}
 }
 
