@@ -33,7 +33,8 @@ report()
 plain_folders=$(for folder in hash random nn image stats report exchange tree; do
     [[ -d src/$folder ]] && echo "src/$folder"
 done)
-c_files=$(find src client tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' -not -name '*.pb-c.[ch]' | sort)
+c_files=$(find src client tests -name '*.[ch]' -not -path '*/golden/*' -not -name '*_golden.h' \
+    -not -name '*.pb-c.[ch]' | sort)
 text_files=$(find . \( -path ./.git -o -path ./build -o -path ./tests/golden \) -prune -o -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' -o -name '*.pm' -o -name '*.py' \
     -o -name '*.md' -o -name '*.spec' -o -name '*.conf' -o -name '*.out' -o -name Makefile -o -name run \
