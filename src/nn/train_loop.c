@@ -238,7 +238,7 @@ validate_findings(const NnTrainer *t, NnEpochLog *log)
 								&plain, weight, known);
 		right += (size_t) correct;
 	}
-	log->val_loss = known > 0 ? sum / known : NAN;
+	log->val_loss = known > 0 ? sum / known + nn_graph_penalty(t->graph, t->weights) : NAN;
 	log->val_accuracy = known > 0 ? (double) right / known : NAN;
 }
 
