@@ -70,7 +70,7 @@ SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 0, "k
 SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": [3, 3, 3]}}]');
 SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "padding": "full"}}]');
 SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "dilation_rate": 2}}]');
-SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "kernel_regularizer": {"class_name": "L2", "config": {"l2": 0.01}}}}]');
+SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "activity_regularizer": {"class_name": "L2", "config": {"l2": 0.01}}}}]');
 SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "kernel_initializer": "magic"}}]');
 SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "activation": "reluu"}}]');
 SELECT * FROM plan_layers('[{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "dtype": "float16"}}]');
@@ -118,7 +118,7 @@ SET client_min_messages = warning;
 -- everything that is wrong at once
 \set VERBOSITY default
 SELECT * FROM plan_layers('[
-	{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "data_format": "channels_first", "kernel_constraint": "max_norm"}},
+	{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "data_format": "channels_first", "kernel_constraint": "min_max_norm"}},
 	{"class_name": "RandomFlip", "config": {}},
 	{"class_name": "LSTM", "config": {"units": 3}},
 	{"class_name": "Dense", "config": {"units": 3, "activation": "softsign"}},
@@ -145,6 +145,18 @@ SET client_min_messages = error;
 SELECT pneumo_train('layers_xrays', jsonb_build_object('layers', :'functional'::jsonb) ||
 	'{"name": "layers residual", "epochs": 2, "verbose": 0, "early_stopping": null}') > 0 AS trained;
 SELECT parameters, image_size FROM pneumo.versions WHERE model = 'layers residual';
+
+-- regularisers, constraints and PReLU, as Keras writes them and as people do
+SELECT * FROM plan_layers('[
+	{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "kernel_regularizer": "l2", "bias_regularizer": {"module": "keras.regularizers", "class_name": "L1L2", "config": {"l1": 0.1, "l2": 0.2}, "registered_name": null}}},
+	{"class_name": "PReLU", "config": {"shared_axes": [1, 2], "alpha_initializer": {"class_name": "Zeros", "config": {}}, "alpha_regularizer": null, "alpha_constraint": null}},
+	{"class_name": "Flatten"},
+	{"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid", "kernel_constraint": {"class_name": "MaxNorm", "config": {"max_value": 3, "axis": [0]}}, "bias_constraint": "non_neg"}}]');
+SELECT * FROM plan_layers('[
+	{"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": 3, "kernel_regularizer": {"class_name": "OrthogonalRegularizer", "config": {"factor": 0.01}}, "bias_regularizer": {"class_name": "L2", "config": {"l3": 1}}, "kernel_constraint": {"class_name": "MinMaxNorm", "config": {}}}},
+	{"class_name": "PReLU", "config": {"shared_axes": [4]}},
+	{"class_name": "Flatten"},
+	{"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid", "kernel_regularizer": {"class_name": "L2", "config": {"l2": -1}}, "kernel_constraint": {"class_name": "MaxNorm", "config": {"max_value": 3, "axis": 7}}}}]');
 
 DROP FUNCTION plan_layers;
 DROP TABLE layers_xrays;
