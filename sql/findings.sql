@@ -114,6 +114,20 @@ SELECT bool_and(pneumo_predict(image, 'one') = pneumo_predict(image, 'one', 'lig
 SELECT pneumo_import(pneumo_export('findings'), 'copy') AS imported;
 SELECT bool_and(pneumo_findings(image, 'copy') = pneumo_findings(image, 'findings')) AS same, pneumo_deployed('copy') = pneumo_deployed('findings') AS sha256 FROM findings_xrays WHERE id < 40;
 SELECT (SELECT findings FROM pneumo.versions WHERE model = 'copy') = (SELECT findings FROM pneumo.versions WHERE model = 'findings') AS meta;
+-- and as files of Keras and ONNX, with the same findings and thresholds; one finding stays a finding
+SELECT pneumo_import_keras(pneumo_export_keras(model), model || ' keras') AS keras, pneumo_import_onnx(pneumo_export_onnx(model), model || ' onnx') AS onnx
+FROM unnest(ARRAY['findings', 'one']) model;
+SELECT m AS model, max(abs(a.p - b.p)) < 1e-5 AS keras, max(abs(a.p - c.p)) < 1e-5 AS onnx
+FROM findings_xrays, unnest(ARRAY['findings', 'one']) m, pneumo.versions v, unnest(v.classes) class,
+	LATERAL (SELECT pneumo_predict_raw(image, m, class) AS p) a, LATERAL (SELECT pneumo_predict_raw(image, m || ' keras', class) AS p) b,
+	LATERAL (SELECT pneumo_predict_raw(image, m || ' onnx', class) AS p) c
+WHERE id < 20 AND v.model = m AND v.deployed GROUP BY m ORDER BY m;
+SELECT a.model, bool_and(a.findings->f->'threshold' = b.findings->f->'threshold') AS thresholds
+FROM pneumo.versions a JOIN pneumo.versions b ON b.model IN (a.model || ' keras', a.model || ' onnx'), jsonb_object_keys(a.findings) f
+WHERE a.model IN ('findings', 'one') AND a.deployed GROUP BY a.model ORDER BY a.model;
+SELECT pneumo_import_keras(pneumo_export_keras('findings'), 'bad', '{"multi_label": true, "threshold": {"nodule": 0.3}}');
+SELECT pneumo_import_onnx(pneumo_export_onnx('findings', options => '{"calibration": true}'), 'bad') IS NOT NULL AS calibrated;
+SELECT count(pneumo_drop_model(m || f)::text) AS dropped FROM unnest(ARRAY['findings', 'one']) m, unnest(ARRAY[' keras', ' onnx']) f;
 
 -- labels that cannot be
 CREATE DOMAIN findings_list AS varchar(20)[];

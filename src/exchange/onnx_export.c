@@ -617,6 +617,7 @@ emit_end(OnnxOutput *out, const char *logits)
 {
 	const OnnxExport *export = out->export;
 	int units = nn_graph_output_units(out->graph);
+	int softmax = units > 1 && !nn_graph_is_multi_label(out->graph);
 	const char *inputs[3] = {logits, NULL, NULL};
 
 	if (export->calibration == ONNX_CALIBRATION_PLATT && units == 2)
@@ -644,8 +645,8 @@ emit_end(OnnxOutput *out, const char *logits)
 		return;
 	}
 	inputs[0] = logits;
-	onnx_emit(out, units == 1 ? "Sigmoid" : "Softmax", "probabilities", inputs);
-	if (units > 1)
+	onnx_emit(out, softmax ? "Softmax" : "Sigmoid", "probabilities", inputs);
+	if (softmax)
 		onnx_give_int(out, onnx_last(out), "axis", 1);
 }
 

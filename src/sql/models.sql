@@ -122,6 +122,7 @@ COMMENT ON FUNCTION pneumo_import_keras(bytea, text, jsonb) IS
 	'returns its number within that model; bytes: a .keras file, a whole model as .h5, or a .weights.h5 with '
 	'the network''s to_json() as config key layers. Config: classes (names, in the order of the outputs; of '
 	'one output, the second is the one it is the probability of), from_logits (sigmoid or softmax is appended), '
+	'multi_label (true: the outputs are findings, each with a sigmoid), '
 	'preprocessing (tf, torch or caffe, as keras.applications), or rescale, mean, std; image_size, color_mode, '
 	'interpolation, threshold (0.5), precision, deploy, comment. Needs manage on an existing model; errors: '
 	'22023 and 0A000 with all reasons, XX001 if the bytes are damaged';
@@ -146,7 +147,7 @@ CREATE FUNCTION pneumo_export_onnx(model text, version bigint DEFAULT NULL, opti
 COMMENT ON FUNCTION pneumo_export_onnx(text, bigint, jsonb) IS
 	'a version of the model, given by its number, or the deployed one, as an ONNX file (operator set 17): input '
 	'"image", float32 [N, channels, height, width], output "probabilities", float32 [N, 1] (of the second class) '
-	'or [N, classes]; options: {"preprocessing": true} takes pixels from 0 to 255, with "rescale" as the first '
+	'or [N, classes or findings]; options: {"preprocessing": true} takes pixels from 0 to 255, with "rescale" as the first '
 	'step, {"calibration": true} gives calibrated probabilities; image size, classes and threshold are in its '
 	'metadata_props; needs export on the model; at most 1 GB';
 
@@ -158,7 +159,7 @@ COMMENT ON FUNCTION pneumo_import_onnx(bytea, text, jsonb) IS
 	'stores a convolutional classifier from an ONNX file (operator sets 9 to 27, weights within the file) as a '
 	'version of the model of that name, created if there is none, and returns its number within that model; '
 	'config keys: image_size, color_mode, interpolation, rescale, preprocessing, mean, std, classes, threshold, '
-	'from_logits, precision, deploy, comment; all that is not supported is named in one error (0A000); damaged '
+	'from_logits, multi_label, precision, deploy, comment; all that is not supported is named in one error (0A000); damaged '
 	'bytes are XX001; deployed if the model has no deployed version; needs manage on an existing model';
 
 CREATE FUNCTION pneumo_cache_load(model text) RETURNS text

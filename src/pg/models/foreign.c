@@ -37,11 +37,10 @@
 static const char *const shared_keys[] = {"image_size", "color_mode", "interpolation", "rescale",
 										  "precision",  "deploy",     "comment",       NULL};
 
-static const char *const all_keys[] = {"image_size", "color_mode",  "interpolation",
-									   "rescale",    "precision",   "deploy",
-									   "comment",    "layers",      "classes",
-									   "threshold",  "from_logits", "preprocessing",
-									   "mean",       "std",         NULL};
+static const char *const all_keys[] = {"image_size", "color_mode", "interpolation", "rescale",
+									   "precision",  "deploy",     "comment",       "layers",
+									   "classes",    "threshold",  "from_logits",   "preprocessing",
+									   "mean",       "std",        "multi_label",   NULL};
 
 /* What keras.applications do to pixels from 0 to 255, by their names for it. */
 typedef enum PixelMode
@@ -83,13 +82,14 @@ parse_shared(Jsonb *given, Jsonb *layers)
 static void
 read_classes(PneumoForeign *foreign, JsonbValue *value)
 {
-	static const char *const allowed = "a list of 2 to 64 different names";
+	const char *allowed = foreign->multi_label ? "a list of 1 to 64 different names of findings"
+											   : "a list of 2 to 64 different names";
 	JsonbContainer *array = pneumo_json_array(value);
 	int n = array == NULL ? 0 : pneumo_json_array_length(array);
 	int i;
 	int k;
 
-	if (n < 2 || n > NN_MAX_CLASSES)
+	if (n < (foreign->multi_label ? 1 : 2) || n > NN_MAX_CLASSES)
 		pneumo_json_bad("config key \"classes\"", value, allowed);
 	foreign->n_classes = n;
 	foreign->classes = palloc(sizeof(char *) * n);
@@ -188,8 +188,12 @@ pneumo_foreign_parse(Jsonb *given, Jsonb *layers)
 	foreign->config = parse_shared(given, layers);
 	foreign->threshold = PNEUMO_DEFAULT_THRESHOLD;
 
-	value = pneumo_json_get(root, "threshold");
+	value = pneumo_json_get(root, "multi_label");
 	if (!pneumo_json_is_null(value))
+		foreign->multi_label = pneumo_json_read_bool("config key \"multi_label\"", value);
+	value = pneumo_json_get(root, "threshold");
+	foreign->thresholds = value != NULL ? pneumo_json_object(value) : NULL;
+	if (!pneumo_json_is_null(value) && foreign->thresholds == NULL)
 		foreign->threshold = pneumo_json_read_number("config key \"threshold\"", value, 0, 1);
 	value = pneumo_json_get(root, "from_logits");
 	if (!pneumo_json_is_null(value))
@@ -321,7 +325,8 @@ pneumo_foreign_finish(PneumoForeign *foreign, NnGraph *graph, int output)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("config key \"from_logits\" is true, the network ends in probabilities")));
 		nn_node_spec_init(&spec, nn_op_find("Activation"));
-		param_of(&spec, "activation")->v[0] = activation_index(info.shape.c == 1 ? "sigmoid" : "softmax");
+		param_of(&spec, "activation")->v[0] =
+			activation_index(info.shape.c == 1 || foreign->multi_label ? "sigmoid" : "softmax");
 		output = add_node(graph, &spec, "output/probabilities", output);
 	}
 	if (nn_graph_finish(graph, output, &error) == NN_OK)
@@ -374,6 +379,59 @@ pneumo_foreign_weights(const PneumoForeign *foreign, const NnGraph *graph)
 
 /* ---------------------------------------------------------------- version */
 
+void
+pneumo_foreign_add_classes(PneumoJson *json, const PneumoModelMeta *meta)
+{
+	int i;
+
+	pneumo_json_open_array(json, "classes");
+	for (i = 0; i < meta->n_classes; i++)
+		pneumo_json_add_string(json, NULL, meta->classes[i]);
+	pneumo_json_close(json);
+}
+
+void
+pneumo_foreign_add_threshold(PneumoJson *json, const PneumoModelMeta *meta, int digits)
+{
+	int i;
+
+	if (!meta->multi_label)
+	{
+		pneumo_json_add_number(json, "threshold", meta->threshold, digits);
+		return;
+	}
+	pneumo_json_open_object(json, "threshold");
+	for (i = 0; i < meta->n_classes; i++)
+		pneumo_json_add_number(json, meta->classes[i], meta->findings[i].threshold, digits);
+	pneumo_json_close(json);
+}
+
+/* Gives each finding its threshold: its own of the config's key, or the one for all. */
+static void
+set_thresholds(PneumoModelMeta *meta, const PneumoForeign *foreign)
+{
+	const char *names[NN_MAX_CLASSES + 1];
+	int i;
+
+	for (i = 0; i < meta->n_classes; i++)
+		names[i] = meta->classes[i];
+	names[i] = NULL;
+	meta->findings = palloc0(sizeof(PneumoFinding) * meta->n_classes);
+	if (foreign->thresholds != NULL)
+		pneumo_json_check_keys(foreign->thresholds, "threshold.", names);
+	for (i = 0; i < meta->n_classes; i++)
+	{
+		JsonbValue *value =
+			foreign->thresholds != NULL ? pneumo_json_get(foreign->thresholds, names[i]) : NULL;
+
+		meta->findings[i].a = 1;
+		meta->findings[i].threshold =
+			pneumo_json_is_null(value)
+				? foreign->threshold
+				: pneumo_json_read_number(psprintf("config key \"threshold.%s\"", names[i]), value, 0, 1);
+	}
+}
+
 static PneumoModelMeta *
 make_meta(const PneumoForeign *foreign, const NnGraph *graph)
 {
@@ -383,7 +441,16 @@ make_meta(const PneumoForeign *foreign, const NnGraph *graph)
 
 	meta->preprocess = foreign->config->preprocess;
 	meta->rescale = (float) foreign->config->rescale;
-	meta->n_classes = nn_graph_class_count(graph);
+	meta->multi_label = nn_graph_is_multi_label(graph) || foreign->multi_label;
+	meta->n_classes = meta->multi_label ? nn_graph_output_units(graph) : nn_graph_class_count(graph);
+	if (meta->multi_label && meta->n_classes > 1 && !nn_graph_is_multi_label(graph))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"multi_label\" is true, the network ends with a softmax"),
+						errhint("Findings have a sigmoid each; a softmax tells classes apart.")));
+	if (!meta->multi_label && foreign->thresholds != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("config key \"threshold\" is an object, the network tells no findings"),
+						errhint("Give a number.")));
 	if (foreign->n_classes > 0 && foreign->n_classes != meta->n_classes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("config key \"classes\" has %d names, the network tells %d classes apart",
@@ -404,14 +471,8 @@ make_meta(const PneumoForeign *foreign, const NnGraph *graph)
 	meta->calibration = PNEUMO_CALIBRATION_NONE;
 	meta->calibration_a = 1;
 	meta->threshold = foreign->threshold;
-	meta->multi_label = nn_graph_is_multi_label(graph);
 	if (meta->multi_label)
-		meta->findings = palloc0(sizeof(PneumoFinding) * meta->n_classes);
-	for (i = 0; i < meta->n_classes && meta->multi_label; i++)
-	{
-		meta->findings[i].a = 1;
-		meta->findings[i].threshold = foreign->threshold;
-	}
+		set_thresholds(meta, foreign);
 	double_to_shortest_decimal_buf(foreign->threshold, number);
 	meta->operating_point = psprintf("{\"threshold\": %s}", number);
 	return meta;

@@ -481,7 +481,6 @@ metadata_json(const KerasExport *e)
 	static const char *const interpolations[] = {"area", "bilinear"}; /* by ImgInterpolation */
 	const PneumoModelMeta *meta = e->meta;
 	PneumoJson json;
-	int i;
 
 	pneumo_json_begin(&json);
 	pneumo_json_add_string(&json, "keras_version", KERAS_VERSION);
@@ -489,11 +488,10 @@ metadata_json(const KerasExport *e)
 	pneumo_json_open_object(&json, "pneumo");
 	pneumo_json_add_number(&json, "rescale", meta->rescale, DIGITS);
 	pneumo_json_add_string(&json, "interpolation", interpolations[meta->preprocess.interpolation]);
-	pneumo_json_open_array(&json, "classes");
-	for (i = 0; i < meta->n_classes; i++)
-		pneumo_json_add_string(&json, NULL, meta->classes[i]);
-	pneumo_json_close(&json);
-	pneumo_json_add_number(&json, "threshold", meta->threshold, DIGITS);
+	pneumo_foreign_add_classes(&json, meta);
+	if (meta->multi_label)
+		pneumo_json_add_bool(&json, "multi_label", true);
+	pneumo_foreign_add_threshold(&json, meta, DIGITS);
 	pneumo_json_add_string(&json, "precision", nn_precision_name(meta->precision));
 	return end_utf8(&json);
 }

@@ -51,13 +51,15 @@ extern int64 pneumo_model_check(const char *bytes, size_t n_bytes, PneumoModelMe
 typedef struct PneumoForeign
 {
 	Jsonb *given;
-	PneumoConfig *config; /* layers, image_size, color_mode, interpolation, rescale, precision, deploy
+	PneumoConfig *config;       /* layers, image_size, color_mode, interpolation, rescale, precision, deploy
 						   * and comment; config->preprocess has to be that of the graph before
 						   * pneumo_foreign_input() */
-	bool has_layers;      /* the key "layers" was given */
-	bool from_logits;     /* sigmoid or softmax is to be appended */
-	double threshold;
-	int n_classes; /* 0: not given */
+	bool has_layers;            /* the key "layers" was given */
+	bool from_logits;           /* sigmoid or softmax is to be appended */
+	bool multi_label;           /* the outputs are findings, each with a sigmoid */
+	double threshold;           /* of all that thresholds does not name */
+	JsonbContainer *thresholds; /* by finding, or NULL */
+	int n_classes;              /* 0: not given */
 	char **classes;
 
 	/* (pixel * rescale - mean) / std, of all channels (n 1) or of each (n 3); n 0: not given */
@@ -120,6 +122,13 @@ typedef struct PneumoForeignFile
  */
 extern int32 pneumo_foreign_store(const PneumoForeign *foreign, const char *name, const NnGraph *graph,
 								  const float *weights, const PneumoForeignFile *file);
+
+/*
+ * Add what an export says of a version's classes, as an import's config takes
+ * it: their names, and the threshold, of findings an object with one of each.
+ */
+extern void pneumo_foreign_add_classes(PneumoJson *json, const PneumoModelMeta *meta);
+extern void pneumo_foreign_add_threshold(PneumoJson *json, const PneumoModelMeta *meta, int digits);
 
 /* --------------------------- a Keras file's weights (keras_weights.c) */
 

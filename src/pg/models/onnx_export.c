@@ -86,21 +86,34 @@ float_text(float number)
 	return pstrdup(text);
 }
 
-/* Returns the names of the classes as a JSON array. */
+/* Ends an object of one key, and returns the key's value as text. */
+static char *
+end_value(PneumoJson *json)
+{
+	char *object = pneumo_json_end_text(json);
+	char *value = strchr(object, ':') + 1;
+
+	return pnstrdup(value, strrchr(value, '}') - value);
+}
+
 static char *
 classes_text(const PneumoModelMeta *meta)
 {
 	PneumoJson json;
-	char *object;
-	int i;
 
 	pneumo_json_begin(&json);
-	pneumo_json_open_array(&json, "classes");
-	for (i = 0; i < meta->n_classes; i++)
-		pneumo_json_add_string(&json, NULL, meta->classes[i]);
-	object = pneumo_json_end_text(&json);
-	/* what stands between the object's brackets behind its key */
-	return pnstrdup(strchr(object, '['), strrchr(object, ']') - strchr(object, '[') + 1);
+	pneumo_foreign_add_classes(&json, meta);
+	return end_value(&json);
+}
+
+static char *
+threshold_text(const PneumoModelMeta *meta)
+{
+	PneumoJson json;
+
+	pneumo_json_begin(&json);
+	pneumo_foreign_add_threshold(&json, meta, 17);
+	return end_value(&json);
 }
 
 /* Returns the calibration as a JSON object. */
@@ -134,6 +147,11 @@ fill_export(OnnxExport *export, OnnxProperty *properties, const char *name, cons
 	export->name = "pneumo";
 	export->producer_version = PNEUMO_VERSION;
 	export->rescale = options->preprocessing ? meta->rescale : 1;
+	if (options->calibration && meta->calibration != PNEUMO_CALIBRATION_NONE && meta->multi_label)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("the calibrations of findings cannot be part of an ONNX graph"),
+						errhint("Leave out option \"calibration\"; column findings of pneumo.versions has "
+								"the numbers.")));
 	if (options->calibration && meta->calibration != PNEUMO_CALIBRATION_NONE)
 	{
 		export->calibration = meta->calibration == PNEUMO_CALIBRATION_PLATT ? ONNX_CALIBRATION_PLATT
@@ -152,8 +170,12 @@ fill_export(OnnxExport *export, OnnxProperty *properties, const char *name, cons
 	put_property(export, properties, "interpolation", interpolations[meta->preprocess.interpolation]);
 	put_property(export, properties, "rescale", options->preprocessing ? "1" : float_text(meta->rescale));
 	put_property(export, properties, "classes", classes_text(meta));
-	put_property(export, properties, "threshold", number_text(meta->threshold));
-	put_property(export, properties, "calibration", calibration_text(meta));
+	if (meta->multi_label)
+		put_property(export, properties, "multi_label", "true");
+	put_property(export, properties, "threshold",
+				 meta->multi_label ? threshold_text(meta) : number_text(meta->threshold));
+	if (!meta->multi_label)
+		put_property(export, properties, "calibration", calibration_text(meta));
 	put_property(export, properties, "calibration_in_graph", options->calibration ? "true" : "false");
 }
 

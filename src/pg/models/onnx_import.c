@@ -30,8 +30,8 @@ PG_FUNCTION_INFO_V1(pneumo_import_onnx);
 #define BASE_MEMORY ((size_t) 256 << 20) /* what reading any file may take, apart from its size */
 
 /* Config keys that a file may bring; its properties have PNEUMO_ONNX_PREFIX before them. */
-static const char *const property_keys[] = {"image_size", "interpolation", "rescale",
-											"classes",    "threshold",     NULL};
+static const char *const property_keys[] = {"image_size", "interpolation", "rescale", "classes",
+											"threshold",  "multi_label",   NULL};
 
 void *
 pneumo_onnx_allocate(void *arg, size_t n_bytes)
