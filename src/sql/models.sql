@@ -148,8 +148,8 @@ COMMENT ON FUNCTION pneumo_export_onnx(text, bigint, jsonb) IS
 	'a version of the model, given by its number, or the deployed one, as an ONNX file (operator set 17): input '
 	'"image", float32 [N, channels, height, width], output "probabilities", float32 [N, 1] (of the second class) '
 	'or [N, classes or findings]; options: {"preprocessing": true} takes pixels from 0 to 255, with "rescale" '
-	'as the first step, {"calibration": true} gives calibrated probabilities; image size, classes and threshold are in its '
-	'metadata_props; needs export on the model; at most 1 GB';
+	'as the first step, {"calibration": true} gives calibrated probabilities; image size, classes and '
+	'threshold are in its metadata_props; needs export on the model; at most 1 GB';
 
 CREATE FUNCTION pneumo_import_onnx(bytes bytea, name text, config jsonb DEFAULT '{}') RETURNS integer
 	LANGUAGE C VOLATILE
@@ -160,7 +160,8 @@ COMMENT ON FUNCTION pneumo_import_onnx(bytea, text, jsonb) IS
 	'version of the model of that name, created if there is none, and returns its number within that model; '
 	'config keys: image_size, color_mode, interpolation, rescale, preprocessing, mean, std, classes, threshold, '
 	'from_logits, multi_label, precision, deploy, comment; all that is not supported is named in one error '
-	'(0A000); damaged bytes are XX001; deployed if the model has no deployed version; needs manage on an existing model';
+	'(0A000); damaged bytes are XX001; deployed if the model has no deployed version; needs manage on an '
+	'existing model';
 
 CREATE FUNCTION pneumo_cache_load(model text) RETURNS text
 	LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
