@@ -36,6 +36,16 @@ SELECT pneumo_train('onnx_xrays', '{"name": "onnx tuned", "initial_model": "onnx
 SELECT array_agg(class_name ORDER BY s.ordinality) = (SELECT array_agg(class_name ORDER BY ordinality)
 	FROM pneumo_summary('onnx copy') WITH ORDINALITY) AS same_layers FROM pneumo_summary('onnx tuned') WITH ORDINALITY s;
 
+-- trained slopes: of channels, one for all, of a row
+SET client_min_messages = error;
+SELECT pneumo_train('onnx_xrays', '{"name": "onnx prelu", "epochs": 1, "verbose": 0, "image_size": [16, 16], "layers": [
+	{"class_name": "Conv2D", "config": {"filters": 3, "kernel_size": 3}}, {"class_name": "PReLU", "config": {"shared_axes": [1, 2], "alpha_initializer": "glorot_uniform"}},
+	{"class_name": "Conv2D", "config": {"filters": 2, "kernel_size": 3}}, {"class_name": "PReLU", "config": {"shared_axes": [1, 2, 3]}}, {"class_name": "Flatten"},
+	{"class_name": "Dense", "config": {"units": 4}}, {"class_name": "PReLU", "config": {"alpha_initializer": "ones"}}, {"class_name": "Dense", "config": {"units": 1, "activation": "sigmoid"}}]}') IS NOT NULL AS trained;
+SET client_min_messages = warning;
+SELECT pneumo_import_onnx(pneumo_export_onnx('onnx prelu'), 'onnx prelu copy');
+SELECT count(*) AS different FROM onnx_xrays WHERE abs(pneumo_predict(image, 'onnx prelu') - pneumo_predict(image, 'onnx prelu copy')) > 1e-6;
+
 -- options
 SELECT length(pneumo_export_onnx('onnx source', NULL, '{"preprocessing": true}')) > length(content) AS has_rescaling FROM onnx_files;
 SELECT pneumo_import_onnx(pneumo_export_onnx('onnx source', 1, '{"preprocessing": true, "calibration": true}'), 'onnx pixels',

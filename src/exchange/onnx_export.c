@@ -419,6 +419,30 @@ emit_rescaling(OnnxOutput *out, const Source *s)
 	return onnx_emit_two(out, "Add", value, store_channels(out, s, "offset"));
 }
 
+/* Writes PRelu, with the slopes of the channels in front of height and width. */
+static const char *
+emit_prelu(OnnxOutput *out, const Source *s)
+{
+	const NnValue *shared = &s->info.params[nn_op_param_find(s->info.op, "shared_axes")];
+	int64_t dims[3] = {s->in.c, 1, 1};
+	int i, mask = 0;
+
+	for (i = 0; i < (int) shared->v[3]; i++)
+		mask |= 1 << (int) shared->v[i];
+	if (s->in.rank == 3 && (mask & 6) != 6 && s->in.h * s->in.w > 1)
+	{
+		out->status = onnx_fail(out->problems, ONNX_UNSUPPORTED,
+								"layer \"%s\" (PReLU) has slopes by place, which has no form in ONNX here",
+								s->info.name);
+		return s->input;
+	}
+	if (mask & (s->in.rank == 3 ? 8 : 2))
+		dims[0] = 1;
+	return onnx_emit_two(out, "PRelu", s->input,
+						 onnx_store_weights(out, "slope", ONNX_ORDER_SAME, s->in.rank == 3 ? 3 : 1, dims,
+											s->variables[0]));
+}
+
 /* Writes the nodes with several inputs; a row that meets a map becomes a map of one pixel. */
 static const char *
 emit_merge(OnnxOutput *out, const Source *s)
@@ -553,6 +577,7 @@ static const struct
 	{"Maximum", emit_merge},
 	{"Minimum", emit_merge},
 	{"Multiply", emit_merge},
+	{"PReLU", emit_prelu},
 	{"ReLU", emit_activation_layer},
 	{"Rescaling", emit_rescaling},
 	{"Reshape", emit_flatten},

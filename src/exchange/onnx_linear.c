@@ -222,6 +222,54 @@ onnx_lower_batch_norm(OnnxNetwork *net, const OnnxNode *node)
 	onnx_set_view(net, node, 0, &result);
 }
 
+void
+onnx_lower_prelu(OnnxNetwork *net, const OnnxNode *node)
+{
+	const OnnxView *view = onnx_input_view(net, node);
+	const OnnxConstant *slope = onnx_input_constant(net, node, 1);
+	OnnxView result;
+	NnNodeSpec spec;
+	OnnxJob *job;
+	float *alpha;
+	int64_t n = 0;
+	int input, added, i;
+	int shared = 0;
+
+	if (view == NULL)
+		return;
+	input = channels_of(net, node, view, &n);
+	if (input < 0)
+		return;
+	if (slope == NULL || (slope->count != 1 && slope->count != (size_t) n))
+	{
+		onnx_refuse(net, node, "has slopes that are not a constant, one or for each of %lld channels",
+					(long long) n);
+		return;
+	}
+	alpha = onnx_vector(net, node, slope, (int64_t) slope->count, 1, 0);
+	if (alpha == NULL)
+		return;
+	onnx_begin(net, &spec, "PReLU", "");
+	/* axes before the channels, and the channels where one slope serves all */
+	if (onnx_shape(net, input).rank == 3)
+		shared = 2;
+	if (slope->count == 1)
+		shared++;
+	for (i = 0; i < shared; i++)
+		onnx_param(&spec, "shared_axes")->v[i] = i + 1;
+	onnx_param(&spec, "shared_axes")->v[3] = shared;
+	added = onnx_add_one(net, &spec, input);
+	job = added > 0 ? onnx_job(net, &spec, ONNX_JOB_VECTORS) : NULL;
+	if (job == NULL)
+		return;
+	job->vectors[0] = alpha;
+	if (view->rank == 4)
+		onnx_view_image(&result, net, added, &onnx_channels_first);
+	else
+		onnx_view_row(&result, net, added);
+	onnx_set_view(net, node, 0, &result);
+}
+
 /* Adds a LayerNormalization or GroupNormalization; gamma and beta: NULL where there are none. */
 static int
 add_norm(OnnxNetwork *net, int input, int64_t groups, double epsilon, const float *gamma, const float *beta)

@@ -258,6 +258,7 @@ extern void onnx_lower_resize(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_gemm(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_mat_mul(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_batch_norm(OnnxNetwork *net, const OnnxNode *node);
+extern void onnx_lower_prelu(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_instance_norm(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_group_norm(OnnxNetwork *net, const OnnxNode *node);
 extern void onnx_lower_layer_norm(OnnxNetwork *net, const OnnxNode *node);

@@ -56,6 +56,7 @@ static const struct
 	{"Mish", onnx_lower_activation},
 	{"Mul", onnx_lower_arithmetic},
 	{"Neg", onnx_lower_arithmetic},
+	{"PRelu", onnx_lower_prelu},
 	{"Pad", onnx_lower_pad},
 	{"ReduceMax", onnx_lower_reduce},
 	{"ReduceMean", onnx_lower_reduce},
