@@ -74,6 +74,12 @@ SELECT pneumo_dicom_deidentify(image, '{"key": "sixteen bytes or more", "date": 
 SELECT pneumo_dicom_deidentify(image, '[]') FROM clean;
 SELECT pneumo_dicom_deidentify(pneumo_phantom(1, 'NORMAL', 64), '{"key": "sixteen bytes or more"}');
 SELECT pneumo_dicom_deidentify(substr(image, 1, 400), '{"key": "sixteen bytes or more"}') FROM clean WHERE id = 1;
+-- whatever byte is damaged: what comes out can be read
+SET pneumo.on_bad_image = 'null';
+SELECT count(made) > 100 AS made, count(*) FILTER (WHERE made IS NOT NULL AND pneumo_dicom_tags(made) IS NULL) AS unreadable
+FROM (SELECT pneumo_dicom_deidentify(set_byte(image, i, (get_byte(image, i) + 85) % 256), '{"key": "sixteen bytes or more"}') AS made
+	  FROM clean, generate_series(0, 500) i WHERE id = 1 OFFSET 0) s;
+RESET pneumo.on_bad_image;
 SET pneumo.on_bad_image = 'null';
 SELECT pneumo_dicom_deidentify(substr(image, 1, 400), '{"key": "sixteen bytes or more"}') IS NULL AS is_null FROM clean WHERE id = 1;
 RESET pneumo.on_bad_image;

@@ -607,6 +607,31 @@ pass(Writer *writer, ImgDeidentified *found, ImgDicom *dicom, ImgError *error)
 	}
 }
 
+/*
+ * Reads the elements of the result to their end.  A file with a damaged byte may
+ * be readable, and what is left of it not.
+ */
+static ImgStatus
+read_back(const uint8_t *bytes, size_t n_bytes, const ImgLimits *limits, ImgError *error)
+{
+	ImgDicom dicom;
+	ImgDicomElement element;
+	ImgStatus status = img_dicom_open(&dicom, bytes, n_bytes, limits, error);
+
+	element.event = IMG_DICOM_VALUE;
+	while (status == IMG_OK && element.event != IMG_DICOM_END)
+	{
+		if (limits->interrupt != NULL && *limits->interrupt)
+			status = img_fail(error, IMG_INTERRUPTED, "interrupted while reading a DICOM file");
+		else
+			status = img_dicom_next(&dicom, &element, error);
+	}
+	img_dicom_close(&dicom);
+	if (status == IMG_OK || status == IMG_INTERRUPTED || status == IMG_NO_MEMORY)
+		return status;
+	return img_fail(error, IMG_CORRUPT, "damaged DICOM file: it cannot be read without what names a person");
+}
+
 ImgStatus
 img_dicom_deidentify(uint8_t *dst, size_t room, size_t *n_written, ImgDeidentified *found,
 					 const uint8_t *bytes, size_t n_bytes, const ImgDeidentify *options,
@@ -641,5 +666,7 @@ img_dicom_deidentify(uint8_t *dst, size_t room, size_t *n_written, ImgDeidentifi
 	*n_written = writer.n;
 	if (status == IMG_OK && dst != NULL && writer.n > room)
 		return img_fail(error, IMG_NO_SPACE, "the buffer is too small for the de-identified file");
+	if (status == IMG_OK && dst != NULL)
+		status = read_back(dst, writer.n, limits, error);
 	return status;
 }
