@@ -611,18 +611,21 @@ cv_pack_taps(float *to, const float *weight, const NnConv *c, const CvAxis *ay, 
 				size_t tap = (size_t) ((ay->first + i * ay->step) * c->kw + ax->first + j * ax->step);
 				const float *from = weight + tap * (size_t) c->ic * (size_t) c->oc + (size_t) v * VW * n_step;
 				int count = n_all - v * VW < nv * VW ? n_all - v * VW : nv * VW;
+				size_t row = (size_t) (nv * VW);
 
 				if (count < nv * VW)
-					memset(to, 0, sizeof(float) * (size_t) k_all * (size_t) (nv * VW));
+					nn_stop_zero(to, sizeof(float) * (size_t) k_all * row);
 				if (!transposed)
-					for (k = 0; k < k_all && !nn_stop_due(&work, (size_t) count); k++)
-						memcpy(to + k * nv * VW, from + (size_t) k * k_step, sizeof(float) * (size_t) count);
+					for (k = 0; k < k_all && !nn_stop_due(&work, row); k++)
+						memcpy(to + (size_t) k * row, from + (size_t) k * k_step,
+							   sizeof(float) * (size_t) count);
 				else
 					for (n = 0; n < count && !nn_stop_due(&work, (size_t) k_all); n++)
 						for (k = 0; k < k_all; k++)
-							to[(size_t) k * (size_t) (nv * VW) + (size_t) n] =
-								from[(size_t) n * n_step + (size_t) k];
-				to += (size_t) k_all * (size_t) (nv * VW);
+							to[(size_t) k * row + (size_t) n] = from[(size_t) n * n_step + (size_t) k];
+				if (nn_stopped())
+					return to;
+				to += (size_t) k_all * row;
 			}
 	}
 	return to;
