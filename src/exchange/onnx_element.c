@@ -16,17 +16,6 @@
 
 /* ------------------------------------------------------------ activations */
 
-static int
-activation_number(const char *name)
-{
-	int i;
-
-	for (i = 0; nn_activation_names[i] != NULL; i++)
-		if (strcmp(nn_activation_names[i], name) == 0)
-			return i;
-	return 0;
-}
-
 /* Adds a node by element after a view's node, and makes its output the node's value. */
 static int
 add_by_element(OnnxNetwork *net, const OnnxNode *node, NnNodeSpec *spec, const OnnxView *view)
@@ -48,14 +37,14 @@ add_activation(OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, int
 	int added;
 
 	onnx_begin(net, &spec, "Activation", "");
-	value = onnx_param(&spec, "activation");
+	value = nn_node_param(&spec, "activation");
 	value->v[0] = activation;
 	value->v[2] = number;
 	added = add_by_element(net, node, &spec, view);
 	if (added > 0)
-		net->positive[added] = activation == activation_number("sigmoid") ||
-							   activation == activation_number("hard_sigmoid") ||
-							   activation == activation_number("softplus");
+		net->positive[added] = activation == nn_activation_find("sigmoid") ||
+							   activation == nn_activation_find("hard_sigmoid") ||
+							   activation == nn_activation_find("softplus");
 }
 
 void
@@ -91,7 +80,7 @@ add_relu(OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, double ce
 	int added;
 
 	onnx_begin(net, &spec, "ReLU", "");
-	onnx_param(&spec, "max_value")->v[0] = ceiling;
+	nn_node_param(&spec, "max_value")->v[0] = ceiling;
 	added = add_by_element(net, node, &spec, view);
 	if (added > 0)
 		net->positive[added] = 1;
@@ -104,7 +93,7 @@ add_with_slope(OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, con
 	NnNodeSpec spec;
 
 	onnx_begin(net, &spec, class_name, "");
-	onnx_param(&spec, key)->v[0] = value;
+	nn_node_param(&spec, key)->v[0] = value;
 	(void) add_by_element(net, node, &spec, view);
 }
 
@@ -125,13 +114,13 @@ onnx_lower_activation(OnnxNetwork *net, const OnnxNode *node)
 		return;
 	for (i = 0; i < sizeof(same) / sizeof(same[0]); i++)
 		if (strcmp(name, same[i][0]) == 0)
-			add_activation(net, node, view, activation_number(same[i][1]), 0);
+			add_activation(net, node, view, nn_activation_find(same[i][1]), 0);
 	if (strcmp(name, "Relu") == 0)
 		add_relu(net, node, view, 0);
 	else if (strcmp(name, "Sigmoid") == 0)
 	{
 		row = as_row(net, view);
-		add_activation(net, node, &row, activation_number("sigmoid"), 0);
+		add_activation(net, node, &row, nn_activation_find("sigmoid"), 0);
 	}
 	else if (strcmp(name, "LeakyRelu") == 0)
 		add_with_slope(net, node, view, "LeakyReLU", "negative_slope",
@@ -151,7 +140,7 @@ onnx_lower_activation(OnnxNetwork *net, const OnnxNode *node)
 			(!isnan(alpha) && fabs(alpha - 1.6732632423543772) > 1e-4))
 			onnx_refuse(net, node, "has an alpha or gamma that is not the usual one");
 		else
-			add_activation(net, node, view, activation_number("selu"), 0);
+			add_activation(net, node, view, nn_activation_find("selu"), 0);
 	}
 	else if (strcmp(name, "HardSigmoid") == 0)
 	{
@@ -161,19 +150,19 @@ onnx_lower_activation(OnnxNetwork *net, const OnnxNode *node)
 			onnx_refuse(net, node, "has an alpha of %g and a beta of %g, supported is 0.5 as beta", alpha,
 						beta);
 		else
-			add_activation(net, node, view, activation_number("hard_sigmoid"), isnan(alpha) ? 0.2 : alpha);
+			add_activation(net, node, view, nn_activation_find("hard_sigmoid"), isnan(alpha) ? 0.2 : alpha);
 	}
 	else if (strcmp(name, "Gelu") == 0)
 		add_activation(net, node, view,
-					   activation_number(onnx_attribute_is(node, "approximate", "none", "tanh") ? "gelu_tanh"
-																								: "gelu"),
+					   nn_activation_find(onnx_attribute_is(node, "approximate", "none", "tanh") ? "gelu_tanh"
+																								 : "gelu"),
 					   0);
 	else if (strcmp(name, "Swish") == 0)
 	{
 		if (!isnan(alpha) && alpha != 1)
 			onnx_refuse(net, node, "has an alpha of %g, supported is 1", alpha);
 		else
-			add_activation(net, node, view, activation_number("silu"), 0);
+			add_activation(net, node, view, nn_activation_find("silu"), 0);
 	}
 }
 
@@ -184,9 +173,9 @@ add_rescaling(OnnxNetwork *net, const OnnxView *view, double scale, double offse
 	NnNodeSpec spec;
 
 	onnx_begin(net, &spec, "Rescaling", what);
-	onnx_param(&spec, "scale")->v[0] = scale;
-	onnx_param(&spec, "scale")->v[3] = 0;
-	onnx_param(&spec, "offset")->v[0] = offset;
+	nn_node_param(&spec, "scale")->v[0] = scale;
+	nn_node_param(&spec, "scale")->v[3] = 0;
+	nn_node_param(&spec, "offset")->v[0] = offset;
 	return onnx_add_one(net, &spec, view->node);
 }
 
@@ -214,7 +203,7 @@ clip(OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, double low, d
 		moved.node = add_rescaling(net, view, 1, -low, "/move");
 	onnx_begin(net, &spec, "ReLU", "");
 	if (low > -3e38 && high < 3e38)
-		onnx_param(&spec, "max_value")->v[0] = high - low;
+		nn_node_param(&spec, "max_value")->v[0] = high - low;
 	moved.node = onnx_add_one(net, &spec, moved.node);
 	if (moved.node < 0)
 		return;
@@ -441,15 +430,15 @@ add_affine(OnnxNetwork *net, int input, int64_t n, const float *scale, const flo
 		onnx_begin(net, &spec, "Rescaling", "");
 		for (i = 0; i < n; i++)
 		{
-			onnx_param(&spec, "scale")->v[i] = (double) scale[i];
-			onnx_param(&spec, "offset")->v[i] = (double) offset[i];
+			nn_node_param(&spec, "scale")->v[i] = (double) scale[i];
+			nn_node_param(&spec, "offset")->v[i] = (double) offset[i];
 		}
-		onnx_param(&spec, "scale")->v[3] = onnx_param(&spec, "offset")->v[3] = n == 1 ? 0 : (double) n;
+		nn_node_param(&spec, "scale")->v[3] = nn_node_param(&spec, "offset")->v[3] = n == 1 ? 0 : (double) n;
 		return onnx_add_one(net, &spec, input);
 	}
 	onnx_begin(net, &spec, "BatchNormalization", "");
-	onnx_param(&spec, "epsilon")->v[0] = 0;
-	onnx_param(&spec, "training")->v[0] = 0;
+	nn_node_param(&spec, "epsilon")->v[0] = 0;
+	nn_node_param(&spec, "training")->v[0] = 0;
 	added = onnx_add_one(net, &spec, input);
 	job = added > 0 ? onnx_job(net, &spec, ONNX_JOB_VECTORS) : NULL;
 	mean = onnx_vector(net, NULL, NULL, n, 1, 0);

@@ -224,8 +224,8 @@ crop(OnnxNetwork *net, const OnnxView *view, const OnnxAxes *axes, int axis, int
 	if (image < 0)
 		return -1;
 	onnx_begin(net, &spec, "Cropping2D", "");
-	onnx_param(&spec, "cropping")->v[axis == axes->h ? 0 : 2] = (double) before;
-	onnx_param(&spec, "cropping")->v[axis == axes->h ? 1 : 3] = (double) after;
+	nn_node_param(&spec, "cropping")->v[axis == axes->h ? 0 : 2] = (double) before;
+	nn_node_param(&spec, "cropping")->v[axis == axes->h ? 1 : 3] = (double) after;
 	node = onnx_add_one(net, &spec, image);
 	if (node > 0)
 		net->positive[node] = net->positive[image];

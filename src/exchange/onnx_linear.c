@@ -40,8 +40,8 @@ add_dense(OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, const On
 		return;
 	last = onnx_absorb(net, node, 2, 1, units, &scale, &bias);
 	onnx_begin(net, &spec, "Dense", "");
-	onnx_param(&spec, "units")->v[0] = (double) units;
-	onnx_param(&spec, "use_bias")->v[0] = bias != NULL;
+	nn_node_param(&spec, "units")->v[0] = (double) units;
+	nn_node_param(&spec, "use_bias")->v[0] = bias != NULL;
 	added = onnx_add_one(net, &spec, input);
 	job = added > 0 ? onnx_job(net, &spec, ONNX_JOB_DENSE) : NULL;
 	if (job == NULL)
@@ -118,9 +118,9 @@ add_pointwise(OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, cons
 	}
 	last = onnx_absorb(net, node, 4, 3, weights->dims[1], &scale, &bias);
 	onnx_begin(net, &spec, "Conv2D", "");
-	onnx_param(&spec, "filters")->v[0] = (double) weights->dims[1];
-	onnx_param(&spec, "kernel_size")->v[0] = onnx_param(&spec, "kernel_size")->v[1] = 1;
-	onnx_param(&spec, "use_bias")->v[0] = bias != NULL;
+	nn_node_param(&spec, "filters")->v[0] = (double) weights->dims[1];
+	nn_node_param(&spec, "kernel_size")->v[0] = nn_node_param(&spec, "kernel_size")->v[1] = 1;
+	nn_node_param(&spec, "use_bias")->v[0] = bias != NULL;
 	added = onnx_add_one(net, &spec, input);
 	job = added > 0 ? onnx_job(net, &spec, ONNX_JOB_DENSE) : NULL;
 	if (job == NULL)
@@ -153,6 +153,19 @@ onnx_lower_mat_mul(OnnxNetwork *net, const OnnxNode *node)
 
 /* --------------------------------------------------------- normalisations */
 
+/* Makes the output of a node that was added the result, with the axes of the view that it was made from. */
+static void
+set_result(OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, int added, const OnnxAxes *axes)
+{
+	OnnxView result;
+
+	if (view->rank == 4)
+		onnx_view_image(&result, net, added, axes);
+	else
+		onnx_view_row(&result, net, added);
+	onnx_set_view(net, node, 0, &result);
+}
+
 /* Returns the node of an image with channels first, or of a row; *n is its number of channels. */
 static int
 channels_of(OnnxNetwork *net, const OnnxNode *node, const OnnxView *view, int64_t *n)
@@ -175,7 +188,6 @@ onnx_lower_batch_norm(OnnxNetwork *net, const OnnxNode *node)
 {
 	const OnnxView *view = onnx_input_view(net, node);
 	float *vectors[4];
-	OnnxView result;
 	NnNodeSpec spec;
 	OnnxJob *job;
 	int64_t n = 0;
@@ -207,19 +219,15 @@ onnx_lower_batch_norm(OnnxNetwork *net, const OnnxNode *node)
 			return;
 	}
 	onnx_begin(net, &spec, "BatchNormalization", "");
-	onnx_param(&spec, "epsilon")->v[0] = onnx_attribute_float(node, "epsilon", (double) 1e-5f);
-	onnx_param(&spec, "momentum")->v[0] = onnx_attribute_float(node, "momentum", (double) 0.9f);
+	nn_node_param(&spec, "epsilon")->v[0] = onnx_attribute_float(node, "epsilon", (double) 1e-5f);
+	nn_node_param(&spec, "momentum")->v[0] = onnx_attribute_float(node, "momentum", (double) 0.9f);
 	added = onnx_add_one(net, &spec, input);
 	job = added > 0 ? onnx_job(net, &spec, ONNX_JOB_VECTORS) : NULL;
 	if (job == NULL)
 		return;
 	for (i = 0; i < 4; i++)
 		job->vectors[i] = vectors[i];
-	if (view->rank == 4)
-		onnx_view_image(&result, net, added, &onnx_channels_first);
-	else
-		onnx_view_row(&result, net, added);
-	onnx_set_view(net, node, 0, &result);
+	set_result(net, node, view, added, &onnx_channels_first);
 }
 
 void
@@ -227,7 +235,6 @@ onnx_lower_prelu(OnnxNetwork *net, const OnnxNode *node)
 {
 	const OnnxView *view = onnx_input_view(net, node);
 	const OnnxConstant *slope = onnx_input_constant(net, node, 1);
-	OnnxView result;
 	NnNodeSpec spec;
 	OnnxJob *job;
 	float *alpha;
@@ -256,18 +263,14 @@ onnx_lower_prelu(OnnxNetwork *net, const OnnxNode *node)
 	if (slope->count == 1)
 		shared++;
 	for (i = 0; i < shared; i++)
-		onnx_param(&spec, "shared_axes")->v[i] = i + 1;
-	onnx_param(&spec, "shared_axes")->v[3] = shared;
+		nn_node_param(&spec, "shared_axes")->v[i] = i + 1;
+	nn_node_param(&spec, "shared_axes")->v[3] = shared;
 	added = onnx_add_one(net, &spec, input);
 	job = added > 0 ? onnx_job(net, &spec, ONNX_JOB_VECTORS) : NULL;
 	if (job == NULL)
 		return;
 	job->vectors[0] = alpha;
-	if (view->rank == 4)
-		onnx_view_image(&result, net, added, &onnx_channels_first);
-	else
-		onnx_view_row(&result, net, added);
-	onnx_set_view(net, node, 0, &result);
+	set_result(net, node, view, added, &onnx_channels_first);
 }
 
 /* Adds a LayerNormalization or GroupNormalization; gamma and beta: NULL where there are none. */
@@ -280,10 +283,10 @@ add_norm(OnnxNetwork *net, int input, int64_t groups, double epsilon, const floa
 
 	onnx_begin(net, &spec, groups > 0 ? "GroupNormalization" : "LayerNormalization", "");
 	if (groups > 0)
-		onnx_param(&spec, "groups")->v[0] = (double) groups;
-	onnx_param(&spec, "epsilon")->v[0] = epsilon;
-	onnx_param(&spec, "scale")->v[0] = gamma != NULL;
-	onnx_param(&spec, "center")->v[0] = beta != NULL;
+		nn_node_param(&spec, "groups")->v[0] = (double) groups;
+	nn_node_param(&spec, "epsilon")->v[0] = epsilon;
+	nn_node_param(&spec, "scale")->v[0] = gamma != NULL;
+	nn_node_param(&spec, "center")->v[0] = beta != NULL;
 	added = onnx_add_one(net, &spec, input);
 	if (added < 0 || (gamma == NULL && beta == NULL))
 		return added;
@@ -435,7 +438,6 @@ onnx_lower_layer_norm(OnnxNetwork *net, const OnnxNode *node)
 	int64_t axis = onnx_attribute_int(node, "axis", -1);
 	const float *gamma;
 	const float *beta = NULL;
-	OnnxView result;
 	int input, added;
 	int64_t n;
 
@@ -461,9 +463,5 @@ onnx_lower_layer_norm(OnnxNetwork *net, const OnnxNode *node)
 	added = add_norm(net, input, 0, onnx_attribute_float(node, "epsilon", (double) 1e-5f), gamma, beta);
 	if (added < 0)
 		return;
-	if (view->rank == 4)
-		onnx_view_image(&result, net, added, &onnx_channels_last);
-	else
-		onnx_view_row(&result, net, added);
-	onnx_set_view(net, node, 0, &result);
+	set_result(net, node, view, added, &onnx_channels_last);
 }

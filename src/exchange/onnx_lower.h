@@ -167,9 +167,6 @@ extern void onnx_begin(OnnxNetwork *net, NnNodeSpec *spec, const char *class_nam
 extern int onnx_add(OnnxNetwork *net, NnNodeSpec *spec, int n_inputs, const int *inputs);
 extern int onnx_add_one(OnnxNetwork *net, NnNodeSpec *spec, int input);
 
-/* Returns the value of a parameter of a node that is being made. */
-extern NnValue *onnx_param(NnNodeSpec *spec, const char *key);
-
 /* Returns the shape of a node's output. */
 extern NnShape onnx_shape(const OnnxNetwork *net, int node);
 

@@ -215,17 +215,6 @@ product_with(const OnnxNetwork *net, int value, int x, double number)
 	return NULL;
 }
 
-static int
-activation_number(const char *name)
-{
-	int i;
-
-	for (i = 0; nn_activation_names[i] != NULL; i++)
-		if (strcmp(nn_activation_names[i], name) == 0)
-			return i;
-	return -1;
-}
-
 /* Compares the product that a node gives with the forms of activations. */
 static void
 match_node(OnnxNetwork *net, int i, int value)
@@ -250,7 +239,7 @@ match_node(OnnxNetwork *net, int i, int value)
 	}
 	if (found == NULL)
 		return;
-	net->matches[i].activation = activation_number(found);
+	net->matches[i].activation = nn_activation_find(found);
 	net->matches[i].input = x;
 }
 

@@ -288,12 +288,6 @@ onnx_add_one(OnnxNetwork *net, NnNodeSpec *spec, int input)
 	return onnx_add(net, spec, 1, &input);
 }
 
-NnValue *
-onnx_param(NnNodeSpec *spec, const char *key)
-{
-	return &spec->params[nn_op_param_find(spec->op, key)];
-}
-
 OnnxJob *
 onnx_job(OnnxNetwork *net, const NnNodeSpec *spec, OnnxJobKind kind)
 {

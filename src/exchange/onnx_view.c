@@ -384,7 +384,7 @@ onnx_need_map(OnnxNetwork *net, int node)
 	if (shape.rank == 3)
 		return node;
 	onnx_begin(net, &spec, "Reshape", "/map");
-	target = onnx_param(&spec, "target_shape");
+	target = nn_node_param(&spec, "target_shape");
 	target->v[0] = target->v[1] = 1;
 	target->v[2] = shape.c;
 	target->v[3] = 3;
@@ -409,17 +409,17 @@ select_channels(OnnxNetwork *net, const OnnxView *view, const OnnxAxes *axes)
 		return -1;
 	}
 	onnx_begin(net, &spec, "SelectChannels", "/select");
-	onnx_param(&spec, "start")->v[0] = (double) view->offset;
-	onnx_param(&spec, "inner")->v[0] = 1;
+	nn_node_param(&spec, "start")->v[0] = (double) view->offset;
+	nn_node_param(&spec, "inner")->v[0] = 1;
 	if (n > 0)
 	{
-		onnx_param(&spec, "inner")->v[0] = (double) atoms[n - 1].size;
-		onnx_param(&spec, "inner_stride")->v[0] = (double) atoms[n - 1].stride;
+		nn_node_param(&spec, "inner")->v[0] = (double) atoms[n - 1].size;
+		nn_node_param(&spec, "inner_stride")->v[0] = (double) atoms[n - 1].stride;
 	}
 	if (n > 1)
 	{
-		onnx_param(&spec, "outer")->v[0] = (double) atoms[0].size;
-		onnx_param(&spec, "outer_stride")->v[0] = (double) atoms[0].stride;
+		nn_node_param(&spec, "outer")->v[0] = (double) atoms[0].size;
+		nn_node_param(&spec, "outer_stride")->v[0] = (double) atoms[0].stride;
 	}
 	node = onnx_add_one(net, &spec, view->node);
 	if (node > 0)
@@ -443,7 +443,7 @@ onnx_need_image(OnnxNetwork *net, const OnnxView *view, const OnnxAxes *axes)
 			return select_channels(net, view, axes);
 		case ONNX_FIT_RESHAPE:
 			onnx_begin(net, &spec, "Reshape", "/reshape");
-			target = onnx_param(&spec, "target_shape");
+			target = nn_node_param(&spec, "target_shape");
 			target->v[0] = (double) onnx_axis_size(view, axes->h);
 			target->v[1] = (double) onnx_axis_size(view, axes->w);
 			target->v[2] = (double) onnx_axis_size(view, axes->c);

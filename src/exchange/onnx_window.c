@@ -171,7 +171,7 @@ add_border(OnnxNetwork *net, int input, const char *class_name, const char *key,
 	if (before[0] + before[1] + after[0] + after[1] == 0)
 		return input;
 	onnx_begin(net, &spec, class_name, key[0] == 'p' ? "/pad" : "/crop");
-	border = onnx_param(&spec, key);
+	border = nn_node_param(&spec, key);
 	border->v[0] = (double) before[0];
 	border->v[1] = (double) after[0];
 	border->v[2] = (double) before[1];
@@ -185,8 +185,8 @@ add_border(OnnxNetwork *net, int input, const char *class_name, const char *key,
 static void
 set_pair(NnNodeSpec *spec, const char *key, const int64_t *pair)
 {
-	onnx_param(spec, key)->v[0] = (double) pair[0];
-	onnx_param(spec, key)->v[1] = (double) pair[1];
+	nn_node_param(spec, key)->v[0] = (double) pair[0];
+	nn_node_param(spec, key)->v[1] = (double) pair[1];
 }
 
 /* Makes a node's output the file's value, as an image with channels first. */
@@ -239,17 +239,17 @@ add_conv(OnnxNetwork *net, int input, const Window *w, const OnnxConstant *weigh
 		return -1;
 	onnx_begin(net, &spec, depthwise ? "DepthwiseConv2D" : "Conv2D", "");
 	if (depthwise)
-		onnx_param(&spec, "depth_multiplier")->v[0] = (double) (weights->dims[0] / groups);
+		nn_node_param(&spec, "depth_multiplier")->v[0] = (double) (weights->dims[0] / groups);
 	else
 	{
-		onnx_param(&spec, "filters")->v[0] = (double) weights->dims[0];
-		onnx_param(&spec, "groups")->v[0] = (double) groups;
+		nn_node_param(&spec, "filters")->v[0] = (double) weights->dims[0];
+		nn_node_param(&spec, "groups")->v[0] = (double) groups;
 	}
 	set_pair(&spec, "kernel_size", w->kernel);
 	set_pair(&spec, "strides", w->stride);
 	set_pair(&spec, "dilation_rate", w->dilation);
-	onnx_param(&spec, "padding")->v[0] = same;
-	onnx_param(&spec, "use_bias")->v[0] = bias != NULL;
+	nn_node_param(&spec, "padding")->v[0] = same;
+	nn_node_param(&spec, "use_bias")->v[0] = bias != NULL;
 	node = onnx_add_one(net, &spec, input);
 	job = node > 0 ? onnx_job(net, &spec, depthwise ? ONNX_JOB_DEPTHWISE : ONNX_JOB_CONV) : NULL;
 	if (job == NULL)
@@ -326,7 +326,7 @@ add_pooling(OnnxNetwork *net, int input, const char *class_name, const int64_t *
 	onnx_begin(net, &spec, class_name, what);
 	set_pair(&spec, "pool_size", size);
 	set_pair(&spec, "strides", strides);
-	onnx_param(&spec, "padding")->v[0] = same;
+	nn_node_param(&spec, "padding")->v[0] = same;
 	node = onnx_add_one(net, &spec, input);
 	if (node > 0)
 		net->positive[node] = net->positive[input];
@@ -629,9 +629,9 @@ onnx_lower_resize(OnnxNetwork *net, const OnnxNode *node)
 	if (input < 0)
 		return;
 	onnx_begin(net, &spec, "UpSampling2D", "");
-	onnx_param(&spec, "size")->v[0] = factors[axes->h];
-	onnx_param(&spec, "size")->v[1] = factors[axes->w];
-	onnx_param(&spec, "interpolation")->v[0] = linear;
+	nn_node_param(&spec, "size")->v[0] = factors[axes->h];
+	nn_node_param(&spec, "size")->v[1] = factors[axes->w];
+	nn_node_param(&spec, "interpolation")->v[0] = linear;
 	added = onnx_add_one(net, &spec, input);
 	if (added < 0)
 		return;

@@ -14,6 +14,7 @@
 #include "stop.h"
 
 #include <math.h>
+#include <string.h>
 
 const char *const nn_activation_names[] = {"linear",   "relu",  "leaky_relu", "sigmoid", "tanh",
 										   "softmax",  "relu6", "elu",        "selu",    "hard_sigmoid",
@@ -22,6 +23,17 @@ const char *const nn_activation_names[] = {"linear",   "relu",  "leaky_relu", "s
 
 #define SELU_ALPHA 1.67326324f
 #define SELU_SCALE 1.05070098f
+
+int
+nn_activation_find(const char *name)
+{
+	int i;
+
+	for (i = 0; nn_activation_names[i] != NULL; i++)
+		if (strcmp(nn_activation_names[i], name) == 0)
+			return i;
+	return -1;
+}
 
 int
 nn_activation_stands_alone(int kind)

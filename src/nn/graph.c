@@ -72,6 +72,14 @@ nn_node_spec_init(NnNodeSpec *spec, int op)
 	}
 }
 
+NnValue *
+nn_node_param(NnNodeSpec *spec, const char *key)
+{
+	int i = nn_op_param_find(spec->op, key);
+
+	return i >= 0 ? &spec->params[i] : NULL;
+}
+
 int
 nn_param_counts(const NnParam *param, const NnValue *value)
 {

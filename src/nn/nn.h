@@ -154,6 +154,9 @@ typedef struct NnOpInfo
 
 extern const char *const nn_activation_names[]; /* NULL-ended */
 
+/* Returns the number of an activation function by its name, -1 if there is none. */
+extern int nn_activation_find(const char *name);
+
 /*
  * Tells whether the derivative of an activation function needs the function's
  * input, so that it can only be a layer of its own: Activation.
@@ -210,6 +213,9 @@ typedef struct NnNodeSpec
 
 /* Sets every parameter to its default; required ones to NaN. */
 extern void nn_node_spec_init(NnNodeSpec *spec, int op);
+
+/* Returns a parameter of a node that is to be added, by its key; NULL if the node's type has none. */
+extern NnValue *nn_node_param(NnNodeSpec *spec, const char *key);
 
 typedef struct NnGraph NnGraph; /* flat, position-independent: memcpy copies it */
 

@@ -238,7 +238,7 @@ validate_findings(const NnTrainer *t, NnEpochLog *log)
 								&plain, weight, known);
 		right += (size_t) correct;
 	}
-	log->val_loss = known > 0 ? sum / known + nn_graph_penalty(t->graph, t->weights) : NAN;
+	log->val_loss = known > 0 ? sum / known : NAN;
 	log->val_accuracy = known > 0 ? (double) right / known : NAN;
 }
 
@@ -262,7 +262,7 @@ validate_classes(const NnTrainer *t, NnEpochLog *log)
 		sum += loss;
 		right += (size_t) correct;
 	}
-	log->val_loss = sum / (double) n + nn_graph_penalty(t->graph, t->weights);
+	log->val_loss = sum / (double) n;
 	log->val_accuracy = (double) right / (double) n;
 }
 
@@ -286,6 +286,7 @@ validate(NnTrainer *t, NnEpochLog *log, const NnTrainHooks *hooks, NnError *erro
 		validate_findings(t, log);
 	else
 		validate_classes(t, log);
+	log->val_loss += nn_graph_penalty(t->graph, t->weights);
 	if (hooks != NULL && hooks->auc != NULL)
 		log->val_auc = hooks->auc(hooks->arg, t->val_scores, n);
 	log->val_seconds = now(hooks) - start;

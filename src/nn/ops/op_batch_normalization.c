@@ -79,18 +79,14 @@ norm_shape(NnNode *node, const NnShape *inputs, NnError *error)
 {
 	const NnValue *p = node->spec.params;
 	int c = inputs[0].c;
-	NnStatus status = nn_need_channel_axis(node, &inputs[0], (int) p[P_AXIS].v[0], error);
+	NnStatus status = nn_norm_shape(node, &inputs[0], (int) p[P_AXIS].v[0],
+									p[P_SCALE].v[0] != 0 ? &p[P_GAMMA_INITIALIZER] : NULL,
+									p[P_CENTER].v[0] != 0 ? &p[P_BETA_INITIALIZER] : NULL, error);
 
 	if (status != NN_OK)
 		return status;
-	node->shape = inputs[0];
-	if (p[P_SCALE].v[0] != 0)
-		nn_add_variable(node, "gamma", 1, &p[P_GAMMA_INITIALIZER], 1, c, 0, 0, 0);
-	if (p[P_CENTER].v[0] != 0)
-		nn_add_variable(node, "beta", 1, &p[P_BETA_INITIALIZER], 1, c, 0, 0, 0);
 	nn_add_variable(node, "moving_mean", 0, &p[P_MEAN_INITIALIZER], 1, c, 0, 0, 0);
 	nn_add_variable(node, "moving_variance", 0, &p[P_VARIANCE_INITIALIZER], 1, c, 0, 0, 0);
-	node->multiply_adds = (uint64_t) nn_shape_floats(&node->shape);
 	return NN_OK;
 }
 

@@ -47,16 +47,6 @@ nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error)
 				   rank == 1 ? "height, width and channels" : "one dimension");
 }
 
-NnStatus
-nn_need_channel_axis(const NnNode *node, const NnShape *shape, int axis, NnError *error)
-{
-	if (axis == -1 || axis == shape->rank)
-		return NN_OK;
-	return nn_fail(error, NN_UNSUPPORTED, -1, "Use axis -1.",
-				   "layer \"%s\" (%s) has axis %d, but only channels can be normalised", node->spec.name,
-				   nn_node_op(node)->info.class_name, axis);
-}
-
 /* Returns the output's size along one axis, and the zeros before the input, as TensorFlow pads. */
 static int
 window_side(int in, int kernel, int stride, int same, int *before)
@@ -99,15 +89,11 @@ nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int dh, int dw, int
 
 /* Tells whether the weights of a node are trained: its parameter "trainable", where it has one. */
 static int
-is_trainable(const NnNode *node)
+is_trainable(NnNode *node)
 {
-	const NnParam *params = nn_node_op(node)->info.params;
-	int i;
+	const NnValue *value = nn_node_param(&node->spec, "trainable");
 
-	for (i = 0; params[i].key != NULL; i++)
-		if (strcmp(params[i].key, "trainable") == 0)
-			return node->spec.params[i].v[0] != 0;
-	return 1;
+	return value == NULL || value->v[0] != 0;
 }
 
 NnNodeVariable *
@@ -137,20 +123,41 @@ nn_add_variable(NnNode *node, const char *name, int trainable, const NnValue *in
 	return variable;
 }
 
+/* Copies the node's parameter KEY_KIND, if it has one. */
+static void
+take_param(NnValue *dst, NnNode *node, const char *key, const char *kind)
+{
+	const NnValue *value;
+	char name[48];
+
+	snprintf(name, sizeof(name), "%s_%s", key, kind);
+	value = nn_node_param(&node->spec, name);
+	if (value != NULL)
+		*dst = *value;
+}
+
 void
 nn_set_penalty(NnNode *node, NnNodeVariable *variable, const char *key)
 {
-	char name[48];
-	int i;
+	take_param(&variable->regularizer, node, key, "regularizer");
+	take_param(&variable->constraint, node, key, "constraint");
+}
 
-	snprintf(name, sizeof(name), "%s_regularizer", key);
-	i = nn_op_param_find(node->spec.op, name);
-	if (i >= 0)
-		variable->regularizer = node->spec.params[i];
-	snprintf(name, sizeof(name), "%s_constraint", key);
-	i = nn_op_param_find(node->spec.op, name);
-	if (i >= 0)
-		variable->constraint = node->spec.params[i];
+NnStatus
+nn_norm_shape(NnNode *node, const NnShape *input, int axis, const NnValue *gamma, const NnValue *beta,
+			  NnError *error)
+{
+	if (axis != -1 && axis != input->rank)
+		return nn_fail(error, NN_UNSUPPORTED, -1, "Use axis -1.",
+					   "layer \"%s\" (%s) has axis %d, but only channels can be normalised", node->spec.name,
+					   nn_node_op(node)->info.class_name, axis);
+	node->shape = *input;
+	if (gamma != NULL)
+		nn_add_variable(node, "gamma", 1, gamma, 1, input->c, 0, 0, 0);
+	if (beta != NULL)
+		nn_add_variable(node, "beta", 1, beta, 1, input->c, 0, 0, 0);
+	node->multiply_adds = (uint64_t) nn_shape_floats(&node->shape);
+	return NN_OK;
 }
 
 NnActivation

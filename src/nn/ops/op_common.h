@@ -51,9 +51,6 @@ extern NnStatus nn_same_shape(NnNode *node, const NnShape *inputs, NnError *erro
 /* Checks that an input has one dimension (rank 1), or height, width and channels (3). */
 extern NnStatus nn_need_rank(const NnNode *node, const NnShape *shape, int rank, NnError *error);
 
-/* Checks that an axis to normalise is that of the channels: -1, or the last one of the input. */
-extern NnStatus nn_need_channel_axis(const NnNode *node, const NnShape *shape, int axis, NnError *error);
-
 /* Fills the node's window and returns the size of its output, padded as TensorFlow pads. */
 extern NnStatus nn_window_init(NnNode *node, int kh, int kw, int sh, int sw, int dh, int dw, int same,
 							   int *oh, int *ow, NnError *error);
@@ -90,6 +87,14 @@ extern NnNodeVariable *nn_add_variable(NnNode *node, const char *name, int train
  * nn_add_variable() does it with the variable's own name.
  */
 extern void nn_set_penalty(NnNode *node, NnNodeVariable *variable, const char *key);
+
+/*
+ * Gives a normalisation of the channels the shape of its input, and gamma and beta
+ * by their initialisers (NULL: none).  The axis must be that of the channels: -1,
+ * or the last one of the input.
+ */
+extern NnStatus nn_norm_shape(NnNode *node, const NnShape *input, int axis, const NnValue *gamma,
+							  const NnValue *beta, NnError *error);
 
 /*
  * Returns the bias among the node's weights, NULL where there is none.  The

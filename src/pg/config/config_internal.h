@@ -293,9 +293,6 @@ extern void pneumo_layer_input_keys(LayerList *list, Layer *layer);
 /* Reads an activation function in any of Keras's forms. */
 extern void pneumo_layer_activation(const char *what, NnValue *value, JsonbValue *v, bool keras2);
 
-/* Returns the number of an activation function by pneumo's name. */
-extern int pneumo_activation_index(const char *name);
-
 /* ------------------------- what Keras writes by itself (keras_defaults.c) */
 
 /* The text of a key that nobody has set, as jsonb prints it; a key has a row for each text. */

@@ -23,16 +23,6 @@
 #include "pg/config/config.h"
 #include "pg/config/config_internal.h"
 
-/* Returns a parameter that the part's node type has. */
-static NnValue *
-param_of(NnNodeSpec *spec, const char *key)
-{
-	int i = nn_op_param_find(spec->op, key);
-
-	Assert(i >= 0);
-	return &spec->params[i];
-}
-
 static NnNodeSpec *
 add_part(Layer *layer, const char *class_name)
 {
@@ -54,8 +44,8 @@ add_rescaling(Layer *layer, double scale, double offset)
 {
 	NnNodeSpec *spec = add_part(layer, "Rescaling");
 
-	param_of(spec, "scale")->v[0] = scale;
-	param_of(spec, "offset")->v[0] = offset;
+	nn_node_param(spec, "scale")->v[0] = scale;
+	nn_node_param(spec, "offset")->v[0] = offset;
 }
 
 /* ---------------------------------------------------------------- operators */
@@ -132,7 +122,7 @@ is_global_pooling(Layer *layer)
 			NnNodeSpec *spec = add_part(layer, names[i][1]);
 
 			if (!pneumo_json_is_null(keepdims))
-				param_of(spec, "keepdims")->v[0] =
+				nn_node_param(spec, "keepdims")->v[0] =
 					pneumo_json_read_bool(pneumo_layer_key(layer, "keepdims"), keepdims);
 			return true;
 		}
@@ -216,14 +206,14 @@ operator_kind(Layer *layer)
 		add_rescaling(layer, -1, 0);
 	else if (operator->activation != NULL && n_tensors == 1 && n_constants == 0)
 	{
-		activation = param_of(add_part(layer, "Activation"), "activation");
-		activation->v[0] = pneumo_activation_index(operator->activation);
+		activation = nn_node_param(add_part(layer, "Activation"), "activation");
+		activation->v[0] = nn_activation_find(operator->activation);
 		activation->v[1] = isnan(layer->negative_slope) ? 0.2 : layer->negative_slope;
 		if (strcmp(operator->keras, "Elu") == 0 && !isnan(layer->negative_slope))
 			activation->v[2] = layer->negative_slope;
 		if (strcmp(operator->keras, "Gelu") == 0 &&
 			(layer->approximate == 1 || (layer->approximate < 0 && layer->function == NULL)))
-			activation->v[0] = pneumo_activation_index("gelu_tanh");
+			activation->v[0] = nn_activation_find("gelu_tanh");
 	}
 	else
 		pneumo_layers_unsupported(NULL,
@@ -337,8 +327,8 @@ static void
 normalization_kind(LayerList *list, Layer *layer)
 {
 	NnNodeSpec *spec = add_part(layer, "Rescaling");
-	NnValue *scale = param_of(spec, "scale");
-	NnValue *offset = param_of(spec, "offset");
+	NnValue *scale = nn_node_param(spec, "scale");
+	NnValue *offset = nn_node_param(spec, "offset");
 	JsonbValue *mean_value = layer->config != NULL ? pneumo_json_get(layer->config, "mean") : NULL;
 	JsonbValue *variance_value = layer->config != NULL ? pneumo_json_get(layer->config, "variance") : NULL;
 	JsonbValue *invert = layer->config != NULL ? pneumo_json_get(layer->config, "invert") : NULL;
@@ -429,10 +419,10 @@ layer_scale_kind(Layer *layer)
 {
 	NnNodeSpec *spec = add_part(layer, "DepthwiseConv2D");
 	JsonbValue *v = layer->config != NULL ? pneumo_json_get(layer->config, "init_values") : NULL;
-	NnValue *initializer = param_of(spec, "depthwise_initializer");
+	NnValue *initializer = nn_node_param(spec, "depthwise_initializer");
 
-	param_of(spec, "kernel_size")->v[0] = param_of(spec, "kernel_size")->v[1] = 1;
-	param_of(spec, "use_bias")->v[0] = 0;
+	nn_node_param(spec, "kernel_size")->v[0] = nn_node_param(spec, "kernel_size")->v[1] = 1;
+	nn_node_param(spec, "use_bias")->v[0] = 0;
 	nn_initializer_find(initializer, "constant");
 	if (v == NULL ||
 		nn_initializer_set(initializer, "value",
@@ -467,9 +457,9 @@ pneumo_layer_kind(LayerList *list, Layer *layer)
 	else if (strcmp(class_name, "SeparableConv2D") == 0)
 	{
 		spec = add_part(layer, "DepthwiseConv2D");
-		param_of(spec, "use_bias")->v[0] = 0;
+		nn_node_param(spec, "use_bias")->v[0] = 0;
 		spec = add_part(layer, "Conv2D");
-		param_of(spec, "kernel_size")->v[0] = param_of(spec, "kernel_size")->v[1] = 1;
+		nn_node_param(spec, "kernel_size")->v[0] = nn_node_param(spec, "kernel_size")->v[1] = 1;
 		layer->bindings = separable;
 		layer->own_keys = separable_keys;
 	}
@@ -512,9 +502,9 @@ apply_training(Layer *layer)
 			"which is not supported",
 			pneumo_layer_subject(layer));
 	if (dropout)
-		param_of(spec, "rate")->v[0] = 0;
+		nn_node_param(spec, "rate")->v[0] = 0;
 	else
-		param_of(spec, "training")->v[0] = 0;
+		nn_node_param(spec, "training")->v[0] = 0;
 }
 
 /* Takes an activation function that needs a node of its own out of the last part, into one more. */
@@ -529,9 +519,9 @@ split_activation(Layer *layer)
 		return;
 	Assert(layer->n_parts < LAYER_MAX_PARTS);
 	activation = last->params[i];
-	last->params[i].v[0] = pneumo_activation_index("linear");
+	last->params[i].v[0] = nn_activation_find("linear");
 	last->params[i].v[2] = 0;
-	*param_of(add_part(layer, "Activation"), "activation") = activation;
+	*nn_node_param(add_part(layer, "Activation"), "activation") = activation;
 }
 
 void
@@ -545,7 +535,7 @@ pneumo_layer_finish(LayerList *list, Layer *layer)
 		apply_training(layer);
 	for (i = 0; layer->frozen && i < layer->n_parts; i++)
 		if (nn_op_param_find(layer->parts[i].op, "trainable") >= 0)
-			param_of(&layer->parts[i], "trainable")->v[0] = 0;
+			nn_node_param(&layer->parts[i], "trainable")->v[0] = 0;
 	split_activation(layer);
 }
 
@@ -558,9 +548,10 @@ pneumo_layer_dense_on_map(NnNodeSpec *spec)
 
 	nn_node_spec_init(&conv, nn_op_find("Conv2D"));
 	strlcpy(conv.name, spec->name, NN_NAME_LEN);
-	param_of(&conv, "kernel_size")->v[0] = param_of(&conv, "kernel_size")->v[1] = 1;
+	nn_node_param(&conv, "kernel_size")->v[0] = nn_node_param(&conv, "kernel_size")->v[1] = 1;
 	for (i = 0; params[i].key != NULL; i++)
-		*param_of(&conv, strcmp(params[i].key, "units") == 0 ? "filters" : params[i].key) = spec->params[i];
+		*nn_node_param(&conv, strcmp(params[i].key, "units") == 0 ? "filters" : params[i].key) =
+			spec->params[i];
 	conv.n_inputs = spec->n_inputs;
 	memcpy(conv.inputs, spec->inputs, sizeof(conv.inputs));
 	*spec = conv;

@@ -65,22 +65,32 @@ next_key(JsonbIterator **it, JsonbContainer *object, JsonbValue **value)
 	return NULL;
 }
 
+/*
+ * Returns the class name of an object of Keras, or the name that stands for one,
+ * and the object's config, or NULL; NULL where the value is neither.
+ */
+static char *
+keras_object(JsonbValue *v, JsonbContainer **config)
+{
+	JsonbContainer *object = pneumo_json_object(v);
+
+	*config = NULL;
+	if (object == NULL)
+		return pneumo_json_cstring(v);
+	*config = pneumo_json_object(pneumo_json_get(object, "config"));
+	return pneumo_json_cstring(pneumo_json_get(object, "class_name"));
+}
+
 /* Reads "glorot_uniform", or {"class_name": "GlorotUniform", "config": {...}}. */
 static void
 read_initializer(LayerList *list, const char *what, NnValue *value, JsonbValue *v)
 {
-	JsonbContainer *object = pneumo_json_object(v);
-	char *name = pneumo_json_cstring(v);
-	JsonbContainer *config = NULL;
+	JsonbContainer *config;
+	char *name = keras_object(v, &config);
 	JsonbIterator *it;
 	JsonbValue *number_value;
 	char *key;
 
-	if (object != NULL)
-	{
-		name = pneumo_json_cstring(pneumo_json_get(object, "class_name"));
-		config = pneumo_json_object(pneumo_json_get(object, "config"));
-	}
 	if (name == NULL || nn_initializer_find(value, name) != 0)
 		pneumo_json_bad(what, v, "the name of a Keras initializer, or an object with \"class_name\"");
 	if (config == NULL)
@@ -112,17 +122,6 @@ read_initializer(LayerList *list, const char *what, NnValue *value, JsonbValue *
 
 /* ------------------------------------------------------------- activations */
 
-int
-pneumo_activation_index(const char *name)
-{
-	int i;
-
-	for (i = 0; nn_activation_names[i] != NULL; i++)
-		if (strcmp(nn_activation_names[i], name) == 0)
-			return i;
-	return -1;
-}
-
 /* Reads a number of an activation layer's config; missing or null: otherwise. */
 static double
 activation_number(const char *what, JsonbContainer *config, const char *key, double otherwise)
@@ -146,21 +145,21 @@ read_activation_layer(const char *what, NnValue *value, const char *class_name, 
 									  "%s is a ReLU with a threshold, or with both max_value and "
 									  "negative_slope, which is not supported",
 									  what);
-		value->v[0] = pneumo_activation_index(ceiling > 0 ? "relu6" : slope > 0 ? "leaky_relu" : "relu");
+		value->v[0] = nn_activation_find(ceiling > 0 ? "relu6" : slope > 0 ? "leaky_relu" : "relu");
 		value->v[1] = slope > 0 ? slope : 0.2;
 		value->v[2] = ceiling;
 		return true;
 	}
 	if (strcmp(class_name, "LeakyReLU") == 0)
 	{
-		value->v[0] = pneumo_activation_index("leaky_relu");
+		value->v[0] = nn_activation_find("leaky_relu");
 		value->v[1] =
 			activation_number(what, config, "negative_slope", activation_number(what, config, "alpha", 0.3));
 		return true;
 	}
 	if (strcmp(class_name, "ELU") == 0)
 	{
-		value->v[0] = pneumo_activation_index("elu");
+		value->v[0] = nn_activation_find("elu");
 		value->v[2] = activation_number(what, config, "alpha", 1);
 		return true;
 	}
@@ -179,7 +178,7 @@ pneumo_layer_activation(const char *what, NnValue *value, JsonbValue *v, bool ke
 	value->v[1] = 0.2; /* negative_slope of keras.activations.leaky_relu */
 	if (pneumo_json_is_null(v))
 	{
-		value->v[0] = pneumo_activation_index("linear");
+		value->v[0] = nn_activation_find("linear");
 		return;
 	}
 	if (object != NULL)
@@ -204,7 +203,7 @@ pneumo_layer_activation(const char *what, NnValue *value, JsonbValue *v, bool ke
 	for (i = 0; i < lengthof(others); i++)
 		if (strcmp(name, others[i][0]) == 0)
 			name = pstrdup(others[i][1]);
-	value->v[0] = pneumo_activation_index(name);
+	value->v[0] = nn_activation_find(name);
 	if (keras2 && strcmp(name, "hard_sigmoid") == 0)
 		value->v[2] = 0.2; /* 1/6 since Keras 3 */
 	if (value->v[0] >= 0)
@@ -222,29 +221,6 @@ pneumo_layer_activation(const char *what, NnValue *value, JsonbValue *v, bool ke
 
 static const char *const regularizer_keys[] = {"l1", "l2", NULL};
 static const char *const constraint_keys[] = {"max_value", "axis", NULL};
-
-/*
- * Returns the class name of an object of Keras, or the name that stands for one,
- * and its config, or NULL; NULL where the value is null.
- */
-static char *
-class_of_object(const char *what, JsonbValue *v, JsonbContainer **config)
-{
-	JsonbContainer *object = pneumo_json_object(v);
-	char *name = pneumo_json_cstring(v);
-
-	*config = NULL;
-	if (pneumo_json_is_null(v))
-		return NULL;
-	if (object != NULL)
-	{
-		name = pneumo_json_cstring(pneumo_json_get(object, "class_name"));
-		*config = pneumo_json_object(pneumo_json_get(object, "config"));
-	}
-	if (name == NULL)
-		pneumo_json_bad(what, v, "null, a name of Keras's, or an object with \"class_name\"");
-	return name;
-}
 
 /* Refuses a key of an object's config that is not among the names. */
 static void
@@ -334,37 +310,46 @@ read_numbers(const char *what, NnValue *value, JsonbValue *v, const NnParam *par
 	value->v[3] = n;
 }
 
+/* A class of regularisers or constraints, and the name that stands for an object without config. */
+typedef struct Kind
+{
+	const char *class_name, *name;
+	double v[3]; /* Keras's defaults, as NnValue has them */
+} Kind;
+
 /*
- * Reads a regulariser: null, "l1", "l2", "l1_l2", or {"class_name": "L2",
- * "config": {"l2": 0.01}}; a number that is not given is Keras's default.
+ * Fills value with the defaults of what an object or a name stands for; returns
+ * its config, NULL where there is none, and leaves value alone where it is null.
  */
+static JsonbContainer *
+read_kind(const char *what, NnValue *value, JsonbValue *v, const Kind *kinds, const char *classes)
+{
+	JsonbContainer *config;
+	char *name = keras_object(v, &config);
+
+	if (pneumo_json_is_null(v))
+		return NULL;
+	if (name == NULL)
+		pneumo_json_bad(what, v, "null, a name of Keras's, or an object with \"class_name\"");
+	for (; kinds->name != NULL; kinds++)
+		if (strcmp(name, kinds->class_name) == 0 || strcmp(name, kinds->name) == 0)
+		{
+			memcpy(value->v, kinds->v, sizeof(kinds->v));
+			return config;
+		}
+	pneumo_layers_unsupported(NULL, "%s is \"%s\", only %s are supported", what, pneumo_clip(name), classes);
+}
+
+/* Reads a regulariser: null, "l1", "l2", "l1_l2", or {"class_name": "L2", "config": {"l2": 0.01}}. */
 static void
 read_regularizer(const char *what, NnValue *value, JsonbValue *v)
 {
-	static const struct
-	{
-		const char *class_name, *name;
-		double l1, l2; /* Keras's defaults */
-	} kinds[] = {
-		{"L1", "l1", 0.01, 0},
-		{"L2", "l2", 0, 0.01},
-		{"L1L2", "l1_l2", 0, 0},
-		{"L1L2", "l1l2", 0, 0},
+	static const Kind kinds[] = {
+		{"L1", "l1", {0.01, 0}}, {"L2", "l2", {0, 0.01}}, {"L1L2", "l1_l2", {0}},
+		{"L1L2", "l1l2", {0}},   {NULL, NULL, {0}},
 	};
-	JsonbContainer *config;
-	char *name = class_of_object(what, v, &config);
-	int i;
+	JsonbContainer *config = read_kind(what, value, v, kinds, "L1, L2 and L1L2");
 
-	if (name == NULL)
-		return;
-	for (i = 0; i < lengthof(kinds); i++)
-		if (strcmp(name, kinds[i].class_name) == 0 || strcmp(name, kinds[i].name) == 0)
-			break;
-	if (i == lengthof(kinds))
-		pneumo_layers_unsupported(NULL, "%s is \"%s\", only L1, L2 and L1L2 are supported", what,
-								  pneumo_clip(name));
-	value->v[0] = kinds[i].l1;
-	value->v[1] = kinds[i].l2;
 	if (config == NULL)
 		return;
 	check_object_keys(what, config, regularizer_keys);
@@ -376,38 +361,23 @@ read_regularizer(const char *what, NnValue *value, JsonbValue *v)
 static void
 read_constraint(const char *what, NnValue *value, JsonbValue *v)
 {
-	static const struct
-	{
-		const char *class_name, *name;
-		NnConstraint kind;
-	} kinds[] = {
-		{"MaxNorm", "max_norm", NN_MAX_NORM},
-		{"NonNeg", "non_neg", NN_NON_NEG},
-		{"UnitNorm", "unit_norm", NN_UNIT_NORM},
+	static const Kind kinds[] = {
+		{"MaxNorm", "max_norm", {NN_MAX_NORM, 2, 1}},
+		{"NonNeg", "non_neg", {NN_NON_NEG, 2, 0}},
+		{"UnitNorm", "unit_norm", {NN_UNIT_NORM, 2, 1}},
+		{NULL, NULL, {0}},
 	};
-	JsonbContainer *config;
-	char *name = class_of_object(what, v, &config);
+	JsonbContainer *config = read_kind(what, value, v, kinds, "MaxNorm, NonNeg and UnitNorm");
 	JsonbValue *axis;
 	JsonbContainer *axes;
 	int i;
 
-	if (name == NULL)
-		return;
-	for (i = 0; i < lengthof(kinds); i++)
-		if (strcmp(name, kinds[i].class_name) == 0 || strcmp(name, kinds[i].name) == 0)
-			break;
-	if (i == lengthof(kinds))
-		pneumo_layers_unsupported(NULL, "%s is \"%s\", only MaxNorm, NonNeg and UnitNorm are supported", what,
-								  pneumo_clip(name));
-	value->v[0] = kinds[i].kind;
-	value->v[1] = 2; /* Keras's default */
-	value->v[2] = kinds[i].kind == NN_NON_NEG ? 0 : 1;
 	if (config == NULL)
 		return;
 	check_object_keys(what, config, constraint_keys);
 	read_object_number(what, config, "max_value", &value->v[1]);
 	axis = pneumo_json_get(config, "axis");
-	if (axis == NULL || kinds[i].kind == NN_NON_NEG)
+	if (axis == NULL || value->v[0] == NN_NON_NEG)
 		return;
 	axes = pneumo_json_array(axis);
 	value->v[2] = 0;
@@ -541,9 +511,8 @@ unknown_layer_key(LayerList *list, const Layer *layer, const char *key, JsonbVal
 static bool
 is_zero_regularizer(JsonbValue *v)
 {
-	JsonbContainer *object = pneumo_json_object(v);
-	char *name = object != NULL ? pneumo_json_cstring(pneumo_json_get(object, "class_name")) : NULL;
-	JsonbContainer *config = object != NULL ? pneumo_json_object(pneumo_json_get(object, "config")) : NULL;
+	JsonbContainer *config;
+	char *name = keras_object(v, &config);
 	JsonbIterator *it;
 	JsonbValue *number_value;
 

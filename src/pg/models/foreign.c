@@ -213,12 +213,6 @@ pneumo_foreign_parse(Jsonb *given, Jsonb *layers)
 
 /* ----------------------------------------------------- ends of the network */
 
-static NnValue *
-param_of(NnNodeSpec *spec, const char *key)
-{
-	return &spec->params[nn_op_param_find(spec->op, key)];
-}
-
 /* Adds a node with one input; returns its number. */
 static int
 add_node(NnGraph *graph, NnNodeSpec *spec, const char *name, int input)
@@ -254,10 +248,10 @@ pneumo_foreign_input(PneumoForeign *foreign, NnGraph *graph)
 	if (foreign->bgr)
 	{
 		nn_node_spec_init(&spec, nn_op_find("Conv2D"));
-		param_of(&spec, "filters")->v[0] = 3;
-		param_of(&spec, "kernel_size")->v[0] = param_of(&spec, "kernel_size")->v[1] = 1;
-		param_of(&spec, "use_bias")->v[0] = 0;
-		param_of(&spec, "trainable")->v[0] = 0;
+		nn_node_param(&spec, "filters")->v[0] = 3;
+		nn_node_param(&spec, "kernel_size")->v[0] = nn_node_param(&spec, "kernel_size")->v[1] = 1;
+		nn_node_param(&spec, "use_bias")->v[0] = 0;
+		nn_node_param(&spec, "trainable")->v[0] = 0;
 		node = foreign->swap_node = add_node(graph, &spec, "input/channels", node);
 	}
 	n = Max(foreign->n_mean, foreign->n_std);
@@ -267,8 +261,8 @@ pneumo_foreign_input(PneumoForeign *foreign, NnGraph *graph)
 		NnValue *offset;
 
 		nn_node_spec_init(&spec, nn_op_find("Rescaling"));
-		scale = param_of(&spec, "scale");
-		offset = param_of(&spec, "offset");
+		scale = nn_node_param(&spec, "scale");
+		offset = nn_node_param(&spec, "offset");
 		for (i = 0; i < n; i++)
 		{
 			double std = foreign->n_std == 0 ? 1 : foreign->std[foreign->n_std == 3 ? i : 0];
@@ -300,16 +294,6 @@ gives_probabilities(const NnGraph *graph, int node)
 		   strcmp(nn_activation_names[(int) info.params[i].v[0]], "softmax") == 0;
 }
 
-static int
-activation_index(const char *name)
-{
-	int i = 0;
-
-	while (strcmp(nn_activation_names[i], name) != 0)
-		i++;
-	return i;
-}
-
 void
 pneumo_foreign_finish(PneumoForeign *foreign, NnGraph *graph, int output)
 {
@@ -325,8 +309,8 @@ pneumo_foreign_finish(PneumoForeign *foreign, NnGraph *graph, int output)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("config key \"from_logits\" is true, the network ends in probabilities")));
 		nn_node_spec_init(&spec, nn_op_find("Activation"));
-		param_of(&spec, "activation")->v[0] =
-			activation_index(info.shape.c == 1 || foreign->multi_label ? "sigmoid" : "softmax");
+		nn_node_param(&spec, "activation")->v[0] =
+			nn_activation_find(info.shape.c == 1 || foreign->multi_label ? "sigmoid" : "softmax");
 		output = add_node(graph, &spec, "output/probabilities", output);
 	}
 	if (nn_graph_finish(graph, output, &error) == NN_OK)

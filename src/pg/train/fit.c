@@ -131,8 +131,8 @@ typedef struct Quality
 	double ece; /* NaN for more than two classes */
 } Quality;
 
-static double *
-probabilities(const PneumoModelMeta *meta, const PneumoFitRows *in)
+double *
+pneumo_fit_probabilities(const PneumoModelMeta *meta, const PneumoFitRows *in)
 {
 	double *dst = MemoryContextAllocHuge(CurrentMemoryContext, in->n * meta->n_classes * sizeof(double));
 	size_t i;
@@ -171,7 +171,7 @@ free_rows(StatsRows *rows)
 static Quality
 judge(const PneumoModelMeta *meta, const PneumoFitRows *in)
 {
-	double *probability = probabilities(meta, in);
+	double *probability = pneumo_fit_probabilities(meta, in);
 	PneumoStats stats;
 	Quality quality = {NAN, NAN};
 
@@ -373,7 +373,7 @@ pneumo_fit(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRow
 	pneumo_fit_none(meta, config);
 	if (config->calibration != PNEUMO_CALIBRATION_NONE)
 		fit_calibration(meta, config, in, achieved);
-	probability = probabilities(meta, in);
+	probability = pneumo_fit_probabilities(meta, in);
 	if (config->operating_point.rule != STATS_THRESHOLD_FIXED)
 		fit_operating_point(meta, config, probability, in, achieved);
 	return probability;

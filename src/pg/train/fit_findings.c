@@ -66,19 +66,6 @@ pneumo_finding_is_mixed(const PneumoFindingRows *rows)
 	return rows->n_positive > 0 && rows->n_positive < rows->rows.n;
 }
 
-/* Returns the calibrated probabilities of all findings, n * n_classes. */
-static double *
-probabilities(const PneumoModelMeta *meta, const PneumoFitRows *in)
-{
-	double *dst = MemoryContextAllocHuge(CurrentMemoryContext, in->n * meta->n_classes * sizeof(double));
-	size_t i;
-
-	for (i = 0; i < in->n; i++)
-		pneumo_meta_probabilities(dst + i * meta->n_classes, meta, in->units, in->probability + i * in->units,
-								  in->logit + i * in->units);
-	return dst;
-}
-
 /* Adds log loss and calibration error of rows under names that end in suffix. */
 static void
 add_quality(PneumoJson *achieved, const PneumoFindingRows *rows, const char *suffix, double threshold,
@@ -135,7 +122,7 @@ fit_calibration(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoF
 		pneumo_json_add_number(achieved, "temperature", own->a, 9);
 	}
 	pneumo_finding_rows_free(&rows);
-	calibrated = probabilities(meta, in);
+	calibrated = pneumo_fit_probabilities(meta, in);
 	pneumo_finding_rows(&rows, in, calibrated, finding);
 	add_quality(achieved, &rows, "", own->threshold, &stats.env);
 	pneumo_stats_end(&stats);
@@ -149,7 +136,7 @@ static bool
 fit_threshold(PneumoModelMeta *meta, const PneumoConfig *config, const PneumoFitRows *in, int finding,
 			  PneumoJson *achieved)
 {
-	double *probability = probabilities(meta, in);
+	double *probability = pneumo_fit_probabilities(meta, in);
 	PneumoFindingRows rows;
 	StatsOperatingPoint point;
 	PneumoStats stats;
@@ -184,8 +171,8 @@ pneumo_fit_findings(PneumoModelMeta *meta, const PneumoConfig *config, const Pne
 	pneumo_fit_none(meta, config);
 	*not_fitted = NIL;
 	if (!calibrate && !choose)
-		return probabilities(meta, in);
-	raw = probabilities(meta, in);
+		return pneumo_fit_probabilities(meta, in);
+	raw = pneumo_fit_probabilities(meta, in);
 	meta->calibration = (PneumoCalibrationKind) config->calibration;
 	meta->operating_point = pneumo_fit_rule(&config->operating_point);
 	pneumo_json_open_object(achieved, "fitted");
@@ -211,5 +198,5 @@ pneumo_fit_findings(PneumoModelMeta *meta, const PneumoConfig *config, const Pne
 	}
 	pneumo_json_close(achieved);
 	pfree(raw);
-	return probabilities(meta, in);
+	return pneumo_fit_probabilities(meta, in);
 }

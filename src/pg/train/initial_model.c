@@ -27,18 +27,36 @@
 #include "pg/base/json.h"
 #include "pg/catalog/records.h"
 #include "pg/engine/engine.h"
+#include "pg/models/models.h"
 #include "pg/train/train.h"
 
 #define MAX_NAMED_LAYERS 5
 
-/* The two networks of a start: of the initial model, and the one to be trained. */
+/* A network and its weights; the variables in the order of the weights. */
+typedef struct Network
+{
+	const NnGraph *graph;
+	NnVariable *variables;
+	int n;
+	float *weights;
+} Network;
+
+/* The two networks of a start: that of the initial model, and the one to be trained. */
 typedef struct Start
 {
-	const NnGraph *from;
-	const float *from_weights;
-	const NnGraph *to;
-	float *to_weights;
+	Network from, to;
 } Start;
+
+static Network
+network_of(const NnGraph *graph, float *weights)
+{
+	Network network;
+
+	network.graph = graph;
+	network.variables = pneumo_graph_variables(graph, &network.n);
+	network.weights = weights;
+	return network;
+}
 
 static bool
 same_shape(const NnVariable *a, const NnVariable *b)
@@ -50,38 +68,27 @@ same_shape(const NnVariable *a, const NnVariable *b)
 static bool
 same_network(const Start *start)
 {
-	int n = nn_graph_variable_count(start->to);
 	int i;
 
-	if (nn_graph_variable_count(start->from) != n ||
-		nn_graph_weight_count(start->from) != nn_graph_weight_count(start->to))
+	if (start->from.n != start->to.n ||
+		nn_graph_weight_count(start->from.graph) != nn_graph_weight_count(start->to.graph))
 		return false;
-	for (i = 0; i < n; i++)
-	{
-		NnVariable a;
-		NnVariable b;
-
-		nn_graph_variable(&a, start->from, i);
-		nn_graph_variable(&b, start->to, i);
-		if (!same_shape(&a, &b))
+	for (i = 0; i < start->to.n; i++)
+		if (!same_shape(&start->from.variables[i], &start->to.variables[i]))
 			return false;
-	}
 	return true;
 }
 
-/* Finds the variable of the initial model that has this one's name and shape; false if there is none. */
-static bool
-find_variable(NnVariable *found, const Start *start, const NnVariable *wanted)
+/* Returns the variable of the initial model that has this one's name and shape, or NULL. */
+static const NnVariable *
+find_variable(const Start *start, const NnVariable *wanted)
 {
 	int i;
 
-	for (i = 0; i < nn_graph_variable_count(start->from); i++)
-	{
-		nn_graph_variable(found, start->from, i);
-		if (strcmp(found->name, wanted->name) == 0)
-			return same_shape(found, wanted);
-	}
-	return false;
+	for (i = 0; i < start->from.n; i++)
+		if (strcmp(start->from.variables[i].name, wanted->name) == 0)
+			return same_shape(&start->from.variables[i], wanted) ? &start->from.variables[i] : NULL;
+	return NULL;
 }
 
 /*
@@ -91,21 +98,17 @@ find_variable(NnVariable *found, const Start *start, const NnVariable *wanted)
 static bool
 take_layer(const Start *start, int first, int end)
 {
-	NnVariable from;
-	NnVariable to;
 	int i;
 
 	for (i = first; i < end; i++)
-	{
-		nn_graph_variable(&to, start->to, i);
-		if (!find_variable(&from, start, &to))
+		if (find_variable(start, &start->to.variables[i]) == NULL)
 			return false;
-	}
 	for (i = first; i < end; i++)
 	{
-		nn_graph_variable(&to, start->to, i);
-		find_variable(&from, start, &to);
-		memcpy(start->to_weights + to.offset, start->from_weights + from.offset, to.count * sizeof(float));
+		const NnVariable *to = &start->to.variables[i];
+
+		memcpy(start->to.weights + to->offset, start->from.weights + find_variable(start, to)->offset,
+			   to->count * sizeof(float));
 	}
 	return true;
 }
@@ -117,33 +120,25 @@ take_layer(const Start *start, int first, int end)
 static int
 take_layers(const Start *start, bool same_classes, StringInfo left, int *n_left)
 {
-	int n = nn_graph_variable_count(start->to);
+	const NnVariable *variables = start->to.variables;
 	int taken = 0;
 	int first;
 	int end;
 
 	*n_left = 0;
-	for (first = 0; first < n; first = end)
+	for (first = 0; first < start->to.n; first = end)
 	{
-		NnVariable variable;
 		NnNodeInfo layer;
-		int node;
 
-		nn_graph_variable(&variable, start->to, first);
-		node = variable.node;
-		for (end = first + 1; end < n; end++)
-		{
-			nn_graph_variable(&variable, start->to, end);
-			if (variable.node != node)
-				break;
-		}
+		for (end = first + 1; end < start->to.n && variables[end].node == variables[first].node; end++)
+			;
 		CHECK_FOR_INTERRUPTS();
-		if ((end < n || same_classes) && take_layer(start, first, end))
+		if ((end < start->to.n || same_classes) && take_layer(start, first, end))
 		{
 			taken++;
 			continue;
 		}
-		nn_graph_node(&layer, start->to, node);
+		nn_graph_node(&layer, start->to.graph, variables[first].node);
 		if (*n_left < MAX_NAMED_LAYERS)
 			appendStringInfo(left, "%s%s", *n_left > 0 ? ", " : "", layer.name);
 		(*n_left)++;
@@ -210,12 +205,13 @@ take_network(PneumoPrepared *prepared, const Start *start, const PneumoModelMeta
 	config->preprocess.channels = meta->preprocess.channels;
 	if (!is_given(given, "rescale"))
 		config->rescale = meta->rescale;
-	prepared->graph = (NnGraph *) start->from;
+	prepared->graph = (NnGraph *) start->from.graph;
 	pfree(prepared->initial_weights);
 	prepared->initial_weights =
-		MemoryContextAllocHuge(CurrentMemoryContext, nn_graph_weight_count(start->from) * sizeof(float));
-	memcpy(prepared->initial_weights, start->from_weights,
-		   nn_graph_weight_count(start->from) * sizeof(float));
+		MemoryContextAllocHuge(CurrentMemoryContext,
+							   nn_graph_weight_count(start->from.graph) * sizeof(float));
+	memcpy(prepared->initial_weights, start->from.weights,
+		   nn_graph_weight_count(start->from.graph) * sizeof(float));
 	prepared->initial_note = psprintf("the network is that of initial model \"%s\"", config->initial_model);
 	return true;
 }
@@ -252,12 +248,10 @@ pneumo_prepare_initial_model(PneumoPrepared *prepared)
 	same_classes = same_class_names(meta, prepared);
 
 	prepared->initial_weights = MemoryContextAllocHuge(CurrentMemoryContext, n_floats * sizeof(float));
-	start.from = graph;
-	start.from_weights = (const float *) ((char *) bytes + view.weights_offset);
-	start.to = prepared->graph;
-	start.to_weights = prepared->initial_weights;
+	start.from = network_of(graph, (float *) ((char *) bytes + view.weights_offset));
+	start.to = network_of(prepared->graph, prepared->initial_weights);
 	if (same_classes && same_network(&start))
-		memcpy(prepared->initial_weights, start.from_weights, n_floats * sizeof(float));
+		memcpy(prepared->initial_weights, start.from.weights, n_floats * sizeof(float));
 	else
 	{
 		draw_weights(prepared);

@@ -139,6 +139,9 @@ extern void pneumo_finding_rows_free(PneumoFindingRows *rows);
 /* Tells whether rows are of both kinds, with and without the finding. */
 extern bool pneumo_finding_is_mixed(const PneumoFindingRows *rows);
 
+/* Returns the probabilities of all classes by meta, n * n_classes, palloc'd (huge). */
+extern double *pneumo_fit_probabilities(const PneumoModelMeta *meta, const PneumoFitRows *in);
+
 /* Errors for what cannot be fitted with so many classes, or on such a validation split. */
 extern void pneumo_fit_check_classes(const PneumoConfig *config, int n_classes);
 extern void pneumo_fit_check_groups(const PneumoConfig *config, const PneumoDataset *dataset);
